@@ -1,0 +1,1 @@
+"""Command line, studies, baselines, attacks and benchmarks: who is compared with whom."""
