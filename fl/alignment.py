@@ -1,0 +1,141 @@
+"""Private set intersection by Diffie–Hellman: who is known to both parties, and nothing of the others' ids.
+
+Each party maps its ids to points of the prime-order group ristretto255 (RFC 9496) and raises them to a secret
+exponent; exponents commute, so H(x)^(ab) is equal at both parties exactly for equal ids, while H(x)^a alone tells
+nothing without the exponent (decisional Diffie–Hellman; Meadows 1986, Huberman, Franklin and Hogg 1999). Secure
+against semi-honest parties. Points are arrays (n, 32) of uint8, ids arrays (n,) of text.
+
+Protocol `alignment/1`, four round trips for any number of parties:
+
+1. all parties blind their ids: `BlindRequest` → `BlindedIds`;
+2. each passive party raises the bank's points once more: `RaiseRequest` → `RaisedIds`;
+3. the bank raises the passive parties' points, matches, and fixes the row order: `MatchRequest` → `RowOrders`;
+4. every party learns its own row at each position: `OrderRequest` → `Aligned`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rbcl
+from numpy.typing import NDArray
+
+from fl.errors import ProtocolError
+
+VERSION = "alignment/1"
+# A tag of our own keeps these points apart from every other use of the same ids.
+_DOMAIN = b"siloscore/alignment/1\x00"
+_POINT = rbcl.crypto_core_ristretto255_BYTES
+
+Points = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BlindRequest:
+    """Asks a party to blind its ids under a fresh secret exponent."""
+
+
+@dataclass(frozen=True)
+class BlindedIds:
+    """A party's ids, blinded, in a random order: points (n, 32) uint8."""
+
+    points: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class RaiseRequest:
+    """The bank's blinded ids, for a passive party to raise to its exponent: points (n, 32) uint8."""
+
+    points: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class RaisedIds:
+    """The bank's ids under both exponents, in the order they came: points (n, 32) uint8."""
+
+    points: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class MatchRequest:
+    """For the bank, by passive party: its blinded ids, and the bank's ids that it raised.
+
+    mode is `left` (all of the bank's businesses) or `inner` (those known to every party).
+    """
+
+    mode: str
+    blinded: Mapping[str, np.ndarray[Any, Any]]
+    raised: Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class RowOrders:
+    """By passive party: its row at each position, −1 where it does not know the business; int32 (n,).
+
+    months is the observation month at each position, int32 (n,) months since January 1970, −1 where data has none.
+    The order of positions is shuffled by the bank.
+    """
+
+    orders: Mapping[str, np.ndarray[Any, Any]]
+    months: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """For one party: its own part of `RowOrders`; for the bank `rows` is empty, since it set the order."""
+
+    rows: np.ndarray[Any, Any]
+    months: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The positions of the common order, and how many of them this party knows."""
+
+    positions: int
+    known: int
+
+
+def new_exponent() -> bytes:
+    """A uniform secret exponent (32 bytes) from the operating system's randomness."""
+    return bytes(rbcl.crypto_core_ristretto255_scalar_random())
+
+
+def hash_to_points(ids: NDArray[np.str_]) -> Points:
+    """Each id's point: SHA-512 of the tagged id, mapped to the group by RFC 9496's one-way map."""
+    to_point, sha512 = rbcl.crypto_core_ristretto255_from_hash, hashlib.sha512
+    return _stack([to_point(sha512(_DOMAIN + str(one).encode()).digest()) for one in ids])
+
+
+def raise_points(points: Points, exponent: bytes) -> Points:
+    """Every point to the power of the exponent.
+
+    Raises ProtocolError when the array is not (n, 32) uint8 or a row is no valid point other than the identity:
+    such points could come only from a party that departs from the protocol, or from a damaged message.
+    """
+    if points.dtype != np.uint8 or points.ndim != 2 or points.shape[1] != _POINT:
+        raise ProtocolError(
+            f"Blinded ids must be an array (n, {_POINT}) of uint8, not {points.shape} of {points.dtype}."
+        )
+    raw, multiply = points.tobytes(), rbcl.crypto_scalarmult_ristretto255
+    try:
+        return _stack([multiply(exponent, raw[i : i + _POINT]) for i in range(0, len(raw), _POINT)])
+    except RuntimeError:
+        raise ProtocolError("Blinded ids hold a value that is no point of the group ristretto255.") from None
+
+
+def match(own: Points, theirs: Points) -> NDArray[np.int32]:
+    """For each row of `own`, the row of `theirs` with the same point, or −1; int32 (n,).
+
+    Raises ProtocolError when `theirs` holds a point twice: two rows of that party carry the same id.
+    """
+    index = {point.tobytes(): row for row, point in enumerate(theirs)}
+    if len(index) != len(theirs):
+        raise ProtocolError("A party's blinded ids hold the same id twice; an id stands for one business.")
+    return np.fromiter((index.get(point.tobytes(), -1) for point in own), np.int32, len(own))
+
+
+def _stack(points: list[bytes]) -> Points:
+    return np.frombuffer(b"".join(points), np.uint8).reshape(-1, _POINT)

@@ -1,0 +1,195 @@
+"""One frozen, validated configuration object per run.
+
+Flower hands every app a flat mapping such as `{"seeds": "1,2", "network.batch-size": 2048}`. Here it becomes
+`RunConfig`, whose fields have the same names with underscores; an unknown key is an error that suggests the
+nearest one. The defaults stand again in `[tool.flwr.app.config]` of pyproject.toml, because Flower only lets
+a run override keys that it finds there; a test keeps the two equal.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Self, TypeAlias
+
+from fl.errors import ConfigError
+
+Scalar: TypeAlias = bool | int | float | str
+
+
+def _require(condition: bool, setting: str, allowed: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"Setting {setting!r} must be {allowed}, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Settings of the split network (`fl/split_network.py`).
+
+    batch_size      rows per training batch
+    batches         training batches at most; one costs two round trips
+    bins            quantile bins of the piecewise-linear encoding of a numeric column
+    hidden          hidden units of a party's bottom model
+    embedding       numbers per row that a party sends to the bank
+    top             hidden units of the bank's top model
+    learning_rate   peak of the one-cycle schedule of AdamW
+    weight_decay    AdamW's decoupled weight decay
+    defence         what hides labels in the gradients: `gaussian`, `max-norm` or `none`
+    noise           `gaussian`: standard deviation of the noise in units of the batch's largest row norm
+    party_dropout   share of rows for which a party is hidden from the top model in training
+    evaluate_every  batches between two looks at the validation AUC
+    patience        looks without improvement after which training stops
+    """
+
+    batch_size: int = 2048
+    batches: int = 140
+    bins: int = 16
+    hidden: int = 32
+    embedding: int = 8
+    top: int = 16
+    learning_rate: float = 0.005
+    weight_decay: float = 0.0001
+    defence: str = "gaussian"
+    noise: float = 4.0
+    party_dropout: float = 0.1
+    evaluate_every: int = 5
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "batches", "bins", "hidden", "embedding", "top", "evaluate_every", "patience"):
+            _require(getattr(self, name) >= 1, f"network.{_key(name)}", "1 or more", getattr(self, name))
+        _require(self.learning_rate > 0, "network.learning-rate", "positive", self.learning_rate)
+        _require(self.weight_decay >= 0, "network.weight-decay", "0 or more", self.weight_decay)
+        _require(
+            self.defence in ("gaussian", "max-norm", "none"),
+            "network.defence",
+            "gaussian, max-norm or none",
+            self.defence,
+        )
+        _require(self.noise > 0, "network.noise", "positive (to switch the defence off: none)", self.noise)
+        _require(0 <= self.party_dropout < 1, "network.party-dropout", "in [0, 1)", self.party_dropout)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of one run of the federation; see `NetworkConfig` for the split network's own.
+
+    data               folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere
+    parties            names of the party folders in it, comma-separated; partition k is the k-th
+    contenders         federated contenders to train in turn, comma-separated
+    seeds              training seeds, comma-separated
+    alignment          `left` (every business of the bank's) or `inner` (businesses known to all)
+    test_ids           file with the ids of a fixed test set; empty: the active party splits
+    test_share         share of the rows for the test set: the last vintages, or a stratified sample
+    validation_share   share of the rows for validation, likewise
+    study              name under which the parties keep what this run trains; empty: made from the time
+    state              folder for the parties' state; empty: `state/` within each party's folder
+    keep_studies       studies a party keeps in its state; older ones are removed when a new one starts
+    tracking_uri       MLflow store; empty: `mlflow.db` in the folder of the dataset
+    experiment         MLflow experiment
+    parent_run         MLflow run under which to log; empty: the coordinator opens one
+    world              name of the synthetic world, for the MLflow tag
+    progress           file to which progress is appended as JSON lines; empty: none
+    timeout            seconds to wait for the answers of one round trip
+    """
+
+    data: str = ""
+    parties: str = "bank,tax,supply_chain"
+    contenders: str = "federated-network"
+    seeds: str = "1"
+    alignment: str = "left"
+    test_ids: str = ""
+    test_share: float = 0.25
+    validation_share: float = 0.15
+    study: str = ""
+    state: str = ""
+    keep_studies: int = 5
+    tracking_uri: str = ""
+    experiment: str = "siloscore"
+    parent_run: str = ""
+    world: str = ""
+    progress: str = ""
+    timeout: float = 600.0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.alignment in ("left", "inner"), "alignment", "left or inner", self.alignment)
+        _require(0 < self.test_share < 1, "test-share", "between 0 and 1", self.test_share)
+        _require(0 < self.validation_share < 1, "validation-share", "between 0 and 1", self.validation_share)
+        _require(self.test_share + self.validation_share < 1, "test-share", "below 1 with validation-share", 1)
+        _require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
+        _require(self.timeout > 0, "timeout", "positive", self.timeout)
+        names = self.party_names
+        _require(len(names) == len(set(names)) >= 1, "parties", "distinct names", self.parties)
+        _require(bool(self.contender_names), "contenders", "one or more names", self.contenders)
+        seeds = self.seed_numbers
+        _require(len(seeds) == len(set(seeds)) >= 1, "seeds", "distinct whole numbers", self.seeds)
+
+    @property
+    def party_names(self) -> tuple[str, ...]:
+        """The party folders in the order of Flower's partitions."""
+        return _words(self.parties)
+
+    @property
+    def contender_names(self) -> tuple[str, ...]:
+        """The federated contenders in the order of training."""
+        return _words(self.contenders)
+
+    @property
+    def seed_numbers(self) -> tuple[int, ...]:
+        """The training seeds in the order of training."""
+        try:
+            return tuple(int(word) for word in _words(self.seeds))
+        except ValueError:
+            raise ConfigError(f"Setting 'seeds' must be whole numbers with commas, not {self.seeds!r}.") from None
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Scalar]) -> Self:
+        """Build from flat keys such as `network.batch-size`.
+
+        Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one
+        out of range.
+        """
+        known = dict(_defaults(cls()))
+        for key in settings:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+                hint = f" Did you mean {near[0]!r}?" if near else f" Known settings: {', '.join(known)}."
+                raise ConfigError(f"There is no setting {key!r}.{hint}")
+        values: dict[str, Any] = {}
+        network: dict[str, Any] = {}
+        for key, value in settings.items():
+            section, _, name = key.rpartition(".")
+            target = network if section == "network" else values
+            target[name.replace("-", "_")] = _like(key, value, known[key])
+        return cls(network=NetworkConfig(**network), **values)
+
+    def to_mapping(self) -> dict[str, Scalar]:
+        """The flat form that `from_mapping` reads; every key, defaults too."""
+        return dict(_defaults(self))
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _defaults(config: RunConfig | NetworkConfig, section: str = "") -> Iterator[tuple[str, Scalar]]:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value) and isinstance(value, NetworkConfig):
+            yield from _defaults(value, f"{_key(item.name)}.")
+        else:
+            yield section + _key(item.name), value
+
+
+def _like(key: str, value: Scalar, default: Scalar) -> Scalar:
+    """`value` as the type of `default`: whole numbers pass as floats, nothing else is converted."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
+        raise ConfigError(f"Setting {key!r} must be {kind}, not {value!r}.")
+    return value

@@ -1,0 +1,155 @@
+"""What crosses a border, and its only form on the wire.
+
+A message is a frozen dataclass of arrays and plain values, declared beside the mathematics of its protocol.
+`pack` turns it into a Flower `RecordDict` (arrays in NumPy's own format, without pickle) and `unpack` turns
+that back, checking every field: a party never acts on a message that does not have exactly the declared form.
+"""
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+from fl.errors import ProtocolError
+
+Body = TypeVar("Body")
+
+ARRAYS, VALUES, ENVELOPE = "arrays", "values", "envelope"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where a message belongs, besides its body.
+
+    study        the study whose state it touches; empty for questions that touch none
+    model        the model within the study, such as `federated-network/1`; empty for the study itself
+    step         number of the request within that state, from 1; a reply repeats it
+    cpu_seconds  in a reply: what answering cost the party
+    """
+
+    study: str = ""
+    model: str = ""
+    step: int = 0
+    cpu_seconds: float = 0.0
+
+
+def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
+    """The wire form of a message. Raises ProtocolError for a field that may not cross a border."""
+    arrays: dict[str, Array] = {}
+    values: dict[str, Any] = {}
+    for name, kind in _layout(type(body)).items():
+        value = getattr(body, name)
+        if kind == "array":
+            arrays[name] = _to_array(name, value)
+        elif kind == "arrays":
+            values[name] = list(value)
+            arrays |= {f"{name}/{key}": _to_array(name, array) for key, array in value.items()}
+        elif kind == "numbers":
+            values[name] = list(value)
+            values[f"{name}/values"] = [float(number) for number in value.values()]
+        elif kind == "list":
+            values[name] = list(value)
+        else:
+            values[name] = value
+    records: dict[str, Any] = {ARRAYS: ArrayRecord(arrays), VALUES: ConfigRecord(values)}
+    if envelope is not None:
+        records[ENVELOPE] = ConfigRecord({item.name: getattr(envelope, item.name) for item in fields(envelope)})
+    return RecordDict(records)
+
+
+def unpack(kind: type[Body], record: RecordDict) -> Body:
+    """The message of type `kind` in its wire form.
+
+    Raises ProtocolError when a field is absent, superfluous, or of another type than declared.
+    """
+    try:
+        arrays, values = dict(record[ARRAYS]), dict(record[VALUES])
+    except KeyError as missing:
+        raise ProtocolError(f"A {kind.__name__} message came without its part {missing}.") from None
+    found: dict[str, Any] = {}
+    for name, layout in _layout(kind).items():
+        try:
+            if layout == "array":
+                found[name] = _from_array(kind, name, arrays.pop(name))
+            elif layout == "arrays":
+                keys = values.pop(name)
+                found[name] = {key: _from_array(kind, name, arrays.pop(f"{name}/{key}")) for key in keys}
+            elif layout == "numbers":
+                found[name] = dict(zip(values.pop(name), values.pop(f"{name}/values"), strict=True))
+            elif layout == "list":
+                found[name] = tuple(values.pop(name))
+            else:
+                found[name] = _checked(kind, name, values.pop(name), layout)
+        except KeyError:
+            raise ProtocolError(f"A {kind.__name__} message lacks its field {name!r}.") from None
+    extra = sorted(arrays.keys() | values.keys())
+    if extra:
+        raise ProtocolError(f"A {kind.__name__} message has an undeclared field {extra[0]!r}.")
+    return kind(**found)
+
+
+def envelope_of(record: RecordDict) -> Envelope:
+    """The envelope of a wire form; ProtocolError when it is absent or malformed."""
+    try:
+        return Envelope(**dict(record[ENVELOPE]))
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"A message came without a valid envelope: {error}.") from None
+
+
+def size_of(record: RecordDict) -> int:
+    """Bytes of payload in a wire form: array data and plain values."""
+    total = 0
+    for part in record.values():
+        if isinstance(part, ArrayRecord):
+            total += sum(len(array.data) for array in part.values())
+        else:
+            total += sum(len(str(value)) for value in part.values())
+    return total
+
+
+@cache
+def _layout(kind: type) -> dict[str, str]:
+    """Field name -> how it travels; declared types are few on purpose."""
+    hints = get_type_hints(kind)
+    return {item.name: _layout_of(kind, item.name, hints[item.name]) for item in fields(kind)}
+
+
+def _layout_of(kind: type, name: str, hint: Any) -> str:
+    if hint is np.ndarray or get_origin(hint) is np.ndarray:
+        return "array"
+    if hint in (bool, int, float, str, bytes):
+        return str(hint.__name__)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is tuple and arguments[0] in (int, float, str) and arguments[1:] == (...,):
+        return "list"
+    if origin is Mapping or origin is types.MappingProxyType:
+        value = arguments[1]
+        if value is float:
+            return "numbers"
+        if value is np.ndarray or get_origin(value) is np.ndarray:
+            return "arrays"
+    raise ProtocolError(f"Field {name!r} of {kind.__name__} has type {hint}, which may not cross a border.")
+
+
+def _to_array(name: str, value: Any) -> Array:
+    array = np.ascontiguousarray(value)
+    if array.dtype.hasobject:
+        raise ProtocolError(f"Field {name!r} holds Python objects, which may not cross a border.")
+    return Array(array)
+
+
+def _from_array(kind: type, name: str, array: Array) -> np.ndarray[Any, Any]:
+    try:
+        return array.numpy()
+    except (ValueError, TypeError, EOFError, OSError) as error:
+        raise ProtocolError(f"Field {name!r} of {kind.__name__} is not a valid array: {error}.") from None
+
+
+def _checked(kind: type, name: str, value: Any, layout: str) -> Any:
+    if type(value).__name__ != layout:
+        raise ProtocolError(f"Field {name!r} of {kind.__name__} must be {layout}, not {type(value).__name__}.")
+    return value
