@@ -5,8 +5,8 @@ Every function takes `labels`, shape (n,), 1 = default ("bad") and 0 = no defaul
 Functions that only rank applicants take scores and are unchanged by any increasing transformation of them;
 functions that compare with observed frequencies take `pd`.
 
-Equal scores are never ordered by their position in the array: rank measures give ties half weight, and where a
-cut-off falls inside a group of equal scores, the group counts in part, as if chosen by lot. So no result
+Equal scores are never ordered by their position in the array: rank measures give ties half weight, and where
+a cut-off falls inside a group of equal scores, the group counts in part, as if chosen by lot. So no result
 depends on the order of the rows. Bad input raises ValueError: lengths that differ, labels other than 0 and 1,
 a single class, NaN or infinity, probabilities outside [0, 1].
 """

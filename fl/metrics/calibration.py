@@ -9,7 +9,7 @@ from fl.metrics.checks import Floats, check_labels, check_pd, check_scores, norm
 
 
 class CalibrationCurve(NamedTuple):
-    """Mean PD and observed bad rate with its 95 % Wilson interval, in bins of rising PD; all of shape (k,)."""
+    """Mean PD and observed bad rate with its 95 % Wilson interval, in bins of rising PD; all (k,)."""
 
     predicted: Floats
     observed: Floats
@@ -31,7 +31,7 @@ def quantile_bins(values: ArrayLike, bins: int) -> NDArray[np.int64]:
 
 
 def wilson_interval(bads: ArrayLike, rows: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Interval of the bad rate `bads / rows`, elementwise; Wilson (1927), JASA 22. Sensible at 0 and 1 too."""
+    """Interval of the bad rate `bads / rows`, elementwise; Wilson (1927), JASA 22; sound at 0 and 1."""
     bad, total = np.asarray(bads, dtype=np.float64), np.asarray(rows, dtype=np.float64)
     z2 = normal_quantile(level) ** 2
     rate = bad / total
@@ -60,8 +60,8 @@ def brier(labels: ArrayLike, pd: ArrayLike) -> float:
 def expected_calibration_error(labels: ArrayLike, pd: ArrayLike, bins: int = 10) -> float:
     """Mean distance of the predicted from the observed bad rate over bins of near-equal size.
 
-    Naeini, Cooper and Hauskrecht (2015), AAAI, with quantile bins, weighted by their size: bins of equal width
-    would put nearly all applicants of a portfolio with few defaults into one.
+    Naeini, Cooper and Hauskrecht (2015), AAAI, with quantile bins, weighted by their size: bins of equal
+    width would put nearly all applicants of a portfolio with few defaults into one.
     """
     curve = calibration_curve(labels, pd, bins)
     return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.applicants))

@@ -1,4 +1,4 @@
-"""The one place where the metrics' arguments are checked, so that every metric refuses the same input alike."""
+"""The one place where the metrics' arguments are checked, so that all refuse the same input alike."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""Is one model better than another, or only luckier? Paired tests, and the shift between two distributions."""
+"""Is one model better than another, or only luckier? Paired tests, and the shift of a distribution."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,8 +31,8 @@ def delong_test(labels: ArrayLike, a: ArrayLike, b: ArrayLike, level: float = 0.
     bads = check_labels(labels, each_class=2)
     first = placements(bads, check_scores(a, len(bads)))
     second = placements(bads, check_scores(b, len(bads)))
-    # The variance of the difference, taken from the differences, is exactly zero for equal rankings, where the
-    # usual var(a) + var(b) - 2 cov(a, b) leaves rounding noise.
+    # The variance of the difference, taken from the differences, is exactly zero for equal rankings, where
+    # the usual var(a) + var(b) - 2 cov(a, b) leaves rounding noise.
     paired = Placements(first.bads - second.bads, first.goods - second.goods)
     difference, error = float(paired.bads.mean()), paired.standard_error()
     half = normal_quantile(level) * error
@@ -55,9 +55,10 @@ def paired_bootstrap(
 ) -> Comparison:
     """`metric(labels, a) - metric(labels, b)` with a percentile interval over resampled applicants.
 
-    Each resample draws the same rows for both models, so that what they share cancels; Efron and Tibshirani, An
-    Introduction to the Bootstrap (1993), chapter 13. A resample without both classes is drawn again. The p-value
-    is twice the smaller share of resamples on either side of zero, counting the data themselves as one.
+    Each resample draws the same rows for both models, so that what they share cancels; Efron and Tibshirani,
+    An Introduction to the Bootstrap (1993), chapter 13. A resample without both classes is drawn again. The
+    p-value is twice the smaller share of resamples on either side of zero, counting the data themselves as
+    one.
     """
     bads = check_labels(labels)
     first, second = check_scores(a, len(bads)), check_scores(b, len(bads))
@@ -91,9 +92,9 @@ def _resampled(bads: Booleans, generator: np.random.Generator) -> np.ndarray[tup
 def population_stability_index(expected: ArrayLike, actual: ArrayLike, bins: int = 10) -> float:
     """How far the distribution of `actual` (m,) has moved from that of `expected` (n,); 0 = not at all.
 
-    The sum over bins of (q - p) ln(q / p), p and q being the bins' shares; bins are the quantiles of `expected`.
-    An empty bin counts as half a row, which keeps the index finite. Custom: below 0.1 stable, above 0.25
-    shifted (Siddiqi, Credit Risk Scorecards, 2006).
+    The sum over bins of (q - p) ln(q / p), p and q being the bins' shares; bins are the quantiles of
+    `expected`. An empty bin counts as half a row, which keeps the index finite. Custom: below 0.1 stable,
+    above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006).
     """
     before, after = check_scores(expected), check_scores(actual)
     if bins < 1 or not len(before) or not len(after):

@@ -78,8 +78,8 @@ def auc_interval(
     """AUC with its interval by the variance of DeLong, DeLong, Clarke-Pearson (1988), Biometrics 44(3).
 
     On the `logit` scale the interval stays within (0, 1) and covers better near the ends; `plain` is
-    symmetric and cut at 0 and 1. With perfect separation the variance is zero and the interval is the point. Needs two
-    of each class.
+    symmetric and cut at 0 and 1. With perfect separation the variance is zero and the interval is the point.
+    Needs two of each class.
     """
     bads = check_labels(labels, each_class=2)
     if scale not in ("logit", "plain"):
