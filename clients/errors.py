@@ -1,0 +1,66 @@
+"""What a party says when its folder is wrong: one exception, one warning, and the wording they share.
+
+A `DataError` is read by the person who keeps the party's folder. It says where (file, line or row, column), what is
+wrong, and what to do, in a sentence or two; no stack trace is needed to act on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Self
+
+
+class DataError(ValueError):
+    """A party's declaration or data cannot be used as it is."""
+
+    @classmethod
+    def at(cls, file: Path, problem: str, *, row: str | None = None, column: str | None = None) -> Self:
+        """The error at a place: `bank.csv, line 17, column 'inflow': problem`.
+
+        `row` is worded already (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows differently.
+        """
+        return cls(f"{_place(file, row, column)}: {problem}")
+
+
+class DataWarning(UserWarning):
+    """A party's data can be used, but not all of it; the message says what is left out."""
+
+    @classmethod
+    def at(cls, file: Path, problem: str, *, column: str | None = None) -> Self:
+        """The warning at a place, worded as `DataError.at` words it."""
+        return cls(f"{_place(file, None, column)}: {problem}")
+
+
+def _place(file: Path, row: str | None, column: str | None) -> str:
+    parts = [str(file)]
+    if row is not None:
+        parts.append(row)
+    if column is not None:
+        parts.append(f"column '{column}'")
+    return ", ".join(parts)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?`, where `x` is the known word nearest to `word`; empty if none is near."""
+    known = list(known)
+    by_lower_case = {name.casefold(): name for name in known}
+    nearest = get_close_matches(word.strip().casefold(), by_lower_case, n=1)
+    return f" Did you mean '{by_lower_case[nearest[0]]}'?" if nearest else ""
+
+
+def listing(words: Iterable[str], limit: int = 12) -> str:
+    """The words quoted and joined by commas; beyond `limit` only their number is told."""
+    quoted = [f"'{word}'" for word in words]
+    more = len(quoted) - limit
+    if more > 0:
+        return ", ".join(quoted[:limit]) + f" and {more} more"
+    return ", ".join(quoted) if quoted else "none"
+
+
+def utf8_problem(content: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
+    """Where and why `content` is not UTF-8: a line, such as `line 4`, and a sentence with the byte's offset."""
+    line = content.count(b"\n", 0, error.start) + 1
+    byte = content[error.start]
+    return f"line {line}", f"byte {error.start} (0x{byte:02x}) is not valid UTF-8; save the file as UTF-8."

@@ -1,0 +1,262 @@
+"""Reading the tables of a party's folder, CSV or Parquet, strictly: every cell is what it should be, or it is named.
+
+A CSV file is UTF-8 with a header and commas (RFC 4180). Rows are named as a person finds them: by the line in a CSV
+file (the header is line 1), by the number of the row, counted from 1, in Parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from clients import values
+from clients.errors import DataError, listing, suggestion, utf8_problem
+
+SUFFIXES = (".parquet", ".csv")
+
+Kind = Literal["id", "number", "text", "month", "label"]
+"""What a column is read as; the dtypes are str, float64, str, datetime64[s] and int8."""
+
+_CONVERSIONS: Mapping[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
+    "id": values.ids,
+    "number": values.numbers,
+    "text": values.texts,
+    "month": values.months,
+    "label": values.labels,
+}
+
+
+def open_table(path: Path) -> TableFile:
+    """The CSV or Parquet file at `path`, its header read. Raises `DataError` if there is none or it is neither."""
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: a table must be a .csv or a .parquet file.")
+    try:
+        return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path)
+    except FileNotFoundError:
+        there = sorted(other.name for other in path.parent.glob("*") if other.suffix in SUFFIXES)
+        raise DataError(f"{path} does not exist; tables in its folder: {listing(there)}.") from None
+    except OSError as error:
+        raise DataError.at(path, f"the file cannot be read ({error.strerror or 'it is damaged'}).") from error
+
+
+class TableFile(ABC):
+    """A table on disk: its path, the names of all its columns, and its values on demand."""
+
+    path: Path
+    columns: tuple[str, ...]
+
+    def read(self, kinds: Mapping[str, Kind], unique_id: bool = False) -> pd.DataFrame:
+        """The columns named in `kinds`, in that order, one row per row of the file, index 0, 1, ….
+
+        Other columns are not read. Missing numbers and texts are NaN; ids, months and labels are never missing.
+        With `unique_id` no id may stand in two rows. Raises `DataError`.
+        """
+        self._require_columns(kinds)
+        raw = self._read_raw(kinds)
+        if raw.num_rows == 0:
+            raise DataError(f"{self.path} has a header but no rows.")
+        table = pa.table({name: self._converted(raw[name], name, kind) for name, kind in kinds.items()})
+        frame = table.to_pandas()
+        if unique_id:
+            for name, kind in kinds.items():
+                if kind == "id":
+                    self._refuse_duplicates(frame[name], name)
+        return frame
+
+    @abstractmethod
+    def guess_kinds(self) -> dict[str, Kind]:
+        """`number` for every column whose values are all numbers, else `text`."""
+
+    @abstractmethod
+    def row_name(self, *rows: int) -> str:
+        """Where a person finds the rows counted from 0: `line 8`, `rows 2 and 5`."""
+
+    @abstractmethod
+    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+        """The columns as they are in the file, without conversion to their kinds."""
+
+    def _require_columns(self, names: Iterable[str]) -> None:
+        for name in names:
+            count = self.columns.count(name)
+            if count == 0:
+                hint = suggestion(name, self.columns) or f" Its columns are {listing(self.columns)}."
+                raise DataError(f"{self.path} has no column '{name}'.{hint}")
+            if count > 1:
+                raise DataError(f"{self.path} has {count} columns called '{name}'; rename all but one.")
+
+    def _converted(self, column: pa.ChunkedArray, name: str, kind: Kind) -> pa.ChunkedArray:
+        try:
+            return _CONVERSIONS[kind](column)
+        except values.BadValues as error:
+            row = self.row_name(*error.rows) if error.rows else None
+            raise DataError.at(self.path, error.problem, row=row, column=name) from None
+
+    def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
+        repeated = ids.duplicated()
+        if not repeated.any():
+            return
+        second = int(repeated.to_numpy().argmax())
+        first = int((ids == ids[second]).to_numpy().argmax())
+        raise DataError.at(
+            self.path,
+            f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one of the rows.",
+            row=self.row_name(first, second),
+            column=name,
+        )
+
+
+class CsvFile(TableFile):
+    """A CSV file."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the header."""
+        self.path = path
+        header = next((cells for _, cells in self._records()), None)
+        if header is None:
+            raise DataError(f"{path} is empty; it needs a header and at least one row.")
+        self.columns = tuple(header)
+
+    def guess_kinds(self) -> dict[str, Kind]:  # noqa: D102
+        raw = self._read_raw(dict.fromkeys(self.columns, "text"))
+        return {name: _guess(raw[name]) for name in self.columns}
+
+    def row_name(self, *rows: int) -> str:  # noqa: D102
+        lines: dict[int, int] = {}
+        for row, (line, _) in enumerate(self._records(), start=-1):
+            if row in rows:
+                lines[row] = line
+            if len(lines) == len(rows):
+                break
+        return _numbered("line", [lines[row] for row in rows])
+
+    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+        self._require_closed_quotes()
+        try:
+            # Numbers are parsed while the file is read, which takes half the time and memory; if that fails, they are
+            # read as texts, so that the conversion finds the cell that is to blame (or understands true and false).
+            return self._read_as({name: _arrow_type(kind) for name, kind in kinds.items()})
+        except pa.ArrowInvalid:
+            pass
+        try:
+            return self._read_as(dict.fromkeys(kinds, pa.string()))
+        except pa.ArrowInvalid as error:
+            self._explain(error)
+            raise DataError.at(self.path, f"the file is not valid CSV: {_first_line(error)}.") from error
+
+    def _read_as(self, types: Mapping[str, pa.DataType]) -> pa.Table:
+        return pacsv.read_csv(
+            self.path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict(types),
+                include_columns=list(types),
+                null_values=list(values.MISSING),
+                strings_can_be_null=True,
+            ),
+        )
+
+    def _explain(self, error: pa.ArrowInvalid) -> None:
+        """Raises the `DataError` that says where the file is not UTF-8 or a row has too few or too many cells."""
+        for line, cells in self._records():
+            if len(cells) != len(self.columns):
+                problem = f"the row has {len(cells)} cells, the header has {len(self.columns)}."
+                raise DataError.at(self.path, problem, row=f"line {line}") from error
+
+    def _require_closed_quotes(self) -> None:
+        """A quotation mark that is never closed would swallow the rest of the file as one cell."""
+        if self.path.read_bytes().count(b'"') % 2 == 0:
+            return
+        line = 0
+        try:
+            for line, _ in self._records(strict=True):
+                pass
+        except csv.Error:
+            problem = "a quotation mark in the row after this one is never closed."
+            raise DataError.at(self.path, problem, row=f"line {line}") from None
+
+    def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+        """Line number and cells of the header and each row, as Arrow counts them: lines without a character are none."""
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, strict=strict)
+                line = 1
+                for cells in reader:
+                    if cells:
+                        yield line, cells
+                    line = reader.line_num + 1
+        except UnicodeDecodeError:
+            raise self._not_utf8() from None
+
+    def _not_utf8(self) -> DataError:
+        content = self.path.read_bytes()
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line, problem = utf8_problem(content, error)
+            return DataError.at(self.path, problem, row=line)
+        return DataError(f"{self.path} changed while it was read.")
+
+
+class ParquetFile(TableFile):
+    """A Parquet file."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the schema."""
+        self.path = path
+        with path.open("rb"):
+            pass  # a missing or forbidden file is told apart from a damaged one
+        try:
+            with pq.ParquetFile(path) as file:
+                self.columns = tuple(file.schema_arrow.names)
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged() from error
+
+    def guess_kinds(self) -> dict[str, Kind]:  # noqa: D102
+        raw = self._read_raw(dict.fromkeys(self.columns, "text"))
+        return {name: _guess(raw[name]) for name in self.columns}
+
+    def row_name(self, *rows: int) -> str:  # noqa: D102
+        return _numbered("row", [row + 1 for row in rows])
+
+    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+        try:
+            with pq.ParquetFile(self.path) as file:
+                return file.read(columns=list(kinds)).select(list(kinds))
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> DataError:
+        return DataError(
+            f"{self.path} is not a whole Parquet file; it may be truncated, or of another format."
+        )
+
+
+def _arrow_type(kind: Kind) -> pa.DataType:
+    return pa.float64() if kind in ("number", "label") else pa.string()
+
+
+def _guess(column: pa.ChunkedArray) -> Kind:
+    try:
+        values.numbers(column)
+    except values.BadValues:
+        return "text"
+    return "number"
+
+
+def _numbered(word: str, numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"{word} {numbers[0]}"
+    return f"{word}s {', '.join(str(number) for number in numbers[:-1])} and {numbers[-1]}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")

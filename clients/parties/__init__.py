@@ -1,0 +1,98 @@
+"""Party types, and how a folder becomes a party.
+
+A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`. The types
+of this project are declared that way too, in pyproject.toml, so another package adds one just as we do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clients.declaration import FILE_NAME, read_declaration
+from clients.errors import DataError, listing, suggestion
+
+if TYPE_CHECKING:
+    from clients.parties.base import Party
+
+ENTRY_POINT_GROUP = "siloscore.parties"
+
+
+def open_party(folder: Path) -> Party:
+    """The party whose data lie in `folder`, its declaration and its data read and validated.
+
+    Raises `DataError` that says what is wrong with the folder and where.
+    """
+    folder = Path(folder)
+    declaration = read_declaration(folder)
+    return party_type(declaration.type, folder)(folder, declaration)
+
+
+def party_types() -> Mapping[str, type[Party]]:
+    """All installed party types by name. A type is imported when it is looked up, and only then can it fail."""
+    return _InstalledTypes()
+
+
+def party_type(name: str, folder: Path | None = None) -> type[Party]:
+    """The party type called `name`; `folder` is named in the error if there is none.
+
+    Raises `DataError` if the type is not installed or cannot be imported.
+    """
+    types = _InstalledTypes()
+    if name in types:
+        return types[name]
+    where = f"{folder / FILE_NAME}: " if folder is not None else ""
+    hint = suggestion(name, types)
+    raise DataError(
+        f"{where}there is no party type '{name}'.{hint} Known types are {listing(types)}; "
+        f"a type of another package must be installed for {sys.executable}."
+    )
+
+
+class _InstalledTypes(Mapping[str, "type[Party]"]):
+    """The entry points as a mapping that imports a type only when it is asked for."""
+
+    def __init__(self) -> None:
+        # A package may be found twice on the path; the same name and target is the same type.
+        found = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+        self._points: dict[str, list[EntryPoint]] = {}
+        for (name, _), point in sorted(found.items()):
+            self._points.setdefault(name, []).append(point)
+
+    def __getitem__(self, name: str) -> type[Party]:
+        points = self._points[name]
+        if len(points) > 1:
+            targets = listing(point.value for point in points)
+            raise DataError(
+                f"party type '{name}' is offered more than once ({targets}); uninstall all but one."
+            )
+        return _load(points[0])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+
+def _load(point: EntryPoint) -> type[Party]:
+    from clients.parties.base import (
+        Party,
+    )  # pandas comes with it, which nobody needs who only lists the types
+
+    try:
+        loaded = point.load()
+    except Exception as error:  # whatever another package's module does on import
+        cause = f"{type(error).__name__}: {error}"
+        raise DataError(f"party type '{point.name}' ({point.value}) cannot be imported: {cause}.") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Party)):
+        raise DataError(
+            f"party type '{point.name}' ({point.value}) is not a subclass of clients.parties.base.Party."
+        )
+    return loaded

@@ -1,0 +1,107 @@
+"""A party whose features stand ready in one CSV or Parquet file: no code to write, a declaration is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+from warnings import warn
+
+import pandas as pd
+
+from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
+from clients.errors import DataError, DataWarning, listing
+from clients.files import SUFFIXES, Kind, open_table
+from clients.parties.base import Party, Roles
+
+TABLE = "table"
+"""The name of the one record table, whatever its file is called."""
+
+# What the default declaration takes for the id and the label, if the file has such a column.
+_USUAL_IDS = (DEFAULT_ID, "id")
+_USUAL_LABELS = ("default", "label")
+
+
+class TableParty(Party):
+    """The columns of one file with a row per business."""
+
+    type: ClassVar[str] = "table"
+
+    @classmethod
+    def default_declaration(cls, folder: Path) -> Declaration:
+        """Declares every column of the one table in the folder, numeric if all its values are numbers.
+
+        The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if there is
+        one. Raises `DataError` if the folder has no table or several.
+        """
+        found = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
+        if len(found) != 1:
+            problem = f"must hold one .csv or .parquet file to declare, and holds {len(found)}"
+            raise DataError(f"{folder} {problem}: {listing(file.name for file in found)}.")
+        kinds = open_table(found[0]).guess_kinds()
+        id_column = next((name for name in _USUAL_IDS if name in kinds), next(iter(kinds)))
+        label = next((name for name in _USUAL_LABELS if name in kinds), None)
+        return Declaration(
+            type=cls.type,
+            name=Path(folder).resolve().name,
+            id=id_column,
+            label=label,
+            columns=tuple(
+                Column(name, "numeric" if kind == "number" else "categorical")
+                for name, kind in kinds.items()
+                if name not in (id_column, label)
+            ),
+            file=found[0].name,
+        )
+
+    def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
+        """The columns of the file, which are the same in every month."""
+        return records[TABLE].set_index(self.roles.id).reindex(as_of.index)
+
+    def check_declaration(self) -> None:
+        """Raises `DataError` if the declaration names no file beside it."""
+        declared, path = self.declaration, self.folder / FILE_NAME
+        if declared.file is None:
+            there = sorted(file.name for file in self.folder.glob("*") if file.suffix in SUFFIXES)
+            raise DataError.at(path, f"the key file is missing; tables in the folder: {listing(there)}.")
+        if Path(declared.file).name != declared.file:
+            raise DataError.at(
+                path, f"file must be the name of a file in the same folder, not '{declared.file}'."
+            )
+
+    def record_roles(self) -> Roles:
+        """The columns keep the names that they have in the file."""
+        return Roles(self.declaration.id, self.declaration.label, self.declaration.month)
+
+    def read_records(self) -> dict[str, pd.DataFrame]:
+        """Reads the file's declared columns; one without any value is dropped from the declaration, with a warning."""
+        assert self.declaration.file is not None
+        file = open_table(self.folder / self.declaration.file)
+        table = file.read(self._kinds(), unique_id=True)
+        empty = {name for name in self.declaration.column_names if table[name].isna().all()}
+        for name in sorted(empty):
+            problem = "the column has no value in any row and is left out."
+            warn(DataWarning.at(file.path, problem, column=name), stacklevel=2)
+        columns = tuple(column for column in self.declaration.columns if column.name not in empty)
+        self.declaration = replace(self.declaration, columns=columns)
+        return {TABLE: table}
+
+    def application_table(self) -> pd.DataFrame:
+        """The file itself."""
+        return self.records[TABLE]
+
+    def visible_records(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+        """The file as it is: each row is a business's state at its own observation month."""
+        return self.records
+
+    def _kinds(self) -> dict[str, Kind]:
+        kinds: dict[str, Kind] = dict.fromkeys(self.declaration.segments, "text")
+        for column in self.declaration.columns:
+            kinds[column.name] = "number" if column.kind == "numeric" else "text"
+        kinds[self.roles.id] = "id"
+        if self.roles.label is not None:
+            kinds[self.roles.label] = "label"
+        if self.roles.month is not None:
+            kinds[self.roles.month] = "month"
+        return kinds

@@ -1,0 +1,186 @@
+"""Strict conversion of a column, as a file holds it, to what a party works with: ids, numbers, texts, months, labels.
+
+Each function takes an Arrow column of any type and returns one of a single type, or raises `BadValues` with the row
+that cannot be converted. Whole columns are converted at once; only a failure is searched for, by bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pat
+
+MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
+"""Cells of a text file that mean: there is no value."""
+
+_SHOWN_VALUES = 5
+_EXACT_IN_FLOAT = 2**53
+
+
+class BadValues(ValueError):
+    """A column cannot be converted: a sentence on why, and the rows (counted from 0) that are to blame, if any."""
+
+    def __init__(self, problem: str, *rows: int) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.rows = rows
+
+
+def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Finite float64 with nulls; true and false become 1 and 0, texts are parsed and NaN is missing."""
+    column = _decoded(column)
+    if _is_text(column.type):
+        values = _parsed(
+            column, _number_from_text, "is not a number; write it like 1234.5, without separators or units."
+        )
+    elif pat.is_boolean(column.type):
+        values = column.cast(pa.uint8()).cast(pa.float64())
+    elif _is_number(column.type) or pat.is_null(column.type):
+        values = column.cast(pa.float64(), safe=False)
+    else:
+        raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
+    infinite = pc.index(pc.is_inf(values), True).as_py()
+    if infinite >= 0:
+        raise BadValues("the value is infinite; leave the cell empty if there is no value.", infinite)
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+
+
+def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without surrounding spaces, with nulls. Whole numbers lose their `.0`, so that code 2 is `2` everywhere."""
+    column = _decoded(column)
+    if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
+        return column.cast(pa.string())
+    if pat.is_floating(column.type):
+        return _float_texts(column.cast(pa.float64()))
+    if not _is_text(column.type):
+        raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
+    return _without_empty(pc.utf8_trim_whitespace(column))
+
+
+def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without nulls, each exactly as it stands in the file; whole numbers become their decimal text."""
+    column = _decoded(column)
+    _require_values(column, "the id is missing.")
+    if pat.is_integer(column.type):
+        return column.cast(pa.string())
+    if not _is_text(column.type):
+        raise BadValues(
+            f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
+        )
+    trimmed = pc.utf8_trim_whitespace(column)
+    _require_values(_without_empty(trimmed), "the id is missing.")
+    stray = pc.index(pc.not_equal(trimmed, column), True).as_py()
+    if stray >= 0:
+        raise BadValues(f"the id {column[stray].as_py()!r} has spaces around it; remove them.", stray)
+    return column
+
+
+def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first day of each month as timestamp[s], without nulls; texts must read 2024-03 or 2024-03-01."""
+    column = _decoded(column)
+    _require_values(column, "the month is missing.")
+    if _is_text(column.type):
+        column = _parsed(column, _day_from_text, "is not a month; write it like 2024-03 or 2024-03-01.")
+    elif pat.is_timestamp(column.type) and column.type.tz is not None:
+        column = pc.local_timestamp(column)
+    elif not (pat.is_timestamp(column.type) or pat.is_date(column.type)):
+        raise BadValues(
+            f"the column holds values of type {column.type}, where months are needed (dates or 2024-03)."
+        )
+    _require_values(column, "the month is missing.")
+    return pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
+
+
+def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """0 (repaid) and 1 (default) as int8, without nulls."""
+    try:
+        values = numbers(column)
+    except BadValues as error:
+        raise BadValues(_not_binary(_decoded(column)), *error.rows) from None
+    _require_values(
+        values, "the label is missing; only businesses whose outcome is known belong in the file."
+    )
+    wrong = pc.index(pc.is_in(values, pa.array([0.0, 1.0])), False).as_py()
+    if wrong >= 0:
+        raise BadValues(_not_binary(texts(values)), wrong)
+    return values.cast(pa.int8())
+
+
+def _not_binary(column: pa.ChunkedArray) -> str:
+    found = sorted(str(value) for value in pc.unique(column).to_pylist() if value is not None)
+    more = ", …" if len(found) > _SHOWN_VALUES else ""
+    return f"the label must be 0 or 1; the values found are {', '.join(found[:_SHOWN_VALUES])}{more}."
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pat.is_dictionary(column.type) else column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind)
+
+
+def _require_values(column: pa.ChunkedArray, problem: str) -> None:
+    missing = pc.index(pc.is_null(column, nan_is_null=pat.is_floating(column.type)), True).as_py()
+    if missing >= 0:
+        raise BadValues(problem, missing)
+
+
+def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+
+
+def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT_IN_FLOAT))
+    without_fraction = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string())
+    present = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    return pc.if_else(
+        pc.is_null(present),
+        pa.scalar(None, pa.string()),
+        pc.if_else(whole, without_fraction, present.cast(pa.string())),
+    )
+
+
+def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    cells = pc.utf8_trim_whitespace(column)
+    cells = pc.if_else(pc.is_in(cells, pa.array(MISSING, cells.type)), pa.scalar(None, cells.type), cells)
+    lower = pc.utf8_lower(cells)
+    cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
+    return cells.cast(pa.float64())
+
+
+def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    cells = _without_empty(pc.utf8_trim_whitespace(column))
+    days = pc.if_else(
+        pc.equal(pc.utf8_length(cells), len("2024-03")), pc.binary_join_element_wise(cells, "01", "-"), cells
+    )
+    return days.cast(pa.timestamp("s"))
+
+
+def _parsed(
+    column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray], problem: str
+) -> pa.ChunkedArray:
+    try:
+        return parse(column)
+    except pa.ArrowInvalid:
+        row = _first_failure(column, parse)
+        raise BadValues(f"{column[row].as_py()!r} {problem}", row) from None
+
+
+def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
+    """The first row that does not parse, given that one does not: halves the range that contains it, in O(rows)."""
+    low, high = 0, len(column)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            parse(column[low:middle])
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
