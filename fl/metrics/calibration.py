@@ -18,16 +18,24 @@ class CalibrationCurve(NamedTuple):
     applicants: NDArray[np.int64]
 
 
-def quantile_bins(values: ArrayLike, bins: int) -> NDArray[np.int64]:
+def quantile_bins(values: ArrayLike, bins: int, minimum: int = 1) -> NDArray[np.int64]:
     """Number the rows (n,) by `bins` bins of near-equal size in rising order; equal values share a bin.
 
-    Numbers run from 0 without gaps; there are fewer than `bins` where ties or few rows leave some empty.
+    Numbers run from 0 without gaps. There are fewer than `bins` where ties or few rows leave some with less
+    than `minimum` rows, which are then joined with the next bin, the last with the one before.
     """
     numbers = check_scores(values)
     if bins < 1 or not len(numbers):
         raise ValueError(f"cannot sort {len(numbers)} rows into {bins} bins")
     inner = np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1])
-    return np.unique(np.searchsorted(inner, numbers, side="left"), return_inverse=True)[1].astype(np.int64)
+    group = np.searchsorted(inner, numbers, side="left")
+    joined, number, held, left = np.zeros(bins, dtype=np.int64), 0, 0, len(numbers)
+    for bin_, rows in enumerate(np.bincount(group, minlength=bins)):
+        joined[bin_] = number
+        held, left = held + rows, left - rows
+        if held >= minimum and left >= minimum:
+            number, held = number + 1, 0
+    return joined[group]
 
 
 def wilson_interval(bads: ArrayLike, rows: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats]:
@@ -40,11 +48,11 @@ def wilson_interval(bads: ArrayLike, rows: ArrayLike, level: float = 0.95) -> tu
     return np.clip(middle - half, 0.0, rate), np.clip(middle + half, rate, 1.0)
 
 
-def calibration_curve(labels: ArrayLike, pd: ArrayLike, bins: int = 10) -> CalibrationCurve:
-    """Reliability curve in bins of near-equal size (see `quantile_bins`)."""
+def calibration_curve(labels: ArrayLike, pd: ArrayLike, bins: int = 10, minimum: int = 1) -> CalibrationCurve:
+    """Reliability curve in bins of near-equal size and at least `minimum` rows (see `quantile_bins`)."""
     bads = check_labels(labels)
     values = check_pd(pd, len(bads))
-    group = quantile_bins(values, bins)
+    group = quantile_bins(values, bins, minimum)
     rows = np.bincount(group)
     bad = np.bincount(group, weights=bads)
     low, high = wilson_interval(bad, rows)

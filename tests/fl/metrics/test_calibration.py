@@ -67,6 +67,12 @@ def test_a_score_that_is_no_probability_is_refused(measure):
         measure([0, 1], [-3.0, 2.0])
 
 
+@given(columns, st.integers(1, 20), st.integers(1, 12))
+def test_quantile_bins_hold_the_minimum_where_there_are_enough_rows(values, bins, minimum):
+    sizes = np.bincount(metrics.quantile_bins(values, bins, minimum))
+    assert sizes.min() >= minimum or len(sizes) == 1
+
+
 def test_bins_need_rows_and_a_number():
     with pytest.raises(ValueError, match="0 rows"):
         metrics.quantile_bins([], 10)
