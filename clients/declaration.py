@@ -1,9 +1,9 @@
 """`party.toml`: what a party says about itself and about every column that it offers to a model.
 
-The declaration is the party's own act of disclosure: a column that is not declared is never offered, so deleting a
-line withholds the column. It also carries what credit policy wants to know of a column: its unit, the sign of its
-effect on risk and its data grade (JR/T 0197-2020, Financial data security: guidelines for data security
-classification).
+The declaration is the party's own act of disclosure: a column that is not declared is never offered, so
+deleting a line withholds the column. It also carries what credit policy wants to know of a column: its unit,
+the sign of its effect on risk and its data grade (JR/T 0197-2020, Financial data security: guidelines for
+data security classification).
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Column:
     grade: int = 3
 
     def __post_init__(self) -> None:
+        """Refuses values that are not allowed."""
         _require_text(self, "name", "unit", "description")
         if not self.name.strip():
             raise DataError("a column needs a name.")
@@ -86,6 +87,7 @@ class Declaration:
     file: str | None = None
 
     def __post_init__(self) -> None:
+        """Refuses parts that contradict each other."""
         _require_text(self, "type", "name", "id")
         for key in ("label", "month", "file"):
             if getattr(self, key) is not None:
@@ -95,10 +97,13 @@ class Declaration:
                 raise DataError(f"{key} must not be empty.")
         if not all(isinstance(segment, str) for segment in self.segments):
             raise DataError("segments must be a list of column names.")
+        if self.label is None and (self.month is not None or self.segments):
+            raise DataError("month and segments belong to the party that holds the label; remove them.")
         self._check_roles()
 
     def _check_roles(self) -> None:
-        """No column may play two parts that exclude each other: a label among the features gives the answer away."""
+        """No column may play two parts that exclude each other: a label among the features gives the answer
+        away."""
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
@@ -134,8 +139,8 @@ _PARTY_KEYS = tuple(field.name for field in fields(Declaration))
 def read_declaration(folder: Path) -> Declaration:
     """Reads and validates `folder/party.toml`.
 
-    The party's name defaults to the folder's name. Raises `DataError` that names the file, the line (invalid TOML)
-    or the column, and what is allowed there.
+    The party's name defaults to the folder's name. Raises `DataError` that names the file, the line (invalid
+    TOML) or the column, and what is allowed there.
     """
     path = Path(folder) / FILE_NAME
     content = _parse(path)
@@ -210,7 +215,8 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
 
 
 def write_declaration(folder: Path, declaration: Declaration) -> None:
-    """Writes `folder/party.toml`, replacing one that is there; `read_declaration` gives the same declaration back."""
+    """Writes `folder/party.toml`, replacing one that is there; `read_declaration` gives the same declaration
+    back."""
     folder = Path(folder)
     content: dict[str, Any] = {"type": declaration.type}
     if declaration.name != folder.resolve().name:
@@ -226,16 +232,18 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
 
 
 def _written(column: Column) -> dict[str, Any]:
-    """What is written of a column: kind, sign and grade always, since they are decisions; texts if there are any."""
+    """What is written of a column: kind, sign and grade always, since they are decisions; texts if there are
+    any."""
     values = asdict(column)
     return {key: values[key] for key in _COLUMN_KEYS if values[key] != ""}
 
 
 def write_default(folder: Path, type_name: str) -> None:
-    """Writes the declaration that a party type makes by default, replacing `folder/party.toml` if it is there.
+    """Writes the declaration that a party type makes by default, replacing `folder/party.toml` if it is
+    there.
 
-    A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet file
-    in the folder. Raises `DataError` if the type is unknown or the file is missing.
+    A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
+    file in the folder. Raises `DataError` if the type is unknown or the file is missing.
     """
     from clients.parties import party_type  # the types are described in terms of this module
 
@@ -245,8 +253,9 @@ def write_default(folder: Path, type_name: str) -> None:
 def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of what a trained model relies on in a declaration.
 
-    That is the type, the names of the id, label and month columns, the segments, and of each column, in order, its
-    name, kind, unit and sign. Names of party and file, descriptions and grades may change without a new model.
+    That is the type, the names of the id, label and month columns, the segments, and of each column, in
+    order, its name, kind, unit and sign. Names of party and file, descriptions and grades may change without
+    a new model.
     """
     canonical = {
         "type": declaration.type,

@@ -1,7 +1,7 @@
 """What a party says when its folder is wrong: one exception, one warning, and the wording they share.
 
-A `DataError` is read by the person who keeps the party's folder. It says where (file, line or row, column), what is
-wrong, and what to do, in a sentence or two; no stack trace is needed to act on it.
+A `DataError` is read by the person who keeps the party's folder. It says where (file, line or row, column),
+what is wrong, and what to do, in a sentence or two; no stack trace is needed to act on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class DataError(ValueError):
     def at(cls, file: Path, problem: str, *, row: str | None = None, column: str | None = None) -> Self:
         """The error at a place: `bank.csv, line 17, column 'inflow': problem`.
 
-        `row` is worded already (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows differently.
+        `row` is worded already (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows
+        differently.
         """
         return cls(f"{_place(file, row, column)}: {problem}")
 
@@ -60,7 +61,8 @@ def listing(words: Iterable[str], limit: int = 12) -> str:
 
 
 def utf8_problem(content: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
-    """Where and why `content` is not UTF-8: a line, such as `line 4`, and a sentence with the byte's offset."""
+    """Where and why `content` is not UTF-8: a line, such as `line 4`, and a sentence with the byte's
+    offset."""
     line = content.count(b"\n", 0, error.start) + 1
     byte = content[error.start]
     return f"line {line}", f"byte {error.start} (0x{byte:02x}) is not valid UTF-8; save the file as UTF-8."

@@ -1,7 +1,8 @@
-"""Strict conversion of a column, as a file holds it, to what a party works with: ids, numbers, texts, months, labels.
+"""Strict conversion of a column, as a file holds it, to ids, numbers, texts, months or labels.
 
-Each function takes an Arrow column of any type and returns one of a single type, or raises `BadValues` with the row
-that cannot be converted. Whole columns are converted at once; only a failure is searched for, by bisection.
+Each function takes an Arrow column of any type and returns one of a single type, or raises `BadValues` with
+the row that cannot be converted. Whole columns are converted at once; only a failure is searched for, by
+bisection.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ _EXACT_IN_FLOAT = 2**53
 
 
 class BadValues(ValueError):
-    """A column cannot be converted: a sentence on why, and the rows (counted from 0) that are to blame, if any."""
+    """A column cannot be converted: a sentence on why, and the rows to blame (counted from 0), if any."""
 
     def __init__(self, problem: str, *rows: int) -> None:
+        """Takes the sentence and the rows."""
         super().__init__(problem)
         self.problem = problem
         self.rows = rows
@@ -48,7 +50,7 @@ def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without surrounding spaces, with nulls. Whole numbers lose their `.0`, so that code 2 is `2` everywhere."""
+    """Texts without spaces around them, with nulls; a whole number loses its `.0`: the code 2.0 is `2`."""
     column = _decoded(column)
     if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
         return column.cast(pa.string())
@@ -119,11 +121,11 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind)
+    return bool(pat.is_string(kind) or pat.is_large_string(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind)
+    return bool(pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind))
 
 
 def _require_values(column: pa.ChunkedArray, problem: str) -> None:
@@ -174,7 +176,8 @@ def _parsed(
 
 
 def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
-    """The first row that does not parse, given that one does not: halves the range that contains it, in O(rows)."""
+    """The first row that does not parse, given that one does not: halves the range that contains it, in
+    O(rows)."""
     low, high = 0, len(column)
     while high - low > 1:
         middle = (low + high) // 2

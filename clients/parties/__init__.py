@@ -1,7 +1,7 @@
 """Party types, and how a folder becomes a party.
 
-A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`. The types
-of this project are declared that way too, in pyproject.toml, so another package adds one just as we do.
+A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`.
+This project's own types are declared that way too (pyproject.toml), so a type of another package is no less.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clients.declaration import FILE_NAME, read_declaration
 from clients.errors import DataError, listing, suggestion
+from clients.parties.base import Party
 
-if TYPE_CHECKING:
-    from clients.parties.base import Party
+__all__ = ["ENTRY_POINT_GROUP", "Party", "open_party", "party_type", "party_types"]
 
 ENTRY_POINT_GROUP = "siloscore.parties"
 
@@ -32,7 +31,8 @@ def open_party(folder: Path) -> Party:
 
 
 def party_types() -> Mapping[str, type[Party]]:
-    """All installed party types by name. A type is imported when it is looked up, and only then can it fail."""
+    """All installed party types by name. A type is imported when it is looked up, and only then can it
+    fail."""
     return _InstalledTypes()
 
 
@@ -52,7 +52,7 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
     )
 
 
-class _InstalledTypes(Mapping[str, "type[Party]"]):
+class _InstalledTypes(Mapping[str, type[Party]]):
     """The entry points as a mapping that imports a type only when it is asked for."""
 
     def __init__(self) -> None:
@@ -82,10 +82,6 @@ class _InstalledTypes(Mapping[str, "type[Party]"]):
 
 
 def _load(point: EntryPoint) -> type[Party]:
-    from clients.parties.base import (
-        Party,
-    )  # pandas comes with it, which nobody needs who only lists the types
-
     try:
         loaded = point.load()
     except Exception as error:  # whatever another package's module does on import

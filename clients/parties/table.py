@@ -1,8 +1,9 @@
-"""A party whose features stand ready in one CSV or Parquet file: no code to write, a declaration is enough."""
+"""A party whose features stand ready in one CSV or Parquet file: no code to write, a declaration is
+enough."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -12,15 +13,16 @@ import pandas as pd
 
 from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.errors import DataError, DataWarning, listing
-from clients.files import SUFFIXES, Kind, open_table
+from clients.files import SUFFIXES, Kind, open_table, tables_in
 from clients.parties.base import Party, Roles
 
 TABLE = "table"
 """The name of the one record table, whatever its file is called."""
 
-# What the default declaration takes for the id and the label, if the file has such a column.
+# What the default declaration takes for the id, the label and the month, if the file has such a column.
 _USUAL_IDS = (DEFAULT_ID, "id")
 _USUAL_LABELS = ("default", "label")
+_USUAL_MONTHS = ("observation_month", "month")
 
 
 class TableParty(Party):
@@ -32,25 +34,28 @@ class TableParty(Party):
     def default_declaration(cls, folder: Path) -> Declaration:
         """Declares every column of the one table in the folder, numeric if all its values are numbers.
 
-        The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if there is
-        one. Raises `DataError` if the folder has no table or several.
+        The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if
+        there is one, and then the observation month is `observation_month` or `month`. It is a start to edit.
+        Raises `DataError` if the folder has no table or several.
         """
         found = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
         if len(found) != 1:
             problem = f"must hold one .csv or .parquet file to declare, and holds {len(found)}"
             raise DataError(f"{folder} {problem}: {listing(file.name for file in found)}.")
         kinds = open_table(found[0]).guess_kinds()
-        id_column = next((name for name in _USUAL_IDS if name in kinds), next(iter(kinds)))
-        label = next((name for name in _USUAL_LABELS if name in kinds), None)
+        id_column = _first_of(_USUAL_IDS, kinds) or next(iter(kinds))
+        label = _first_of(_USUAL_LABELS, kinds)
+        month = _first_of(_USUAL_MONTHS, kinds) if label is not None else None
         return Declaration(
             type=cls.type,
             name=Path(folder).resolve().name,
             id=id_column,
             label=label,
+            month=month,
             columns=tuple(
                 Column(name, "numeric" if kind == "number" else "categorical")
                 for name, kind in kinds.items()
-                if name not in (id_column, label)
+                if name not in (id_column, label, month)
             ),
             file=found[0].name,
         )
@@ -63,8 +68,8 @@ class TableParty(Party):
         """Raises `DataError` if the declaration names no file beside it."""
         declared, path = self.declaration, self.folder / FILE_NAME
         if declared.file is None:
-            there = sorted(file.name for file in self.folder.glob("*") if file.suffix in SUFFIXES)
-            raise DataError.at(path, f"the key file is missing; tables in the folder: {listing(there)}.")
+            problem = f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
+            raise DataError.at(path, problem)
         if Path(declared.file).name != declared.file:
             raise DataError.at(
                 path, f"file must be the name of a file in the same folder, not '{declared.file}'."
@@ -75,7 +80,8 @@ class TableParty(Party):
         return Roles(self.declaration.id, self.declaration.label, self.declaration.month)
 
     def read_records(self) -> dict[str, pd.DataFrame]:
-        """Reads the file's declared columns; one without any value is dropped from the declaration, with a warning."""
+        """Reads the file's declared columns; one without any value is dropped from the declaration, with a
+        warning."""
         assert self.declaration.file is not None
         file = open_table(self.folder / self.declaration.file)
         table = file.read(self._kinds(), unique_id=True)
@@ -105,3 +111,7 @@ class TableParty(Party):
         if self.roles.month is not None:
             kinds[self.roles.month] = "month"
         return kinds
+
+
+def _first_of(names: Iterable[str], there: Container[str]) -> str | None:
+    return next((name for name in names if name in there), None)
