@@ -158,12 +158,12 @@ def _curves(bads: Booleans, pd: Floats) -> dict[str, Table]:
 
 
 def _distribution(bads: Booleans, pd: Floats) -> Table:
-    """Shares of each class in up to 25 bins, which meet midway between the PDs that they part.
+    """Shares of each class in up to 20 bins, which meet midway between the PDs that they part.
 
     The outermost ends have the mean PD of their bin in the middle, as the least and greatest PD are
     somebody's.
     """
-    group = metrics.quantile_bins(pd, 25, MINIMUM_GROUP)
+    group = metrics.quantile_bins(pd, 20, MINIMUM_GROUP)
     count = int(group.max()) + 1
     inside = [pd[group == number] for number in range(count)]
     parted = [(below.max() + above.min()) / 2 for below, above in pairwise(inside)]
