@@ -116,7 +116,9 @@ class TableFile(ABC):
             return
         second = int(repeated.argmax())
         first = int((ids == ids[second]).to_numpy().argmax())
-        problem = f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one of the rows."
+        problem = (
+            f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
+        )
         raise DataError.at(self.path, problem, row=self.row_name(first, second), column=name)
 
 
