@@ -1,0 +1,132 @@
+"""Monthly records as features: the months before an observation month side by side, and what is computed of them.
+
+A `Panel` turns a long table (one row per business and month) into arrays of shape (businesses, months) whose column 0
+is the observation month and column k the month k before it; a later month has no place in it. The functions below
+work on such arrays, skip missing months, and return one value per business, missing if there is nothing to compute
+it from. Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clients.errors import DataError
+
+Array = npt.NDArray[np.float64]
+HISTORY = 18
+"""Months that features look back, the observation month included."""
+NEGLIGIBLE = 1e-3
+"""Ratios below this, or above its inverse, are cut off there before their logarithm is taken."""
+
+
+class Panel:
+    """The last `months` months of a record table, per business."""
+
+    def __init__(
+        self, table: pd.DataFrame, as_of: pd.Series, months: int = HISTORY, id_column: str = "business_id"
+    ) -> None:
+        """Places the rows of `table` (columns `id_column`, `month`, values) by business and lag.
+
+        `as_of` has business ids as its index and observation months (datetime64) as values; where it is NaT,
+        the last month in the table counts. Raises `DataError` if a business has two rows in a month.
+        """
+        record_month = _month_count(table["month"])
+        observed = _month_count(as_of)
+        last = record_month.max() if len(record_month) else 0
+        observed = np.where(np.isnat(as_of.to_numpy()), last, observed)
+        business = as_of.index.get_indexer(table[id_column])
+        lag = observed[business] - record_month if len(as_of) else np.full(len(table), -1)
+        self._used = np.flatnonzero((business >= 0) & (lag >= 0) & (lag < months))
+        self._cell = business[self._used] * months + lag[self._used]
+        self._shape = (len(as_of), months)
+        self._table = table
+        cells, times = np.unique(self._cell, return_counts=True)
+        if len(cells) and times.max() > 1:
+            row = self._used[self._cell == cells[times.argmax()]][-1]
+            raise DataError(
+                f"business '{table[id_column].iloc[row]}' has more than one record of "
+                f"{table['month'].iloc[row]:%Y-%m}; keep one row per business and month."
+            )
+
+    def __getitem__(self, column: str) -> Array:
+        """The column as an array of shape (businesses, months), NaN where there is no record."""
+        values = np.full(self._shape, np.nan)
+        values.flat[self._cell] = self._table[column].to_numpy(dtype=np.float64)[self._used]
+        return values
+
+    @property
+    def months_known(self) -> Array:
+        """Number of months with a record; NaN for a business without any."""
+        known = np.bincount(self._cell // self._shape[1], minlength=self._shape[0]).astype(np.float64)
+        return np.where(known > 0, known, np.nan)
+
+
+def total(values: Array, first: int, last: int) -> Array:
+    """Sum over the lags first … last-1."""
+    window = values[:, first:last]
+    present = ~np.isnan(window)
+    return np.where(present.any(axis=1), np.where(present, window, 0).sum(axis=1), np.nan)
+
+
+def mean(values: Array, first: int, last: int) -> Array:
+    """Mean over the lags first … last-1."""
+    window = values[:, first:last]
+    count = (~np.isnan(window)).sum(axis=1)
+    return np.divide(total(values, first, last), count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def highest(values: Array, first: int, last: int) -> Array:
+    """Maximum over the lags first … last-1."""
+    window = values[:, first:last]
+    peak = np.where(np.isnan(window), -np.inf, window).max(axis=1)
+    return np.where(np.isneginf(peak), np.nan, peak)
+
+
+def lowest(values: Array, first: int, last: int) -> Array:
+    """Minimum over the lags first … last-1."""
+    return -highest(-values, first, last)
+
+
+def log_ratio(numerator: Array, denominator: Array) -> Array:
+    """Logarithm of a ratio of amounts, cut off at `NEGLIGIBLE` and its inverse.
+
+    Missing where either is missing, or the denominator is not positive.
+    """
+    defined = denominator > 0
+    ratio = np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=defined)
+    return np.log(np.clip(ratio, NEGLIGIBLE, 1 / NEGLIGIBLE))
+
+
+def log_amount(amount: Array) -> Array:
+    """log(1 + amount), amounts below zero counting as zero."""
+    return np.log1p(np.maximum(amount, 0))
+
+
+def trend(values: Array, months: int) -> Array:
+    """Log ratio of the mean of the last `months` months to that of the `months` before."""
+    return log_ratio(mean(values, 0, months), mean(values, months, 2 * months))
+
+
+def year_on_year(values: Array, months: int) -> Array:
+    """Log ratio of the last `months` months to the same months a year ago: free of season."""
+    return log_ratio(mean(values, 0, months), mean(values, 12, 12 + months))
+
+
+def volatility(values: Array, first: int, last: int) -> Array:
+    """Log coefficient of variation over the lags first … last-1; missing with fewer than three months."""
+    centre = mean(values, first, last)
+    window = values[:, first:last]
+    spread = np.sqrt(mean((window - centre[:, None]) ** 2, 0, last - first))
+    enough = (~np.isnan(window)).sum(axis=1) >= 3
+    return np.where(enough, log_ratio(spread, centre), np.nan)
+
+
+def share_of_months(condition_values: Array, first: int, last: int) -> Array:
+    """Share of the recorded months at lags first … last-1 in which the value is above zero."""
+    return mean(np.where(np.isnan(condition_values), np.nan, condition_values > 0), first, last)
+
+
+def _month_count(dates: pd.Series) -> npt.NDArray[np.int64]:
+    return dates.to_numpy().astype("datetime64[M]").astype(np.int64)

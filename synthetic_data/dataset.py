@@ -1,0 +1,159 @@
+"""Writes a dataset: the records of each party, month by month, and a note of how they were made.
+
+The folder appears whole or not at all: everything is written into a temporary sibling, which is renamed at the end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthetic_data import calendar
+from synthetic_data.bank_records import BankRecords, applications
+from synthetic_data.economy import Economy
+from synthetic_data.observer import look
+from synthetic_data.roster import Book, Roster, book, rehearse
+from synthetic_data.supply_chain_records import SupplyChainRecords
+from synthetic_data.tax_records import TaxRecords
+from synthetic_data.truth import Truth
+from synthetic_data.worlds import World, world_named
+
+MINIMUM_TENURE = 3
+"""Months of records from which on a business counts as known to the platform."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the steps done and the steps in all."""
+
+
+def generate(
+    out: Path, businesses: int, world: str, seed: int, truth: bool, progress: Progress | None = None
+) -> None:
+    """Generate a dataset of a synthetic economy.
+
+    The same arguments give byte-identical files, and the parties' records do not depend on ``truth``.
+
+    Args:
+        out: folder to create; it may exist if it is empty.
+        businesses: number of applicants; the simulated population is larger.
+        world: name of a world in `worlds.WORLDS`.
+        seed: of the whole economy, not negative.
+        truth: whether to estimate each applicant's true probability of default, from many futures.
+        progress: called with a label, the steps done and the steps in all.
+
+    Raises:
+        ValueError: unknown world, or fewer than 100 businesses, or a negative seed.
+        FileExistsError: ``out`` is not empty.
+    """
+    chosen = world_named(world)
+    if businesses < 100:
+        raise ValueError(f"An economy needs at least 100 applicants; {businesses} were asked for.")
+    if seed < 0:
+        raise ValueError(f"The seed has to be 0 or more; it is {seed}.")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is not empty. Choose another folder, or remove it first.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        _write(temporary, businesses, chosen, seed, truth, progress or (lambda *_: None))
+        temporary.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, progress: Progress) -> None:
+    # One stream for each purpose: what one of them draws changes nothing for the others.
+    economy, naming, books, bank, tax, supply, futures = np.random.SeedSequence(seed).spawn(7)
+    replay = lambda: Economy(businesses, world, np.random.SeedSequence(economy.entropy, spawn_key=economy.spawn_key))
+    months = calendar.LAST_MONTH - calendar.FIRST_MONTH + 1
+    done = iter(range(1, months + 1))
+    roster = rehearse(
+        replay(), np.random.default_rng(naming), lambda: progress("Rehearsing the economy", next(done), months)
+    )
+    bank_book, tax_book, supply_book = _books(roster, world, np.random.default_rng(books))
+    observers = (
+        BankRecords(roster, bank_book, np.random.default_rng(bank)),
+        TaxRecords(roster, tax_book, np.random.default_rng(tax)),
+        SupplyChainRecords(roster, supply_book, np.random.default_rng(supply)),
+    )
+    estimate = Truth(roster, futures, with_futures=truth)
+    last = calendar.LAST_OBSERVATION + calendar.AFTERMATH
+    codes = pa.array(roster.code)
+    for observer in observers:
+        (folder / observer.folder).mkdir()
+    with Tables(folder) as tables:
+        for present in replay().months():
+            if present.month > last:
+                break
+            if present.month > calendar.LAST_OBSERVATION - calendar.VINTAGES + 1 - calendar.HISTORY:
+                for observer in observers:
+                    scene = look(present, roster, observer.book)
+                    for name, (rows, columns) in observer.record(scene).items():
+                        tables.append(f"{observer.folder}/{name}", codes.take(pa.array(rows)), present.month, columns)
+            estimate.observe(present)
+            progress("Keeping the books", present.month - calendar.FIRST_MONTH + 1, last - calendar.FIRST_MONTH + 1)
+    applications(roster).to_parquet(folder / "bank" / "applications.parquet", index=False)
+    (folder / "truth").mkdir()
+    estimate.table().to_parquet(folder / "truth" / "applicants.parquet", index=False)
+    _note(folder, businesses, world, seed, truth)
+
+
+def _books(roster: Roster, world: World, rng: np.random.Generator) -> tuple[Book, Book, Book]:
+    """Whom bank, tax bureau and platform know."""
+    rows = np.arange(len(roster))
+    on_platform = roster.firms.platform & (roster.observed - roster.firms.joined >= MINIMUM_TENURE)
+    return (
+        Book(known=roster.applicant, source=rows),
+        book(roster, roster.firms.tax_known, world.tax_signal, rng),
+        book(roster, on_platform, world.supply_signal, rng),
+    )
+
+
+def _note(folder: Path, businesses: int, world: World, seed: int, truth: bool) -> None:
+    first, last = (np.datetime64(m, "M") for m in (calendar.FIRST_OBSERVATION, calendar.LAST_OBSERVATION))
+    (folder / "dataset.toml").write_text(
+        f'name = "{world.name}-{businesses}-{seed}"\n'
+        f'generator = "synthetic_data"\nworld = "{world.name}"\nseed = {seed}\nbusinesses = {businesses}\n'
+        f"truth = {str(truth).lower()}\n"
+        f'first_observation_month = "{first}"\nlast_observation_month = "{last}"\n'
+        f"performance_window = {calendar.PERFORMANCE_WINDOW}\n"
+        f'parties = ["bank", "tax", "supply_chain"]\n',
+        encoding="utf-8",
+    )
+
+
+class Tables:
+    """Parquet files to which months are appended, so that memory holds one month at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writers: dict[str, pq.ParquetWriter] = {}
+
+    def append(self, name: str, ids: pa.Array, month: int, columns: dict[str, np.ndarray]) -> None:
+        """Write one month of one table as a row group."""
+        stamp = calendar.timestamps(np.full(len(ids), month))
+        table = pa.table({"business_id": ids, "month": stamp, **columns})
+        if name not in self.writers:
+            self.writers[name] = pq.ParquetWriter(self.folder / f"{name}.parquet", table.schema)
+        if len(ids):
+            self.writers[name].write_table(table)
+
+    def __enter__(self) -> Tables:
+        """Open; files are created as tables appear."""
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close all files."""
+        for writer in self.writers.values():
+            writer.close()
