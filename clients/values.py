@@ -18,6 +18,7 @@ MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "N
 
 _SHOWN_VALUES = 5
 _EXACT_IN_FLOAT = 2**53
+_TEXT = pa.large_string()
 
 
 class BadValues(ValueError):
@@ -53,7 +54,7 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without spaces around them, with nulls; a whole number loses its `.0`: the code 2.0 is `2`."""
     column = _decoded(column)
     if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
-        return column.cast(pa.string())
+        return column.cast(_TEXT)
     if pat.is_floating(column.type):
         return _float_texts(column.cast(pa.float64()))
     if not _is_text(column.type):
@@ -66,7 +67,7 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = _decoded(column)
     _require_values(column, "the id is missing.")
     if pat.is_integer(column.type):
-        return column.cast(pa.string())
+        return column.cast(_TEXT)
     if not _is_text(column.type):
         raise BadValues(
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
@@ -117,11 +118,14 @@ def _not_binary(column: pa.ChunkedArray) -> str:
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pat.is_dictionary(column.type) else column
+    """The column without dictionary encoding, and texts in the one type that holds them in any amount."""
+    if pat.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(_TEXT) if _is_text(column.type) else column
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pat.is_string(kind) or pat.is_large_string(kind))
+    return bool(pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -139,14 +143,10 @@ def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
     whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT_IN_FLOAT))
-    without_fraction = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(pa.string())
-    present = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-    return pc.if_else(
-        pc.is_null(present),
-        pa.scalar(None, pa.string()),
-        pc.if_else(whole, without_fraction, present.cast(pa.string())),
-    )
+    without_fraction = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(_TEXT)
+    return pc.if_else(whole, without_fraction, column.cast(_TEXT))
 
 
 def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -159,9 +159,7 @@ def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     cells = _without_empty(pc.utf8_trim_whitespace(column))
-    days = pc.if_else(
-        pc.equal(pc.utf8_length(cells), len("2024-03")), pc.binary_join_element_wise(cells, "01", "-"), cells
-    )
+    days = pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01")
     return days.cast(pa.timestamp("s"))
 
 
@@ -176,8 +174,7 @@ def _parsed(
 
 
 def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
-    """The first row that does not parse, given that one does not: halves the range that contains it, in
-    O(rows)."""
+    """The first row that does not parse, given that one does not; found by bisection, in O(rows)."""
     low, high = 0, len(column)
     while high - low > 1:
         middle = (low + high) // 2

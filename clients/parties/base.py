@@ -187,7 +187,7 @@ class Party(ABC):
 
     def _all_ids(self) -> pd.Index:
         per_table = [pd.Index(table[self.roles.id].unique(), dtype=str) for table in self.records.values()]
-        return per_table[0].append(per_table[1:]).unique().sort_values()
+        return pd.Index([], dtype=str).append(per_table).unique().sort_values()
 
     def _read_table(self, name: str) -> pd.DataFrame:
         path = next((file for s in SUFFIXES if (file := self.folder / f"{name}{s}").exists()), None)
@@ -234,12 +234,11 @@ class Party(ABC):
 
     def _visible(self, table: pd.DataFrame, as_of: pd.Series) -> pd.DataFrame:
         position = as_of.index.get_indexer(table[self.roles.id])
-        visible = position >= 0
-        if MONTH in table:
-            # Position -1 (not asked for) reads the last month, which does no harm: the row is hidden anyway.
-            last = as_of.to_numpy()[position] if len(as_of) else np.empty(0, dtype="datetime64[s]")
-            visible &= (table[MONTH].to_numpy() <= last) | np.isnat(last)
-        return table.loc[visible, [column for column in table if column != self.roles.label]]
+        table = table.loc[position >= 0, [column for column in table if column != self.roles.label]]
+        if MONTH not in table:
+            return table
+        last_months = as_of.to_numpy()[position[position >= 0]]
+        return table[(table[MONTH].to_numpy() <= last_months) | np.isnat(last_months)]
 
     def _check_features(self, computed: pd.DataFrame, as_of: pd.Series) -> None:
         if not computed.index.equals(as_of.index):

@@ -1,0 +1,173 @@
+"""A ready table needs no code: its declared columns, read strictly, are the party's features."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clients.declaration import FILE_NAME, Column, read_declaration, write_default
+from clients.errors import DataError, DataWarning
+from clients.parties import open_party
+from clients.parties.table import TableParty
+
+DECLARATION = """
+type = "table"
+file = "x.csv"
+id = "id"
+label = "default"
+month = "observed"
+segments = ["region", "size"]
+[columns.size]
+kind = "categorical"
+[columns.age]
+kind = "numeric"
+"""
+CSV = """\
+id,default,observed,region,size,age,withheld
+007,0,2024-03,north,2,3.5,1
+008,1,2024-04,south,10,NA,2
+009,0,2024-04,,2,true,3
+"""
+
+
+def party(folder: Path, csv: str = CSV, declaration: str = DECLARATION) -> TableParty:
+    (folder / "x.csv").write_text(csv)
+    (folder / FILE_NAME).write_text(declaration)
+    opened = open_party(folder)
+    assert isinstance(opened, TableParty)
+    return opened
+
+
+def open_error(folder: Path, csv: str = CSV, declaration: str = DECLARATION) -> str:
+    with pytest.raises(DataError) as caught:
+        party(folder, csv, declaration)
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+def test_the_declared_columns_are_the_features(tmp_path: Path) -> None:
+    matrix = party(tmp_path).matrix(np.array(["009", "1", "007"]))
+
+    assert list(matrix) == ["size", "age"]
+    assert matrix["size"].tolist()[::2] == ["2", "2"]
+    assert matrix["age"].tolist()[::2] == [1.0, 3.5]
+    assert matrix.loc["1"].isna().all()
+
+
+def test_the_label_holders_table_holds_the_applications(tmp_path: Path) -> None:
+    applications = party(tmp_path).applications()
+
+    assert applications.index.tolist() == ["007", "008", "009"]
+    assert applications["label"].tolist() == [0, 1, 0]
+    assert applications["month"].dt.month.tolist() == [3, 4, 4]
+    assert applications["region"].tolist()[:2] == ["north", "south"]
+    assert applications["region"].isna().tolist() == [False, False, True]
+    assert applications["size"].tolist() == ["2", "10", "2"]
+
+
+def test_a_segment_that_is_a_numeric_feature_is_both(tmp_path: Path) -> None:
+    opened = party(tmp_path, declaration=DECLARATION.replace('"categorical"', '"numeric"'))
+
+    assert opened.matrix(opened.ids())["size"].tolist() == [2.0, 10.0, 2.0]
+    assert opened.applications()["size"].tolist() == ["2", "10", "2"]
+
+
+def test_columns_may_have_the_names_that_other_types_keep_for_themselves(tmp_path: Path) -> None:
+    declaration = 'type = "table"\nfile = "x.csv"\nid = "id"\n' + "".join(
+        f'[columns.{name}]\nkind = "numeric"\n' for name in ("business_id", "month", "label")
+    )
+    opened = party(tmp_path, "id,business_id,month,label\n007,1,12,5\n", declaration)
+
+    assert opened.matrix(
+        np.array(["007"]), np.array(["2024-01"], dtype="datetime64[M]")
+    ).to_numpy().tolist() == [[1.0, 12.0, 5.0]]
+
+
+def test_a_column_without_any_value_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    csv = "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n"
+
+    with pytest.warns(
+        DataWarning, match=r"x.csv, column 'age': the column has no value in any row and is left out."
+    ):
+        opened = party(tmp_path, csv)
+
+    assert opened.declaration.column_names == ("size",)
+    assert list(opened.matrix(opened.ids())) == ["size"]
+
+
+def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
+    pd.DataFrame({"id": [7, 8], "flag": [True, False], "age": [1.5, None]}).to_parquet(tmp_path / "x.parquet")
+    write_default(tmp_path, "table")
+
+    opened = open_party(tmp_path)
+
+    assert opened.ids().tolist() == ["7", "8"]
+    assert opened.matrix(opened.ids())["flag"].tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("csv", "problem"),
+    [
+        (
+            CSV.replace("009", "007"),
+            "x.csv, lines 2 and 4, column 'id': the id '007' stands twice; a business applies",
+        ),
+        (
+            CSV.replace("009,0", "009,2"),
+            "x.csv, line 4, column 'default': the label must be 0 or 1; the values found",
+        ),
+        (CSV.replace("009,0", "009,"), "x.csv, line 4, column 'default': the label is missing"),
+        (CSV.replace("size,age", "size,aeg"), "x.csv has no column 'age'. Did you mean 'aeg'?"),
+        (CSV.replace("3.5", "3.5 years"), "x.csv, line 2, column 'age': '3.5 years' is not a number"),
+    ],
+)
+def test_a_mistake_in_the_table_is_located(tmp_path: Path, csv: str, problem: str) -> None:
+    assert open_error(tmp_path, csv).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("", "party.toml: the key file is missing; tables in the folder: 'x.csv'."),
+        (
+            'file = "../x.csv"',
+            "party.toml: file must be the name of a file in the same folder, not '../x.csv'.",
+        ),
+        ('file = "y.csv"', "y.csv does not exist; tables in its folder: 'x.csv'."),
+    ],
+)
+def test_the_file_must_lie_in_the_partys_folder(tmp_path: Path, line: str, problem: str) -> None:
+    assert open_error(tmp_path, declaration=DECLARATION.replace('file = "x.csv"', line)) == problem
+
+
+def test_the_default_declaration_finds_id_label_and_month(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(
+        "age,business_id,month,label,name\n1,007,2024-03,0,a\n2,008,2024-03,1,b\n"
+    )
+
+    write_default(tmp_path, "table")
+
+    declaration = read_declaration(tmp_path)
+    assert (declaration.id, declaration.label, declaration.month) == ("business_id", "label", "month")
+    assert declaration.columns == (Column("age", "numeric"), Column("name", "categorical"))
+    assert open_party(tmp_path).ids().tolist() == ["007", "008"]
+
+
+def test_the_default_declaration_takes_the_first_column_for_the_id_if_none_is_called_so(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "x.csv").write_text("uscc,month\n007,3\n")
+
+    write_default(tmp_path, "table")
+
+    assert read_declaration(tmp_path).id == "uscc"
+    assert read_declaration(tmp_path).column_names == ("month",)
+
+
+@pytest.mark.parametrize("names", [(), ("a.csv", "b.parquet")])
+def test_the_default_declaration_needs_exactly_one_table(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+
+    with pytest.raises(DataError, match=f"to declare, and holds {len(names)}"):
+        write_default(tmp_path, "table")
