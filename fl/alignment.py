@@ -109,7 +109,7 @@ def hash_to_points(ids: NDArray[np.str_]) -> Points:
     return _stack([to_point(sha512(_DOMAIN + str(one).encode()).digest()) for one in ids])
 
 
-def raise_points(points: Points, exponent: bytes) -> Points:
+def raise_to(points: Points, exponent: bytes) -> Points:
     """Every point to the power of the exponent.
 
     Raises ProtocolError when the array is not (n, 32) uint8 or a row is no valid point other than the identity:
@@ -126,7 +126,7 @@ def raise_points(points: Points, exponent: bytes) -> Points:
         raise ProtocolError("Blinded ids hold a value that is no point of the group ristretto255.") from None
 
 
-def match(own: Points, theirs: Points) -> NDArray[np.int32]:
+def match_points(own: Points, theirs: Points) -> NDArray[np.int32]:
     """For each row of `own`, the row of `theirs` with the same point, or −1; int32 (n,).
 
     Raises ProtocolError when `theirs` holds a point twice: two rows of that party carry the same id.

@@ -55,7 +55,16 @@ class NetworkConfig:
     patience: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "batches", "bins", "hidden", "embedding", "top", "evaluate_every", "patience"):
+        for name in (
+            "batch_size",
+            "batches",
+            "bins",
+            "hidden",
+            "embedding",
+            "top",
+            "evaluate_every",
+            "patience",
+        ):
             _require(getattr(self, name) >= 1, f"network.{_key(name)}", "1 or more", getattr(self, name))
         _require(self.learning_rate > 0, "network.learning-rate", "positive", self.learning_rate)
         _require(self.weight_decay >= 0, "network.weight-decay", "0 or more", self.weight_decay)
@@ -115,7 +124,9 @@ class RunConfig:
         _require(self.alignment in ("left", "inner"), "alignment", "left or inner", self.alignment)
         _require(0 < self.test_share < 1, "test-share", "between 0 and 1", self.test_share)
         _require(0 < self.validation_share < 1, "validation-share", "between 0 and 1", self.validation_share)
-        _require(self.test_share + self.validation_share < 1, "test-share", "below 1 with validation-share", 1)
+        _require(
+            self.test_share + self.validation_share < 1, "test-share", "below 1 with validation-share", 1
+        )
         _require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
         _require(self.timeout > 0, "timeout", "positive", self.timeout)
         names = self.party_names
@@ -140,7 +151,9 @@ class RunConfig:
         try:
             return tuple(int(word) for word in _words(self.seeds))
         except ValueError:
-            raise ConfigError(f"Setting 'seeds' must be whole numbers with commas, not {self.seeds!r}.") from None
+            raise ConfigError(
+                f"Setting 'seeds' must be whole numbers with commas, not {self.seeds!r}."
+            ) from None
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Scalar]) -> Self:

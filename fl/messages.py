@@ -5,7 +5,7 @@ A message is a frozen dataclass of arrays and plain values, declared beside the 
 that back, checking every field: a party never acts on a message that does not have exactly the declared form.
 """
 
-import types
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -13,12 +13,15 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
 from fl.errors import ProtocolError
 
 Body = TypeVar("Body")
 
-ARRAYS, VALUES, ENVELOPE = "arrays", "values", "envelope"
+ARRAYS, VALUES, ENVELOPE, REFUSAL = "arrays", "values", "envelope", "refusal"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Envelope:
     model: str = ""
     step: int = 0
     cpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        # Both become folder names at the party, so they must not lead anywhere else.
+        for path in (self.study, self.model):
+            if path and not all(_NAME.fullmatch(part) for part in path.split("/")):
+                raise ProtocolError(f"{path!r} is no valid name of a study or model.")
 
 
 def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
@@ -57,7 +66,9 @@ def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
             values[name] = value
     records: dict[str, Any] = {ARRAYS: ArrayRecord(arrays), VALUES: ConfigRecord(values)}
     if envelope is not None:
-        records[ENVELOPE] = ConfigRecord({item.name: getattr(envelope, item.name) for item in fields(envelope)})
+        records[ENVELOPE] = ConfigRecord(
+            {item.name: getattr(envelope, item.name) for item in fields(envelope)}
+        )
     return RecordDict(records)
 
 
@@ -100,6 +111,28 @@ def envelope_of(record: RecordDict) -> Envelope:
         raise ProtocolError(f"A message came without a valid envelope: {error}.") from None
 
 
+def refusal(text: str) -> RecordDict:
+    """The wire form of a party's refusal: one sentence that may be told to everybody."""
+    return RecordDict({REFUSAL: ConfigRecord({"text": text})})
+
+
+def refusal_in(record: RecordDict) -> str | None:
+    """The sentence of a refusal, or None when the record is an ordinary message."""
+    return str(record[REFUSAL]["text"]) if REFUSAL in record else None
+
+
+def to_bytes(record: RecordDict) -> bytes:
+    """The bytes that travel for a record (protocol buffers, no pickle)."""
+    return bytes(recorddict_to_proto(record).SerializeToString())
+
+
+def from_bytes(content: bytes) -> RecordDict:
+    """The record that travelled as these bytes."""
+    proto = RecordDictProto()
+    proto.ParseFromString(content)
+    return recorddict_from_proto(proto)
+
+
 def size_of(record: RecordDict) -> int:
     """Bytes of payload in a wire form: array data and plain values."""
     total = 0
@@ -126,7 +159,7 @@ def _layout_of(kind: type, name: str, hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple and arguments[0] in (int, float, str) and arguments[1:] == (...,):
         return "list"
-    if origin is Mapping or origin is types.MappingProxyType:
+    if origin is Mapping:
         value = arguments[1]
         if value is float:
             return "numbers"
@@ -151,5 +184,7 @@ def _from_array(kind: type, name: str, array: Array) -> np.ndarray[Any, Any]:
 
 def _checked(kind: type, name: str, value: Any, layout: str) -> Any:
     if type(value).__name__ != layout:
-        raise ProtocolError(f"Field {name!r} of {kind.__name__} must be {layout}, not {type(value).__name__}.")
+        raise ProtocolError(
+            f"Field {name!r} of {kind.__name__} must be {layout}, not {type(value).__name__}."
+        )
     return value

@@ -1,0 +1,101 @@
+"""A party's half of the alignment; see `fl/alignment.py` for the conversation.
+
+Its result, kept in the study's store for every protocol after it, is the party's features in the common order
+(`features`), and at the active party also its ids, labels, months and segments (`applications`).
+"""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clients.aligned import write_applications, write_coverage, write_table
+from clients.parties import Party
+from clients.session import Session
+from fl.alignment import (
+    Aligned,
+    BlindedIds,
+    BlindRequest,
+    MatchRequest,
+    OrderRequest,
+    RaisedIds,
+    RaiseRequest,
+    RowOrders,
+    hash_to_points,
+    match_points,
+    new_exponent,
+    raise_to,
+)
+
+
+def blind(session: Session, request: BlindRequest) -> BlindedIds:
+    """Step 1: blind the own ids, in an order that tells nothing."""
+    session.begin_study()
+    party = session.party
+    ids = _shuffled(party) if party.declaration.label is not None else _randomly_ordered(party.ids())
+    exponent = new_exponent()
+    session.state = {"ids": ids, "exponent": np.frombuffer(exponent, np.uint8)}
+    return BlindedIds(raise_to(hash_to_points(ids), exponent))
+
+
+def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
+    """Step 2, a passive party: raise the bank's points; they stay in the bank's order."""
+    return RaisedIds(raise_to(request.points, session.state["exponent"].tobytes()))
+
+
+def match(session: Session, request: MatchRequest) -> RowOrders:
+    """Step 3, the active party: find each of its businesses at the others and fix the positions."""
+    ids, exponent = session.state["ids"], session.state["exponent"].tobytes()
+    orders = {
+        name: match_points(request.raised[name], raise_to(points, exponent))
+        for name, points in request.blinded.items()
+    }
+    if request.mode == "inner" and orders:
+        common = np.all([rows >= 0 for rows in orders.values()], axis=0)
+        ids, orders = ids[common], {name: rows[common] for name, rows in orders.items()}
+    months = session.party.applications()["month"].reindex(ids).to_numpy().astype("datetime64[M]")
+    session.state = {"ids": ids}
+    write_coverage(session.study, {name: rows >= 0 for name, rows in orders.items()})
+    return RowOrders(orders, _to_numbers(months))
+
+
+def order(session: Session, request: OrderRequest) -> Aligned:
+    """Step 4: keep the own features in the common order; the exponent is forgotten."""
+    ids, party = session.state["ids"], session.party
+    holds_label = party.declaration.label is not None
+    rows = np.arange(len(ids), dtype=np.int32) if holds_label else request.rows
+    known = rows >= 0
+    frame = party.matrix(ids[rows[known]], _to_months(request.months[known]))
+    write_table(session.study, frame, known)
+    if holds_label:
+        write_applications(session.study, party.applications().loc[ids])
+    session.state = {}
+    return Aligned(len(rows), int(known.sum()))
+
+
+def _shuffled(party: Party) -> NDArray[np.str_]:
+    """The active party's applicants in a fixed order that only it can know.
+
+    The permutation is seeded by a hash of its own table with the labels, which nobody else holds: the others
+    cannot undo it, and the same data give the same order, so that a run can be repeated.
+    """
+    applications = party.applications().sort_index()
+    digest = hashlib.sha256(pd.util.hash_pandas_object(applications).to_numpy().tobytes()).digest()
+    rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
+    return rng.permutation(applications.index.to_numpy().astype(np.str_))
+
+
+def _randomly_ordered(ids: NDArray[np.str_]) -> NDArray[np.str_]:
+    # The position in the message is all that the bank learns of a business that it does not know.
+    return np.random.default_rng().permutation(ids)
+
+
+def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:
+    return np.where(np.isnat(months), -1, months.astype(np.int64)).astype(np.int32)
+
+
+def _to_months(numbers: NDArray[np.int32]) -> NDArray[np.datetime64]:
+    months = numbers.astype(np.int64).astype("datetime64[M]")
+    months[numbers < 0] = np.datetime64("NaT")
+    return months

@@ -1,0 +1,29 @@
+"""The active party's last step in every protocol: keep each row's PD for itself, and tell how good they are."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_applications, read_coverage
+from clients.session import Session
+from fl.evaluation import evaluate
+from fl.scoring import Scored
+from fl.splits import TEST
+
+SCORES = "scores"
+
+
+def keep_scores(session: Session, pd: NDArray[np.float64], roles: NDArray[np.int8]) -> Scored:
+    """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage."""
+    session.store.write(SCORES, {"pd": pd})
+    applications, test = read_applications(session.study), roles == TEST
+    segments = {name: texts[test] for name, texts in applications.segments.items()}
+    segments["coverage"] = coverage_names(read_coverage(session.study), len(pd))[test]
+    return Scored(evaluate(applications.labels[test], pd[test], segments).to_arrays())
+
+
+def coverage_names(coverage: dict[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
+    """Which passive parties know each row, as text such as `tax` or `tax, supply_chain` or `none`."""
+    names = np.full(rows, "", dtype=object)
+    for party, known in coverage.items():
+        names[known] += np.where(names[known] == "", party, ", " + party).astype(object)
+    return np.where(names == "", "none", names).astype(np.str_)

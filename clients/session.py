@@ -1,0 +1,105 @@
+"""What happens at a party between a message's arrival and its reply.
+
+A protocol's party half is a module with one function per action, `action(session, request) -> reply`, whose
+annotations name the message types. `answer` does the rest for all of them: reads the configuration, checks the step
+number, repeats the stored reply when a request comes twice, commits the new state with the reply, and turns errors
+into sentences that may leave the party.
+"""
+
+import importlib
+import logging
+import time
+from dataclasses import replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import get_type_hints
+
+from flwr.app import Context, Message, RecordDict
+
+from clients.errors import DataError
+from clients.parties import Party, open_party
+from clients.store import Arrays, Store, retain
+from fl.config import RunConfig
+from fl.errors import ProtocolError
+from fl.messages import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """One request at one party: its data, its configuration and its state before and after."""
+
+    def __init__(self, name: str, config: RunConfig, envelope: Envelope, data: Path, state: Path) -> None:
+        self.name = name
+        self.config = config
+        self.envelope = envelope
+        self._data = data
+        self._root = state
+        self.study = Store(state / envelope.study)
+        self.store = Store(state / envelope.study / envelope.model)
+        self.state: Arrays = {}
+
+    @cached_property
+    def party(self) -> Party:
+        """The party's data, opened once per process."""
+        return _open(self._data)
+
+    def begin_study(self) -> None:
+        """Make room for a new study under the retention rule (`keep-studies`)."""
+        retain(self._root, self.envelope.study, self.config.keep_studies)
+
+
+def answer(protocol: str, action: str, message: Message, context: Context) -> Message:
+    """Answer one message by the function `action` of the module `clients.<protocol>`."""
+    began = time.process_time()
+    try:
+        envelope = envelope_of(message.content)
+        record = _answer(protocol, action, message.content, context, envelope, began)
+    except ProtocolError as error:
+        record = refusal(str(error))
+    except DataError as error:
+        # The sentence may quote a record, so it stays in this party's log.
+        log.error("%s", error)
+        record = refusal("its data are not in order; the party's own log says what and where")
+    return Message(record, reply_to=message)
+
+
+def _answer(
+    protocol: str, action: str, record: RecordDict, context: Context, envelope: Envelope, began: float
+) -> RecordDict:
+    function = getattr(importlib.import_module(f"clients.{protocol}"), action)
+    request_type = get_type_hints(function)["request"]
+    session = _session(context, envelope)
+    last = session.store.last() if envelope.step else None
+    if last is not None and last.step == envelope.step:
+        return from_bytes(last.reply)
+    if last is not None and last.step != envelope.step - 1:
+        raise ProtocolError(
+            f"step {envelope.step} of {envelope.study}/{envelope.model} does not follow its last step {last.step}"
+        )
+    if last is not None:
+        session.state = last.state
+    reply = function(session, unpack(request_type, record))
+    spent = time.process_time() - began
+    packed = pack(reply, replace(envelope, cpu_seconds=spent))
+    if last is not None:
+        session.store.commit(envelope.step, session.state, to_bytes(packed))
+    return packed
+
+
+def _session(context: Context, envelope: Envelope) -> Session:
+    config = RunConfig.from_mapping(context.run_config)
+    # A deployed party knows its own folder; in simulation partition k is the k-th party of the dataset.
+    if "party-folder" in context.node_config:
+        data = Path(str(context.node_config["party-folder"]))
+        name = data.name
+    else:
+        name = config.party_names[int(context.node_config["partition-id"])]
+        data = Path(config.data) / name
+    state = Path(config.state) / name if config.state else data / "state"
+    return Session(name, config, envelope, data, state)
+
+
+@cache
+def _open(folder: Path) -> Party:
+    return open_party(folder)

@@ -1,0 +1,227 @@
+"""A party's half of the split network; see `fl/split_network.py` for the conversation and the mathematics."""
+
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss, roc_auc_score
+
+from clients.aligned import read_applications, read_coverage, read_table
+from clients.scoring import keep_scores
+from clients.session import Session
+from clients.store import Store
+from fl.errors import ProtocolError
+from fl.preprocessing import Encoder
+from fl.scoring import Scored
+from fl.seeds import generator
+from fl.split_network import (
+    BackwardRequest,
+    EmbedRequest,
+    Embeddings,
+    Finished,
+    FinishRequest,
+    Floats,
+    ForwardRequest,
+    Gradients,
+    Part,
+    ScoreRequest,
+    Started,
+    StartRequest,
+    backward_embeddings,
+    defend,
+    new_bottom,
+    new_top,
+    predict,
+)
+from fl.split_network import backward as backward_top
+from fl.split_network import embed as embed_inputs
+from fl.splits import TRAIN, VALIDATION
+
+# Batches are small: more threads wait for each other longer than they work, and their number would change sums.
+torch.set_num_threads(1)
+
+_ENCODER, _START, _MODEL, _BEST = "encoder", "start", "model", "best/"
+_NO_EMBEDDINGS = np.empty((0, 0), np.float32)
+
+
+def start(session: Session, request: StartRequest) -> Started:
+    """Fit the preprocessing, set up the own part, and at the bank the top model."""
+    config, table = session.config.network, read_table(session.study)
+    encoder = Encoder.fit(table, np.flatnonzero(request.roles == TRAIN), config.bins)
+    session.store.write(_ENCODER, encoder.to_arrays())
+    session.store.write(_START, {"roles": request.roles, "seed": np.array(request.seed)})
+    bottom = new_bottom(encoder.width, request.seed, session.name, config)
+    parts = {"bottom": bottom}
+    if session.party.declaration.label is not None:
+        training = read_applications(session.study).labels[request.roles == TRAIN]
+        passive = len(read_coverage(session.study))
+        parts["top"] = new_top(passive, float(training.mean()), request.seed, config)
+    session.state = _states(parts) | _best(parts) | {"best_auc": np.array(-1.0)}
+    return Started(encoder.width, len(bottom.weights()))
+
+
+def forward(session: Session, request: ForwardRequest) -> Embeddings:
+    """A passive party: keep the weights if they are the best, learn from the last batch, embed the next."""
+    local = _Local(session)
+    bottom = local.bottom
+    best = _best({"bottom": bottom}) if request.keep else _kept(session.state)
+    if len(request.gradient):
+        backward_embeddings(bottom, local.inputs(session.state["positions"]), request.gradient)
+        bottom.update()
+    positions = request.positions[local.table.known[request.positions]]
+    session.state = _states({"bottom": bottom}) | best | {"positions": positions}
+    validation = local.embeddings(local.rows(VALIDATION)) if request.evaluate else _NO_EMBEDDINGS
+    return Embeddings(local.embeddings(positions), validation)
+
+
+def backward(session: Session, request: BackwardRequest) -> Gradients:
+    """The bank: judge the weights where validation embeddings came, then learn from the batch."""
+    local = _Local(session)
+    top = local.top()
+    best, best_auc = _kept(session.state), float(session.state["best_auc"])
+    validation_auc = validation_loss = float("nan")
+    improved = False
+    if request.evaluate:
+        rows = local.rows(VALIDATION)
+        pd, labels = local.predict(top, rows, request.validation), local.labels[rows]
+        validation_auc, validation_loss = float(roc_auc_score(labels, pd)), float(log_loss(labels, pd))
+        improved = validation_auc > best_auc
+        if improved:
+            best, best_auc = _best({"bottom": local.bottom, "top": top}), validation_auc
+    positions = request.positions
+    others, known = local.joined(positions, request.batch)
+    present = known & ~local.dropped(known.shape)
+    gradients, loss = backward_top(
+        local.bottom, top, local.inputs(positions), others, present, local.labels[positions]
+    )
+    local.bottom.update()
+    top.update()
+    session.state = _states({"bottom": local.bottom, "top": top}) | best | {"best_auc": np.array(best_auc)}
+    defended = {
+        party: defend(gradient[known[:, k]], session.config.network)
+        for k, (party, gradient) in enumerate(zip(local.coverage, gradients, strict=True))
+    }
+    return Gradients(defended, loss, validation_auc, validation_loss, improved)
+
+
+def finish(session: Session, request: FinishRequest) -> Finished:
+    """Return to the best weights, which from here on are the model."""
+    best = _best({"bottom": _Local(session).bottom}) if request.keep else _kept(session.state)
+    weights = {name.removeprefix(_BEST): array for name, array in best.items()}
+    session.store.write(_MODEL, weights)
+    session.state = {}
+    return Finished()
+
+
+def embed(session: Session, request: EmbedRequest) -> Embeddings:
+    """A passive party: the final model's embeddings of all that it knows."""
+    local = _Local(session, final=True)
+    return Embeddings(local.embeddings(np.arange(len(local.table))), _NO_EMBEDDINGS)
+
+
+def score(session: Session, request: ScoreRequest) -> Scored:
+    """The bank: the PD of every position by the final model, kept here, and its evaluation on the test rows."""
+    local = _Local(session, final=True)
+    pd = local.predict(local.top(), np.arange(len(local.table)), request.embeddings)
+    return keep_scores(session, pd, local.roles)
+
+
+class _Local:
+    """This party's side of the model at one message: its data, its preprocessing, its parts as they stand."""
+
+    def __init__(self, session: Session, final: bool = False) -> None:
+        self._session = session
+        self._config = session.config.network
+        self._weights = session.store.read(_MODEL) if final else None
+        self.table = read_table(session.study)
+        self.encoder, self.roles, self._seed = _setup(session.store.folder)
+        self.bottom = self._restored(
+            "bottom", new_bottom(self.encoder.width, self._seed, session.name, self._config)
+        )
+
+    @cached_property
+    def coverage(self) -> dict[str, NDArray[np.bool_]]:
+        """At the bank: which positions each passive party knows."""
+        return read_coverage(self._session.study)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int8]:
+        """At the bank: the label at each position."""
+        return read_applications(self._session.study).labels
+
+    def top(self) -> Part:
+        """At the bank: the top model."""
+        return self._restored("top", new_top(len(self.coverage), 0.5, self._seed, self._config))
+
+    def rows(self, role: int) -> NDArray[np.int_]:
+        """The positions of a role that this party knows."""
+        return np.flatnonzero((self.roles == role) & self.table.known)
+
+    def inputs(self, positions: NDArray[np.int_]) -> Floats:
+        """The bottom model's inputs at some positions."""
+        return self.encoder.transform(self.table, positions)
+
+    def embeddings(self, positions: NDArray[np.int_]) -> Floats:
+        """Embeddings of those of the positions that this party knows, in their order."""
+        return embed_inputs(self.bottom, self.inputs(positions[self.table.known[positions]]))
+
+    def joined(
+        self, positions: NDArray[np.int_], embeddings: Mapping[str, Floats]
+    ) -> tuple[list[Floats], NDArray[np.bool_]]:
+        """At the bank: each passive party's embeddings at its places (zeros elsewhere), and presence (n, passive)."""
+        known = np.column_stack(
+            [np.empty((len(positions), 0), bool), *(k[positions] for k in self.coverage.values())]
+        )
+        others = []
+        for column, party in enumerate(self.coverage):
+            full = np.zeros((len(positions), self._config.embedding), np.float32)
+            if embeddings[party].shape != (known[:, column].sum(), self._config.embedding):
+                raise ProtocolError(f"the embeddings of party {party} have shape {embeddings[party].shape}")
+            full[known[:, column]] = embeddings[party]
+            others.append(full)
+        return others, known
+
+    def predict(
+        self, top: Part, positions: NDArray[np.int_], embeddings: Mapping[str, Floats]
+    ) -> NDArray[np.float64]:
+        """At the bank: the PD at some positions."""
+        others, known = self.joined(positions, embeddings)
+        return predict(self.bottom, top, self.inputs(positions), others, known)
+
+    def dropped(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """At the bank: which passive embeddings this batch does without."""
+        rng = generator(self._seed, "dropout", str(self.bottom.steps))
+        return rng.random(shape) < self._config.party_dropout
+
+    def _restored(self, name: str, part: Part) -> Part:
+        if self._weights is not None:
+            part.set_weights(self._weights[name])
+        else:
+            prefix = f"{name}/"
+            state = self._session.state
+            part.restore({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        return part
+
+
+# The same at every message of a model, so a worker process reads it once.
+@lru_cache(maxsize=8)
+def _setup(folder: Path) -> tuple[Encoder, NDArray[np.int8], int]:
+    store = Store(folder)
+    start = store.read(_START)
+    return Encoder.from_arrays(store.read(_ENCODER)), start["roles"], int(start["seed"])
+
+
+def _states(parts: Mapping[str, Part]) -> dict[str, NDArray[Any]]:
+    return {f"{name}/{key}": array for name, part in parts.items() for key, array in part.state().items()}
+
+
+def _best(parts: Mapping[str, Part]) -> dict[str, NDArray[Any]]:
+    return {_BEST + name: part.weights() for name, part in parts.items()}
+
+
+def _kept(state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {key: array for key, array in state.items() if key.startswith(_BEST)}

@@ -1,0 +1,37 @@
+"""The active party's choice of the rows that train, validate and test."""
+
+from pathlib import Path
+
+import numpy as np
+
+from clients.aligned import read_applications
+from clients.errors import DataError
+from clients.session import Session
+from fl.splits import Split, SplitRequest, split_by_label, split_by_vintage, split_given_test
+
+SPLIT = "split"
+
+
+def assign(session: Session, request: SplitRequest) -> Split:
+    """A fixed test set where the run names one, else by vintage where the data have months, else by label."""
+    config, applications = session.config, read_applications(session.study)
+    rng = np.random.default_rng([request.seed, 1])
+    if config.test_ids:
+        test = np.isin(applications.ids, _read_ids(Path(config.test_ids)))
+        split = Split(split_given_test(applications.labels, test, config.validation_share, rng), "file")
+    elif np.isnat(applications.months).any():
+        roles = split_by_label(applications.labels, config.test_share, config.validation_share, rng)
+        split = Split(roles, "label")
+    else:
+        roles = split_by_vintage(applications.months, config.test_share, config.validation_share)
+        split = Split(roles, "vintage")
+    session.store.write(SPLIT, {"roles": split.roles})
+    return split
+
+
+def _read_ids(path: Path) -> list[str]:
+    """One id per line; a first line that names the column, as in a CSV file, matches no business and does no harm."""
+    try:
+        return path.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The file of test ids {path} cannot be read: {error}.") from None

@@ -1,0 +1,105 @@
+"""The one place of a party's state: a folder per study and per model, written atomically.
+
+Flower's nodes keep nothing between messages that a party could rely on (in deployment every message is a new process),
+so all that a party remembers stands here. Every answered request is committed together with its reply in one file
+whose name is the step number: after a crash the party is either before or after a step, never in between, and a
+request that is sent twice is answered from the file instead of being applied twice.
+"""
+
+import io
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_REPLY = "reply"
+_STATE = "state/"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a party knows after answering request number `step`: its state, and the reply's wire form."""
+
+    step: int
+    state: Arrays
+    reply: bytes
+
+
+class Store:
+    """The state of one study, or of one model within it, in a folder.
+
+    Two kinds of content: the last `Commit`, replaced at every step, and named arrays that stay (`write`, `read`).
+    """
+
+    # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
+    # file name decides whether a cached commit is still the last one.
+    _last: dict[Path, Commit] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def last(self) -> Commit:
+        """The last commit; step 0 with empty state before the first."""
+        found = self._steps()
+        if not found:
+            return Commit(0, {}, b"")
+        step = max(found)
+        cached = self._last.get(self.folder)
+        return cached if cached is not None and cached.step == step else self._load(step)
+
+    def commit(self, step: int, state: Arrays, reply: bytes) -> None:
+        """Make `state` and `reply` the last commit, then forget the one before."""
+        old = self._steps()
+        content = {_STATE + name: array for name, array in state.items()}
+        self._replace(_step_file(step), {**content, _REPLY: np.frombuffer(reply, np.uint8)})
+        for other in old:
+            if other != step:
+                (self.folder / _step_file(other)).unlink(missing_ok=True)
+        self._last.clear()  # One model trains at a time; a cache of one bounds the memory of a long study.
+        self._last[self.folder] = Commit(step, state, reply)
+
+    def write(self, name: str, arrays: Arrays) -> None:
+        """Keep named arrays beside the commits, replacing earlier ones of the same name."""
+        self._replace(f"{name}.npz", arrays)
+
+    def read(self, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays that `write` kept. Raises FileNotFoundError when there are none."""
+        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as content:
+            return dict(content)
+
+    def _steps(self) -> list[int]:
+        return [int(path.stem) for path in self.folder.glob("*.step")]
+
+    def _load(self, step: int) -> Commit:
+        with np.load(self.folder / _step_file(step), allow_pickle=False) as content:
+            state = {name.removeprefix(_STATE): content[name] for name in content if name != _REPLY}
+            return Commit(step, state, content[_REPLY].tobytes())
+
+    def _replace(self, name: str, arrays: Arrays) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        buffer = io.BytesIO()
+        np.savez(buffer, **dict(arrays))
+        partial = self.folder / f"{name}.{os.getpid()}.partial"
+        partial.write_bytes(buffer.getbuffer())
+        partial.replace(self.folder / name)
+
+
+def retain(root: Path, study: str, keep: int) -> None:
+    """Remove the oldest studies in `root` so that, with `study`, at most `keep` remain."""
+    others = (
+        [path for path in root.iterdir() if path.is_dir() and path.name != study] if root.is_dir() else []
+    )
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[keep - 1 :]:
+        shutil.rmtree(path)
+
+
+def _step_file(step: int) -> str:
+    return f"{step:08d}.step"

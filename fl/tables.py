@@ -1,0 +1,53 @@
+"""A party's features in the common row order, as arrays: what every protocol trains on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Features at each position of an alignment.
+
+    numeric   float64 (n, p), NaN where missing, columns named `numeric_names`
+    codes     int32 (n, q), an index into `levels` of the column, −1 where missing, columns named `categorical_names`
+    levels    the texts of each categorical column
+    known     bool (n,): the party knows the business; other rows are all missing
+    """
+
+    numeric: NDArray[np.float64]
+    numeric_names: tuple[str, ...]
+    codes: NDArray[np.int32]
+    categorical_names: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    known: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays that `from_arrays` reads."""
+        return {
+            "numeric": self.numeric,
+            "numeric_names": np.array(self.numeric_names, dtype=str),
+            "codes": self.codes,
+            "categorical_names": np.array(self.categorical_names, dtype=str),
+            "known": self.known,
+            **{f"levels/{j}": np.array(texts, dtype=str) for j, texts in enumerate(self.levels)},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The table that `to_arrays` took apart."""
+        names = tuple(arrays["categorical_names"].tolist())
+        return cls(
+            numeric=arrays["numeric"],
+            numeric_names=tuple(arrays["numeric_names"].tolist()),
+            codes=arrays["codes"],
+            categorical_names=names,
+            levels=tuple(tuple(arrays[f"levels/{j}"].tolist()) for j in range(len(names))),
+            known=arrays["known"],
+        )

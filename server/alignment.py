@@ -1,0 +1,61 @@
+"""The coordinator's half of the alignment: it relays blinded ids and sees neither ids nor who matched by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fl.alignment import (
+    Aligned,
+    BlindedIds,
+    BlindRequest,
+    MatchRequest,
+    OrderRequest,
+    RaisedIds,
+    RaiseRequest,
+    RowOrders,
+)
+from fl.errors import ProtocolError
+from fl.handshake import Roster
+from server.exchange import Exchange
+
+ROUND_TRIPS = 4
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The common order: how many positions, and how many of them each party knows."""
+
+    positions: int
+    known: Mapping[str, int]
+
+
+def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
+    """Four round trips, three without passive parties: afterwards position k is the same business at every party.
+
+    Raises ProtocolError when no business is common to all (`inner`), since nothing could be trained.
+    """
+    blinded = exchange.ask(
+        "train.alignment_blind", {party: BlindRequest() for party in roster.all}, BlindedIds
+    )
+    bank_points = blinded.pop(roster.active).points
+    raised = {}
+    if roster.passive:
+        questions = {party: RaiseRequest(bank_points) for party in roster.passive}
+        raised = exchange.ask("train.alignment_raise_points", questions, RaisedIds)
+    request = MatchRequest(
+        mode,
+        {party: blinded[party].points for party in roster.passive},
+        {party: raised[party].points for party in roster.passive},
+    )
+    found = exchange.ask("train.alignment_match", {roster.active: request}, RowOrders)[roster.active]
+    if not len(found.months):
+        raise ProtocolError(
+            "The alignment found no business that all parties know; is the id column the same?"
+        )
+    orders = {
+        party: OrderRequest(found.orders.get(party, np.empty(0, np.int32)), found.months)
+        for party in roster.all
+    }
+    answers = exchange.ask("train.alignment_order", orders, Aligned)
+    return Alignment(len(found.months), {party: answer.known for party, answer in answers.items()})

@@ -1,0 +1,95 @@
+"""One run of the federation, from the first hello to the last evaluation.
+
+The order is that of every protocol: handshake, alignment, split, training, evaluation. The parties align once
+per run, then each contender is trained under each seed.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flwr.serverapp import Grid
+
+from fl import alignment, handshake, splits
+from fl.config import RunConfig
+from fl.errors import ConfigError
+from fl.evaluation import Evaluation
+from fl.handshake import Roster, form_roster
+from fl.splits import Split, SplitRequest
+from server import split_network
+from server.alignment import Alignment, align
+from server.exchange import Costs, Exchange
+from server.training import Progress, Training
+
+
+class TrainingProtocol(Protocol):
+    """What a module `server/<protocol>.py` offers."""
+
+    PROTOCOL: str
+
+    def train(self, exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
+        """Train one model and evaluate it."""
+        ...
+
+
+CONTENDERS: dict[str, TrainingProtocol] = {
+    "federated-network": split_network,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One federated model: its evaluation on the test rows, and what it took; seconds is wall time."""
+
+    contender: str
+    seed: int
+    evaluation: Evaluation
+    costs: Costs
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Federation:
+    """A federation that is connected and aligned."""
+
+    exchange: Exchange
+    roster: Roster
+    alignment: Alignment
+
+
+def connect(grid: Grid, config: RunConfig, on_progress: Callable[[Progress], Any]) -> Federation:
+    """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
+    protocols = {alignment.VERSION, handshake.VERSION, splits.VERSION}
+    protocols |= {_protocol(name).PROTOCOL for name in config.contender_names}
+    exchange = Exchange(grid, config.study, config.timeout)
+    on_progress(Progress("connect"))
+    roster = form_roster(exchange.connect(len(config.party_names)), tuple(sorted(protocols)))
+    on_progress(Progress("align"))
+    return Federation(exchange, roster, align(exchange, roster, config.alignment))
+
+
+def train(
+    federation: Federation,
+    config: RunConfig,
+    contender: str,
+    seed: int,
+    on_progress: Callable[[Progress], Any],
+) -> Trained:
+    """Split and train one contender under one seed."""
+    exchange, roster = federation.exchange, federation.roster
+    split = exchange.ask(
+        "train.splits_assign", {roster.active: SplitRequest(seed)}, Split, model=f"splits/{seed}"
+    )[roster.active]
+    costs, began = exchange.costs, time.perf_counter()
+    training = Training(contender, seed, split.roles, config, on_progress)
+    evaluation = _protocol(contender).train(exchange, roster, training)
+    return Trained(contender, seed, evaluation, exchange.costs.since(costs), time.perf_counter() - began)
+
+
+def _protocol(contender: str) -> TrainingProtocol:
+    if contender not in CONTENDERS:
+        raise ConfigError(
+            f"There is no federated contender {contender!r}; there are {', '.join(CONTENDERS)}."
+        )
+    return CONTENDERS[contender]

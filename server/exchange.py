@@ -1,0 +1,197 @@
+"""The only module that touches Flower's grid: typed questions to named parties, answered or explained.
+
+A round trip is one message out to some parties and their replies back; it is the unit of cost, so every one
+is counted here with the bytes it moved and the CPU time the parties spent. Flower's own `send_and_receive`
+looks for replies every three seconds in deployment; the poll here starts short and grows with the waiting.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from flwr.app import Error, Message, RecordDict
+from flwr.common.constant import ErrorCode
+from flwr.serverapp import Grid
+
+from fl.errors import ProtocolError
+from fl.handshake import DescribeRequest, Description
+from fl.messages import Envelope, envelope_of, pack, refusal_in, size_of, unpack
+
+Reply = TypeVar("Reply")
+
+# The message or its reply was lost on the way: the request may be sent again, since a party that has already
+# answered repeats its stored reply.
+_TRANSIENT = {ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ErrorCode.NODE_UNAVAILABLE}
+_ATTEMPTS = 3
+
+
+class FederationError(RuntimeError):
+    """A party refused, failed or kept silent; the text names the party and what it was asked."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a conversation took.
+
+    bytes_up are payload to the coordinator, bytes_down from it; cpu_seconds is what the parties report for
+    their answers, and the coordinator's own outside Flower's grid.
+    """
+
+    round_trips: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    cpu_seconds: float = 0.0
+
+    def since(self, earlier: "Costs") -> "Costs":
+        """The costs that came after `earlier`."""
+        return Costs(
+            self.round_trips - earlier.round_trips,
+            self.bytes_up - earlier.bytes_up,
+            self.bytes_down - earlier.bytes_down,
+            self.cpu_seconds - earlier.cpu_seconds,
+        )
+
+
+class Exchange:
+    """Questions to parties by name over a Flower grid."""
+
+    def __init__(self, grid: Grid, study: str, timeout: float) -> None:
+        self._counted = Costs()
+        self._grid = grid
+        self._study = study
+        self._timeout = timeout
+        self._nodes: dict[str, int] = {}
+        self._steps: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._began, self._in_grid = time.thread_time(), 0.0
+
+    @property
+    def costs(self) -> Costs:
+        """All costs so far. The inline engine answers within the grid, so its time must not count as our own too."""
+        own = time.thread_time() - self._began - self._in_grid
+        return replace(self._counted, cpu_seconds=self._counted.cpu_seconds + own)
+
+    def connect(self, parties: int) -> dict[str, Description]:
+        """Wait until that many parties are there, and ask each who it is: descriptions by name, in node order.
+
+        Raises FederationError when fewer come in time or two have the same name.
+        """
+        nodes = self._wait_for_nodes(parties)
+        questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
+        answers = self._round_trip("query.handshake_describe", questions, Description, Envelope(self._study))
+        for (node, _), about in zip(questions.values(), answers.values(), strict=True):
+            if about.name in self._nodes:
+                raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
+            self._nodes[about.name] = node
+        return {about.name: about for about in answers.values()}
+
+    def ask(
+        self, action: str, requests: Mapping[str, object], reply: type[Reply], model: str = ""
+    ) -> dict[str, Reply]:
+        """One round trip: send each party its request, return each party's reply.
+
+        action is Flower's message type, such as `train.alignment_blind`; model names the state at the parties
+        that the request touches, by default the study's own. Raises FederationError naming the party.
+        """
+        questions = {party: (self._nodes[party], body) for party, body in requests.items()}
+        return self._round_trip(action, questions, reply, Envelope(self._study, model))
+
+    def _round_trip(
+        self,
+        action: str,
+        questions: Mapping[str, tuple[int, object]],
+        reply: type[Reply],
+        envelope: Envelope,
+    ) -> dict[str, Reply]:
+        stateless = action.startswith("query.")
+        packed: dict[str, tuple[int, RecordDict]] = {}
+        for party, (node, body) in questions.items():
+            step = 0 if stateless else self._steps[party, envelope.model] + 1
+            self._steps[party, envelope.model] = step
+            packed[party] = node, pack(body, replace(envelope, step=step))
+        replies = self._send(action, packed)
+        cpu_seconds = sum(envelope_of(record).cpu_seconds for record in replies.values())
+        counted = self._counted
+        self._counted = Costs(
+            counted.round_trips + 1,
+            counted.bytes_up + sum(size_of(record) for record in replies.values()),
+            counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
+            counted.cpu_seconds + cpu_seconds,
+        )
+        try:
+            return {party: unpack(reply, replies[party]) for party in packed}
+        except ProtocolError as error:
+            raise FederationError(f"A reply to {action} is malformed: {error}") from None
+
+    def _send(self, action: str, packed: Mapping[str, tuple[int, RecordDict]]) -> dict[str, RecordDict]:
+        waiting, found = dict(packed), {}
+        for _ in range(_ATTEMPTS):
+            before = time.thread_time()
+            replies = self._push_and_pull(action, waiting)
+            self._in_grid += time.thread_time() - before
+            for party, message in replies.items():
+                if message.has_content():
+                    found[party] = _accepted(party, action, message.content)
+                elif message.error.code not in _TRANSIENT:
+                    raise FederationError(f"Party {party} failed at {action}: {_reason(message.error)}.")
+            waiting = {party: question for party, question in waiting.items() if party not in found}
+            if not waiting:
+                return found
+        raise FederationError(f"Party {', '.join(waiting)} did not get {action} in {_ATTEMPTS} attempts.")
+
+    def _push_and_pull(self, action: str, packed: Mapping[str, tuple[int, RecordDict]]) -> dict[str, Message]:
+        """Each party's reply or error message."""
+        messages = [Message(record, node, action, ttl=self._timeout) for node, record in packed.values()]
+        ids = list(self._grid.push_messages(messages))
+        if len(ids) != len(packed) or not all(ids):
+            raise FederationError(f"Flower did not accept the messages of {action}; are they too large?")
+        waiting = dict(zip(ids, packed, strict=True))
+        replies: dict[str, Message] = {}
+
+        def pull() -> bool:
+            for message in self._grid.pull_messages(list(waiting)):
+                replies[waiting.pop(message.metadata.reply_to_message_id)] = message
+            return not waiting
+
+        if not _poll(pull, self._timeout):
+            silent = ", ".join(waiting.values())
+            raise FederationError(f"Party {silent} did not answer {action} within {self._timeout:g} seconds.")
+        return replies
+
+    def _wait_for_nodes(self, parties: int) -> list[int]:
+        nodes: list[int] = []
+
+        def look() -> bool:
+            nodes[:] = self._grid.get_node_ids()
+            return len(nodes) >= parties
+
+        if not _poll(look, self._timeout):
+            raise FederationError(
+                f"{len(nodes)} of {parties} parties connected within {self._timeout:g} seconds."
+            )
+        return sorted(nodes)
+
+
+def _poll(done: Callable[[], bool], timeout: float) -> bool:
+    """Call until true or the time is up; the pause grows with the waiting, to waste neither time nor work."""
+    began = time.monotonic()
+    while not done():
+        waited = time.monotonic() - began
+        if waited > timeout:
+            return False
+        time.sleep(min(0.25, max(0.002, waited / 20)))
+    return True
+
+
+def _accepted(party: str, action: str, record: RecordDict) -> RecordDict:
+    refused = refusal_in(record)
+    if refused is not None:
+        raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
+    return record
+
+
+def _reason(error: Error) -> str:
+    """The last line of Flower's report, without its wrapping."""
+    lines = [line.strip() for line in (error.reason or "no reason given").splitlines() if line.strip()]
+    return lines[-1].split("Message: ", 1)[-1].rstrip(".'>")

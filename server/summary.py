@@ -1,0 +1,152 @@
+"""A study in words: the headline, the comparison table and the descriptions of runs, as text and Markdown.
+
+The comparison is a pandas DataFrame with one row per contender and the columns `COLUMNS`; a figure that does
+not apply to a contender is NaN and shows as a dash.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+COLUMNS = (
+    "contender",
+    "auc",
+    "auc_low",
+    "auc_high",
+    "gini",
+    "ks",
+    "brier",
+    "approval_rate",
+    "uplift_auc",
+    "uplift_gini_relative",
+    "p_value",
+    "recovered",
+    "round_trips",
+    "megabytes",
+    "seconds",
+    "cpu_seconds",
+)
+
+SIGNIFICANT = 0.05
+"""Above this p-value a difference of AUC is not called one."""
+
+_DASH = "–"
+
+
+def is_usable(contender: str) -> bool:
+    """Whether the contender can exist outside an experiment: no pooled rows and no knowledge of the truth."""
+    return not contender.startswith(("pooled-", "true-"))
+
+
+def winner(comparison: pd.DataFrame) -> pd.Series:
+    """The row of highest AUC among the usable contenders, or among all if none is usable."""
+    usable = comparison[comparison["contender"].map(is_usable)]
+    rows = usable if len(usable) else comparison
+    return rows.loc[rows["auc"].idxmax()]
+
+
+def headline(comparison: pd.DataFrame) -> str:
+    """Who won and by how much, short enough for a run's name.
+
+    The winner is taken among the contenders that a bank could use, since a model of pooled rows and the true
+    PD only show what there was to gain. ValueError when the comparison is empty or lacks a column.
+    """
+    if missing := [name for name in COLUMNS if name not in comparison]:
+        raise ValueError(f"the comparison lacks the columns {', '.join(missing)}")
+    if comparison.empty:
+        raise ValueError("the comparison has no contender")
+    best = winner(comparison)
+    if best.contender.startswith("bank-only"):
+        return _bank_only_headline(comparison, best)
+    if pd.isna(best.uplift_auc):
+        return f"{best.contender} AUC {best.auc:.3f}"
+    sure = (
+        ""
+        if pd.isna(best.p_value) or best.p_value < SIGNIFICANT
+        else f" (not significant, p = {best.p_value:.2f})"
+    )
+    return f"{best.contender} {best.uplift_auc:+.3f} AUC over bank-only{sure}"
+
+
+def _bank_only_headline(comparison: pd.DataFrame, best: pd.Series) -> str:
+    """What to say when no federated contender beats the bank alone, or when there is none."""
+    rivals = comparison[comparison["contender"].str.startswith("federated")]
+    if rivals.empty:
+        return f"{best.contender} AUC {best.auc:.3f}"
+    rival = rivals.loc[rivals["auc"].idxmax()]
+    return f"{best.contender} ahead: {rival.contender} {rival.auc - best.auc:+.3f} AUC"
+
+
+def study_description(name: str, comparison: pd.DataFrame) -> str:
+    """The parent run's description: headline, comparison table, and how to read it."""
+    return "\n\n".join(
+        [
+            f"### {headline(comparison)}",
+            comparison_markdown(comparison),
+            "Uplift and p-value (paired DeLong test) compare with bank-only; the approval rate is the one at the bad "
+            "rate that the bank-only model has at 60 % approval; recovered is the share of the pooled model's gain. "
+            "Pooled contenders and the true PD are yardsticks: they use what no party may see.",
+            f"Study: {name}. Each contender and seed is a run nested below; figures of all contenders together are "
+            "this run's artefacts.",
+        ]
+    )
+
+
+def child_description(
+    contender: str, metrics: Mapping[str, float], costs: Mapping[str, float] | None = None
+) -> str:
+    """Two lines: how good the contender is, and what it cost."""
+    quality = (
+        f"**{contender}: AUC {metrics['auc']:.3f}** (95 % interval {metrics['auc_low']:.3f} to "
+        f"{metrics['auc_high']:.3f}), Gini {metrics['gini']:.3f}, KS {metrics['ks']:.3f}, "
+        f"Brier {metrics['brier']:.4f}."
+    )
+    if not costs:
+        return quality
+    return (
+        f"{quality}\n\nTrained in {costs['seconds']:.0f} s with {costs['round_trips']:,.0f} round trips and "
+        f"{costs['megabytes']:.1f} MB moved."
+    )
+
+
+def _number(digits: int, sign: str = "") -> Callable[[float], str]:
+    return lambda value: format(value, f"{sign},.{digits}f")
+
+
+def _percent(digits: int, sign: str = "") -> Callable[[float], str]:
+    return lambda value: f"{100 * value:{sign}.{digits}f} %"
+
+
+def _p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_MARKDOWN_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "uplift_auc": ("Uplift AUC", _number(3, "+")),
+    "p_value": ("p", _p_value),
+    "gini": ("Gini", _number(3)),
+    "uplift_gini_relative": ("Uplift Gini", _percent(0, "+")),
+    "ks": ("KS", _number(3)),
+    "brier": ("Brier", _number(4)),
+    "approval_rate": ("Approved", _percent(1)),
+    "recovered": ("Recovered", _percent(0)),
+    "round_trips": ("Round trips", _number(0)),
+    "megabytes": ("MB", _number(1)),
+    "seconds": ("Seconds", _number(0)),
+}
+
+
+def comparison_markdown(comparison: pd.DataFrame) -> str:
+    """The comparison as a Markdown table, best AUC first, the winner in bold."""
+    titles = ["Contender", "AUC (95 % interval)", *(title for title, _ in _MARKDOWN_COLUMNS.values())]
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
+    best = winner(comparison).contender
+    for row in comparison.sort_values("auc", ascending=False).to_dict("records"):
+        name = f"**{row['contender']}**" if row["contender"] == best else row["contender"]
+        area = f"{row['auc']:.3f} ({row['auc_low']:.3f}{_DASH}{row['auc_high']:.3f})"
+        cells = [
+            _DASH if pd.isna(row[column]) else show(row[column])
+            for column, (_, show) in _MARKDOWN_COLUMNS.items()
+        ]
+        lines.append([name, area, *cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

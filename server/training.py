@@ -1,0 +1,44 @@
+"""What every protocol is given to train one model, and how it reports on the way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: which model, which step of how many, and the metrics of this step.
+
+    stage is a contender's name, or `connect` and `align` before the first.
+    """
+
+    stage: str
+    seed: int = 0
+    step: int = 0
+    steps: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model to train: whose contender, under which seed, on which rows (roles int8 (n,))."""
+
+    contender: str
+    seed: int
+    roles: NDArray[np.int8]
+    config: RunConfig
+    on_progress: Callable[[Progress], Any]
+
+    @property
+    def model(self) -> str:
+        """The name under which parties keep the model within the study."""
+        return f"{self.contender}/{self.seed}"
+
+    def report(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+        """Tell that a step of training is done, with its metrics."""
+        self.on_progress(Progress(self.contender, self.seed, step, steps, metrics))
