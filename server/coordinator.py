@@ -5,9 +5,8 @@ per run, then each contender is trained under each seed.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from flwr.serverapp import Grid
 
@@ -20,7 +19,8 @@ from fl.splits import Split, SplitRequest
 from server import split_network
 from server.alignment import Alignment, align
 from server.exchange import Costs, Exchange
-from server.training import Progress, Training
+from server.progress import Progress, Report
+from server.training import Training
 
 
 class TrainingProtocol(Protocol):
@@ -58,7 +58,7 @@ class Federation:
     alignment: Alignment
 
 
-def connect(grid: Grid, config: RunConfig, on_progress: Callable[[Progress], Any]) -> Federation:
+def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
     protocols = {alignment.VERSION, handshake.VERSION, splits.VERSION}
     protocols |= {_protocol(name).PROTOCOL for name in config.contender_names}
@@ -74,7 +74,7 @@ def train(
     config: RunConfig,
     contender: str,
     seed: int,
-    on_progress: Callable[[Progress], Any],
+    on_progress: Report,
 ) -> Trained:
     """Split and train one contender under one seed."""
     exchange, roster = federation.exchange, federation.roster
@@ -93,3 +93,18 @@ def _protocol(contender: str) -> TrainingProtocol:
             f"There is no federated contender {contender!r}; there are {', '.join(CONTENDERS)}."
         )
     return CONTENDERS[contender]
+
+
+def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
+    """A whole run: connect, align, train every contender under every seed."""
+    trained = []
+    try:
+        federation = connect(grid, config, report)
+        for seed in config.seed_numbers:
+            for contender in config.contender_names:
+                trained.append(train(federation, config, contender, seed, report))
+    except Exception as error:
+        report(Progress("failed", text=str(error)))
+        raise
+    report(Progress("done"))
+    return trained

@@ -1,27 +1,13 @@
 """What every protocol is given to train one model, and how it reports on the way."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.config import RunConfig
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: which model, which step of how many, and the metrics of this step.
-
-    stage is a contender's name, or `connect` and `align` before the first.
-    """
-
-    stage: str
-    seed: int = 0
-    step: int = 0
-    steps: int = 0
-    metrics: Mapping[str, float] = field(default_factory=dict)
+from server.progress import Progress, Report
 
 
 @dataclass(frozen=True)
@@ -32,7 +18,7 @@ class Training:
     seed: int
     roles: NDArray[np.int8]
     config: RunConfig
-    on_progress: Callable[[Progress], Any]
+    on_progress: Report
 
     @property
     def model(self) -> str:

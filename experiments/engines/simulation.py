@@ -1,0 +1,215 @@
+"""Flower's Simulation Engine, as `flwr run` starts it, in surroundings of its own.
+
+Every run gets a SuperLink on a free local port and a `FLWR_HOME` of its own: the SuperLink that `flwr run` would
+start by itself outlives the run and keeps the interpreter and the folder of its first launch. The app that is
+submitted is a pyproject.toml which points to the installed packages, launched from a folder with nothing else in it,
+so that no folder of the user's that happens to be called `clients` comes first.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import tomli_w
+
+from fl.config import RunConfig
+from server.progress import Progress, ProgressReader, Report
+
+_CONNECTION = "siloscore"
+_START_SECONDS = 60
+_STOP_SECONDS = 20
+_STATUS_EVERY_SECONDS = 15.0
+
+
+class EngineError(RuntimeError):
+    """The run failed; the text says why, and where Flower's log is."""
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A running SuperLink."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    environment: Mapping[str, str]
+
+    @property
+    def log(self) -> Path:
+        return self.home / "superlink.log"
+
+
+def run(config: RunConfig, report: Report) -> None:
+    """Run the configuration to its end, passing on its progress.
+
+    Raises EngineError when Flower says that the run did not complete, whatever its command line's exit code.
+    """
+    with tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        watched = replace(config, progress=str(home / "progress.jsonl"))
+        with _superlink(home) as link:
+            _write_app(home / "app", watched)
+            number = _submit(link, watched)
+            _watch(link, number, Path(watched.progress), report)
+
+
+def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
+    reader, last, next_look = ProgressReader(progress), Progress("connect"), time.monotonic()
+    while True:
+        for last in reader.read():
+            report(last)
+        ended = last.stage in ("done", "failed")
+        if ended or time.monotonic() >= next_look:
+            status, details = _status(link, number)
+            if status.startswith("finished"):
+                break
+            next_look = time.monotonic() + _STATUS_EVERY_SECONDS
+        if link.process.poll() is not None:
+            raise EngineError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
+        time.sleep(0.2)
+    for last in reader.read():
+        report(last)
+    if status != "finished:completed":
+        reason = last.text or details or _tail(link.log)
+        raise EngineError(f"{reason}")
+
+
+def _submit(link: _Link, config: RunConfig) -> str:
+    parties = len(config.party_names)
+    processors = max(1, min(parties, os.cpu_count() or 1))
+    resources = (
+        f"num-supernodes={parties} client-resources-num-cpus=1 init-args-num-cpus={processors} "
+        "init-args-log-to-driver=false"
+    )
+    answer = _flwr(link, "run", str(link.home / "app"), _CONNECTION, "--federation-config", resources)
+    return str(answer["run-id"])
+
+
+def _status(link: _Link, number: str) -> tuple[str, str]:
+    """Flower's status of a run, such as `finished:completed`, and its details."""
+    run = _flwr(link, "list", _CONNECTION, "--run-id", number)["runs"][0]
+    return str(run["status"]), str(run.get("status-details", ""))
+
+
+def _flwr(link: _Link, *arguments: str) -> dict:
+    """A command of Flower's, which answers in JSON."""
+    done = subprocess.run(
+        [_program("flwr"), *arguments, "--format", "json"],
+        env=link.environment,
+        cwd=link.home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    text = done.stdout
+    answer = json.loads(text[text.index("{") : text.rindex("}") + 1]) if "{" in text else {}
+    if done.returncode or not answer.get("success"):
+        raise EngineError(f"`flwr {arguments[0]}` failed: {(done.stderr or done.stdout).strip()}")
+    return answer
+
+
+@contextmanager
+def _superlink(home: Path) -> Iterator[_Link]:
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "FLWR_HOME": str(home),
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Flower starts its programs by name: those of this environment must come first.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    connection = {"address": f"127.0.0.1:{port}", "insecure": True}
+    settings = {"superlink": {"default": _CONNECTION, _CONNECTION: connection}}
+    (home / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
+    process = subprocess.Popen(
+        [
+            *(_program("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"),
+            *("--host", "127.0.0.1", "--port", str(port), "--log-file", str(home / "superlink.log")),
+        ],
+        env=environment,
+        cwd=home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    link = _Link(process, home, environment)
+    try:
+        _wait_until_healthy(link, port)
+        yield link
+    finally:
+        _stop(process)
+
+
+def _wait_until_healthy(link: _Link, port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and link.process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+    raise EngineError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the SuperLink and what it started: they are one session of processes, which we began."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def _write_app(folder: Path, config: RunConfig) -> None:
+    """A Flower app without code: its two halves are the installed packages."""
+    folder.mkdir()
+    app = {
+        "publisher": "siloscore",
+        "components": {"serverapp": "server.app:app", "clientapp": "clients.app:app"},
+        "config": config.to_mapping(),
+    }
+    content = {
+        "project": {
+            "name": "siloscore",
+            "version": version("siloscore"),
+            "description": "Federated credit scoring",
+            "license": "Apache-2.0",
+            "dependencies": [],
+        },
+        "tool": {"flwr": {"app": app}},
+    }
+    (folder / "pyproject.toml").write_text(tomli_w.dumps(content), "utf-8")
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tail(log: Path, lines: int = 20) -> str:
+    return "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-lines:]) if log.exists() else ""
