@@ -136,7 +136,7 @@ class Party(ABC):
             raise ValueError("the ids of a matrix must be unique.")
         if months is None:
             months = np.full(len(rows), np.datetime64("NaT", "s"))
-        as_of = pd.Series(months.astype("datetime64[s]"), index=rows)[rows.isin(self._known)]
+        as_of = pd.Series(months.astype("datetime64[s]"), index=rows)[self._known.get_indexer(rows) >= 0]
         computed = self.features(self.visible_records(as_of), as_of)
         self._check_features(computed, as_of)
         offered = {

@@ -1,4 +1,4 @@
-"""What a party type gets for nothing: declaration and records checked, no look ahead, answers in a fixed form."""
+"""What a party type gets for nothing: strict checks, no look ahead, answers in a fixed form."""
 
 from collections.abc import Mapping
 from dataclasses import replace
