@@ -96,8 +96,12 @@ def _session(context: Context, envelope: Envelope) -> Session:
     else:
         name = config.party_names[int(context.node_config["partition-id"])]
         data = Path(config.data) / name
-    state = Path(config.state) / name if config.state else data / "state"
-    return Session(name, config, envelope, data, state)
+    return Session(name, config, envelope, data, state_folder(config, name))
+
+
+def state_folder(config: RunConfig, party: str) -> Path:
+    """Where a party keeps its studies: beside its data, unless the configuration names a folder for all."""
+    return Path(config.state) / party if config.state else Path(config.data) / party / "state"
 
 
 @cache

@@ -1,0 +1,85 @@
+"""The split network without a split: the same model, batches and seed on the joined table, trained in one piece.
+
+It is the pooled twin: with the defence and party dropout off, a federated network must equal it to float
+tolerance. To be worth something as a check it shares only the architecture and the initial weights with the federated
+code; gradients flow through the whole model by autograd, and the optimiser is PyTorch's own object.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss, roc_auc_score
+from torch import Tensor, nn
+
+from experiments.joined import Joined
+from fl.config import NetworkConfig
+from fl.preprocessing import Encoder
+from fl.split_network import learning_rate, new_bottom, new_top, training_batches
+from fl.splits import TRAIN, VALIDATION, Roles
+
+
+class PooledNetwork(nn.Module):
+    """All parties' bottom models and the top model in one module."""
+
+    def __init__(self, joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> None:
+        super().__init__()
+        training = np.flatnonzero(roles == TRAIN)
+        everything = np.arange(len(roles))
+        self.inputs: list[Tensor] = []
+        bottoms = []
+        for name, table in joined.tables.items():
+            encoder = Encoder.fit(table, training, config.bins)
+            self.inputs.append(torch.from_numpy(encoder.transform(table, everything)))
+            bottoms.append(new_bottom(encoder.width, seed, name, config).module)
+        passive = list(joined.coverage.values())
+        self.present = torch.from_numpy(np.column_stack([np.empty((len(roles), 0), bool), *passive]))
+        self.bottoms = nn.ModuleList(bottoms)
+        self.top = new_top(len(passive), float(joined.labels[training].mean()), seed, config).module
+
+    def forward(self, positions: NDArray[np.int_]) -> Tensor:
+        """Logits at some positions."""
+        own, *others = (
+            bottom(inputs[positions]) for bottom, inputs in zip(self.bottoms, self.inputs, strict=True)
+        )
+        logits: Tensor = self.top(own, others, self.present[positions])
+        return logits
+
+    def predict(self, positions: NDArray[np.int_]) -> NDArray[np.float64]:
+        """PDs at some positions."""
+        with torch.no_grad():
+            return torch.sigmoid(self(positions).double()).numpy()
+
+
+def train_network(
+    joined: Joined, roles: Roles, seed: int, config: NetworkConfig
+) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
+    """Train with early stopping on the validation AUC: PDs (n,) of all rows, and the metrics of every batch."""
+    torch.set_num_threads(1)
+    network = PooledNetwork(joined, roles, seed, config)
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
+    labels = torch.from_numpy(joined.labels.astype(np.float32))
+    validation = np.flatnonzero(roles == VALIDATION)
+    best_auc, best, looks_without_improvement = -1.0, network.state_dict(), 0
+    curve: list[dict[str, float]] = []
+    for number, positions in enumerate(training_batches(roles, seed, config), start=1):
+        metrics = {}
+        if number % config.evaluate_every == 0 or number == config.batches:
+            pd = network.predict(validation)
+            auc = float(roc_auc_score(joined.labels[validation], pd))
+            metrics = {"valid.auc": auc, "valid.loss": float(log_loss(joined.labels[validation], pd))}
+            looks_without_improvement += 1
+            if auc > best_auc:
+                best_auc, best, looks_without_improvement = auc, copy.deepcopy(network.state_dict()), 0
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(number - 1, config)
+        loss = nn.functional.binary_cross_entropy_with_logits(network(positions), labels[positions])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        curve.append({"train.loss": loss.item(), **metrics})
+        if looks_without_improvement >= config.patience:
+            break
+    network.load_state_dict(best)
+    return network.predict(np.arange(len(roles))), curve

@@ -1,0 +1,90 @@
+"""The joined table: every party's features at the same positions, which only an experiment can lay side by side.
+
+It is read from the parties' own stores after the alignment of a federated run, so that all contenders see the same
+rows, features and roles.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clients.aligned import Applications, read_applications, read_coverage, read_table
+from clients.scoring import SCORES, coverage_names
+from clients.session import state_folder
+from clients.splits import SPLIT
+from clients.store import Store
+from fl.config import RunConfig
+from fl.splits import Roles
+from fl.tables import Table
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All that the parties of a study hold together; position k is the same business in every part.
+
+    tables has the active party's first; coverage says which passive party knows which row.
+    """
+
+    active: str
+    tables: dict[str, Table]
+    applications: Applications
+    coverage: dict[str, NDArray[np.bool_]]
+
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """Default within the performance window, (n,)."""
+        return self.applications.labels
+
+    @property
+    def segments(self) -> dict[str, NDArray[np.str_]]:
+        """The level of each row in every segment, coverage among them."""
+        names = coverage_names(self.coverage, len(self.labels))
+        return {**self.applications.segments, "coverage": names}
+
+    def of_bank(self) -> "Joined":
+        """What the active party has alone."""
+        return Joined(self.active, {self.active: self.tables[self.active]}, self.applications, {})
+
+    def frame(self) -> pd.DataFrame:
+        """Every party's columns side by side: numeric as float64, categorical as pandas categories."""
+        return pd.concat([_frame(name, table) for name, table in self.tables.items()], axis=1)
+
+
+def read_joined(config: RunConfig, active: str) -> Joined:
+    """The joined table of an aligned study."""
+    stores = {name: Store(state_folder(config, name) / config.study) for name in config.party_names}
+    coverage = read_coverage(stores[active])
+    tables = {name: read_table(stores[name]) for name in (active, *coverage)}
+    return Joined(active, tables, read_applications(stores[active]), coverage)
+
+
+def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
+    """The roles that the active party gave under a seed."""
+    return Store(state_folder(config, active) / config.study / "splits" / str(seed)).read(SPLIT)["roles"]
+
+
+def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> NDArray[np.float64]:
+    """The PDs of a federated contender, which it left in the active party's own store."""
+    folder = state_folder(config, active) / config.study / contender / str(seed)
+    return Store(folder).read(SCORES)["pd"]
+
+
+def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64] | None:
+    """The generator's PD of each business; None when the dataset has no truth."""
+    path = data / "truth" / "applicants.parquet"
+    if not path.exists():
+        return None
+    truth = pd.read_parquet(path)
+    if "true_pd" not in truth:
+        return None
+    return truth.set_index("business_id")["true_pd"].reindex(ids).to_numpy(np.float64)
+
+
+def _frame(name: str, table: Table) -> pd.DataFrame:
+    frame = pd.DataFrame(table.numeric, columns=[f"{name}.{column}" for column in table.numeric_names])
+    for column, codes, levels in zip(table.categorical_names, table.codes.T, table.levels, strict=True):
+        frame[f"{name}.{column}"] = pd.Categorical.from_codes(codes, categories=list(levels))
+    return frame

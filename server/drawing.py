@@ -1,0 +1,86 @@
+"""The house style of the figures: colours, lines and axes. Nothing here knows what a figure shows.
+
+Figures are drawn through matplotlib's object-oriented interface, without pyplot and its global state, so they
+can be drawn in any process and thread. A contender has the same colour in every figure, from the
+colour-blind-safe palette of Okabe and Ito (2008), and each kind of learner its own line.
+"""
+
+from zlib import crc32
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.scale import FuncScale
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+BADS, GOODS, QUIET = "#D55E00", "#0072B2", "#8A8A8A"
+
+_COLOURS = {
+    "bank-only-network": "#E69F00",
+    "bank-only-trees": "#D55E00",
+    "federated-network": "#0072B2",
+    "federated-boosting": "#56B4E9",
+    "federated-scorecard": "#332288",
+    "pooled-network": "#009E73",
+    "pooled-trees": "#CC79A7",
+    "true-pd": "#000000",
+}
+_SPARE_COLOURS = ("#882255", "#999933", "#117733", "#AA4499", "#44AA99", "#661100")
+_LINES = {"network": "-", "trees": "--", "boosting": "--", "scorecard": "-.", "pd": ":"}
+
+
+def colour(contender: str) -> str:
+    """The contender's colour: the same in every figure, study and session, even for a name unknown here."""
+    return _COLOURS.get(contender) or _SPARE_COLOURS[crc32(contender.encode()) % len(_SPARE_COLOURS)]
+
+
+def line_style(contender: str) -> str:
+    return _LINES.get(contender.rpartition("-")[2], "-")
+
+
+def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8) -> tuple[Figure, Axes]:
+    """An empty figure in the house style. Fixed margins, as automatic layout would double the drawing time."""
+    figure = Figure(figsize=(width, height), dpi=100)
+    axes = figure.add_axes((0.78 / width, 0.6 / height, 1 - 1.0 / width, 1 - 1.25 / height))
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def share_axes(axes: Axes) -> None:
+    """Both axes from 0 to 100 %."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def reference_line(axes: Axes, label: str) -> None:
+    axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 4)), label=label, zorder=1)
+
+
+def pd_axis(axes: Axes, low: float, high: float) -> None:
+    """A log-odds axis labelled in per cent: most PDs are small, and their ratios are what matters."""
+    axes.set_xscale("logit")
+    axes.set_xlim(max(low, 1e-6), min(max(high, low + 1e-6), 1 - 1e-6))
+    ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99]
+    axes.xaxis.set_ticks([tick for tick in ticks if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
+    axes.xaxis.set_ticks([], minor=True)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+
+
+def rate_axes(axes: Axes, highest: float) -> None:
+    """Square-root axes from 0 to `highest`: low rates get room, and the error of a rate is as long everywhere."""
+    ticks = [tick for tick in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if tick <= highest]
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        axes.set(**{f"{name}scale": FuncScale(axis, (np.sqrt, np.square))})
+        axis.set_ticks(ticks, [percent(tick) for tick in ticks])
+    axes.set(xlim=(0, highest), ylim=(0, highest))
+    reference_line(axes, "perfect")
