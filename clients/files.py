@@ -231,7 +231,7 @@ class ParquetFile(TableFile):
         try:
             with pq.ParquetFile(path) as file:
                 self.columns = tuple(file.schema_arrow.names)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._damaged() from error
 
     def row_name(self, *rows: int) -> str:
@@ -241,9 +241,20 @@ class ParquetFile(TableFile):
     def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
         try:
             with pq.ParquetFile(self.path) as file:
-                return file.read(columns=list(kinds)).select(list(kinds))
+                table = file.read(columns=list(kinds)).select(list(kinds))
         except (pa.ArrowException, OSError) as error:
             raise self._damaged() from error
+        for name in kinds:
+            self._check_text(table[name], name)
+        return table
+
+    def _check_text(self, column: pa.ChunkedArray, name: str) -> None:
+        """Arrow takes it on trust that texts are UTF-8; not every writer keeps to it."""
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            problem = "the column holds text that is not valid UTF-8; write the file with UTF-8 text."
+            raise DataError.at(self.path, problem, column=name) from None
 
     def _damaged(self) -> DataError:
         return DataError(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.declaration import (
@@ -196,6 +196,7 @@ COLUMNS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(NAMES, min_size=4, max_size=4, unique=True),
     columns=st.lists(COLUMNS, unique_by=lambda column: column.name),

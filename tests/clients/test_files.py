@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.errors import DataError
@@ -173,6 +173,15 @@ def test_a_damaged_parquet_page_is_called_so(tmp_path: Path) -> None:
     assert "is not a whole Parquet file" in read_error(path, {"id": "id"})
 
 
+def test_parquet_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"region": ["beijing", "shanghai"]})
+    path.write_bytes(path.read_bytes().replace(b"beijing", b"\xb1\xb1\xbe\xa9bei"))
+
+    assert read_error(path, {"region": "text"}).startswith(
+        "x.parquet, column 'region': the column holds text that is"
+    )
+
+
 def test_a_missing_file_is_told_with_those_that_are_there(tmp_path: Path) -> None:
     table(tmp_path, ROWS)
 
@@ -224,6 +233,7 @@ def test_what_a_csv_writer_writes_is_read_back(
     np.testing.assert_array_equal(frame["amount"], [np.nan if x is None else float(x) for _, x in rows])
 
 
+@settings(deadline=None)
 @given(st.lists(CELLS, min_size=1, max_size=20), st.data())
 def test_the_line_named_is_the_one_where_the_row_begins(
     tmp_path_factory: pytest.TempPathFactory, remarks: list[str], data: st.DataObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients import values
@@ -69,10 +69,12 @@ class TestNumbers:
             "the column holds values of type date32[day], where numbers are needed"
         )
 
+    @settings(deadline=None)
     @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
     def test_keep_every_bit_of_their_text(self, floats: list[float]) -> None:
         assert values.numbers(column([repr(x) for x in floats], pa.string())).to_pylist() == floats
 
+    @settings(deadline=None)
     @given(st.integers(1, 40), st.data())
     def test_are_blamed_at_the_first_row_that_does_not_parse(self, length: int, data: st.DataObject) -> None:
         wrong = data.draw(st.sets(st.integers(0, length - 1), min_size=1))
