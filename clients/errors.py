@@ -61,8 +61,7 @@ def listing(words: Iterable[str], limit: int = 12) -> str:
 
 
 def utf8_problem(content: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
-    """Where and why `content` is not UTF-8: a line, such as `line 4`, and a sentence with the byte's
-    offset."""
+    """Where `content` is not UTF-8 (such as `line 4`), and a sentence with the byte and its offset from 0."""
     line = content.count(b"\n", 0, error.start) + 1
     byte = content[error.start]
     return f"line {line}", f"byte {error.start} (0x{byte:02x}) is not valid UTF-8; save the file as UTF-8."

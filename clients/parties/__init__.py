@@ -1,7 +1,7 @@
 """Party types, and how a folder becomes a party.
 
 A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`.
-This project's own types are declared that way too (pyproject.toml), so a type of another package is no less.
+This project's own types are declared that way too (pyproject.toml), so another package's type is no less.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def open_party(folder: Path) -> Party:
 
 
 def party_types() -> Mapping[str, type[Party]]:
-    """All installed party types by name. A type is imported when it is looked up, and only then can it
-    fail."""
+    """All installed party types by name; a type is imported, and can fail, only when it is looked up."""
     return _InstalledTypes()
 
 
@@ -90,5 +89,9 @@ def _load(point: EntryPoint) -> type[Party]:
     if not (isinstance(loaded, type) and issubclass(loaded, Party)):
         raise DataError(
             f"party type '{point.name}' ({point.value}) is not a subclass of clients.parties.base.Party."
+        )
+    if loaded.type != point.name:
+        raise DataError(
+            f"party type '{point.name}' ({point.value}) calls itself '{loaded.type}'; give it one name."
         )
     return loaded

@@ -50,8 +50,7 @@ class Party(ABC):
     columns: ClassVar[tuple[Column, ...]] = ()
     """Every feature that the type can compute; the default declaration offers them all."""
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """The record tables (file name without suffix), and the columns of each that must be there and are
-    read."""
+    """The record tables (file names without suffix), and the columns of each that are required and read."""
     text: ClassVar[tuple[str, ...]] = ()
     """Record columns that hold texts, as far as their names do not tell."""
     id: ClassVar[str] = DEFAULT_ID
@@ -61,8 +60,7 @@ class Party(ABC):
     month: ClassVar[str | None] = None
     """The column of the table `applications` that holds the observation month."""
     segments: ClassVar[tuple[str, ...]] = ()
-    """The columns of the table `applications` by which metrics are reported unless party.toml says
-    otherwise."""
+    """The columns of the table `applications` by which metrics are reported, unless party.toml has others."""
 
     def __init__(self, folder: Path, declaration: Declaration) -> None:
         """Checks the declaration against the type and reads the records. Raises `DataError`."""
@@ -228,9 +226,10 @@ class Party(ABC):
         if column in (MONTH, declared.month):
             return "month"
         categorical = {known.name for known in self.columns if known.kind == "categorical"}
-        return (
-            "text" if column in {*self.text, *self.segments, *declared.segments, *categorical} else "number"
-        )
+        if column in {*self.text, *self.segments, *categorical}:
+            return "text"
+        # A declared segment may also be a number that the features need as such.
+        return "number" if any(column in required for required in self.tables.values()) else "text"
 
     def _visible(self, table: pd.DataFrame, as_of: pd.Series) -> pd.DataFrame:
         position = as_of.index.get_indexer(table[self.roles.id])

@@ -1,5 +1,5 @@
-"""A party whose features stand ready in one CSV or Parquet file: no code to write, a declaration is
-enough."""
+"""A party whose features stand ready in one CSV or Parquet file: a declaration is enough, no code is
+needed."""
 
 from __future__ import annotations
 
@@ -66,24 +66,18 @@ class TableParty(Party):
 
     def check_declaration(self) -> None:
         """Raises `DataError` if the declaration names no file beside it."""
-        declared, path = self.declaration, self.folder / FILE_NAME
-        if declared.file is None:
-            problem = f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
-            raise DataError.at(path, problem)
-        if Path(declared.file).name != declared.file:
-            raise DataError.at(
-                path, f"file must be the name of a file in the same folder, not '{declared.file}'."
-            )
+        self._path()
 
     def record_roles(self) -> Roles:
         """The columns keep the names that they have in the file."""
         return Roles(self.declaration.id, self.declaration.label, self.declaration.month)
 
     def read_records(self) -> dict[str, pd.DataFrame]:
-        """Reads the file's declared columns; one without any value is dropped from the declaration, with a
-        warning."""
-        assert self.declaration.file is not None
-        file = open_table(self.folder / self.declaration.file)
+        """The declared columns of the file.
+
+        A column without any value is taken out of the declaration, with a `DataWarning`.
+        """
+        file = open_table(self._path())
         table = file.read(self._kinds(), unique_id=True)
         empty = {name for name in self.declaration.column_names if table[name].isna().all()}
         for name in sorted(empty):
@@ -100,6 +94,16 @@ class TableParty(Party):
     def visible_records(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
         """The file as it is: each row is a business's state at its own observation month."""
         return self.records
+
+    def _path(self) -> Path:
+        name = self.declaration.file
+        if name is None:
+            problem = f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
+            raise DataError.at(self.folder / FILE_NAME, problem)
+        if Path(name).name != name:
+            problem = f"file must be the name of a file in the same folder, not '{name}'."
+            raise DataError.at(self.folder / FILE_NAME, problem)
+        return self.folder / name
 
     def _kinds(self) -> dict[str, Kind]:
         kinds: dict[str, Kind] = dict.fromkeys(self.declaration.segments, "text")

@@ -193,6 +193,21 @@ def test_the_ids_of_a_matrix_must_be_unique(folder: Path) -> None:
         opened(folder).matrix(np.array(["01", "01"]))
 
 
+def test_any_column_of_the_applications_may_be_a_segment(folder: Path) -> None:
+    class Rater(Lender):
+        tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
+            **Lender.tables,
+            "applications": (*Lender.tables["applications"], "rating"),
+        }
+
+    APPLICATIONS.assign(rating=[1, 2], branch=["a", "b"]).to_parquet(folder / "applications.parquet")
+
+    party = opened(folder, Rater, segments=("rating", "branch"))
+
+    assert party.records["applications"]["rating"].tolist() == [1.0, 2.0]
+    assert party.applications()[["rating", "branch"]].to_numpy().tolist() == [["1", "a"], ["2", "b"]]
+
+
 def test_records_come_under_the_names_of_the_class_whatever_the_file_calls_them(folder: Path) -> None:
     renamed = {"business_id": "uscc", "observation_month": "month", "default": "bad"}
     APPLICATIONS.rename(columns=renamed).to_parquet(folder / "applications.parquet")

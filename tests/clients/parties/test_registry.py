@@ -85,6 +85,13 @@ def test_a_type_must_be_a_party(installed: list[EntryPoint]) -> None:
         party_type("path")
 
 
+def test_a_type_must_be_installed_under_its_own_name(installed: list[EntryPoint]) -> None:
+    installed.append(EntryPoint("tabel", "clients.parties.table:TableParty", ENTRY_POINT_GROUP))
+
+    with pytest.raises(DataError, match=r"party type 'tabel' .* calls itself 'table'"):
+        party_type("tabel")
+
+
 def test_a_name_that_two_packages_claim_is_refused(installed: list[EntryPoint]) -> None:
     installed.append(EntryPoint("table", "other.table:TableParty", ENTRY_POINT_GROUP))
 
