@@ -35,11 +35,12 @@ def colour(contender: str) -> str:
 
 
 def line_style(contender: str) -> str:
+    """The line of the contender's kind of learner: network solid, trees and boosting dashed, truth dotted."""
     return _LINES.get(contender.rpartition("-")[2], "-")
 
 
 def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8) -> tuple[Figure, Axes]:
-    """An empty figure in the house style. Fixed margins, as automatic layout would double the drawing time."""
+    """An empty figure, `width` by `height` inches; margins are fixed, as automatic layout is slow."""
     figure = Figure(figsize=(width, height), dpi=100)
     axes = figure.add_axes((0.78 / width, 0.6 / height, 1 - 1.0 / width, 1 - 1.25 / height))
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
@@ -52,6 +53,7 @@ def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8
 
 
 def percent(share: float, digits: int = 0) -> str:
+    """The share in per cent: 0.5 is "50 %"."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -63,6 +65,7 @@ def share_axes(axes: Axes) -> None:
 
 
 def reference_line(axes: Axes, label: str) -> None:
+    """The diagonal, quiet and behind the curves."""
     axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (4, 4)), label=label, zorder=1)
 
 
@@ -77,7 +80,7 @@ def pd_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def rate_axes(axes: Axes, highest: float) -> None:
-    """Square-root axes from 0 to `highest`: low rates get room, and the error of a rate is as long everywhere."""
+    """Square-root axes from 0 to `highest`: low rates get room, and errors of rates the same length."""
     ticks = [tick for tick in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if tick <= highest]
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         axes.set(**{f"{name}scale": FuncScale(axis, (np.sqrt, np.square))})

@@ -134,11 +134,13 @@ FIGURES: dict[str, Callable[[str, Evaluation], Figure]] = {
 
 
 def highest_rate(evaluation: Evaluation, column: str) -> float:
+    """The largest predicted PD, or rate in `column` of the calibration table, whichever is larger."""
     table = evaluation.tables["calibration"]
     return float(max(np.max(table["predicted"]), np.max(table[column])))
 
 
 def draw_calibration(axes: Axes, contender: str, evaluation: Evaluation, *, intervals: bool) -> None:
+    """Add a contender's reliability curve to `axes`."""
     table = {name: np.asarray(v, dtype=float) for name, v in evaluation.tables["calibration"].items()}
     x, y = table["predicted"], table["observed"]
     axes.plot(x, y, line_style(contender), color=colour(contender), marker="o", markersize=4, label=contender)

@@ -32,6 +32,9 @@ SIGNIFICANT = 0.05
 
 _DASH = "–"
 
+Columns = dict[str, tuple[str, Callable[[float], str]]]
+"""Column of the comparison: its title and how a value is written."""
+
 
 def is_usable(contender: str) -> bool:
     """Whether the contender can exist outside an experiment: no pooled rows and no knowledge of the truth."""
@@ -82,30 +85,30 @@ def study_description(name: str, comparison: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             f"### {headline(comparison)}",
-            comparison_markdown(comparison),
-            "Uplift and p-value (paired DeLong test) compare with bank-only; the approval rate is the one at the bad "
-            "rate that the bank-only model has at 60 % approval; recovered is the share of the pooled model's gain. "
-            "Pooled contenders and the true PD are yardsticks: they use what no party may see.",
-            f"Study: {name}. Each contender and seed is a run nested below; figures of all contenders together are "
-            "this run's artefacts.",
+            comparison_markdown(comparison, QUALITY),
+            comparison_markdown(comparison, COST),
+            "Uplift and p-value (paired DeLong test) compare with bank-only; approved is the approval rate at "
+            "the bad rate that bank-only has at 60 % approval; recovered is the share of the pooled gain. Pooled "
+            "contenders and the true PD are yardsticks: they use what no party may see.",
+            f"Study: {name}. Each contender and seed is a run nested below it; its artefacts show all of them.",
         ]
     )
 
 
-def child_description(
-    contender: str, metrics: Mapping[str, float], costs: Mapping[str, float] | None = None
-) -> str:
-    """Two lines: how good the contender is, and what it cost."""
-    quality = (
+def quality_line(contender: str, metrics: Mapping[str, float]) -> str:
+    """How good a contender is; `metrics` as in `fl.evaluation.Evaluation`."""
+    return (
         f"**{contender}: AUC {metrics['auc']:.3f}** (95 % interval {metrics['auc_low']:.3f} to "
         f"{metrics['auc_high']:.3f}), Gini {metrics['gini']:.3f}, KS {metrics['ks']:.3f}, "
         f"Brier {metrics['brier']:.4f}."
     )
-    if not costs:
-        return quality
+
+
+def cost_line(costs: Mapping[str, float]) -> str:
+    """What training took; `costs` has round_trips, megabytes, seconds and cpu_seconds."""
     return (
-        f"{quality}\n\nTrained in {costs['seconds']:.0f} s with {costs['round_trips']:,.0f} round trips and "
-        f"{costs['megabytes']:.1f} MB moved."
+        f"Trained in {costs['seconds']:.0f} s ({costs['cpu_seconds']:.0f} s of CPU) with "
+        f"{costs['round_trips']:,.0f} round trips and {costs['megabytes']:.1f} MB moved."
     )
 
 
@@ -121,32 +124,35 @@ def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-_MARKDOWN_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "uplift_auc": ("Uplift AUC", _number(3, "+")),
+QUALITY: Columns = {
+    "auc": ("AUC", _number(3)),
+    "uplift_auc": ("Uplift", _number(3, "+")),
     "p_value": ("p", _p_value),
     "gini": ("Gini", _number(3)),
-    "uplift_gini_relative": ("Uplift Gini", _percent(0, "+")),
     "ks": ("KS", _number(3)),
     "brier": ("Brier", _number(4)),
     "approval_rate": ("Approved", _percent(1)),
+}
+COST: Columns = {
     "recovered": ("Recovered", _percent(0)),
+    "uplift_gini_relative": ("Gini uplift", _percent(0, "+")),
     "round_trips": ("Round trips", _number(0)),
     "megabytes": ("MB", _number(1)),
     "seconds": ("Seconds", _number(0)),
+    "cpu_seconds": ("CPU seconds", _number(0)),
 }
+"""Two tables rather than one, since the page shows it in a column of half the window's width."""
 
 
-def comparison_markdown(comparison: pd.DataFrame) -> str:
-    """The comparison as a Markdown table, best AUC first, the winner in bold."""
-    titles = ["Contender", "AUC (95 % interval)", *(title for title, _ in _MARKDOWN_COLUMNS.values())]
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
+def comparison_markdown(comparison: pd.DataFrame, columns: Columns) -> str:
+    """The comparison as a Markdown table of `columns`, best AUC first, the winner in bold."""
+    titles = ["Contender", *(title for title, _ in columns.values())]
+    lines = [titles, ["---", *["---:"] * len(columns)]]
     best = winner(comparison).contender
     for row in comparison.sort_values("auc", ascending=False).to_dict("records"):
-        name = f"**{row['contender']}**" if row["contender"] == best else row["contender"]
-        area = f"{row['auc']:.3f} ({row['auc_low']:.3f}{_DASH}{row['auc_high']:.3f})"
+        name = f"**{row['contender']}**" if row["contender"] == best else str(row["contender"])
         cells = [
-            _DASH if pd.isna(row[column]) else show(row[column])
-            for column, (_, show) in _MARKDOWN_COLUMNS.items()
+            _DASH if pd.isna(row[column]) else show(row[column]) for column, (_, show) in columns.items()
         ]
-        lines.append([name, area, *cells])
+        lines.append([name, *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,28 @@
+"""What a study ran on: which data, and which version of this code."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """Name, digest of the content (up to 36 characters), place and number of applicants of a dataset."""
+
+    name: str
+    digest: str
+    source: str
+    rows: int
+
+
+def code_version(root: Path = Path(__file__).parent.parent) -> str | None:
+    """The commit that is checked out in `root`, with `-dirty` if files differ; None if none is."""
+    # A package inside somebody else's repository, as a virtual environment may be, must not report that one.
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        # No git here, or a repository that it distrusts: the version is unknown, which is no reason to stop.
+        return None
