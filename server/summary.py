@@ -31,6 +31,8 @@ SIGNIFICANT = 0.05
 """Above this p-value a difference of AUC is not called one."""
 
 _DASH = "–"
+_GAP = " | \u00a0"
+"""MLflow's pages set the cells of a table without any space between them, hence the hard one."""
 
 Columns = dict[str, tuple[str, Callable[[float], str]]]
 """Column of the comparison: its title and how a value is written."""
@@ -87,10 +89,10 @@ def study_description(name: str, comparison: pd.DataFrame) -> str:
             f"### {headline(comparison)}",
             comparison_markdown(comparison, QUALITY),
             comparison_markdown(comparison, COST),
-            "Uplift and p-value (paired DeLong test) compare with bank-only; approved is the approval rate at "
-            "the bad rate that bank-only has at 60 % approval; recovered is the share of the pooled gain. Pooled "
-            "contenders and the true PD are yardsticks: they use what no party may see.",
-            f"Study: {name}. Each contender and seed is a run nested below it; its artefacts show all of them.",
+            "Uplift and p-value (paired DeLong test) compare with bank-only; approved is the approval rate "
+            "at the bad rate that bank-only has at 60 % approval; recovered is the share of the pooled gain. "
+            "Pooled contenders and the true PD are yardsticks: they use what no party may see.",
+            f"Study: {name}. Each contender and seed is a run nested below it.",
         ]
     )
 
@@ -145,14 +147,15 @@ COST: Columns = {
 
 
 def comparison_markdown(comparison: pd.DataFrame, columns: Columns) -> str:
-    """The comparison as a Markdown table of `columns`, best AUC first, the winner in bold."""
+    """The comparison as a Markdown table of `columns`: the winner in bold, rivals, then yardsticks."""
     titles = ["Contender", *(title for title, _ in columns.values())]
     lines = [titles, ["---", *["---:"] * len(columns)]]
     best = winner(comparison).contender
-    for row in comparison.sort_values("auc", ascending=False).to_dict("records"):
+    ranked = comparison.assign(usable=comparison["contender"].map(is_usable))
+    for row in ranked.sort_values(["usable", "auc"], ascending=False).to_dict("records"):
         name = f"**{row['contender']}**" if row["contender"] == best else str(row["contender"])
         cells = [
             _DASH if pd.isna(row[column]) else show(row[column]) for column, (_, show) in columns.items()
         ]
         lines.append([name, *cells])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join(f"| {_GAP.join(cells)} |" for cells in lines)

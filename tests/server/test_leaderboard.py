@@ -1,0 +1,18 @@
+import json
+
+from server import leaderboard
+
+
+def test_the_link_opens_the_leaderboard_among_training_runs():
+    link = leaderboard.ui_link("http://127.0.0.1:5000/", "3")
+    assert link == (
+        "http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning&viewStateShareKey=leaderboard"
+    )
+
+
+def test_the_view_ranks_a_study_s_contenders_by_auc():
+    view = json.loads(leaderboard.view_state("abc"))
+    assert view["searchFilter"] == "tags.mlflow.parentRunId = 'abc'"
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`auc`", False)
+    assert view["selectedColumns"][:2] == ["metrics.`auc`", "metrics.`uplift_auc`"]
+    assert set(view["selectedColumns"]) < set(view["columnOrder"]) == set(view["columnWidths"])
