@@ -19,7 +19,7 @@ MINIMUM_AGE, MINIMUM_ACCOUNT = 9, 4
 """Months that a firm and its account must have lasted."""
 FIRST_TIME_ACCOUNT = 12
 """Longest account of a first-time borrower in months: it came to the bank for the loan."""
-REFUSED_STRETCH = 0.75
+REFUSED_STRETCH = 0.42
 """Stretch above which an account shows such strain that the bank sends the business away."""
 NEED = 0.6
 """How much more often a firm applies per month of sales that its liquidity is lower."""
@@ -77,6 +77,11 @@ def draw_applications(
     new = _top(urge, eligible & (state.debt == 0), first_count)
     known = _top(urge, eligible & (state.debt > 0), count - len(new))
     slot = np.sort(np.concatenate([new, known]))
+    if len(slot) < count:
+        # So few firms with debt are left that first-time borrowers fill the vintage.
+        rest = eligible.copy()
+        rest[slot] = False
+        slot = np.sort(np.append(slot, _top(urge, rest, count - len(slot))))
     chosen = firms.take(slot)
     first_time = state.debt[slot] == 0
     months = AMOUNT_MEDIAN * np.exp(AMOUNT_SPREAD * rng.standard_normal(len(slot)))

@@ -16,6 +16,10 @@ from synthetic_data.firms import OWNERSHIPS, REGIONS, SECTORS, SIZES
 from synthetic_data.observer import Observer, Scene, money
 from synthetic_data.roster import Book, Roster
 
+CASH_SPREAD = 1.0
+"""Log standard deviation by which the share of a firm's cash at this bank departs from the share of its payments."""
+INFLOW_NOISE = 0.35
+"""Log standard deviation by which the share of a month's payments through this bank departs from the usual."""
 THIN_SHARE = 0.45
 """Share of the usual payments that a first-time borrower runs through its young account."""
 PRIVATE_ROLL = 0.35
@@ -24,7 +28,7 @@ FLOAT = 0.12
 """Cash that every firm keeps for its daily payments, months of sales."""
 OVERDRAFT_LINE = 2.0
 """Use of the overdraft at full stretch when it bears a half of the emergency finance."""
-RETURNED_CALM, RETURNED_STRAINED = 0.04, 0.9
+RETURNED_CALM, RETURNED_STRAINED = 0.06, 0.4
 """Returned payments a month without stretch, and at full stretch through a bank that sees everything."""
 
 
@@ -37,7 +41,7 @@ class BankRecords(Observer):
         super().__init__(roster, book, rng)
         thin = np.where(roster.first_time, THIN_SHARE, 1.0)
         self.share = (roster.firms.bank_share * thin).astype(np.float32)
-        self.cash_share = self.share * self.lasting(0.6)
+        self.cash_share = self.share * self.lasting(CASH_SPREAD)
         self.held = np.where(roster.first_time, 0, 0.35 + 0.65 * rng.random(len(roster))).astype(np.float32)
 
     def record(self, scene: Scene) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
@@ -45,10 +49,10 @@ class BankRecords(Observer):
         rows, firms, state, flows = scene.rows, scene.firms, scene.state, scene.flows
         seen = self.share[rows] * firms.scale
         rolled = PRIVATE_ROLL * firms.informal + np.maximum(scene.before - state.liquidity, 0) * firms.private_part
-        inflow = seen * (flows.collected + rolled) * self.passing(scene, 0.25)
-        outflow = seen * (flows.cost + rolled) * self.passing(scene, 0.22)
+        inflow = seen * (flows.collected + rolled) * self.passing(scene, INFLOW_NOISE)
+        outflow = seen * (flows.cost + rolled) * self.passing(scene, INFLOW_NOISE)
         cash = np.maximum(state.liquidity, 0) + FLOAT
-        average = self.cash_share[rows] * firms.scale * cash * self.passing(scene, 0.3)
+        average = self.cash_share[rows] * firms.scale * cash * self.passing(scene, 0.4)
         dip = np.exp(-(0.25 + 2.5 * firms.volatility) * np.abs(1 + self.wobble(scene, 0.7)))
         strain = OVERDRAFT_LINE * firms.overdraft_part * scene.stretch * np.minimum(self.share[rows] / 0.5, 1)
         held = self.held[rows] * state.debt * firms.scale

@@ -9,12 +9,13 @@ units of the firm's normal monthly sales::
     collected C = g * (1 - lateness) * (a + q)                         customers' lateness is contagion
     owed      a' = (a + q - C) * (1 - loss)                            failed customers never pay
     expected  m = l + C - (1 - margin) q - fixed * k - charges         before debt service
-    liquidity l' = m + sigma * epsilon - service   if >= -K            paid, else the service is missed
+    liquidity l' = m + sigma * epsilon - J * calamity - service   if >= -K    paid, else the service is missed
 
 with liquidity l = cash - emergency finance, stretch = max(-l, 0) / K, demand z behind an order book of two months,
-and k the scale to which fixed cost has adapted. The shock epsilon is normal and independent, so the probability of
-a missed month given everything else is Phi(-(m - service + K) / sigma): this is what makes true default
-probabilities tractable (`truth`).
+and k the scale to which fixed cost has adapted. A calamity is a rare large loss: a fire, a fraud, a guarantee that is
+called. Both shocks are independent over firms and months, so the probability of a missed month given everything else
+is a mixture of two normal probabilities (`miss_probability`): this is what makes true default probabilities tractable
+(`truth`).
 
 The same function steps the realised economy (arrays of shape (n,)), its futures (n, futures) and a firm's own
 futures (n, futures, draws).
@@ -26,10 +27,11 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from synthetic_data.firms import Firms
 
-PERSISTENCE, DEMAND_SHOCK = 0.96, 0.075
+PERSISTENCE, DEMAND_SHOCK = 0.96, 0.095
 """Monthly autocorrelation of a firm's log demand, and the standard deviation of its innovation."""
 ADAPTATION = 0.06
 """Share by which fixed cost adapts to the present scale of sales in a month."""
@@ -47,6 +49,10 @@ OVERDUE_KEPT = 0.65
 """Share of overdue receivables still overdue a month later."""
 DEFAULT_MISSED = 3
 """Missed months at which a firm is 90 days past due."""
+CALAMITY_CHANCE, CALAMITY_LOSS = 0.003, 1.5
+"""Monthly chance of a calamity, and its cost in months of sales."""
+DEEPEST = 3.0
+"""Unpaid obligations stop growing at this multiple of the capacity: nobody delivers any more."""
 f32 = np.float32
 
 
@@ -67,6 +73,10 @@ class State:
     def take(self, index: object) -> State:
         """The same of some firms (any numpy index)."""
         return State(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def copy(self) -> State:
+        """A state of its own arrays."""
+        return State(**{field.name: getattr(self, field.name).copy() for field in fields(self)})
 
     def put(self, index: object, other: State) -> None:
         """Overwrite some firms."""
@@ -134,7 +144,7 @@ def opening(firms: Firms, rng: np.random.Generator) -> State:
 
 
 def step(
-    state: State, traits: Traits, around: Surroundings, demand_shock: np.ndarray, cash_shock: np.ndarray
+    state: State, traits: Traits, around: Surroundings, demand_shock: np.ndarray, cash_shock: np.ndarray, calamity: np.ndarray
 ) -> tuple[State, Flows]:
     """Move firms on by one month.
 
@@ -144,6 +154,7 @@ def step(
         around: what happens to them this month.
         demand_shock: standard normal, the state's shape.
         cash_shock: standard normal, the state's shape.
+        calamity: bool, the state's shape.
 
     Returns:
         The state at the month's end (``missed`` counts the months without debt service, capped at
@@ -163,7 +174,7 @@ def step(
     service = repaid + f32(BANK_RATE) * state.debt
     room = state.liquidity + collected - cost - charges - service + traits.capacity
 
-    after = room + traits.volatility * cash_shock
+    after = room + traits.volatility * cash_shock - f32(CALAMITY_LOSS) * calamity
     paid = after >= 0
     # Missed service stays with the firm; a firm that can pay twice catches up, one that can pay once stays behind.
     liquidity = after - traits.capacity + np.where(paid, f32(0), service)
@@ -175,10 +186,23 @@ def step(
         backlog=state.orders,
         demand=demand,
         habit=state.habit + f32(ADAPTATION) * (activity - state.habit),
-        liquidity=np.maximum(liquidity, -traits.capacity),
+        liquidity=np.maximum(liquidity, f32(-DEEPEST) * traits.capacity),
         owed=(due - collected) * (1 - around.loss),
         overdue=(f32(OVERDUE_KEPT) * state.overdue + payable * around.lateness) * (1 - around.loss),
         debt=state.debt - np.where(paid, repaid, f32(0)),
         missed=np.minimum(missed, f32(DEFAULT_MISSED)),
     )
     return new, Flows(sales, collected, cost, service, room)
+
+
+def miss_probability(room: np.ndarray, volatility: np.ndarray) -> np.ndarray:
+    """Probability that a firm misses its debt service this month, given `Flows.room`: the own shock integrated."""
+    calm, struck = ndtr(-room / volatility), ndtr((f32(CALAMITY_LOSS) - room) / volatility)
+    return calm + f32(CALAMITY_CHANCE) * (struck - calm)
+
+
+def calamities(
+    shape: tuple[int, ...], rng: np.random.Generator, chance: float = CALAMITY_CHANCE
+) -> np.ndarray:
+    """Draw which firms are struck this month (bool)."""
+    return rng.random(shape, dtype=f32) < chance

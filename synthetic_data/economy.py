@@ -15,13 +15,13 @@ import numpy as np
 
 from synthetic_data import calendar
 from synthetic_data.applications import Applications, disburse, draw_applications
-from synthetic_data.cash_flow import DEFAULT_MISSED, Flows, State, Surroundings, Traits, opening, step
+from synthetic_data.cash_flow import DEFAULT_MISSED, Flows, State, Surroundings, Traits, calamities, opening, step
 from synthetic_data.firms import Firms, found
 from synthetic_data.network import Network
 from synthetic_data.systemic import Factors, core_lateness, firm_lateness, surroundings
 from synthetic_data.worlds import World
 
-FIRMS_PER_APPLICANT, FIRMS_AT_LEAST = 2.0, 400
+FIRMS_PER_APPLICANT, FIRMS_AT_LEAST = 2.6, 400
 """Size of the population: firms for each applicant, and a floor."""
 INITIAL_INDEBTED, INITIAL_DEBT = 0.6, 0.8
 """Share of the first firms with bank debt, and its mean (months of sales); the burn-in forgets both."""
@@ -95,7 +95,7 @@ class Economy:
         around = self._surroundings(month)
         firms, before, count = self.firms, self.state, len(self.firms)
         demand_shock, cash_shock = self.shocks.standard_normal((2, count), dtype=f32)
-        self.state, flows = step(before, Traits.of(firms), around, demand_shock, cash_shock)
+        self.state, flows = step(before, Traits.of(firms), around, demand_shock, cash_shock, calamities((count,), self.shocks))
         self.failed = self.state.missed >= DEFAULT_MISSED
         chance = closing_hazard(month - firms.founded) * can_close(self.state)
         closed = self.shocks.random(count, dtype=f32) < chance

@@ -57,12 +57,14 @@ OWNERSHIP_SHARE = (0.30, 0.60, 0.06, 0.04)
 
 NET_MARGIN, NET_MARGIN_QUALITY, NET_MARGIN_NOISE = 0.022, 0.016, 0.016
 """Mean net margin before finance (share of sales), the effect of one unit of management quality, and the rest."""
-INFORMAL_SHARE, INFORMAL_MEAN = 0.30, 0.8
+INFORMAL_SHARE, INFORMAL_MEAN = 0.30, 1.0
 """Share of firms that owe to private lenders, and how much they owe (mean, months of sales)."""
 CAPACITY_MEDIAN, CAPACITY_SPREAD = 0.8, 0.30
 """Emergency finance a firm can raise before it misses payments: months of sales, and log standard deviation."""
 VOLATILITY_MEDIAN, VOLATILITY_SPREAD = 0.11, 0.35
 """Standard deviation of the monthly cash shock (months of sales), and its own log standard deviation."""
+EMERGENCY_PARTS = (1.2, 3.6, 3.6, 2.4)
+"""Dirichlet weights of overdraft, unpaid tax, unpaid suppliers and private lenders in a shortfall's finance."""
 TAX_COVERAGE = (0.91, 0.965, 0.98, 0.98)
 """Share known to the tax bureau's electronic invoice system, by ownership."""
 
@@ -148,7 +150,7 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
         + np.asarray(REGION_PROFIT, dtype=np.float32)[region]
         + COUNTY_PROFIT * county
     )
-    parts = rng.gamma(3.0, size=(4, count)).astype(np.float32)
+    parts = rng.gamma(np.reshape(EMERGENCY_PARTS, (4, 1)), size=(4, count)).astype(np.float32)
     parts /= parts.sum(axis=0)
     reach = 0.6 * size + 0.8 * normal()
     firms = Firms(
@@ -158,7 +160,7 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
         region=region,
         county=county,
         ownership=ownership,
-        scale=two_piece(size, 0.32e6, 7.5e6, 80e6) / 12,
+        scale=two_piece(size, 0.36e6, 8.3e6, 88e6) / 12,
         quality=quality,
         margin=margin,
         fixed=np.maximum(margin - profit, 0.01),
@@ -172,9 +174,9 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
         trade_part=parts[2],
         private_part=parts[3],
         undeclared=np.clip(0.06 + 0.10 * uniform() + 0.15 * (uniform() < 0.25) * uniform(), 0, 0.5),
-        customers=np.maximum(two_piece(reach, 5, 36, 300), 1),
-        suppliers=np.maximum(two_piece(0.5 * size + 0.87 * normal(), 6, 90, 650), 1),
-        top_share=ndtr(-0.75 - 0.35 * reach + 0.55 * normal()),
+        customers=np.maximum(two_piece(reach, 4.2, 31, 255), 1),
+        suppliers=np.maximum(two_piece(0.5 * size + 0.87 * normal(), 5.3, 84, 560), 1),
+        top_share=ndtr(-1.15 - 0.35 * reach + 0.55 * normal()),
         bank_share=rng.beta(4.0, 3.0, count),
         relationship=(1 + 30 * uniform() ** 2).astype(np.int32),
         tax_known=uniform() < np.asarray(TAX_COVERAGE)[ownership],

@@ -20,7 +20,7 @@ LINKS_PER_FIRM = 2.2
 """Mean number of explicit customers of a firm."""
 FIRMS_PER_CORE = 60
 """Firms to one core enterprise."""
-CORE_WEIGHT = 1.6
+CORE_WEIGHT = 1.8
 """Median weight of a platform firm's core enterprise in its sales, against 1 of an ordinary explicit customer."""
 
 
@@ -56,7 +56,7 @@ class Network:
         """Give the firms that just moved into the slots their core enterprise (used if they are on the platform)."""
         reach = self._core_reach
         self.core[slots] = np.searchsorted(reach, self.rng.random(len(slots)) * reach[-1]).clip(0, self.cores - 1)
-        self.core_weight[slots] = CORE_WEIGHT * np.exp(0.6 * self.rng.standard_normal(len(slots), dtype=np.float32))
+        self.core_weight[slots] = CORE_WEIGHT * np.exp(0.5 * self.rng.standard_normal(len(slots), dtype=np.float32))
 
     def renew(self) -> None:
         """Let a month's links die and as many be born."""
@@ -68,7 +68,7 @@ class Network:
         supplier = self.rng.integers(len(self.firms), size=born, dtype=np.int32)
         drawn = self.rng.random(born) * attraction[-1]
         customer = np.searchsorted(attraction, drawn).clip(0, self.nodes - 1).astype(np.int32)
-        weight = np.exp(0.8 * self.rng.standard_normal(born, dtype=np.float32))
+        weight = np.exp(0.7 * self.rng.standard_normal(born, dtype=np.float32))
         other = supplier != customer
         self.supplier = np.concatenate([self.supplier, supplier[other]])
         self.customer = np.concatenate([self.customer, customer[other]])

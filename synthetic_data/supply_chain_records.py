@@ -23,7 +23,7 @@ class SupplyChainRecords(Observer):
     def __init__(self, roster: Roster, book: Book, rng: np.random.Generator) -> None:
         super().__init__(roster, book, rng)
         self.share = np.clip(0.25 + 0.5 * rng.random(len(roster)), 0, 1).astype(np.float32)
-        self.reliability = self.opinion(0.45)
+        self.reliability = self.opinion(0.35)
         self.contentment = self.lasting(0.5)
         self.ageing = self.lasting(0.3)
 
@@ -35,7 +35,7 @@ class SupplyChainRecords(Observer):
         number = np.maximum(self.count(0.25 * firms.customers * coming), 1)
         orders = {
             "orders_number": number,
-            "orders_amount": money(seen * coming * self.passing(scene, 0.35)),
+            "orders_amount": money(seen * coming * self.passing(scene, 0.25)),
             "on_time_share": share(
                 logistic(2.2 + 0.4 * firms.quality + self.reliability[rows] - 2.4 * used + self.wobble(scene, 0.4))
             ),

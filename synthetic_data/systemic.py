@@ -17,11 +17,11 @@ from synthetic_data.firms import SECTORS, TRAITS
 MACRO_PERSISTENCE, MACRO_SHOCK = 0.95, 0.006
 SECTOR_PERSISTENCE, SECTOR_SHOCK = 0.93, 0.014
 """Monthly autocorrelation and innovation of log demand, of the economy and of a sector."""
-CORE_PERSISTENCE, CORE_LATENESS, CORE_RESPONSE = 0.94, 0.12, 0.8
+CORE_PERSISTENCE, CORE_LATENESS, CORE_RESPONSE = 0.94, 0.18, 1.0
 """Standing of a core enterprise (unit variance), its lateness when the standing is 0, and the response to it."""
 OUTSIDE_LATENESS, OUTSIDE_RESPONSE = 0.10, 0.6
 """Lateness of customers outside the population in normal times, and how it rises when demand falls."""
-PATIENT_LATENESS, TRADE_LATENESS = 0.04, 2.4
+PATIENT_LATENESS, TRADE_LATENESS = 0.04, 3.6
 """Lateness of a linked customer without stretch, and its rise per unit of stretch financed by suppliers."""
 LOSS_GIVEN_FAILURE, DEMAND_NOT_REPLACED = 0.8, 0.6
 """Shares of a failed customer's receivables, and of its orders, that the supplier loses for good."""

@@ -12,13 +12,13 @@ import numpy as np
 from synthetic_data.observer import Observer, Scene, logistic, money, share
 from synthetic_data.roster import Book, Roster
 
-LUMPS = 0.70
+LUMPS = 0.90
 """Log standard deviation by which a month's invoices differ from its deliveries."""
-TAX_RATE = 0.03
-"""Mean tax burden on declared revenue."""
+VAT_BURDEN, PROFIT_TAX = 0.02, 0.2
+"""Tax on sales net of deductions (share of invoiced sales, mean), and on the profit that is declared."""
 INVOICES_PER_CUSTOMER, INVOICES_PER_SUPPLIER = 0.45, 0.4
 """A month's invoices to a customer of the year, and from a supplier."""
-VOID, RED_LETTER = 0.068, 0.030
+VOID, RED_LETTER = 0.073, 0.035
 """Shares of invoices that are void, and red-letter (reversed), in a firm of average management without strain."""
 
 
@@ -29,11 +29,11 @@ class TaxRecords(Observer):
 
     def __init__(self, roster: Roster, book: Book, rng: np.random.Generator) -> None:
         super().__init__(roster, book, rng)
-        self.margin_error = self.opinion(0.025)
+        self.margin_error = self.opinion(0.015)
         self.burden = self.lasting(0.25)
         self.void = self.lasting(0.5)
         self.red = self.lasting(0.6)
-        self.recorded_arrears = self.lasting(0.35)
+        self.recorded_arrears = self.lasting(0.25)
         self.punctuality = self.opinion(0.6)
 
     def record(self, scene: Scene) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
@@ -42,6 +42,7 @@ class TaxRecords(Observer):
         invoiced = (1 - firms.undeclared) * flows.sales * firms.scale
         sales = invoiced * self.passing(scene, LUMPS)
         purchases = flows.sales * firms.scale * (1 - firms.margin + self.margin_error[rows]).clip(0.1, 1)
+        profit = np.maximum(firms.margin * flows.sales - firms.fixed * scene.state.habit, 0) * firms.scale
         growth = np.exp(0.7 * (scene.state.demand + scene.cycle))
         customers = np.maximum(np.round(firms.customers * growth * self.passing(scene, 0.05)), 1)
         sales_number = np.maximum(self.count(INVOICES_PER_CUSTOMER * customers * flows.sales + 1), 1)
@@ -63,7 +64,7 @@ class TaxRecords(Observer):
         late = logistic(-3.0 - 0.5 * firms.quality + 2.2 * used + self.punctuality[rows])
         returns = {
             "declared_revenue": money(invoiced * self.passing(scene, 0.12)),
-            "tax_due": money(TAX_RATE * self.burden[rows] * invoiced * (0.4 + 2.5 * firms.margin)),
+            "tax_due": money(VAT_BURDEN * self.burden[rows] * invoiced + PROFIT_TAX * profit),
             "arrears": money(
                 firms.scale * firms.tax_part * scene.shortfall * self.recorded_arrears[rows] * self.passing(scene, 0.2)
             ),

@@ -1,23 +1,71 @@
-"""Truth: latent state of each applicant at its observation month, and its true probability of default.
+"""What only the generator knows: each applicant's latent state, its fate, and its true probability of default."""
 
-Placeholder while the futures are written.
-"""
 from __future__ import annotations
-import numpy as np, pandas as pd
+
+import numpy as np
+import pandas as pd
+
 from synthetic_data import calendar
+from synthetic_data.cash_flow import stretch
+from synthetic_data.economy import Month
+from synthetic_data.futures import true_default_probabilities
+from synthetic_data.roster import Roster
+
+
 class Truth:
-    def __init__(self, roster, seeds, with_futures):
-        self.roster=roster; self.parts=[]
-    def observe(self, present):
-        a=present.applications
-        if a is None: return
-        s=present.state
-        loan=(a.amount/a.firms.scale)
-        from synthetic_data.applications import PURPOSE_CASH
-        self.parts.append(pd.DataFrame(dict(liquidity=s.liquidity[a.slot],post=s.liquidity[a.slot]+loan*np.array(PURPOSE_CASH)[a.purpose],debt=s.debt[a.slot]+loan,orders=s.orders[a.slot],backlog=s.backlog[a.slot],demand=s.demand[a.slot],habit=s.habit[a.slot],owed=s.owed[a.slot],overdue=s.overdue[a.slot],late=present.around.lateness[a.slot],
-          capacity=a.firms.capacity,volatility=a.firms.volatility,net=a.firms.margin-a.firms.fixed,margin=a.firms.margin,informal=a.firms.informal,cycle=present.around.cycle[a.slot])))
-    def table(self):
-        r=self.roster; k=r.applicant
-        t=pd.concat(self.parts,ignore_index=True)
-        t.insert(0,"business_id",r.code[k]); t.insert(1,"observation_month",calendar.timestamps(r.observed[k])); t.insert(2,"default",r.default[k].astype(np.int8))
-        return t
+    """Gathers the truth of each vintage as the economy passes its observation month."""
+
+    def __init__(self, roster: Roster, seeds: np.random.SeedSequence, with_futures: bool) -> None:
+        self.roster = roster
+        self.seeds = iter(seeds.spawn(calendar.VINTAGES))
+        self.with_futures = with_futures
+        self.vintages: list[pd.DataFrame] = []
+
+    def observe(self, present: Month) -> None:
+        """Note the latent state of the applicants of this month, if it is an observation month."""
+        if present.applications is None:
+            return
+        seeds = next(self.seeds)
+        latent = latent_state(present)
+        if self.with_futures:
+            latent.insert(0, "true_pd", true_default_probabilities(present, seeds))
+        self.vintages.append(latent)
+
+    def table(self) -> pd.DataFrame:
+        """One row per applicant in the roster's order, as `bank/applications`: id, month, outcome, latent state."""
+        applicants = np.flatnonzero(self.roster.applicant)
+        identity = pd.DataFrame(
+            {
+                "business_id": self.roster.code[applicants],
+                "observation_month": calendar.timestamps(self.roster.observed[applicants]),
+                "default": self.roster.default[applicants].astype(np.int8),
+            }
+        )
+        return pd.concat([identity, pd.concat(self.vintages, ignore_index=True)], axis=1)
+
+
+def latent_state(present: Month) -> pd.DataFrame:
+    """State and traits of the month's applicants before the loan: stocks in months of normal sales, `scale` in CNY."""
+    firms, slot = present.applications.firms, present.applications.slot
+    state = present.state.take(slot)
+    return pd.DataFrame(
+        {
+            "scale": firms.scale,
+            "quality": firms.quality,
+            "net_margin": firms.margin - firms.fixed,
+            "volatility": firms.volatility,
+            "capacity": firms.capacity,
+            "informal_debt": firms.informal,
+            "bank_share": firms.bank_share,
+            "liquidity": state.liquidity,
+            "stretch": stretch(state.liquidity, firms.capacity),
+            "debt": state.debt,
+            "loan": present.applications.amount / firms.scale,
+            "demand": state.demand + present.around.cycle[slot],
+            "orders": state.orders + present.around.cycle[slot],
+            "habit": state.habit,
+            "receivables": state.owed,
+            "overdue": state.overdue,
+            "customer_lateness": present.around.lateness[slot],
+        }
+    )
