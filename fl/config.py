@@ -42,9 +42,9 @@ class NetworkConfig:
 
     batch_size: int = 2048
     batches: int = 140
-    bins: int = 16
-    hidden: int = 32
-    embedding: int = 8
+    bins: int = 8
+    hidden: int = 16
+    embedding: int = 12
     top: int = 16
     learning_rate: float = 0.005
     weight_decay: float = 0.0001

@@ -11,6 +11,7 @@ A table is a mapping from column name to a one-dimensional array; `pandas.DataFr
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +39,7 @@ METRICS = (
 """The final metrics, the same for every contender and in this order. All are shares; `auc_low` and `auc_high`
 bound the 95 % interval, `bad_rate_at_60` is the bad rate among the 60 % of applicants with the lowest PD."""
 
-Table = Mapping[str, NDArray[np.generic]]
+Table = Mapping[str, NDArray[Any]]
 
 _SIZE_CLASSES = (0, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
@@ -65,9 +66,9 @@ class Evaluation:
     metrics: dict[str, float]
     tables: dict[str, Table]
 
-    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Flatten to arrays named `metrics/<name>`, shape (1,), and `<table>/<column>`; no pickles."""
-        arrays: dict[str, NDArray[np.generic]] = {
+        arrays: dict[str, NDArray[Any]] = {
             f"metrics/{name}": np.array([value]) for name, value in self.metrics.items()
         }
         for name, table in self.tables.items():
@@ -75,9 +76,9 @@ class Evaluation:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "Evaluation":
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Evaluation":
         """Inverse of `to_arrays`; ValueError for names without a slash, missing metrics, or ragged tables."""
-        tables: dict[str, dict[str, NDArray[np.generic]]] = {}
+        tables: dict[str, dict[str, NDArray[Any]]] = {}
         for name, values in arrays.items():
             table, slash, column = name.partition("/")
             if not slash or values.ndim != 1:

@@ -1,9 +1,11 @@
 """From a party's table to the inputs of its network, with statistics of its own training rows only.
 
-A numeric column becomes a piecewise-linear encoding over its quantile bins, each component standardised (Gorishniy,
-Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", NeurIPS 2022): heavy tails and
-thresholds are then within reach of a small network. A missing value is zero, the mean of every component, and sets a
-flag of its own where the training rows have any. A categorical column is one-hot over the levels in the training rows.
+A numeric column gives two views of itself: its normal score (the standard normal quantile of its rank, so that heavy
+tails do no harm), and a piecewise-linear encoding over its quantile bins (Gorishniy, Rubachev and Babenko, "On
+Embeddings for Numerical Features in Tabular Deep Learning", NeurIPS 2022), by which a small network can follow
+thresholds and humps. Both are standardised; the second weighs less, since it has many numbers. A missing value is zero
+in both, the mean, and sets a flag of its own where the training rows have any. A categorical column is one-hot over
+the levels in the training rows.
 """
 
 from collections.abc import Mapping
@@ -12,88 +14,119 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from fl.tables import Table
 
+_KNOTS = 256  # of the rank function of a column: exact up to as many distinct values
+_PIECEWISE_WEIGHT = 0.5  # length of the standardised piecewise encoding, against 1 for the normal score
 _MIN_SCALE = 0.05  # keeps a component that is almost constant in training from exploding elsewhere
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Fitted statistics of a table's columns.
+class NumericEncoder:
+    """Fitted statistics of one numeric column.
 
-    edges        per numeric column its distinct quantiles, ascending; one or none: the column is constant, left out
-    means        per numeric column the mean of each component over the training rows
-    scales       likewise the standard deviation
-    flagged      per numeric column, whether it was ever missing in training
-    levels       per categorical column the level codes seen in training
+    knots, scores   the normal score at some values; linear between, constant beyond
+    edges           the distinct quantiles, ascending; fewer than two: the column is constant and has no inputs
+    mean, scale     of the normal score and then of each piecewise component, over the training rows
+    flagged         whether the column was ever missing in training
     """
 
-    edges: tuple[NDArray[np.float64], ...]
-    means: tuple[NDArray[np.float64], ...]
-    scales: tuple[NDArray[np.float64], ...]
-    flagged: NDArray[np.bool_]
+    knots: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    edges: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    flagged: bool
+
+    @classmethod
+    def fit(cls, column: NDArray[np.float64], bins: int) -> Self:
+        """Statistics of a column (n,), NaN where missing, with at most `bins` quantile bins."""
+        values = column[~np.isnan(column)]
+        flagged = len(values) < len(column)
+        if not len(values):
+            return cls(*(np.empty(0) for _ in range(5)), flagged)
+        knots, scores = _normal_scores(values)
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+        raw = cls(knots, scores, edges, np.empty(0), np.empty(0), flagged)._views(values)
+        return cls(knots, scores, edges, raw.mean(axis=0), np.maximum(raw.std(axis=0), _MIN_SCALE), flagged)
+
+    @property
+    def width(self) -> int:
+        """Inputs that the column gives."""
+        return len(self.mean) + self.flagged
+
+    def transform(self, column: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The inputs (n, width) of a column (n,)."""
+        missing = np.isnan(column)
+        inputs = np.empty((len(column), self.width))
+        inputs[:, : len(self.mean)] = (self._views(column) - self.mean) / self.scale
+        inputs[:, 1 : len(self.mean)] *= _PIECEWISE_WEIGHT / np.sqrt(max(1, len(self.edges) - 1))
+        inputs[missing] = 0
+        if self.flagged:
+            inputs[:, -1] = missing
+        return inputs
+
+    def _views(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The normal score and how far each value reaches through each bin, from 0 to 1."""
+        if len(self.edges) < 2:
+            return np.empty((len(values), 0))
+        lower, upper = self.edges[:-1], self.edges[1:]
+        pieces = np.clip((values[:, None] - lower) / (upper - lower), 0, 1)
+        return np.column_stack([np.interp(values, self.knots, self.scores), pieces])
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Fitted statistics of a table: of each numeric column, and the level codes seen of each categorical one."""
+
+    numeric: tuple[NumericEncoder, ...]
     levels: tuple[NDArray[np.int32], ...]
 
     @classmethod
     def fit(cls, table: Table, rows: NDArray[np.int_], bins: int) -> Self:
-        """Statistics of the rows of the table that are known to the party; bins is the most per numeric column."""
+        """Statistics of those of the rows that are known to the party."""
         rows = rows[table.known[rows]]
-        edges, means, scales = [], [], []
-        numeric = table.numeric[rows]
-        for column in numeric.T:
-            values = column[~np.isnan(column)]
-            cuts = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1))) if len(values) else np.empty(0)
-            parts = _piecewise(values, cuts)
-            edges.append(cuts)
-            means.append(parts.mean(axis=0) if len(values) else np.empty(0))
-            scales.append(np.maximum(parts.std(axis=0), _MIN_SCALE) if len(values) else np.empty(0))
-        levels = tuple(np.unique(codes[codes >= 0]) for codes in table.codes[rows].T)
-        return cls(tuple(edges), tuple(means), tuple(scales), np.isnan(numeric).any(axis=0), levels)
+        numeric = tuple(NumericEncoder.fit(column, bins) for column in table.numeric[rows].T)
+        return cls(numeric, tuple(np.unique(codes[codes >= 0]) for codes in table.codes[rows].T))
 
     @property
     def width(self) -> int:
         """Inputs per row."""
-        numeric = sum(max(len(cuts) - 1, 0) for cuts in self.edges) + int(self.flagged.sum())
-        return numeric + sum(len(levels) for levels in self.levels)
+        return sum(column.width for column in self.numeric) + sum(len(levels) for levels in self.levels)
 
     def transform(self, table: Table, rows: NDArray[np.int_]) -> NDArray[np.float32]:
         """The inputs of some rows, (len(rows), width) float32."""
+        columns = zip(self.numeric, table.numeric[rows].T, strict=True)
+        one_hot = zip(table.codes[rows].T, self.levels, strict=True)
         parts: list[NDArray[Any]] = [np.empty((len(rows), 0))]
-        for column, cuts, mean, scale, flagged in zip(
-            table.numeric[rows].T, self.edges, self.means, self.scales, self.flagged, strict=True
-        ):
-            missing = np.isnan(column)
-            encoded = (_piecewise(column, cuts) - mean) / scale
-            encoded[missing] = 0
-            parts.append(encoded)
-            if flagged:
-                parts.append(missing[:, None])
-        for codes, levels in zip(table.codes[rows].T, self.levels, strict=True):
-            parts.append(codes[:, None] == levels)
+        parts += [encoder.transform(column) for encoder, column in columns]
+        parts += [codes[:, None] == levels for codes, levels in one_hot]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays that `from_arrays` reads."""
-        named: dict[str, NDArray[Any]] = {"flagged": self.flagged}
-        for name, arrays in (("edges", self.edges), ("means", self.means), ("scales", self.scales)):
-            named |= {f"{name}/{column}": array for column, array in enumerate(arrays)}
-        return named | {f"levels/{column}": array for column, array in enumerate(self.levels)}
+        named: dict[str, NDArray[Any]] = {f"levels/{j}": levels for j, levels in enumerate(self.levels)}
+        for j, column in enumerate(self.numeric):
+            named |= {f"numeric/{j}/{name}": np.asarray(value) for name, value in vars(column).items()}
+        return named
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The encoder that `to_arrays` took apart."""
+        columns = sum(name.startswith("numeric/") for name in arrays) // 6
+        numeric = []
+        for j in range(columns):
+            parts = {name: arrays[f"numeric/{j}/{name}"] for name in NumericEncoder.__dataclass_fields__}
+            numeric.append(NumericEncoder(**{**parts, "flagged": bool(parts["flagged"])}))
+        levels = sum(name.startswith("levels/") for name in arrays)
+        return cls(tuple(numeric), tuple(arrays[f"levels/{j}"] for j in range(levels)))
 
-        def series(name: str) -> tuple[NDArray[Any], ...]:
-            count = sum(key.startswith(f"{name}/") for key in arrays)
-            return tuple(arrays[f"{name}/{column}"] for column in range(count))
 
-        return cls(series("edges"), series("means"), series("scales"), arrays["flagged"], series("levels"))
-
-
-def _piecewise(values: NDArray[np.float64], cuts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each value reaches through each bin, from 0 to 1; (n, max(bins, 0))."""
-    if len(cuts) < 2:
-        return np.empty((len(values), 0))
-    lower, upper = cuts[:-1], cuts[1:]
-    return np.clip((values[:, None] - lower) / (upper - lower), 0, 1)
+def _normal_scores(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Knots of the map from value to the normal quantile of its mid-rank (van der Waerden scores)."""
+    distinct, counts = np.unique(values, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    chosen = np.unique(np.linspace(0, len(distinct) - 1, min(_KNOTS, len(distinct))).round().astype(int))
+    return distinct[chosen], ndtri(ranks[chosen] / (len(values) + 1))
