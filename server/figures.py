@@ -47,7 +47,7 @@ def roc(contender: str, evaluation: Evaluation) -> Figure:
 def ks(contender: str, evaluation: Evaluation) -> Figure:
     """Cumulative distributions of goods and bads, and where they are furthest apart."""
     table = evaluation.tables["ks"]
-    cut_off, bads, goods = (np.asarray(table[name], dtype=float) for name in ("pd", "bads", "goods"))
+    cut_off, bads, goods = table["pd"], table["bads"], table["goods"]
     widest = int(np.argmax(np.abs(goods - bads)))
     figure, axes = new_axes(
         f"{contender}: KS {evaluation.metrics['ks']:.3f}\n"
@@ -101,8 +101,7 @@ def gain(contender: str, evaluation: Evaluation) -> Figure:
 def distribution(contender: str, evaluation: Evaluation) -> Figure:
     """Densities of the goods' and the bads' PDs over the log-odds, on which the model's scores are linear."""
     table = evaluation.tables["distribution"]
-    low, high = (np.asarray(table[name], dtype=float) for name in ("low", "high"))
-    ends = np.clip(np.append(low, high[-1]), 1e-6, 1 - 1e-6)
+    ends = np.clip(np.append(table["low"], table["high"][-1]), 1e-6, 1 - 1e-6)
     odds = np.log(ends / (1 - ends))
     medians = {name: _median(evaluation, name) for name in ("goods", "bads")}
     figure, axes = new_axes(
@@ -114,7 +113,7 @@ def distribution(contender: str, evaluation: Evaluation) -> Figure:
     # One applicant far out would stretch the outermost bin over half the figure.
     odds[0], odds[-1] = max(odds[0], odds[1] - 2.0), min(odds[-1], odds[-2] + 2.0)
     for name, shade in (("goods", GOODS), ("bads", BADS)):
-        density = np.asarray(table[name], dtype=float) / np.maximum(np.diff(odds), 1e-9)
+        density = table[name] / np.maximum(np.diff(odds), 1e-9)
         ends = 1 / (1 + np.exp(-odds))
         axes.stairs(density, ends, color=shade, fill=True, alpha=0.25)
         axes.stairs(density, ends, color=shade, linewidth=1.8, label=name)
@@ -141,7 +140,7 @@ def highest_rate(evaluation: Evaluation, column: str) -> float:
 
 def draw_calibration(axes: Axes, contender: str, evaluation: Evaluation, *, intervals: bool) -> None:
     """Add a contender's reliability curve to `axes`."""
-    table = {name: np.asarray(v, dtype=float) for name, v in evaluation.tables["calibration"].items()}
+    table = evaluation.tables["calibration"]
     x, y = table["predicted"], table["observed"]
     axes.plot(x, y, line_style(contender), color=colour(contender), marker="o", markersize=4, label=contender)
     if intervals:

@@ -6,6 +6,19 @@ the latest study.
 """
 
 import json
+import sys
+
+ENVIRONMENT = {
+    # MLflow reports usage to its makers unless told otherwise. Nothing about a bank's study leaves the
+    # machine.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # It imports GitPython, which warns at length where there is no git.
+    "GIT_PYTHON_REFRESH": "quiet",
+    # Its server's job runner takes seconds and more processes, for workflows that are not ours.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+"""What MLflow, as a library and as a server, should find among its environment variables."""
 
 KEY = "leaderboard"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -31,6 +44,12 @@ def view_state(parent_run_id: str) -> str:
             "runsHiddenMode": "SHOW_ALL",
         }
     )
+
+
+def server_command(uri: str, port: int) -> list[str]:
+    """The command that serves the store `uri` to browsers on this machine only; run it in `ENVIRONMENT`."""
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1", *where]
 
 
 def ui_link(base_url: str, experiment_id: str) -> str:

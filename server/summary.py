@@ -86,7 +86,7 @@ def study_description(name: str, comparison: pd.DataFrame) -> str:
     """The parent run's description: headline, comparison table, and how to read it."""
     return "\n\n".join(
         [
-            f"### {headline(comparison)}",
+            headline(comparison),
             comparison_markdown(comparison, QUALITY),
             comparison_markdown(comparison, COST),
             "Uplift and p-value (paired DeLong test) compare with bank-only; approved is the approval rate "
@@ -149,7 +149,7 @@ COST: Columns = {
 def comparison_markdown(comparison: pd.DataFrame, columns: Columns) -> str:
     """The comparison as a Markdown table of `columns`: the winner in bold, rivals, then yardsticks."""
     titles = ["Contender", *(title for title, _ in columns.values())]
-    lines = [titles, ["---", *["---:"] * len(columns)]]
+    rows = [titles]
     best = winner(comparison).contender
     ranked = comparison.assign(usable=comparison["contender"].map(is_usable))
     for row in ranked.sort_values(["usable", "auc"], ascending=False).to_dict("records"):
@@ -157,5 +157,6 @@ def comparison_markdown(comparison: pd.DataFrame, columns: Columns) -> str:
         cells = [
             _DASH if pd.isna(row[column]) else show(row[column]) for column, (_, show) in columns.items()
         ]
-        lines.append([name, *cells])
-    return "\n".join(f"| {_GAP.join(cells)} |" for cells in lines)
+        rows.append([name, *cells])
+    head, *body = (f"| {_GAP.join(cells)} |" for cells in rows)
+    return "\n".join([head, f"| --- {'| ---: ' * len(columns)}|", *body])

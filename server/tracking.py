@@ -33,21 +33,11 @@ from fl.evaluation import Evaluation
 from server import drawing, figures, leaderboard, overlays, summary
 from server.provenance import DatasetFacts, code_version
 
-# MLflow reports usage to its makers unless told otherwise, and imports GitPython, which warns at length where
-# there is no git. Both are read at import, hence before it.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+# MLflow reads these when it is imported, hence before it; what the user has set himself holds.
+os.environ.update(leaderboard.ENVIRONMENT | dict(os.environ))
 
 from mlflow import MlflowClient
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    Metric,
-    Param,
-    Run,
-)
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run
 
 # A new store announces each step of its creation; only what goes wrong there concerns the user.
 for _name in ("mlflow.store.db.utils", "alembic"):
@@ -73,6 +63,7 @@ BASELINE = "bank-only-network"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 _NOTE, _PARENT, _SOURCE = "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.name"
+_SHOWN_AS_TABLE = "mlflow.loggedArtifacts"
 
 
 class _TrackedRun(AbstractContextManager["_TrackedRun"]):
@@ -83,6 +74,7 @@ class _TrackedRun(AbstractContextManager["_TrackedRun"]):
         self.run_id: str = run.info.run_id
         self.experiment_id: str = run.info.experiment_id
         self._started: Run = run
+        self._tables: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -121,11 +113,15 @@ class _TrackedRun(AbstractContextManager["_TrackedRun"]):
             for name, figure in drawn.items():
                 figure.savefig(Path(folder, "figures", f"{name}.png"))
             for name, table in tables.items():
-                # The layout that MLflow's viewer shows as a table and `mlflow.load_table` reads.
+                # The layout that the browser shows as a table, where a tag says so, and `mlflow.load_table`
+                # reads.
                 table.to_json(
                     Path(folder, "tables", f"{name}.json"), orient="split", index=False, double_precision=10
                 )
             self.client.log_artifacts(self.run_id, folder)
+        self._tables += [f"tables/{name}.json" for name in tables]
+        shown = [{"path": path, "type": "table"} for path in self._tables]
+        self.client.set_tag(self.run_id, _SHOWN_AS_TABLE, json.dumps(shown))
 
 
 class ContenderRun(_TrackedRun):
@@ -230,8 +226,8 @@ class Study(_TrackedRun):
         self.client.log_batch(
             run.info.run_id, params=_params({"contender": name, "seed": seed} | dict(params or {}))
         )
-        if datasets := self._started.inputs.dataset_inputs:
-            self.client.log_inputs(run.info.run_id, datasets)
+        if (inputs := self._started.inputs) is not None and inputs.dataset_inputs:
+            self.client.log_inputs(run.info.run_id, inputs.dataset_inputs)
         return ContenderRun(self.client, run)
 
     def children(self) -> list[ContenderRun]:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -41,15 +40,13 @@ def server(finished, tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", finished[0], "--workers", "1"]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            leaderboard.server_command(finished[0], port),
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Its job runner takes seconds and three more processes, for features of other workflows.
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env=os.environ | leaderboard.ENVIRONMENT,
             start_new_session=True,
         )
     try:

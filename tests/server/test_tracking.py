@@ -71,6 +71,14 @@ def test_final_metrics_are_rounded_and_tables_exact(study, client, toy_study, tm
     assert table["calibration_error"] == pytest.approx(exact["calibration_error"], abs=1e-9)
 
 
+def test_the_browser_is_told_which_artefacts_to_show_as_tables(study, client, toy_study):
+    run = log_contender(study, toy_study, "federated-network", 1)
+    shown = json.loads(client.get_run(run).data.tags["mlflow.loggedArtifacts"])
+    tables = {path for path in files(client, run) if path.startswith("tables/")}
+    assert {table["path"] for table in shown} == tables
+    assert {table["type"] for table in shown} == {"table"}
+
+
 def test_withheld_segments_stay_withheld_in_the_tables(study, client, toy_study, tmp_path):
     run = log_contender(study, toy_study, "true-pd", 1)
     with open(client.download_artifacts(run, "tables/segments.json", str(tmp_path))) as file:
@@ -137,7 +145,7 @@ def test_the_summary_puts_winner_and_margin_where_everyone_looks(study, client, 
     assert parent.data.metrics["uplift_auc"] == round(row.uplift_auc, 4)
     experiment = client.get_experiment(study.experiment_id)
     for text in (note(client, study.run_id), experiment.tags["mlflow.note.content"]):
-        assert text.startswith(f"### {said}")
+        assert text.startswith(f"{said}\n")
         assert "**federated-network**" in text
     assert study.run_id in experiment.tags[leaderboard.TAG]
     overlays = {f"figures/{name}.png" for name in ("auc", "roc", "calibration", "gain", "training")}
@@ -216,7 +224,8 @@ def test_artefacts_lie_beside_the_store_whatever_the_current_folder(uri, client,
 
 
 def test_nothing_is_reported_to_the_makers_of_mlflow_and_nothing_needless_to_the_user():
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert leaderboard.ENVIRONMENT["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert leaderboard.ENVIRONMENT.keys() <= os.environ.keys()
     assert not logging.getLogger("mlflow.store.db.utils").isEnabledFor(logging.INFO)
 
 
