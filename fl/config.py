@@ -84,13 +84,13 @@ class RunConfig:
 
     data               folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere
     parties            names of the party folders in it, comma-separated; partition k is the k-th
-    contenders         federated contenders to train in turn, comma-separated
+    contenders         federated contenders to train in turn, comma-separated; empty: the parties only align
     seeds              training seeds, comma-separated
     alignment          `left` (every business of the bank's) or `inner` (businesses known to all)
     test_ids           file with the ids of a fixed test set; empty: the active party splits
     test_share         share of the rows for the test set: the last vintages, or a stratified sample
     validation_share   share of the rows for validation, likewise
-    study              name under which the parties keep what this run trains; empty: made from the time
+    study              name under which the parties keep what this run trains, and of the MLflow run
     state              folder for the parties' state; empty: `state/` within each party's folder
     keep_studies       studies a party keeps in its state; older ones are removed when a new one starts
     tracking_uri       MLflow store; empty: `mlflow.db` in the folder of the dataset
@@ -99,6 +99,7 @@ class RunConfig:
     world              name of the synthetic world, for the MLflow tag
     progress           file to which progress is appended as JSON lines; empty: none
     timeout            seconds to wait for the answers of one round trip
+    connect_timeout    seconds to wait for the parties to connect
     """
 
     data: str = ""
@@ -109,7 +110,7 @@ class RunConfig:
     test_ids: str = ""
     test_share: float = 0.25
     validation_share: float = 0.15
-    study: str = ""
+    study: str = "study"
     state: str = ""
     keep_studies: int = 5
     tracking_uri: str = ""
@@ -118,6 +119,7 @@ class RunConfig:
     world: str = ""
     progress: str = ""
     timeout: float = 600.0
+    connect_timeout: float = 60.0
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     def __post_init__(self) -> None:
@@ -129,9 +131,9 @@ class RunConfig:
         )
         _require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
         _require(self.timeout > 0, "timeout", "positive", self.timeout)
+        _require(self.connect_timeout > 0, "connect-timeout", "positive", self.connect_timeout)
         names = self.party_names
         _require(len(names) == len(set(names)) >= 1, "parties", "distinct names", self.parties)
-        _require(bool(self.contender_names), "contenders", "one or more names", self.contenders)
         seeds = self.seed_numbers
         _require(len(seeds) == len(set(seeds)) >= 1, "seeds", "distinct whole numbers", self.seeds)
 

@@ -5,7 +5,10 @@ per run, then each contender is trained under each seed.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Protocol
 
 from flwr.serverapp import Grid
@@ -20,6 +23,7 @@ from server import split_network
 from server.alignment import Alignment, align
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
+from server.tracking import Study
 from server.training import Training
 
 
@@ -58,13 +62,36 @@ class Federation:
     alignment: Alignment
 
 
+def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
+    """A whole run: connect, align, train every contender under every seed, and log each to MLflow.
+
+    The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A failure is
+    reported with its reason, and raised again.
+    """
+    try:
+        with _study(config) as study:
+            federation = connect(grid, config, report)
+            trained = [
+                _train_tracked(study, federation, config, contender, seed, report)
+                for seed in config.seed_numbers
+                for contender in config.contender_names
+            ]
+    except Exception as error:
+        report(Progress("failed", text=str(error)))
+        raise
+    report(Progress("done"))
+    return trained
+
+
 def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
     protocols = {alignment.VERSION, handshake.VERSION, splits.VERSION}
     protocols |= {_protocol(name).PROTOCOL for name in config.contender_names}
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
-    roster = form_roster(exchange.connect(len(config.party_names)), tuple(sorted(protocols)))
+    roster = form_roster(
+        exchange.connect(len(config.party_names), config.connect_timeout), tuple(sorted(protocols))
+    )
     on_progress(Progress("align"))
     return Federation(exchange, roster, align(exchange, roster, config.alignment))
 
@@ -87,24 +114,38 @@ def train(
     return Trained(contender, seed, evaluation, exchange.costs.since(costs), time.perf_counter() - began)
 
 
+@contextmanager
+def _study(config: RunConfig) -> Iterator[Study]:
+    """The MLflow run above those of the contenders; only one of our own is ours to end."""
+    uri = config.tracking_uri or f"sqlite:///{Path(config.data).resolve() / 'mlflow.db'}"
+    if config.parent_run:
+        yield Study.attach(uri, config.parent_run)
+    else:
+        with Study.start(uri, config.experiment, config.study, params=config.to_mapping()) as study:
+            yield study
+
+
+def _train_tracked(
+    study: Study, federation: Federation, config: RunConfig, contender: str, seed: int, report: Report
+) -> Trained:
+    with study.contender(contender, seed, dict(config.to_mapping())) as run:
+
+        def log_and_report(event: Progress) -> None:
+            if any(name.startswith("valid.") for name in event.metrics):
+                run.log_round(event.step, event.metrics)
+            report(event)
+
+        trained = train(federation, config, contender, seed, log_and_report)
+        run.log_evaluation(trained.evaluation)
+        costs = asdict(trained.costs) | {"seconds": trained.seconds}
+        run.log_costs(**costs)
+        report(Progress(contender, seed, costs=costs))
+        return trained
+
+
 def _protocol(contender: str) -> TrainingProtocol:
     if contender not in CONTENDERS:
         raise ConfigError(
             f"There is no federated contender {contender!r}; there are {', '.join(CONTENDERS)}."
         )
     return CONTENDERS[contender]
-
-
-def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
-    """A whole run: connect, align, train every contender under every seed."""
-    trained = []
-    try:
-        federation = connect(grid, config, report)
-        for seed in config.seed_numbers:
-            for contender in config.contender_names:
-                trained.append(train(federation, config, contender, seed, report))
-    except Exception as error:
-        report(Progress("failed", text=str(error)))
-        raise
-    report(Progress("done"))
-    return trained

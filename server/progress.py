@@ -8,8 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: which stage, which step of how many, and the metrics of this step.
+    """Where a run stands: which stage, which step of how many, which party has just answered, the step's metrics.
 
+    costs come with a contender's last event: round_trips, bytes_up, bytes_down, seconds, cpu_seconds.
     stage is a contender's name while one trains; before, `connect` and `align`; last, `done` or `failed`, the latter
     with the reason in `text`.
     """
@@ -18,7 +19,9 @@ class Progress:
     seed: int = 0
     step: int = 0
     steps: int = 0
+    party: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
 
 

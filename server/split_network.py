@@ -59,6 +59,7 @@ def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> bo
         embedded = (
             exchange.ask("train.split_network_forward", requests, Embeddings, model) if requests else {}
         )
+        training.report(number, config.batches, ", ".join(embedded))
         request = BackwardRequest(
             positions,
             {party: reply.batch for party, reply in embedded.items()},
@@ -73,7 +74,7 @@ def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> bo
         if evaluate:
             metrics |= {"valid.auc": reply.validation_auc, "valid.loss": reply.validation_loss}
             looks_without_improvement = 0 if reply.improved else looks_without_improvement + 1
-        training.report(number, config.batches, metrics)
+        training.report(number, config.batches, roster.active, metrics)
         if looks_without_improvement >= config.patience:
             break
     return keep

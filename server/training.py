@@ -25,6 +25,6 @@ class Training:
         """The name under which parties keep the model within the study."""
         return f"{self.contender}/{self.seed}"
 
-    def report(self, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-        """Tell that a step of training is done, with its metrics."""
-        self.on_progress(Progress(self.contender, self.seed, step, steps, metrics))
+    def report(self, step: int, steps: int, party: str, metrics: Mapping[str, float] | None = None) -> None:
+        """Tell which party has just done its part of a step of training, and the step's metrics if it has any."""
+        self.on_progress(Progress(self.contender, self.seed, step, steps, party, metrics or {}))

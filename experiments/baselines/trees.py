@@ -30,5 +30,3 @@ def train_trees(
     model.fit(frame[train], labels[train], X_val=frame[validation], y_val=labels[validation])
     curve = [{"valid.loss": -float(score)} for score in model.validation_score_[1:]]
     return model.predict_proba(frame)[:, 1], curve
-
-

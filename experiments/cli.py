@@ -1,0 +1,190 @@
+"""The command `siloscore`: make data, run and compare models, look at them in MLflow."""
+
+import os
+import subprocess
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="Federated credit scoring of small businesses, compared with what a bank can do alone.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True)
+
+
+class Backend(StrEnum):
+    """Where the federation runs."""
+
+    simulation = "simulation"
+    inline = "inline"
+
+
+Data = Annotated[Path, typer.Option(help="Folder of the dataset: one folder with a party.toml per party.")]
+Seeds = Annotated[str, typer.Option(help="Training seeds, comma-separated.")]
+Parties = Annotated[str, typer.Option(help="Party folders to take part, comma-separated. Default: all.")]
+TestIds = Annotated[Path | None, typer.Option(help="File with the ids of a fixed test set, one per line.")]
+Engine = Annotated[
+    Backend,
+    typer.Option(help="Flower's Simulation Engine, or everything in this process (faster, for sweeps)."),
+]
+Store = Annotated[Path, typer.Option(help="MLflow's database file.")]
+Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the table for machines to this file.")]
+Setting = Annotated[
+    list[str],
+    typer.Option("--set", help="A setting of the run, such as network.defence=none; may be repeated."),
+]
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not exist or be empty.")],
+    businesses: Annotated[int, typer.Option(min=100, help="Applicants.")] = 20_000,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="base, no-tax-signal, no-supply-signal, no-partner-signal, no-contagion or recession."
+        ),
+    ] = "base",
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal data.")] = 1,
+    truth: Annotated[bool, typer.Option("--truth", help="Compute each applicant's true PD, too.")] = False,
+) -> None:
+    """Simulate an economy of small businesses and write what each party would know of it.
+
+    Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
+    """
+    from clients.declaration import write_default
+    from experiments.display import console
+    from synthetic_data import generate as simulate
+
+    with console.status(f"Simulating {businesses:,} applicants in world {world}"):
+        simulate(out, businesses, world, seed, truth)
+        for party in ("bank", "tax", "supply_chain"):
+            write_default(out / party, party)
+    console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
+
+
+@app.command()
+def compare(
+    data: Data = Path("data/demo"),
+    seeds: Seeds = "1",
+    contenders: Annotated[str, typer.Option(help="Models to compare, comma-separated. Default: all.")] = "",
+    parties: Parties = "",
+    test_ids: TestIds = None,
+    backend: Engine = Backend.simulation,
+    store: Store = Path("mlflow.db"),
+    experiment: Experiment = "siloscore",
+    json: Json = None,
+    settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
+) -> None:
+    """Train federated, bank-only and pooled models on the same rows, and show who wins by how much.
+
+    Example: siloscore compare --data data/demo --seeds 1,2
+    """
+    from experiments.study import ALL
+
+    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or ALL
+    _study(names, data, seeds, parties, test_ids, backend, store, experiment, json, settings)
+
+
+@app.command()
+def run(
+    contender: Annotated[str, typer.Option(help="The model to train, such as federated-network.")],
+    data: Data = Path("data/demo"),
+    seeds: Seeds = "1",
+    parties: Parties = "",
+    test_ids: TestIds = None,
+    backend: Engine = Backend.simulation,
+    store: Store = Path("mlflow.db"),
+    experiment: Experiment = "siloscore",
+    json: Json = None,
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """Train and evaluate one model.
+
+    Example: siloscore run --contender federated-network --data data/demo --set network.noise=8.0
+    """
+    _study((contender,), data, seeds, parties, test_ids, backend, store, experiment, json, settings)
+
+
+@app.command()
+def ui(
+    store: Store = Path("mlflow.db"),
+    experiment: Experiment = "siloscore",
+    port: Annotated[int, typer.Option(help="Local port; 0 takes a free one.")] = 5000,
+) -> None:
+    """Open MLflow on the latest study: prints the link and serves until Ctrl-C.
+
+    Example: siloscore ui
+    """
+    from experiments.display import console
+    from experiments.mlflow_page import free_port, latest_link
+    from server.leaderboard import ENVIRONMENT, server_command
+
+    port = port or free_port()
+    uri = f"sqlite:///{store.resolve()}"
+    console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
+    subprocess.run(server_command(uri, port), env=os.environ | ENVIRONMENT, check=False)
+
+
+def _study(
+    contenders: tuple[str, ...],
+    data: Path,
+    seeds: str,
+    parties: str,
+    test_ids: Path | None,
+    backend: Backend,
+    store: Path,
+    experiment: str,
+    json: Path | None,
+    settings: list[str],
+) -> None:
+    from experiments.comparison import write_json
+    from experiments.dataset import open_dataset
+    from experiments.display import comparison_table, console, progress_bars
+    from experiments.mlflow_page import latest_link
+    from experiments.settings import parse_settings
+    from experiments.study import new_study_name, run_study
+    from fl.config import RunConfig
+    from server.summary import headline
+
+    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
+    config = RunConfig.from_mapping(parse_settings(settings))
+    config = replace(
+        config,
+        data=str(dataset.folder),
+        parties=",".join(dataset.parties),
+        seeds=seeds,
+        test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
+        study=new_study_name(dataset),
+        world=dataset.world,
+        experiment=experiment,
+        tracking_uri=f"sqlite:///{store.resolve()}",
+    )
+    with progress_bars() as report:
+        outcome = run_study(dataset, config, contenders, backend.value, report)
+    console.print(comparison_table(outcome.comparison, len(config.seed_numbers)))
+    console.print(headline(outcome.comparison), style="bold")
+    if json:
+        write_json(json, outcome.results)
+    console.print(
+        f"In MLflow: run `siloscore ui --store {store}` and open {latest_link(store, experiment)}",
+        soft_wrap=True,
+    )
+
+
+def main() -> None:
+    """Run the command; an error that a person can act on is one sentence and exit code 2, not a traceback."""
+    from experiments.failures import EXPECTED, sentence
+
+    try:
+        app()
+    except EXPECTED as error:
+        _errors.print(f"[red]Error:[/red] {sentence(error)}", highlight=False, soft_wrap=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,73 @@
+"""A dataset folder as an experiment sees it, which has every party's folder at hand."""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.declaration import FILE_NAME, read_declaration
+from clients.errors import DataError
+from clients.parties import open_party
+from server.provenance import DatasetFacts
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Parties by folder name, the active one first; world is empty for data that no generator made."""
+
+    folder: Path
+    parties: tuple[str, ...]
+    world: str
+    facts: DatasetFacts
+
+    @property
+    def active(self) -> str:
+        """The party that holds the label."""
+        return self.parties[0]
+
+
+def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
+    """Open and check every party's data, or those named, before anything runs.
+
+    Raises DataError that names the party, file, column and row: an experiment may see them, a coordinator may not.
+    """
+    folder = folder.resolve()
+    found = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+    if not found:
+        raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
+    for name in parties:
+        if name not in found:
+            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(found)}.")
+    names = parties or tuple(found)
+    holders = [name for name in names if read_declaration(folder / name).label is not None]
+    if len(holders) != 1:
+        said = " and ".join(holders) if holders else "none of them"
+        raise DataError(
+            f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
+        )
+    ordered = (holders[0], *(name for name in names if name != holders[0]))
+    opened = {name: open_party(folder / name) for name in ordered}
+    made = folder / "dataset.toml"
+    about = tomllib.loads(made.read_text("utf-8")) if made.exists() else {}
+    return Dataset(
+        folder,
+        ordered,
+        str(about.get("world", "")),
+        DatasetFacts(
+            str(about.get("name", folder.name)),
+            _digest(folder, ordered),
+            str(folder),
+            len(opened[ordered[0]].applications()),
+        ),
+    )
+
+
+def _digest(folder: Path, parties: tuple[str, ...]) -> str:
+    """SHA-256, shortened, of every file that the parties hold directly in their folders."""
+    total = hashlib.sha256()
+    for party in parties:
+        for path in sorted(path for path in (folder / party).iterdir() if path.is_file()):
+            total.update(path.name.encode())
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]

@@ -1,0 +1,29 @@
+"""Where a study is to be seen in MLflow."""
+
+import socket
+from pathlib import Path
+
+from fl.errors import ConfigError
+from server.leaderboard import ui_link
+
+
+def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
+    """The address of an experiment's latest study, once MLflow serves the store on the port.
+
+    Raises ConfigError when there is no such store or experiment.
+    """
+    from mlflow import MlflowClient
+
+    if not store.exists():
+        raise ConfigError(f"There is no MLflow store {store}; `siloscore compare` makes one.")
+    found = MlflowClient(f"sqlite:///{store.resolve()}").get_experiment_by_name(experiment)
+    if found is None:
+        raise ConfigError(f"The MLflow store {store} has no experiment {experiment!r}.")
+    return ui_link(f"http://127.0.0.1:{port}", found.experiment_id)
+
+
+def free_port() -> int:
+    """A port on this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

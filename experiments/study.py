@@ -1,0 +1,148 @@
+"""A study: federated contenders in one Flower run, then what only an experiment can train, all judged alike.
+
+The federated contenders are logged to MLflow by their coordinator, the others here, under the same parent run and
+evaluated by the same code on the same rows.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from experiments.baselines.network import train_network
+from experiments.baselines.trees import train_trees
+from experiments.comparison import Result, compare
+from experiments.dataset import Dataset
+from experiments.engines import run_federation
+from experiments.joined import Joined, read_joined, read_roles, read_scores, read_true_pd
+from fl.config import RunConfig
+from fl.errors import ConfigError
+from fl.evaluation import Evaluation, evaluate
+from fl.splits import TEST, Roles
+from server.coordinator import CONTENDERS as FEDERATED
+from server.progress import Progress, Report
+from server.tracking import Study
+
+Curve = list[dict[str, float]]
+POOLED = ("bank-only-network", "pooled-network", "bank-only-trees", "pooled-trees", "true-pd")
+ALL = ("bank-only-network", *FEDERATED, "pooled-network", "bank-only-trees", "pooled-trees", "true-pd")
+"""Every contender that a study can have, in the order of its table."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished study: its results, the comparison, and where MLflow has it."""
+
+    results: list[Result]
+    comparison: pd.DataFrame
+    experiment_id: str
+    run_id: str
+
+
+def new_study_name(dataset: Dataset) -> str:
+    """A name that no earlier study has: the dataset's and the time."""
+    return f"{dataset.folder.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def run_study(
+    dataset: Dataset, config: RunConfig, contenders: tuple[str, ...], backend: str, report: Report
+) -> Outcome:
+    """Train and compare the contenders under every seed of the configuration.
+
+    `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, and whatever
+    the engine raises when the federation fails; the MLflow runs then end as failed.
+    """
+    unknown = [name for name in contenders if name not in ALL]
+    if unknown:
+        raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
+    federated = tuple(name for name in contenders if name in FEDERATED)
+    parent = Study.start(
+        config.tracking_uri,
+        config.experiment,
+        config.study,
+        params=config.to_mapping(),
+        world=dataset.world or None,
+        dataset=dataset.facts,
+    )
+    with parent as study:
+        run = replace(config, contenders=",".join(federated), parent_run=study.run_id)
+        costs: dict[tuple[str, int], Mapping[str, float]] = {}
+
+        def note_costs(event: Progress) -> None:
+            if event.costs:
+                costs[event.stage, event.seed] = event.costs
+            report(event)
+
+        run_federation(backend, run, note_costs)
+        joined = read_joined(run, dataset.active)
+        truth = read_true_pd(dataset.folder, joined.applications.ids)
+        results = []
+        for seed in config.seed_numbers:
+            roles = read_roles(run, dataset.active, seed)
+            for name in contenders:
+                if name in FEDERATED:
+                    pd_of_all = read_scores(run, dataset.active, name, seed)
+                    results.append(_judged(joined, roles, pd_of_all, name, seed, costs[name, seed]))
+                elif name != "true-pd" or truth is not None:
+                    report(Progress(name, seed))
+                    results.append(_pooled_result(study, joined, roles, truth, name, seed, config))
+        comparison = compare(results)
+        first = {result.contender: result.evaluation for result in reversed(results)}
+        study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
+    report(Progress("done"))
+    return Outcome(results, comparison, study.experiment_id, study.run_id)
+
+
+def _pooled_result(
+    study: Study,
+    joined: Joined,
+    roles: Roles,
+    truth: NDArray[np.float64] | None,
+    name: str,
+    seed: int,
+    config: RunConfig,
+) -> Result:
+    """Train one contender on the joined table and log it."""
+    with study.contender(name, seed, dict(config.to_mapping())) as run:
+        wall, cpu = time.perf_counter(), time.process_time()
+        scores, curve = _train(joined, roles, truth, name, seed, config)
+        costs = dict.fromkeys(("round_trips", "bytes_up", "bytes_down"), 0)
+        costs |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+        for step, metrics in enumerate(curve, start=1):
+            if any(key.startswith("valid.") for key in metrics):
+                run.log_round(step, metrics)
+        result = _judged(joined, roles, scores, name, seed, costs)
+        run.log_evaluation(result.evaluation)
+        run.log_costs(**costs)
+        return result
+
+
+def _train(
+    joined: Joined, roles: Roles, truth: NDArray[np.float64] | None, name: str, seed: int, config: RunConfig
+) -> tuple[NDArray[np.float64], Curve]:
+    if name == "true-pd":
+        assert truth is not None, "a study without truth has no contender true-pd"
+        return truth, []
+    owner, _, algorithm = name.rpartition("-")
+    seen = joined.of_bank() if owner == "bank-only" else joined
+    if algorithm == "network":
+        return train_network(seen, roles, seed, config.network)
+    return train_trees(seen.frame(), joined.labels, roles, seed)
+
+
+def _judged(
+    joined: Joined,
+    roles: Roles,
+    scores: NDArray[np.float64],
+    name: str,
+    seed: int,
+    costs: Mapping[str, float],
+) -> Result:
+    test = roles == TEST
+    segments = {segment: levels[test] for segment, levels in joined.segments.items()}
+    evaluation = evaluate(joined.labels[test], scores[test], segments)
+    return Result(name, seed, scores[test], joined.labels[test], evaluation, costs)
