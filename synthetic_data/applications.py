@@ -1,7 +1,8 @@
 """Who applies for a loan, for what, and what the loan does to the books.
 
-Each vintage is drawn among the firms that the bank would consider: not past due, not at the end of their means, with
-an account of some months. The bank lends to all applicants, so every outcome is observed. A business applies once.
+Each vintage is drawn among the firms that the bank would consider: not past due, not at the end of their
+means, with an account of some months. The bank lends to all applicants, so every outcome is observed. A
+business applies once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ REFUSED_STRETCH = 0.42
 NEED = 0.6
 """How much more often a firm applies per month of sales that its liquidity is lower."""
 AMOUNT_MEDIAN, AMOUNT_SPREAD, FIRST_TIME_AMOUNT = 0.7, 0.55, 0.8
-"""Requested amount in months of sales, its log standard deviation, and the factor for first-time borrowers."""
+"""Requested amount in months of sales, its log standard deviation, and the factor for first-time
+borrowers."""
 PURPOSES = ("working capital", "equipment", "refinancing")
 PURPOSE_SHARE = (0.60, 0.25, 0.15)
 PURPOSE_CASH = (0.55, 0.05, 0.25)

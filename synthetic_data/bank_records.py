@@ -1,8 +1,8 @@
 """What the bank records: the accounts, month by month, and the loan applications with their outcome.
 
-The bank sees the share of a firm's payments that runs through it, money from private lenders included, which looks
-like sales. It knows the debt it holds itself, and how the business has served it. A first-time borrower's account is
-young and thin, and has no credit history.
+The bank sees the share of a firm's payments that runs through it, money from private lenders included,
+which looks like sales. It knows the debt it holds itself, and how the business has served it. A first-time
+borrower's account is young and thin, and has no credit history.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import pandas as pd
 from synthetic_data import calendar
 from synthetic_data.applications import PURPOSES
 from synthetic_data.firms import OWNERSHIPS, REGIONS, SECTORS, SIZES
-from synthetic_data.observer import Observer, Scene, money
+from synthetic_data.observer import Observer, Rows, Scene, money, only
 from synthetic_data.roster import Book, Roster
 
-CASH_SPREAD = 1.0
-"""Log standard deviation by which the share of a firm's cash at this bank departs from the share of its payments."""
-INFLOW_NOISE = 0.35
-"""Log standard deviation by which the share of a month's payments through this bank departs from the usual."""
+CASH_SPREAD = 1.2
+"""Log standard deviation by which the share of a firm's cash at this bank departs from the share of its
+payments."""
+INFLOW_NOISE = 0.40
+"""Log standard deviation by which the share of a month's payments through this bank departs from the
+usual."""
 THIN_SHARE = 0.45
 """Share of the usual payments that a first-time borrower runs through its young account."""
 PRIVATE_ROLL = 0.35
 """Share of private debt that is repaid and lent again every month, through the account."""
 FLOAT = 0.12
 """Cash that every firm keeps for its daily payments, months of sales."""
-OVERDRAFT_LINE = 2.0
+OVERDRAFT_LINE = 1.8
 """Use of the overdraft at full stretch when it bears a half of the emergency finance."""
 RETURNED_CALM, RETURNED_STRAINED = 0.06, 0.4
 """Returned payments a month without stretch, and at full stretch through a bank that sees everything."""
@@ -38,17 +40,20 @@ class BankRecords(Observer):
     folder = "bank"
 
     def __init__(self, roster: Roster, book: Book, rng: np.random.Generator) -> None:
+        """Draws the errors that stay with each business."""
         super().__init__(roster, book, rng)
         thin = np.where(roster.first_time, THIN_SHARE, 1.0)
         self.share = (roster.firms.bank_share * thin).astype(np.float32)
         self.cash_share = self.share * self.lasting(CASH_SPREAD)
-        self.held = np.where(roster.first_time, 0, 0.35 + 0.65 * rng.random(len(roster))).astype(np.float32)
+        self.held = np.where(roster.first_time, 0, 0.25 + 0.75 * rng.random(len(roster))).astype(np.float32)
 
-    def record(self, scene: Scene) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+    def record(self, scene: Scene) -> dict[str, Rows]:
         """Rows of ``accounts`` for the businesses whose account is open."""
         rows, firms, state, flows = scene.rows, scene.firms, scene.state, scene.flows
         seen = self.share[rows] * firms.scale
-        rolled = PRIVATE_ROLL * firms.informal + np.maximum(scene.before - state.liquidity, 0) * firms.private_part
+        rolled = (
+            PRIVATE_ROLL * firms.informal + np.maximum(scene.before - state.liquidity, 0) * firms.private_part
+        )
         inflow = seen * (flows.collected + rolled) * self.passing(scene, INFLOW_NOISE)
         outflow = seen * (flows.cost + rolled) * self.passing(scene, INFLOW_NOISE)
         cash = np.maximum(state.liquidity, 0) + FLOAT
@@ -70,7 +75,7 @@ class BankRecords(Observer):
             "days_past_due": np.where(held > 0, 30 * state.missed, 0).astype(np.int16),
         }
         open_account = scene.month > self.roster.account_opened[rows]
-        return {"accounts": (rows[open_account], {k: v[open_account] for k, v in columns.items()})}
+        return {"accounts": only(open_account, rows, columns)}
 
 
 def applications(roster: Roster) -> pd.DataFrame:
@@ -85,21 +90,20 @@ def applications(roster: Roster) -> pd.DataFrame:
     """
     rows = np.flatnonzero(roster.applicant)
     firms, observed = roster.firms.take(rows), roster.observed[rows]
-    named = lambda names, index: np.asarray(names)[index]
     return pd.DataFrame(
         {
             "business_id": roster.code[rows],
             "observation_month": calendar.timestamps(observed),
             "default": roster.default[rows].astype(np.int8),
-            "sector": named(SECTORS, firms.sector),
-            "region": named(REGIONS, firms.region),
+            "sector": np.asarray(SECTORS)[firms.sector],
+            "region": np.asarray(REGIONS)[firms.region],
             "area": np.where(firms.county, "county", "urban"),
-            "size": named(SIZES, firms.size),
-            "ownership": named(OWNERSHIPS, firms.ownership),
+            "size": np.asarray(SIZES)[firms.size],
+            "ownership": np.asarray(OWNERSHIPS)[firms.ownership],
             "business_age": (observed - firms.founded).astype(np.int32),
             "account_age": (observed - roster.account_opened[rows]).astype(np.int32),
             "first_time_borrower": np.where(roster.first_time[rows], "yes", "no"),
             "requested_amount": roster.amount[rows],
-            "purpose": named(PURPOSES, roster.purpose[rows]),
+            "purpose": np.asarray(PURPOSES)[roster.purpose[rows]],
         }
     )

@@ -17,7 +17,8 @@ LAST_OBSERVATION = FIRST_OBSERVATION + VINTAGES - 1
 HISTORY = 18
 """Months of records up to and including the observation month."""
 AFTERMATH = 3
-"""Months of records after it: an extract is never cut at each applicant's own month, and features must not look."""
+"""Months of records after it: an extract is never cut at each applicant's own month, and features must not
+look."""
 PERFORMANCE_WINDOW = 12
 """Months in which default is observed, from the one after the observation month."""
 BURN_IN = 36
@@ -29,10 +30,9 @@ DOWNTURN_MONTH = LAST_OBSERVATION - OUT_OF_TIME_VINTAGES + 2
 DOWNTURN_ONSET = 4
 """Months over which the downturn reaches its depth."""
 
-SEASON = np.array(
-    [1.15, 0.66, 0.97, 0.99, 1.00, 1.01, 0.98, 0.98, 1.02, 1.00, 1.05, 1.19], dtype=np.float32
-)
-"""Sales by calendar month, mean 1: the rush before the Spring Festival, the pause after it, the year's end."""
+SEASON = np.array([1.15, 0.66, 0.97, 0.99, 1.00, 1.01, 0.98, 0.98, 1.02, 1.00, 1.05, 1.19], dtype=np.float32)
+"""Sales by calendar month, mean 1: the rush before the Spring Festival, the pause after it, the year's
+end."""
 
 
 def season(month: int) -> float:

@@ -1,21 +1,21 @@
 """The law of motion of one firm's cash, the heart of the economy.
 
-A firm sells, waits for its customers' money, pays its costs and its debt service. When cash runs short it raises
-emergency finance in fixed proportions (overdraft, unpaid tax, unpaid suppliers, private lenders) up to its capacity
-K. When that is used up it misses its debt service, and after three missed months it has defaulted. One month, in
-units of the firm's normal monthly sales::
+A firm sells, waits for its customers' money, pays its costs and its debt service. When cash runs short it
+raises emergency finance in fixed proportions (overdraft, unpaid tax, unpaid suppliers, private lenders) up
+to its capacity K. When that is used up it misses its debt service, and after three missed months it has
+defaulted. One month, in units of the firm's normal monthly sales::
 
-    sales     q = season * exp(z + cycle) * (1 - f * stretch)          a stretched firm cannot buy its inputs
-    collected C = g * (1 - lateness) * (a + q)                         customers' lateness is contagion
-    owed      a' = (a + q - C) * (1 - loss)                            failed customers never pay
-    expected  m = l + C - (1 - margin) q - fixed * k - charges         before debt service
-    liquidity l' = m + sigma * epsilon - J * calamity - service   if >= -K    paid, else the service is missed
+    sales     q  = season * exp(z + cycle) * (1 - f * stretch)      a stretched firm cannot buy its inputs
+    collected C  = g * (1 - lateness) * (a + q)                     customers' lateness is contagion
+    owed      a' = (a + q - C) * (1 - loss)                         failed customers never pay
+    expected  m  = l + C - (1 - margin) * q - fixed * k - charges   before debt service
+    liquidity l' = m + sigma * epsilon - J * calamity - service     if that is >= -K, else service is missed
 
-with liquidity l = cash - emergency finance, stretch = max(-l, 0) / K, demand z behind an order book of two months,
-and k the scale to which fixed cost has adapted. A calamity is a rare large loss: a fire, a fraud, a guarantee that is
-called. Both shocks are independent over firms and months, so the probability of a missed month given everything else
-is a mixture of two normal probabilities (`miss_probability`): this is what makes true default probabilities tractable
-(`truth`).
+with liquidity l = cash - emergency finance, stretch = max(-l, 0) / K, demand z behind an order book of two
+months, and k the scale to which fixed cost has adapted. A calamity is a rare large loss: a fire, a fraud, a
+guarantee that is called. Both shocks are independent over firms and months, so the probability of a missed
+month given everything else is a mixture of two normal probabilities (`miss_probability`): this is what
+makes true default probabilities tractable (`futures`).
 
 The same function steps the realised economy (arrays of shape (n,)), its futures (n, futures) and a firm's own
 futures (n, futures, draws).
@@ -144,7 +144,12 @@ def opening(firms: Firms, rng: np.random.Generator) -> State:
 
 
 def step(
-    state: State, traits: Traits, around: Surroundings, demand_shock: np.ndarray, cash_shock: np.ndarray, calamity: np.ndarray
+    state: State,
+    traits: Traits,
+    around: Surroundings,
+    demand_shock: np.ndarray,
+    cash_shock: np.ndarray,
+    calamity: np.ndarray,
 ) -> tuple[State, Flows]:
     """Move firms on by one month.
 
@@ -176,7 +181,8 @@ def step(
 
     after = room + traits.volatility * cash_shock - f32(CALAMITY_LOSS) * calamity
     paid = after >= 0
-    # Missed service stays with the firm; a firm that can pay twice catches up, one that can pay once stays behind.
+    # Missed service stays with the firm; a firm that can pay twice catches up, one that can pay once stays
+    # behind.
     liquidity = after - traits.capacity + np.where(paid, f32(0), service)
     caught_up = after >= service * state.missed
     missed = np.where(paid, np.where(caught_up, f32(0), state.missed), state.missed + 1)
@@ -196,7 +202,8 @@ def step(
 
 
 def miss_probability(room: np.ndarray, volatility: np.ndarray) -> np.ndarray:
-    """Probability that a firm misses its debt service this month, given `Flows.room`: the own shock integrated."""
+    """Probability that a firm misses its debt service this month, given `Flows.room`: the own shock
+    integrated."""
     calm, struck = ndtr(-room / volatility), ndtr((f32(CALAMITY_LOSS) - room) / volatility)
     return calm + f32(CALAMITY_CHANCE) * (struck - calm)
 

@@ -1,8 +1,9 @@
-"""Unified Social Credit Codes (GB 32100-2015), the business ids of China: 18 characters with two check characters.
+"""Unified Social Credit Codes (GB 32100-2015), the business ids of China: 18 characters with two check
+characters.
 
 Position 1 is the registration authority (9: market regulation), 2 the kind of body (1: company, 2: individual
-business), 3-8 the administrative division (GB/T 2260), 9-17 the organisation code of GB 11714 whose last character
-is its own check, and 18 the check character over all the others, modulo 31.
+business), 3-8 the administrative division (GB/T 2260), 9-17 the organisation code of GB 11714 whose last
+character is its own check, and 18 the check character over all the others, modulo 31.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _ORGANISATION_CHECK = np.frombuffer(b"0123456789X", dtype=np.uint8)
 _BODIES = 31**8
 
 
-def credit_codes(count: int, divisions: np.ndarray, individual: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def credit_codes(
+    count: int, divisions: np.ndarray, individual: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Draw ``count`` different valid codes.
 
     Args:
@@ -30,8 +33,8 @@ def credit_codes(count: int, divisions: np.ndarray, individual: np.ndarray, rng:
         rng: where the codes start and how they jump.
 
     Returns:
-        (count,) array of ``<U18``. The organisation bodies are distinct because n -> a*n + b (mod 31^8) is one-to-one
-        for every a that 31 does not divide.
+        (count,) array of ``<U18``. The organisation bodies are distinct because n -> a*n + b (mod 31^8) is
+        one-to-one for every a that 31 does not divide.
     """
     step = 31 * int(rng.integers(1, _BODIES // 62)) + int(rng.integers(1, 31))
     start = int(rng.integers(_BODIES))

@@ -1,6 +1,7 @@
 """Writes a dataset: the records of each party, month by month, and a note of how they were made.
 
-The folder appears whole or not at all: everything is written into a temporary sibling, which is renamed at the end.
+The folder appears whole or not at all: everything is written into a temporary sibling, which is renamed at
+the end.
 """
 
 from __future__ import annotations
@@ -75,11 +76,19 @@ def generate(
 def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, progress: Progress) -> None:
     # One stream for each purpose: what one of them draws changes nothing for the others.
     economy, naming, books, bank, tax, supply, futures = np.random.SeedSequence(seed).spawn(7)
-    replay = lambda: Economy(businesses, world, np.random.SeedSequence(economy.entropy, spawn_key=economy.spawn_key))
+
+    def replay() -> Economy:
+        # A fresh copy of the seed, since spawning from it counts.
+        return Economy(
+            businesses, world, np.random.SeedSequence(economy.entropy, spawn_key=economy.spawn_key)
+        )
+
     months = calendar.LAST_MONTH - calendar.FIRST_MONTH + 1
     done = iter(range(1, months + 1))
     roster = rehearse(
-        replay(), np.random.default_rng(naming), lambda: progress("Rehearsing the economy", next(done), months)
+        replay(),
+        np.random.default_rng(naming),
+        lambda: progress("Rehearsing the economy", next(done), months),
     )
     bank_book, tax_book, supply_book = _books(roster, world, np.random.default_rng(books))
     observers = (
@@ -100,9 +109,13 @@ def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, 
                 for observer in observers:
                     scene = look(present, roster, observer.book)
                     for name, (rows, columns) in observer.record(scene).items():
-                        tables.append(f"{observer.folder}/{name}", codes.take(pa.array(rows)), present.month, columns)
+                        tables.append(
+                            f"{observer.folder}/{name}", codes.take(pa.array(rows)), present.month, columns
+                        )
             estimate.observe(present)
-            progress("Keeping the books", present.month - calendar.FIRST_MONTH + 1, last - calendar.FIRST_MONTH + 1)
+            progress(
+                "Keeping the books", present.month - calendar.FIRST_MONTH + 1, last - calendar.FIRST_MONTH + 1
+            )
     applications(roster).to_parquet(folder / "bank" / "applications.parquet", index=False)
     (folder / "truth").mkdir()
     estimate.table().to_parquet(folder / "truth" / "applicants.parquet", index=False)
@@ -137,6 +150,7 @@ class Tables:
     """Parquet files to which months are appended, so that memory holds one month at a time."""
 
     def __init__(self, folder: Path) -> None:
+        """Tables in ``folder``, none of them open yet."""
         self.folder = folder
         self.writers: dict[str, pq.ParquetWriter] = {}
 

@@ -1,9 +1,10 @@
 """The realised economy: a population of firms with its network, moved on month by month from one seed.
 
-Each month the economy, the sectors and the core enterprises draw their shocks; customers' late payments and failures
-reach their suppliers; every firm takes one `cash_flow.step`. Then parties keep their books, businesses apply for
-loans, and at last failed firms and those that close in good order leave, newcomers take their slots, and links are
-renewed. The whole run is a function of seed, size and world, so it can be replayed.
+Each month the economy, the sectors and the core enterprises draw their shocks; customers' late payments and
+failures reach their suppliers; every firm takes one `cash_flow.step`. Then parties keep their books,
+businesses apply for loans, and at last failed firms and those that close in good order leave, newcomers
+take their slots, and links are renewed. The whole run is a function of seed, size and world, so it can be
+replayed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import numpy as np
 
 from synthetic_data import calendar
 from synthetic_data.applications import Applications, disburse, draw_applications
-from synthetic_data.cash_flow import DEFAULT_MISSED, Flows, State, Surroundings, Traits, calamities, opening, step
+from synthetic_data.cash_flow import (
+    DEFAULT_MISSED,
+    Flows,
+    State,
+    Surroundings,
+    Traits,
+    calamities,
+    opening,
+    step,
+)
 from synthetic_data.firms import Firms, found
 from synthetic_data.network import Network
 from synthetic_data.systemic import Factors, core_lateness, firm_lateness, surroundings
@@ -28,7 +38,8 @@ INITIAL_INDEBTED, INITIAL_DEBT = 0.6, 0.8
 CLOSING_HAZARD, CLOSING_AGE, CLOSING_DECLINE = 0.055, 12.0, 0.7
 """Monthly chance that a firm which can repay its debt closes: h (1 + age/12)^-0.7."""
 FIRST_LOAN_HAZARD, FIRST_LOAN, FIRST_LOAN_SPREAD = 0.03, 0.7, 0.5
-"""Monthly chance that a debt-free firm takes a loan elsewhere; median in months of sales, log standard deviation."""
+"""Monthly chance that a debt-free firm takes a loan elsewhere; median in months of sales, log standard
+deviation."""
 FIRST_LOAN_CASH = 0.5
 """Share of that loan that stays in the account."""
 f32 = np.float32
@@ -57,6 +68,7 @@ class Economy:
     """Population, network and systemic factors at a month's end."""
 
     def __init__(self, businesses: int, world: World, seeds: np.random.SeedSequence) -> None:
+        """An economy that is large enough for that many applicants, before its first month."""
         shocks, network, founding, lending = (np.random.default_rng(child) for child in seeds.spawn(4))
         count = max(int(np.ceil(FIRMS_PER_APPLICANT * businesses)), FIRMS_AT_LEAST)
         self.businesses, self.world = businesses, world
@@ -73,14 +85,16 @@ class Economy:
         self.exposures = self.network.exposures()
 
     def months(self) -> Iterator[Month]:
-        """Run through the calendar, a month at a time; after the last of a `Month`'s users it is turned over."""
+        """Run through the calendar, a month at a time; after the last of a `Month`'s users it is turned
+        over."""
         for month in range(calendar.FIRST_MONTH, calendar.LAST_MONTH + 1):
             present = self._advance(month)
             yield present
             self._turn_over(present)
 
     def core_standing(self, slots: np.ndarray) -> np.ndarray:
-        """Standing of the core enterprise that each of these firms supplies (standard normal in the long run)."""
+        """Standing of the core enterprise that each of these firms supplies (standard normal in the long
+        run)."""
         return self.factors.cores[self.network.core[slots]]
 
     def largest_customer(self, slots: np.ndarray) -> np.ndarray:
@@ -95,15 +109,20 @@ class Economy:
         around = self._surroundings(month)
         firms, before, count = self.firms, self.state, len(self.firms)
         demand_shock, cash_shock = self.shocks.standard_normal((2, count), dtype=f32)
-        self.state, flows = step(before, Traits.of(firms), around, demand_shock, cash_shock, calamities((count,), self.shocks))
+        self.state, flows = step(
+            before, Traits.of(firms), around, demand_shock, cash_shock, calamities((count,), self.shocks)
+        )
         self.failed = self.state.missed >= DEFAULT_MISSED
         chance = closing_hazard(month - firms.founded) * can_close(self.state)
         closed = self.shocks.random(count, dtype=f32) < chance
         applications = None
         if calendar.FIRST_OBSERVATION <= month <= calendar.LAST_OBSERVATION:
             vintage = month - calendar.FIRST_OBSERVATION
-            quota = (vintage + 1) * self.businesses // calendar.VINTAGES - vintage * self.businesses // calendar.VINTAGES
-            # Each firm thinks of borrowing in one of the months, so that the last vintages are drawn like the first.
+            quota = (
+                vintage + 1
+            ) * self.businesses // calendar.VINTAGES - vintage * self.businesses // calendar.VINTAGES
+            # Each firm thinks of borrowing in one of the months, so that the last vintages are drawn like
+            # the first.
             available = ~(self.failed | closed) & (firms.serial % calendar.VINTAGES == vintage)
             applications = draw_applications(firms, self.state, month, available, quota, self.lending)
         return Month(month, self, firms, self.state, before, flows, around, self.failed, closed, applications)

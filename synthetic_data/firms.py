@@ -1,7 +1,7 @@
 """The firms: what a firm is when it is founded and stays until it closes.
 
-Amounts of a firm are counted in months of its own normal sales, so that a street shop and a factory obey the same
-equations; ``scale`` (CNY a month) turns them into money when a party records them.
+Amounts of a firm are counted in months of its own normal sales, so that a street shop and a factory obey
+the same equations; ``scale`` (CNY a month) turns them into money when a party records them.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class SectorTraits:
 
     share = (0.06, 0.22, 0.10, 0.18, 0.16, 0.08, 0.07, 0.13)
     """of all firms"""
-    gross_margin = (0.26, 0.24, 0.22, 0.17, 0.23, 0.25, 0.36, 0.36)
+    gross_margin = (0.26, 0.24, 0.22, 0.18, 0.23, 0.25, 0.31, 0.31)
     """(sales - purchases) / sales"""
-    collection = (0.55, 0.45, 0.36, 0.50, 0.70, 0.52, 0.72, 0.50)
+    collection = (0.55, 0.46, 0.40, 0.50, 0.70, 0.52, 0.72, 0.52)
     """share of what is owed that customers in good order pay in a month"""
     cycle = (0.5, 1.2, 1.4, 1.1, 0.9, 1.0, 1.3, 0.8)
     """response of demand to the macro cycle"""
-    profit = (0.002, 0.001, -0.005, 0.000, 0.000, 0.001, -0.003, 0.003)
+    profit = (0.002, 0.001, -0.003, 0.000, 0.000, 0.001, -0.002, 0.005)
     """net margin above the economy's mean"""
     platform = (0.45, 0.75, 0.60, 0.70, 0.50, 0.50, 0.30, 0.38)
     """share of firms that supply a core enterprise through the platform"""
@@ -51,20 +51,24 @@ TRAITS = SectorTraits()
 REGION_SHARE = (0.45, 0.24, 0.22, 0.09)
 REGION_PROFIT = (0.002, 0.0, -0.002, -0.004)
 REGION_DIVISION = (330000, 420000, 510000, 210000)
-"""Administrative divisions (GB/T 2260) from which the codes of a region start: Zhejiang, Hubei, Sichuan, Liaoning."""
+"""Administrative divisions (GB/T 2260) from which the codes of a region start: Zhejiang, Hubei, Sichuan,
+Liaoning."""
 COUNTY_SHARE, COUNTY_PROFIT = 0.38, -0.002
 OWNERSHIP_SHARE = (0.30, 0.60, 0.06, 0.04)
 
-NET_MARGIN, NET_MARGIN_QUALITY, NET_MARGIN_NOISE = 0.022, 0.016, 0.016
-"""Mean net margin before finance (share of sales), the effect of one unit of management quality, and the rest."""
+NET_MARGIN, NET_MARGIN_QUALITY, NET_MARGIN_NOISE = 0.0222, 0.016, 0.016
+"""Mean net margin before finance (share of sales), the effect of one unit of management quality, and the
+rest."""
 INFORMAL_SHARE, INFORMAL_MEAN = 0.30, 1.0
 """Share of firms that owe to private lenders, and how much they owe (mean, months of sales)."""
 CAPACITY_MEDIAN, CAPACITY_SPREAD = 0.8, 0.30
-"""Emergency finance a firm can raise before it misses payments: months of sales, and log standard deviation."""
+"""Emergency finance a firm can raise before it misses payments: months of sales, and log standard
+deviation."""
 VOLATILITY_MEDIAN, VOLATILITY_SPREAD = 0.11, 0.35
 """Standard deviation of the monthly cash shock (months of sales), and its own log standard deviation."""
-EMERGENCY_PARTS = (1.2, 3.6, 3.6, 2.4)
-"""Dirichlet weights of overdraft, unpaid tax, unpaid suppliers and private lenders in a shortfall's finance."""
+EMERGENCY_PARTS = (0.9, 4.0, 4.0, 2.1)
+"""Dirichlet weights of overdraft, unpaid tax, unpaid suppliers and private lenders in a shortfall's
+finance."""
 TAX_COVERAGE = (0.91, 0.965, 0.98, 0.98)
 """Share known to the tax bureau's electronic invoice system, by ownership."""
 
@@ -116,7 +120,9 @@ class Firms:
     @classmethod
     def concatenate(cls, groups: list[Firms]) -> Firms:
         """The firms of several groups in one."""
-        return cls(**{f.name: np.concatenate([getattr(group, f.name) for group in groups]) for f in fields(cls)})
+        return cls(
+            **{f.name: np.concatenate([getattr(group, f.name) for group in groups]) for f in fields(cls)}
+        )
 
     def put(self, slots: np.ndarray, newcomers: Firms) -> None:
         """Let the newcomers move into those slots."""
@@ -131,17 +137,26 @@ class Firms:
 
 def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -> Firms:
     """Found ``count`` firms in ``month``."""
-    # Draws for one cohort.
-    pick = lambda shares: rng.choice(len(shares), size=count, p=np.divide(shares, np.sum(shares))).astype(np.int8)
-    normal = lambda: rng.standard_normal(count, dtype=np.float32)
-    uniform = lambda: rng.random(count, dtype=np.float32)
-    by_sector = lambda values: np.asarray(values, dtype=np.float32)[sector]
+
+    def pick(shares: tuple[float, ...]) -> np.ndarray:
+        return rng.choice(len(shares), size=count, p=np.divide(shares, np.sum(shares))).astype(np.int8)
+
+    def normal() -> np.ndarray:
+        return rng.standard_normal(count, dtype=np.float32)
+
+    def uniform() -> np.ndarray:
+        return rng.random(count, dtype=np.float32)
+
+    def by_sector(values: tuple[float, ...]) -> np.ndarray:
+        return np.asarray(values, dtype=np.float32)[sector]
 
     sector, region, ownership = pick(TRAITS.share), pick(REGION_SHARE), pick(OWNERSHIP_SHARE)
     county = uniform() < COUNTY_SHARE
     quality, size = normal(), normal()
     margin = np.clip(by_sector(TRAITS.gross_margin) * np.exp(0.18 * normal()), 0.08, 0.6)
-    informal = np.where(uniform() < INFORMAL_SHARE, rng.standard_exponential(count, np.float32) * INFORMAL_MEAN, 0)
+    informal = np.where(
+        uniform() < INFORMAL_SHARE, rng.standard_exponential(count, np.float32) * INFORMAL_MEAN, 0
+    )
     profit = (
         NET_MARGIN
         + NET_MARGIN_QUALITY * quality
@@ -168,7 +183,7 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
         capacity=CAPACITY_MEDIAN * np.exp(CAPACITY_SPREAD * normal()),
         collection=np.clip(by_sector(TRAITS.collection) * np.exp(0.15 * normal()), 0.2, 0.9),
         informal=np.minimum(informal, 4),
-        outside=0.6 + 2.0 * rng.standard_exponential(count, np.float32),
+        outside=0.8 + 2.2 * rng.standard_exponential(count, np.float32),
         overdraft_part=parts[0],
         tax_part=parts[1],
         trade_part=parts[2],

@@ -1,19 +1,20 @@
-"""True probabilities of default: the futures of the economy at an observation month, and of each applicant in them.
+"""True probabilities of default, from many futures of the economy at an observation month.
 
-The probability of default of firm i, given the state x of the whole economy at its observation month, is estimated
-in two layers::
+The probability of default of firm i, given the state x of the whole economy at its observation month, is
+estimated in two layers::
 
-    PD_i(x) = E_outer E_own [ sum over h = 1 … 12 of  w_{h-1} * 1{missed = 2} * P(miss in month h | path) ]
+    PD_i(x) = E_outer E_own [ sum over h of w_{h-1} * 1{missed = 2} * P(miss in month h) ]
 
-*Outer* futures run all firms on, with their network and the systemic factors, and give what surrounds i: demand of
-its sector, late payment and failures of its customers. *Own* paths run firm i alone many times within each of them.
-The last step is not sampled but integrated: whether the third payment is missed is weighted by its conditional
-probability (`cash_flow.miss_probability`), and a debt-free closing by its chance (the weight w), so that an unlucky
-path counts for what it was likely to become (Rao-Blackwell). Own calamities are drawn more often than they happen,
-and paths weighted by the likelihood ratio.
+*Outer* futures run all firms on, with their network and the systemic factors, and give what surrounds i:
+demand of its sector, late payment and failures of its customers. *Own* paths run firm i alone many times
+within each of them. The last step is not sampled but integrated: whether the third payment is missed is
+weighted by its conditional probability (`cash_flow.miss_probability`), and a debt-free closing by its chance
+(the weight w), so that an unlucky path counts for what it was likely to become (Rao-Blackwell). Own
+calamities are drawn more often than they happen, and paths weighted by the likelihood ratio.
 
-Two simplifications, both in the surroundings: links that die within the window are replaced by the average partner,
-and firms founded within it are not followed. A firm's own effect on its customers' fate is neglected.
+Two simplifications, both in the surroundings: links that die within the window are replaced by the average
+partner, and firms founded within it are not followed. A firm's own effect on its customers' fate is
+neglected.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ OWN_PATHS = 48
 RESOLUTION = 0.5 / (OUTER_BATCHES * OUTER_BATCH * OWN_PATHS)
 """Nearest to 0 or 1 that so many paths can tell a probability."""
 OVERSAMPLED_CHANCE = 0.02
-"""Monthly chance of a calamity on own paths: sound firms fail by calamities, which are too rare to be met by chance."""
+"""Monthly chance of a calamity on own paths: sound firms fail by calamities, which are too rare to be met
+by chance."""
 STRUCK_WEIGHT = f32(CALAMITY_CHANCE / OVERSAMPLED_CHANCE)
 SPARED_WEIGHT = f32((1 - CALAMITY_CHANCE) / (1 - OVERSAMPLED_CHANCE))
 """Likelihood ratios that make up for it."""
@@ -77,7 +79,8 @@ def true_default_probabilities(present: Month, seeds: np.random.SeedSequence) ->
 
 @dataclass
 class _Partners:
-    """The exposures h months ahead: living links, core enterprises, and the average partner for what has died."""
+    """The exposures h months ahead: living links, core enterprises, and the average partner for what has
+    died."""
 
     firms: sparse.csr_matrix  # (n, n)
     cores: sparse.csr_matrix  # (n, cores)
@@ -102,7 +105,9 @@ def _futures(present: Month, start: State, rng: np.random.Generator) -> list[Sur
     count = len(firms)
     shape = (count, OUTER_BATCH)
     partners = _Partners(economy.exposures[:, :count], economy.exposures[:, count:])
-    state = State(**{f.name: np.repeat(getattr(start, f.name)[:, None], OUTER_BATCH, axis=1) for f in fields(State)})
+    state = State(
+        **{f.name: np.repeat(getattr(start, f.name)[:, None], OUTER_BATCH, axis=1) for f in fields(State)}
+    )
     factors: Factors = economy.factors.repeat(OUTER_BATCH)
     traits = Traits.of(firms, trailing=1)
     capacity, trade_part = firms.capacity[:, None], firms.trade_part[:, None]
@@ -121,7 +126,9 @@ def _futures(present: Month, start: State, rng: np.random.Generator) -> list[Sur
             month, cycle, partners.exposures(ahead), late, newly_failed, economy.world.contagion
         )
         seen.append(
-            Surroundings(around.season, *(np.broadcast_to(part, shape)[slot][:, :, None] for part in around[1:]))
+            Surroundings(
+                around.season, *(np.broadcast_to(part, shape)[slot][:, :, None] for part in around[1:])
+            )
         )
         demand_shock, cash_shock = rng.standard_normal((2, *shape), dtype=f32)
         state, _ = step(state, traits, around, demand_shock, cash_shock, calamities(shape, rng))
@@ -140,7 +147,9 @@ def _own_paths(
     traits = Traits.of(firms, trailing=2)
     shape = (len(firms), OUTER_BATCH, OWN_PATHS)
     own = start.take(applications.slot[rows])
-    state = State(**{f.name: np.broadcast_to(getattr(own, f.name)[:, None, None], shape) for f in fields(State)})
+    state = State(
+        **{f.name: np.broadcast_to(getattr(own, f.name)[:, None, None], shape) for f in fields(State)}
+    )
     weight = np.ones(shape, dtype=f32)
     probability = np.zeros(len(firms))
     for ahead, around in enumerate(seen):

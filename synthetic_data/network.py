@@ -1,8 +1,9 @@
-"""Who sells to whom: links from suppliers to the customers that lie within the population, and to core enterprises.
+"""Who sells to whom: links from suppliers to the customers that lie within the population, and to core
+enterprises.
 
-Most counterparties of a firm lie outside the simulated population; its explicit links carry the part of its sales
-through which distress travels. Links die with a half-life of 13 months, and new ones choose their customer in
-proportion to (number of suppliers + 1)^1.08 (Hungarian VAT network, arXiv 2503.20594).
+Most counterparties of a firm lie outside the simulated population; its explicit links carry the part of its
+sales through which distress travels. Links die with a half-life of 13 months, and new ones choose their
+customer in proportion to (number of suppliers + 1)^1.08 (Hungarian VAT network, arXiv 2503.20594).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ LINKS_PER_FIRM = 2.2
 FIRMS_PER_CORE = 60
 """Firms to one core enterprise."""
 CORE_WEIGHT = 1.8
-"""Median weight of a platform firm's core enterprise in its sales, against 1 of an ordinary explicit customer."""
+"""Median weight of a platform firm's core enterprise in its sales, against 1 of an ordinary explicit
+customer."""
 
 
 class Network:
     """Links between the slots of the population (0 … n-1) and the core enterprises (n … n+cores-1)."""
 
     def __init__(self, firms: Firms, rng: np.random.Generator) -> None:
+        """A network that has grown among these firms for two years."""
         self.firms = firms
         self.cores = max(8, len(firms) // FIRMS_PER_CORE)
         self.rng = rng
@@ -53,10 +56,15 @@ class Network:
         return degree + np.bincount(self.core[self.firms.platform] + len(self.firms), minlength=self.nodes)
 
     def enrol(self, slots: np.ndarray) -> None:
-        """Give the firms that just moved into the slots their core enterprise (used if they are on the platform)."""
+        """Give the firms that just moved into the slots their core enterprise (used if they are on the
+        platform)."""
         reach = self._core_reach
-        self.core[slots] = np.searchsorted(reach, self.rng.random(len(slots)) * reach[-1]).clip(0, self.cores - 1)
-        self.core_weight[slots] = CORE_WEIGHT * np.exp(0.5 * self.rng.standard_normal(len(slots), dtype=np.float32))
+        self.core[slots] = np.searchsorted(reach, self.rng.random(len(slots)) * reach[-1]).clip(
+            0, self.cores - 1
+        )
+        self.core_weight[slots] = CORE_WEIGHT * np.exp(
+            0.5 * self.rng.standard_normal(len(slots), dtype=np.float32)
+        )
 
     def renew(self) -> None:
         """Let a month's links die and as many be born."""
@@ -80,10 +88,15 @@ class Network:
         self._keep(~(gone[self.supplier] | gone[self.customer]))
 
     def _keep(self, keep: np.ndarray) -> None:
-        self.supplier, self.customer, self.weight = self.supplier[keep], self.customer[keep], self.weight[keep]
+        self.supplier, self.customer, self.weight = (
+            self.supplier[keep],
+            self.customer[keep],
+            self.weight[keep],
+        )
 
     def _denominator(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights of the core enterprises ((n,), 0 off the platform) and of all customers, outside ones included."""
+        """Weights of the core enterprises ((n,), 0 off the platform) and of all customers, outside ones
+        included."""
         core = self.core_weight * self.firms.platform
         explicit = np.bincount(self.supplier, weights=self.weight, minlength=len(self.firms))
         return core, (self.firms.outside + core + explicit).astype(np.float32)

@@ -1,7 +1,8 @@
 """What the records of all parties have in common: who is in this month's book, and how a party's eye errs.
 
-A party sees a firm through its own channel: a part of the payments, an accounting practice, a buyer's opinion. Each
-such channel has an error that stays with the business (one draw per business) and one that is new every month.
+A party sees a firm through its own channel: a part of the payments, an accounting practice, a buyer's
+opinion. Each such channel has an error that stays with the business (one draw per business) and one that is
+new every month.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def look(present: Month, roster: Roster, book: Book) -> Scene:
     )
 
 
+Rows = tuple[np.ndarray, dict[str, np.ndarray]]
+"""Rows of a record table: the roster's rows they belong to, and the columns."""
+
+
 class Observer(ABC):
     """Keeps one party's books: turns a month's scene into rows of its record tables."""
 
@@ -74,11 +79,12 @@ class Observer(ABC):
     """Folder of the party in the dataset."""
 
     def __init__(self, roster: Roster, book: Book, rng: np.random.Generator) -> None:
+        """Opens the books of a party that knows ``book`` of the roster and errs by ``rng``."""
         self.roster, self.book, self.rng = roster, book, rng
 
     @abstractmethod
-    def record(self, scene: Scene) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Rows of this month: table name -> (rows of the roster, columns)."""
+    def record(self, scene: Scene) -> dict[str, Rows]:
+        """Rows of this month by table name."""
 
     def lasting(self, spread: float) -> np.ndarray:
         """(businesses,) log-normal factor of mean 1 that stays with each business."""
@@ -102,6 +108,11 @@ class Observer(ABC):
 
     def _factor(self, count: int, spread: float) -> np.ndarray:
         return np.exp(f32(spread) * self.rng.standard_normal(count, dtype=f32) - f32(spread**2 / 2))
+
+
+def only(mask: np.ndarray, rows: np.ndarray, columns: dict[str, np.ndarray]) -> Rows:
+    """The rows at which the mask holds."""
+    return rows[mask], {name: values[mask] for name, values in columns.items()}
 
 
 def money(amount: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The roster: whose records the parties keep, under which code, and over which months.
 
-A rehearsal runs the economy once to learn who applies, when, and how it ends; the run that is recorded replays the
-same seed. So records are streamed month by month although they begin long before the application.
+A rehearsal runs the economy once to learn who applies, when, and how it ends; the run that is recorded
+replays the same seed. So records are streamed month by month although they begin long before the
+application.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from synthetic_data.applications import Applications
 from synthetic_data.codes import credit_codes
 from synthetic_data.economy import Economy, Month
 from synthetic_data.firms import REGION_DIVISION, Firms
-from synthetic_data.worlds import World
 
 STRANGERS = 0.10
-"""Businesses that partners know and that never applied at the bank, per applicant: alignment has to leave them out."""
+"""Businesses that partners know and that never applied at the bank, per applicant: alignment has to leave
+them out."""
 
 
 @dataclass
@@ -62,7 +63,9 @@ def rehearse(economy: Economy, rng: np.random.Generator, progress: Callable[[], 
     for present in economy.months():
         for vintage, default in zip(vintages, defaults, strict=True):
             if present.month <= vintage.month + calendar.PERFORMANCE_WINDOW:
-                default |= present.failed[vintage.slot] & (present.firms.serial[vintage.slot] == vintage.serial)
+                default |= present.failed[vintage.slot] & (
+                    present.firms.serial[vintage.slot] == vintage.serial
+                )
         if present.applications is not None:
             vintages.append(present.applications)
             defaults.append(np.zeros(len(present.applications.slot), dtype=bool))
@@ -108,7 +111,8 @@ class Book:
 
     Attributes:
         known: (businesses,) bool.
-        source: (businesses,) row of the roster whose firm the records are about: the business itself, unless the
+        source: (businesses,) row of the roster whose firm the records are about: the business itself,
+            unless the
             world has taken the signal out of this party's records.
     """
 
@@ -119,9 +123,10 @@ class Book:
 def book(roster: Roster, known: np.ndarray, signal: bool, rng: np.random.Generator) -> Book:
     """Open a partner's book.
 
-    Without signal, the partner knows a random set of businesses of the same number, and under each code it records
-    another business of the same vintage, sector and size class that the partner does know. So every marginal looks
-    as before, and nothing in the records or in being known depends on the business's own risk.
+    Without signal, the partner knows a random set of businesses of the same number, and under each code it
+    records another business of the same vintage, sector and size class that the partner does know. So every
+    marginal looks as before, and nothing in the records or in being known depends on the business's own
+    risk.
 
     Args:
         roster: all businesses.

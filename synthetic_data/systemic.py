@@ -1,6 +1,8 @@
-"""What firms share: the macro cycle, their sector, the core enterprises, and the customers who pay late or fail.
+"""What firms share: the macro cycle, their sector, the core enterprises, and the customers who pay late or
+fail.
 
-Everything here works for the realised economy (arrays over firms) and for many futures at once (a last axis more).
+Everything here works for the realised economy (arrays over firms) and for many futures at once (a last axis
+more).
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ MACRO_PERSISTENCE, MACRO_SHOCK = 0.95, 0.006
 SECTOR_PERSISTENCE, SECTOR_SHOCK = 0.93, 0.014
 """Monthly autocorrelation and innovation of log demand, of the economy and of a sector."""
 CORE_PERSISTENCE, CORE_LATENESS, CORE_RESPONSE = 0.94, 0.18, 1.0
-"""Standing of a core enterprise (unit variance), its lateness when the standing is 0, and the response to it."""
+"""Standing of a core enterprise (unit variance), its lateness when the standing is 0, and the response to
+it."""
 OUTSIDE_LATENESS, OUTSIDE_RESPONSE = 0.10, 0.6
 """Lateness of customers outside the population in normal times, and how it rises when demand falls."""
 PATIENT_LATENESS, TRADE_LATENESS = 0.04, 3.6
@@ -43,7 +46,9 @@ class Factors:
 
     def repeat(self, futures: int) -> Factors:
         """The same state at the start of several futures."""
-        return Factors(*(np.repeat(x[..., None], futures, axis=-1) for x in (self.macro, self.sectors, self.cores)))
+        return Factors(
+            *(np.repeat(x[..., None], futures, axis=-1) for x in (self.macro, self.sectors, self.cores))
+        )
 
     def advance(self, rng: np.random.Generator) -> None:
         """Draw a month's systemic shocks."""
@@ -58,7 +63,9 @@ class Factors:
         return (np.multiply.outer(np.asarray(TRAITS.cycle, f32), macro) + self.sectors)[sector]
 
 
-def _autoregress(values: np.ndarray, persistence: float, shock: float, rng: np.random.Generator) -> np.ndarray:
+def _autoregress(
+    values: np.ndarray, persistence: float, shock: float, rng: np.random.Generator
+) -> np.ndarray:
     return f32(persistence) * values + f32(shock) * rng.standard_normal(np.shape(values), dtype=f32)
 
 
@@ -69,7 +76,9 @@ def core_lateness(standing: np.ndarray) -> np.ndarray:
 
 def firm_lateness(liquidity: np.ndarray, capacity: np.ndarray, trade_part: np.ndarray) -> np.ndarray:
     """Share of its payments that a firm puts off: its suppliers finance ``trade_part`` of its stretch."""
-    return np.minimum(f32(PATIENT_LATENESS) + f32(TRADE_LATENESS) * trade_part * stretch(liquidity, capacity), f32(1))
+    return np.minimum(
+        f32(PATIENT_LATENESS) + f32(TRADE_LATENESS) * trade_part * stretch(liquidity, capacity), f32(1)
+    )
 
 
 def surroundings(

@@ -1,4 +1,5 @@
-"""What only the generator knows: each applicant's latent state, its fate, and its true probability of default."""
+"""What only the generator knows: each applicant's latent state, its fate, and its true probability of
+default."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ class Truth:
     """Gathers the truth of each vintage as the economy passes its observation month."""
 
     def __init__(self, roster: Roster, seeds: np.random.SeedSequence, with_futures: bool) -> None:
+        """Truth of the roster's applicants; ``seeds`` are those of the futures, should they be wanted."""
         self.roster = roster
         self.seeds = iter(seeds.spawn(calendar.VINTAGES))
         self.with_futures = with_futures
@@ -32,7 +34,8 @@ class Truth:
         self.vintages.append(latent)
 
     def table(self) -> pd.DataFrame:
-        """One row per applicant in the roster's order, as `bank/applications`: id, month, outcome, latent state."""
+        """One row per applicant in the roster's order, as `bank/applications`: id, month, outcome, latent
+        state."""
         applicants = np.flatnonzero(self.roster.applicant)
         identity = pd.DataFrame(
             {
@@ -45,7 +48,8 @@ class Truth:
 
 
 def latent_state(present: Month) -> pd.DataFrame:
-    """State and traits of the month's applicants before the loan: stocks in months of normal sales, `scale` in CNY."""
+    """State and traits of the month's applicants before the loan: stocks in months of normal sales, `scale`
+    in CNY."""
     firms, slot = present.applications.firms, present.applications.slot
     state = present.state.take(slot)
     return pd.DataFrame(

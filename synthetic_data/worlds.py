@@ -1,7 +1,7 @@
 """The worlds: variants of one economy, each of which switches off or worsens a single thing.
 
-A world in which federation always wins proves nothing, so three of them take the risk signal out of the partners'
-records; the others take away contagion or let the last vintages fall into a downturn.
+A world in which federation always wins proves nothing, so three of them take the risk signal out of the
+partners' records; the others take away contagion or let the last vintages fall into a downturn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ class World:
 
     Attributes:
         name: as given on the command line.
-        tax_signal: the tax bureau's records are those of the business itself. If not, they are those of another
+        tax_signal: the tax bureau's records are those of the business itself. If not, they are those of
+            another
             applicant of the same vintage, sector and size class: the same marginal look, but no information.
         supply_signal: the same for the supply-chain platform.
         contagion: late payment and failure of customers within the population reach their suppliers.

@@ -1,7 +1,8 @@
-"""A bank: its accounts month by month, and the loan applications with the facts that a loan officer writes down.
+"""A bank: its accounts month by month, and the loan applications with the facts that a loan officer writes
+down.
 
-Records: `applications` (one row per business: label, observation month, facts) and `accounts` (one row per business
-and month). Amounts are CNY. The bank sees only the payments that run through it.
+Records: `applications` (one row per business: label, observation month, facts) and `accounts` (one row per
+business and month). Amounts are CNY. The bank sees only the payments that run through it.
 """
 
 from __future__ import annotations
@@ -73,18 +74,33 @@ class BankParty(Party):
         Column("business_age", "numeric", "log months", "Months since founding", -1, 2),
         Column("account_age", "numeric", "log months", "Months since the account was opened", -1),
         Column("requested_amount", "numeric", "log CNY", "Amount applied for", 0),
-        Column("amount_to_inflow", "numeric", "log ratio", "Amount applied for to monthly inflow (12 months)", 1),
+        Column(
+            "amount_to_inflow", "numeric", "log ratio", "Amount applied for to monthly inflow (12 months)", 1
+        ),
         Column("inflow_12m", "numeric", "log CNY", "Mean monthly inflow, 12 months", -1, 4),
         Column("inflow_trend_3m", "numeric", "log ratio", "Inflow: last 3 months to the 3 before", -1, 4),
         Column("inflow_trend_6m", "numeric", "log ratio", "Inflow: last 6 months to the 6 before", -1, 4),
         Column("inflow_year_on_year", "numeric", "log ratio", "Inflow: last 3 months to a year ago", -1, 4),
-        Column("inflow_volatility_12m", "numeric", "log ratio", "Variation of monthly inflow, 12 months", 1, 4),
+        Column(
+            "inflow_volatility_12m", "numeric", "log ratio", "Variation of monthly inflow, 12 months", 1, 4
+        ),
         Column("outflow_to_inflow_3m", "numeric", "log ratio", "Outflow to inflow, 3 months", 1, 4),
         Column("outflow_to_inflow_12m", "numeric", "log ratio", "Outflow to inflow, 12 months", 1, 4),
-        Column("balance_to_inflow_3m", "numeric", "log ratio", "Average balance (3 months) to monthly inflow", -1, 4),
-        Column("balance_to_inflow_12m", "numeric", "log ratio", "Average balance to inflow, 12 months", -1, 4),
+        Column(
+            "balance_to_inflow_3m",
+            "numeric",
+            "log ratio",
+            "Average balance (3 months) to monthly inflow",
+            -1,
+            4,
+        ),
+        Column(
+            "balance_to_inflow_12m", "numeric", "log ratio", "Average balance to inflow, 12 months", -1, 4
+        ),
         Column("balance_trend_3m", "numeric", "log ratio", "Balance: last 3 months to the 3 before", -1, 4),
-        Column("minimum_to_average_3m", "numeric", "log ratio", "Minimum to average balance, 3 months", -1, 4),
+        Column(
+            "minimum_to_average_3m", "numeric", "log ratio", "Minimum to average balance, 3 months", -1, 4
+        ),
         Column("overdraft_days_3m", "numeric", "log days", "Days in overdraft, 3 months", 1, 4),
         Column("overdraft_days_12m", "numeric", "log days", "Days in overdraft, 12 months", 1, 4),
         Column("returned_payments_12m", "numeric", "log count", "Payments returned unpaid, 12 months", 1, 4),
@@ -123,7 +139,8 @@ class BankParty(Party):
             "overdraft_days_12m": log_amount(total(overdraft, 0, 12)),
             "returned_payments_12m": log_amount(total(accounts["returned_payments"], 0, 12)),
             "debt_to_inflow": mean(accounts["debt"], 0, 1) / np.maximum(usual_inflow, 1),
-            "service_to_inflow_3m": total(accounts["debt_service"], 0, 3) / np.maximum(total(inflow, 0, 3), 1),
+            "service_to_inflow_3m": total(accounts["debt_service"], 0, 3)
+            / np.maximum(total(inflow, 0, 3), 1),
             "days_past_due_12m": highest(past_due, 0, 12),
             "months_past_due_12m": share_of_months(past_due, 0, 12),
         }

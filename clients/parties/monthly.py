@@ -1,9 +1,11 @@
-"""Monthly records as features: the months before an observation month side by side, and what is computed of them.
+"""Monthly records as features: the months before an observation month side by side, and what is computed of
+them.
 
-A `Panel` turns a long table (one row per business and month) into arrays of shape (businesses, months) whose column 0
-is the observation month and column k the month k before it; a later month has no place in it. The functions below
-work on such arrays, skip missing months, and return one value per business, missing if there is nothing to compute
-it from. Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
+A `Panel` turns a long table (one row per business and month) into arrays of shape (businesses, months)
+whose column 0 is the observation month and column k the month k before it; a later month has no place in
+it. The functions below work on such arrays, skip missing months, and return one value per business, missing
+if there is nothing to compute it from. Amounts and ratios are given as logarithms, since businesses differ
+by orders of magnitude.
 """
 
 from __future__ import annotations

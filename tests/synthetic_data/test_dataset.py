@@ -59,7 +59,7 @@ def test_the_folder_is_as_the_design_draws_it(dataset: Path) -> None:
 def test_records_are_written_month_by_month(dataset: Path) -> None:
     file = pq.ParquetFile(dataset / "tax" / "returns.parquet")
     assert file.num_row_groups == calendar.VINTAGES + calendar.HISTORY - 1 + calendar.AFTERMATH
-    assert file.read_row_group(0, ["month"]).column("month").unique().length() == 1
+    assert len(file.read_row_group(0, ["month"]).column("month").unique()) == 1
 
 
 def test_records_of_a_business_reach_from_history_to_aftermath(dataset: Path) -> None:

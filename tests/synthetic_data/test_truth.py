@@ -15,7 +15,9 @@ def test_truth_is_in_the_order_of_the_applications(dataset: Path) -> None:
     applications = pd.read_parquet(dataset / "bank" / "applications.parquet")
     for column in ("business_id", "observation_month", "default"):
         assert truth[column].tolist() == applications[column].tolist()
-    assert (truth["loan"] * truth["scale"]).to_numpy() == pytest.approx(applications["requested_amount"], rel=1e-4)
+    assert (truth["loan"] * truth["scale"]).to_numpy() == pytest.approx(
+        applications["requested_amount"], rel=1e-4
+    )
     assert truth.notna().all(axis=None)
 
 

@@ -69,7 +69,13 @@ VALUES = np.array([[4.0, NAN, 2.0, 1.0], [NAN, NAN, NAN, 5.0]])
 
 @pytest.mark.parametrize(
     ("function", "expected"),
-    [(total, [6, NAN]), (mean, [3, NAN]), (highest, [4, NAN]), (lowest, [2, NAN]), (share_of_months, [1, NAN])],
+    [
+        (total, [6, NAN]),
+        (mean, [3, NAN]),
+        (highest, [4, NAN]),
+        (lowest, [2, NAN]),
+        (share_of_months, [1, NAN]),
+    ],
 )
 def test_missing_months_are_skipped(function, expected) -> None:
     assert function(VALUES, 0, 3) == pytest.approx(expected, nan_ok=True)
