@@ -147,13 +147,16 @@ def _study(
 ) -> None:
     from experiments.comparison import write_json
     from experiments.dataset import open_dataset
-    from experiments.display import comparison_table, console, progress_bars
+    from experiments.display import EXPLANATION, comparison_tables, console, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.settings import parse_settings
     from experiments.study import new_study_name, run_study
     from fl.config import RunConfig
+    from fl.errors import ConfigError
     from server.summary import headline
 
+    if test_ids and not test_ids.is_file():
+        raise ConfigError(f"There is no file of test ids {test_ids}.")
     dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
     config = RunConfig.from_mapping(parse_settings(settings))
     config = replace(
@@ -169,7 +172,7 @@ def _study(
     )
     with progress_bars() as report:
         outcome = run_study(dataset, config, contenders, backend.value, report)
-    console.print(comparison_table(outcome.comparison, len(config.seed_numbers)))
+    console.print(*comparison_tables(outcome.comparison, len(config.seed_numbers)), EXPLANATION, sep="\n")
     console.print(headline(outcome.comparison), style="bold")
     if json:
         write_json(json, outcome.results)
@@ -181,10 +184,14 @@ def _study(
 
 def main() -> None:
     """Run the command; an error that a person can act on is one sentence and exit code 2, not a traceback."""
-    from experiments.failures import EXPECTED, sentence
-
+    # Before NumPy and its friends are imported: on small matrices more threads wait longer than they work.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         app()
-    except EXPECTED as error:
+    except Exception as error:
+        from experiments.failures import EXPECTED, sentence
+
+        if not isinstance(error, EXPECTED):
+            raise
         _errors.print(f"[red]Error:[/red] {sentence(error)}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None

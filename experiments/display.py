@@ -4,14 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
-from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from server.progress import Progress as Event
 from server.progress import Report
-from server.summary import COST, QUALITY, is_usable, winner
+from server.summary import COST, QUALITY, Columns, is_usable, winner
 
 console = Console()
 
@@ -55,31 +64,37 @@ def _title(event: Event) -> str:
     return _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
 
 
-def comparison_table(comparison: pd.DataFrame, seeds: int) -> Table:
-    """The comparison as a terminal table: contenders a bank could use first, then the yardsticks."""
+def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
+    """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
     noun = "seed" if seeds == 1 else "seeds"
-    table = Table(title=f"Test rows, mean of {seeds} {noun}", caption=_CAPTION, caption_justify="left")
-    table.add_column("contender", no_wrap=True)
-    columns = {**QUALITY, **COST}
-    for title, _ in columns.values():
-        table.add_column(title, justify="right")
+    quality = _table(comparison, QUALITY, f"Test rows, mean of {seeds} {noun}", interval=True)
+    return quality, _table(comparison, COST, "Gain and cost")
+
+
+def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
+    """Contenders that a bank could use first, then the yardsticks."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", no_wrap=True)
+    for heading, _ in columns.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+        if interval and heading == "AUC":
+            table.add_column("95 %", justify="right", no_wrap=True)
     best = winner(comparison)["contender"]
     usable = comparison["contender"].map(is_usable)
     for group in (comparison[usable], comparison[~usable]):
         for row in group.to_dict("records"):
-            cells = [_cell(name, row, show) for name, (_, show) in columns.items()]
+            cells = []
+            for name, (heading, show) in columns.items():
+                cells.append("–" if pd.isna(row[name]) else show(row[name]))
+                if interval and heading == "AUC":
+                    cells.append(f"{row['auc_low']:.3f}–{row['auc_high']:.3f}")
             table.add_row(row["contender"], *cells, style="bold green" if row["contender"] == best else None)
         table.add_section()
     return table
 
 
-def _cell(name: str, row: dict, show) -> str:
-    text = "–" if pd.isna(row[name]) else show(row[name])
-    return f"{text} ({row['auc_low']:.3f}–{row['auc_high']:.3f})" if name == "auc" else text
-
-
-_CAPTION = (
-    "Uplift and p (paired DeLong) against bank-only-network. Approved: approval rate at the bad rate that "
-    "bank-only-network has at 60 % approval. Recovered: share of pooled-trees minus bank-only-trees. "
-    "Contenders below the line use what no party may see."
+EXPLANATION = (
+    "Uplift and p (paired DeLong test) against bank-only-network; approved: approval rate at the bad rate that it "
+    "has at 60 % approval; recovered: share of pooled-trees minus bank-only-trees. Contenders below the line "
+    "use what no party may see."
 )

@@ -7,7 +7,7 @@ per run, then each contender is trained under each seed.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from fl.config import RunConfig
 from fl.errors import ConfigError
 from fl.evaluation import Evaluation
 from fl.handshake import Roster, form_roster
-from fl.splits import Split, SplitRequest
+from fl.splits import Roles, Split, SplitRequest
 from server import split_network
 from server.alignment import Alignment, align
 from server.exchange import Costs, Exchange
@@ -71,11 +71,12 @@ def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
     try:
         with _study(config) as study:
             federation = connect(grid, config, report)
-            trained = [
-                _train_tracked(study, federation, config, contender, seed, report)
-                for seed in config.seed_numbers
-                for contender in config.contender_names
-            ]
+            trained = []
+            for seed in config.seed_numbers:
+                roles = assign_roles(federation, seed)
+                for contender in config.contender_names:
+                    training = Training(contender, seed, roles, config, report)
+                    trained.append(_train_tracked(study, federation, training))
     except Exception as error:
         report(Progress("failed", text=str(error)))
         raise
@@ -96,22 +97,20 @@ def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
     return Federation(exchange, roster, align(exchange, roster, config.alignment))
 
 
-def train(
-    federation: Federation,
-    config: RunConfig,
-    contender: str,
-    seed: int,
-    on_progress: Report,
-) -> Trained:
-    """Split and train one contender under one seed."""
-    exchange, roster = federation.exchange, federation.roster
-    split = exchange.ask(
-        "train.splits_assign", {roster.active: SplitRequest(seed)}, Split, model=f"splits/{seed}"
-    )[roster.active]
+def assign_roles(federation: Federation, seed: int) -> Roles:
+    """The active party's split of the rows under a seed: int8 (n,)."""
+    active = federation.roster.active
+    request = {active: SplitRequest(seed)}
+    return federation.exchange.ask("train.splits_assign", request, Split, f"splits/{seed}")[active].roles
+
+
+def train(federation: Federation, training: Training) -> Trained:
+    """Train one contender and evaluate it."""
+    exchange = federation.exchange
     costs, began = exchange.costs, time.perf_counter()
-    training = Training(contender, seed, split.roles, config, on_progress)
-    evaluation = _protocol(contender).train(exchange, roster, training)
-    return Trained(contender, seed, evaluation, exchange.costs.since(costs), time.perf_counter() - began)
+    evaluation = _protocol(training.contender).train(exchange, federation.roster, training)
+    spent = exchange.costs.since(costs)
+    return Trained(training.contender, training.seed, evaluation, spent, time.perf_counter() - began)
 
 
 @contextmanager
@@ -125,21 +124,20 @@ def _study(config: RunConfig) -> Iterator[Study]:
             yield study
 
 
-def _train_tracked(
-    study: Study, federation: Federation, config: RunConfig, contender: str, seed: int, report: Report
-) -> Trained:
-    with study.contender(contender, seed, dict(config.to_mapping())) as run:
+def _train_tracked(study: Study, federation: Federation, training: Training) -> Trained:
+    report = training.on_progress
+    with study.contender(training.contender, training.seed, dict(training.config.to_mapping())) as run:
 
         def log_and_report(event: Progress) -> None:
             if any(name.startswith("valid.") for name in event.metrics):
                 run.log_round(event.step, event.metrics)
             report(event)
 
-        trained = train(federation, config, contender, seed, log_and_report)
+        trained = train(federation, replace(training, on_progress=log_and_report))
         run.log_evaluation(trained.evaluation)
         costs = asdict(trained.costs) | {"seconds": trained.seconds}
         run.log_costs(**costs)
-        report(Progress(contender, seed, costs=costs))
+        report(Progress(training.contender, training.seed, costs=costs))
         return trained
 
 

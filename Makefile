@@ -1,0 +1,48 @@
+# make demo    a dataset, a study and its table, from nothing but Python 3.11+ and make
+# make ui      the study in the browser
+# make test    the fast tests           make test-slow   the rest
+# make check   lint, format, types
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := data/demo
+# Training seeds of the demo; each takes about a minute.
+SEEDS ?= 1,2
+# Small matrices: more threads wait for each other longer than they work.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo ui test test-slow check clean
+
+demo: $(DEMO)/dataset.toml
+	$(BIN)/siloscore compare --data $(DEMO) --seeds $(SEEDS)
+
+ui: $(VENV)/installed
+	$(BIN)/siloscore ui
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+$(DEMO)/dataset.toml: | $(VENV)/installed
+	$(BIN)/siloscore generate --truth --out $(DEMO)
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "SiloScore needs Python 3.11 to 3.13; name one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO)
