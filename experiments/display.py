@@ -67,8 +67,15 @@ def _title(event: Event) -> str:
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
     """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
     noun = "seed" if seeds == 1 else "seeds"
-    quality = _table(comparison, QUALITY, f"Test rows, mean of {seeds} {noun}", interval=True)
-    return quality, _table(comparison, COST, "Gain and cost")
+    quality = {name: column for name, column in QUALITY.items() if name != "approval_rate"}
+    gain = {"approval_rate": QUALITY["approval_rate"], **COST}
+    return (
+        _table(comparison, quality, f"Test rows, mean of {seeds} {noun}", interval=True),
+        _table(comparison, gain, "Gain and cost"),
+    )
+
+
+_SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
 
 
 def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
@@ -76,7 +83,7 @@ def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: boo
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", no_wrap=True)
     for heading, _ in columns.values():
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(_SHORT.get(heading, heading), justify="right", no_wrap=True)
         if interval and heading == "AUC":
             table.add_column("95 %", justify="right", no_wrap=True)
     best = winner(comparison)["contender"]

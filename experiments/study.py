@@ -7,7 +7,6 @@ evaluated by the same code on the same rows.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from experiments.engines import run_federation
 from experiments.joined import Joined, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
 from fl.errors import ConfigError
-from fl.evaluation import Evaluation, evaluate
+from fl.evaluation import evaluate
 from fl.splits import TEST, Roles
 from server.coordinator import CONTENDERS as FEDERATED
 from server.progress import Progress, Report
@@ -43,22 +42,21 @@ class Outcome:
     run_id: str
 
 
-def new_study_name(dataset: Dataset) -> str:
-    """A name that no earlier study has: the dataset's and the time."""
-    return f"{dataset.folder.name}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
 def run_study(
     dataset: Dataset, config: RunConfig, contenders: tuple[str, ...], backend: str, report: Report
 ) -> Outcome:
     """Train and compare the contenders under every seed of the configuration.
 
-    `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, and whatever
-    the engine raises when the federation fails; the MLflow runs then end as failed.
+    `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, a repeated one
+    or none, and whatever the engine raises when the federation fails; the MLflow runs then end as failed.
     """
     unknown = [name for name in contenders if name not in ALL]
     if unknown:
         raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
+    if len(set(contenders)) < len(contenders):
+        raise ConfigError(f"Each contender can stand only once: {', '.join(contenders)}.")
+    if set(contenders) <= {"true-pd"} and not has_truth(dataset.folder):
+        raise ConfigError(f"{dataset.folder} has no true PDs, and no other contender is asked for.")
     federated = tuple(name for name in contenders if name in FEDERATED)
     parent = Study.start(
         config.tracking_uri,

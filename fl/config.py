@@ -7,8 +7,10 @@ a run override keys that it finds there; a test keeps the two equal.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from fl.errors import ConfigError
@@ -66,15 +68,17 @@ class NetworkConfig:
             "patience",
         ):
             _require(getattr(self, name) >= 1, f"network.{_key(name)}", "1 or more", getattr(self, name))
-        _require(self.learning_rate > 0, "network.learning-rate", "positive", self.learning_rate)
-        _require(self.weight_decay >= 0, "network.weight-decay", "0 or more", self.weight_decay)
+        _require(_positive(self.learning_rate), "network.learning-rate", "positive", self.learning_rate)
+        _require(0 <= self.weight_decay < 1, "network.weight-decay", "in [0, 1)", self.weight_decay)
         _require(
             self.defence in ("gaussian", "max-norm", "none"),
             "network.defence",
             "gaussian, max-norm or none",
             self.defence,
         )
-        _require(self.noise > 0, "network.noise", "positive (to switch the defence off: none)", self.noise)
+        _require(
+            _positive(self.noise), "network.noise", "positive (to switch it off: defence none)", self.noise
+        )
         _require(0 <= self.party_dropout < 1, "network.party-dropout", "in [0, 1)", self.party_dropout)
 
 
@@ -82,7 +86,8 @@ class NetworkConfig:
 class RunConfig:
     """Settings of one run of the federation; see `NetworkConfig` for the split network's own.
 
-    data               folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere
+    data               folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere; empty
+                       in a deployment, where every party knows its own folder
     parties            names of the party folders in it, comma-separated; partition k is the k-th
     contenders         federated contenders to train in turn, comma-separated; empty: the parties only align
     seeds              training seeds, comma-separated
@@ -90,7 +95,8 @@ class RunConfig:
     test_ids           file with the ids of a fixed test set; empty: the active party splits
     test_share         share of the rows for the test set: the last vintages, or a stratified sample
     validation_share   share of the rows for validation, likewise
-    study              name under which the parties keep what this run trains, and of the MLflow run
+    study              name under which the parties keep what this run trains, and of the MLflow run; a name is
+                       good for one run; empty: the coordinator makes one up
     state              folder for the parties' state; empty: `state/` within each party's folder
     keep_studies       studies a party keeps in its state; older ones are removed when a new one starts
     tracking_uri       MLflow store; empty: `mlflow.db` in the folder of the dataset
@@ -110,7 +116,7 @@ class RunConfig:
     test_ids: str = ""
     test_share: float = 0.25
     validation_share: float = 0.15
-    study: str = "study"
+    study: str = ""
     state: str = ""
     keep_studies: int = 5
     tracking_uri: str = ""
@@ -127,15 +133,39 @@ class RunConfig:
         _require(0 < self.test_share < 1, "test-share", "between 0 and 1", self.test_share)
         _require(0 < self.validation_share < 1, "validation-share", "between 0 and 1", self.validation_share)
         _require(
-            self.test_share + self.validation_share < 1, "test-share", "below 1 with validation-share", 1
+            self.test_share + self.validation_share < 1,
+            "test-share",
+            f"below 1 together with the validation-share of {self.validation_share:g}",
+            self.test_share,
+        )
+        # The parties make a folder of it.
+        _require(
+            re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?", self.study) is not None,
+            "study",
+            "of letters, digits, '_', '.' and '-'",
+            self.study,
         )
         _require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
-        _require(self.timeout > 0, "timeout", "positive", self.timeout)
-        _require(self.connect_timeout > 0, "connect-timeout", "positive", self.connect_timeout)
+        _require(_positive(self.timeout), "timeout", "positive", self.timeout)
+        _require(_positive(self.connect_timeout), "connect-timeout", "positive", self.connect_timeout)
         names = self.party_names
         _require(len(names) == len(set(names)) >= 1, "parties", "distinct names", self.parties)
+        contenders = self.contender_names
+        _require(len(contenders) == len(set(contenders)), "contenders", "distinct names", self.contenders)
         seeds = self.seed_numbers
-        _require(len(seeds) == len(set(seeds)) >= 1, "seeds", "distinct whole numbers", self.seeds)
+        allowed = len(seeds) == len(set(seeds)) >= 1 and all(0 <= seed < 2**32 for seed in seeds)
+        _require(allowed, "seeds", "distinct whole numbers from 0 to 4294967295", self.seeds)
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder of the dataset. ConfigError when it is not named, or relative."""
+        _require(
+            Path(self.data).is_absolute(),
+            "data",
+            "the absolute path of a dataset, since Flower runs the apps from a copy in another folder",
+            self.data,
+        )
+        return Path(self.data)
 
     @property
     def party_names(self) -> tuple[str, ...]:
@@ -181,6 +211,10 @@ class RunConfig:
     def to_mapping(self) -> dict[str, Scalar]:
         """The flat form that `from_mapping` reads; every key, defaults too."""
         return dict(_defaults(self))
+
+
+def _positive(number: float) -> bool:
+    return 0 < number < float("inf")
 
 
 def _key(name: str) -> str:

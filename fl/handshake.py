@@ -38,7 +38,10 @@ class Description:
 
 @dataclass(frozen=True)
 class Roster:
-    """The parties of an accepted federation: the one that holds the label, and the others in their order."""
+    """The parties of an accepted federation: the one that holds the label, and the others by name.
+
+    Not in the order of connection: Flower draws its node ids anew for every run, and a run must be repeatable.
+    """
 
     active: str
     passive: tuple[str, ...]
@@ -73,5 +76,5 @@ def form_roster(descriptions: Mapping[str, Description], protocols: tuple[str, .
             )
         if not about.columns:
             raise ProtocolError(f"Party {name} offers no column; declare at least one in its party.toml.")
-    passive = tuple(name for name in descriptions if name != active[0])
+    passive = tuple(sorted(name for name in descriptions if name != active[0]))
     return Roster(active[0], passive, descriptions)

@@ -8,7 +8,6 @@ that back, checking every field: a party never acts on a message that does not h
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -78,7 +77,8 @@ def unpack(kind: type[Body], record: RecordDict) -> Body:
     Raises ProtocolError when a field is absent, superfluous, or of another type than declared.
     """
     try:
-        arrays, values = dict(record[ARRAYS]), dict(record[VALUES])
+        arrays = dict(record.array_records[ARRAYS])
+        values: dict[str, Any] = dict(record.config_records[VALUES])
     except KeyError as missing:
         raise ProtocolError(f"A {kind.__name__} message came without its part {missing}.") from None
     found: dict[str, Any] = {}
@@ -106,7 +106,8 @@ def unpack(kind: type[Body], record: RecordDict) -> Body:
 def envelope_of(record: RecordDict) -> Envelope:
     """The envelope of a wire form; ProtocolError when it is absent or malformed."""
     try:
-        return Envelope(**dict(record[ENVELOPE]))
+        values: dict[str, Any] = dict(record.config_records[ENVELOPE])
+        return Envelope(**values)
     except (KeyError, TypeError) as error:
         raise ProtocolError(f"A message came without a valid envelope: {error}.") from None
 
@@ -144,11 +145,15 @@ def size_of(record: RecordDict) -> int:
     return total
 
 
-@cache
-def _layout(kind: type) -> dict[str, str]:
+_layouts: dict[type[Any], dict[str, str]] = {}
+
+
+def _layout(kind: type[Any]) -> dict[str, str]:
     """Field name -> how it travels; declared types are few on purpose."""
-    hints = get_type_hints(kind)
-    return {item.name: _layout_of(kind, item.name, hints[item.name]) for item in fields(kind)}
+    if kind not in _layouts:
+        hints = get_type_hints(kind)
+        _layouts[kind] = {item.name: _layout_of(kind, item.name, hints[item.name]) for item in fields(kind)}
+    return _layouts[kind]
 
 
 def _layout_of(kind: type, name: str, hint: Any) -> str:

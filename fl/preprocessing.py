@@ -9,7 +9,7 @@ the levels in the training rows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -46,7 +46,8 @@ class NumericEncoder:
         values = column[~np.isnan(column)]
         flagged = len(values) < len(column)
         if not len(values):
-            return cls(*(np.empty(0) for _ in range(5)), flagged)
+            none = np.empty(0)
+            return cls(none, none, none, none, none, flagged)
         knots, scores = _normal_scores(values)
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
         raw = cls(knots, scores, edges, np.empty(0), np.empty(0), flagged)._views(values)
@@ -115,11 +116,11 @@ class Encoder:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The encoder that `to_arrays` took apart."""
-        columns = sum(name.startswith("numeric/") for name in arrays) // 6
+        parts = [field.name for field in fields(NumericEncoder)]
         numeric = []
-        for j in range(columns):
-            parts = {name: arrays[f"numeric/{j}/{name}"] for name in NumericEncoder.__dataclass_fields__}
-            numeric.append(NumericEncoder(**{**parts, "flagged": bool(parts["flagged"])}))
+        for j in range(sum(name.startswith("numeric/") for name in arrays) // len(parts)):
+            values: dict[str, Any] = {name: arrays[f"numeric/{j}/{name}"] for name in parts}
+            numeric.append(NumericEncoder(**{**values, "flagged": bool(values["flagged"])}))
         levels = sum(name.startswith("levels/") for name in arrays)
         return cls(tuple(numeric), tuple(arrays[f"levels/{j}"] for j in range(levels)))
 

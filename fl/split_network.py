@@ -60,7 +60,7 @@ class Started:
 class ForwardRequest:
     """For a passive party: the last batch's gradient, then the next batch's positions, int (b,).
 
-    gradient is float32 (k, embedding) over the rows of the last batch that the party knows; empty at the first.
+    gradient is float32 (k, embedding) over the rows of the last batch that the party knows; unused at the first.
     keep: the weights before this gradient are the best so far. evaluate: embed the validation rows, too.
     """
 
@@ -231,7 +231,7 @@ class Part:
         self.steps += 1
 
 
-def _gradient(parameter: nn.Parameter) -> Tensor:
+def _gradient(parameter: Tensor) -> Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
@@ -316,7 +316,7 @@ def predict(
     with torch.no_grad():
         embeddings = [torch.from_numpy(embedding) for embedding in others]
         logits = top.module(bottom.module(torch.from_numpy(inputs)), embeddings, torch.from_numpy(present))
-        return torch.sigmoid(logits.double()).numpy()  # type: ignore[no-any-return]
+        return torch.sigmoid(logits.double()).numpy()
 
 
 log_loss = nn.functional.binary_cross_entropy_with_logits
@@ -335,9 +335,9 @@ def defend(gradient: Floats, config: NetworkConfig) -> Floats:
     largest = norms.max()
     if config.defence == "gaussian":
         noise = config.noise * largest * secret_normal(gradient.shape)
-        return (gradient + noise).astype(np.float32)
+        return np.asarray(gradient + noise, np.float32)
     spread = np.sqrt(np.maximum(0, (largest / np.maximum(norms, 1e-30)) ** 2 - 1))
-    return (gradient * (1 + spread * secret_normal(norms.shape))).astype(np.float32)
+    return np.asarray(gradient * (1 + spread * secret_normal(norms.shape)), np.float32)
 
 
 def secret_normal(shape: tuple[int, ...]) -> NDArray[np.float64]:

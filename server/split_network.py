@@ -9,8 +9,8 @@ from fl.scoring import Scored
 from fl.split_network import (
     VERSION,
     BackwardRequest,
-    EmbedRequest,
     Embeddings,
+    EmbedRequest,
     Finished,
     FinishRequest,
     Floats,
@@ -34,7 +34,7 @@ def round_trips(config: NetworkConfig, passive: int) -> int:
 
 def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
     """Train one split network from start to evaluation; parties keep their parts under `training.model`."""
-    config, model = training.config.network, training.model
+    model = training.model
     start = StartRequest(training.seed, training.roles)
     exchange.ask("train.split_network_start", dict.fromkeys(roster.all, start), Started, model)
     keep = _train_batches(exchange, roster, training)
