@@ -20,7 +20,7 @@ from clients.errors import DataError
 from clients.parties import Party, open_party
 from clients.store import Arrays, Store, retain
 from fl.config import RunConfig
-from fl.errors import ProtocolError
+from fl.errors import ConfigError, ProtocolError
 from fl.messages import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 class Session:
     """One request at one party: its data, its configuration and its state before and after."""
 
-    def __init__(self, name: str, config: RunConfig, envelope: Envelope, data: Path, state: Path) -> None:
-        self.name = name
+    def __init__(self, config: RunConfig, envelope: Envelope, data: Path, state: Path) -> None:
         self.config = config
         self.envelope = envelope
         self._data = data
@@ -55,12 +54,14 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
     try:
         envelope = envelope_of(message.content)
         record = _answer(protocol, action, message.content, context, envelope, began)
-    except ProtocolError as error:
+    except (ConfigError, ProtocolError) as error:
         record = refusal(str(error))
     except DataError as error:
         # The sentence may quote a record, so it stays in this party's log.
         log.error("%s", error)
-        record = refusal("its data are not in order; the party's own log says what and where")
+        record = refusal(
+            f"the data in {_folder(context).name} are not in order; its own log says what and where"
+        )
     return Message(record, reply_to=message)
 
 
@@ -88,20 +89,27 @@ def _answer(
 
 
 def _session(context: Context, envelope: Envelope) -> Session:
-    config = RunConfig.from_mapping(context.run_config)
-    # A deployed party knows its own folder; in simulation partition k is the k-th party of the dataset.
+    config, data = RunConfig.from_mapping(context.run_config), _folder(context)
+    return Session(config, envelope, data, state_folder(config, data))
+
+
+def _folder(context: Context) -> Path:
+    """A deployed party knows its own folder; in simulation partition k is the k-th party of the dataset."""
     if "party-folder" in context.node_config:
-        data = Path(str(context.node_config["party-folder"]))
-        name = data.name
-    else:
-        name = config.party_names[int(context.node_config["partition-id"])]
-        data = Path(config.data) / name
-    return Session(name, config, envelope, data, state_folder(config, name))
+        return Path(str(context.node_config["party-folder"]))
+    config, partition = RunConfig.from_mapping(context.run_config), int(context.node_config["partition-id"])
+    names = config.party_names
+    if partition >= len(names):
+        raise ConfigError(
+            f"there are more SuperNodes than the {len(names)} parties of the run; start it with "
+            f"--federation-config num-supernodes={len(names)}"
+        )
+    return config.data_folder / names[partition]
 
 
-def state_folder(config: RunConfig, party: str) -> Path:
-    """Where a party keeps its studies: beside its data, unless the configuration names a folder for all."""
-    return Path(config.state) / party if config.state else Path(config.data) / party / "state"
+def state_folder(config: RunConfig, data: Path) -> Path:
+    """Where the party with this data folder keeps its studies: within it, unless the run names a folder for all."""
+    return Path(config.state) / data.name if config.state else data / "state"
 
 
 @cache

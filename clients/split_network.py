@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss, roc_auc_score
+from torch import nn
 
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.scoring import keep_scores
@@ -20,8 +21,9 @@ from fl.scoring import Scored
 from fl.seeds import generator
 from fl.split_network import (
     BackwardRequest,
-    EmbedRequest,
+    Bottom,
     Embeddings,
+    EmbedRequest,
     Finished,
     FinishRequest,
     Floats,
@@ -31,6 +33,7 @@ from fl.split_network import (
     ScoreRequest,
     Started,
     StartRequest,
+    Top,
     backward_embeddings,
     defend,
     new_bottom,
@@ -54,7 +57,7 @@ def start(session: Session, request: StartRequest) -> Started:
     encoder = Encoder.fit(table, np.flatnonzero(request.roles == TRAIN), config.bins)
     session.store.write(_ENCODER, encoder.to_arrays())
     session.store.write(_START, {"roles": request.roles, "seed": np.array(request.seed)})
-    bottom = new_bottom(encoder.width, request.seed, session.name, config)
+    bottom = new_bottom(encoder.width, request.seed, session.party.declaration.name, config)
     parts = {"bottom": bottom}
     if session.party.declaration.label is not None:
         training = read_applications(session.study).labels[request.roles == TRAIN]
@@ -69,7 +72,7 @@ def forward(session: Session, request: ForwardRequest) -> Embeddings:
     local = _Local(session)
     bottom = local.bottom
     best = _best({"bottom": bottom}) if request.keep else _kept(session.state)
-    if len(request.gradient):
+    if "positions" in session.state:
         backward_embeddings(bottom, local.inputs(session.state["positions"]), request.gradient)
         bottom.update()
     positions = request.positions[local.table.known[request.positions]]
@@ -139,9 +142,7 @@ class _Local:
         self._weights = session.store.read(_MODEL) if final else None
         self.table = read_table(session.study)
         self.encoder, self.roles, self._seed = _setup(session.store.folder)
-        self.bottom = self._restored(
-            "bottom", new_bottom(self.encoder.width, self._seed, session.name, self._config)
-        )
+        self.bottom = self._restored("bottom", Bottom(self.encoder.width, self._config))
 
     @cached_property
     def coverage(self) -> dict[str, NDArray[np.bool_]]:
@@ -155,7 +156,7 @@ class _Local:
 
     def top(self) -> Part:
         """At the bank: the top model."""
-        return self._restored("top", new_top(len(self.coverage), 0.5, self._seed, self._config))
+        return self._restored("top", Top(len(self.coverage), self._config))
 
     def rows(self, role: int) -> NDArray[np.int_]:
         """The positions of a role that this party knows."""
@@ -197,7 +198,8 @@ class _Local:
         rng = generator(self._seed, "dropout", str(self.bottom.steps))
         return rng.random(shape) < self._config.party_dropout
 
-    def _restored(self, name: str, part: Part) -> Part:
+    def _restored(self, name: str, module: nn.Module) -> Part:
+        part = Part(module, self._config)
         if self._weights is not None:
             part.set_weights(self._weights[name])
         else:

@@ -3,11 +3,23 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clients.aligned import read_applications
 from clients.errors import DataError
 from clients.session import Session
-from fl.splits import Split, SplitRequest, split_by_label, split_by_vintage, split_given_test
+from fl.errors import ProtocolError
+from fl.splits import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Roles,
+    Split,
+    SplitRequest,
+    split_by_label,
+    split_by_vintage,
+    split_given_test,
+)
 
 SPLIT = "split"
 
@@ -25,8 +37,18 @@ def assign(session: Session, request: SplitRequest) -> Split:
     else:
         roles = split_by_vintage(applications.months, config.test_share, config.validation_share)
         split = Split(roles, "vintage")
+    _check_classes(applications.labels, split.roles)
     session.store.write(SPLIT, {"roles": split.roles})
     return split
+
+
+def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
+    """Each part must tell good from bad, be it to learn, to stop or to judge. Raises ProtocolError."""
+    for role, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
+        if min(np.bincount(labels[roles == role], minlength=2)) < 2:
+            raise ProtocolError(
+                f"the {name} rows need two defaults and two non-defaults at least; there are too few applications"
+            )
 
 
 def _read_ids(path: Path) -> list[str]:

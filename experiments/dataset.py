@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clients.declaration import FILE_NAME, read_declaration
 from clients.errors import DataError
@@ -47,8 +48,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
         )
     ordered = (holders[0], *(name for name in names if name != holders[0]))
     opened = {name: open_party(folder / name) for name in ordered}
-    made = folder / "dataset.toml"
-    about = tomllib.loads(made.read_text("utf-8")) if made.exists() else {}
+    about = _about(folder / "dataset.toml")
     return Dataset(
         folder,
         ordered,
@@ -60,6 +60,14 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
             len(opened[ordered[0]].applications()),
         ),
     )
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What the generator wrote of a dataset; nothing for one that no generator made."""
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise DataError.at(path, f"this is not valid TOML in UTF-8: {error}.") from None
 
 
 def _digest(folder: Path, parties: tuple[str, ...]) -> str:

@@ -5,18 +5,28 @@ import tomllib
 from fl.config import Scalar
 from fl.errors import ConfigError
 
+_MADE_ELSEWHERE = {
+    **{name: f"use the option --{name}" for name in ("data", "parties", "contenders", "seeds", "experiment")},
+    "tracking-uri": "use the option --store",
+    "world": "it is the dataset's",
+    **dict.fromkeys(("study", "parent-run", "progress"), "the command sees to it"),
+}
+
 
 def parse_settings(words: list[str]) -> dict[str, Scalar]:
     """`name=value` words as a flat mapping; a value is TOML's (8, 0.5, true) or else text.
 
-    Raises ConfigError for a word without an equals sign.
+    Raises ConfigError for a word without an equals sign, and for a setting that the command makes itself.
     """
     settings: dict[str, Scalar] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"A setting is written name=value; {word!r} has no equals sign.")
-        settings[name.strip()] = _value(value.strip())
+        name = name.strip()
+        if name in _MADE_ELSEWHERE:
+            raise ConfigError(f"Setting {name!r} cannot be --set: {_MADE_ELSEWHERE[name]}.")
+        settings[name] = _value(value.strip())
     return settings
 
 

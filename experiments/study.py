@@ -17,7 +17,7 @@ from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
 from experiments.engines import run_federation
-from experiments.joined import Joined, read_joined, read_roles, read_scores, read_true_pd
+from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
 from fl.errors import ConfigError
 from fl.evaluation import evaluate
@@ -27,7 +27,6 @@ from server.progress import Progress, Report
 from server.tracking import Study
 
 Curve = list[dict[str, float]]
-POOLED = ("bank-only-network", "pooled-network", "bank-only-trees", "pooled-trees", "true-pd")
 ALL = ("bank-only-network", *FEDERATED, "pooled-network", "bank-only-trees", "pooled-trees", "true-pd")
 """Every contender that a study can have, in the order of its table."""
 
@@ -55,8 +54,10 @@ def run_study(
         raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
     if len(set(contenders)) < len(contenders):
         raise ConfigError(f"Each contender can stand only once: {', '.join(contenders)}.")
-    if set(contenders) <= {"true-pd"} and not has_truth(dataset.folder):
-        raise ConfigError(f"{dataset.folder} has no true PDs, and no other contender is asked for.")
+    if not has_truth(dataset.folder):
+        contenders = tuple(name for name in contenders if name != "true-pd")
+    if not contenders:
+        raise ConfigError(f"{dataset.folder} has no true PD, and no other contender is asked for.")
     federated = tuple(name for name in contenders if name in FEDERATED)
     parent = Study.start(
         config.tracking_uri,
@@ -77,7 +78,6 @@ def run_study(
 
         run_federation(backend, run, note_costs)
         joined = read_joined(run, dataset.active)
-        truth = read_true_pd(dataset.folder, joined.applications.ids)
         results = []
         for seed in config.seed_numbers:
             roles = read_roles(run, dataset.active, seed)
@@ -85,9 +85,9 @@ def run_study(
                 if name in FEDERATED:
                     pd_of_all = read_scores(run, dataset.active, name, seed)
                     results.append(_judged(joined, roles, pd_of_all, name, seed, costs[name, seed]))
-                elif name != "true-pd" or truth is not None:
+                else:
                     report(Progress(name, seed))
-                    results.append(_pooled_result(study, joined, roles, truth, name, seed, config))
+                    results.append(_pooled_result(study, joined, roles, name, seed, config))
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
@@ -96,18 +96,12 @@ def run_study(
 
 
 def _pooled_result(
-    study: Study,
-    joined: Joined,
-    roles: Roles,
-    truth: NDArray[np.float64] | None,
-    name: str,
-    seed: int,
-    config: RunConfig,
+    study: Study, joined: Joined, roles: Roles, name: str, seed: int, config: RunConfig
 ) -> Result:
     """Train one contender on the joined table and log it."""
     with study.contender(name, seed, dict(config.to_mapping())) as run:
         wall, cpu = time.perf_counter(), time.process_time()
-        scores, curve = _train(joined, roles, truth, name, seed, config)
+        scores, curve = _train(joined, roles, name, seed, config)
         costs = dict.fromkeys(("round_trips", "bytes_up", "bytes_down"), 0)
         costs |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         for step, metrics in enumerate(curve, start=1):
@@ -120,11 +114,10 @@ def _pooled_result(
 
 
 def _train(
-    joined: Joined, roles: Roles, truth: NDArray[np.float64] | None, name: str, seed: int, config: RunConfig
+    joined: Joined, roles: Roles, name: str, seed: int, config: RunConfig
 ) -> tuple[NDArray[np.float64], Curve]:
     if name == "true-pd":
-        assert truth is not None, "a study without truth has no contender true-pd"
-        return truth, []
+        return read_true_pd(config.data_folder, joined.applications.ids), []
     owner, _, algorithm = name.rpartition("-")
     seen = joined.of_bank() if owner == "bank-only" else joined
     if algorithm == "network":

@@ -7,14 +7,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from fl.splits import TRAIN, VALIDATION, Roles
 
+_MAXIMUM_LEVELS = 255  # of a categorical column in scikit-learn
+
 
 def train_trees(
     frame: pd.DataFrame, labels: NDArray[np.int8], roles: Roles, seed: int
 ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
     """Train on the training rows, stop on the validation rows: PDs (n,) of all, and the validation curve.
 
-    frame has numeric columns and pandas categories; missing values are the model's own business.
+    frame has numeric columns and pandas categories; missing values are the model's own business. Of a column with
+    more levels than scikit-learn takes, those that are rare among the training rows count as missing.
     """
+    frame = frame.apply(_few_levels, train=roles == TRAIN)
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_iter=500,
@@ -30,3 +34,9 @@ def train_trees(
     model.fit(frame[train], labels[train], X_val=frame[validation], y_val=labels[validation])
     curve = [{"valid.loss": -float(score)} for score in model.validation_score_[1:]]
     return model.predict_proba(frame)[:, 1], curve
+
+
+def _few_levels(column: pd.Series, train: NDArray[np.bool_]) -> pd.Series:
+    if not isinstance(column.dtype, pd.CategoricalDtype) or len(column.cat.categories) <= _MAXIMUM_LEVELS:
+        return column
+    return column.cat.set_categories(column[train].value_counts().index[:_MAXIMUM_LEVELS])

@@ -36,10 +36,7 @@ def delong_test(labels: ArrayLike, a: ArrayLike, b: ArrayLike, level: float = 0.
     paired = Placements(first.bads - second.bads, first.goods - second.goods)
     difference, error = float(paired.bads.mean()), paired.standard_error()
     half = normal_quantile(level) * error
-    if error > 0:
-        p_value = float(2 * special.ndtr(-abs(difference) / error))
-    else:
-        p_value = 1.0 if difference == 0 else 0.0
+    p_value = float(2 * special.ndtr(-abs(difference) / error)) if error > 0 else float(difference == 0)
     return Comparison(difference, error, difference - half, difference + half, p_value)
 
 
