@@ -38,8 +38,7 @@ INITIAL_INDEBTED, INITIAL_DEBT = 0.6, 0.8
 CLOSING_HAZARD, CLOSING_AGE, CLOSING_DECLINE = 0.055, 12.0, 0.7
 """Monthly chance that a firm which can repay its debt closes: h (1 + age/12)^-0.7."""
 FIRST_LOAN_HAZARD, FIRST_LOAN, FIRST_LOAN_SPREAD = 0.03, 0.7, 0.5
-"""Monthly chance that a debt-free firm takes a loan elsewhere; median in months of sales, log standard
-deviation."""
+"""Monthly chance that a debt-free firm takes a loan elsewhere; its median (months of sales) and log spread."""
 FIRST_LOAN_CASH = 0.5
 """Share of that loan that stays in the account."""
 f32 = np.float32
@@ -85,16 +84,14 @@ class Economy:
         self.exposures = self.network.exposures()
 
     def months(self) -> Iterator[Month]:
-        """Run through the calendar, a month at a time; after the last of a `Month`'s users it is turned
-        over."""
+        """Run through the calendar; what is done with a `Month` is done before the next is asked for."""
         for month in range(calendar.FIRST_MONTH, calendar.LAST_MONTH + 1):
             present = self._advance(month)
             yield present
             self._turn_over(present)
 
     def core_standing(self, slots: np.ndarray) -> np.ndarray:
-        """Standing of the core enterprise that each of these firms supplies (standard normal in the long
-        run)."""
+        """Standing of the core enterprise that each of these firms supplies."""
         return self.factors.cores[self.network.core[slots]]
 
     def largest_customer(self, slots: np.ndarray) -> np.ndarray:
@@ -117,15 +114,15 @@ class Economy:
         closed = self.shocks.random(count, dtype=f32) < chance
         applications = None
         if calendar.FIRST_OBSERVATION <= month <= calendar.LAST_OBSERVATION:
-            vintage = month - calendar.FIRST_OBSERVATION
-            quota = (
-                vintage + 1
-            ) * self.businesses // calendar.VINTAGES - vintage * self.businesses // calendar.VINTAGES
-            # Each firm thinks of borrowing in one of the months, so that the last vintages are drawn like
-            # the first.
-            available = ~(self.failed | closed) & (firms.serial % calendar.VINTAGES == vintage)
-            applications = draw_applications(firms, self.state, month, available, quota, self.lending)
+            applications = self._vintage(month, alive=~(self.failed | closed))
         return Month(month, self, firms, self.state, before, flows, around, self.failed, closed, applications)
+
+    def _vintage(self, month: int, alive: np.ndarray) -> Applications:
+        number, last = month - calendar.FIRST_OBSERVATION, calendar.VINTAGES
+        quota = (number + 1) * self.businesses // last - number * self.businesses // last
+        # Each firm thinks of borrowing in one of the months, so that the last vintage is drawn like the first.
+        available = alive & (self.firms.serial % last == number)
+        return draw_applications(self.firms, self.state, month, available, quota, self.lending)
 
     def _surroundings(self, month: int) -> Surroundings:
         firms, state = self.firms, self.state

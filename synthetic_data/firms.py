@@ -41,7 +41,7 @@ class SectorTraits:
     """share of what is owed that customers in good order pay in a month"""
     cycle = (0.5, 1.2, 1.4, 1.1, 0.9, 1.0, 1.3, 0.8)
     """response of demand to the macro cycle"""
-    profit = (0.002, 0.001, -0.003, 0.000, 0.000, 0.001, -0.002, 0.005)
+    profit = (0.002, 0.001, -0.003, 0.000, 0.000, 0.001, 0.002, 0.005)
     """net margin above the economy's mean"""
     platform = (0.45, 0.75, 0.60, 0.70, 0.50, 0.50, 0.30, 0.38)
     """share of firms that supply a core enterprise through the platform"""

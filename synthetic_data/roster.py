@@ -59,50 +59,65 @@ def rehearse(economy: Economy, rng: np.random.Generator, progress: Callable[[], 
     """
     vintages: list[Applications] = []
     defaults: list[np.ndarray] = []
-    slots = serials = np.empty(0, dtype=np.int64)
+    strangers = None
     for present in economy.months():
         for vintage, default in zip(vintages, defaults, strict=True):
             if present.month <= vintage.month + calendar.PERFORMANCE_WINDOW:
-                default |= present.failed[vintage.slot] & (
-                    present.firms.serial[vintage.slot] == vintage.serial
-                )
+                default |= _failed_now(vintage, present)
         if present.applications is not None:
             vintages.append(present.applications)
             defaults.append(np.zeros(len(present.applications.slot), dtype=bool))
         if present.month == calendar.LAST_OBSERVATION:
-            slots, strangers = _strangers(present, vintages, round(STRANGERS * economy.businesses), rng)
-            serials = strangers.serial
+            strangers = _strangers(present, vintages, round(STRANGERS * economy.businesses), rng)
         progress()
-    groups = [vintage.firms for vintage in vintages] + [strangers]
-    firms = Firms.concatenate(groups)
-    none = np.zeros(len(slots), dtype=bool)
-    observed = np.repeat([v.month for v in vintages], [len(v.slot) for v in vintages])
-    opened = np.concatenate([v.month - v.account_age for v in vintages])
-    division = np.asarray(REGION_DIVISION)[firms.region] + rng.integers(100, size=len(firms)) + 100
+    groups = [*vintages, strangers]
+    nobody = np.zeros(len(strangers.slot), dtype=bool)
+    firms = Firms.concatenate([group.firms for group in groups])
+    division = np.asarray(REGION_DIVISION)[firms.region] + rng.integers(100, 200, size=len(firms))
+
+    def joined(values: Callable[[Applications], np.ndarray]) -> np.ndarray:
+        return np.concatenate([values(group) for group in groups])
+
     return Roster(
         code=credit_codes(len(firms), division, firms.ownership == 0, rng),
-        slot=np.concatenate([*(v.slot for v in vintages), slots]),
-        serial=np.concatenate([*(v.serial for v in vintages), serials]),
-        observed=np.append(observed, np.full(len(slots), calendar.LAST_OBSERVATION)),
-        applicant=np.append(np.ones(len(observed), dtype=bool), none),
-        default=np.concatenate([*defaults, none]),
-        first_time=np.concatenate([*(v.first_time for v in vintages), none]),
-        account_opened=np.append(opened, np.full(len(slots), calendar.LAST_MONTH)),
-        amount=np.concatenate([*(v.amount for v in vintages), np.zeros(len(slots))]),
-        purpose=np.concatenate([*(v.purpose for v in vintages), np.zeros(len(slots), dtype=np.int8)]),
+        slot=joined(lambda group: group.slot),
+        serial=joined(lambda group: group.serial),
+        observed=joined(lambda group: np.full(len(group.slot), group.month)),
+        applicant=np.arange(len(firms)) < len(firms) - len(nobody),
+        default=np.concatenate([*defaults, nobody]),
+        first_time=joined(lambda group: group.first_time),
+        account_opened=joined(lambda group: group.month - group.account_age),
+        amount=joined(lambda group: group.amount),
+        purpose=joined(lambda group: group.purpose),
         firms=firms,
     )
 
 
+def _failed_now(vintage: Applications, present: Month) -> np.ndarray:
+    """(applicants,) bool: who of the vintage fails this month; its slot may have passed to another firm."""
+    return present.failed[vintage.slot] & (present.firms.serial[vintage.slot] == vintage.serial)
+
+
 def _strangers(
     present: Month, vintages: list[Applications], count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, Firms]:
-    """Slots and traits of living firms that never applied."""
+) -> Applications:
+    """Living firms that never applied, as a group that asks for nothing."""
     applied = np.concatenate([vintage.serial for vintage in vintages])
     others = ~np.isin(present.firms.serial, applied) & ~present.failed & ~present.closed
     candidates = np.flatnonzero(others)
     slots = np.sort(rng.choice(candidates, size=min(count, len(candidates)), replace=False))
-    return slots, present.firms.take(slots)
+    firms = present.firms.take(slots)
+    nothing = np.zeros(len(slots))
+    return Applications(
+        month=present.month,
+        slot=slots,
+        serial=firms.serial,
+        first_time=nothing.astype(bool),
+        amount=nothing,
+        purpose=nothing.astype(np.int8),
+        account_age=nothing.astype(np.int32),
+        firms=firms,
+    )
 
 
 @dataclass
@@ -112,8 +127,7 @@ class Book:
     Attributes:
         known: (businesses,) bool.
         source: (businesses,) row of the roster whose firm the records are about: the business itself,
-            unless the
-            world has taken the signal out of this party's records.
+            unless the world has taken the signal out of this party's records.
     """
 
     known: np.ndarray
@@ -136,11 +150,11 @@ def book(roster: Roster, known: np.ndarray, signal: bool, rng: np.random.Generat
     """
     rows = np.arange(len(roster))
     if not signal:
-        return Book(known=rng.permutation(known), source=_strangers_records(roster, known, rng))
+        return Book(known=rng.permutation(known), source=_records_of_others(roster, known, rng))
     return Book(known=known, source=rows)
 
 
-def _strangers_records(roster: Roster, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _records_of_others(roster: Roster, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """For each row a known row of the same vintage, sector and size, else of the same vintage."""
     firms = roster.firms
     vintage = roster.observed.astype(np.int64) * 2 + roster.applicant

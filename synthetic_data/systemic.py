@@ -17,7 +17,7 @@ from synthetic_data.cash_flow import Surroundings, stretch
 from synthetic_data.firms import SECTORS, TRAITS
 
 MACRO_PERSISTENCE, MACRO_SHOCK = 0.95, 0.006
-SECTOR_PERSISTENCE, SECTOR_SHOCK = 0.93, 0.014
+SECTOR_PERSISTENCE, SECTOR_SHOCK = 0.93, 0.012
 """Monthly autocorrelation and innovation of log demand, of the economy and of a sector."""
 CORE_PERSISTENCE, CORE_LATENESS, CORE_RESPONSE = 0.94, 0.18, 1.0
 """Standing of a core enterprise (unit variance), its lateness when the standing is 0, and the response to

@@ -58,12 +58,6 @@ class Panel:
         values.flat[self._cell] = self._table[column].to_numpy(dtype=np.float64)[self._used]
         return values
 
-    @property
-    def months_known(self) -> Array:
-        """Number of months with a record; NaN for a business without any."""
-        known = np.bincount(self._cell // self._shape[1], minlength=self._shape[0]).astype(np.float64)
-        return np.where(known > 0, known, np.nan)
-
 
 def total(values: Array, first: int, last: int) -> Array:
     """Sum over the lags first … last-1."""

@@ -35,7 +35,6 @@ def test_a_panel_counts_months_back_from_each_businesss_own_month() -> None:
     records = table(("a", "2023-01", 1), ("a", "2023-03", 3), ("b", "2022-12", 7), ("b", "2023-01", 8))
     panel = Panel(records, as_of(b="2023-01", a="2023-03", c="2023-03"), months=3)
     assert panel["value"] == pytest.approx(np.array([[8, 7, NAN], [3, NAN, 1], [NAN] * 3]), nan_ok=True)
-    assert panel.months_known == pytest.approx([2, 2, NAN], nan_ok=True)
 
 
 def test_later_and_much_earlier_months_have_no_place() -> None:
