@@ -150,9 +150,10 @@ def _study(
     from experiments.display import EXPLANATION, comparison_tables, console, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.settings import parse_settings
-    from experiments.study import new_study_name, run_study
+    from experiments.study import run_study
     from fl.config import RunConfig
     from fl.errors import ConfigError
+    from server.coordinator import new_study_name
     from server.summary import headline
 
     if test_ids and not test_ids.is_file():
@@ -165,7 +166,7 @@ def _study(
         parties=",".join(dataset.parties),
         seeds=seeds,
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
-        study=new_study_name(dataset),
+        study=new_study_name(str(dataset.folder)),
         world=dataset.world,
         experiment=experiment,
         tracking_uri=f"sqlite:///{store.resolve()}",

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clients.aligned import Applications, read_applications, read_coverage, read_table
+from clients.declaration import read_declaration
 from clients.scoring import SCORES, coverage_names
 from clients.session import state_folder
 from clients.splits import SPLIT
@@ -19,6 +21,8 @@ from clients.store import Store
 from fl.config import RunConfig
 from fl.splits import Roles
 from fl.tables import Table
+
+_TRUTH = Path("truth", "applicants.parquet")
 
 
 @dataclass(frozen=True)
@@ -54,33 +58,39 @@ class Joined:
 
 
 def read_joined(config: RunConfig, active: str) -> Joined:
-    """The joined table of an aligned study."""
-    stores = {name: Store(state_folder(config, name) / config.study) for name in config.party_names}
-    coverage = read_coverage(stores[active])
-    tables = {name: read_table(stores[name]) for name in (active, *coverage)}
-    return Joined(active, tables, read_applications(stores[active]), coverage)
+    """The joined table of an aligned study; its parties have the names that they gave in the federation."""
+    names = {folder: read_declaration(config.data_folder / folder).name for folder in config.party_names}
+    tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
+    coverage = read_coverage(_study(config, active))
+    ordered = {name: tables[name] for name in (names[active], *coverage)}
+    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage)
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
     """The roles that the active party gave under a seed."""
-    return Store(state_folder(config, active) / config.study / "splits" / str(seed)).read(SPLIT)["roles"]
+    return Store(_study(config, active).folder / "splits" / str(seed)).read(SPLIT)["roles"]
 
 
 def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> NDArray[np.float64]:
     """The PDs of a federated contender, which it left in the active party's own store."""
-    folder = state_folder(config, active) / config.study / contender / str(seed)
-    return Store(folder).read(SCORES)["pd"]
+    return Store(_study(config, active).folder / contender / str(seed)).read(SCORES)["pd"]
 
 
-def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64] | None:
-    """The generator's PD of each business; None when the dataset has no truth."""
-    path = data / "truth" / "applicants.parquet"
-    if not path.exists():
-        return None
-    truth = pd.read_parquet(path)
-    if "true_pd" not in truth:
-        return None
+def has_truth(data: Path) -> bool:
+    """Whether the generator computed true PDs for this dataset."""
+    path = data / _TRUTH
+    return path.exists() and "true_pd" in pq.read_schema(path).names
+
+
+def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64]:
+    """The generator's PD of each business, of a dataset that `has_truth`."""
+    truth = pd.read_parquet(data / _TRUTH, columns=["business_id", "true_pd"])
     return truth.set_index("business_id")["true_pd"].reindex(ids).to_numpy(np.float64)
+
+
+def _study(config: RunConfig, folder: str) -> Store:
+    """What the party of a folder keeps of the study."""
+    return Store(state_folder(config, config.data_folder / folder) / config.study)
 
 
 def _frame(name: str, table: Table) -> pd.DataFrame:

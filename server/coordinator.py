@@ -4,10 +4,13 @@ The order is that of every protocol: handshake, alignment, split, training, eval
 per run, then each contender is trained under each seed.
 """
 
+import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +71,7 @@ def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
     The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A failure is
     reported with its reason, and raised again.
     """
+    config = config if config.study else replace(config, study=new_study_name(config.data))
     try:
         with _study(config) as study:
             federation = connect(grid, config, report)
@@ -113,10 +117,16 @@ def train(federation: Federation, training: Training) -> Trained:
     return Trained(training.contender, training.seed, evaluation, spent, time.perf_counter() - began)
 
 
+def new_study_name(data: str) -> str:
+    """A name that no earlier study has: that of the dataset's folder, the time, and something random."""
+    label = re.sub(r"[^A-Za-z0-9_]+", "-", Path(data).name).strip("-") or "study"
+    return f"{label}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 @contextmanager
 def _study(config: RunConfig) -> Iterator[Study]:
     """The MLflow run above those of the contenders; only one of our own is ours to end."""
-    uri = config.tracking_uri or f"sqlite:///{Path(config.data).resolve() / 'mlflow.db'}"
+    uri = config.tracking_uri or f"sqlite:///{config.data_folder / 'mlflow.db'}"
     if config.parent_run:
         yield Study.attach(uri, config.parent_run)
     else:
