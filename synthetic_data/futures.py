@@ -43,7 +43,7 @@ from synthetic_data.systemic import Factors, core_lateness, firm_lateness, surro
 f32 = np.float32
 OUTER_BATCHES, OUTER_BATCH = 8, 8
 """Futures of the economy: batches, and futures in each (a batch is one array axis)."""
-OWN_PATHS = 48
+OWN_PATHS = 32
 """A firm's own paths within each future."""
 RESOLUTION = 0.5 / (OUTER_BATCHES * OUTER_BATCH * OWN_PATHS)
 """Nearest to 0 or 1 that so many paths can tell a probability."""
@@ -53,7 +53,7 @@ by chance."""
 STRUCK_WEIGHT = f32(CALAMITY_CHANCE / OVERSAMPLED_CHANCE)
 SPARED_WEIGHT = f32((1 - CALAMITY_CHANCE) / (1 - OVERSAMPLED_CHANCE))
 """Likelihood ratios that make up for it."""
-CHUNK = 24
+CHUNK = 32
 """Applicants whose paths are stepped together; their arrays fit the cache."""
 
 

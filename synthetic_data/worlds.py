@@ -39,7 +39,7 @@ WORLDS: dict[str, World] = {
         World("no-supply-signal", supply_signal=False),
         World("no-partner-signal", tax_signal=False, supply_signal=False),
         World("no-contagion", contagion=False),
-        World("recession", downturn=0.22),
+        World("recession", downturn=0.35),
     )
 }
 

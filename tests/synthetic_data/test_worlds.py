@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from synthetic_data import calendar, generate
 from synthetic_data.worlds import WORLDS, world_named
 
-BUSINESSES = 3000
+BUSINESSES = 2400
 
 
 @pytest.fixture(scope="module")
