@@ -4,7 +4,7 @@ Its result, kept in the study's store for every protocol after it, is the party'
 (`features`), and at the active party also its ids, labels, months and segments (`applications`).
 """
 
-import hashlib
+import os
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import write_applications, write_coverage, write_table
 from clients.parties import Party
+from clients.randomness import own_generator
 from clients.session import Session
 from fl.alignment import (
     Aligned,
@@ -81,14 +82,14 @@ def _shuffled(party: Party) -> NDArray[np.str_]:
     cannot undo it, and the same data give the same order, so that a run can be repeated.
     """
     applications = party.applications().sort_index()
-    digest = hashlib.sha256(pd.util.hash_pandas_object(applications).to_numpy().tobytes()).digest()
-    rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
+    rng = own_generator("order", pd.util.hash_pandas_object(applications).to_numpy().tobytes())
     return rng.permutation(applications.index.to_numpy().astype(np.str_))
 
 
 def _randomly_ordered(ids: NDArray[np.str_]) -> NDArray[np.str_]:
-    # The position in the message is all that the bank learns of a business that it does not know.
-    return np.random.default_rng().permutation(ids)
+    # The position in the message is all that the bank learns of a business that it does not know. NumPy's own
+    # generator could be worked out from the places of those that both know.
+    return ids[np.argsort(np.frombuffer(os.urandom(8 * len(ids)), np.uint64))]
 
 
 def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications
 from clients.errors import DataError
+from clients.randomness import own_generator
 from clients.session import Session
 from fl.errors import ProtocolError
 from fl.splits import (
@@ -27,7 +28,10 @@ SPLIT = "split"
 def assign(session: Session, request: SplitRequest) -> Split:
     """A fixed test set where the run names one, else by vintage where the data have months, else by label."""
     config, applications = session.config, read_applications(session.study)
-    rng = np.random.default_rng([request.seed, 1])
+    # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.
+    rng = own_generator(
+        f"split {request.seed}", "\0".join(applications.ids).encode(), applications.labels.tobytes()
+    )
     if config.test_ids:
         test = np.isin(applications.ids, _read_ids(Path(config.test_ids)))
         split = Split(split_given_test(applications.labels, test, config.validation_share, rng), "file")

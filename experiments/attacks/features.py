@@ -1,0 +1,62 @@
+"""What the bank could learn of a passive party's columns from the embeddings that it receives.
+
+The attack is a ridge regression from embeddings to one column, fitted on rows whose columns the bank knows (from
+businesses that have shown it their papers, say), and judged by R² on the others: 1 is a full reconstruction, 0 none.
+The yardstick is the same regression from the bank's own columns. Embeddings of the validation rows come at every look
+at the validation AUC, under other weights each time, so that side by side they tell more than the final ones. Columns
+are judged as normal scores (the normal quantile of a value's rank), since a few huge amounts would decide otherwise.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+from experiments.attacks.recording import Recording
+from fl.preprocessing import Encoder
+from fl.splits import TRAIN
+from fl.tables import Table
+
+KNOWN = 500
+"""Rows whose columns the bank is taken to know."""
+
+
+def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
+    """R² per numeric column of a party: `own` from the bank's own columns, `final` from the final embeddings and
+    `looks` from all embeddings of the validation rows; at most `KNOWN` rows, and half of all, are known.
+    """
+    joined = recording.joined
+    table = joined.tables[party]
+    rows, final = recording.embeddings(party)
+    validation, looks = recording.validation_embeddings(party)
+    own = inputs(joined.tables[joined.active], recording, bins)
+    results = {}
+    for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
+        results[name] = {
+            "own": _r2(own[rows], column[rows], rng),
+            "final": _r2(final, column[rows], rng),
+            "looks": _r2(looks, column[validation], rng),
+        }
+    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "final", "looks"])
+
+
+def inputs(table: Table, recording: Recording, bins: int) -> NDArray[np.float32]:
+    """A party's own columns as its network sees them, (n, inputs)."""
+    encoder = Encoder.fit(table, np.flatnonzero(recording.roles == TRAIN), bins)
+    return encoder.transform(table, np.arange(len(table)))
+
+
+def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """R² on unknown rows; NaN for a column that is the same in all rows or missing."""
+    there = ~np.isnan(column)
+    if len(np.unique(column[there])) < 2:
+        return float("nan")
+    target = norm.ppf((rankdata(column[there]) - 0.5) / there.sum())
+    scaled = StandardScaler().fit_transform(seen[there])
+    order = rng.permutation(len(target))
+    known, unknown = np.split(order, [min(KNOWN, len(order) // 2)])
+    model = RidgeCV(alphas=np.logspace(-3, 3, 7)).fit(scaled[known], target[known])
+    return float(r2_score(target[unknown], model.predict(scaled[unknown])))
