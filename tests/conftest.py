@@ -1,11 +1,19 @@
-"""What all tests share: no time limits, and a small study of contenders that differ in strength."""
+"""What all tests share: no time limits, a small study of contenders that differ in strength, small federations."""
 
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from experiments.engines.inline import InlineGrid
+    from fl.config import RunConfig
+    from server.coordinator import Federation
 
 # How long an example takes depends on the machine and on its other users, so it says nothing about the code.
 settings.register_profile("no-deadline", deadline=None)
@@ -50,3 +58,89 @@ def toy_study() -> ToyStudy:
             row["recovered"] = 0.93
         rows.append(row | {"round_trips": 40, "megabytes": 12.5, "seconds": 6.0})
     return ToyStudy(evaluations, pd.DataFrame(rows))
+
+
+@pytest.fixture(scope="session")
+def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes datasets of ready tables: a bank and passive parties, partial overlap, missing values, categories."""
+    numbers = itertools.count()
+
+    def make(passive: tuple[str, ...] = ("tax", "supply"), rows: int = 400, months: bool = False) -> Path:
+        folder = tmp_path_factory.mktemp("tables") / f"tables{next(numbers)}"
+        rng = np.random.default_rng(3)
+        ids = np.array([f"业{number:05d}" for number in rng.permutation(rows)])
+        strangers = np.array([f"x{number}" for number in range(rows // 5)])
+        risk, frames = np.zeros(rows), {}
+        for party in ("bank", *passive):
+            values = rng.normal(size=(rows, 3))
+            risk += values[:, 0] + np.abs(values[:, 1])
+            values[rng.random(values.shape) < 0.15] = np.nan
+            frame = pd.DataFrame(values, columns=["a", "b", "c"])
+            frame["kind"] = rng.choice(["coal", "纺织", "food"], rows)
+            frame.insert(0, "business_id", ids)
+            known = frame[rng.random(rows) < 0.7]
+            unknown = frame.sample(len(strangers), random_state=1).assign(business_id=strangers)
+            frames[party] = pd.concat([known, unknown]).sample(frac=1, random_state=2)
+            if party == "bank":
+                frames[party] = frame
+        noisy = risk + rng.logistic(size=rows)
+        frames["bank"]["default"] = (noisy > np.quantile(noisy, 0.7)).astype(int)
+        if months:
+            first = np.datetime64("2023-01", "M") + rng.integers(0, 8, rows)
+            frames["bank"]["observation_month"] = first.astype("datetime64[s]")
+        for party, frame in frames.items():
+            (folder / party).mkdir(parents=True)
+            frame.to_csv(folder / party / "table.csv", index=False)
+            write_table_declaration(folder / party, label=party == "bank", months=months)
+        return folder
+
+    return make
+
+
+def write_table_declaration(folder: Path, label: bool, months: bool) -> None:
+    from clients.declaration import Column, Declaration, write_declaration
+
+    columns = [Column(name, "numeric") for name in "abc"] + [Column("kind", "categorical")]
+    held = {"label": "default", "segments": ("kind",)} if label else {}
+    if label and months:
+        held["month"] = "observation_month"
+    declaration = Declaration("table", folder.name, columns=tuple(columns), file="table.csv", **held)
+    write_declaration(folder, declaration)
+
+
+@pytest.fixture(scope="session")
+def tables(make_tables: Callable[..., Path]) -> Path:
+    """A bank with 400 applicants, and two passive parties that know 70 % of them."""
+    return make_tables()
+
+
+class Run(NamedTuple):
+    """A federation in this process after its alignment, and what it runs by."""
+
+    config: "RunConfig"
+    grid: "InlineGrid"
+    federation: "Federation"
+
+
+@pytest.fixture
+def federate(tmp_path: Path) -> Callable[..., Run]:
+    """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
+    from experiments.dataset import open_dataset
+    from experiments.engines.inline import InlineGrid
+    from fl.config import NetworkConfig, RunConfig
+    from server.coordinator import connect
+    from server.progress import ignore
+
+    numbers = itertools.count()
+
+    def run(data: Path, network: dict | None = None, **settings: object) -> Run:
+        small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
+        settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
+        parties = ",".join(open_dataset(data).parties)
+        config = RunConfig(
+            **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)} | settings
+        )
+        grid = InlineGrid(config)
+        return Run(config, grid, connect(grid, config, ignore))
+
+    return run

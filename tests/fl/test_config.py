@@ -1,0 +1,145 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def flat(table: dict, prefix: str = "") -> dict:
+    """Flower's view of nested tables: `{"network": {"noise": 4.0}}` is `{"network.noise": 4.0}`."""
+    found: dict = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
+
+
+def test_flower_finds_the_same_defaults_in_the_project_file() -> None:
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+    declared = flat(content["tool"]["flwr"]["app"]["config"])
+
+    assert declared == RunConfig().to_mapping()
+    assert {key: type(value) for key, value in declared.items()} == {
+        key: type(value) for key, value in RunConfig().to_mapping().items()
+    }
+
+
+@given(
+    config=st.builds(
+        RunConfig,
+        data=st.text(),
+        seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True).map(lambda x: ",".join(map(str, x))),
+        test_share=st.floats(0.05, 0.5),
+        validation_share=st.floats(0.05, 0.45),
+        alignment=st.sampled_from(["left", "inner"]),
+        network=st.builds(
+            NetworkConfig,
+            batches=st.integers(1, 999),
+            noise=st.floats(0.1, 100),
+            defence=st.sampled_from(["gaussian", "max-norm", "none"]),
+        ),
+    )
+)
+def test_the_flat_form_says_everything(config: RunConfig) -> None:
+    assert RunConfig.from_mapping(config.to_mapping()) == config
+
+
+def test_what_is_not_set_keeps_its_default() -> None:
+    config = RunConfig.from_mapping({"network.batch-size": 64, "seeds": "1, 2", "timeout": 30})
+
+    assert config.network == NetworkConfig(batch_size=64)
+    assert config.seed_numbers == (1, 2)
+    assert config.timeout == 30.0
+    assert config.party_names == ("bank", "tax", "supply_chain")
+    assert config.contender_names == ("federated-network",)
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("network.batch_size", "network.batch-size"),
+        ("batch-size", "network.batch-size"),
+        ("seed", "seeds"),
+        ("network.defense", "network.defence"),
+    ],
+)
+def test_an_unknown_setting_suggests_the_nearest(key: str, nearest: str) -> None:
+    with pytest.raises(ConfigError, match=f"no setting '{key}'. Did you mean '{nearest}'"):
+        RunConfig.from_mapping({key: 1})
+
+
+def test_an_unknown_setting_like_none_lists_all() -> None:
+    with pytest.raises(ConfigError, match=r"Known settings: data, parties, .*network\.patience\."):
+        RunConfig.from_mapping({"xyz": 1})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kind"),
+    [
+        ("network.batches", 1.5, "a whole number"),
+        ("network.batches", True, "a whole number"),
+        ("network.noise", "4", "a number"),
+        ("network.noise", True, "a number"),
+        ("seeds", 1, "text"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(key: str, value: object, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{key}' must be {kind}, not {value!r}"):
+        RunConfig.from_mapping({key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("alignment", "right"),
+        ("test-share", 0.0),
+        ("validation-share", 1.0),
+        ("test-share", 0.9),
+        ("keep-studies", 0),
+        ("timeout", 0.0),
+        ("timeout", float("inf")),
+        ("connect-timeout", -1.0),
+        ("parties", ""),
+        ("parties", "bank,bank"),
+        ("contenders", "federated-network,federated-network"),
+        ("seeds", ""),
+        ("seeds", "1,1"),
+        ("seeds", "one"),
+        ("seeds", "-1"),
+        ("seeds", "4294967296"),
+        ("study", "a/b"),
+        ("study", ".."),
+        ("network.batch-size", 0),
+        ("network.patience", -1),
+        ("network.learning-rate", 0.0),
+        ("network.learning-rate", float("nan")),
+        ("network.weight-decay", -0.1),
+        ("network.defence", "hope"),
+        ("network.noise", 0.0),
+        ("network.noise", float("inf")),
+        ("network.party-dropout", 1.0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_the_name_of_its_setting(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"Setting '{key}' must be "):
+        RunConfig.from_mapping({key: value})
+
+
+def test_the_parties_may_only_align() -> None:
+    assert RunConfig(contenders="").contender_names == ()
+
+
+@pytest.mark.parametrize("data", ["", "data/demo"])
+def test_the_data_folder_must_be_absolute(data: str) -> None:
+    with pytest.raises(ConfigError, match=f"'data' must be the absolute path of a dataset.*not '{data}'"):
+        _ = RunConfig(data=data).data_folder
+
+
+def test_the_data_folder_is_a_path(tmp_path: Path) -> None:
+    assert RunConfig(data=str(tmp_path)).data_folder == tmp_path

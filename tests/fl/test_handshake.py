@@ -1,0 +1,61 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from fl.errors import ProtocolError
+from fl.handshake import Description, form_roster
+
+NEEDED = ("alignment/1", "split_network/1")
+
+
+def party(name: str, holds_label: bool = False) -> Description:
+    return Description(
+        name=name,
+        type="table",
+        columns=("inflow",),
+        kinds=("numeric",),
+        grades=(3,),
+        rows=10,
+        holds_label=holds_label,
+        protocols=("alignment/1", "handshake/1", "split_network/1"),
+        schema="0",
+    )
+
+
+def described(*parties: Description) -> dict[str, Description]:
+    return {about.name: about for about in parties}
+
+
+def test_whatever_the_order_of_connection_the_roster_is_the_same() -> None:
+    parties = [party("tax"), party("bank", holds_label=True), party("supply_chain"), party("customs")]
+
+    rosters = [form_roster(described(*order), NEEDED) for order in itertools.permutations(parties)]
+
+    assert {roster.all for roster in rosters} == {("bank", "customs", "supply_chain", "tax")}
+    assert {roster.active for roster in rosters} == {"bank"}
+
+
+def test_a_bank_alone_is_a_federation() -> None:
+    assert form_roster(described(party("bank", holds_label=True)), NEEDED).passive == ()
+
+
+def test_a_federation_without_a_label_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"No party holds the label.*Parties: tax, supply_chain\."):
+        form_roster(described(party("tax"), party("supply_chain")), NEEDED)
+
+
+def test_two_labels_are_refused_by_name() -> None:
+    with pytest.raises(ProtocolError, match="held by bank and by lender; exactly one"):
+        form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
+
+
+def test_a_party_that_lacks_a_protocol_is_named_with_what_it_speaks() -> None:
+    old = replace(party("tax"), protocols=("alignment/1",))
+    with pytest.raises(ProtocolError, match=r"Party tax does not speak split_network/1.*speaks alignment/1"):
+        form_roster(described(party("bank", True), old), NEEDED)
+
+
+def test_a_party_that_offers_nothing_is_named() -> None:
+    with pytest.raises(ProtocolError, match="Party tax offers no column"):
+        form_roster(described(party("bank", True), replace(party("tax"), columns=())), NEEDED)
