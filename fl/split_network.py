@@ -331,7 +331,8 @@ def defend(gradient: Floats, config: NetworkConfig) -> Floats:
     """
     if config.defence == "none" or not len(gradient):
         return gradient
-    norms = np.linalg.norm(gradient, axis=1, keepdims=True)
+    # In double precision: a row that party dropout hid has norm zero, and its stretch must stay finite.
+    norms = np.linalg.norm(gradient.astype(np.float64), axis=1, keepdims=True)
     largest = norms.max()
     if config.defence == "gaussian":
         noise = config.noise * largest * secret_normal(gradient.shape)

@@ -34,7 +34,9 @@ def test_flower_finds_the_same_defaults_in_the_project_file() -> None:
     config=st.builds(
         RunConfig,
         data=st.text(),
-        seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True).map(lambda x: ",".join(map(str, x))),
+        seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True).map(
+            lambda x: ",".join(map(str, x))
+        ),
         test_share=st.floats(0.05, 0.5),
         validation_share=st.floats(0.05, 0.45),
         alignment=st.sampled_from(["left", "inner"]),
