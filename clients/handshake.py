@@ -18,7 +18,7 @@ def describe(session: Session, request: DescribeRequest) -> Description:
         columns=declared.column_names,
         kinds=tuple(column.kind for column in declared.columns),
         grades=tuple(column.grade for column in declared.columns),
-        rows=len(party.ids()),
+        rows=len(party),
         holds_label=declared.label is not None,
         protocols=PROTOCOLS,
         schema=schema_hash(declared),

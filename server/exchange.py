@@ -73,7 +73,7 @@ class Exchange:
         return replace(self._counted, cpu_seconds=self._counted.cpu_seconds + own)
 
     def connect(self, parties: int, timeout: float) -> dict[str, Description]:
-        """Wait until that many parties are there, and ask each who it is: descriptions by name, in node order.
+        """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
 
         Raises FederationError when fewer come in time or two have the same name.
         """
@@ -84,7 +84,8 @@ class Exchange:
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
             self._nodes[about.name] = node
-        return {about.name: about for about in answers.values()}
+        # Node ids are random; the order of the parties decides the order of sums, and must not.
+        return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
     def ask(
         self, action: str, requests: Mapping[str, object], reply: type[Reply], model: str = ""

@@ -97,6 +97,10 @@ class Party(ABC):
         records is a row of missing values.
         """
 
+    def __len__(self) -> int:
+        """How many businesses this party knows."""
+        return len(self._known)
+
     def ids(self) -> npt.NDArray[np.str_]:
         """All business ids in any of the records: shape (businesses,), sorted, without repetition."""
         return np.array(self._known, dtype=np.str_)

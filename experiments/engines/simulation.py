@@ -50,7 +50,7 @@ class _Link:
         return self.home / "superlink.log"
 
 
-def run(config: RunConfig, report: Report) -> None:
+def run(config: RunConfig, report: Report, serverapp: str = "server.app:app") -> None:
     """Run the configuration to its end, passing on its progress.
 
     Raises EngineError when Flower says that the run did not complete, whatever its command line's exit code.
@@ -59,7 +59,7 @@ def run(config: RunConfig, report: Report) -> None:
         home = Path(folder)
         watched = replace(config, progress=str(home / "progress.jsonl"))
         with _superlink(home) as link:
-            _write_app(home / "app", watched)
+            _write_app(home / "app", watched, serverapp)
             number = _submit(link, watched)
             _watch(link, number, Path(watched.progress), report)
 
@@ -180,12 +180,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _write_app(folder: Path, config: RunConfig) -> None:
+def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
     """A Flower app without code: its two halves are the installed packages."""
     folder.mkdir()
     app = {
         "publisher": "siloscore",
-        "components": {"serverapp": "server.app:app", "clientapp": "clients.app:app"},
+        "components": {"serverapp": serverapp, "clientapp": "clients.app:app"},
         "config": config.to_mapping(),
     }
     content = {

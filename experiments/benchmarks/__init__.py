@@ -1,0 +1,1 @@
+"""What things cost, measured: run them by `python -m experiments.benchmarks.<name>`."""

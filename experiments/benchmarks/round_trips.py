@@ -1,0 +1,76 @@
+"""What a round trip costs on each engine, and what the coordinator's exchange adds to Flower's own.
+
+`python -m experiments.benchmarks.round_trips --data data/demo` asks every party the cheapest question there is (its
+description, with the party's data in memory) many times: in turn by Flower's `send_and_receive` and by `Exchange`,
+so that both meet the same noise. Medians, in milliseconds of wall time.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from flwr.app import Context, Message
+from flwr.serverapp import Grid, ServerApp
+
+from experiments.dataset import open_dataset
+from experiments.engines import simulation
+from experiments.engines.inline import InlineGrid
+from fl.config import RunConfig
+from fl.handshake import DescribeRequest, Description
+from fl.messages import Envelope, pack
+from server.exchange import Exchange
+from server.progress import Progress, append_to
+
+ACTION = "query.handshake_describe"
+REPEATS = 100
+
+app = ServerApp()
+
+
+@app.main()
+def main_of_app(grid: Grid, context: Context) -> None:
+    """Measure within Flower's Simulation Engine and report through the progress file."""
+    config = RunConfig.from_mapping(context.run_config)
+    append_to(Path(config.progress))(Progress("done", metrics=measure(grid, config)))
+
+
+def measure(grid: Grid, config: RunConfig) -> dict[str, float]:
+    """Median milliseconds per round trip: `flower` by its own call, `exchange` by ours."""
+    exchange = Exchange(grid, config.study, config.timeout)
+    parties = len(config.party_names)
+    names = exchange.connect(parties, config.connect_timeout)
+    nodes = list(grid.get_node_ids())
+    times: dict[str, list[float]] = {"flower": [], "exchange": []}
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        content = pack(DescribeRequest(), Envelope(config.study))
+        list(grid.send_and_receive([Message(content, node, ACTION) for node in nodes]))
+        times["flower"].append(time.perf_counter() - began)
+        began = time.perf_counter()
+        exchange.ask(ACTION, dict.fromkeys(names, DescribeRequest()), Description)
+        times["exchange"].append(time.perf_counter() - began)
+    return {name: 1000 * statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Measure both engines and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("data/demo"))
+    dataset = open_dataset(parser.parse_args().data)
+    with tempfile.TemporaryDirectory() as state:
+        parties = ",".join(dataset.parties)
+        config = RunConfig(data=str(dataset.folder), parties=parties, state=state, study="round-trips")
+        found: list[Progress] = []
+        simulation.run(replace(config), found.append, serverapp="experiments.benchmarks.round_trips:app")
+        rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
+    print("| engine | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |")
+    for engine, row in rows.items():
+        flower, ours = row["flower"], row["exchange"]
+        print(f"| {engine} | {flower:.1f} | {ours:.1f} | {ours - flower:+.1f} |")
+
+
+if __name__ == "__main__":
+    main()
