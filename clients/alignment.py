@@ -28,10 +28,16 @@ from fl.alignment import (
     new_exponent,
     raise_to,
 )
+from fl.arrays import check_integers, check_names
+from fl.errors import ProtocolError
+
+_MONTHS = 12 * 1_000  # after January 1970: no month of a credit application is later
 
 
 def blind(session: Session, request: BlindRequest) -> BlindedIds:
     """Step 1: blind the own ids, in an order that tells nothing."""
+    if session.envelope.step != 1:
+        raise ProtocolError("a study is aligned once")
     session.begin_study()
     party = session.party
     ids = _shuffled(party) if party.declaration.label is not None else _randomly_ordered(party.ids())
@@ -48,6 +54,11 @@ def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
 def match(session: Session, request: MatchRequest) -> RowOrders:
     """Step 3, the active party: find each of its businesses at the others and fix the positions."""
     ids, exponent = session.state["ids"], session.state["exponent"].tobytes()
+    check_names("raised points", request.raised, request.blinded)
+    if request.mode not in ("left", "inner"):
+        raise ProtocolError("the alignment's mode must be left or inner")
+    if any(len(points) != len(ids) for points in request.raised.values()):
+        raise ProtocolError(f"raised points must be as many as the {len(ids)} blinded ids")
     orders = {
         name: match_points(request.raised[name], raise_to(points, exponent))
         for name, points in request.blinded.items()
@@ -66,7 +77,11 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     ids, party = session.state["ids"], session.party
     holds_label = party.declaration.label is not None
     rows = np.arange(len(ids), dtype=np.int32) if holds_label else request.rows
+    check_integers("rows", rows, None, -1, len(ids))
+    check_integers("months", request.months, len(rows), -1, _MONTHS)
     known = rows >= 0
+    if len(np.unique(rows[known])) < known.sum():
+        raise ProtocolError("rows must name each business once")
     frame = party.matrix(ids[rows[known]], _to_months(request.months[known]))
     write_table(session.study, frame, known)
     if holds_label:

@@ -53,6 +53,8 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
     began = time.process_time()
     try:
         envelope = envelope_of(message.content)
+        if (envelope.step == 0) != message.metadata.message_type.startswith("query."):
+            raise ProtocolError("a query has step 0, and every other request counts its steps from 1")
         record = _answer(protocol, action, message.content, context, envelope, began)
     except (ConfigError, ProtocolError) as error:
         record = refusal(str(error))
@@ -62,6 +64,10 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
         record = refusal(
             f"the data in {_folder(context).name} are not in order; its own log says what and where"
         )
+    except Exception:
+        # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
+        log.exception("%s_%s failed", protocol, action)
+        record = refusal("it met an unexpected error; its own log says which")
     return Message(record, reply_to=message)
 
 
@@ -90,12 +96,18 @@ def _answer(
 
 def _session(context: Context, envelope: Envelope) -> Session:
     config, data = RunConfig.from_mapping(context.run_config), _folder(context)
-    return Session(config, envelope, data, state_folder(config, data))
+    # A run's settings come from outside, so they do not decide where a deployed party writes and removes files.
+    state = data / "state" if _is_deployed(context) else state_folder(config, data)
+    return Session(config, envelope, data, state)
+
+
+def _is_deployed(context: Context) -> bool:
+    return "party-folder" in context.node_config
 
 
 def _folder(context: Context) -> Path:
     """A deployed party knows its own folder; in simulation partition k is the k-th party of the dataset."""
-    if "party-folder" in context.node_config:
+    if _is_deployed(context):
         return Path(str(context.node_config["party-folder"]))
     config, partition = RunConfig.from_mapping(context.run_config), int(context.node_config["partition-id"])
     names = config.party_names

@@ -15,6 +15,7 @@ from clients.aligned import read_applications, read_coverage, read_table
 from clients.scoring import keep_scores
 from clients.session import Session
 from clients.store import Store
+from fl.arrays import check_integers, check_names, check_numbers
 from fl.errors import ProtocolError
 from fl.preprocessing import Encoder
 from fl.scoring import Scored
@@ -42,7 +43,7 @@ from fl.split_network import (
 )
 from fl.split_network import backward as backward_top
 from fl.split_network import embed as embed_inputs
-from fl.splits import TRAIN, VALIDATION
+from fl.splits import TEST, TRAIN, VALIDATION
 
 # Batches are small: more threads wait for each other longer than they work, and their number would change sums.
 torch.set_num_threads(1)
@@ -54,6 +55,9 @@ _NO_EMBEDDINGS = np.empty((0, 0), np.float32)
 def start(session: Session, request: StartRequest) -> Started:
     """Fit the preprocessing, set up the own part, and at the bank the top model."""
     config, table = session.config.network, read_table(session.study)
+    if session.envelope.step != 1:
+        raise ProtocolError("a model is started once")
+    check_integers("roles", request.roles, len(table), TRAIN, TEST + 1)
     encoder = Encoder.fit(table, np.flatnonzero(request.roles == TRAIN), config.bins)
     session.store.write(_ENCODER, encoder.to_arrays())
     session.store.write(_START, {"roles": request.roles, "seed": np.array(request.seed)})
@@ -72,6 +76,9 @@ def forward(session: Session, request: ForwardRequest) -> Embeddings:
     local = _Local(session)
     bottom = local.bottom
     best = _best({"bottom": bottom}) if request.keep else _kept(session.state)
+    last = session.state.get("positions", np.empty(0, np.int32))
+    check_numbers("gradient", request.gradient, (len(last), session.config.network.embedding))
+    check_integers("positions", request.positions, None, 0, len(local.table))
     if "positions" in session.state:
         backward_embeddings(bottom, local.inputs(session.state["positions"]), request.gradient)
         bottom.update()
@@ -88,6 +95,7 @@ def backward(session: Session, request: BackwardRequest) -> Gradients:
     best, best_auc = _kept(session.state), float(session.state["best_auc"])
     validation_auc = validation_loss = float("nan")
     improved = False
+    local.check_batch(request.positions)
     if request.evaluate:
         rows = local.rows(VALIDATION)
         pd, labels = local.predict(top, rows, request.validation), local.labels[rows]
@@ -101,6 +109,8 @@ def backward(session: Session, request: BackwardRequest) -> Gradients:
     gradients, loss = backward_top(
         local.bottom, top, local.inputs(positions), others, present, local.labels[positions]
     )
+    if not np.isfinite(loss):
+        raise ProtocolError("training diverged: the loss is not finite; lower network.learning-rate")
     local.bottom.update()
     top.update()
     session.state = _states({"bottom": local.bottom, "top": top}) | best | {"best_auc": np.array(best_auc)}
@@ -170,6 +180,12 @@ class _Local:
         """Embeddings of those of the positions that this party knows, in their order."""
         return embed_inputs(self.bottom, self.inputs(positions[self.table.known[positions]]))
 
+    def check_batch(self, positions: NDArray[np.int_]) -> None:
+        """At the bank: only training rows may be asked for, since a gradient answers with something of the label."""
+        check_integers("positions", positions, None, 0, len(self.roles))
+        if not len(positions) or (self.roles[positions] != TRAIN).any():
+            raise ProtocolError("a batch must consist of training rows")
+
     def joined(
         self, positions: NDArray[np.int_], embeddings: Mapping[str, Floats]
     ) -> tuple[list[Floats], NDArray[np.bool_]]:
@@ -177,11 +193,12 @@ class _Local:
         known = np.column_stack(
             [np.empty((len(positions), 0), bool), *(k[positions] for k in self.coverage.values())]
         )
+        check_names("embeddings", embeddings, self.coverage)
         others = []
         for column, party in enumerate(self.coverage):
+            shape = int(known[:, column].sum()), self._config.embedding
+            check_numbers(f"embeddings of {party}", embeddings[party], shape)
             full = np.zeros((len(positions), self._config.embedding), np.float32)
-            if embeddings[party].shape != (known[:, column].sum(), self._config.embedding):
-                raise ProtocolError(f"the embeddings of party {party} have shape {embeddings[party].shape}")
             full[known[:, column]] = embeddings[party]
             others.append(full)
         return others, known

@@ -12,15 +12,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_STEP = ".step"
 _REPLY = "reply"
 _STATE = "state/"
+_ARRAY = "array/"  # before every name in a file, since `numpy.savez` has some of its own, such as `file`
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Store:
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
     # file name decides whether a cached commit is still the last one.
-    _last: dict[Path, Commit] = {}
+    _last: ClassVar[dict[Path, Commit]] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,34 +74,45 @@ class Store:
     def read(self, name: str) -> dict[str, NDArray[Any]]:
         """The arrays that `write` kept. Raises FileNotFoundError when there are none."""
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as content:
-            return dict(content)
+            return {name.removeprefix(_ARRAY): content[name] for name in content}
 
     def _steps(self) -> list[int]:
-        return [int(path.stem) for path in self.folder.glob("*.step")]
+        return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 
     def _load(self, step: int) -> Commit:
         with np.load(self.folder / _step_file(step), allow_pickle=False) as content:
-            state = {name.removeprefix(_STATE): content[name] for name in content if name != _REPLY}
-            return Commit(step, state, content[_REPLY].tobytes())
+            arrays = {name.removeprefix(_ARRAY): content[name] for name in content}
+        reply = arrays.pop(_REPLY).tobytes()
+        return Commit(step, {name.removeprefix(_STATE): array for name, array in arrays.items()}, reply)
 
     def _replace(self, name: str, arrays: Arrays) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_private(self.folder)
         buffer = io.BytesIO()
-        np.savez(buffer, **dict(arrays))
+        np.savez(buffer, **{_ARRAY + key: array for key, array in arrays.items()})
         partial = self.folder / f"{name}.{os.getpid()}.partial"
-        partial.write_bytes(buffer.getbuffer())
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(buffer.getbuffer())
         partial.replace(self.folder / name)
 
 
 def retain(root: Path, study: str, keep: int) -> None:
-    """Remove the oldest studies in `root` so that, with `study`, at most `keep` remain."""
-    others = (
-        [path for path in root.iterdir() if path.is_dir() and path.name != study] if root.is_dir() else []
-    )
+    """Remove the oldest studies in `root` so that, with `study`, at most `keep` remain; other folders stay."""
+    others = [path for path in root.glob("*/") if path.name != study and _is_study(path)]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[keep - 1 :]:
         shutil.rmtree(path)
 
 
+def _is_study(path: Path) -> bool:
+    return not path.is_symlink() and any(path.glob(f"*{_STEP}"))
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone: it holds features, labels and keys."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def _step_file(step: int) -> str:
-    return f"{step:08d}.step"
+    return f"{step:08d}{_STEP}"

@@ -5,6 +5,8 @@ A message is a frozen dataclass of arrays and plain values, declared beside the 
 that back, checking every field: a party never acts on a message that does not have exactly the declared form.
 """
 
+import io
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,13 +16,15 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
+from numpy.lib import format as npy
 
 from fl.errors import ProtocolError
 
 Body = TypeVar("Body")
 
 ARRAYS, VALUES, ENVELOPE, REFUSAL = "arrays", "values", "envelope", "refusal"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_PLAIN = "biufU"  # NumPy's kinds of dtype: truth values, whole numbers, floating point and text
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,16 @@ class Envelope:
     cpu_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        # Both become folder names at the party, so they must not lead anywhere else.
-        for path in (self.study, self.model):
-            if path and not all(_NAME.fullmatch(part) for part in path.split("/")):
-                raise ProtocolError(f"{path!r} is no valid name of a study or model.")
+        for item in fields(self):
+            if type(getattr(self, item.name)) is not item.type:
+                raise ProtocolError(f"The envelope's {item.name} has the wrong type.")
+        # Both become folders at the party, so they must not lead anywhere else, nor into another study.
+        names = ([self.study] if self.study else []) + (self.model.split("/") if self.model else [])
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ProtocolError(f"{name[:100]!r} is no valid name of a study or model.")
+        if self.step < 0 or ((self.model or self.step) and not self.study):
+            raise ProtocolError("An envelope with a model or a step needs a study, and steps count from 1.")
 
 
 def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
@@ -59,7 +69,7 @@ def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
         elif kind == "numbers":
             values[name] = list(value)
             values[f"{name}/values"] = [float(number) for number in value.values()]
-        elif kind == "list":
+        elif kind.startswith("list of "):
             values[name] = list(value)
         else:
             values[name] = value
@@ -87,12 +97,16 @@ def unpack(kind: type[Body], record: RecordDict) -> Body:
             if layout == "array":
                 found[name] = _from_array(kind, name, arrays.pop(name))
             elif layout == "arrays":
-                keys = values.pop(name)
+                keys = _listed(kind, name, values.pop(name), "str")
                 found[name] = {key: _from_array(kind, name, arrays.pop(f"{name}/{key}")) for key in keys}
             elif layout == "numbers":
-                found[name] = dict(zip(values.pop(name), values.pop(f"{name}/values"), strict=True))
-            elif layout == "list":
-                found[name] = tuple(values.pop(name))
+                keys = _listed(kind, name, values.pop(name), "str")
+                numbers = _listed(kind, name, values.pop(f"{name}/values"), "float")
+                if not len(keys) == len(numbers) == len(set(keys)):
+                    raise ProtocolError(f"Field {name!r} of {kind.__name__} needs one number for each name.")
+                found[name] = dict(zip(keys, numbers, strict=True))
+            elif layout.startswith("list of "):
+                found[name] = _listed(kind, name, values.pop(name), layout.removeprefix("list of "))
             else:
                 found[name] = _checked(kind, name, values.pop(name), layout)
         except KeyError:
@@ -108,8 +122,8 @@ def envelope_of(record: RecordDict) -> Envelope:
     try:
         values: dict[str, Any] = dict(record.config_records[ENVELOPE])
         return Envelope(**values)
-    except (KeyError, TypeError) as error:
-        raise ProtocolError(f"A message came without a valid envelope: {error}.") from None
+    except (KeyError, TypeError):
+        raise ProtocolError("A message came without a valid envelope.") from None
 
 
 def refusal(text: str) -> RecordDict:
@@ -163,7 +177,7 @@ def _layout_of(kind: type, name: str, hint: Any) -> str:
         return str(hint.__name__)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is tuple and arguments[0] in (int, float, str) and arguments[1:] == (...,):
-        return "list"
+        return f"list of {arguments[0].__name__}"
     if origin is Mapping:
         value = arguments[1]
         if value is float:
@@ -182,9 +196,30 @@ def _to_array(name: str, value: Any) -> Array:
 
 def _from_array(kind: type, name: str, array: Array) -> np.ndarray[Any, Any]:
     try:
-        return array.numpy()
-    except (ValueError, TypeError, EOFError, OSError) as error:
-        raise ProtocolError(f"Field {name!r} of {kind.__name__} is not a valid array: {error}.") from None
+        return _decoded(array.data)
+    except Exception:  # a made-up header can make NumPy's reader fail in many ways, and none is worth telling
+        raise ProtocolError(f"Field {name!r} of {kind.__name__} is not a valid array.") from None
+
+
+def _decoded(data: bytes) -> np.ndarray[Any, Any]:
+    """The array in data of NumPy's format: just one, of plain values, and exactly as long as its header says.
+
+    `numpy.load` would also open archives, and set aside whatever amount of memory a header asks for.
+    """
+    file = io.BytesIO(data)
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
+    shape, fortran_order, dtype = read_header(file)
+    content = memoryview(data)[file.tell() :]
+    if dtype.kind not in _PLAIN or math.prod(shape) * dtype.itemsize != len(content):
+        raise ValueError("not an array of plain values, or of another length than its header says")
+    return np.ndarray(shape, dtype, content, order="F" if fortran_order else "C").copy()
+
+
+def _listed(kind: type, name: str, value: Any, item: str) -> tuple[Any, ...]:
+    """A list of one type, as a tuple."""
+    if not isinstance(value, list) or any(type(one).__name__ != item for one in value):
+        raise ProtocolError(f"Field {name!r} of {kind.__name__} must be a list of {item}.")
+    return tuple(value)
 
 
 def _checked(kind: type, name: str, value: Any, layout: str) -> Any:

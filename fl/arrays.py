@@ -1,0 +1,38 @@
+"""Checks of arrays that came from somebody else, before anything is computed with them.
+
+A message's types are checked when it is unpacked (`fl/messages.py`). Its shapes and ranges depend on what its receiver
+knows, so they are checked there, by these functions. What they raise names the field and never a value.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fl.errors import ProtocolError
+
+AnyArray = np.ndarray[Any, Any]
+
+
+def check_integers(name: str, array: AnyArray, length: int | None, low: int, high: int) -> None:
+    """Raises ProtocolError unless the array holds `length` integers (any number if None) in [low, high)."""
+    if array.dtype.kind not in "iu" or array.ndim != 1 or length not in (None, len(array)):
+        wanted = "integers" if length is None else f"{length} integers"
+        raise ProtocolError(f"{name} must be {wanted}, not {array.shape} of {array.dtype}")
+    if len(array) and not (low <= array.min() and array.max() < high):
+        raise ProtocolError(f"{name} must lie between {low} and {high - 1}")
+
+
+def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
+    """Raises ProtocolError unless the array holds finite float32 numbers in that shape."""
+    if array.dtype != np.float32 or array.shape != shape:
+        raise ProtocolError(f"{name} must be {shape} of float32, not {array.shape} of {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ProtocolError(f"{name} must be finite")
+
+
+def check_names(name: str, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Raises ProtocolError unless both are the same names, in any order."""
+    wanted = sorted(expected)
+    if sorted(found) != wanted:
+        raise ProtocolError(f"{name} must be there for {', '.join(wanted) or 'no party'} and for no other")
