@@ -5,6 +5,7 @@ from clients.session import Session
 from fl import alignment, handshake, splits
 from fl.handshake import DescribeRequest, Description
 
+# The split network's version stands as text, since its module takes seconds to import PyTorch.
 PROTOCOLS = (handshake.VERSION, alignment.VERSION, splits.VERSION, "split_network/1")
 
 
