@@ -53,8 +53,7 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
     began = time.process_time()
     try:
         envelope = envelope_of(message.content)
-        if (envelope.step == 0) != message.metadata.message_type.startswith("query."):
-            raise ProtocolError("a query has step 0, and every other request counts its steps from 1")
+        _check_kind(message, envelope)
         record = _answer(protocol, action, message.content, context, envelope, began)
     except (ConfigError, ProtocolError) as error:
         record = refusal(str(error))
@@ -69,6 +68,13 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
         log.exception("%s_%s failed", protocol, action)
         record = refusal("it met an unexpected error; its own log says which")
     return Message(record, reply_to=message)
+
+
+def _check_kind(message: Message, envelope: Envelope) -> None:
+    """A query touches no state; every other request touches some, of a study that it names."""
+    is_query = message.metadata.message_type.startswith("query.")
+    if is_query != (envelope.step == 0) or not (is_query or envelope.study):
+        raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
 
 
 def _answer(

@@ -51,8 +51,6 @@ class Envelope:
         for name in names:
             if not _NAME.fullmatch(name):
                 raise ProtocolError(f"{name[:100]!r} is no valid name of a study or model.")
-        if self.step < 0 or ((self.model or self.step) and not self.study):
-            raise ProtocolError("An envelope with a model or a step needs a study, and steps count from 1.")
 
 
 def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
