@@ -8,7 +8,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TaskID,
@@ -33,31 +32,42 @@ def progress_bars() -> Iterator[Report]:
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        BarColumn(bar_width=12),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console) as bars:
-        tasks: dict[tuple[str, int], TaskID] = {}
+        yield _Bars(bars).report
 
-        def report(event: Event) -> None:
-            key = (event.stage, event.seed)
-            if key not in tasks:
-                for task in bars.task_ids:
-                    bars.update(
-                        task, total=bars.tasks[task].completed or 1, completed=bars.tasks[task].completed or 1
-                    )
-                if event.stage not in ("done", "failed"):
-                    tasks[key] = bars.add_task(_title(event), total=None, note="")
-            if event.steps:
-                auc = event.metrics.get("valid.auc")
-                note = f"valid AUC {auc:.3f}" if auc is not None else bars.tasks[tasks[key]].fields["note"]
-                bars.update(tasks[key], total=event.steps, completed=event.step, note=note)
-                bars.update(tasks[key], description=f"{_title(event)} · {event.party}")
 
-        yield report
+class _Bars:
+    """One bar per stage; a stage has ended when the next begins, and a failed one stays as it is."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._key: tuple[str, int] | None = None
+        self._task: TaskID | None = None
+
+    def report(self, event: Event) -> None:
+        if event.stage == "failed":
+            return
+        if (event.stage, event.seed) != self._key:
+            self._finish()
+            self._key = (event.stage, event.seed)
+            if event.stage != "done":
+                self._task = self._bars.add_task(_title(event), total=None, note="")
+        if event.steps and self._task is not None:
+            note = f"{event.step}/{event.steps} {event.party}"
+            self._bars.update(self._task, total=event.steps, completed=event.step, note=note)
+            if "valid.auc" in event.metrics:
+                title = f"{_title(event)}, AUC {event.metrics['valid.auc']:.3f}"
+                self._bars.update(self._task, description=title)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, total=1, completed=1, note="")
+        self._task = None
 
 
 def _title(event: Event) -> str:
