@@ -100,11 +100,11 @@ def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 def write_table_declaration(folder: Path, label: bool, months: bool) -> None:
     from clients.declaration import Column, Declaration, write_declaration
 
-    columns = [Column(name, "numeric") for name in "abc"] + [Column("kind", "categorical")]
+    columns = (*(Column(name, "numeric") for name in "abc"), Column("kind", "categorical"))
     held = {"label": "default", "segments": ("kind",)} if label else {}
     if label and months:
         held["month"] = "observation_month"
-    declaration = Declaration("table", folder.name, columns=tuple(columns), file="table.csv", **held)
+    declaration = Declaration("table", folder.name, columns=columns, file="table.csv", **held)
     write_declaration(folder, declaration)
 
 

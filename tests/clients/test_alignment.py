@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clients.aligned import read_applications, read_coverage, read_table
+from clients.store import Store
+from fl.alignment import BlindRequest
+from fl.messages import Envelope, refusal_in
+
+
+def raw(data: Path, party: str) -> pd.DataFrame:
+    return pd.read_csv(data / party / "table.csv").set_index("business_id")
+
+
+def study(run, party: str) -> Store:
+    return Store(Path(run.config.state, party, "s"))
+
+
+@pytest.mark.parametrize("mode", ["left", "inner"])
+@pytest.mark.parametrize("passive", [(), ("tax",), ("tax", "supply"), ("customs", "power", "tax")])
+def test_position_k_is_the_same_business_at_every_party(
+    make_tables: Callable[..., Path], federate: Callable, mode: str, passive: tuple[str, ...]
+) -> None:
+    data = make_tables(passive, rows=60)
+    known = {party: set(raw(data, party).index) for party in ("bank", *passive)}
+    wanted = set.intersection(*known.values()) if mode == "inner" else known["bank"]
+
+    run = federate(data, alignment=mode)
+
+    ids = read_applications(study(run, "bank")).ids
+    assert set(ids) == wanted
+    assert len(ids) == len(wanted) == run.federation.alignment.positions
+    for party in ("bank", *passive):
+        table = read_table(study(run, party))
+        expected = raw(data, party).reindex(ids)
+        np.testing.assert_array_equal(table.known, [one in known[party] for one in ids])
+        np.testing.assert_array_equal(table.numeric, expected[["a", "b", "c"]])
+        texts = [table.levels[0][code] if code >= 0 else None for code in table.codes[:, 0]]
+        assert texts == [text if isinstance(text, str) else None for text in expected["kind"]]
+        assert run.federation.alignment.known[party] == len(known[party] & wanted)
+
+
+def test_the_bank_keeps_labels_and_who_knows_what(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+
+    applications = read_applications(study(run, "bank"))
+    expected = raw(tables, "bank").loc[applications.ids]
+    np.testing.assert_array_equal(applications.labels, expected["default"])
+    assert applications.segments["kind"].tolist() == expected["kind"].tolist()
+    assert np.isnat(applications.months).all()
+    for party, known in read_coverage(study(run, "bank")).items():
+        np.testing.assert_array_equal(known, read_table(study(run, party)).known)
+
+
+def test_a_passive_party_gets_neither_labels_nor_coverage(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    for read in (read_applications, read_coverage):
+        with pytest.raises(FileNotFoundError):
+            read(study(run, "tax"))
+
+
+def test_months_travel_with_the_order(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables(("tax",), rows=60, months=True)
+    run = federate(data)
+
+    applications = read_applications(study(run, "bank"))
+
+    expected = raw(data, "bank").loc[applications.ids, "observation_month"]
+    np.testing.assert_array_equal(applications.months, pd.to_datetime(expected).to_numpy("datetime64[M]"))
+
+
+def test_the_order_tells_nothing_and_repeats(tables: Path, federate: Callable) -> None:
+    first, again = (read_applications(study(federate(tables), "bank")).ids for _ in range(2))
+
+    np.testing.assert_array_equal(first, again)
+    file_order = raw(tables, "bank").index.to_numpy()
+    assert (first != file_order).mean() > 0.9
+    assert (first != np.sort(file_order)).mean() > 0.9
+
+
+def test_exponents_are_forgotten(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    for party in run.config.party_names:
+        assert dict(study(run, party).last().state) == {}
+
+
+def test_a_study_is_aligned_once(tables: Path, federate: Callable, send: Callable) -> None:
+    run = federate(tables)
+    record = send(run.config, "train.alignment_blind", BlindRequest(), Envelope("s", "", 1))
+    assert refusal_in(record) is not None

@@ -1,0 +1,38 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from flwr.app import RecordDict
+
+from clients.declaration import read_declaration, schema_hash
+from fl import alignment, handshake, split_network, splits
+from fl.config import RunConfig
+from fl.handshake import DescribeRequest, Description
+from fl.messages import Envelope, unpack
+
+
+def test_a_party_says_who_it_is_and_what_it_offers(send: Callable[..., RecordDict], tables: Path) -> None:
+    config = RunConfig(data=str(tables), parties="bank,tax")
+    descriptions = [
+        unpack(
+            Description,
+            send(
+                config,
+                "query.handshake_describe",
+                DescribeRequest(),
+                Envelope("s"),
+                {"partition-id": partition},
+            ),
+        )
+        for partition in (0, 1)
+    ]
+
+    bank, tax = descriptions
+    assert (bank.name, bank.type, bank.holds_label) == ("bank", "table", True)
+    assert (tax.name, tax.holds_label) == ("tax", False)
+    assert bank.columns == ("a", "b", "c", "kind")
+    assert bank.kinds == ("numeric", "numeric", "numeric", "categorical")
+    assert bank.grades == (3, 3, 3, 3)
+    assert bank.rows == 400
+    assert bank.schema == schema_hash(read_declaration(tables / "bank"))
+    spoken = {alignment.VERSION, handshake.VERSION, splits.VERSION, split_network.VERSION}
+    assert set(bank.protocols) == spoken

@@ -1,0 +1,90 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.aligned import read_applications
+from clients.splits import SPLIT
+from clients.store import Store
+from fl.splits import TEST, TRAIN, VALIDATION
+from server.coordinator import assign_roles
+from server.exchange import FederationError
+
+
+def bank(run) -> Store:
+    return Store(Path(run.config.state, "bank", "s"))
+
+
+def test_without_months_the_split_is_by_label(tables: Path, federate: Callable) -> None:
+    run = federate(tables, test_share=0.3, validation_share=0.2)
+
+    roles = assign_roles(run.federation, seed=1)
+
+    labels = read_applications(bank(run)).labels
+    assert (roles == TEST).mean() == pytest.approx(0.3, abs=0.01)
+    assert (roles == VALIDATION).mean() == pytest.approx(0.7 * 0.2, abs=0.01)
+    for role in (TRAIN, VALIDATION, TEST):
+        assert labels[roles == role].mean() == pytest.approx(labels.mean(), abs=0.02)
+
+
+def test_seeds_split_by_label_anew_and_repeatably(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    one, two = (assign_roles(run.federation, seed) for seed in (1, 2))
+
+    assert (one != two).any()
+    np.testing.assert_array_equal(assign_roles(federate(tables).federation, 1), one)
+    for seed, roles in ((1, one), (2, two)):
+        kept = Store(bank(run).folder / "splits" / str(seed)).read(SPLIT)["roles"]
+        np.testing.assert_array_equal(kept, roles)
+
+
+def test_with_months_the_split_is_by_vintage(make_tables: Callable[..., Path], federate: Callable) -> None:
+    run = federate(make_tables(("tax",), months=True))
+
+    roles = assign_roles(run.federation, 1)
+
+    months = read_applications(bank(run)).months
+    assert months[roles == TRAIN].max() < months[roles == VALIDATION].min()
+    assert months[roles == VALIDATION].max() < months[roles == TEST].min()
+    np.testing.assert_array_equal(assign_roles(run.federation, 2), roles)
+
+
+def test_a_file_names_the_test_rows(tables: Path, federate: Callable, tmp_path: Path) -> None:
+    chosen = [f"业{number:05d}" for number in range(100)]
+    file = tmp_path / "test.csv"
+    file.write_text("business_id\n" + "\n".join([*chosen, "not-a-client"]) + "\n", "utf-8")
+    run = federate(tables, test_ids=str(file))
+
+    roles = assign_roles(run.federation, 1)
+
+    ids = read_applications(bank(run)).ids
+    assert set(ids[roles == TEST]) == set(chosen)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["absent", "not UTF-8"])
+def test_a_file_that_cannot_be_read_is_the_bank_own_business(
+    tables: Path,
+    federate: Callable,
+    tmp_path: Path,
+    content: bytes | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = tmp_path / "test.csv"
+    if content is not None:
+        file.write_bytes(content)
+    run = federate(tables, test_ids=str(file))
+
+    with pytest.raises(FederationError, match=r"Party bank refused train.splits_assign: the data in bank"):
+        assign_roles(run.federation, 1)
+    assert f"test ids {file} cannot be read" in caplog.text
+
+
+def test_a_part_with_one_outcome_only_is_refused(tables: Path, federate: Callable, tmp_path: Path) -> None:
+    ids = read_applications(bank(federate(tables)))
+    file = tmp_path / "test.csv"
+    file.write_text("\n".join(ids.ids[ids.labels == 0][:20]), "utf-8")
+    run = federate(tables, test_ids=str(file))
+
+    with pytest.raises(FederationError, match="the test rows need two defaults and two non-defaults"):
+        assign_roles(run.federation, 1)
