@@ -15,10 +15,13 @@ def train_trees(
 ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
     """Train on the training rows, stop on the validation rows: PDs (n,) of all, and the validation curve.
 
-    frame has numeric columns and pandas categories; missing values are the model's own business. Of a column with
-    more levels than scikit-learn takes, those that are rare among the training rows count as missing.
+    frame has numeric columns and pandas categories; missing values are the model's own business. Scikit-learn fails
+    on two kinds of column: one without any value in training rows is left out, and of one with more levels than it
+    takes, those that are rare among the training rows count as missing.
     """
-    frame = frame.apply(_few_levels, train=roles == TRAIN)
+    train, validation = roles == TRAIN, roles == VALIDATION
+    there = [name for name in frame if frame.loc[train, name].notna().any()]
+    frame = pd.DataFrame({name: _few_levels(frame[name], train) for name in there})
     model = HistGradientBoostingClassifier(
         learning_rate=0.05,
         max_iter=500,
@@ -30,7 +33,6 @@ def train_trees(
         n_iter_no_change=30,
         random_state=seed,
     )
-    train, validation = roles == TRAIN, roles == VALIDATION
     model.fit(frame[train], labels[train], X_val=frame[validation], y_val=labels[validation])
     curve = [{"valid.loss": -float(score)} for score in model.validation_score_[1:]]
     return model.predict_proba(frame)[:, 1], curve
@@ -39,4 +41,4 @@ def train_trees(
 def _few_levels(column: pd.Series, train: NDArray[np.bool_]) -> pd.Series:
     if not isinstance(column.dtype, pd.CategoricalDtype) or len(column.cat.categories) <= _MAXIMUM_LEVELS:
         return column
-    return column.cat.set_categories(column[train].value_counts().index[:_MAXIMUM_LEVELS])
+    return column.cat.set_categories(column[train].value_counts().index[:_MAXIMUM_LEVELS].tolist())

@@ -1,0 +1,85 @@
+"""The federated network against its pooled twin, which shares only architecture, batches and first weights with it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.declaration import read_declaration, write_declaration
+from experiments.baselines.network import train_network
+from experiments.joined import read_joined, read_scores
+from server.coordinator import assign_roles, train
+from server.progress import Progress
+from server.training import Training
+
+EXACT = {"defence": "none", "party_dropout": 0.0}
+
+
+def assert_equal_twins(run, network: dict | None = None) -> None:
+    events: list[Progress] = []
+    roles = assign_roles(run.federation, 1)
+    train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
+    federated = read_scores(run.config, "bank", "federated-network", 1)
+
+    pooled, curve = train_network(read_joined(run.config, "bank"), roles, 1, run.config.network)
+
+    np.testing.assert_allclose(federated, pooled, rtol=1e-3, atol=1e-5)
+    steps = [event for event in events if event.metrics]
+    assert len(steps) == len(curve)
+    for event, metrics in zip(steps, curve, strict=True):
+        assert dict(event.metrics) == pytest.approx(metrics, rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["left", "inner"])
+@pytest.mark.parametrize("passive", [("tax",), ("tax", "supply"), ("customs", "power", "tax")])
+def test_the_federated_network_equals_its_pooled_twin(
+    make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], mode: str
+) -> None:
+    # A third of the businesses known to a party, values missing, and strangers in every table.
+    assert_equal_twins(federate(make_tables(passive), EXACT | {"batches": 20}, alignment=mode))
+
+
+def test_twins_stop_at_the_same_batch_and_return_to_the_same_weights(
+    tables: Path, federate: Callable
+) -> None:
+    network = EXACT | {"batches": 60, "learning_rate": 0.2, "patience": 4}
+    assert_equal_twins(federate(tables, network))
+
+
+def test_a_batch_of_which_a_party_knows_nothing_counts_as_one(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    # Of two rows, often neither is known to a party: its momentum and decay go on all the same.
+    network = EXACT | {"batches": 30, "batch_size": 2, "weight_decay": 0.5}
+    assert_equal_twins(federate(make_tables(("tax",)), network))
+
+
+def test_a_bank_alone_equals_the_bank_only_network(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    assert_equal_twins(federate(make_tables(()), EXACT))
+
+
+def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    write_declaration(data / "tax", replace(read_declaration(data / "tax"), name="国家税务总局"))
+    write_declaration(data / "bank", replace(read_declaration(data / "bank"), name="A bank"))
+    run = federate(data, EXACT)
+
+    assert_equal_twins(run)
+    assert list(read_joined(run.config, "bank").tables) == ["A bank", "supply", "国家税务总局"]
+
+
+def test_what_the_bank_does_alone_does_not_depend_on_the_others(tables: Path, federate: Callable) -> None:
+    run = federate(tables, EXACT)
+    roles = assign_roles(run.federation, 1)
+    joined = read_joined(run.config, "bank")
+    alone, _ = train_network(joined.of_bank(), roles, 1, run.config.network)
+
+    for table in list(joined.tables.values())[1:]:
+        table.numeric[:] = 0
+    again, _ = train_network(joined.of_bank(), roles, 1, run.config.network)
+
+    np.testing.assert_array_equal(alone, again)
