@@ -79,8 +79,7 @@ def true_default_probabilities(present: Month, seeds: np.random.SeedSequence) ->
 
 @dataclass
 class _Partners:
-    """The exposures h months ahead: living links, core enterprises, and the average partner for what has
-    died."""
+    """Exposures some months ahead: living links, core enterprises, and the average partner for the dead."""
 
     firms: sparse.csr_matrix  # (n, n)
     cores: sparse.csr_matrix  # (n, cores)
@@ -104,7 +103,8 @@ def _futures(present: Month, start: State, rng: np.random.Generator) -> list[Sur
     economy, firms, slot = present.economy, present.firms, present.applications.slot
     count = len(firms)
     shape = (count, OUTER_BATCH)
-    partners = _Partners(economy.exposures[:, :count], economy.exposures[:, count:])
+    exposures = economy.network.exposures()
+    partners = _Partners(exposures[:, :count], exposures[:, count:])
     state = State(
         **{f.name: np.repeat(getattr(start, f.name)[:, None], OUTER_BATCH, axis=1) for f in fields(State)}
     )

@@ -37,7 +37,7 @@ def test_a_strained_applicant_is_riskier(vintage: Month, few_paths: None) -> Non
 
 def test_a_failing_customer_makes_its_suppliers_riskier(vintage: Month, few_paths: None) -> None:
     before = true_default_probabilities(vintage, np.random.SeedSequence(0))
-    exposures = vintage.economy.exposures[vintage.applications.slot][:, : len(vintage.firms)]
+    exposures = vintage.economy.network.exposures()[vintage.applications.slot][:, : len(vintage.firms)]
     exposed = np.flatnonzero(exposures.max(axis=1).toarray().ravel() > 0.25)
     customers = exposures[exposed].argmax(axis=1)
     vintage.failed[np.asarray(customers).ravel()] = True
