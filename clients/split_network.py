@@ -59,6 +59,8 @@ def start(session: Session, request: StartRequest) -> Started:
         raise ProtocolError("a model is started once")
     check_integers("roles", request.roles, len(table), TRAIN, TEST + 1)
     encoder = Encoder.fit(table, np.flatnonzero(request.roles == TRAIN), config.bins)
+    if not encoder.width:
+        raise ProtocolError("none of its columns tells the training rows apart")
     session.store.write(_ENCODER, encoder.to_arrays())
     session.store.write(_START, {"roles": request.roles, "seed": np.array(request.seed)})
     bottom = new_bottom(encoder.width, request.seed, session.party.declaration.name, config)

@@ -33,7 +33,7 @@ class Alignment:
 def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
     """Four round trips, three without passive parties: afterwards position k is the same business at every party.
 
-    Raises ProtocolError when no business is common to all (`inner`), since nothing could be trained.
+    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`).
     """
     blinded = exchange.ask(
         "train.alignment_blind", {party: BlindRequest() for party in roster.all}, BlindedIds
@@ -58,4 +58,9 @@ def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
         for party in roster.all
     }
     answers = exchange.ask("train.alignment_order", orders, Aligned)
-    return Alignment(len(found.months), {party: answer.known for party, answer in answers.items()})
+    known = {party: answer.known for party, answer in answers.items()}
+    if strangers := [party for party in known if not known[party]]:
+        raise ProtocolError(
+            f"Party {', '.join(strangers)} knows no business of {roster.active}; is the id column the same?"
+        )
+    return Alignment(len(found.months), known)

@@ -105,25 +105,22 @@ class Exchange:
         reply: type[Reply],
         envelope: Envelope,
     ) -> dict[str, Reply]:
-        stateless = action.startswith("query.")
         packed: dict[str, tuple[int, RecordDict]] = {}
         for party, (node, body) in questions.items():
-            step = 0 if stateless else self._steps[party, envelope.model] + 1
-            self._steps[party, envelope.model] = step
+            step = 0
+            if not action.startswith("query."):
+                step = self._steps[party, envelope.model] = self._steps[party, envelope.model] + 1
             packed[party] = node, pack(body, replace(envelope, step=step))
-        replies = self._send(action, packed)
-        cpu_seconds = sum(envelope_of(record).cpu_seconds for record in replies.values())
+        records = self._send(action, packed)
+        replies = {party: _opened(party, action, reply, records[party]) for party in packed}
         counted = self._counted
         self._counted = Costs(
             counted.round_trips + 1,
-            counted.bytes_up + sum(size_of(record) for record in replies.values()),
+            counted.bytes_up + sum(size_of(record) for record in records.values()),
             counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
-            counted.cpu_seconds + cpu_seconds,
+            counted.cpu_seconds + sum(cpu_seconds for _, cpu_seconds in replies.values()),
         )
-        try:
-            return {party: unpack(reply, replies[party]) for party in packed}
-        except ProtocolError as error:
-            raise FederationError(f"A reply to {action} is malformed: {error}") from None
+        return {party: answer for party, (answer, _) in replies.items()}
 
     def _send(self, action: str, packed: Mapping[str, tuple[int, RecordDict]]) -> dict[str, RecordDict]:
         waiting, found = dict(packed), {}
@@ -191,6 +188,14 @@ def _accepted(party: str, action: str, record: RecordDict) -> RecordDict:
     if refused is not None:
         raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
     return record
+
+
+def _opened(party: str, action: str, kind: type[Reply], record: RecordDict) -> tuple[Reply, float]:
+    """A reply, and the CPU seconds that it cost the party."""
+    try:
+        return unpack(kind, record), envelope_of(record).cpu_seconds
+    except ProtocolError as error:
+        raise FederationError(f"The reply of party {party} to {action} is malformed: {error}") from None
 
 
 def _reason(error: Error) -> str:

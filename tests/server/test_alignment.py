@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fl.errors import ProtocolError
+from server.alignment import ROUND_TRIPS
+
+
+@pytest.mark.parametrize(
+    ("passive", "round_trips"),
+    [((), ROUND_TRIPS - 1), (("tax",), ROUND_TRIPS), (("customs", "power", "tax"), ROUND_TRIPS)],
+)
+def test_the_round_trips_do_not_grow_with_the_parties(
+    make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], round_trips: int
+) -> None:
+    exchange = federate(make_tables(passive, rows=60)).federation.exchange
+    assert exchange.costs.round_trips == 1 + round_trips  # with the handshake
+
+
+def test_the_coordinator_learns_how_many_each_party_knows(tables: Path, federate: Callable) -> None:
+    ids = {
+        party: set(pd.read_csv(tables / party / "table.csv")["business_id"])
+        for party in ("bank", "supply", "tax")
+    }
+
+    alignment = federate(tables).federation.alignment
+
+    assert alignment.positions == len(ids["bank"])
+    assert dict(alignment.known) == {party: len(own & ids["bank"]) for party, own in ids.items()}
+
+
+def test_parties_that_share_no_business_are_stopped_by_name(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    data = make_tables(("tax",), rows=60)
+    table = data / "tax" / "table.csv"
+    frame = pd.read_csv(table)
+    frame["business_id"] = [f"other{number}" for number in range(len(frame))]
+    frame.to_csv(table, index=False)
+
+    with pytest.raises(ProtocolError, match="no business that all parties know"):
+        federate(data, alignment="inner")
+    with pytest.raises(
+        ProtocolError, match="Party tax knows no business of bank; is the id column the same?"
+    ):
+        federate(data, alignment="left")

@@ -1,0 +1,143 @@
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments.engines.inline import InlineGrid
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError, ProtocolError
+from server.coordinator import coordinate, new_study_name
+from server.exchange import FederationError
+from server.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def config(tables: Path, tmp_path: Path, uri: str) -> RunConfig:
+    return RunConfig(
+        data=str(tables),
+        parties="bank,tax,supply",
+        state=str(tmp_path / "state"),
+        tracking_uri=uri,
+        network=NetworkConfig(batches=4, batch_size=64, evaluate_every=2),
+    )
+
+
+def children(uri: str, config: RunConfig) -> list:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    runs = client.search_runs([experiment.experiment_id])
+    return [run for run in runs if "contender" in run.data.tags]
+
+
+def test_a_run_trains_every_contender_under_every_seed(config: RunConfig, uri: str) -> None:
+    config = replace(config, seeds="1,2", experiment="whole")
+    events: list[Progress] = []
+
+    trained = coordinate(InlineGrid(config), config, events.append)
+
+    assert [(one.contender, one.seed) for one in trained] == [("federated-network", s) for s in (1, 2)]
+    assert [event.stage for event in events][:2] == ["connect", "align"]
+    assert events[-1] == Progress("done")
+    costs = [event.costs for event in events if event.costs]
+    assert [cost["round_trips"] for cost in costs] == [12, 12]
+    runs = children(uri, config)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    client = MlflowClient(uri)
+    for run in runs:
+        curve = client.get_metric_history(run.info.run_id, "valid.auc")
+        assert [point.step for point in curve] == [2, 4]
+    parent = client.get_run(runs[0].data.tags["mlflow.parentRunId"])
+    assert parent.info.status == "FINISHED"
+    # A run that was given no name makes one up; the parties keep its models under it.
+    assert [path.name for path in Path(config.state, "tax").iterdir()] == [parent.data.tags["study"]]
+
+
+def test_without_contenders_the_parties_align_and_the_rows_are_split(config: RunConfig) -> None:
+    config = replace(config, contenders="", study="s", experiment="none")
+    assert coordinate(InlineGrid(config), config, lambda event: None) == []
+    assert (Path(config.state) / "bank" / "s" / "splits" / "1" / "split.npz").exists()
+
+
+def test_two_runs_without_a_name_do_not_meet(config: RunConfig) -> None:
+    config = replace(config, contenders="", experiment="twice")
+    for _ in range(2):
+        coordinate(InlineGrid(config), config, lambda event: None)
+    assert len(list(Path(config.state, "bank").iterdir())) == 2
+
+
+def test_a_failure_is_reported_with_its_reason_and_fails_the_run(
+    config: RunConfig, uri: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(config.data, data)
+    (data / "tax" / "table.csv").write_bytes(b"\xff")
+    config = replace(config, data=str(data), experiment="broken")
+    events: list[Progress] = []
+
+    with pytest.raises(FederationError, match="the data in tax are not in order"):
+        coordinate(InlineGrid(config), config, events.append)
+
+    assert events[-1].stage == "failed"
+    assert "the data in tax are not in order" in events[-1].text
+    client = MlflowClient(uri)
+    (parent,) = client.search_runs([client.get_experiment_by_name("broken").experiment_id])
+    assert parent.info.status == "FAILED"
+
+
+def test_an_unknown_contender_is_refused_before_anything_runs(config: RunConfig) -> None:
+    config = replace(config, contenders="federated-dreams", experiment="unknown")
+    with pytest.raises(ConfigError, match="no federated contender 'federated-dreams'; there are federated-n"):
+        coordinate(InlineGrid(config), config, lambda event: None)
+
+
+@pytest.mark.parametrize(
+    ("parties", "said"),
+    [("tax,supply", "No party holds the label"), ("bank,bank2", "held by bank and by bank2")],
+)
+def test_exactly_one_party_must_hold_the_label(
+    config: RunConfig, tmp_path: Path, parties: str, said: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(config.data, data)
+    shutil.copytree(data / "bank", data / "bank2")
+    config = replace(config, data=str(data), parties=parties, experiment="labels")
+    with pytest.raises(ProtocolError, match=said):
+        coordinate(InlineGrid(config), config, lambda event: None)
+
+
+@pytest.mark.parametrize("data", ["", "demo"])
+def test_without_a_place_for_the_results_the_folder_of_the_data_must_be_known(
+    config: RunConfig, data: str
+) -> None:
+    grid, config = InlineGrid(config), replace(config, data=data, tracking_uri="")
+    events: list[Progress] = []
+    with pytest.raises(ConfigError, match="'data' must be the absolute path"):
+        coordinate(grid, config, events.append)
+    assert events[-1].stage == "failed"
+
+
+def test_results_go_beside_the_data_by_default(make_tables: Callable[..., Path]) -> None:
+    data = make_tables(("tax",), rows=100)
+    config = RunConfig(data=str(data), parties="bank,tax", contenders="")
+    coordinate(InlineGrid(config), config, lambda event: None)
+    assert (data / "mlflow.db").exists()
+    assert (data / "tax" / "state").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("data", "label"), [("/d/demo", "demo"), ("/d/my data", "my-data"), ("/d/数据", "study"), ("", "study")]
+)
+def test_a_study_is_named_after_its_data_and_never_twice(data: str, label: str) -> None:
+    first, second = new_study_name(data), new_study_name(data)
+    assert re.fullmatch(rf"{label}-\d{{8}}-\d{{6}}-[0-9a-f]{{4}}", first)
+    assert first != second
+    assert RunConfig(study=first).study == first
