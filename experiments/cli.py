@@ -5,10 +5,14 @@ import subprocess
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from experiments.dataset import Dataset
+    from fl.config import RunConfig
 
 app = typer.Typer(
     help="Federated credit scoring of small businesses, compared with what a bank can do alone.",
@@ -114,6 +118,32 @@ def run(
 
 
 @app.command()
+def attack(
+    data: Data = Path("data/demo"),
+    party: Annotated[
+        str, typer.Option(help="Who attacks and is attacked. Default: the first passive party.")
+    ] = "",
+    seeds: Seeds = "1",
+    parties: Parties = "",
+    test_ids: TestIds = None,
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """Play on real runs what a curious party could do with what it receives, with and without the defences.
+
+    Example: siloscore attack --data data/demo --party tax
+    """
+    from experiments.attacks.report import play_all
+    from experiments.attacks.tables import column_table, label_table
+    from experiments.display import console, progress_bars
+
+    _, config = _configured(data, seeds, parties, test_ids, settings)
+    with progress_bars() as report:
+        attacks = play_all(config, party, report)
+    console.print(label_table(attacks), column_table(attacks), sep="\n")
+    console.print(f"No number of an evaluation stands for fewer than {attacks.group} applicants.")
+
+
+@app.command()
 def ui(
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
@@ -146,27 +176,14 @@ def _study(
     settings: list[str],
 ) -> None:
     from experiments.comparison import write_json
-    from experiments.dataset import open_dataset
     from experiments.display import EXPLANATION, comparison_tables, console, progress_bars
     from experiments.mlflow_page import latest_link
-    from experiments.settings import parse_settings
     from experiments.study import run_study
-    from fl.config import RunConfig
-    from fl.errors import ConfigError
-    from server.coordinator import new_study_name
     from server.summary import headline
 
-    if test_ids and not test_ids.is_file():
-        raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
-    config = RunConfig.from_mapping(parse_settings(settings))
+    dataset, config = _configured(data, seeds, parties, test_ids, settings)
     config = replace(
         config,
-        data=str(dataset.folder),
-        parties=",".join(dataset.parties),
-        seeds=seeds,
-        test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
-        study=new_study_name(str(dataset.folder)),
         world=dataset.world,
         experiment=experiment,
         tracking_uri=f"sqlite:///{store.resolve()}",
@@ -180,6 +197,30 @@ def _study(
     console.print(
         f"In MLflow: run `siloscore ui --store {store}` and open {latest_link(store, experiment)}",
         soft_wrap=True,
+    )
+
+
+def _configured(
+    data: Path, seeds: str, parties: str, test_ids: Path | None, settings: list[str]
+) -> "tuple[Dataset, RunConfig]":
+    """The dataset, opened and checked, and the configuration of a new study on it."""
+    from experiments.dataset import open_dataset
+    from experiments.settings import parse_settings
+    from fl.config import RunConfig
+    from fl.errors import ConfigError
+    from server.coordinator import new_study_name
+
+    if test_ids and not test_ids.is_file():
+        raise ConfigError(f"There is no file of test ids {test_ids}.")
+    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
+    config = RunConfig.from_mapping(parse_settings(settings))
+    return dataset, replace(
+        config,
+        data=str(dataset.folder),
+        parties=",".join(dataset.parties),
+        seeds=seeds,
+        test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
+        study=new_study_name(str(dataset.folder)),
     )
 
 

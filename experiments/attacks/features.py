@@ -15,10 +15,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
+from experiments.attacks.inputs import own_inputs
 from experiments.attacks.recording import Recording
-from fl.preprocessing import Encoder
-from fl.splits import TRAIN
-from fl.tables import Table
 
 KNOWN = 500
 """Rows whose columns the bank is taken to know."""
@@ -32,7 +30,7 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     table = joined.tables[party]
     rows, final = recording.embeddings(party)
     validation, looks = recording.validation_embeddings(party)
-    own = inputs(joined.tables[joined.active], recording, bins)
+    own = own_inputs(recording, joined.active, bins)
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {
@@ -41,12 +39,6 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
             "looks": _r2(looks, column[validation], rng),
         }
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "final", "looks"])
-
-
-def inputs(table: Table, recording: Recording, bins: int) -> NDArray[np.float32]:
-    """A party's own columns as its network sees them, (n, inputs)."""
-    encoder = Encoder.fit(table, np.flatnonzero(recording.roles == TRAIN), bins)
-    return encoder.transform(table, np.arange(len(table)))
 
 
 def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:

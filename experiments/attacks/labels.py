@@ -9,20 +9,51 @@ yardstick, since a party may always look at its own data: only what goes beyond 
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from experiments.attacks.recording import Batch
+from experiments.attacks.inputs import own_inputs
+from experiments.attacks.recording import Batch, Recording
 
 Vectors = NDArray[np.floating]
 Labels = NDArray[np.int8]
 
+REGRESSION = "average: regression, 1,000 labels"
+
 DRAWS = 20
 """How often an attack that knows some labels is repeated, each time with others."""
+
+
+def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
+    """The success of every attack of a party: `gradients`, from what it received, and `own`, from its own columns.
+
+    The index names the attack, and the labels that it knows if any; NaN where the own columns give it nothing to do.
+    """
+    every, batches = recording.joined.labels, recording.gradients(party)
+    rows, gradients = averaged(batches, len(every))
+    own, labels = own_inputs(recording, party, bins)[rows], every[rows]
+    results = {
+        "each batch: norm": (float("nan"), norm_per_batch(batches, every)),
+        "each batch: direction, 1 default": (float("nan"), direction_per_batch(batches, every)),
+    }
+    for name, attack in {
+        "average: norm": norm,
+        "average: principal component": principal_component,
+        "average: direction, 1 default": partial(direction, rng=rng, known=1),
+        "average: direction, 20 defaults": partial(direction, rng=rng, known=20),
+        REGRESSION: partial(learned, rng=rng, known=1_000),
+    }.items():
+        results[name] = attack(own, labels), attack(gradients, labels)
+    together = np.concatenate([StandardScaler().fit_transform(gradients), own], axis=1)
+    alone, _ = results[REGRESSION]
+    results["the same beside own columns"] = alone, learned(together, labels, rng, known=1_000)
+    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "gradients"])
 
 
 def norm_per_batch(batches: Sequence[Batch], labels: Labels) -> float:
@@ -69,21 +100,21 @@ def principal_component(vectors: Vectors, labels: Labels) -> float:
     return _either_way(labels, values)
 
 
-def direction(vectors: Vectors, labels: Labels, known_defaults: int, rng: np.random.Generator) -> float:
+def direction(vectors: Vectors, labels: Labels, rng: np.random.Generator, known: int) -> float:
     """Mean success of the cosine with the mean of some known defaults."""
     defaults = np.flatnonzero(labels)
-    draws = [rng.choice(defaults, known_defaults, replace=False) for _ in range(DRAWS)]
-    return float(np.mean([_success(cosine(vectors, known), labels, known) for known in draws]))
+    draws = [rng.choice(defaults, min(known, len(defaults) // 2), replace=False) for _ in range(DRAWS)]
+    return float(np.mean([_success(cosine(vectors, chosen), labels, chosen) for chosen in draws]))
 
 
-def learned(vectors: Vectors, labels: Labels, known_labels: int, rng: np.random.Generator) -> float:
+def learned(vectors: Vectors, labels: Labels, rng: np.random.Generator, known: int) -> float:
     """Mean success of a logistic regression that was fitted on rows whose labels are known, good and bad."""
     scaled = StandardScaler().fit_transform(vectors)
     successes = []
     for _ in range(DRAWS // 4):
-        known = rng.choice(len(labels), known_labels, replace=False)
-        model = LogisticRegression(C=0.1, max_iter=500).fit(scaled[known], labels[known])
-        successes.append(_success(model.decision_function(scaled), labels, known))
+        chosen = rng.choice(len(labels), min(known, len(labels) // 2), replace=False)
+        model = LogisticRegression(C=0.01, max_iter=500).fit(scaled[chosen], labels[chosen])
+        successes.append(_success(model.decision_function(scaled), labels, chosen))
     return float(np.mean(successes))
 
 

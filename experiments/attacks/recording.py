@@ -6,7 +6,7 @@ state goes to a folder that is thrown away, and nothing is logged to MLflow.
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,17 +18,19 @@ from numpy.typing import NDArray
 from clients.app import app as client_app
 from clients.declaration import read_declaration
 from experiments.engines.inline import InlineGrid
-from experiments.joined import Joined, read_joined, read_scores
-from fl.config import RunConfig
+from experiments.joined import Joined, read_joined
+from fl.config import NetworkConfig, RunConfig
 from fl.evaluation import Evaluation
+from fl.handshake import form_roster
 from fl.messages import unpack
-from fl.split_network import BackwardRequest, ForwardRequest, ScoreRequest
+from fl.split_network import VERSION, BackwardRequest, ForwardRequest, ScoreRequest
 from fl.splits import VALIDATION, Roles
-from server.coordinator import assign_roles, connect, train
+from server.alignment import Alignment
+from server.coordinator import Federation, assign_roles, connect
+from server.exchange import Exchange
 from server.progress import Report
+from server.split_network import train
 from server.training import Training
-
-CONTENDER = "federated-network"
 
 _KEPT = {
     "train.split_network_forward": ForwardRequest,
@@ -49,14 +51,15 @@ class Batch:
 class Recording:
     """One federated network and what every party received while it was trained.
 
-    requests are the messages to each party in their order; pd (n,), roles (n,) and joined are the truth by which
-    attacks are judged.
+    name and seed say under which settings; requests are the messages to each party in their order; roles (n,) and
+    joined are the truth by which attacks are judged.
     """
 
+    name: str
+    seed: int
     requests: Mapping[str, list[object]]
     joined: Joined
     roles: Roles
-    pd: NDArray[np.float64]
     evaluation: Evaluation
 
     def gradients(self, party: str) -> list[Batch]:
@@ -107,23 +110,25 @@ class Tap(ClientApp):
         return client_app(message, context)
 
 
-def record(config: RunConfig, seed: int, report: Report) -> Recording:
-    """Train the federated network once under a seed and keep what every party received.
+def record(config: RunConfig, report: Report, networks: Mapping[str, NetworkConfig]) -> Iterator[Recording]:
+    """Align once, then train under every seed and each of some network settings; a recording of each, in that order.
 
     The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. Raises what an ordinary
     run raises when the federation fails.
     """
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        config = replace(config, state=folder, contenders=CONTENDER)
-        tap = Tap(config)
-        federation = connect(InlineGrid(config, tap), config, report)
-        roles = assign_roles(federation, seed)
-        trained = train(federation, Training(CONTENDER, seed, roles, config, report))
-        active = config.party_names[0]
-        return Recording(
-            tap.requests,
-            read_joined(config, active),
-            roles,
-            read_scores(config, active, CONTENDER, seed),
-            trained.evaluation,
-        )
+        config = replace(config, state=folder)
+        alignment = connect(InlineGrid(config), config, report).alignment
+        for seed in config.seed_numbers:
+            for name, network in networks.items():
+                yield _recording(replace(config, network=network), alignment, name, seed, report)
+
+
+def _recording(config: RunConfig, alignment: Alignment, name: str, seed: int, report: Report) -> Recording:
+    """Train one network of an aligned study; its name keeps its state apart from the others'."""
+    tap = Tap(config)
+    exchange = Exchange(InlineGrid(config, tap), config.study, config.timeout)
+    roster = form_roster(exchange.connect(len(config.party_names), config.connect_timeout), (VERSION,))
+    roles = assign_roles(Federation(exchange, roster, alignment), seed)
+    evaluation = train(exchange, roster, Training(name, seed, roles, config, report))
+    return Recording(name, seed, tap.requests, read_joined(config, config.party_names[0]), roles, evaluation)

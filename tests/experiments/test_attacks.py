@@ -1,0 +1,207 @@
+"""The attacks of docs/threat-model.md: they succeed where nothing defends, and fail where the default defence does."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from clients.declaration import write_default
+from experiments.attacks import labels
+from experiments.attacks.evaluation import smallest_group
+from experiments.attacks.features import reconstruct
+from experiments.attacks.recording import Batch, Recording, record
+from experiments.attacks.report import play_all
+from experiments.attacks.tables import column_table, label_table
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError
+from fl.evaluation import evaluate
+from server.progress import ignore
+
+CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
+SHORT = NetworkConfig(batches=20)
+
+
+def write_party(folder: Path, frame: pd.DataFrame) -> None:
+    folder.mkdir(parents=True)
+    frame.to_csv(folder / "table.csv", index=False)
+    write_default(folder, "table")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """A bank and a partner that know the same 4,000 businesses; a fifth of them default."""
+    data, rng, rows = tmp_path_factory.mktemp("attacks"), np.random.default_rng(1), 4_000
+    ids = [f"B{number:04d}" for number in range(rows)]
+    of_bank, of_partner = rng.normal(size=(rows, 4)), rng.normal(size=(rows, 6))
+    risk = of_bank[:, 0] + of_partner[:, 0] - of_partner[:, 1] + rng.logistic(size=rows)
+    bank = pd.DataFrame(of_bank, columns=[f"b{column}" for column in range(4)])
+    bank["default"] = (risk > np.quantile(risk, 0.8)).astype(int)
+    partner = pd.DataFrame(of_partner, columns=[f"p{column}" for column in range(6)])
+    for name, frame in (("bank", bank), ("partner", partner)):
+        write_party(data / name, frame.assign(business_id=ids).sample(frac=1, random_state=2))
+    return RunConfig(data=str(data), parties="bank,partner", study="attack", network=SHORT)
+
+
+@pytest.fixture(scope="module")
+def recorded(config: RunConfig) -> Callable[[str], Recording]:
+    networks = {name: replace(SHORT, defence=name) for name in ("none", "gaussian", "max-norm")}
+    return {found.name: found for found in record(config, ignore, networks)}.__getitem__
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(4)
+
+
+def per_batch(recording: Recording) -> list[float]:
+    of_rows, batches = recording.joined.labels, recording.gradients("partner")
+    return [labels.norm_per_batch(batches, of_rows), labels.direction_per_batch(batches, of_rows)]
+
+
+def test_undefended_gradients_give_the_labels_away(recorded: Callable[[str], Recording]) -> None:
+    assert min(per_batch(recorded("none"))) > 0.9
+
+
+def test_gaussian_noise_hides_them_within_a_batch(recorded: Callable[[str], Recording]) -> None:
+    assert max(per_batch(recorded("gaussian"))) <= 0.55
+
+
+def test_max_norm_hides_the_norm(recorded: Callable[[str], Recording]) -> None:
+    norm, _ = per_batch(recorded("max-norm"))
+
+    assert norm <= 0.55
+
+
+def test_patience_gains_on_noise_but_not_as_much_as_on_no_defence(
+    recorded: Callable[[str], Recording], rng: np.random.Generator
+) -> None:
+    of_none, of_gaussian = (
+        labels.play(recorded(defence), "partner", 8, rng)["gradients"] for defence in ("none", "gaussian")
+    )
+    averages = [name for name in of_none.index if name.startswith("average: ")]
+
+    assert of_none[averages].min() > 0.9
+    assert (of_gaussian[averages] < of_none[averages] - 0.2).all()
+
+
+def test_an_attack_on_the_own_columns_needs_no_gradients(
+    recorded: Callable[[str], Recording], rng: np.random.Generator
+) -> None:
+    own = [
+        labels.play(recorded(name), "partner", 8, np.random.default_rng(4))["own"]
+        for name in ("none", "max-norm")
+    ]
+
+    pd.testing.assert_series_equal(*own)
+
+
+def test_each_gradient_is_recorded_with_the_rows_that_it_is_for(
+    recorded: Callable[[str], Recording],
+) -> None:
+    recording = recorded("none")
+    batches = recording.gradients("partner")
+
+    # Without defence the bias of the last layer sees one sign for defaults and the other for the rest.
+    assert len(batches) == SHORT.batches - 1
+    for batch in batches:
+        assert batch.gradient.shape == (len(batch.rows), SHORT.embedding)
+        pattern = batch.gradient[recording.joined.labels[batch.rows] == 1].mean(axis=0)
+        bad = recording.joined.labels[batch.rows] == 1
+        assert (batch.gradient[bad] @ pattern > 0).mean() > 0.9
+
+
+def test_embeddings_let_the_bank_reconstruct_columns(
+    recorded: Callable[[str], Recording], rng: np.random.Generator
+) -> None:
+    found = reconstruct(recorded("gaussian"), "partner", 8, rng)
+
+    assert list(found.index) == [f"p{column}" for column in range(6)]
+    assert (found["own"] < 0.1).all(), "the columns are independent, so the bank's own tell nothing"
+    assert (found["final"] > 0.5).all()
+    assert (found["looks"] > found["final"]).all()
+
+
+def test_an_evaluation_stands_for_groups_only(recorded: Callable[[str], Recording]) -> None:
+    recording = recorded("gaussian")
+
+    assert smallest_group(recording.evaluation, int((recording.roles == 2).sum())) >= 10
+
+
+@pytest.mark.parametrize("rows", [47, 203, 999])
+def test_groups_are_ten_at_least_however_few_the_rows(rows: int, rng: np.random.Generator) -> None:
+    outcomes = np.arange(rows) % 4 == 0
+
+    assert smallest_group(evaluate(outcomes, rng.random(rows)), rows) >= 10
+
+
+def test_an_average_weighs_batches_alike_and_counts_every_appearance() -> None:
+    batches = [
+        Batch(np.array([0, 2]), np.array([[3.0, 0.0], [0.0, 4.0]], np.float32)),
+        Batch(np.array([2, 2]), np.array([[30.0, 0.0], [0.0, 40.0]], np.float32)),
+    ]
+
+    rows, vectors = labels.averaged(batches, 4)
+
+    np.testing.assert_array_equal(rows, [0, 2])
+    np.testing.assert_allclose(vectors, np.array([[3, 0], [3, 8]]) / 2.5)
+
+
+def test_known_rows_do_not_count_as_success() -> None:
+    vectors = np.array([[1.0, 0], [0, 1], [0, 1], [1, 0.5]])
+    outcomes = np.array([1, 0, 1, 0], np.int8)
+
+    # The only default besides the known one looks like the other goods.
+    success = labels.direction(vectors, outcomes, np.random.default_rng(1), known=1)
+
+    assert success < 0.5
+
+
+def test_all_attacks_stand_side_by_side(config: RunConfig) -> None:
+    attacks = play_all(replace(config, network=replace(SHORT, batches=6)), "", ignore)
+
+    assert attacks.party == "partner"
+    assert list(attacks.labels) == ["own", "none", "max-norm", "gaussian"]
+    assert attacks.labels["none"].between(0, 1).all()
+    assert attacks.test_auc.keys() == {"none", "max-norm", "gaussian"}
+    assert label_table(attacks).row_count == len(attacks.labels) + 1
+    assert column_table(attacks).row_count == 6
+
+
+def test_an_unknown_party_is_named_with_those_there_are(config: RunConfig) -> None:
+    with pytest.raises(ConfigError, match="no passive party 'bank'; there are partner"):
+        play_all(config, "bank", ignore)
+
+
+def test_a_recording_leaves_nothing_behind(config: RunConfig, recorded: Callable[[str], Recording]) -> None:
+    folders: NDArray[np.str_] = np.array(sorted(os.listdir(Path(config.data) / "bank")))
+
+    assert folders.tolist() == ["party.toml", "table.csv"]
+
+
+@pytest.fixture(scope="module")
+def credit(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    if not CREDIT.is_dir():
+        pytest.skip(f"the real data are not there: {CREDIT}")
+    data = tmp_path_factory.mktemp("credit")
+    for name in ("bank", "partner"):
+        write_party(data / name, pd.read_csv(CREDIT / f"{name}.csv"))
+    return RunConfig(
+        data=str(data), parties="bank,partner", study="attack", test_ids=str(CREDIT / "test_ids.csv")
+    )
+
+
+@pytest.mark.slow
+def test_on_real_data_the_run_that_scores_well_is_the_run_that_hides_labels(credit: RunConfig) -> None:
+    undefended = replace(credit.network, defence="none")
+    networks = {"default": credit.network, "undefended": undefended}
+
+    by_default, without = record(credit, ignore, networks)
+
+    assert by_default.evaluation.metrics["auc"] >= 0.765
+    assert max(per_batch(by_default)) <= 0.55
+    assert min(per_batch(without)) > 0.9
