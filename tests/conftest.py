@@ -144,3 +144,16 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         return Run(config, grid, connect(grid, config, ignore))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small dataset of the base world, with its parties' declarations."""
+    from clients.declaration import write_default
+    from synthetic_data import generate
+
+    folder = tmp_path_factory.mktemp("generated") / "small"
+    generate(folder, 900, "base", seed=1, truth=False)
+    for party in ("bank", "tax", "supply_chain"):
+        write_default(folder / party, party)
+    return folder

@@ -1,0 +1,75 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clients.errors import DataError
+from experiments.dataset import open_dataset
+
+
+@pytest.fixture
+def data(tables: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    shutil.copytree(tables, folder, ignore=shutil.ignore_patterns("state", "ml*"))
+    return folder
+
+
+def test_the_active_party_comes_first(data: Path) -> None:
+    dataset = open_dataset(data)
+    assert dataset.parties == ("bank", "supply", "tax")
+    assert dataset.active == "bank"
+    assert dataset.world == ""
+    assert (dataset.facts.name, dataset.facts.rows, dataset.facts.source) == ("data", 400, str(data))
+
+
+def test_parties_may_be_chosen(data: Path) -> None:
+    assert open_dataset(data, ("tax", "bank")).parties == ("bank", "tax")
+
+
+def test_the_digest_changes_with_the_data_and_not_with_what_is_kept_beside_them(data: Path) -> None:
+    before = open_dataset(data).facts.digest
+    (data / "tax" / "state").mkdir()
+    (data / "tax" / "state" / "x.npz").write_bytes(b"kept")
+    assert open_dataset(data).facts.digest == before
+
+    with (data / "tax" / "table.csv").open("a") as table:
+        table.write("new,1,2,3,coal\n")
+    assert open_dataset(data).facts.digest != before
+    assert open_dataset(data, ("bank", "supply")).facts.digest != before
+
+
+def test_what_the_generator_wrote_is_read(data: Path) -> None:
+    (data / "dataset.toml").write_text('name = "small"\nworld = "no-tax-signal"\n', "utf-8")
+    dataset = open_dataset(data)
+    assert (dataset.world, dataset.facts.name) == ("no-tax-signal", "small")
+
+
+def test_a_damaged_description_is_named(data: Path) -> None:
+    (data / "dataset.toml").write_text("name = \n", "utf-8")
+    with pytest.raises(DataError, match=r"dataset\.toml: this is not valid TOML"):
+        open_dataset(data)
+
+
+def test_a_folder_without_parties_is_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{tmp_path} is no dataset"):
+        open_dataset(tmp_path)
+
+
+def test_a_party_that_is_not_there_is_named_with_those_that_are(data: Path) -> None:
+    with pytest.raises(DataError, match="has no party 'customs'; it has bank, supply, tax"):
+        open_dataset(data, ("bank", "customs"))
+
+
+def test_exactly_one_party_must_hold_the_label(data: Path) -> None:
+    with pytest.raises(DataError, match="none of them of supply, tax does"):
+        open_dataset(data, ("supply", "tax"))
+    shutil.copytree(data / "bank", data / "lender")
+    with pytest.raises(DataError, match="bank and lender of bank, lender, supply, tax does"):
+        open_dataset(data)
+
+
+def test_every_party_is_checked_before_anything_runs(data: Path) -> None:
+    table = data / "tax" / "table.csv"
+    table.write_text(table.read_text("utf-8") + "new,oops,2,3,coal\n", "utf-8")
+    with pytest.raises(DataError, match=r"tax.table\.csv, line \d+, column 'a'.*oops"):
+        open_dataset(data)

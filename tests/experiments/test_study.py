@@ -1,0 +1,123 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from experiments.dataset import open_dataset
+from experiments.study import ALL, Outcome, run_study
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError
+from server.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    folder = tmp_path_factory.mktemp("study")
+    data = make_tables()
+    ids = pd.read_csv(data / "bank" / "table.csv")["business_id"]
+    (data / "truth").mkdir()
+    truth = pd.DataFrame({"business_id": ids, "true_pd": np.linspace(0.01, 0.9, len(ids))})
+    truth.to_parquet(data / "truth" / "applicants.parquet")
+    return RunConfig(
+        data=str(data),
+        parties="bank,supply,tax",
+        state=str(folder / "state"),
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        network=NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0),
+    )
+
+
+def study(config: RunConfig, contenders: tuple[str, ...]) -> tuple[Outcome, list[Progress]]:
+    events: list[Progress] = []
+    return run_study(open_dataset(Path(config.data)), config, contenders, "inline", events.append), events
+
+
+@pytest.fixture(scope="module")
+def whole(base: RunConfig) -> tuple[Outcome, list[Progress]]:
+    return study(replace(base, study="whole"), ALL)
+
+
+def test_all_contenders_are_judged_on_the_same_rows(whole: tuple) -> None:
+    results = whole[0].results
+    assert [one.contender for one in results] == list(ALL)
+    first, *others = (one.labels for one in results)
+    assert len(first) == 100
+    for labels in others:
+        np.testing.assert_array_equal(labels, first)
+
+
+def test_without_defence_the_federated_network_is_the_pooled_one(whole: tuple) -> None:
+    pds = {one.contender: one.pd for one in whole[0].results}
+    np.testing.assert_allclose(pds["federated-network"], pds["pooled-network"], rtol=1e-3, atol=1e-5)
+
+
+def test_only_federated_contenders_cost_round_trips(whole: tuple) -> None:
+    for one in whole[0].results:
+        assert one.costs["round_trips"] == (16 if one.contender == "federated-network" else 0)
+
+
+def test_mlflow_has_every_contender_alike_under_one_parent(whole: tuple, base: RunConfig) -> None:
+    client = MlflowClient(base.tracking_uri)
+    parent = client.get_run(whole[0].run_id)
+    found = client.search_runs([whole[0].experiment_id], f"tags.`mlflow.parentRunId` = '{whole[0].run_id}'")
+    assert {(run.data.tags["contender"], run.data.tags["seed"]) for run in found} == {
+        (name, "1") for name in ALL
+    }
+    assert {run.info.status for run in (parent, *found)} == {"FINISHED"}
+    final = {
+        run.data.tags["contender"]: {name for name in run.data.metrics if "." not in name} for run in found
+    }
+    for name, metrics in final.items():
+        assert metrics | {"uplift_auc"} == final["federated-network"], name
+
+
+def test_the_watcher_hears_of_every_contender(whole: tuple) -> None:
+    stages = [event.stage for event in whole[1]]
+    assert set(ALL) <= set(stages)
+    assert stages[-1] == "done"
+
+
+def test_the_same_study_again_gives_the_same_scores(whole: tuple, base: RunConfig) -> None:
+    again, _ = study(replace(base, study="again"), ("federated-network",))
+    first = {one.contender: one.pd for one in whole[0].results}
+    for one in again.results:
+        np.testing.assert_array_equal(one.pd, first[one.contender])
+
+
+def test_a_model_of_the_pool_alone_needs_no_federated_one(base: RunConfig) -> None:
+    outcome, _ = study(replace(base, study="alone"), ("bank-only-trees",))
+    assert outcome.comparison["contender"].tolist() == ["bank-only-trees"]
+
+
+@pytest.mark.parametrize(
+    ("contenders", "said"),
+    [
+        (("federated-dreams",), "no contender 'federated-dreams'; there are bank-only-network"),
+        (("pooled-trees", "pooled-trees"), "can stand only once"),
+        ((), "no other contender"),
+    ],
+)
+def test_contenders_must_make_sense(base: RunConfig, contenders: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        study(base, contenders)
+
+
+def test_without_truth_there_is_no_ceiling(base: RunConfig, tables: Path) -> None:
+    config = replace(base, data=str(tables), study="no-truth")
+    with pytest.raises(ConfigError, match="has no true PD"):
+        study(config, ("true-pd",))
+    outcome, _ = study(config, ("bank-only-trees", "true-pd"))
+    assert outcome.comparison["contender"].tolist() == ["bank-only-trees"]
+
+
+def test_a_study_that_fails_is_failed_in_mlflow(base: RunConfig) -> None:
+    config = replace(base, study="failed", experiment="failed", test_ids="/nowhere/ids.csv")
+    with pytest.raises(Exception, match="Party bank refused"):
+        study(config, ("federated-network",))
+    client = MlflowClient(base.tracking_uri)
+    runs = client.search_runs([client.get_experiment_by_name("failed").experiment_id])
+    assert {run.info.status for run in runs} == {"FAILED"}
