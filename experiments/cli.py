@@ -64,13 +64,13 @@ def generate(
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
     from clients.declaration import write_default
-    from experiments.display import console
+    from experiments.display import console, step_bars
     from synthetic_data import generate as simulate
 
-    with console.status(f"Simulating {businesses:,} applicants in world {world}"):
-        simulate(out, businesses, world, seed, truth)
-        for party in ("bank", "tax", "supply_chain"):
-            write_default(out / party, party)
+    with step_bars() as progress:
+        simulate(out, businesses, world, seed, truth, progress)
+    for party in ("bank", "tax", "supply_chain"):
+        write_default(out / party, party)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 

@@ -1,6 +1,6 @@
 """What a person sees in the terminal: progress while a study runs, and its table at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pandas as pd
@@ -39,6 +39,26 @@ def progress_bars() -> Iterator[Report]:
     )
     with Progress(*columns, console=console) as bars:
         yield _Bars(bars).report
+
+
+@contextmanager
+def step_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars for work that calls back with what it does, the steps done and the steps in all."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done)
+
+        yield progress
 
 
 class _Bars:

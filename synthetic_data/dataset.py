@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fl.errors import ConfigError
 from synthetic_data import calendar
 from synthetic_data.bank_records import BankRecords, applications
 from synthetic_data.economy import Economy
@@ -49,17 +50,16 @@ def generate(
         progress: called with a label, the steps done and the steps in all.
 
     Raises:
-        ValueError: unknown world, or fewer than 100 businesses, or a negative seed.
-        FileExistsError: ``out`` is not empty.
+        ConfigError: unknown world, fewer than 100 businesses, a negative seed, or ``out`` is not empty.
     """
     chosen = world_named(world)
     if businesses < 100:
-        raise ValueError(f"An economy needs at least 100 applicants; {businesses} were asked for.")
+        raise ConfigError(f"An economy needs at least 100 applicants; {businesses} were asked for.")
     if seed < 0:
-        raise ValueError(f"The seed has to be 0 or more; it is {seed}.")
+        raise ConfigError(f"The seed has to be 0 or more; it is {seed}.")
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is not empty. Choose another folder, or remove it first.")
+        raise ConfigError(f"{out} is not empty. Choose another folder, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+from fl.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class World:
@@ -48,10 +50,10 @@ def world_named(name: str) -> World:
     """Return the world of that name.
 
     Raises:
-        ValueError: there is none; the message lists the worlds and suggests the nearest.
+        ConfigError: there is none; the message lists the worlds and suggests the nearest.
     """
     if name in WORLDS:
         return WORLDS[name]
     near = difflib.get_close_matches(name, WORLDS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"There is no world {name!r}.{hint} The worlds are: {', '.join(WORLDS)}.")
+    raise ConfigError(f"There is no world {name!r}.{hint} The worlds are: {', '.join(WORLDS)}.")

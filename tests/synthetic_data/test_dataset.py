@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from fl.errors import ConfigError
 from synthetic_data import calendar, futures, generate
 from synthetic_data import dataset as writing
 
@@ -83,7 +84,7 @@ def test_partners_know_businesses_that_never_applied(dataset: Path) -> None:
 
 def test_an_existing_dataset_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(FileExistsError, match=r"not empty. Choose another folder"):
+    with pytest.raises(ConfigError, match=r"not empty. Choose another folder"):
         generate(tmp_path, 300, "base", 1, truth=False)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
