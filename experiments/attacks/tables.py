@@ -31,8 +31,8 @@ def column_table(attacks: Attacks) -> Table:
     title = f"What the bank could reconstruct of {attacks.party}'s columns (R²) from …"
     table = Table(title=title, box=SIMPLE_HEAD)
     table.add_column("column")
-    for title in ("its own columns", "final embeddings", "all validation looks"):
-        table.add_column(title, justify="right")
+    for source in ("its own columns", "final embeddings", "all validation looks"):
+        table.add_column(source, justify="right")
     for name, row in attacks.columns.iterrows():
         table.add_row(str(name), *(_cell(value) for value in row))
     return table
