@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
@@ -235,5 +236,5 @@ def main() -> None:
 
         if not isinstance(error, EXPECTED):
             raise
-        _errors.print(f"[red]Error:[/red] {sentence(error)}", highlight=False, soft_wrap=True)
+        _errors.print(f"[red]Error:[/red] {escape(sentence(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None

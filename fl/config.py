@@ -17,6 +17,8 @@ from fl.errors import ConfigError
 
 Scalar: TypeAlias = bool | int | float | str
 
+_ELSEWHERE = ", since Flower runs the apps in another folder"
+
 
 def _require(condition: bool, setting: str, allowed: str, value: object) -> None:
     if not condition:
@@ -138,6 +140,9 @@ class RunConfig:
             f"below 1 together with the validation-share of {self.validation_share:g}",
             self.test_share,
         )
+        for name in ("test_ids", "state", "progress"):
+            path = getattr(self, name)
+            _require(not path or Path(path).is_absolute(), _key(name), f"an absolute path{_ELSEWHERE}", path)
         # The parties make a folder of it.
         _require(
             re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?", self.study) is not None,
@@ -159,12 +164,8 @@ class RunConfig:
     @property
     def data_folder(self) -> Path:
         """The folder of the dataset. ConfigError when it is not named, or relative."""
-        _require(
-            Path(self.data).is_absolute(),
-            "data",
-            "the absolute path of a dataset, since Flower runs the apps from a copy in another folder",
-            self.data,
-        )
+        known = Path(self.data).is_absolute()
+        _require(known, "data", f"the absolute path of a dataset{_ELSEWHERE}", self.data)
         return Path(self.data)
 
     @property

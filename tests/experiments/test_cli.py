@@ -1,0 +1,125 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from clients.declaration import read_declaration
+from clients.errors import DataError
+from experiments import cli
+
+
+class Ended(NamedTuple):
+    """How the command ended."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@pytest.fixture
+def siloscore(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> Callable[..., Ended]:
+    """The command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["siloscore", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Ended(ended.value.code, said.out, said.err)
+
+    return run
+
+
+def test_generate_makes_a_dataset_that_every_party_can_open(
+    siloscore: Callable[..., Ended], tmp_path: Path
+) -> None:
+    ended = siloscore("generate", "--businesses", 300, "--seed", 7, "--out", "small")
+
+    assert ended.code == 0, ended.errors
+    assert "300 applicants, world base, seed 7" in ended.output
+    for party in ("bank", "tax", "supply_chain"):
+        assert read_declaration(tmp_path / "small" / party).type == party
+
+
+def test_run_trains_one_model_and_tells_where_it_is(
+    siloscore: Callable[..., Ended], tables: Path, tmp_path: Path
+) -> None:
+    ended = siloscore(
+        *("run", "--contender", "federated-network", "--data", tables, "--backend", "inline"),
+        *("--set", "network.batches=4", "--set", "network.batch-size=64", "--json", "out.json"),
+        *("--set", f"state={tmp_path / 'state'}", "--parties", "tax,bank"),
+    )
+
+    assert ended.code == 0, ended.errors
+    assert "federated-network" in ended.output
+    assert "siloscore ui" in ended.output
+    assert "workflowType=machine_learning" in ended.output
+    (found,) = json.loads((tmp_path / "out.json").read_text())["contenders"].items()
+    assert found[0] == "federated-network"
+    assert found[1]["round_trips"] == 12
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"bank", "tax"}
+    assert (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("run", "--contender", "x", "--data", "nowhere"),
+            "is no dataset: it needs a folder with a party.toml",
+        ),
+        (("run", "--contender", "x"), "There is no contender 'x'; there are"),
+        (("compare", "--contenders", "pooled-trees,y"), "There is no contender 'y'; there are"),
+        (
+            ("compare", "--set", "network.noize=1"),
+            "no setting 'network.noize'. Did you mean 'network.noise'?",
+        ),
+        (("compare", "--set", "network.noise"), "'network.noise' has no equals sign."),
+        (("compare", "--set", "network.noise=loud"), "Setting 'network.noise' must be a number, not 'loud'."),
+        (("compare", "--set", "seeds=1"), "cannot be --set: use the option --seeds."),
+        (("compare", "--seeds", "one"), "Setting 'seeds' must be whole numbers with commas, not 'one'."),
+        (("compare", "--set", "state=here"), "Setting 'state' must be an absolute path"),
+        (("compare", "--test-ids", "none.csv"), "There is no file of test ids none.csv."),
+        (("compare", "--parties", "bank,customs"), "has no party 'customs'; it has bank, supply, tax."),
+        (("compare", "--parties", "tax,supply"), "exactly one party must hold the label"),
+        (("ui",), "There is no MLflow store mlflow.db; `siloscore compare` makes one."),
+    ],
+)
+def test_what_a_person_can_mend_is_one_sentence(
+    siloscore: Callable[..., Ended], tables: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    if arguments[0] != "ui" and "--data" not in arguments:
+        arguments += ("--data", str(tables), "--backend", "inline")
+
+    ended = siloscore(*arguments)
+
+    assert ended.code == 2
+    assert ended.errors.startswith("Error: ")
+    assert said in " ".join(ended.errors.split())
+    assert ended.errors.count("\n") == 1
+
+
+def test_an_error_that_looks_like_markup_is_shown_whole(
+    siloscore: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise DataError("columns must be tables such as [columns.inflow], one for each column.")
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert "such as [columns.inflow], one" in siloscore().errors
+
+
+def test_what_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
