@@ -9,6 +9,6 @@ EXPECTED = (ConfigError, DataError, EngineError, FederationError, ProtocolError)
 
 
 def sentence(error: BaseException) -> str:
-    """The error's own text, which begins with a capital and ends with a stop."""
+    """The error's own text, with a stop at its end. Its first word may be a path, so it stays as it is."""
     text = str(error).strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+    return text if text.endswith((".", "?")) else f"{text}."
