@@ -1,11 +1,13 @@
 """The command `siloscore`: make data, run and compare models, look at them in MLflow."""
 
 import os
+import signal
 import subprocess
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -225,10 +227,17 @@ def _configured(
     )
 
 
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command; an error that a person can act on is one sentence and exit code 2, not a traceback."""
     # Before NumPy and its friends are imported: on small matrices more threads wait longer than they work.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # A command that is ended from outside must end Flower, which runs in a session of its own, and its MLflow runs.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     try:
         app()
     except Exception as error:

@@ -60,7 +60,7 @@ class Started:
 class ForwardRequest:
     """For a passive party: the last batch's gradient, then the next batch's positions, int (b,).
 
-    gradient is float32 (k, embedding) over the rows of the last batch that the party knows; unused at the first.
+    gradient is float32 (k, embedding) over the rows of the last batch that the party knows; empty at the first.
     keep: the weights before this gradient are the best so far. evaluate: embed the validation rows, too.
     """
 

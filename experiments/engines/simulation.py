@@ -17,7 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -167,17 +167,24 @@ def _wait_until_healthy(link: _Link, port: int) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the SuperLink and what it started: they are one session of processes, which we began."""
+    """End the SuperLink, and the executor which it starts in a session of its own, with all that runs there."""
+    groups = [process.pid, *_children(process.pid)]
     for sign in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
+        for group in groups:
+            with suppress(ProcessLookupError, PermissionError):  # nobody is left there
+                os.killpg(group, sign)
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
+
+
+def _children(process: int) -> list[int]:
+    if threads := list(Path(f"/proc/{process}/task").glob("*/children")):
+        return [int(child) for thread in threads for child in thread.read_text().split()]
+    table = subprocess.run(
+        ["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=False
+    ).stdout
+    pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
+    return [child for parent, child in pairs if parent == process]
 
 
 def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:

@@ -1,6 +1,8 @@
 import json
+import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,3 +125,32 @@ def test_what_nobody_foresaw_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_from_outside_cleans_up(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(number)
+            time.sleep(60)
+        finally:
+            cleaned.append(True)
+
+    monkeypatch.setattr(cli, "app", work)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 128 + number
+    assert cleaned
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """The command takes over two signals; give them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

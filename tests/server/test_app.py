@@ -1,0 +1,37 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flwr.app import Context, RecordDict
+
+from experiments.engines.inline import InlineGrid
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError
+from server.app import app
+from server.progress import ProgressReader
+
+
+def context(settings: dict) -> Context:
+    return Context(1, 1, {}, RecordDict(), settings)
+
+
+def test_the_app_runs_what_the_run_configuration_says(tables: Path, tmp_path: Path) -> None:
+    config = RunConfig(
+        data=str(tables),
+        parties="bank,tax",
+        state=str(tmp_path / "state"),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        contenders="",
+        progress=str(tmp_path / "progress.jsonl"),
+    )
+
+    app(InlineGrid(config), context(config.to_mapping()))
+
+    stages = [event.stage for event in ProgressReader(tmp_path / "progress.jsonl").read()]
+    assert stages == ["connect", "align", "done"]
+
+
+def test_a_setting_that_is_none_is_refused(tables: Path) -> None:
+    config = replace(RunConfig(data=str(tables)), network=NetworkConfig(batches=1))
+    with pytest.raises(ConfigError, match=r"no setting 'netwrk\.noise'\. Did you mean 'network.noise'"):
+        app(InlineGrid(config), context({"netwrk.noise": 1.0}))
