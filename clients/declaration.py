@@ -238,18 +238,6 @@ def _written(column: Column) -> dict[str, Any]:
     return {key: values[key] for key in _COLUMN_KEYS if values[key] != ""}
 
 
-def write_default(folder: Path, type_name: str) -> None:
-    """Writes the declaration that a party type makes by default, replacing `folder/party.toml` if it is
-    there.
-
-    A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
-    file in the folder. Raises `DataError` if the type is unknown or the file is missing.
-    """
-    from clients.parties import party_type  # the types are described in terms of this module
-
-    write_declaration(folder, party_type(type_name, Path(folder)).default_declaration(Path(folder)))
-
-
 def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of what a trained model relies on in a declaration.
 

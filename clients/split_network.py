@@ -81,7 +81,9 @@ def forward(session: Session, request: ForwardRequest) -> Embeddings:
     last = session.state.get("positions", np.empty(0, np.int32))
     check_numbers("gradient", request.gradient, (len(last), session.config.network.embedding))
     check_integers("positions", request.positions, None, 0, len(local.table))
-    if "positions" in session.state:  # a batch of which this party knows no row is a step of its optimiser, too
+    if (
+        "positions" in session.state
+    ):  # a batch of which this party knows no row is a step of its optimiser, too
         backward_embeddings(bottom, local.inputs(session.state["positions"]), request.gradient)
         bottom.update()
     positions = request.positions[local.table.known[request.positions]]

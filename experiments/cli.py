@@ -66,7 +66,7 @@ def generate(
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
-    from clients.declaration import write_default
+    from clients.parties import write_default
     from experiments.display import console, step_bars
     from synthetic_data import generate as simulate
 

@@ -149,7 +149,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small dataset of the base world, with its parties' declarations."""
-    from clients.declaration import write_default
+    from clients.parties import write_default
     from synthetic_data import generate
 
     folder = tmp_path_factory.mktemp("generated") / "small"

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from clients.declaration import FILE_NAME, read_declaration
+from clients.declaration import FILE_NAME, read_declaration, write_declaration
 from clients.errors import DataError, listing, suggestion
 from clients.parties.base import Party
 
-__all__ = ["ENTRY_POINT_GROUP", "Party", "open_party", "party_type", "party_types"]
+__all__ = ["ENTRY_POINT_GROUP", "Party", "open_party", "party_type", "party_types", "write_default"]
 
 ENTRY_POINT_GROUP = "siloscore.parties"
 
@@ -28,6 +28,16 @@ def open_party(folder: Path) -> Party:
     folder = Path(folder)
     declaration = read_declaration(folder)
     return party_type(declaration.type, folder)(folder, declaration)
+
+
+def write_default(folder: Path, type_name: str) -> None:
+    """Write the declaration that a party type makes by default, in place of any `party.toml` in `folder`.
+
+    A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
+    file in the folder. Raises `DataError` if the type is unknown or the file is missing.
+    """
+    folder = Path(folder)
+    write_declaration(folder, party_type(type_name, folder).default_declaration(folder))
 
 
 def party_types() -> Mapping[str, type[Party]]:

@@ -66,7 +66,9 @@ def main() -> None:
         found: list[Progress] = []
         simulation.run(replace(config), found.append, serverapp="experiments.benchmarks.round_trips:app")
         rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
-    print("| engine | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |")
+    print(
+        "| engine | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"
+    )
     for engine, row in rows.items():
         flower, ours = row["flower"], row["exchange"]
         print(f"| {engine} | {flower:.1f} | {ours:.1f} | {ours - flower:+.1f} |")

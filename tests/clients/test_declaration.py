@@ -14,9 +14,9 @@ from clients.declaration import (
     read_declaration,
     schema_hash,
     write_declaration,
-    write_default,
 )
 from clients.errors import DataError
+from clients.parties import write_default
 
 BANK = """
 type = "bank"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from clients.declaration import write_default
+from clients.parties import write_default
 from experiments.attacks import labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.features import reconstruct

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.declaration import FILE_NAME, Column, read_declaration, write_default
+from clients.declaration import FILE_NAME, Column, read_declaration
 from clients.errors import DataError, DataWarning
-from clients.parties import open_party
+from clients.parties import open_party, write_default
 from clients.parties.table import TableParty
 
 DECLARATION = """
