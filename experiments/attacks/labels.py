@@ -8,7 +8,7 @@ attack's scores on the labels: 0.5 is a guess. What the party's own columns tell
 yardstick, since a party may always look at its own data: only what goes beyond has leaked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -42,13 +42,14 @@ def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) 
         "each batch: norm": (float("nan"), norm_per_batch(batches, every)),
         "each batch: direction, 1 default": (float("nan"), direction_per_batch(batches, every)),
     }
-    for name, attack in {
+    attacks: dict[str, Callable[..., float]] = {
         "average: norm": norm,
         "average: principal component": principal_component,
         "average: direction, 1 default": partial(direction, rng=rng, known=1),
         "average: direction, 20 defaults": partial(direction, rng=rng, known=20),
         REGRESSION: partial(learned, rng=rng, known=1_000),
-    }.items():
+    }
+    for name, attack in attacks.items():
         results[name] = attack(own, labels), attack(gradients, labels)
     together = np.concatenate([StandardScaler().fit_transform(gradients), own], axis=1)
     alone, _ = results[REGRESSION]
@@ -122,7 +123,8 @@ def cosine(vectors: Vectors, known: NDArray[np.int_]) -> NDArray[np.float64]:
     """The cosine of each row with the mean of the known rows; 0 for a row of zeros."""
     pattern = vectors[known].mean(axis=0, dtype=np.float64)
     length = np.linalg.norm(vectors, axis=1) * np.linalg.norm(pattern)
-    return vectors @ pattern / np.maximum(length, 1e-30)
+    cosines: NDArray[np.float64] = vectors @ pattern / np.maximum(length, 1e-30)
+    return cosines
 
 
 def _success(scores: NDArray[np.floating], labels: Labels, known: NDArray[np.int_]) -> float:
@@ -139,4 +141,4 @@ def _either_way(labels: Labels, scores: NDArray[np.floating]) -> float:
 
 
 def _both(labels: Labels) -> bool:
-    return 0 < labels.sum() < len(labels)
+    return bool(0 < labels.sum() < len(labels))
