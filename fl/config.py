@@ -32,7 +32,6 @@ class NetworkConfig:
     batch_size      rows per training batch
     batches         training batches at most; one costs two round trips
     bins            quantile bins of the piecewise-linear encoding of a numeric column
-    hidden          hidden units of a party's bottom model
     embedding       numbers per row that a party sends to the bank
     top             hidden units of the bank's top model
     learning_rate   peak of the one-cycle schedule of AdamW
@@ -44,26 +43,24 @@ class NetworkConfig:
     patience        looks without improvement after which training stops
     """
 
-    batch_size: int = 2048
+    batch_size: int = 4096
     batches: int = 140
     bins: int = 8
-    hidden: int = 16
-    embedding: int = 12
+    embedding: int = 16
     top: int = 16
-    learning_rate: float = 0.005
-    weight_decay: float = 0.0001
+    learning_rate: float = 0.01
+    weight_decay: float = 0.5
     defence: str = "gaussian"
-    noise: float = 4.0
+    noise: float = 8.0
     party_dropout: float = 0.1
     evaluate_every: int = 5
-    patience: int = 10
+    patience: int = 14
 
     def __post_init__(self) -> None:
         for name in (
             "batch_size",
             "batches",
             "bins",
-            "hidden",
             "embedding",
             "top",
             "evaluate_every",

@@ -130,34 +130,34 @@ class ScoreRequest:
 
 
 class Bottom(nn.Module):
-    """A party's model: a linear map of the inputs, and beside it a hidden layer (ReLU) for what is not linear.
+    """A party's model: a linear map of its encoded columns to the embedding.
 
-    The linear path carries most of the signal of encoded columns, and learns under noise long before the other does.
+    What is not linear in a column is in its encoding (`fl/preprocessing.py`), and what columns do together is for the
+    top model: a hidden layer here would have to learn through the noise of the defence, and gained nothing.
     """
 
     def __init__(self, inputs: int, config: NetworkConfig) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, config.embedding)
-        self.hidden = nn.Sequential(
-            nn.Linear(inputs, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.embedding)
-        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Embeddings (n, embedding) of inputs (n, inputs)."""
-        return self.linear(inputs) + self.hidden(inputs)  # type: ignore[no-any-return]
+        return self.linear(inputs)  # type: ignore[no-any-return]
 
 
 class Top(nn.Module):
-    """The bank's model over all embeddings: joined → hidden (ReLU) → logit of default.
+    """The bank's model over all embeddings: a linear path to the logit of default, and one by a hidden layer (ReLU).
 
     unknown (passive parties, embedding) stands in for the embedding of a party that does not know the business.
     """
 
     def __init__(self, passive: int, config: NetworkConfig) -> None:
         super().__init__()
+        joined = (1 + passive) * config.embedding
         self.unknown = nn.Parameter(torch.zeros(passive, config.embedding))
-        self.layers = nn.Sequential(
-            nn.Linear((1 + passive) * config.embedding, config.top), nn.ReLU(), nn.Linear(config.top, 1)
+        self.linear = nn.Linear(joined, 1)
+        self.hidden = nn.Sequential(
+            nn.Linear(joined, config.top), nn.ReLU(), nn.Linear(config.top, 1, bias=False)
         )
 
     def forward(self, own: Tensor, others: list[Tensor], present: Tensor) -> Tensor:
@@ -165,7 +165,8 @@ class Top(nn.Module):
         seen = [
             torch.where(present[:, k, None], embedding, self.unknown[k]) for k, embedding in enumerate(others)
         ]
-        return self.layers(torch.cat([own, *seen], dim=1))[:, 0]  # type: ignore[no-any-return]
+        joined = torch.cat([own, *seen], dim=1)
+        return (self.linear(joined) + self.hidden(joined))[:, 0]  # type: ignore[no-any-return]
 
 
 class Part:
@@ -254,9 +255,7 @@ def new_top(passive: int, bad_rate: float, seed: int, config: NetworkConfig) -> 
     """The bank's fresh top model, which starts at the bad rate of the training rows."""
     with _seeded(seed, "top"):
         top = Top(passive, config)
-    last = top.layers[-1]
-    assert isinstance(last, nn.Linear)
-    nn.init.constant_(last.bias, float(np.log(bad_rate / (1 - bad_rate))))
+    nn.init.constant_(top.linear.bias, float(np.log(bad_rate / (1 - bad_rate))))
     return Part(top, config)
 
 

@@ -53,10 +53,10 @@ def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
         raise ProtocolError(
             "The alignment found no business that all parties know; is the id column the same?"
         )
-    orders = {
-        party: OrderRequest(found.orders.get(party, np.empty(0, np.int32)), found.months)
-        for party in roster.all
-    }
+    orders = {roster.active: OrderRequest(np.empty(0, np.int32), found.months)}
+    for party, rows in found.orders.items():
+        # The month of a business that a party does not know is none of its business.
+        orders[party] = OrderRequest(rows, np.where(rows >= 0, found.months, -1).astype(np.int32))
     answers = exchange.ask("train.alignment_order", orders, Aligned)
     known = {party: answer.known for party, answer in answers.items()}
     if strangers := [party for party in known if not known[party]]:

@@ -110,10 +110,10 @@ def test_a_second_start(started: StartedModel) -> None:
         (lambda it: replace(it, positions=it.positions.astype(np.float32)), "positions must be integers"),
         (lambda it: replace(it, positions=it.positions[None]), "positions must be integers"),
         (
-            lambda it: replace(it, gradient=np.ones((3, 12), np.float32)),
-            r"gradient must be \(0, 12\) of float32",
+            lambda it: replace(it, gradient=np.ones((3, 16), np.float32)),
+            r"gradient must be \(0, 16\) of float32",
         ),
-        (lambda it: replace(it, gradient=np.empty((0, 12))), r"gradient must be \(0, 12\) of float32"),
+        (lambda it: replace(it, gradient=np.empty((0, 16))), r"gradient must be \(0, 16\) of float32"),
     ],
 )
 def test_a_first_batch_that_makes_no_sense(started: StartedModel, spoil: Callable, why: str) -> None:

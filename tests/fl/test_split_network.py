@@ -24,7 +24,7 @@ from fl.split_network import (
 from fl.splits import TEST, TRAIN, VALIDATION
 
 CONFIG = NetworkConfig(
-    batch_size=16, batches=20, hidden=5, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1
+    batch_size=16, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1
 )
 ROWS, INPUTS, PASSIVE = 12, (4, 3, 2), ("tax", "supply_chain")
 
@@ -224,7 +224,7 @@ def test_setting_up_leaves_pytorchs_own_randomness_alone() -> None:
 def test_the_top_model_starts_at_the_bad_rate() -> None:
     top = new_top(1, 0.05, 1, CONFIG).module
     assert isinstance(top, Top)
-    assert torch.sigmoid(top.layers[-1].bias).item() == pytest.approx(0.05)
+    assert torch.sigmoid(top.linear.bias).item() == pytest.approx(0.05)
 
 
 @given(rows=st.integers(2, 200), size=st.integers(1, 90), batches=st.integers(1, 30), seed=st.integers(0, 5))
