@@ -9,7 +9,9 @@ into sentences that may leave the party.
 import importlib
 import logging
 import time
+import traceback
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import get_type_hints
@@ -24,6 +26,9 @@ from fl.errors import ConfigError, ProtocolError
 from fl.messages import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
 
 log = logging.getLogger(__name__)
+
+LOG = "state/party.log"
+"""Where a party's own people read what the others are not told."""
 
 
 class Session:
@@ -59,15 +64,25 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
         record = refusal(str(error))
     except DataError as error:
         # The sentence may quote a record, so it stays in this party's log.
-        log.error("%s", error)
-        record = refusal(
-            f"the data in {_folder(context).name} are not in order; its own log says what and where"
-        )
+        _write_log(context, str(error))
+        name = _folder(context).name
+        record = refusal(f"the data in {name} are not in order; its own log says what and where ({LOG})")
     except Exception:
         # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
-        log.exception("%s_%s failed", protocol, action)
-        record = refusal("it met an unexpected error; its own log says which")
+        _write_log(context, f"{protocol}_{action} failed\n{traceback.format_exc()}")
+        record = refusal(f"it met an unexpected error; its own log says which ({LOG})")
     return Message(record, reply_to=message)
+
+
+def _write_log(context: Context, text: str) -> None:
+    """Tell this party's own people, in a file beside its studies: a worker process has no screen of theirs."""
+    log.error("%s", text)
+    folder = _state(context)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / Path(LOG).name
+    path.touch(mode=0o600)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
 
 def _check_kind(message: Message, envelope: Envelope) -> None:
@@ -101,10 +116,13 @@ def _answer(
 
 
 def _session(context: Context, envelope: Envelope) -> Session:
+    return Session(RunConfig.from_mapping(context.run_config), envelope, _folder(context), _state(context))
+
+
+def _state(context: Context) -> Path:
+    """A run's settings come from outside, so they do not decide where a deployed party writes and removes files."""
     config, data = RunConfig.from_mapping(context.run_config), _folder(context)
-    # A run's settings come from outside, so they do not decide where a deployed party writes and removes files.
-    state = data / "state" if _is_deployed(context) else state_folder(config, data)
-    return Session(config, envelope, data, state)
+    return data / "state" if _is_deployed(context) else state_folder(config, data)
 
 
 def _is_deployed(context: Context) -> bool:

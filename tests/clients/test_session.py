@@ -8,6 +8,7 @@ import pytest
 from flwr.app import RecordDict
 
 from clients.declaration import read_declaration
+from clients.session import state_folder
 from clients.store import Store
 from fl.alignment import BlindedIds, BlindRequest, MatchRequest, OrderRequest
 from fl.config import RunConfig
@@ -98,7 +99,11 @@ def test_data_that_are_not_in_order_stay_in_the_party_log(
     broken = replace(config, data=str(data))
     record = send(broken, "query.handshake_describe", DescribeRequest(), HELLO)
 
-    assert refusal_in(record) == "the data in bank are not in order; its own log says what and where"
+    said = "the data in bank are not in order; its own log says what and where (state/party.log)"
+    assert refusal_in(record) == said
+    written = state_folder(broken, data / "bank") / "party.log"
+    assert "table.csv" in written.read_text("utf-8")
+    assert written.stat().st_mode & 0o077 == 0
     assert b"secret-id" not in to_bytes(record)
     assert "1e" in caplog.text
     assert "table.csv" in caplog.text

@@ -40,7 +40,7 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     with caplog.at_level(logging.ERROR):
         refused = refusal_in(send(config, "query.handshake_describe", DescribeRequest(), Envelope("s")))
 
-    assert refused == "it met an unexpected error; its own log says which"
+    assert refused == "it met an unexpected error; its own log says which (state/party.log)"
     assert SECRET in caplog.text
 
 
