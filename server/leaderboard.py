@@ -13,6 +13,8 @@ ENVIRONMENT = {
     # machine.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
+    # Warnings from within MLflow's server are not its users' to act on.
+    "PYTHONWARNINGS": "ignore",
     # It imports GitPython, which warns at length where there is no git.
     "GIT_PYTHON_REFRESH": "quiet",
     # Its server's job runner takes seconds and more processes, for workflows that are not ours.
