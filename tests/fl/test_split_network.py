@@ -23,9 +23,7 @@ from fl.split_network import (
 )
 from fl.splits import TEST, TRAIN, VALIDATION
 
-CONFIG = NetworkConfig(
-    batch_size=16, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1
-)
+CONFIG = NetworkConfig(batch_size=16, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1)
 ROWS, INPUTS, PASSIVE = 12, (4, 3, 2), ("tax", "supply_chain")
 
 
