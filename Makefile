@@ -1,7 +1,7 @@
 # make demo    a dataset, a study and its table, from nothing but Python 3.11+ and make
 # make ui      the study in the browser
 # make test    the fast tests           make test-slow   the rest
-# make check   lint, format, types
+# make check   lint, format, types      make bench       the figures of docs/results.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ SEEDS ?= 1,2
 # Small matrices: more threads wait for each other longer than they work.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo ui test test-slow check clean
+.PHONY: demo ui test test-slow check bench clean
 
 demo: $(DEMO)/dataset.toml
 	$(BIN)/siloscore compare --data $(DEMO) --seeds $(SEEDS)
@@ -30,6 +30,11 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: $(DEMO)/dataset.toml
+	$(BIN)/python -m experiments.benchmarks.round_trips --data $(DEMO)
+	$(BIN)/python -m experiments.benchmarks.alignment
+	$(BIN)/python -m experiments.benchmarks.worlds
 
 $(DEMO)/dataset.toml: | $(VENV)/installed
 	$(BIN)/siloscore generate --truth --out $(DEMO)
