@@ -20,8 +20,8 @@ exact on integers, so a model trained on any of them is the same model, bit for 
     opened = owner.open_masked(reply, ticket, bin_counts)                       # opened → responder
     sums = responder.unmask(opened, mask)
 
-`rows` and `ranges` fix the parameters: the most rows of one request, and the least and greatest value of each of the k
-numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
+`rows` and `ranges` fix the parameters: the most rows of one request, and the least and greatest value of each of the
+k numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
 numbers then break the promise. One encryption serves any number of responders; `encrypt` is told the bin counts of
 each. With several requests over the same rows (the levels of a tree), an engine that is `row_wise` need not send them
 again: the owner keeps `owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on
@@ -62,6 +62,10 @@ def new_owner(
         from fl.encrypted_sums.plain import PlainOwner
 
         return PlainOwner(packing)
+    if engine == "lattice":
+        from fl.encrypted_sums.lattice import LatticeOwner
+
+        return LatticeOwner(packing)
     raise _unknown(engine)
 
 
@@ -71,18 +75,27 @@ def restore_owner(engine: str, secret: AnyWire) -> Owner:
         from fl.encrypted_sums.plain import PlainOwner
 
         return PlainOwner.restore(secret)
+    if engine == "lattice":
+        from fl.encrypted_sums.lattice import LatticeOwner
+
+        return LatticeOwner.restore(secret)
     raise _unknown(engine)
 
 
 def new_responder(engine: str, public_key: AnyWire) -> Responder:
     """A responder under the owner's public key.
 
-    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
+    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's
+    strength.
     """
     if engine == "plain":
         from fl.encrypted_sums.plain import PlainResponder
 
         return PlainResponder()
+    if engine == "lattice":
+        from fl.encrypted_sums.lattice import LatticeResponder
+
+        return LatticeResponder(public_key)
     raise _unknown(engine)
 
 

@@ -2,9 +2,8 @@
 
 Arrays throughout: `values` int64 (n, k), a row's k numbers; `offsets` int64 (groups + 1,), rows laid out group by
 group, group j being rows offsets[j]:offsets[j + 1]; `bins` uint8 (n, columns) of the same rows; `bin_counts` int64
-(columns,).
-`Sums` is a list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted numbers, replies and
-what is kept in between are mappings of arrays (`Wire`), fit for a message or a store.
+(columns,). `Sums` is a list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted
+numbers, replies and what is kept in between are mappings of arrays (`Wire`), fit for a message or a store.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,9 @@ class Owner(Protocol):
     """The key owner: encrypts numbers, decrypts sums. It can be restored from `secret()` at any time."""
 
     row_wise: bool
-    """Whether rows are encrypted one by one, so that `regroup` can ask for other groups without sending them again."""
+    """Whether rows are encrypted one by one, so that `regroup` can ask for other groups without
+    sending them again.
+    """
 
     def public_key(self) -> Wire:
         """What responders need; the same for all of them."""

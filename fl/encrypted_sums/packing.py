@@ -5,7 +5,7 @@ of a group. Sums of packed numbers are then packed sums of numbers: no digit can
 SecureBoost+'s packing of gradient and hessian (Chen et al. 2021, section 4), in mixed radix, so that no bit is lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -95,12 +95,15 @@ class Packing:
             packed = packed * span + column.astype(wide)
         return packed
 
-    def unpack(self, packed: Array) -> NDArray[np.int64]:
-        """Packed sums of any shape (…) to sums (…, k).
+    def unpack(self, packed: Array, modulus: int) -> NDArray[np.int64]:
+        """Packed sums (n,), known modulo `modulus`, to sums (n, k).
 
         Raises ProtocolError when a value is no sum that the rows and ranges allow.
         """
-        rest, digits = packed, []
+        lowest = 0
+        for span, (low, _) in zip(self.spans, self.ranges, strict=True):
+            lowest = lowest * span + self.rows * low
+        rest, digits = (packed - lowest) % modulus + lowest, []
         for span, (low, _) in zip(reversed(self.spans), reversed(self.ranges), strict=True):
             least = self.rows * low
             digit = (rest - least) % span + least
@@ -117,7 +120,7 @@ class Packing:
         return {"rows": np.array([self.rows], np.int64), "ranges": np.array(self.ranges, np.int64)}
 
     @classmethod
-    def from_wire(cls, wire: Wire) -> "Packing":
+    def from_wire(cls, wire: Mapping[str, Array]) -> "Packing":
         """The inverse of `to_wire`; ProtocolError when arrays are absent or malformed."""
         rows = take(wire, "rows", np.int64, (1,))
         ranges = take(wire, "ranges", np.int64, (None, 2))

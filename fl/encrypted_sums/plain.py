@@ -28,7 +28,7 @@ class PlainOwner:
     @classmethod
     def restore(cls, secret: AnyWire) -> "PlainOwner":
         """The owner that `secret()` describes."""
-        return cls(Packing.from_wire(dict(secret)))
+        return cls(Packing.from_wire(secret))
 
     def public_key(self) -> Wire:
         """Nothing: there is no key."""

@@ -1,10 +1,11 @@
 """The form in which keys, encrypted numbers and replies cross a border, and the seal that ties them together.
 
 Everything is a mapping of NumPy arrays, so that any transport can carry it. A seal is a BLAKE2b-256 digest (RFC 7693)
-over all arrays and over what both ends know already: the public key, the rows of each group, the request that is being
-answered. What was damaged or cut short, made under another key, or belongs to another request does not match its
-seal, and is refused before anything is computed with it. A seal has no secret in it: it finds accidents and mix-ups,
-which is what the threat model of semi-honest parties needs; against forgers on the way stands the transport (TLS).
+over all arrays and over what both ends know already: the public key, the rows of each group, the request that is
+being answered. What was damaged or cut short, made under another key, or belongs to another request does not match
+its seal, and is refused before anything is computed with it. A seal has no secret in it: it finds accidents and
+mix-ups, which is what the threat model of semi-honest parties needs; against forgers on the way stands the transport
+(TLS).
 """
 
 import hashlib
