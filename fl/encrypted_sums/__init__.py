@@ -66,6 +66,10 @@ def new_owner(
         from fl.encrypted_sums.lattice import LatticeOwner
 
         return LatticeOwner(packing)
+    if engine == "paillier":
+        from fl.encrypted_sums.paillier import PaillierOwner
+
+        return PaillierOwner(packing, key_bits)
     raise _unknown(engine)
 
 
@@ -79,6 +83,10 @@ def restore_owner(engine: str, secret: AnyWire) -> Owner:
         from fl.encrypted_sums.lattice import LatticeOwner
 
         return LatticeOwner.restore(secret)
+    if engine == "paillier":
+        from fl.encrypted_sums.paillier import PaillierOwner
+
+        return PaillierOwner.restore(secret)
     raise _unknown(engine)
 
 
@@ -96,6 +104,10 @@ def new_responder(engine: str, public_key: AnyWire) -> Responder:
         from fl.encrypted_sums.lattice import LatticeResponder
 
         return LatticeResponder(public_key)
+    if engine == "paillier":
+        from fl.encrypted_sums.paillier import PaillierResponder
+
+        return PaillierResponder(public_key)
     raise _unknown(engine)
 
 

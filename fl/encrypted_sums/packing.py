@@ -54,6 +54,14 @@ class Packing:
         """How many different packed sums there can be; an encryption modulus must be at least that."""
         return prod(self.spans)
 
+    @property
+    def lowest(self) -> int:
+        """The least packed sum there can be; the greatest is `lowest + size - 1`."""
+        lowest = 0
+        for span, (low, _) in zip(self.spans, self.ranges, strict=True):
+            lowest = lowest * span + self.rows * low
+        return lowest
+
     def planes(self, size: int) -> list["Packing"]:
         """As few packings as can be, in the order of the numbers, none larger than `size`.
 
@@ -100,10 +108,7 @@ class Packing:
 
         Raises ProtocolError when a value is no sum that the rows and ranges allow.
         """
-        lowest = 0
-        for span, (low, _) in zip(self.spans, self.ranges, strict=True):
-            lowest = lowest * span + self.rows * low
-        rest, digits = (packed - lowest) % modulus + lowest, []
+        rest, digits = (packed - self.lowest) % modulus + self.lowest, []
         for span, (low, _) in zip(reversed(self.spans), reversed(self.ranges), strict=True):
             least = self.rows * low
             digit = (rest - least) % span + least

@@ -23,7 +23,7 @@ from fl.encrypted_sums.lattice.seal import DEGREE
 # CPU time of the steps, in milliseconds; only their ratios matter.
 _PER_BLOCK = 3.0  # to encrypt, save, load and transform
 _PER_PRODUCT = 0.65  # to make a mask, multiply and add
-_PER_REPLY = 13.0  # to re-randomise, flood, switch, pack, and at the owner to decrypt
+_PER_REPLY = 9.0  # to re-randomise, flood, switch, pack, and at the owner to decrypt
 
 
 @dataclass(frozen=True)
