@@ -14,7 +14,7 @@ from fl.encrypted_sums.interface import AnyWire, Bins, Integers, Sums
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, Wire
 
-_NUMBERS, _SUMS, _OPENED = "plain numbers", "plain sums", "opened plain sums"
+_NUMBERS, _SUMS, _MASKED, _OPENED = "numbers", "sums", "masked sums", "opened masked sums"
 
 
 class PlainOwner:
@@ -58,7 +58,7 @@ class PlainOwner:
 
     def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
         """The masked sums, unchanged."""
-        opened = {"sums": self._sums(reply, ticket, bin_counts, "masked " + _SUMS)}
+        opened = {"sums": self._sums(reply, ticket, bin_counts, _MASKED)}
         return wire.sealed(_OPENED, opened, wire.take_ticket(ticket))
 
     def _sums(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers, kind: str) -> Array:
@@ -90,7 +90,7 @@ class PlainResponder:
         """The sums plus a uniform mask modulo 2^64, and the mask."""
         sums, name = self._sums(encrypted, offsets, bins, bin_counts), wire.take_ticket(encrypted)
         mask = np.frombuffer(secrets.token_bytes(sums.nbytes), np.int64).reshape(sums.shape)
-        reply = wire.sealed("masked " + _SUMS, {"sums": sums + mask}, name, bin_counts)
+        reply = wire.sealed(_MASKED, {"sums": sums + mask}, name, bin_counts)
         return reply, wire.with_ticket(name, {"mask": mask, "bin_counts": bin_counts})
 
     def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
@@ -113,4 +113,4 @@ class PlainResponder:
         for start, column in zip(np.cumsum(bin_counts) - bin_counts, bins.T, strict=True):
             # Integers throughout: weights of np.bincount would be floating point.
             np.add.at(sums, group + start + column, values)
-        return sums.reshape(groups, width, -1)
+        return sums.reshape(groups, width, values.shape[1])

@@ -46,7 +46,7 @@ def fingerprint(public_key: Mapping[str, Array]) -> bytes:
 
 
 def sealed(kind: str, arrays: Mapping[str, Array], *context: bytes | Array) -> Wire:
-    """The arrays with their seal; `context` is what the receiver knows without being told."""
+    """The arrays with their seal; `kind` says what they are, in the plural, `context` what the receiver knows too."""
     return {**arrays, _SEAL: as_array(digest("seal", kind, *context, *_flat(arrays)))}
 
 
@@ -54,10 +54,10 @@ def check_seal(kind: str, wire: Mapping[str, Array], *context: bytes | Array) ->
     """Raises ProtocolError unless the wire form is whole and belongs to this kind and context."""
     arrays = {name: array for name, array in wire.items() if name != _SEAL}
     expected = digest("seal", kind, *context, *_flat(arrays))
-    if not secrets.compare_digest(expected, np.asarray(wire.get(_SEAL, ())).tobytes()):
+    if take(wire, _SEAL, np.uint8, (32,)).tobytes() != expected:
         raise ProtocolError(
-            f"The {kind} does not match its seal: it is damaged, or was made under another key, for other rows or "
-            "columns, or for another request. Send it again, from the request on."
+            f"The {kind} do not match their seal: they are damaged, or were made under another key, for other rows or "
+            "columns, or for another request. Repeat the request."
         )
 
 

@@ -1,6 +1,7 @@
 """The owner's half of the lattice engine: encrypts blocks of rows, decrypts histograms."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from tenseal import sealapi
@@ -14,6 +15,8 @@ from fl.encrypted_sums.lattice.seal import DEGREE, Coefficients
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Wire
 from fl.errors import ProtocolError
+
+_SECRET: Final = "keys of a lattice owner"
 
 
 class LatticeOwner:
@@ -39,7 +42,7 @@ class LatticeOwner:
     @classmethod
     def restore(cls, secret: AnyWire) -> "LatticeOwner":
         """The owner that `secret()` describes."""
-        wire.check_seal("lattice owner", secret)
+        wire.check_seal(_SECRET, secret)
         return cls(Packing.from_wire(secret), secret)
 
     def public_key(self) -> Wire:
@@ -49,7 +52,7 @@ class LatticeOwner:
     def secret(self) -> Wire:
         """The public key with the secret one. Whoever reads it can read every number sent."""
         secret_key = wire.as_array(self._lattice.save(self._secret_key))
-        return wire.sealed("lattice owner", {**self.public_key(), "secret_key": secret_key})
+        return wire.sealed(_SECRET, {**self.public_key(), "secret_key": secret_key})
 
     def encrypt(
         self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]

@@ -28,6 +28,8 @@ MOST_BITS: Final = 8192
 
 # Bits of the exponent per stored power: 1024 powers for each 10 bits, 60 MB in all for a modulus of 2048 bits.
 _WINDOW: Final = 10
+# Rows encrypted at a time: their exponents' digits take memory.
+_BATCH: Final = 512
 # p − 1 has no odd prime factor below this, so that a random residue generates the whole group but for one case in
 # thousands, and a subgroup that nobody can recognise in that one.
 _SMOOTH: Final = 1 << 16
@@ -77,15 +79,16 @@ class PrivateKey:
 
     def encrypt(self, plaintexts: list[int]) -> list[mpz]:
         """A ciphertext for each plaintext, taken modulo n."""
-        (p_square, p_residues), (q_square, q_residues) = (
-            (half.square, half.residues(len(plaintexts))) for half in self._halves
-        )
+        p_half, q_half = self._halves
         ciphertexts = []
-        for plaintext, p_residue, q_residue in zip(plaintexts, p_residues, q_residues, strict=True):
-            shifted = 1 + plaintext % self.public.n * self.public.n
-            low = shifted * p_residue % p_square
-            high = (shifted * q_residue - low) * self._square_inverse % q_square
-            ciphertexts.append(low + p_square * high)
+        for start in range(0, len(plaintexts), _BATCH):
+            batch = plaintexts[start : start + _BATCH]
+            residues = zip(p_half.residues(len(batch)), q_half.residues(len(batch)), strict=True)
+            for plaintext, (p_residue, q_residue) in zip(batch, residues, strict=True):
+                shifted = 1 + plaintext % self.public.n * self.public.n
+                low = shifted * p_residue % p_half.square
+                high = (shifted * q_residue - low) * self._square_inverse % q_half.square
+                ciphertexts.append(low + p_half.square * high)
         return ciphertexts
 
     def decrypt(self, ciphertext: mpz) -> mpz:

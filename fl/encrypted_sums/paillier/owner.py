@@ -15,7 +15,7 @@ from fl.encrypted_sums.wire import Wire
 from fl.errors import ConfigError, ProtocolError
 
 NUMBERS, SUMS, MASKED, OPENED = "encrypted numbers", "encrypted sums", "masked sums", "opened masked sums"
-_SECRET: Final = "Paillier owner"
+_SECRET: Final = "keys of a Paillier owner"
 
 
 class PaillierOwner:
@@ -71,7 +71,7 @@ class PaillierOwner:
         """The sums of a reply."""
         groups, width = self._shape(ticket, bin_counts)
         sums = self._squeezing.unpack(self._open(SUMS, reply, ticket, bin_counts), groups * width)
-        return packing.split_columns(sums.reshape(groups, width, -1), bin_counts)
+        return packing.split_columns(sums.reshape(groups, width, sums.shape[1]), bin_counts)
 
     def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
         """Decrypted plaintexts modulo n, uint8 (replies, plain bytes)."""

@@ -68,7 +68,7 @@ class PaillierResponder:
         groups, bin_counts = len(mask["offsets"]) - 1, mask["bin_counts"]
         width = int(bin_counts.sum())
         sums = self._squeezing.unpack(plaintexts, groups * width)
-        return packing.split_columns(sums.reshape(groups, width, -1), bin_counts)
+        return packing.split_columns(sums.reshape(groups, width, sums.shape[1]), bin_counts)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
         wire.check_seal(NUMBERS, encrypted, self._fingerprint, offsets)
