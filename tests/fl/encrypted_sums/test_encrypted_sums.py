@@ -220,7 +220,7 @@ def test_what_belongs_to_an_earlier_request_is_refused(meet: Callable, masked: b
 @pytest.mark.parametrize("engine", ["lattice", "paillier"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_what_was_made_under_another_key_is_refused(engine: str, masked: bool) -> None:
-    one, other = (new_owner(engine, SMALL.rows, GRADIENTS) for _ in range(2))
+    one, other = (owner_for(engine, SMALL, key) for key in range(2))
     mine, theirs = (
         conversation(owner, new_responder(engine, owner.public_key()), masked) for owner in (one, other)
     )
