@@ -32,7 +32,8 @@ Owners, tickets, masks and encrypted numbers are arrays, to be stored between me
 save a cache at the lattice's responder, which pays when the same object serves the roots of many trees.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fl.encrypted_sums.interface import AnyWire, Owner, Responder, Sums
 from fl.encrypted_sums.packing import Packing
@@ -51,67 +52,51 @@ def new_owner(
 
     rows      most rows of one request
     ranges    least and greatest value of each of the k numbers, zero included
-    key_bits  only for `paillier`: length of the modulus, 2048 (if None) or 3072
+    key_bits  only for `paillier`: length of the modulus, 2048 (if None) or more
 
     Raises ConfigError for an unknown engine, a key too short, or sums that the engine's parameters cannot carry.
     """
     packing = Packing(int(rows), tuple((int(low), int(high)) for low, high in ranges))
     if key_bits is not None and engine != "paillier":
         raise ConfigError("Only the engine paillier takes a key length.")
-    if engine == "plain":
-        from fl.encrypted_sums.plain import PlainOwner
-
-        return PlainOwner(packing)
-    if engine == "lattice":
-        from fl.encrypted_sums.lattice import LatticeOwner
-
-        return LatticeOwner(packing)
-    if engine == "paillier":
-        from fl.encrypted_sums.paillier import PaillierOwner
-
-        return PaillierOwner(packing, key_bits)
-    raise _unknown(engine)
+    return _engine(engine).new(packing, key_bits)
 
 
 def restore_owner(engine: str, secret: AnyWire) -> Owner:
     """The owner whose `secret()` that was. Raises ConfigError for an unknown engine, ProtocolError for damage."""
-    if engine == "plain":
-        from fl.encrypted_sums.plain import PlainOwner
-
-        return PlainOwner.restore(secret)
-    if engine == "lattice":
-        from fl.encrypted_sums.lattice import LatticeOwner
-
-        return LatticeOwner.restore(secret)
-    if engine == "paillier":
-        from fl.encrypted_sums.paillier import PaillierOwner
-
-        return PaillierOwner.restore(secret)
-    raise _unknown(engine)
+    return _engine(engine).restore(secret)
 
 
 def new_responder(engine: str, public_key: AnyWire) -> Responder:
     """A responder under the owner's public key.
 
-    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's
-    strength.
+    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
     """
-    if engine == "plain":
-        from fl.encrypted_sums.plain import PlainResponder
-
-        return PlainResponder()
-    if engine == "lattice":
-        from fl.encrypted_sums.lattice import LatticeResponder
-
-        return LatticeResponder(public_key)
-    if engine == "paillier":
-        from fl.encrypted_sums.paillier import PaillierResponder
-
-        return PaillierResponder(public_key)
-    raise _unknown(engine)
+    return _engine(engine).responder(public_key)
 
 
-def _unknown(engine: str) -> ConfigError:
-    return ConfigError(
-        f"There is no engine {engine!r} of encrypted sums; choose one of {', '.join(ENGINES)}."
-    )
+class _Engine(NamedTuple):
+    new: Callable[[Packing, int | None], Owner]
+    restore: Callable[[AnyWire], Owner]
+    responder: Callable[[AnyWire], Responder]
+
+
+def _engine(name: str) -> _Engine:
+    # Each engine's libraries are imported only when it is used.
+    if name == "plain":
+        from fl.encrypted_sums.plain import PlainOwner, PlainResponder
+
+        return _Engine(lambda packing, _: PlainOwner(packing), PlainOwner.restore, PlainResponder)
+    if name == "lattice":
+        from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder
+
+        return _Engine(lambda packing, _: LatticeOwner(packing), LatticeOwner.restore, LatticeResponder)
+    if name == "paillier":
+        try:
+            from fl.encrypted_sums.paillier import PaillierOwner, PaillierResponder
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"The engine paillier needs the package {error.name}, which is not installed."
+            ) from None
+        return _Engine(PaillierOwner, PaillierOwner.restore, PaillierResponder)
+    raise ConfigError(f"There is no engine {name!r} of encrypted sums; choose one of {', '.join(ENGINES)}.")

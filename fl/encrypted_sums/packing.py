@@ -137,7 +137,12 @@ class Packing:
 
 def check_offsets(offsets: NDArray[np.int64], rows: int) -> None:
     """Raises ValueError unless group j can be rows offsets[j]:offsets[j + 1], all `rows` of them in turn."""
-    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != rows or (np.diff(offsets) < 0).any():
+    if (
+        len(offsets) < 1
+        or offsets[0] != 0
+        or offsets[-1] != rows
+        or (np.diff(offsets.astype(np.int64)) < 0).any()
+    ):
         raise ValueError(f"Offsets of groups must rise from 0 to the {rows} rows.")
 
 

@@ -13,6 +13,7 @@ from fl.encrypted_sums import packing, wire
 from fl.encrypted_sums.interface import AnyWire, Bins, Integers, Sums
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, Wire
+from fl.errors import ProtocolError
 
 _NUMBERS, _SUMS, _MASKED, _OPENED = "numbers", "sums", "masked sums", "opened masked sums"
 
@@ -68,9 +69,13 @@ class PlainOwner:
 
 
 class PlainResponder:
-    """Adds up numbers that it can read."""
+    """Adds up numbers that it can read. Raises ProtocolError for a key: the owner has another engine."""
 
     row_wise = True
+
+    def __init__(self, public_key: AnyWire) -> None:
+        if public_key:
+            raise ProtocolError("The engine plain has no key; the owner uses another engine.")
 
     def regroup(self, encrypted: AnyWire, offsets: Integers, rows: Integers, new_offsets: Integers) -> Wire:
         """The numbers of those rows."""

@@ -47,14 +47,13 @@ def fingerprint(public_key: Mapping[str, Array]) -> bytes:
 
 def sealed(kind: str, arrays: Mapping[str, Array], *context: bytes | Array) -> Wire:
     """The arrays with their seal; `kind` says what they are, in the plural, `context` what the receiver knows too."""
-    return {**arrays, _SEAL: as_array(digest("seal", kind, *context, *_flat(arrays)))}
+    return {**arrays, _SEAL: as_array(_seal(kind, arrays, context))}
 
 
 def check_seal(kind: str, wire: Mapping[str, Array], *context: bytes | Array) -> None:
     """Raises ProtocolError unless the wire form is whole and belongs to this kind and context."""
     arrays = {name: array for name, array in wire.items() if name != _SEAL}
-    expected = digest("seal", kind, *context, *_flat(arrays))
-    if take(wire, _SEAL, np.uint8, (32,)).tobytes() != expected:
+    if take(wire, _SEAL, np.uint8, (32,)).tobytes() != _seal(kind, arrays, context):
         raise ProtocolError(
             f"The {kind} do not match their seal: they are damaged, or were made under another key, for other rows or "
             "columns, or for another request. Repeat the request."
@@ -106,7 +105,13 @@ def with_ticket(ticket: bytes, arrays: Mapping[str, Array]) -> Wire:
 
 def ticket_for(name: bytes, offsets: Array) -> Wire:
     """What the owner keeps of a request: its name and the offsets of its groups."""
-    return with_ticket(name, {"offsets": offsets})
+    return with_ticket(name, {"offsets": offsets.astype(np.int64)})
+
+
+def _seal(kind: str, arrays: Mapping[str, Array], context: tuple[bytes | Array, ...]) -> bytes:
+    # Both ends mean the same offsets and counts, whatever integers they keep them in.
+    known = (part if isinstance(part, bytes) else part.astype(np.int64) for part in context)
+    return digest("seal", kind, *known, *_flat(arrays))
 
 
 def _flat(arrays: Mapping[str, Array]) -> list[str | bytes | Array]:

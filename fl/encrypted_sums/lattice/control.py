@@ -9,10 +9,11 @@ bins: of an unguarded reply it recovers all of them. Three things together preve
    drowns the noise of the products;
 3. sending only the coefficients of c0 that carry sums, at the smallest modulus: the others cannot be decrypted.
 
-The statistical distance that flooding leaves is, per coefficient, the noise over 2^(flood_bits + 1). The noise of n
-products of fresh ciphertexts is about 3.2 √n, at most 21 n, and rounding equal plaintexts adds up to n/2: at t = 2^51
-and 2^14 rows that is a distance of 2^-57, at most 2^-47; it shrinks with t. This is against an owner that keeps to
-the protocol (honest key, honest noise) and is curious; the argument has not been reviewed by others.
+The statistical distance that flooding leaves is, per coefficient, the noise over 2^(flood_bits + 1). Let n be the
+powers of X that a reply multiplied with, that is rows times columns in it. Their noise is about 3.2 √n and at most
+21 n, and rounding equal plaintexts adds up to n / 2: at t = 2^51 and n = 2^14 that is a distance of 2^-57, at most
+2^-47; it shrinks with t. This is against an owner that keeps to the protocol (honest key, honest noise) and is
+curious. The argument has not been reviewed by others.
 """
 
 import secrets

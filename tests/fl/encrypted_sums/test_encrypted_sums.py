@@ -1,5 +1,6 @@
 """What every engine promises: exact sums in both directions, and nothing computed with what is not as it was sent."""
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -303,6 +304,30 @@ def test_sums_that_could_overflow_are_refused_before_there_is_a_key(
 ) -> None:
     with pytest.raises(ConfigError):
         new_owner(engine, rows, ranges)
+
+
+def test_both_ends_may_keep_offsets_and_counts_in_other_integers(meet: Callable) -> None:
+    owner, responder = meet(SMALL)
+    encrypted, ticket = owner.encrypt(SMALL.values, SMALL.offsets.astype(np.int32), [SMALL.bin_counts])
+    reply = responder.sums(encrypted, SMALL.offsets, SMALL.bins, SMALL.bin_counts.astype(np.int16))
+
+    assert_equal_sums(owner.decrypt(reply, ticket, SMALL.bin_counts), SMALL.by_numpy())
+
+
+def test_an_engine_does_not_take_the_key_of_another() -> None:
+    keys = {engine: owner_for(engine, SMALL).public_key() for engine in ENGINES}
+    for engine, key in keys.items():
+        for other in set(ENGINES) - {engine}:
+            with pytest.raises(ProtocolError):
+                new_responder(other, key)
+
+
+def test_an_engine_without_its_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("fl.encrypted_sums.paillier")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "gmpy2", None)
+    with pytest.raises(ConfigError, match="needs the package gmpy2"):
+        new_owner("paillier", 1, GRADIENTS)
 
 
 def test_unknown_engines_are_refused() -> None:

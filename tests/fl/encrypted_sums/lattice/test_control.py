@@ -14,7 +14,7 @@ from tenseal import sealapi
 
 from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, form
 from fl.encrypted_sums.lattice.control import ReplyControl
-from fl.encrypted_sums.lattice.seal import DEGREE
+from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS
 from fl.encrypted_sums.packing import Packing
 
 BINS = 32
@@ -189,6 +189,17 @@ def test_flooding_drowns_what_products_add(attack: Attack) -> None:
     assert attack.responder._control.flood_bits >= 65
     assert bound / 4 < np.abs(noise).max() <= bound * 1.001
     assert abs(np.mean(noise)) < bound / 3
+
+
+def test_replies_decrypt_with_room_to_spare(attack: Attack) -> None:
+    # Half a step between encodings at the last modulus: 8 bits.
+    limit = attack.bank.modulus(1) / attack.bank.lattice.plain_modulus / 2
+    assert attack.bank.lattice.plain_modulus == 1 << MAX_PLAIN_BITS
+    for _ in range(5):
+        _, reply = attack.reply()
+        words = form.from_bytes(reply["replies"], BINS + DEGREE).astype(object)
+        noise = attack.bank.noise(words[:BINS], words[BINS:], attack.bank.modulus(1))
+        assert np.abs(noise).max() < 0.7 * limit
 
 
 def test_smaller_plaintexts_leave_more_room_for_flooding() -> None:
