@@ -44,7 +44,8 @@ def round_trips(config: BoostingConfig, passive: int) -> int:
     """The most round trips that `train` takes; see `fl/boosting`."""
     if not passive:
         return 3 + config.trees
-    return 7 + (2 if passive == 1 else 3) * config.depth * config.trees
+    per_level, more = (2, 2) if passive == 1 else (3, 1)
+    return 7 + config.trees * (per_level * config.depth + (0 if config.ahead else more))
 
 
 def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:

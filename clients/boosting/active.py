@@ -69,6 +69,8 @@ def split(session: Session, request: SplitRequest) -> Demanded:
     layout, counts = bank.grower.resolve(bank.outcomes(request.outcomes))
     if bank.grower.settle() and bank.judge():
         return bank.finish()
+    if not growth.wanted:
+        return bank.reply(bank.grower.plant())
     if bank.grower.asks_parties(growth.tree):
         return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
     return bank.reply(bank.grow_alone())

@@ -15,6 +15,7 @@ from fl.arrays import check_bytes, check_integers
 from fl.boosting import (
     ANOTHER,
     NOBODY,
+    THE_BANK,
     YOU,
     Array,
     Finished,
@@ -48,11 +49,7 @@ _NOTHING = np.empty(0, np.uint8)
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the own columns."""
     setup = set_up(session, request.seed, request.roles)
-    session.state = {
-        "nodes": np.full(len(setup.positions), NOWHERE, np.int16),
-        "columns": Splits.none().columns,
-        "left": Splits.none().left,
-    }
+    session.state = _state(Splits.none(), _at_root(setup))
     return Started(setup.binning.shape.to_arrays())
 
 
@@ -83,7 +80,9 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     }
     sums: Mapping[str, Array] = {}
     candidates = _NOTHING
-    if request.wanted and not (request.owners == ANOTHER).any():
+    if not request.wanted:
+        session.state = _state(splits, _at_root(setup))
+    elif not (request.owners == ANOTHER).any():
         sums, candidates = _answer(session, setup, left, request.encrypted)
     return Grown(packed(outcomes), packed(members), sums, candidates)
 
@@ -129,9 +128,10 @@ def _answer(
     responder = _responder(session.store.folder, config.encryption)
     if ahead:
         layout = tree_layout(nodes, owners >= YOU, sample)
-        after = np.where(setup.training, 0, NOWHERE).astype(np.int16)
+        after = _at_root(setup)
     else:
-        layout = level_layout(nodes, owners != NOBODY, state["lighter_left"], sample)
+        split, bank = owners != NOBODY, owners == THE_BANK
+        layout = level_layout(nodes, split, bank, state["lighter_left"], left, sample)
         after = children(nodes, owners != NOBODY, left)
     counted = layout.counted(left)
     kept: dict[str, Array] = {}
@@ -143,12 +143,7 @@ def _answer(
     # What counts in no bin goes to the last one, which the bank works out as the rest.
     bins = np.where((codes == UNKNOWN) | ~counted[:, None], last, codes)
     sums = responder.sums(encrypted, layout.offsets, bins, shape.bins[used])
-    session.state = {
-        "columns": state["columns"],
-        "left": state["left"],
-        "nodes": after,
-        **kept,
-    }
+    session.state = {**_state(_splits(session), after), **kept}
     candidates = _candidates(setup, after, sample, used, config.min_leaf_count)
     return sums, packed(candidates.reshape(len(candidates), -1))
 
@@ -206,6 +201,14 @@ def _check_demand(
     check_bytes("bank_left", request.bank_left, (len(packed(setup.training)),))
     if not 0 <= request.tree <= config.trees:
         raise ProtocolError(f"tree must lie between 0 and {config.trees}")
+
+
+def _state(splits: Splits, nodes: NDArray[np.int16]) -> dict[str, Array]:
+    return {"columns": splits.columns, "left": splits.left, "nodes": nodes}
+
+
+def _at_root(setup: Setup) -> NDArray[np.int16]:
+    return np.where(setup.training, 0, NOWHERE).astype(np.int16)
 
 
 def _splits(session: Session) -> Splits:

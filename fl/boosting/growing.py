@@ -46,6 +46,11 @@ class Grower:
         growth.scores, growth.values = np.full(rows, self.base), np.zeros(rows)
         growth.nodes = np.full(rows, NOWHERE, np.int16)
         growth.gradients = self._gradients(0, growth.scores, growth.scores)
+        return self.plant()
+
+    def plant(self) -> Demand:
+        """The demand for a tree's root, when the tree before it has been settled."""
+        self.growth.totals = np.empty((0, 2), np.int64)
         return self._demand({})
 
     def resolve(self, outcomes: Mapping[str, Flags]) -> tuple[Layout, Flags]:
@@ -90,12 +95,12 @@ class Grower:
         Both are empty for a tree of the bank's own.
         """
         if self.growth.ahead:
-            self._plant(sums)
+            self._take_root(sums)
         else:
             self._descend(sums)
         return self._demand(self._search(candidates))
 
-    def _plant(self, sums: Sequence[Integers]) -> None:
+    def _take_root(self, sums: Sequence[Integers]) -> None:
         """Begin a tree with its root."""
         growth, data = self.growth, self._data
         sample = self._sample(growth.tree)
@@ -170,13 +175,15 @@ class Grower:
         splits = [_splits(found, owner) for owner in range(len(self._names))]
         growth.own = growth.own.plus(splits[0])
         growth.ahead = growth.level + 1 >= config.depth or not found
-        left = self._own_left()
-        self._leave(left)
+        self._left = self._own_left()
+        self._leave(self._left)
         tree = growth.tree + (growth.ahead and nodes > 0)
-        layout = self._layout() if tree < config.trees else None
+        early = config.ahead or not growth.ahead or not (growth.owners > 0).any()
+        growth.wanted = tree < config.trees and early
+        layout = self._layout() if growth.wanted else None
         values = self._values(layout) if layout is not None else np.empty((0, 2), np.int64)
         named = dict(zip(self._names[1:], splits[1:], strict=True))
-        return Demand(growth.owners, growth.lighter_left, named, left, tree, growth.ahead, layout, values)
+        return Demand(growth.owners, growth.lighter_left, named, self._left, tree, growth.ahead, layout, values)
 
     def _leave(self, left: Flags) -> None:
         """Rows that reach a leaf take its value and leave: of unsplit nodes, and of the bank's own last splits."""
@@ -206,20 +213,21 @@ class Grower:
         if growth.ahead:
             tree = growth.tree + (len(growth.owners) > 0)
             return tree_layout(growth.nodes, growth.owners > 0, self._sample(tree))
-        return level_layout(growth.nodes, growth.owners != LEAF, growth.lighter_left, self._sample(growth.tree))
+        split, bank = growth.owners != LEAF, growth.owners == 0
+        sample = self._sample(growth.tree)
+        return level_layout(growth.nodes, split, bank, growth.lighter_left, self._left, sample)
 
     def _values(self, layout: Layout) -> Integers:
         """Gradients and hessians (e, 2) of a layout's entries."""
         growth = self.growth
-        if not growth.ahead:
+        if not growth.ahead or not len(growth.owners):
             return growth.gradients[layout.rows]
-        tree = growth.tree + (len(growth.owners) > 0)
         waits = np.flatnonzero(growth.nodes != NOWHERE)
         found = []
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            found.append(self._gradients(tree, growth.scores, growth.scores + values))
+            found.append(self._gradients(growth.tree + 1, growth.scores, growth.scores + values))
         return np.where((layout.sides == RIGHT)[:, None], found[1][layout.rows], found[0][layout.rows])
 
     def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:

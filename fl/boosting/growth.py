@@ -47,7 +47,7 @@ class Data:
 class Growth:
     """What a grower knows between two demands; n rows, k nodes of the last demand, their splits pending.
 
-    tree, level   of those nodes; ahead: the demand was for the tree after this one
+    tree, level   of those nodes; ahead: what follows is another tree; wanted: sums were asked for
     scores        float64 (n,): log odds after all settled trees; values (n,): what leaves of this tree add so far
     nodes         int16 (n,)
     sums          by party, the bank first: int64 (k, c, width, 2)
@@ -60,6 +60,7 @@ class Growth:
     tree: int = 0
     level: int = 0
     ahead: bool = True
+    wanted: bool = True
     scores: Floats = field(default_factory=lambda: np.empty(0))
     values: Floats = field(default_factory=lambda: np.empty(0))
     nodes: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
@@ -102,10 +103,10 @@ class Growth:
                 parts[section][key] = array
             else:
                 plain[name] = array
-        plain |= {name: int(plain[name]) for name in ("tree", "level")}
+        plain |= {name: plain[name].item() for name in ("tree", "level", "ahead", "wanted")}
         sums = [parts["sums"][str(number)] for number in range(len(parts["sums"]))]
         return cls(
-            **{**plain, "ahead": bool(plain["ahead"])},
+            **plain,
             sums=sums,
             forest=Forest(**parts["forest"]),
             own=Splits(**parts["own"]),

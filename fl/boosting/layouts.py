@@ -4,9 +4,10 @@ The bank sends the numbers for the next sums together with the splits that decid
 round trip per level. So it lists the rows of all nodes that are split, each with a side, and a party counts an entry
 only if the split sent its row to that side:
 
-- for the next level, a node's rows stand under the side of its lighter child; the other child is the difference;
+- for the next level, a node's rows stand under the side of its lighter child; the other child is the difference. Where
+  the bank splits, both ends know the rows of that child, and only they are listed;
 - for the next tree, whose gradients depend on the last splits of this one, a row of a node that a passive party splits
-  stands there twice, with the gradient that it will have on either side.
+  stands there twice, with the gradient that it will have on either side (setting `boosting.ahead`).
 
 Both ends work a layout out for themselves from what they know of the tree.
 """
@@ -51,16 +52,23 @@ class Layout:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
 
-def level_layout(nodes: Nodes, split: Flags, lighter_left: Flags, sample: Flags) -> Layout:
+def level_layout(
+    nodes: Nodes, split: Flags, decided: Flags, lighter_left: Flags, left: Flags, sample: Flags
+) -> Layout:
     """For the lighter children of the nodes that are split: one group per such node, its sampled rows in order.
 
-    nodes (n,) is the node of each row; split and lighter_left (k,) speak of the nodes.
+    nodes (n,) is the node of each row; split, decided (by the bank, so that `left` (n,) is known to all) and lighter_left
+    (k,) speak of the nodes.
     """
     rows = np.flatnonzero(sample & (nodes != NOWHERE))
     rows = rows[split[nodes[rows]]]
-    rows = rows[np.argsort(nodes[rows], kind="stable")]
+    known = decided[nodes[rows]]
+    listed = ~known | (left[rows] == lighter_left[nodes[rows]])
+    rows, known = rows[listed], known[listed]
+    order = np.argsort(nodes[rows], kind="stable")
+    rows, known = rows[order], known[order]
     sizes = np.bincount(nodes[rows], minlength=len(split))[split]
-    sides = np.where(lighter_left[nodes[rows]], LEFT, RIGHT)
+    sides = np.where(known, EITHER, np.where(lighter_left[nodes[rows]], LEFT, RIGHT))
     return Layout(rows, sides.astype(np.int8), np.append(0, np.cumsum(sizes)))
 
 

@@ -39,3 +39,69 @@ def test_the_federated_forest_equals_its_pooled_twin(
 ) -> None:
     # A third of the businesses known to a party, values missing, and strangers in every table.
     assert_equal_twins(federate(make_tables(passive), alignment=mode))
+
+
+OPTIONS = {
+    "one level": {"depth": 1},
+    "deep and fine": {"depth": 6, "bins": 255, "min_bin_count": 1, "min_leaf_count": 1, "min_leaf_weight": 0.0},
+    "few bins": {"bins": 2},
+    "no split gains": {"min_gain": 1e6},
+    "most splits do not gain": {"min_gain": 3.0},
+    "row sampling": {"row_share": 0.5},
+    "column sampling": {"column_share": 0.4},
+    "goss": {"goss_top": 0.2, "goss_other": 0.1},
+    "all samples": {"goss_top": 0.2, "goss_other": 0.1, "row_share": 0.7, "column_share": 0.6},
+    "first tree of the bank": {"first_tree_bank_only": True},
+    "no calibration": {"calibrate": False},
+    "fine gradients": {"precision": 20},
+    "not ahead": {"ahead": False},
+    "not ahead of samples": {"ahead": False, "goss_top": 0.2, "row_share": 0.7, "first_tree_bank_only": True},
+    "to the end": {"patience": 0},
+    "early stop": {"trees": 30, "patience": 3, "learning_rate": 1.0},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_twins_are_equal_under_every_option(tables: Path, federate: Callable, options: dict) -> None:
+    curve = assert_equal_twins(federate(tables, boosting=options))
+    assert len(curve) == 4 or "trees" in options and len(curve) < 30
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ahead": False}, {"goss_top": 0.2, "row_share": 0.7, "first_tree_bank_only": True}]
+)
+def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, options: dict
+) -> None:
+    from fl.encrypted_sums import plain
+
+    for half in (plain.PlainOwner, plain.PlainResponder):
+        monkeypatch.setattr(half, "row_wise", False)
+        monkeypatch.delattr(half, "regroup")
+    assert_equal_twins(federate(tables, boosting=options))
+
+
+def test_twins_are_equal_on_a_lattice(tables: Path, federate: Callable) -> None:
+    pytest.importorskip("tenseal")
+    assert_equal_twins(federate(tables, boosting={"encryption": "lattice", "trees": 2}))
+
+
+def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    for party in ("bank", "tax", "supply"):
+        declared = read_declaration(data / party)
+        signed = [replace(c, sign=-1 if c.name == "a" else 1 if c.name == "b" else 0) for c in declared.columns]
+        write_declaration(data / party, replace(declared, columns=tuple(signed)))
+    assert_equal_twins(federate(data))
+    assert_equal_twins(federate(data, boosting={"monotone": False}))
+
+
+def test_a_bank_alone_equals_bank_only_boosting(make_tables: Callable[..., Path], federate: Callable) -> None:
+    assert_equal_twins(federate(make_tables(())))
+
+
+def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    write_declaration(data / "tax", replace(read_declaration(data / "tax"), name="国家税务总局"))
+    write_declaration(data / "bank", replace(read_declaration(data / "bank"), name="A bank"))
+    assert_equal_twins(federate(data))
