@@ -26,9 +26,9 @@ from fl.encrypted_sums.wire import Wire
 from fl.errors import ConfigError, ProtocolError
 
 CACHE_BYTES: Final = 256 * 2**20
-"""Masks that would take more than this are not kept."""
+"""Most memory that masks are kept in."""
 
-_MASK_BYTES: Final = 8 * DEGREE * (len(PRIME_BITS) - 1)
+_MASKS_KEPT: Final = CACHE_BYTES // (8 * DEGREE * (len(PRIME_BITS) - 1))
 
 
 class LatticeResponder:
@@ -127,7 +127,7 @@ class LatticeResponder:
         planes = len(self._planes)
         pieces = form.cut(encrypted, layout.blocks_of(int(offsets[-1]), width) * planes)
         ranges = {reply: layout.blocks_with(reply, offsets, width) for reply in replies}
-        kept = self._masks_for(sum(map(len, ranges.values())), bins, offsets, bin_counts, width)
+        kept = self._masks_for(bins, offsets, bin_counts, width)
         loaded: tuple[int, list[Any]] = (-1, [])
         for _, family in itertools.groupby(replies, key=lambda reply: reply.first):
             together = list(family)
@@ -136,10 +136,10 @@ class LatticeResponder:
                 if loaded[0] != block:
                     loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
                 for reply in together:
-                    mask = kept.get((reply, block)) if kept is not None else None
+                    mask = kept.get((reply, block))
                     if mask is None:
                         mask = self._mask(*layout.mask(reply, block, bins, offsets, width))
-                        if kept is not None:
+                        if kept is self._kept and len(kept) < _MASKS_KEPT:
                             kept[reply, block] = mask
                     self._add_products(totals[reply], loaded[1], mask)
             for reply, sums in totals.items():
@@ -175,11 +175,11 @@ class LatticeResponder:
                 evaluator.add_inplace(totals[plane], product)
 
     def _masks_for(
-        self, count: int, bins: Bins, offsets: Integers, bin_counts: Integers, width: int
-    ) -> dict[tuple[Reply, int], Any] | None:
-        """The masks kept of such a request, to be completed; None when its masks are not to be kept."""
-        if count * _MASK_BYTES > CACHE_BYTES or len(bins) < self._kept_rows:
-            return None
+        self, bins: Bins, offsets: Integers, bin_counts: Integers, width: int
+    ) -> dict[tuple[Reply, int], Any]:
+        """The masks kept of such a request, to be completed; none when a larger request's are kept."""
+        if len(bins) < self._kept_rows:
+            return {}
         key = wire.digest(bins, offsets, bin_counts, width.to_bytes(8, "little"))
         if key != self._kept_key:
             self._kept_key, self._kept_rows, self._kept = key, len(bins), {}

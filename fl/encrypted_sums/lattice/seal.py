@@ -38,7 +38,11 @@ standard deviations of rounding.
 
 
 class Scratch:
-    """A path that SEAL can write to and read from: in memory on Linux, else in a private temporary folder."""
+    """A path that SEAL can write to and read from: in memory on Linux, else in a private temporary folder.
+
+    Where it is a folder, an owner's secret key passes through a file that only its user can read, whenever it is
+    saved or restored; the file is overwritten by the next object and removed with this one.
+    """
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
