@@ -21,6 +21,7 @@ def histograms(request, width: int) -> list[np.ndarray]:
         for block in layout.blocks_with(reply, request.offsets, width):
             rows = request.values[block * rows_per_block : (block + 1) * rows_per_block, 0]
             exponents, negative = layout.mask(reply, block, request.bins, request.offsets, width)
+            assert not len(exponents) or (exponents.min() >= 0 and exponents.max() < DEGREE)
             place = exponents[:, None] + width * np.arange(len(rows))
             sign = np.where(negative, -1, 1)[:, None] * np.where(place >= DEGREE, -1, 1)
             np.add.at(coefficients, place % DEGREE, sign * rows)
