@@ -78,11 +78,11 @@ def join(pieces: list[bytes]) -> Wire:
     }
 
 
-def cut(wire: Mapping[str, Array], count: int) -> list[bytes]:
-    """The inverse of `join`; ProtocolError when there are not `count` objects."""
-    lengths: Array = take(wire, "lengths", np.int64, (count,))
-    ends = np.cumsum(lengths)
-    if (lengths < 0).any() or (count and int(ends[-1]) != len(take(wire, "blocks", np.uint8, (None,)))):
+def cut(wire: Mapping[str, Array], count: int) -> list[memoryview]:
+    """The inverse of `join`, without a copy; ProtocolError when there are not `count` objects."""
+    lengths = take(wire, "lengths", np.int64, (count,))
+    blocks = np.ascontiguousarray(take(wire, "blocks", np.uint8, (None,)))
+    if (lengths < 0).any() or lengths.sum() != len(blocks):
         raise ProtocolError("Encrypted numbers are not as long as they say.")
-    data = wire["blocks"].tobytes()
-    return [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    ends = np.cumsum(lengths).tolist()
+    return [blocks.data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]

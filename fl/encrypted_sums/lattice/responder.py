@@ -147,7 +147,7 @@ class LatticeResponder:
                     self._lattice.evaluator.transform_from_ntt_inplace(total)
                 yield reply, sums
 
-    def _load(self, pieces: list[bytes]) -> list[Any]:
+    def _load(self, pieces: list[memoryview]) -> list[Any]:
         """Encrypted blocks in NTT form."""
         loaded = [self._lattice.load(sealapi.Ciphertext(), piece) for piece in pieces]
         for ciphertext in loaded:

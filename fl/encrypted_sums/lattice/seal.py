@@ -137,7 +137,7 @@ class Lattice:
         thing.save(self._scratch.path)
         return self._scratch.read()
 
-    def load(self, empty: Any, data: bytes) -> Any:
+    def load(self, empty: Any, data: bytes | memoryview) -> Any:
         """Fills an empty SEAL object from its serialised form; ProtocolError when that is not valid here."""
         self._scratch.write(data)
         try:
