@@ -1,9 +1,9 @@
 """Sums per bin of numbers that stay secret, over bins that stay secret.
 
-One primitive carries the boosting and the scorecard (`docs/concepts.md`): the key owner (the bank) has k numbers per
-row, a responder (a passive party) a bin per row and column, and one of them learns the sums per group of rows, column
-and bin: the owner (boosting, information value) or, masked, the responder (the scorecard's gradient). All engines are
-exact on integers, so a model trained on any of them is the same model, bit for bit:
+One primitive carries the boosting and the scorecard: the key owner (the bank) has k numbers per row, a responder (a
+passive party) a bin per row and column, and one of them learns the sums per group of rows, column and bin: the owner
+(boosting, information value) or, masked, the responder (the scorecard's gradient). All engines are exact on integers,
+so a model trained on any of them is the same model, bit for bit:
 
 - `plain`: no encryption, for tests, twins and comparison;
 - `lattice`: SEAL's BFV, 128-bit security at least; the default;
@@ -22,11 +22,15 @@ exact on integers, so a model trained on any of them is the same model, bit for 
 
 `rows` and `ranges` fix the parameters: the most rows of one request, and the least and greatest value of each of the
 k numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
-numbers then break the promise. One encryption serves any number of responders; `encrypt` is told the bin counts of
-each. With several requests over the same rows (the levels of a tree), an engine that is `row_wise` need not send them
-again: the owner keeps `owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on
-`responder.regroup(encrypted, old_offsets, rows, offsets)`; with the others the owner encrypts those rows anew.
-Whatever arrives damaged, replayed, under another key or for other rows raises ProtocolError (`wire.py`).
+numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k numbers of a row into
+one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51, and into several
+beyond.
+
+One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
+the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps
+`owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on `responder.regroup(encrypted, old_offsets,
+rows, offsets)`; with the others the owner encrypts those rows anew. What arrives damaged, under another key, for
+other rows or columns, or in answer to another request raises ProtocolError (`wire.py`).
 
 Owners, tickets, masks and encrypted numbers are arrays, to be stored between messages; objects hold no other state,
 save a cache at the lattice's responder, which pays when the same object serves the roots of many trees.

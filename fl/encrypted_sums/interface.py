@@ -24,9 +24,7 @@ class Owner(Protocol):
     """The key owner: encrypts numbers, decrypts sums. It can be restored from `secret()` at any time."""
 
     row_wise: bool
-    """Whether rows are encrypted one by one, so that `regroup` can ask for other groups without
-    sending them again.
-    """
+    """Whether rows are encrypted one by one, so that other groups of them need not be sent again: see `regroup`."""
 
     def public_key(self) -> Wire:
         """What responders need; the same for all of them."""
