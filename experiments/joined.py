@@ -67,7 +67,9 @@ def read_joined(config: RunConfig, active: str) -> Joined:
     tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
     coverage = read_coverage(_study(config, active))
     ordered = {name: tables[name] for name in (names[active], *coverage)}
-    signs = {about.name: {column.name: column.sign for column in about.columns} for about in declared.values()}
+    signs = {
+        about.name: {column.name: column.sign for column in about.columns} for about in declared.values()
+    }
     return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, signs)
 
 

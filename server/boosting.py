@@ -44,8 +44,10 @@ def round_trips(config: BoostingConfig, passive: int) -> int:
     """The most round trips that `train` takes; see `fl/boosting`."""
     if not passive:
         return 3 + config.trees
-    per_level, more = (2, 2) if passive == 1 else (3, 1)
-    return 7 + config.trees * (per_level * config.depth + (0 if config.ahead else more))
+    per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[config.ahead]
+    if passive == 1:
+        per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[config.ahead]
+    return 7 + config.trees * (per_level * config.depth + per_tree)
 
 
 def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:

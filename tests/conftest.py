@@ -133,15 +133,17 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
 
     numbers = itertools.count()
 
-    def run(
-        data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object
-    ) -> Run:
+    def run(data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object) -> Run:
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         parties = ",".join(open_dataset(data).parties)
         config = RunConfig(
             **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)}
-            | {"boosting": BoostingConfig(**{"trees": 4, "depth": 3, "encryption": "plain"} | (boosting or {}))}
+            | {
+                "boosting": BoostingConfig(
+                    **{"trees": 4, "depth": 3, "encryption": "plain"} | (boosting or {})
+                )
+            }
             | settings
         )
         grid = InlineGrid(config)

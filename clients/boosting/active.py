@@ -48,7 +48,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     session.store.write(_PARTIES, {"names": np.array(request.parties, np.str_), **kept})
     if shapes:
         config = session.config.boosting
-        entries = 2 * int(setup.training.sum())
+        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
         owner = new_owner(config.encryption, entries, ranges(config))
         session.store.write(_SECRET, owner.secret())
     bank = _Bank(session, Growth())
@@ -70,7 +70,7 @@ def split(session: Session, request: SplitRequest) -> Demanded:
     if bank.grower.settle() and bank.judge():
         return bank.finish()
     if not growth.wanted:
-        return bank.reply(bank.grower.plant())
+        return bank.reply(bank.grower.plant() if growth.ahead else bank.grower.decide())
     if bank.grower.asks_parties(growth.tree):
         return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
     return bank.reply(bank.grow_alone())
@@ -120,10 +120,10 @@ class _Bank:
 
     def outcomes(self, received: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
         """The sides of the rows by the passive parties' pending splits."""
-        rows, found = len(self._labels), {}
+        growth, rows, found = self.grower.growth, len(self._labels), {}
         check_names("outcomes", received, [party.name for party in self._passive])
         for number, party in enumerate(self._passive, start=1):
-            own = int((self.grower.growth.owners == number).sum())
+            own = int(((growth.owners == number) & ~growth.decided).sum())
             check_bytes(f"outcomes of {party.name}", received[party.name], (own, -(-rows // 8)))
             found[party.name] = unpacked(received[party.name], rows)
         return found
@@ -264,7 +264,9 @@ class _Bank:
     def _read_passive(self) -> list[Passive]:
         coverage, kept = read_coverage(self._session.study), self._session.store.read(_PARTIES)
         return [
-            Passive(str(name), Shape.from_arrays(of_party(kept, k)), coverage[str(name)][self._setup.positions])
+            Passive(
+                str(name), Shape.from_arrays(of_party(kept, k)), coverage[str(name)][self._setup.positions]
+            )
             for k, name in enumerate(kept["names"])
         ]
 
@@ -278,7 +280,11 @@ class _Best:
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def to_arrays(self) -> dict[str, Array]:
-        return {"best_auc": np.array(self.auc), "best_trees": np.array(self.trees), "best_scores": self.scores}
+        return {
+            "best_auc": np.array(self.auc),
+            "best_trees": np.array(self.trees),
+            "best_scores": self.scores,
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "_Best":

@@ -81,7 +81,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     sums: Mapping[str, Array] = {}
     candidates = _NOTHING
     if not request.wanted:
-        session.state = _state(splits, _at_root(setup))
+        session.state = _state(splits, _at_root(setup) if request.ahead else nodes) | _sent(session.state)
     elif not (request.owners == ANOTHER).any():
         sums, candidates = _answer(session, setup, left, request.encrypted)
     return Grown(packed(outcomes), packed(members), sums, candidates)
@@ -165,15 +165,13 @@ def _regrouped(
     else:
         if "entry" not in state:
             raise ProtocolError("there are no encrypted numbers to add up")
-        kept = {key: state[key] for key in state if key.startswith(_SENT) or key in ("entry", "offsets")}
+        kept = _sent(state)
     sent = {key.removeprefix(_SENT): array for key, array in kept.items() if key.startswith(_SENT)}
     rows = kept["entry"][wanted.rows]
     return responder.regroup(sent, kept["offsets"], rows, wanted.offsets), wanted, kept
 
 
-def _candidates(
-    setup: Setup, nodes: NDArray[np.int16], sample: Flags, used: Flags, minimum: int
-) -> Flags:
+def _candidates(setup: Setup, nodes: NDArray[np.int16], sample: Flags, used: Flags, minimum: int) -> Flags:
     """Which splits of the nodes would leave rows enough on both sides: bool (k, c, width, 2, 2)."""
     shape, found = setup.binning.shape, []
     for node in range(int(nodes.max(initial=NOWHERE)) + 1):
@@ -205,6 +203,11 @@ def _check_demand(
 
 def _state(splits: Splits, nodes: NDArray[np.int16]) -> dict[str, Array]:
     return {"columns": splits.columns, "left": splits.left, "nodes": nodes}
+
+
+def _sent(state: Mapping[str, Array]) -> dict[str, Array]:
+    """What `_regrouped` keeps of a tree's encryption."""
+    return {key: state[key] for key in state if key.startswith(_SENT) or key in ("entry", "offsets")}
 
 
 def _at_root(setup: Setup) -> NDArray[np.int16]:

@@ -1,8 +1,8 @@
 """Boosting without a federation: the same trees on the joined table, grown node by node from the rows themselves.
 
-It is the pooled twin: a federated forest must equal it bit for bit, under every engine. To be worth something as a check it
-shares with the federated code only what defines the model (bins, gradients, samples, the search for a node's split);
-there are no messages, layouts, outcomes or differences of siblings. The bank alone is the twin of one table.
+It is the pooled twin: a federated forest must equal it bit for bit, under every engine. To be worth something as a
+check it shares with the federated code only what defines the model (bins, gradients, samples, the search for a node's
+split); there are no messages, layouts, outcomes or differences of siblings. The bank alone is the twin of one table.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,9 @@ def train_boosting(
         if config.goss_top and tree:
             magnitudes = np.abs(gradients(before, labels, config.precision)[:, 0])
             rng = goss_generator(labels[train], seed, tree)
-            numbers = np.rint(numbers * goss_weights(magnitudes, sample, config, rng)[:, None]).astype(np.int64)
+            numbers = np.rint(numbers * goss_weights(magnitudes, sample, config, rng)[:, None]).astype(
+                np.int64
+            )
         blocks = [
             Block(codes, shape, sampled_columns(len(shape), name, seed, tree, config.column_share))
             for name, (codes, shape) in binned.items()

@@ -1,34 +1,45 @@
 """Gradient-boosted trees over columns that several parties keep to themselves, without loss.
 
 SecureBoost (Cheng et al., "SecureBoost: A Lossless Federated Learning Framework", IEEE Intelligent Systems 2021) on
-encrypted sums: the bank, which alone has labels and so gradients, encrypts them; a passive party adds them up by the bins
-of its columns; the bank opens the sums and chooses splits. It sees a passive party's columns as anonymous numbers, the
-party keeps their names, cuts and levels; leaf weights stay at the bank. Gradients are whole numbers and sums exact, so
-the forest equals the one grown on the joined table, bit for bit, under every engine (`experiments/baselines/boosting.py`).
+encrypted sums: the bank, which alone has labels and so gradients, encrypts them; a passive party adds them up by the
+bins of its columns; the bank opens the sums and chooses splits. It sees a passive party's columns as anonymous
+numbers, the party keeps their names, cuts and levels; leaf weights stay at the bank. Gradients are whole numbers and
+sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
+(`experiments/baselines/boosting.py`).
 
-The parts: `bins` (from tables to bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted), `growth`
-and `growing` (the bank's half), `forest` (the result).
+The parts: `bins` (from tables to bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
+`growth` and `growing` (the bank's half), `forest` (the result).
 
 Protocol `boosting/1`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
-2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and the sums for the next ones, in one
-   message. Where a node is split by another passive party, its outcome comes first, by way of the coordinator, and the
-   sums in a round trip of their own: `SumRequest` → `Summed`.
-3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next tree
-   travel with the last splits of this one (`layouts`), so a tree begins without a message of its own.
-   Back to 2, until the bank has finished.
+2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
+   the next ones. Where another passive party splits a node, its outcome comes first, by way of the coordinator, and
+   the sums in a round trip of their own: `SumRequest` → `Summed`.
+3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
+   tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
+   until the bank has finished.
 4. `FinishRequest` → `Finished`, passive parties.
-5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Outcomes` from passive parties, then
-   `ScoreRequest` → `Scored` from the bank.
+5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Outcomes`, passive parties, and then
+   `ScoreRequest` → `Scored`, the bank.
 
 Round trips: 7 + 2 · depth · trees with one passive party, at most 7 + 3 · depth · trees with several; the bank alone
-grows a tree per message: 3 + trees.
+grows a tree per message: 3 + trees. Gradients sent ahead of the splits that decide which of them count are more than
+sums need. The setting `boosting.ahead` trades: `level` keeps to the levels of a tree (2 · depth + 2 round trips per
+tree with one passive party, at most 3 · depth + 1 with several), `none` encrypts only what counts (at most 4 ·
+depth).
 
-What each receiver sees. A passive party: for each node of a tree which training rows are in it, which of its columns and
-bins split it, and which child is lighter; encrypted gradients. The bank: of each node sums per bin of each anonymous
-column, which splits would leave too few rows, and for every split the side of every row. The coordinator: all of this
-that is not encrypted, but no id, no label, no name or cut of a column.
+What each receiver sees:
+
+- a passive party: which training rows are in which node of a tree, but not by what column of another it came to that;
+  its own splits, and which child of a split is lighter; encrypted gradients;
+- the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
+  for every split the side of every row, in training of the rows that train or validate, in scoring of all;
+- the coordinator: what crosses it and is not encrypted, so rows by position, splits by number, and no id, label,
+  column's name, cut or leaf weight.
+
+Where a sum per bin covers few rows it tells the bank in which bin they are: `min_bin_count` bounds that at the root
+only. Row sampling and the order of positions have no part in labels.
 """
 
 from collections.abc import Mapping
@@ -111,8 +122,8 @@ class Demanded:
 class GrowRequest:
     """For a passive party: a demand as far as it concerns it.
 
-    owners is int8 (k,) of NOBODY, THE_BANK, YOU and ANOTHER; columns int64 (s,) and left uint8 (s, 32) are its own splits in
-    the order of the nodes. Where there is ANOTHER, `encrypted` comes with a `SumRequest`.
+    owners is int8 (k,) of NOBODY, THE_BANK, YOU and ANOTHER; columns int64 (s,) and left uint8 (s, 32) are its own
+    splits in the order of the nodes. Where there is ANOTHER, `encrypted` comes with a `SumRequest`.
     """
 
     tree: int
@@ -133,8 +144,8 @@ class Grown:
 
     outcomes    uint8 (s, ⌈n/8⌉): packed bits, whether each own split sends each row left; for the bank
     members     uint8 (⌈n/8⌉,): the same for training rows in the nodes themselves, all splits in one; for other parties
-    sums        the reply of `encrypted_sums`, and candidates uint8: packed bits (k, c · width · 4) of (k, c, width, 2, 2), see `search.allowed`;
-                both empty where they are still to come, or not wanted
+    sums        the reply of `encrypted_sums`, and candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
+                `search.allowed` says of each new node; both empty where they are still to come, or not wanted
     """
 
     outcomes: Array
@@ -145,7 +156,7 @@ class Grown:
 
 @dataclass(frozen=True)
 class SumRequest:
-    """For a passive party: where the other passive parties' splits send rows (`Grown.members`, joined), and the gradients."""
+    """For a passive party: where other passive parties' splits send rows (`Grown.members`, joined), and the gradients."""
 
     members: Array
     encrypted: Mapping[str, Array]

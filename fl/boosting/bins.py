@@ -1,10 +1,10 @@
 """From a party's table to bins: all that trees ever see of a column, as a number below 255.
 
-A numeric column is cut at quantiles of its training rows, so that bins hold near-equal shares of them. A categorical one
-has a bin for each frequent level and one for all rarer levels together; trees split it one level against the rest. A
-missing value has a bin of its own, the column's last. What has too few training rows for a bin of its own (missing
-values, rare levels) or none (a level or a gap first met when scoring) goes to the column's fullest bin.
-A business that the party does not know is in no bin: `UNKNOWN`.
+A numeric column is cut at quantiles of its training rows, so that bins hold near-equal shares of them. A categorical
+one has a bin for each frequent level and one for all rarer levels together; trees split it one level against the
+rest. A missing value has a bin of its own, the column's last. What has too few training rows for a bin of its own
+(missing values, rare levels) or none (a level or a gap first met when scoring) goes to the column's fullest bin. A
+business that the party does not know is in no bin: `UNKNOWN`.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Shape:
             if arrays[name].dtype != kind or arrays[name].shape != found.bins.shape or found.bins.ndim != 1:
                 raise ProtocolError(f"{name} must be {np.dtype(kind)}, one for each column")
         if len(found) and not (
-            1 <= found.bins.min() and found.bins.max() <= MOST_BINS and np.abs(found.signs).max() <= 1
+            found.bins.min() >= 1 and found.bins.max() <= MOST_BINS and np.abs(found.signs).max() <= 1
         ):
             raise ProtocolError(f"a column has 1 to {MOST_BINS} bins and a sign of -1, 0 or 1")
         return found
@@ -101,7 +101,9 @@ class Binning:
         gaps = np.concatenate([np.isnan(numeric), codes < 0], axis=1).sum(axis=0)
         missing = (gaps >= max(1, minimum)) & (gaps < len(rows))
         room = [bins - int(flag) for flag in missing]
-        cuts = [_cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)]
+        cuts = [
+            _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
+        ]
         levels = [
             _frequent(column[column >= 0], len(texts), n, minimum)
             for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
@@ -167,13 +169,14 @@ class Binning:
 def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.float64]:
     """Upper ends of all bins but the last: each takes its share of the values that are left, ties together."""
     distinct, counts = np.unique(values, return_counts=True)
-    reached, done, cuts = np.cumsum(counts), 0, []
+    reached, done = np.cumsum(counts), 0
+    cuts: list[float] = []
     while len(cuts) < bins - 1:
         share = (len(values) - done) / (bins - len(cuts))
         last = int(np.searchsorted(reached, done + max(minimum, share)))
         if last >= len(distinct) - 1 or len(values) - reached[last] < minimum:
             break
-        cuts.append(distinct[last])
+        cuts.append(float(distinct[last]))
         done = int(reached[last])
     return np.array(cuts, np.float64)
 

@@ -141,12 +141,19 @@ class Forest:
     def importance(self) -> Mapping[str, NDArray[Any]]:
         """By owner and column number: how many splits and how much gain, largest gain first."""
         used = np.flatnonzero(self.owners[: self._end()] != LEAF)
-        keys = np.stack([self.owners[used].astype(np.int64), self.columns[used].astype(np.int64)], 1).reshape(-1, 2)
+        keys = np.stack([self.owners[used].astype(np.int64), self.columns[used].astype(np.int64)], 1).reshape(
+            -1, 2
+        )
         pairs, where = np.unique(keys, axis=0, return_inverse=True)
         gains = np.bincount(where.ravel(), self.gains[used], len(pairs))
         splits = np.bincount(where.ravel(), minlength=len(pairs))
         order = np.argsort(-gains, kind="stable")
-        return {"owner": pairs[order, 0], "column": pairs[order, 1], "splits": splits[order], "gain": gains[order]}
+        return {
+            "owner": pairs[order, 0],
+            "column": pairs[order, 1],
+            "splits": splits[order],
+            "gain": gains[order],
+        }
 
     def _end(self) -> int:
         """One past the last node of the trees in `roots`: nodes of a tree follow one another."""

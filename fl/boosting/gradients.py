@@ -2,10 +2,11 @@
 
 Gradients are whole numbers of units of 2^−precision, so that sums are exact in any order and under any encryption.
 
-Samples of rows and columns are drawn from the run's seed, which everybody knows, since labels have no part in them. GOSS
-(Ke et al., "LightGBM", NeurIPS 2017; for SecureBoost+: Chen et al. 2021) keeps the rows with the largest gradients: whoever
-saw which rows are kept would know defaulters (in the first tree two thirds of them). So here all rows are encrypted,
-those left out as zeros. That keeps the statistics of GOSS and its effect on the model, and saves no time.
+Samples of rows and columns are drawn from the run's seed, which everybody knows, since labels have no part in them.
+GOSS (Ke et al., "LightGBM", NeurIPS 2017; for SecureBoost+: Chen et al. 2021) keeps the rows with the largest
+gradients: whoever saw which rows are kept would know defaulters (in the first tree two thirds of them). So here all
+rows are encrypted, those left out as zeros. That keeps the statistics of GOSS and its effect on the model, and saves
+no time.
 """
 
 import numpy as np
@@ -28,7 +29,8 @@ def base_score(labels: NDArray[np.int8]) -> float:
 def gradients(scores: Floats, labels: NDArray[np.int8], precision: int) -> Integers:
     """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2)."""
     pd = expit(scores)
-    return np.rint(np.stack([pd - labels, pd * (1 - pd)], -1) * (1 << precision)).astype(np.int64)
+    exact = np.stack([pd - labels, pd * (1 - pd)], -1)
+    return np.asarray(np.rint(exact * (1 << precision)), np.int64)
 
 
 def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
@@ -66,8 +68,8 @@ def goss_weights(
 ) -> Floats:
     """A weight for each of n rows: 1 for the largest magnitudes among `rows`, the factor for a few others, else 0.
 
-    magnitudes (n,) are gradients of the tree before, without their signs: with the next tree's the encryption would have
-    to wait for its own result. rng must be the bank's secret.
+    magnitudes (n,) are gradients of the tree before, without their signs: with the next tree's the encryption would
+    have to wait for its own result. rng must be the bank's secret.
     """
     members = np.flatnonzero(rows)
     order = members[np.argsort(-magnitudes[members], kind="stable")]

@@ -29,7 +29,6 @@ class Grower:
         self._shapes = [data.shape, *(party.shape for party in data.passive)]
         self._names = [data.name, *(party.name for party in data.passive)]
         self.growth = Growth() if growth is None else growth
-        self._left = np.zeros(len(data.labels), bool)
 
     @property
     def base(self) -> float:
@@ -56,14 +55,25 @@ class Grower:
     def resolve(self, outcomes: Mapping[str, Flags]) -> tuple[Layout, Flags]:
         """Take where passive parties' pending splits (s, n) send rows: what was wanted, and which entries count."""
         growth = self.growth
-        self._left = self._own_left()
         for number, party in enumerate(self._data.passive, start=1):
-            nodes = np.flatnonzero(growth.owners == number)
+            nodes = np.flatnonzero((growth.owners == number) & ~growth.decided)
             for node, outcome in zip(nodes, outcomes.get(party.name, ()), strict=True):
                 rows = growth.nodes == node
-                self._left[rows] = outcome[rows]
+                growth.left[rows] = outcome[rows]
         layout = self._layout()
-        return layout, layout.counted(self._left)
+        return layout, layout.counted(growth.left)
+
+    def decide(self) -> Demand:
+        """After `resolve` of a demand that wanted no sums: the same one as if all splits were the bank's, with sums."""
+        growth = self.growth
+        growth.decided, growth.wanted = np.ones(len(growth.owners), bool), True
+        layout = self._layout()
+        owners = np.where(growth.owners == LEAF, LEAF, 0).astype(np.int16)
+        none = {party.name: Splits.none() for party in self._data.passive}
+        left = growth.left & (growth.nodes != NOWHERE)
+        return Demand(
+            owners, growth.lighter_left, none, left, growth.tree, False, layout, self._values(layout)
+        )
 
     def settle(self) -> bool:
         """Finish the pending tree if its last level has been resolved: whether it has."""
@@ -71,7 +81,7 @@ class Grower:
         if not growth.ahead or not len(growth.owners):
             return False
         rows = np.flatnonzero(growth.nodes != NOWHERE)
-        growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - self._left[rows]]
+        growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - growth.left[rows]]
         before, growth.scores = growth.scores, growth.scores + growth.values
         growth.values = np.zeros(len(before))
         growth.nodes = np.full(len(before), NOWHERE, np.int16)
@@ -119,8 +129,10 @@ class Grower:
         """From the nodes that were split to their children."""
         growth, data = self.growth, self._data
         split, layout = growth.owners != LEAF, self._layout()
-        lighter = layout.only(layout.counted(self._left))
-        groups = [lighter.rows[low:high] for low, high in zip(lighter.offsets, lighter.offsets[1:], strict=False)]
+        lighter = layout.only(layout.counted(growth.left))
+        groups = [
+            lighter.rows[low:high] for low, high in zip(lighter.offsets, lighter.offsets[1:], strict=False)
+        ]
         own = np.stack([histogram(data.codes[g], growth.gradients[g], data.shape.width) for g in groups])
         growth.sums = [
             _siblings(parents[split], light, growth.lighter_left[split])
@@ -129,7 +141,7 @@ class Grower:
         growth.totals = growth.child_totals[split].reshape(-1, 2)
         growth.bounds = growth.child_bounds[split].reshape(-1, 2)
         growth.places = growth.forest.children[growth.places[split]].reshape(-1)
-        growth.nodes = children(growth.nodes, split, self._left)
+        growth.nodes = children(growth.nodes, split, growth.left)
         growth.level += 1
 
     def _search(self, candidates: Sequence[Flags]) -> dict[int, tuple[int, Found]]:
@@ -175,15 +187,16 @@ class Grower:
         splits = [_splits(found, owner) for owner in range(len(self._names))]
         growth.own = growth.own.plus(splits[0])
         growth.ahead = growth.level + 1 >= config.depth or not found
-        self._left = self._own_left()
-        self._leave(self._left)
+        growth.decided = growth.owners <= 0
+        growth.left = left = self._own_left()
+        self._leave(left)
         tree = growth.tree + (growth.ahead and nodes > 0)
-        early = config.ahead or not growth.ahead or not (growth.owners > 0).any()
-        growth.wanted = tree < config.trees and early
+        early = config.ahead == "tree" or (config.ahead == "level" and not growth.ahead)
+        growth.wanted = tree < config.trees and (early or bool(growth.decided.all()))
         layout = self._layout() if growth.wanted else None
         values = self._values(layout) if layout is not None else np.empty((0, 2), np.int64)
         named = dict(zip(self._names[1:], splits[1:], strict=True))
-        return Demand(growth.owners, growth.lighter_left, named, self._left, tree, growth.ahead, layout, values)
+        return Demand(growth.owners, growth.lighter_left, named, left, tree, growth.ahead, layout, values)
 
     def _leave(self, left: Flags) -> None:
         """Rows that reach a leaf take its value and leave: of unsplit nodes, and of the bank's own last splits."""
@@ -213,9 +226,8 @@ class Grower:
         if growth.ahead:
             tree = growth.tree + (len(growth.owners) > 0)
             return tree_layout(growth.nodes, growth.owners > 0, self._sample(tree))
-        split, bank = growth.owners != LEAF, growth.owners == 0
-        sample = self._sample(growth.tree)
-        return level_layout(growth.nodes, split, bank, growth.lighter_left, self._left, sample)
+        split, sample = growth.owners != LEAF, self._sample(growth.tree)
+        return level_layout(growth.nodes, split, growth.decided, growth.lighter_left, growth.left, sample)
 
     def _values(self, layout: Layout) -> Integers:
         """Gradients and hessians (e, 2) of a layout's entries."""

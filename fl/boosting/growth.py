@@ -53,6 +53,7 @@ class Growth:
     sums          by party, the bank first: int64 (k, c, width, 2)
     totals        int64 (k, 2); bounds float64 (k, 2); places int32 (k,): the nodes in the forest
     owners        int16 (k,): who splits each; lighter_left bool (k,)
+    left          bool (n,): where splits send rows, as far as decided bool (k,) or after `Grower.resolve`
     child_*       of the two children of each node; child_values are what they add to the score as leaves
     forest, own   the trees, and the bank's own splits
     """
@@ -71,6 +72,8 @@ class Growth:
     places: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     owners: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
     lighter_left: Flags = field(default_factory=lambda: np.empty(0, bool))
+    left: Flags = field(default_factory=lambda: np.empty(0, bool))
+    decided: Flags = field(default_factory=lambda: np.empty(0, bool))
     child_totals: Integers = field(default_factory=lambda: np.empty((0, 2, 2), np.int64))
     child_bounds: Floats = field(default_factory=lambda: np.empty((0, 2, 2)))
     child_values: Floats = field(default_factory=lambda: np.empty((0, 2)))

@@ -57,8 +57,8 @@ def level_layout(
 ) -> Layout:
     """For the lighter children of the nodes that are split: one group per such node, its sampled rows in order.
 
-    nodes (n,) is the node of each row; split, decided (by the bank, so that `left` (n,) is known to all) and lighter_left
-    (k,) speak of the nodes.
+    nodes (n,) is the node of each row; split, decided (by the bank, so that `left` (n,) is known to all) and
+    lighter_left (k,) speak of the nodes.
     """
     rows = np.flatnonzero(sample & (nodes != NOWHERE))
     rows = rows[split[nodes[rows]]]

@@ -1,9 +1,10 @@
 """The best split of each node, from sums of gradients and hessians per bin and nothing else.
 
-The gain is that of second-order boosting (Friedman 2001; Chen and Guestrin, "XGBoost", KDD 2016). A candidate sends to
-the left the bins up to one of them (ordered columns) or one bin alone (categories), and, each way, the missing values and
-the businesses that the party does not know: both directions are learned. Where a node gives no reason for a direction,
-the heavier side is taken. Sums are integers, so each candidate has exactly one gain, whoever computes it.
+The gain is that of second-order boosting (Friedman 2001; Chen and Guestrin, "XGBoost", KDD 2016). A candidate sends
+to the left the bins up to one of them (ordered columns) or one bin alone (categories), and, each way, the missing
+values and the businesses that the party does not know: both directions are learned. Where a node gives no reason for
+a direction, the heavier side is taken. Sums are integers, so each candidate has exactly one gain, whoever computes
+it.
 
 A node's sums in one party's columns are int64 (columns, width, 2), the gradient's first, width being the most bins of
 any column; candidates have the shape (columns, width, 2, 2): the missing left or not, the unknown left or not.
@@ -99,7 +100,12 @@ def search(
         return None
     # Directions on which nothing depends follow the heavier side, of those that are equally good.
     heavier = int(2 * left[column, bin_, 0, 0, 1] >= total[1])
-    best = [(m, u) for m in (heavier, 1 - heavier) for u in (heavier, 1 - heavier) if gains[column, bin_, m, u] == gain]
+    best = [
+        (m, u)
+        for m in (heavier, 1 - heavier)
+        for u in (heavier, 1 - heavier)
+        if gains[column, bin_, m, u] == gain
+    ]
     missing, unknown = best[0]
     where = column, bin_, missing, unknown
     return Found(

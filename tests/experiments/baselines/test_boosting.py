@@ -43,7 +43,13 @@ def test_the_federated_forest_equals_its_pooled_twin(
 
 OPTIONS = {
     "one level": {"depth": 1},
-    "deep and fine": {"depth": 6, "bins": 255, "min_bin_count": 1, "min_leaf_count": 1, "min_leaf_weight": 0.0},
+    "deep and fine": {
+        "depth": 6,
+        "bins": 255,
+        "min_bin_count": 1,
+        "min_leaf_count": 1,
+        "min_leaf_weight": 0.0,
+    },
     "few bins": {"bins": 2},
     "no split gains": {"min_gain": 1e6},
     "most splits do not gain": {"min_gain": 3.0},
@@ -54,8 +60,14 @@ OPTIONS = {
     "first tree of the bank": {"first_tree_bank_only": True},
     "no calibration": {"calibrate": False},
     "fine gradients": {"precision": 20},
-    "not ahead": {"ahead": False},
-    "not ahead of samples": {"ahead": False, "goss_top": 0.2, "row_share": 0.7, "first_tree_bank_only": True},
+    "a level ahead": {"ahead": "level"},
+    "not ahead": {"ahead": "none"},
+    "a level ahead of samples": {
+        "ahead": "level",
+        "goss_top": 0.2,
+        "row_share": 0.7,
+        "first_tree_bank_only": True,
+    },
     "to the end": {"patience": 0},
     "early stop": {"trees": 30, "patience": 3, "learning_rate": 1.0},
 }
@@ -64,11 +76,11 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_twins_are_equal_under_every_option(tables: Path, federate: Callable, options: dict) -> None:
     curve = assert_equal_twins(federate(tables, boosting=options))
-    assert len(curve) == 4 or "trees" in options and len(curve) < 30
+    assert len(curve) == 4 or ("trees" in options and len(curve) < 30)
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"ahead": False}, {"goss_top": 0.2, "row_share": 0.7, "first_tree_bank_only": True}]
+    "options", [{}, {"ahead": "level"}, {"ahead": "none"}, {"goss_top": 0.2, "first_tree_bank_only": True}]
 )
 def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
     tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, options: dict
@@ -90,7 +102,9 @@ def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate
     data = make_tables()
     for party in ("bank", "tax", "supply"):
         declared = read_declaration(data / party)
-        signed = [replace(c, sign=-1 if c.name == "a" else 1 if c.name == "b" else 0) for c in declared.columns]
+        signed = [
+            replace(c, sign=-1 if c.name == "a" else 1 if c.name == "b" else 0) for c in declared.columns
+        ]
         write_declaration(data / party, replace(declared, columns=tuple(signed)))
     assert_equal_twins(federate(data))
     assert_equal_twins(federate(data, boosting={"monotone": False}))
