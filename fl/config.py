@@ -130,7 +130,7 @@ class BoostingConfig:
     patience: int = 15
     calibrate: bool = True
     precision: int = 10
-    encryption: str = "plain"
+    encryption: str = "lattice"
 
     def __post_init__(self) -> None:
         for name in ("trees", "min_bin_count", "min_leaf_count"):
@@ -184,7 +184,7 @@ class RunConfig:
 
     data: str = ""
     parties: str = "bank,tax,supply_chain"
-    contenders: str = "federated-network"
+    contenders: str = "federated-boosting"
     seeds: str = "1"
     alignment: str = "left"
     test_ids: str = ""

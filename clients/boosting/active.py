@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,15 @@ def score(session: Session, request: ScoreRequest) -> Scored:
         found.append(unpacked(request.outcomes[name], rows))
     calibration = Calibration(float(model["slope"]), float(model["intercept"]))
     pd = calibration.apply(forest.score(float(model["base"]), found, rows))
-    return keep_scores(session, pd, setup.roles)
+    return keep_scores(
+        session, pd, setup.roles, {"importance": importance(forest, [session.party.declaration.name, *names])}
+    )
+
+
+def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
+    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
+    found = dict(forest.importance())
+    return {"party": np.array(parties, np.str_)[found.pop("owner")], **found}
 
 
 class _Bank:

@@ -156,7 +156,7 @@ class Grown:
 
 @dataclass(frozen=True)
 class SumRequest:
-    """For a passive party: where other passive parties' splits send rows (`Grown.members`, joined), and the gradients."""
+    """For a passive party: where other ones' splits send rows (`Grown.members`, joined), and the gradients."""
 
     members: Array
     encrypted: Mapping[str, Array]

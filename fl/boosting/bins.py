@@ -99,7 +99,7 @@ class Binning:
         rows = rows[table.known[rows]]
         numeric, codes = table.numeric[rows], table.codes[rows]
         gaps = np.concatenate([np.isnan(numeric), codes < 0], axis=1).sum(axis=0)
-        missing = (gaps >= max(1, minimum)) & (gaps < len(rows))
+        missing = (gaps >= max(1, minimum)) & (len(rows) - gaps >= max(1, minimum))
         room = [bins - int(flag) for flag in missing]
         cuts = [
             _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
