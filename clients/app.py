@@ -38,3 +38,8 @@ serve("handshake", query=("describe",))
 serve("alignment", train=("blind", "raise_points", "match", "order"))
 serve("splits", train=("assign",))
 serve("split_network", train=("start", "forward", "backward", "finish"), evaluate=("embed", "score"))
+serve(
+    "boosting",
+    train=("start", "begin", "grow", "add_up", "split", "finish"),
+    evaluate=("outcomes", "score"),
+)

@@ -81,7 +81,9 @@ def generate(
 def compare(
     data: Data = Path("data/demo"),
     seeds: Seeds = "1",
-    contenders: Annotated[str, typer.Option(help="Models to compare, comma-separated. Default: all.")] = "",
+    contenders: Annotated[
+        str, typer.Option(help="Models to compare, comma-separated. Default: all but the boosting ones.")
+    ] = "",
     parties: Parties = "",
     test_ids: TestIds = None,
     backend: Engine = Backend.simulation,
@@ -94,9 +96,9 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
-    from experiments.study import ALL
+    from experiments.study import STANDARD
 
-    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or ALL
+    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or STANDARD
     _study(names, data, seeds, parties, test_ids, backend, store, experiment, json, settings)
 
 

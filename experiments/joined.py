@@ -29,13 +29,15 @@ _TRUTH = Path("truth", "applicants.parquet")
 class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
-    tables has the active party's first; coverage says which passive party knows which row.
+    tables has the active party's first; coverage says which passive party knows which row, and signs, by party and
+    column, what effect on risk policy demands (`party.toml`).
     """
 
     active: str
     tables: dict[str, Table]
     applications: Applications
     coverage: dict[str, NDArray[np.bool_]]
+    signs: dict[str, dict[str, int]]
 
     @property
     def labels(self) -> NDArray[np.int8]:
@@ -50,7 +52,8 @@ class Joined:
 
     def of_bank(self) -> "Joined":
         """What the active party has alone."""
-        return Joined(self.active, {self.active: self.tables[self.active]}, self.applications, {})
+        tables, signs = {self.active: self.tables[self.active]}, {self.active: self.signs[self.active]}
+        return Joined(self.active, tables, self.applications, {}, signs)
 
     def frame(self) -> pd.DataFrame:
         """Every party's columns side by side: numeric as float64, categorical as pandas categories."""
@@ -59,11 +62,15 @@ class Joined:
 
 def read_joined(config: RunConfig, active: str) -> Joined:
     """The joined table of an aligned study; its parties have the names that they gave in the federation."""
-    names = {folder: read_declaration(config.data_folder / folder).name for folder in config.party_names}
+    declared = {folder: read_declaration(config.data_folder / folder) for folder in config.party_names}
+    names = {folder: about.name for folder, about in declared.items()}
     tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
     coverage = read_coverage(_study(config, active))
     ordered = {name: tables[name] for name in (names[active], *coverage)}
-    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage)
+    signs = {
+        about.name: {column.name: column.sign for column in about.columns} for about in declared.values()
+    }
+    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, signs)
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.baselines.boosting import train_boosting
 from experiments.baselines.network import train_network
 from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
@@ -27,8 +28,19 @@ from server.progress import Progress, Report
 from server.tracking import Study
 
 Curve = list[dict[str, float]]
-ALL = ("bank-only-network", *FEDERATED, "pooled-network", "bank-only-trees", "pooled-trees", "true-pd")
+ALL = (
+    "bank-only-boosting",
+    "bank-only-network",
+    *FEDERATED,
+    "pooled-boosting",
+    "pooled-network",
+    "bank-only-trees",
+    "pooled-trees",
+    "true-pd",
+)
 """Every contender that a study can have, in the order of its table."""
+STANDARD = tuple(name for name in ALL if not name.endswith("-boosting"))
+"""What a study compares unless told otherwise: encrypted boosting takes minutes more."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,8 @@ def _train(
         return read_true_pd(config.data_folder, joined.applications.ids), []
     owner, _, algorithm = name.rpartition("-")
     seen = joined.of_bank() if owner == "bank-only" else joined
+    if algorithm == "boosting":
+        return train_boosting(seen, roles, seed, config.boosting)
     if algorithm == "network":
         return train_network(seen, roles, seed, config.network)
     return train_trees(seen.frame(), joined.labels, roles, seed)

@@ -31,6 +31,15 @@ def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
         raise ProtocolError(f"{name} must be finite")
 
 
+def check_bytes(name: str, array: AnyArray, shape: tuple[int | None, ...]) -> None:
+    """Raises ProtocolError unless the array is uint8 in that shape; None stands for any length."""
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != np.uint8 or not fits:
+        raise ProtocolError(f"{name} must be {shape} of uint8, not {array.shape} of {array.dtype}")
+
+
 def check_names(name: str, found: Iterable[str], expected: Iterable[str]) -> None:
     """Raises ProtocolError unless both are the same names, in any order."""
     wanted = sorted(expected)

@@ -9,7 +9,7 @@ a run override keys that it finds there; a test keeps the two equal.
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -82,8 +82,82 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class BoostingConfig:
+    """Settings of boosting (`fl/boosting`).
+
+    trees                 trees at most
+    depth                 levels of splits in a tree
+    learning_rate         share of a leaf's best weight that it adds to the score
+    bins                  bins of a column at most, that of missing values included
+    min_bin_count         training rows of a bin at least
+    min_leaf_count        training rows of a leaf at least
+    min_leaf_weight       sum of hessians of a leaf at least
+    min_gain              a split gains more than this
+    l2                    penalty on squared leaf weights
+    row_share             share of the training rows that a tree learns from
+    column_share          share of each party's columns that a tree may use
+    goss_top              GOSS: share of the rows, those of largest gradient, that a tree learns from whole; 0: no GOSS
+    goss_other            GOSS: share drawn from the other rows
+    monotone              keep to the signs that `party.toml` declares
+    first_tree_bank_only  the first tree, whose gradients are the labels themselves, is grown by the bank alone
+    ahead                 how far ahead of splits the gradients for what follows them are sent: `tree` (with the last
+                          splits of a tree for the next one, too), `level` (for the next level) or `none`. Each step
+                          saves round trips, most of a run's time in a deployment, and costs encryption
+    patience              trees without a better validation AUC after which training stops, and returns to the best;
+                          0: all trees are grown and kept
+    calibrate             fit the map from scores to probabilities on the validation rows
+    precision             fractional bits of gradients and hessians
+    encryption            engine of the sums (`fl/encrypted_sums`): lattice, paillier or plain
+    """
+
+    trees: int = 60
+    depth: int = 4
+    learning_rate: float = 0.2
+    bins: int = 32
+    min_bin_count: int = 10
+    min_leaf_count: int = 20
+    min_leaf_weight: float = 1.0
+    min_gain: float = 0.0
+    l2: float = 1.0
+    row_share: float = 1.0
+    column_share: float = 1.0
+    goss_top: float = 0.0
+    goss_other: float = 0.1
+    monotone: bool = True
+    first_tree_bank_only: bool = False
+    ahead: str = "tree"
+    patience: int = 15
+    calibrate: bool = True
+    precision: int = 10
+    encryption: str = "lattice"
+
+    def __post_init__(self) -> None:
+        for name in ("trees", "min_bin_count", "min_leaf_count"):
+            _require(getattr(self, name) >= 1, f"boosting.{_key(name)}", "1 or more", getattr(self, name))
+        _require(self.patience >= 0, "boosting.patience", "0 or more", self.patience)
+        _require(1 <= self.depth <= 10, "boosting.depth", "from 1 to 10", self.depth)
+        _require(2 <= self.bins <= 255, "boosting.bins", "from 2 to 255", self.bins)
+        _require(4 <= self.precision <= 24, "boosting.precision", "from 4 to 24", self.precision)
+        _require(0 < self.learning_rate <= 1, "boosting.learning-rate", "in (0, 1]", self.learning_rate)
+        _require(_positive(self.l2), "boosting.l2", "positive", self.l2)
+        for name in ("min_leaf_weight", "min_gain"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), f"boosting.{_key(name)}", "0 or more", value)
+        for name in ("row_share", "column_share"):
+            value = getattr(self, name)
+            _require(0 < value <= 1, f"boosting.{_key(name)}", "in (0, 1]", value)
+        _require(0 <= self.goss_top < 1, "boosting.goss-top", "in [0, 1)", self.goss_top)
+        allowed = 0 < self.goss_other <= 1 - self.goss_top
+        _require(allowed, "boosting.goss-other", "positive, and with goss-top at most 1", self.goss_other)
+        paces = ("tree", "level", "none")
+        _require(self.ahead in paces, "boosting.ahead", ", ".join(paces), self.ahead)
+        engines = ("lattice", "paillier", "plain")
+        _require(self.encryption in engines, "boosting.encryption", ", ".join(engines), self.encryption)
+
+
+@dataclass(frozen=True)
 class RunConfig:
-    """Settings of one run of the federation; see `NetworkConfig` for the split network's own.
+    """Settings of one run of the federation; `NetworkConfig` and `BoostingConfig` are the protocols' own.
 
     data               folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere; empty
                        in a deployment, where every party knows its own folder
@@ -126,6 +200,7 @@ class RunConfig:
     timeout: float = 600.0
     connect_timeout: float = 60.0
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    boosting: BoostingConfig = field(default_factory=BoostingConfig)
 
     def __post_init__(self) -> None:
         _require(self.alignment in ("left", "inner"), "alignment", "left or inner", self.alignment)
@@ -198,13 +273,12 @@ class RunConfig:
                 near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
                 hint = f" Did you mean {near[0]!r}?" if near else f" Known settings: {', '.join(known)}."
                 raise ConfigError(f"There is no setting {key!r}.{hint}")
-        values: dict[str, Any] = {}
-        network: dict[str, Any] = {}
+        values: dict[str, dict[str, Any]] = {"": {}, "network": {}, "boosting": {}}
         for key, value in settings.items():
             section, _, name = key.rpartition(".")
-            target = network if section == "network" else values
-            target[name.replace("-", "_")] = _like(key, value, known[key])
-        return cls(network=NetworkConfig(**network), **values)
+            values[section][name.replace("-", "_")] = _like(key, value, known[key])
+        network, boosting = NetworkConfig(**values["network"]), BoostingConfig(**values["boosting"])
+        return cls(network=network, boosting=boosting, **values[""])
 
     def to_mapping(self) -> dict[str, Scalar]:
         """The flat form that `from_mapping` reads; every key, defaults too."""
@@ -223,10 +297,12 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _defaults(config: RunConfig | NetworkConfig, section: str = "") -> Iterator[tuple[str, Scalar]]:
+def _defaults(
+    config: RunConfig | NetworkConfig | BoostingConfig, section: str = ""
+) -> Iterator[tuple[str, Scalar]]:
     for item in fields(config):
         value = getattr(config, item.name)
-        if is_dataclass(value) and isinstance(value, NetworkConfig):
+        if isinstance(value, NetworkConfig | BoostingConfig):
             yield from _defaults(value, f"{_key(item.name)}.")
         else:
             yield section + _key(item.name), value

@@ -60,7 +60,8 @@ class Evaluation:
       auc, auc_low, auc_high, gini, ks (NaN where withheld); no rows when no segments were given;
     - `swap`, with a reference model only: group (str), share (of applicants), bad_rate;
     - `reference`, with a reference model only, one row: auc_difference, auc_difference_low,
-      auc_difference_high, p_value (DeLong), mean_absolute_difference, population_stability_index.
+      auc_difference_high, p_value (DeLong), mean_absolute_difference, population_stability_index;
+    - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first.
     """
 
     metrics: dict[str, float]

@@ -16,16 +16,18 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 BADS, GOODS, QUIET = "#D55E00", "#0072B2", "#8A8A8A"
 
 _COLOURS = {
+    "bank-only-boosting": "#F0E442",
     "bank-only-network": "#E69F00",
     "bank-only-trees": "#D55E00",
     "federated-network": "#0072B2",
     "federated-boosting": "#56B4E9",
     "federated-scorecard": "#332288",
+    "pooled-boosting": "#117733",
     "pooled-network": "#009E73",
     "pooled-trees": "#CC79A7",
     "true-pd": "#000000",
 }
-_SPARE_COLOURS = ("#882255", "#999933", "#117733", "#AA4499", "#44AA99", "#661100")
+_SPARE_COLOURS = ("#882255", "#999933", "#AA4499", "#44AA99", "#661100")
 _LINES = {"network": "-", "trees": "--", "boosting": "--", "scorecard": "-.", "pd": ":"}
 
 

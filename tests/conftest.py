@@ -127,18 +127,24 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
     from experiments.dataset import open_dataset
     from experiments.engines.inline import InlineGrid
-    from fl.config import NetworkConfig, RunConfig
+    from fl.config import BoostingConfig, NetworkConfig, RunConfig
     from server.coordinator import connect
     from server.progress import ignore
 
     numbers = itertools.count()
 
-    def run(data: Path, network: dict | None = None, **settings: object) -> Run:
+    def run(data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object) -> Run:
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         parties = ",".join(open_dataset(data).parties)
         config = RunConfig(
-            **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)} | settings
+            **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)}
+            | {
+                "boosting": BoostingConfig(
+                    **{"trees": 4, "depth": 3, "encryption": "plain"} | (boosting or {})
+                )
+            }
+            | settings
         )
         grid = InlineGrid(config)
         return Run(config, grid, connect(grid, config, ignore))

@@ -16,7 +16,7 @@ from clients.parties import write_default
 from experiments.comparison import BASELINE, GAIN, compare
 from experiments.dataset import open_dataset
 from experiments.settings import parse_settings
-from experiments.study import ALL, run_study
+from experiments.study import STANDARD, run_study
 from fl.config import RunConfig
 from server.coordinator import new_study_name
 from server.progress import ignore
@@ -43,7 +43,7 @@ def study_of_world(
             "tracking-uri": f"sqlite:///{folder}/mlflow.db",
         }
         config = RunConfig.from_mapping(parse_settings(settings) | own)
-        outcome = run_study(dataset, config, ALL, "inline", ignore)
+        outcome = run_study(dataset, config, STANDARD, "inline", ignore)
         return compare(outcome.results).set_index("contender")["auc"].rename(str(seed))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.config import NetworkConfig, RunConfig
+from fl.config import BoostingConfig, NetworkConfig, RunConfig
 from fl.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,13 @@ def test_flower_finds_the_same_defaults_in_the_project_file() -> None:
             noise=st.floats(0.1, 100),
             defence=st.sampled_from(["gaussian", "max-norm", "none"]),
         ),
+        boosting=st.builds(
+            BoostingConfig,
+            trees=st.integers(1, 999),
+            l2=st.floats(0.1, 100),
+            monotone=st.booleans(),
+            encryption=st.sampled_from(["lattice", "paillier", "plain"]),
+        ),
     )
 )
 def test_the_flat_form_says_everything(config: RunConfig) -> None:
@@ -77,7 +84,7 @@ def test_an_unknown_setting_suggests_the_nearest(key: str, nearest: str) -> None
 
 
 def test_an_unknown_setting_like_none_lists_all() -> None:
-    with pytest.raises(ConfigError, match=r"Known settings: data, parties, .*network\.patience\."):
+    with pytest.raises(ConfigError, match=r"Known settings: data, parties, .*boosting\.encryption\."):
         RunConfig.from_mapping({"xyz": 1})
 
 
@@ -129,6 +136,21 @@ def test_a_value_of_another_type_is_refused(key: str, value: object, kind: str) 
         ("network.noise", 0.0),
         ("network.noise", float("inf")),
         ("network.party-dropout", 1.0),
+        ("boosting.trees", 0),
+        ("boosting.depth", 11),
+        ("boosting.bins", 256),
+        ("boosting.min-leaf-count", 0),
+        ("boosting.min-leaf-weight", -1.0),
+        ("boosting.l2", 0.0),
+        ("boosting.learning-rate", 1.5),
+        ("boosting.row-share", 0.0),
+        ("boosting.column-share", 1.1),
+        ("boosting.goss-top", 1.0),
+        ("boosting.goss-other", 0.0),
+        ("boosting.patience", -1),
+        ("boosting.precision", 25),
+        ("boosting.ahead", "far"),
+        ("boosting.encryption", "rot13"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_the_name_of_its_setting(key: str, value: object) -> None:

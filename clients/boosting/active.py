@@ -1,0 +1,306 @@
+"""What the bank does in boosting: it has labels, so it makes gradients, chooses splits and keeps the trees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_applications, read_coverage, read_table
+from clients.boosting.randomness import goss_generator
+from clients.boosting.rows import Setup, read_setup, set_up
+from clients.scoring import keep_scores
+from clients.session import Session
+from fl.arrays import check_bytes, check_names
+from fl.boosting import (
+    Array,
+    BeginRequest,
+    Demanded,
+    ScoreRequest,
+    SplitRequest,
+    of_party,
+    packed,
+    unpacked,
+)
+from fl.boosting.bins import Shape
+from fl.boosting.forest import Calibration, Forest, Splits
+from fl.boosting.gradients import log_loss, ranges, sampled_columns
+from fl.boosting.growing import Grower
+from fl.boosting.growth import Data, Demand, Growth, Passive
+from fl.boosting.layouts import Layout
+from fl.config import BoostingConfig
+from fl.encrypted_sums import new_owner, restore_owner
+from fl.errors import ProtocolError
+from fl.metrics import auc
+from fl.scoring import Scored
+
+_SECRET, _PARTIES, _MODEL = "secret_key", "parties", "model"
+_GROWTH, _TICKET, _FOREST = "growth/", "ticket/", "forest/"
+_NAN = float("nan")
+
+
+def begin(session: Session, request: BeginRequest) -> Demanded:
+    """Bin the own columns, make a key, and ask for the first sums."""
+    check_names("parties", request.parties, read_coverage(session.study))
+    shapes = [Shape.from_arrays(of_party(request.shapes, k)) for k in range(len(request.parties))]
+    setup = set_up(session, request.seed, request.roles)
+    kept = {f"{k}/{name}": array for k, s in enumerate(shapes) for name, array in s.to_arrays().items()}
+    session.store.write(_PARTIES, {"names": np.array(request.parties, np.str_), **kept})
+    if shapes:
+        config = session.config.boosting
+        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
+        owner = new_owner(config.encryption, entries, ranges(config))
+        session.store.write(_SECRET, owner.secret())
+    bank = _Bank(session, Growth())
+    demand = bank.grower.begin()
+    if shapes and not bank.grower.asks_parties(0):
+        demand = bank.grow_alone()
+    public_key = owner.public_key() if shapes else {}
+    return bank.reply(demand, public_key=public_key)
+
+
+def split(session: Session, request: SplitRequest) -> Demanded:
+    """Take outcomes and sums, finish a tree where that is due, choose the next splits."""
+    arrays = _section(session.state, _GROWTH)
+    if not arrays:
+        raise ProtocolError("training has not begun, or has ended")
+    bank = _Bank(session, Growth.from_arrays(arrays))
+    growth = bank.grower.growth
+    layout, counts = bank.grower.resolve(bank.outcomes(request.outcomes))
+    if bank.grower.settle() and bank.judge():
+        return bank.finish()
+    if not growth.wanted:
+        return bank.reply(bank.grower.plant() if growth.ahead else bank.grower.decide())
+    if bank.grower.asks_parties(growth.tree):
+        return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
+    return bank.reply(bank.grow_alone())
+
+
+def score(session: Session, request: ScoreRequest) -> Scored:
+    """The PD of every position by the final forest, kept here, and its evaluation on the test rows."""
+    setup, model = read_setup(session), session.store.read(_MODEL)
+    rows = len(setup.roles)
+    forest = Forest(**_section(model, _FOREST))
+    names = [str(name) for name in session.store.read(_PARTIES)["names"]]
+    check_names("outcomes", request.outcomes, names)
+    own = Splits(model["columns"], model["left"])
+    found = [own.outcomes(setup.binning.transform(read_table(session.study)))]
+    for name, count in zip(names, model["kept"][1:], strict=True):
+        check_bytes(f"outcomes of {name}", request.outcomes[name], (int(count), -(-rows // 8)))
+        found.append(unpacked(request.outcomes[name], rows))
+    calibration = Calibration(float(model["slope"]), float(model["intercept"]))
+    pd = calibration.apply(forest.score(float(model["base"]), found, rows))
+    return keep_scores(
+        session, pd, setup.roles, {"importance": importance(forest, [session.party.declaration.name, *names])}
+    )
+
+
+def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
+    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
+    found = dict(forest.importance())
+    return {"party": np.array(parties, np.str_)[found.pop("owner")], **found}
+
+
+class _Bank:
+    """The bank's side of the model at one message."""
+
+    def __init__(self, session: Session, growth: Growth) -> None:
+        self._session, self._state = session, session.state
+        self._config: BoostingConfig = session.config.boosting
+        self._setup: Setup = read_setup(session)
+        self._labels = read_applications(session.study).labels[self._setup.positions]
+        self._passive = self._read_passive()
+        training, seed = self._labels[self._setup.training], self._setup.seed
+        data = Data(
+            session.party.declaration.name,
+            self._labels,
+            self._setup.training,
+            self._setup.codes,
+            self._setup.binning.shape,
+            self._passive,
+            seed,
+            lambda tree: goss_generator(training, seed, tree),
+        )
+        self.grower = Grower(data, self._config, growth)
+        self._best = _Best.from_arrays(session.state)
+        self._entry = session.state.get("entry", np.empty(0, np.int64))
+        self._metrics = (_NAN, _NAN, _NAN)
+
+    def outcomes(self, received: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
+        """The sides of the rows by the passive parties' pending splits."""
+        growth, rows, found = self.grower.growth, len(self._labels), {}
+        check_names("outcomes", received, [party.name for party in self._passive])
+        for number, party in enumerate(self._passive, start=1):
+            own = int(((growth.owners == number) & ~growth.decided).sum())
+            check_bytes(f"outcomes of {party.name}", received[party.name], (own, -(-rows // 8)))
+            found[party.name] = unpacked(received[party.name], rows)
+        return found
+
+    def judge(self) -> bool:
+        """Look at the forest that has just got another tree: whether training ends here."""
+        growth, config, validation = self.grower.growth, self._config, ~self._setup.training
+        scores, training = growth.scores, self._setup.training
+        found = auc(self._labels[validation], scores[validation])
+        self._metrics = (
+            log_loss(scores[training], self._labels[training]),
+            found,
+            log_loss(scores[validation], self._labels[validation]),
+        )
+        if not config.patience or found > self._best.auc:
+            self._best = _Best(found, growth.tree, scores)
+        waited = growth.tree - self._best.trees
+        return growth.tree >= config.trees or 0 < config.patience <= waited
+
+    def received(
+        self, request: SplitRequest, layout: Layout, counts: NDArray[np.bool_]
+    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
+        """The sums and candidates of the passive parties, opened and checked."""
+        growth, counted = self.grower.growth, layout.only(counts)
+        owner = restore_owner(self._config.encryption, self._session.store.read(_SECRET))
+        ticket: Mapping[str, Array] = _section(self._state, _TICKET)
+        if owner.row_wise:
+            if growth.ahead:
+                self._entry = np.zeros(len(self._labels), np.int64)
+                self._entry[counted.rows] = np.flatnonzero(counts)
+            ticket = owner.regroup(ticket, self._entry[counted.rows], counted.offsets)
+        check_names("candidates", request.candidates, [party.name for party in self._passive])
+        nodes = 1 if growth.ahead else 2 * int((growth.owners >= 0).sum())
+        sums, candidates = [], []
+        for number, party in enumerate(self._passive):
+            shape, used = party.shape, self._used(party, growth.tree)
+            opened = owner.decrypt(of_party(request.sums, number), ticket, shape.bins[used])
+            known = self.grower.sums_known(number, counted)
+            full = np.zeros((len(counted.offsets) - 1, len(shape), shape.width, 2), np.int64)
+            for column, part in zip(np.flatnonzero(used), opened, strict=True):
+                last = part.shape[1] - 1
+                full[:, column, :last] = part[:, :last]
+                # Entries that do not count went to the last bin, so its own sum is the rest.
+                full[:, column, last] = known - part[:, :last].sum(axis=1)
+            sums.append(full)
+            size = len(shape) * shape.width * 4
+            bits = request.candidates[party.name]
+            check_bytes(f"candidates of {party.name}", bits, (nodes, -(-size // 8)))
+            candidates.append(unpacked(bits, size).reshape(nodes, len(shape), shape.width, 2, 2))
+        return sums, candidates
+
+    def grow_alone(self) -> Demand:
+        """Grow a whole tree without the passive parties."""
+        demand = self.grower.advance([], [])
+        while not demand.ahead:
+            self.grower.resolve({})
+            demand = self.grower.advance([], [])
+        return demand
+
+    def reply(self, demand: Demand, public_key: Mapping[str, Array] | None = None) -> Demanded:
+        """Keep the state and put the demand in a message."""
+        encrypted: Mapping[str, Array] = {}
+        ticket = _section(self._state, _TICKET)
+        if demand.layout is not None and self._passive:
+            owner = restore_owner(self._config.encryption, self._session.store.read(_SECRET))
+            if demand.ahead or not owner.row_wise:
+                bins = [party.shape.bins[self._used(party, demand.tree)] for party in self._passive]
+                encrypted, ticket = owner.encrypt(demand.values, demand.layout.offsets, bins)
+        self._session.state = {
+            **{_GROWTH + name: array for name, array in self.grower.growth.to_arrays().items()},
+            **{_TICKET + name: array for name, array in ticket.items()},
+            **self._best.to_arrays(),
+            "entry": self._entry,
+        }
+        # With the last splits of a tree nobody but the bank has to know where its own sent rows.
+        left = np.zeros_like(demand.left) if demand.ahead else demand.left & self._setup.training
+        return Demanded(
+            False,
+            np.empty(0, np.int64),
+            demand.tree,
+            demand.ahead,
+            demand.layout is not None,
+            demand.owners,
+            demand.lighter_left,
+            {name: splits.columns for name, splits in demand.splits.items()},
+            {name: splits.left for name, splits in demand.splits.items()},
+            packed(left),
+            public_key or {},
+            encrypted,
+            self.grower.growth.tree,
+            *self._metrics,
+        )
+
+    def finish(self) -> Demanded:
+        """Return to the best forest, calibrate it, and keep it as the model."""
+        growth, validation = self.grower.growth, ~self._setup.training
+        forest = growth.forest.first(self._best.trees)
+        kept = forest.split_counts(1 + len(self._passive))
+        calibration = Calibration()
+        if self._config.calibrate:
+            calibration = Calibration.fit(self._best.scores[validation], self._labels[validation])
+        own = growth.own.first(kept[0])
+        self._session.store.write(
+            _MODEL,
+            {
+                **{_FOREST + name: array for name, array in forest.to_arrays().items()},
+                "columns": own.columns,
+                "left": own.left,
+                "kept": np.array(kept, np.int64),
+                "base": np.array(self.grower.base),
+                "slope": np.array(calibration.slope),
+                "intercept": np.array(calibration.intercept),
+            },
+        )
+        self._session.state = {}
+        none = np.empty(0, np.uint8)
+        return Demanded(
+            True,
+            np.array(kept[1:], np.int64),
+            growth.tree,
+            True,
+            False,
+            none.astype(np.int16),
+            none.astype(bool),
+            {},
+            {},
+            none,
+            {},
+            {},
+            growth.tree,
+            *self._metrics,
+        )
+
+    def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
+        share = self._config.column_share
+        return sampled_columns(len(party.shape), party.name, self._setup.seed, tree, share)
+
+    def _read_passive(self) -> list[Passive]:
+        coverage, kept = read_coverage(self._session.study), self._session.store.read(_PARTIES)
+        return [
+            Passive(
+                str(name), Shape.from_arrays(of_party(kept, k)), coverage[str(name)][self._setup.positions]
+            )
+            for k, name in enumerate(kept["names"])
+        ]
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best forest so far: its validation AUC, how many trees, and its scores (n,)."""
+
+    auc: float = -1.0
+    trees: int = 0
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def to_arrays(self) -> dict[str, Array]:
+        return {
+            "best_auc": np.array(self.auc),
+            "best_trees": np.array(self.trees),
+            "best_scores": self.scores,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "_Best":
+        if "best_auc" not in arrays:
+            return cls()
+        return cls(float(arrays["best_auc"]), int(arrays["best_trees"]), arrays["best_scores"])
+
+
+def _section(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

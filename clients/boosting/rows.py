@@ -1,0 +1,66 @@
+"""What both halves of boosting read of a model's set-up: the rows that take part, and the bins."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_table
+from clients.session import Session
+from clients.store import Store
+from fl.arrays import check_integers
+from fl.boosting.bins import Binning, Codes
+from fl.errors import ProtocolError
+from fl.splits import TEST, TRAIN
+
+_BINNING, _SETUP = "binning", "setup"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A model's rows and bins at a party.
+
+    positions  int (n,): the rows that train or validate, among all positions
+    training   bool (n,): those that train
+    codes      uint8 (n, c): the party's own bins in these rows
+    """
+
+    seed: int
+    roles: NDArray[np.int8]
+    positions: NDArray[np.int_]
+    training: NDArray[np.bool_]
+    binning: Binning
+    codes: Codes
+
+
+def set_up(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
+    """Bin the party's columns by the training rows, and keep that."""
+    table, config = read_table(session.study), session.config.boosting
+    if session.envelope.step != 1:
+        raise ProtocolError("a model is started once")
+    check_integers("roles", roles, len(table), TRAIN, TEST + 1)
+    signs = {column.name: column.sign for column in session.party.declaration.columns}
+    rows = np.flatnonzero(roles == TRAIN)
+    binning = Binning.fit(table, rows, config.bins, config.min_bin_count, signs)
+    session.store.write(_BINNING, binning.to_arrays())
+    session.store.write(_SETUP, {"seed": np.array(seed), "roles": roles})
+    return read_setup(session)
+
+
+def read_setup(session: Session) -> Setup:
+    """What `set_up` kept. Raises ProtocolError before it."""
+    if not session.envelope.step > 0 or not (session.store.folder / f"{_SETUP}.npz").exists():
+        raise ProtocolError("this model has not been started")
+    return _setup(session.store.folder, session.study.folder)
+
+
+# The same at every message of a model, so a worker process reads it once.
+@lru_cache(maxsize=4)
+def _setup(model: Path, study: Path) -> Setup:
+    kept, binning = Store(model).read(_SETUP), Binning.from_arrays(Store(model).read(_BINNING))
+    roles = kept["roles"]
+    positions = np.flatnonzero(roles != TEST)
+    codes = binning.transform(read_table(Store(study)), positions)
+    return Setup(int(kept["seed"]), roles, positions, roles[positions] == TRAIN, binning, codes)

@@ -1,0 +1,125 @@
+"""Boosting without a federation: the same trees on the joined table, grown node by node from the rows themselves.
+
+It is the pooled twin: a federated forest must equal it bit for bit, under every engine. To be worth something as a
+check it shares with the federated code only what defines the model (bins, gradients, samples, the search for a node's
+split); there are no messages, layouts, outcomes or differences of siblings. The bank alone is the twin of one table.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.boosting.randomness import goss_generator
+from experiments.joined import Joined
+from fl.boosting.bins import UNKNOWN, Binning, Codes, Shape
+from fl.boosting.forest import Calibration
+from fl.boosting.gradients import (
+    base_score,
+    goss_weights,
+    gradients,
+    log_loss,
+    sampled_columns,
+    sampled_rows,
+)
+from fl.boosting.search import allowed, child_bounds, search, weight
+from fl.config import BoostingConfig
+from fl.metrics import auc
+from fl.splits import TRAIN, VALIDATION, Roles
+
+Rows = NDArray[np.int_]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One party's columns in bins (n, c), and which of them a tree may use."""
+
+    codes: Codes
+    shape: Shape
+    used: NDArray[np.bool_]
+
+    def sums(self, rows: Rows, numbers: Integers) -> Integers:
+        """Sums (c, width, k) of numbers (n, k) by bin, over some rows."""
+        found = np.zeros((len(self.shape), 256, numbers.shape[1]), np.int64)
+        for column, codes in enumerate(self.codes[rows].T):
+            np.add.at(found[column], codes, numbers[rows])
+        assert not found[:, self.shape.width : UNKNOWN].any()
+        return found[:, : self.shape.width]
+
+
+def train_boosting(
+    joined: Joined, roles: Roles, seed: int, config: BoostingConfig
+) -> tuple[Floats, list[dict[str, float]]]:
+    """Train with early stopping on the validation AUC: PDs (n,) of all rows, and the metrics of every tree."""
+    labels, train, validation = joined.labels, roles == TRAIN, roles == VALIDATION
+    binned: dict[str, tuple[Codes, Shape]] = {}
+    for name, table in joined.tables.items():
+        signs = joined.signs[name]
+        binning = Binning.fit(table, np.flatnonzero(train), config.bins, config.min_bin_count, signs)
+        binned[name] = binning.transform(table), binning.shape
+    scores = np.full(len(labels), base_score(labels[train]))
+    before, best, best_auc, waited = scores, scores, -1.0, 0
+    curve: list[dict[str, float]] = []
+    for tree in range(config.trees):
+        sample = sampled_rows(train, seed, tree, config.row_share)
+        numbers = gradients(scores, labels, config.precision)
+        if config.goss_top and tree:
+            magnitudes = np.abs(gradients(before, labels, config.precision)[:, 0])
+            rng = goss_generator(labels[train], seed, tree)
+            numbers = np.rint(numbers * goss_weights(magnitudes, sample, config, rng)[:, None]).astype(
+                np.int64
+            )
+        blocks = [
+            Block(codes, shape, sampled_columns(len(shape), name, seed, tree, config.column_share))
+            for name, (codes, shape) in binned.items()
+            if name == joined.active or tree or not config.first_tree_bank_only
+        ]
+        before, scores = scores, scores + grow_tree(blocks, numbers, sample, config)
+        curve.append(
+            {
+                "train.loss": log_loss(scores[train], labels[train]),
+                "valid.auc": auc(labels[validation], scores[validation]),
+                "valid.loss": log_loss(scores[validation], labels[validation]),
+            }
+        )
+        waited += 1
+        if not config.patience or curve[-1]["valid.auc"] > best_auc:
+            best, best_auc, waited = scores, curve[-1]["valid.auc"], 0
+        if config.patience and waited >= config.patience:
+            break
+    calibration = Calibration.fit(best[validation], labels[validation]) if config.calibrate else Calibration()
+    return calibration.apply(best), curve
+
+
+def grow_tree(
+    blocks: Sequence[Block], numbers: Integers, sample: NDArray[np.bool_], config: BoostingConfig
+) -> Floats:
+    """A tree's contribution to the score of all n rows, grown on those of the sample."""
+    values = np.zeros(len(sample))
+
+    def grow(rows: Rows, depth: int, bounds: tuple[float, float]) -> None:
+        learned = rows[sample[rows]]
+        total = numbers[learned].sum(axis=0)
+        values[rows] = config.learning_rate * weight(total, *bounds, config)
+        if depth == config.depth:
+            return
+        best = None
+        for block in blocks:
+            counts = block.sums(learned, np.ones((len(sample), 1), np.int64))[..., 0]
+            fit = allowed(counts, len(learned), block.shape, config.min_leaf_count, block.used)
+            found = search(block.sums(learned, numbers), total, bounds, fit, block.shape, config)
+            if found is not None and (best is None or found.gain > best[0].gain):
+                best = found, block
+        if best is None:
+            return
+        found, block = best
+        left = found.left[block.codes[rows, found.column]]
+        of_left, of_right = child_bounds(found, block.shape, bounds, config)
+        grow(rows[left], depth + 1, of_left)
+        grow(rows[~left], depth + 1, of_right)
+
+    grow(np.arange(len(sample)), 0, (-np.inf, np.inf))
+    return values

@@ -1,0 +1,235 @@
+"""Gradient-boosted trees over columns that several parties keep to themselves, without loss.
+
+SecureBoost (Cheng et al., "SecureBoost: A Lossless Federated Learning Framework", IEEE Intelligent Systems 2021) on
+encrypted sums: the bank, which alone has labels and so gradients, encrypts them; a passive party adds them up by the
+bins of its columns; the bank opens the sums and chooses splits. It sees a passive party's columns as anonymous
+numbers, the party keeps their names, cuts and levels; leaf weights stay at the bank. Gradients are whole numbers and
+sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
+(`experiments/baselines/boosting.py`).
+
+The parts: `bins` (from tables to bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
+`growth` and `growing` (the bank's half), `forest` (the result).
+
+Protocol `boosting/1`:
+
+1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
+2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
+   the next ones. Where another passive party splits a node, its outcome comes first, by way of the coordinator, and
+   the sums in a round trip of their own: `SumRequest` → `Summed`.
+3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
+   tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
+   until the bank has finished.
+4. `FinishRequest` → `Finished`, passive parties.
+5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Outcomes`, passive parties, and then
+   `ScoreRequest` → `Scored`, the bank.
+
+Round trips: 7 + 2 · depth · trees with one passive party, at most 7 + 3 · depth · trees with several; the bank alone
+grows a tree per message: 3 + trees. Gradients sent ahead of the splits that decide which of them count are more than
+sums need. The setting `boosting.ahead` trades: `level` keeps to the levels of a tree (2 · depth + 2 round trips per
+tree with one passive party, at most 3 · depth + 1 with several), `none` encrypts only what counts (at most 4 ·
+depth).
+
+What each receiver sees:
+
+- a passive party: which training rows are in which node of a tree, but not by what column of another it came to that;
+  its own splits, and which child of a split is lighter; encrypted gradients;
+- the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
+  for every split the side of every row, in training of the rows that train or validate, in scoring of all;
+- the coordinator: what crosses it and is not encrypted, so rows by position, splits by number, and no id, label,
+  column's name, cut or leaf weight.
+
+Where a sum per bin covers few rows it tells the bank in which bin they are: `min_bin_count` bounds that at the root
+only. Row sampling and the order of positions have no part in labels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = "boosting/1"
+
+Array = np.ndarray[Any, Any]
+
+# Who splits a node, to a passive party.
+NOBODY, THE_BANK, YOU, ANOTHER = -1, 0, 1, 2
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """Asks a passive party to bin its columns by the training rows; roles is int8 (n,)."""
+
+    seed: int
+    roles: Array
+
+
+@dataclass(frozen=True)
+class Started:
+    """The `Shape` of the party's columns."""
+
+    shape: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class BeginRequest:
+    """Asks the bank for its first demand. parties are the passive ones in order; shapes theirs, `nested`."""
+
+    seed: int
+    roles: Array
+    parties: tuple[str, ...]
+    shapes: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Demanded:
+    """What the bank wants next (`growth.Demand`); k nodes, n rows that train or validate.
+
+    finished      training has ended; what follows is empty
+    kept          when finished: how many of its splits each passive party keeps, int64 (parties,)
+    tree          the tree of which sums are wanted; ahead: of its root, else of the next level's nodes
+    wanted        sums are wanted at all; not after the last splits of the last tree
+    owners        int16 (k,): −1 nobody, 0 the bank, p the p-th passive party
+    lighter_left  bool (k,)
+    columns, left by passive party: `Splits`
+    bank_left     uint8: packed bits (n,), where the bank's splits send training rows
+    public_key    of the encryption; with the first demand only
+    encrypted     gradients and hessians
+    settled       how many trees stand; with the log loss on training rows, and AUC and log loss on validation rows, of
+                  that forest when the last one has just been settled, else NaN
+    """
+
+    finished: bool
+    kept: Array
+    tree: int
+    ahead: bool
+    wanted: bool
+    owners: Array
+    lighter_left: Array
+    columns: Mapping[str, Array]
+    left: Mapping[str, Array]
+    bank_left: Array
+    public_key: Mapping[str, Array]
+    encrypted: Mapping[str, Array]
+    settled: int
+    train_loss: float
+    validation_auc: float
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class GrowRequest:
+    """For a passive party: a demand as far as it concerns it.
+
+    owners is int8 (k,) of NOBODY, THE_BANK, YOU and ANOTHER; columns int64 (s,) and left uint8 (s, 32) are its own
+    splits in the order of the nodes. Where there is ANOTHER, `encrypted` comes with a `SumRequest`.
+    """
+
+    tree: int
+    ahead: bool
+    wanted: bool
+    owners: Array
+    lighter_left: Array
+    columns: Array
+    left: Array
+    bank_left: Array
+    public_key: Mapping[str, Array]
+    encrypted: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A passive party's splits made, and the sums if nothing else has to be known for them.
+
+    outcomes    uint8 (s, ⌈n/8⌉): packed bits, whether each own split sends each row left; for the bank
+    members     uint8 (⌈n/8⌉,): the same for training rows in the nodes themselves, all splits in one; for other parties
+    sums        the reply of `encrypted_sums`, and candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
+                `search.allowed` says of each new node; both empty where they are still to come, or not wanted
+    """
+
+    outcomes: Array
+    members: Array
+    sums: Mapping[str, Array]
+    candidates: Array
+
+
+@dataclass(frozen=True)
+class SumRequest:
+    """For a passive party: where other ones' splits send rows (`Grown.members`, joined), and the gradients."""
+
+    members: Array
+    encrypted: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Summed:
+    """As in `Grown`."""
+
+    sums: Mapping[str, Array]
+    candidates: Array
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """For the bank: what the passive parties answered, each array as in `Grown`; sums `nested`."""
+
+    outcomes: Mapping[str, Array]
+    sums: Mapping[str, Array]
+    candidates: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class FinishRequest:
+    """Tells a passive party how many of its splits the forest keeps."""
+
+    splits: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The party holds its part of the final forest."""
+
+
+@dataclass(frozen=True)
+class OutcomesRequest:
+    """Asks a passive party for the outcomes of all its splits at all positions."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Packed bits, uint8 (s, ⌈n/8⌉): whether each split sends each position left."""
+
+    outcomes: Array
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """For the bank: every passive party's `Outcomes`."""
+
+    outcomes: Mapping[str, Array]
+
+
+def nested(by_party: Mapping[str, Mapping[str, Array]], parties: tuple[str, ...]) -> dict[str, Array]:
+    """Named arrays of several parties as one mapping; a party stands as its number, since names may be anything."""
+    return {
+        f"{number}/{name}": array
+        for number, party in enumerate(parties)
+        for name, array in by_party.get(party, {}).items()
+    }
+
+
+def of_party(arrays: Mapping[str, Array], number: int) -> dict[str, Array]:
+    """One party's arrays in what `nested` made."""
+    prefix = f"{number}/"
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def packed(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Truth values (…, n) as bits (…, ⌈n/8⌉)."""
+    return np.packbits(flags, axis=-1)
+
+
+def unpacked(bits: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    """The inverse of `packed`, for n = count."""
+    return np.unpackbits(bits, axis=-1, count=count).astype(bool)

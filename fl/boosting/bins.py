@@ -1,0 +1,195 @@
+"""From a party's table to bins: all that trees ever see of a column, as a number below 255.
+
+A numeric column is cut at quantiles of its training rows, so that bins hold near-equal shares of them. A categorical
+one has a bin for each frequent level and one for all rarer levels together; trees split it one level against the
+rest. A missing value has a bin of its own, the column's last. What has too few training rows for a bin of its own
+(missing values, rare levels) or none (a level or a gap first met when scoring) goes to the column's fullest bin. A
+business that the party does not know is in no bin: `UNKNOWN`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.errors import ProtocolError
+from fl.tables import Table
+
+Codes = NDArray[np.uint8]
+
+UNKNOWN = 255
+"""In place of a bin, for rows that the party does not know."""
+MOST_BINS = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a party tells the bank of its binned columns: anonymous numbers, without names, cuts or levels.
+
+    bins     int64 (c,): bins of each column, that of missing values included
+    missing  bool (c,): the last bin holds missing values
+    ordered  bool (c,): bins rise with the value; else they are levels of a category
+    signs    int8 (c,): +1 where the risk must not fall with the value, −1 where it must not rise, 0 no demand
+    """
+
+    bins: NDArray[np.int64]
+    missing: NDArray[np.bool_]
+    ordered: NDArray[np.bool_]
+    signs: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.bins)
+
+    @property
+    def width(self) -> int:
+        """The most bins of any column."""
+        return int(self.bins.max(initial=1))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays that `from_arrays` reads."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The shape in named arrays, perhaps of another party. Raises ProtocolError unless they fit together."""
+        kinds = {"bins": np.int64, "missing": np.bool_, "ordered": np.bool_, "signs": np.int8}
+        if sorted(arrays) != sorted(kinds):
+            raise ProtocolError(f"a shape consists of {', '.join(kinds)}")
+        found = cls(**{name: arrays[name] for name in kinds})
+        for name, kind in kinds.items():
+            if arrays[name].dtype != kind or arrays[name].shape != found.bins.shape or found.bins.ndim != 1:
+                raise ProtocolError(f"{name} must be {np.dtype(kind)}, one for each column")
+        if len(found) and not (
+            found.bins.min() >= 1 and found.bins.max() <= MOST_BINS and np.abs(found.signs).max() <= 1
+        ):
+            raise ProtocolError(f"a column has 1 to {MOST_BINS} bins and a sign of -1, 0 or 1")
+        return found
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How a table becomes bins; numeric columns first, then categorical ones, in the table's order.
+
+    cuts      by numeric column: the largest value of each bin but the last, ascending
+    levels    by categorical column: the bin of each level, int16, −1 for one that goes to the fullest bin
+    missing   bool (c,): the column's last bin holds missing values
+    bins      int64 (c,): bins of each column
+    fullest   int64 (c,): the bin with most training rows
+    signs     int8 (c,): see `Shape`
+    """
+
+    cuts: tuple[NDArray[np.float64], ...]
+    levels: tuple[NDArray[np.int16], ...]
+    missing: NDArray[np.bool_]
+    bins: NDArray[np.int64]
+    fullest: NDArray[np.int64]
+    signs: NDArray[np.int8]
+
+    @classmethod
+    def fit(
+        cls, table: Table, rows: NDArray[np.int_], bins: int, minimum: int, signs: Mapping[str, int]
+    ) -> Self:
+        """Bins by those of the rows that the party knows.
+
+        At most `bins` (2 … 255) per column, each with `minimum` rows or more; a column without a value has one bin.
+        signs are the declared ones by column name; a column without one has sign 0.
+        """
+        rows = rows[table.known[rows]]
+        numeric, codes = table.numeric[rows], table.codes[rows]
+        gaps = np.concatenate([np.isnan(numeric), codes < 0], axis=1).sum(axis=0)
+        missing = (gaps >= max(1, minimum)) & (len(rows) - gaps >= max(1, minimum))
+        room = [bins - int(flag) for flag in missing]
+        cuts = [
+            _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
+        ]
+        levels = [
+            _frequent(column[column >= 0], len(texts), n, minimum)
+            for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
+        ]
+        values = [len(c) + 1 for c in cuts] + [max(1, int(found.max(initial=0)) + 1) for found in levels]
+        names = (*table.numeric_names, *table.categorical_names)
+        found = cls(
+            tuple(cuts),
+            tuple(levels),
+            missing,
+            np.array(values, np.int64) + missing,
+            np.zeros(len(values), np.int64),
+            np.array([signs.get(name, 0) for name in names], np.int8),
+        )
+        fitted = found.transform(table, rows)
+        found.fullest[:] = [np.argmax(np.bincount(column, minlength=1)) for column in fitted.T]
+        return found
+
+    @property
+    def shape(self) -> Shape:
+        """What others may know of it."""
+        ordered = np.arange(len(self.bins)) < len(self.cuts)
+        return Shape(self.bins, self.missing, ordered, self.signs)
+
+    def transform(self, table: Table, rows: NDArray[np.int_] | slice = slice(None)) -> Codes:
+        """The bins (n, c) of some rows of a table with the same columns; UNKNOWN in rows of nobody the party knows."""
+        columns: list[NDArray[Any]] = []
+        for cuts, values in zip(self.cuts, table.numeric[rows].T, strict=True):
+            columns.append(np.where(np.isnan(values), -1, np.searchsorted(cuts, values, side="left")))
+        for levels, codes in zip(self.levels, table.codes[rows].T, strict=True):
+            columns.append(np.append(levels, -2)[np.where(codes < 0, len(levels), codes)])
+        known = table.known[rows]
+        binned = np.full((len(known), len(columns)), UNKNOWN, np.uint8)
+        for number, found in enumerate(columns):
+            gap = found == (-1 if number < len(self.cuts) else -2)
+            last, fullest = self.bins[number] - 1, self.fullest[number]
+            placed = np.where(found < 0, fullest, found)
+            if self.missing[number]:
+                placed = np.where(gap, last, placed)
+            binned[known, number] = placed[known]
+        return binned
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays that `from_arrays` reads."""
+        return {
+            **{f"cuts/{number}": cuts for number, cuts in enumerate(self.cuts)},
+            **{f"levels/{number}": levels for number, levels in enumerate(self.levels)},
+            **{name: getattr(self, name) for name in ("missing", "bins", "fullest", "signs")},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The binning that `to_arrays` took apart."""
+        numeric = sum(name.startswith("cuts/") for name in arrays)
+        categorical = sum(name.startswith("levels/") for name in arrays)
+        return cls(
+            tuple(arrays[f"cuts/{number}"] for number in range(numeric)),
+            tuple(arrays[f"levels/{number}"] for number in range(categorical)),
+            *(arrays[name] for name in ("missing", "bins", "fullest", "signs")),
+        )
+
+
+def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.float64]:
+    """Upper ends of all bins but the last: each takes its share of the values that are left, ties together."""
+    distinct, counts = np.unique(values, return_counts=True)
+    reached, done = np.cumsum(counts), 0
+    cuts: list[float] = []
+    while len(cuts) < bins - 1:
+        share = (len(values) - done) / (bins - len(cuts))
+        last = int(np.searchsorted(reached, done + max(minimum, share)))
+        if last >= len(distinct) - 1 or len(values) - reached[last] < minimum:
+            break
+        cuts.append(float(distinct[last]))
+        done = int(reached[last])
+    return np.array(cuts, np.float64)
+
+
+def _frequent(codes: NDArray[np.int32], levels: int, bins: int, minimum: int) -> NDArray[np.int16]:
+    """The bin of each level: frequent ones first, then one bin for the rest if those have rows enough, or −1."""
+    counts = np.bincount(codes, minlength=levels)
+    order = np.argsort(-counts, kind="stable")
+    enough = [int(level) for level in order if counts[level] >= max(1, minimum)]
+    alone = enough if len(enough) <= bins and len(enough) == np.count_nonzero(counts) else enough[: bins - 1]
+    found = np.full(levels, -1, np.int16)
+    found[alone] = np.arange(len(alone))
+    rare = found < 0
+    if counts[rare].sum() >= max(1, minimum):
+        found[rare] = len(alone)
+    return found

@@ -1,0 +1,194 @@
+"""A grown forest as the bank knows it: who splits each node, where its branches lead, what its leaves say.
+
+A node that a passive party splits is to the bank a number among that party's splits: the party has column and threshold
+(`Splits`), the bank the tree and its leaf weights, and neither has the whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fl.boosting.bins import Codes
+
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+LEAF = -1
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A party's own splits in the order in which they were made.
+
+    columns  int64 (s,): the column of each
+    left     uint8 (s, 32): packed bits of `Found.left`
+    """
+
+    columns: NDArray[np.int64]
+    left: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No split yet."""
+        return cls(np.empty(0, np.int64), np.empty((0, 32), np.uint8))
+
+    def plus(self, other: "Splits") -> "Splits":
+        """These, then the others."""
+        return Splits(np.append(self.columns, other.columns), np.concatenate([self.left, other.left]))
+
+    def first(self, count: int) -> "Splits":
+        """The first of them."""
+        return Splits(self.columns[:count], self.left[:count])
+
+    def outcome(self, number: int, codes: Codes) -> Flags:
+        """Whether a split sends each row left, (n,) of rows with bins (n, c)."""
+        return np.unpackbits(self.left[number]).astype(bool)[codes[:, self.columns[number]]]
+
+    def outcomes(self, codes: Codes) -> Flags:
+        """Whether each split sends each row left, (s, n)."""
+        found = [self.outcome(number, codes) for number in range(len(self))]
+        return np.array(found, bool).reshape(len(self), len(codes))
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Nodes of all trees in one list.
+
+    roots     int32 (trees,): where each tree begins
+    owners    int16 (nodes,): LEAF, or who splits: 0 the bank, k the k-th passive party
+    numbers   int32 (nodes,): which of its owner's splits
+    children  int32 (nodes, 2): the left and the right one
+    values    float64 (nodes,): a leaf's contribution to the score
+    gains     float64 (nodes,): what the split gained
+    columns   int32 (nodes,): the owner's column, by its number
+    """
+
+    roots: NDArray[np.int32]
+    owners: NDArray[np.int16]
+    numbers: NDArray[np.int32]
+    children: NDArray[np.int32]
+    values: Floats
+    gains: Floats
+    columns: NDArray[np.int32]
+
+    @classmethod
+    def none(cls) -> Self:
+        """A forest without a tree."""
+        kinds: tuple[Any, ...] = (np.int32, np.int16, np.int32, np.int32, np.float64, np.float64, np.int32)
+        arrays = [np.empty((0, 2) if number == 3 else 0, kind) for number, kind in enumerate(kinds)]
+        return cls(*arrays)
+
+    def with_root(self, value: float) -> "Forest":
+        """Another tree of one leaf."""
+        grown = self._with_leaves([value])
+        root = np.int32(len(self.owners))
+        return replace(grown, roots=np.append(self.roots, root))
+
+    def with_split(self, place: int, owner: int, column: int, gain: float, values: Floats) -> "Forest":
+        """The leaf at `place` split by an owner's next split; the two new leaves have these values."""
+        number, first = int((self.owners == owner).sum()), len(self.owners)
+        grown = self._with_leaves(list(values))
+        grown.owners[place], grown.numbers[place], grown.columns[place] = owner, number, column
+        grown.gains[place], grown.children[place] = gain, (first, first + 1)
+        return grown
+
+    def _with_leaves(self, values: list[float]) -> "Forest":
+        count = len(values)
+        return Forest(
+            self.roots,
+            np.append(self.owners, np.full(count, LEAF, np.int16)),
+            np.append(self.numbers, np.full(count, LEAF, np.int32)),
+            np.append(self.children, np.full((count, 2), LEAF, np.int32), axis=0),
+            np.append(self.values, values),
+            np.append(self.gains, np.zeros(count)),
+            np.append(self.columns, np.full(count, LEAF, np.int32)),
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays, the constructor's arguments."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def first(self, trees: int) -> "Forest":
+        """The first trees; nodes of later ones stay, and nothing leads to them."""
+        return replace(self, roots=self.roots[:trees])
+
+    def split_counts(self, parties: int) -> list[int]:
+        """How many of the splits of the bank and each passive party the trees in `roots` use; they are its first."""
+        end = self._end()
+        return [int((self.owners[:end] == owner).sum()) for owner in range(parties)]
+
+    def score(self, base: float, outcomes: Sequence[Flags], rows: int) -> Floats:
+        """The log odds of default (rows,), from the outcomes (s, rows) of the splits of the bank and each party."""
+        scores = np.full(rows, base)
+        everyone = np.arange(rows)
+        for root in self.roots:
+            nodes = np.full(rows, root)
+            while (self.owners[nodes] != LEAF).any():
+                for owner, left in enumerate(outcomes):
+                    mine = everyone[self.owners[nodes] == owner]
+                    side = ~left[self.numbers[nodes[mine]], mine]
+                    nodes[mine] = self.children[nodes[mine], side.astype(np.int64)]
+            scores += self.values[nodes]
+        return scores
+
+    def importance(self) -> Mapping[str, NDArray[Any]]:
+        """By owner and column number: how many splits and how much gain, largest gain first."""
+        used = np.flatnonzero(self.owners[: self._end()] != LEAF)
+        keys = np.stack([self.owners[used].astype(np.int64), self.columns[used].astype(np.int64)], 1).reshape(
+            -1, 2
+        )
+        pairs, where = np.unique(keys, axis=0, return_inverse=True)
+        gains = np.bincount(where.ravel(), self.gains[used], len(pairs))
+        splits = np.bincount(where.ravel(), minlength=len(pairs))
+        order = np.argsort(-gains, kind="stable")
+        return {
+            "owner": pairs[order, 0],
+            "column": pairs[order, 1],
+            "splits": splits[order],
+            "gain": gains[order],
+        }
+
+    def _end(self) -> int:
+        """One past the last node of the trees in `roots`: nodes of a tree follow one another."""
+        if not len(self.roots):
+            return 0
+        frontier, end = [int(self.roots[-1])], int(self.roots[-1])
+        while frontier:
+            end = max(end, *frontier)
+            frontier = [int(c) for n in frontier if self.owners[n] != LEAF for c in self.children[n]]
+        return end + 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt's map from scores to probabilities (1999): pd = 1 / (1 + exp(−slope · score − intercept))."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @classmethod
+    def fit(cls, scores: Floats, labels: NDArray[np.int8]) -> Self:
+        """By Newton's method on rows that the forest has not learned from; Platt's own targets keep it finite."""
+        bads, goods = int(labels.sum()), int((1 - labels).sum())
+        targets = np.where(labels == 1, (bads + 1) / (bads + 2), 1 / (goods + 2))
+        inputs, found = np.stack([scores, np.ones(len(scores))], 1), np.array([1.0, 0.0])
+        for _ in range(50):
+            pd = expit(inputs @ found)
+            hessian = (inputs * (pd * (1 - pd))[:, None]).T @ inputs + 1e-9 * np.eye(2)
+            step = np.linalg.solve(hessian, inputs.T @ (pd - targets))
+            found = found - step
+            if np.abs(step).max() < 1e-10:
+                break
+        # A slope below zero would turn the order round, and only chance can ask for it.
+        return cls(float(max(found[0], 1e-3)), float(found[1]))
+
+    def apply(self, scores: Floats) -> Floats:
+        """Probabilities (n,) of default."""
+        return np.asarray(expit(self.slope * scores + self.intercept), np.float64)

@@ -1,0 +1,85 @@
+"""What a tree learns from: fixed-point gradients and hessians of the log loss, and samples of rows and columns.
+
+Gradients are whole numbers of units of 2^−precision, so that sums are exact in any order and under any encryption.
+
+Samples of rows and columns are drawn from the run's seed, which everybody knows, since labels have no part in them.
+GOSS (Ke et al., "LightGBM", NeurIPS 2017; for SecureBoost+: Chen et al. 2021) keeps the rows with the largest
+gradients: whoever saw which rows are kept would know defaulters (in the first tree two thirds of them). So here all
+rows are encrypted, those left out as zeros. That keeps the statistics of GOSS and its effect on the model, and saves
+no time.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fl.config import BoostingConfig
+from fl.seeds import generator
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def base_score(labels: NDArray[np.int8]) -> float:
+    """Where scores start: the log odds of the training rows."""
+    share = float(labels.mean())
+    return float(np.log(share / (1 - share)))
+
+
+def gradients(scores: Floats, labels: NDArray[np.int8], precision: int) -> Integers:
+    """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2)."""
+    pd = expit(scores)
+    exact = np.stack([pd - labels, pd * (1 - pd)], -1)
+    return np.asarray(np.rint(exact * (1 << precision)), np.int64)
+
+
+def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
+    """Least and greatest gradient and hessian that can be encrypted."""
+    unit, factor = 1 << config.precision, goss_factor(config)
+    return (-int(np.ceil(unit * factor)), int(np.ceil(unit * factor))), (0, int(np.ceil(unit / 4 * factor)))
+
+
+def sampled_rows(training: NDArray[np.bool_], seed: int, tree: int, share: float) -> NDArray[np.bool_]:
+    """The training rows that a tree learns from, (n,) bool."""
+    if share == 1:
+        return training
+    rows = np.flatnonzero(training)
+    chosen = generator(seed, "rows", str(tree)).permutation(rows)[: max(1, round(share * len(rows)))]
+    found = np.zeros(len(training), bool)
+    found[chosen] = True
+    return found
+
+
+def sampled_columns(columns: int, party: str, seed: int, tree: int, share: float) -> NDArray[np.bool_]:
+    """The columns of a party that a tree may use, (c,) bool: at least one, if it has any."""
+    found = np.zeros(columns, bool)
+    order = generator(seed, "columns", party, str(tree)).permutation(columns)
+    found[order[: max(1, round(share * columns))]] = True
+    return found
+
+
+def goss_factor(config: BoostingConfig) -> float:
+    """By how much GOSS multiplies the rows that it draws among those of small gradient."""
+    return (1 - config.goss_top) / config.goss_other if config.goss_top else 1.0
+
+
+def goss_weights(
+    magnitudes: Integers, rows: NDArray[np.bool_], config: BoostingConfig, rng: np.random.Generator
+) -> Floats:
+    """A weight for each of n rows: 1 for the largest magnitudes among `rows`, the factor for a few others, else 0.
+
+    magnitudes (n,) are gradients of the tree before, without their signs: with the next tree's the encryption would
+    have to wait for its own result. rng must be the bank's secret.
+    """
+    members = np.flatnonzero(rows)
+    order = members[np.argsort(-magnitudes[members], kind="stable")]
+    top, other = round(config.goss_top * len(order)), round(config.goss_other * len(order))
+    weights = np.zeros(len(rows))
+    weights[order[:top]] = 1
+    weights[rng.permutation(order[top:])[:other]] = goss_factor(config)
+    return weights
+
+
+def log_loss(scores: Floats, labels: NDArray[np.int8]) -> float:
+    """Mean log loss of scores (n,) in log odds."""
+    return float(np.mean(np.logaddexp(0, scores) - labels * scores))

@@ -1,0 +1,106 @@
+"""Sums per bin of numbers that stay secret, over bins that stay secret.
+
+One primitive carries the boosting and the scorecard: the key owner (the bank) has k numbers per row, a responder (a
+passive party) a bin per row and column, and one of them learns the sums per group of rows, column and bin: the owner
+(boosting, information value) or, masked, the responder (the scorecard's gradient). All engines are exact on integers,
+so a model trained on any of them is the same model, bit for bit:
+
+- `plain`: no encryption, for tests, twins and comparison;
+- `lattice`: SEAL's BFV, 128-bit security at least; the default;
+- `paillier`: the scheme that FATE uses, for comparison.
+
+    owner = new_owner("lattice", rows=20_000, ranges=((-2048, 2048), (0, 512)))
+    responder = new_responder("lattice", owner.public_key())
+
+    encrypted, ticket = owner.encrypt(values, offsets, [bin_counts])    # encrypted → responder; ticket stays
+    reply = responder.sums(encrypted, offsets, bins, bin_counts)        # reply → owner
+    sums = owner.decrypt(reply, ticket, bin_counts)                     # per column (groups, bins, k)
+
+    reply, mask = responder.masked_sums(encrypted, offsets, bins, bin_counts)   # reply → owner; mask stays
+    opened = owner.open_masked(reply, ticket, bin_counts)                       # opened → responder
+    sums = responder.unmask(opened, mask)
+
+`rows` and `ranges` fix the parameters: the most rows of one request, and the least and greatest value of each of the
+k numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
+numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k numbers of a row into
+one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51, and into several
+beyond.
+
+One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
+the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps
+`owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on `responder.regroup(encrypted, old_offsets,
+rows, offsets)`; with the others the owner encrypts those rows anew. What arrives damaged, under another key, for
+other rows or columns, or in answer to another request raises ProtocolError (`wire.py`).
+
+Owners, tickets, masks and encrypted numbers are arrays, to be stored between messages; objects hold no other state,
+save a cache at the lattice's responder, which pays when the same object serves the roots of many trees.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from fl.encrypted_sums.interface import AnyWire, Owner, Responder, Sums
+from fl.encrypted_sums.packing import Packing
+from fl.encrypted_sums.wire import Wire
+from fl.errors import ConfigError
+
+__all__ = ["ENGINES", "Owner", "Responder", "Sums", "Wire", "new_owner", "new_responder", "restore_owner"]
+
+ENGINES = ("lattice", "paillier", "plain")
+
+
+def new_owner(
+    engine: str, rows: int, ranges: Sequence[tuple[int, int]], key_bits: int | None = None
+) -> Owner:
+    """An owner with a fresh key.
+
+    rows      most rows of one request
+    ranges    least and greatest value of each of the k numbers, zero included
+    key_bits  only for `paillier`: length of the modulus, 2048 (if None) or more
+
+    Raises ConfigError for an unknown engine, a key too short, or sums that the engine's parameters cannot carry.
+    """
+    packing = Packing(int(rows), tuple((int(low), int(high)) for low, high in ranges))
+    if key_bits is not None and engine != "paillier":
+        raise ConfigError("Only the engine paillier takes a key length.")
+    return _engine(engine).new(packing, key_bits)
+
+
+def restore_owner(engine: str, secret: AnyWire) -> Owner:
+    """The owner whose `secret()` that was. Raises ConfigError for an unknown engine, ProtocolError for damage."""
+    return _engine(engine).restore(secret)
+
+
+def new_responder(engine: str, public_key: AnyWire) -> Responder:
+    """A responder under the owner's public key.
+
+    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
+    """
+    return _engine(engine).responder(public_key)
+
+
+class _Engine(NamedTuple):
+    new: Callable[[Packing, int | None], Owner]
+    restore: Callable[[AnyWire], Owner]
+    responder: Callable[[AnyWire], Responder]
+
+
+def _engine(name: str) -> _Engine:
+    # Each engine's libraries are imported only when it is used.
+    if name == "plain":
+        from fl.encrypted_sums.plain import PlainOwner, PlainResponder
+
+        return _Engine(lambda packing, _: PlainOwner(packing), PlainOwner.restore, PlainResponder)
+    if name == "lattice":
+        from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder
+
+        return _Engine(lambda packing, _: LatticeOwner(packing), LatticeOwner.restore, LatticeResponder)
+    if name == "paillier":
+        try:
+            from fl.encrypted_sums.paillier import PaillierOwner, PaillierResponder
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"The engine paillier needs the package {error.name}, which is not installed."
+            ) from None
+        return _Engine(PaillierOwner, PaillierOwner.restore, PaillierResponder)
+    raise ConfigError(f"There is no engine {name!r} of encrypted sums; choose one of {', '.join(ENGINES)}.")

@@ -1,0 +1,88 @@
+"""What owner and responder of the lattice engine must agree on: planes, key, and the bytes of a reply."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.encrypted_sums.lattice.seal import MAX_PLAIN_BITS, Coefficients, Lattice
+from fl.encrypted_sums.packing import Packing
+from fl.encrypted_sums.wire import Array, Wire, take
+from fl.errors import ProtocolError
+
+NUMBERS, SUMS, MASKED, OPENED = "encrypted numbers", "encrypted sums", "masked sums", "opened masked sums"
+# Coefficients of a reply are below a prime of 60 bits: two of them fit into 15 bytes.
+_WORD, _PAIR = np.uint64(60), 15
+
+
+class Planes:
+    """How the k numbers of a row share encryptions: as few planes as can be, each with its own plaintexts.
+
+    All planes use the plaintext modulus of the largest, a power of two no larger than the rows demand: the smaller it
+    is, the more noise drowns what must not be seen.
+    """
+
+    def __init__(self, packing: Packing) -> None:
+        self.packing = packing
+        self.packings = packing.planes(1 << MAX_PLAIN_BITS)
+        self.lattice = Lattice(max(2, *((plane.size - 1).bit_length() for plane in self.packings)))
+
+    def __len__(self) -> int:
+        return len(self.packings)
+
+    def pack(self, values: NDArray[np.int64]) -> list[Coefficients]:
+        """Values (n, k) to coefficients modulo t, (n,) for each plane."""
+        packed, at = [], 0
+        for plane in self.packings:
+            part = values[:, at : at + len(plane.ranges)]
+            at += len(plane.ranges)
+            packed.append((plane.pack(part) % self.lattice.plain_modulus).astype(np.uint64))
+        return packed
+
+    def unpack(self, coefficients: Coefficients) -> NDArray[np.int64]:
+        """Coefficients modulo t (planes, m) to sums (m, k); ProtocolError when one is out of range."""
+        modulus = self.lattice.plain_modulus
+        parts = [
+            plane.unpack(part.astype(np.int64), modulus)
+            for plane, part in zip(self.packings, coefficients, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
+
+
+def to_bytes(words: Coefficients) -> NDArray[np.uint8]:
+    """60-bit words, 15 bytes for each two of them."""
+    even, odd = np.append(words, np.zeros(len(words) % 2, np.uint64)).reshape(-1, 2).T
+    pairs = np.stack([even | (odd << _WORD), odd >> np.uint64(4)], 1)
+    return np.ascontiguousarray(pairs).view(np.uint8).reshape(-1, 16)[:, :_PAIR].ravel()
+
+
+def from_bytes(data: NDArray[np.uint8], words: int) -> Coefficients:
+    """The inverse of `to_bytes`."""
+    pairs = np.zeros((len(data) // _PAIR, 16), np.uint8)
+    pairs[:, :_PAIR] = data.reshape(-1, _PAIR)
+    low, high = pairs.view(np.uint64).T
+    even = low & np.uint64((1 << 60) - 1)
+    return np.stack([even, (high << np.uint64(4)) | (low >> _WORD)], 1).ravel()[:words]
+
+
+def byte_length(words: int) -> int:
+    """How many bytes `to_bytes` makes of so many words."""
+    return _PAIR * ((words + 1) // 2)
+
+
+def join(pieces: list[bytes]) -> Wire:
+    """Serialised objects one after the other, and their lengths."""
+    return {
+        "lengths": np.array([len(piece) for piece in pieces], np.int64),
+        "blocks": np.frombuffer(b"".join(pieces), np.uint8),
+    }
+
+
+def cut(wire: Mapping[str, Array], count: int) -> list[memoryview]:
+    """The inverse of `join`, without a copy; ProtocolError when there are not `count` objects."""
+    lengths = take(wire, "lengths", np.int64, (count,))
+    blocks = np.ascontiguousarray(take(wire, "blocks", np.uint8, (None,)))
+    if (lengths < 0).any() or lengths.sum() != len(blocks):
+        raise ProtocolError("Encrypted numbers are not as long as they say.")
+    ends = np.cumsum(lengths).tolist()
+    return [blocks.data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]

@@ -1,0 +1,203 @@
+"""A thin layer over Microsoft SEAL (through `tenseal.sealapi`): parameters, and polynomials as NumPy arrays.
+
+SEAL's Python binding reads and writes objects only by path, and reads single coefficients only. Here a file in memory
+stands for the path, and plaintexts and ciphertexts are built by writing SEAL's uncompressed serialised form, which
+takes a quarter of the time that parsing its text form does. Objects of this module serve one thread and one process
+at a time.
+"""
+
+import os
+import shutil
+import struct
+import tempfile
+import weakref
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tenseal import sealapi
+
+from fl.errors import ConfigError, ProtocolError
+
+Coefficients = NDArray[np.uint64]
+
+DEGREE: Final = 8192
+"""N: ciphertexts are pairs of polynomials modulo X^N + 1."""
+
+PRIME_BITS: Final = (60, 60, 17)
+"""Lengths of the coefficient modulus' primes. SEAL reserves the last one for key
+switching, which sums do not need; it is as short as SEAL can make one. Replies are switched to the first alone.
+"""
+
+MAX_PLAIN_BITS: Final = 51
+"""Longest plaintext modulus: leaves 8 bits of noise to a reply of one 60-bit prime, 12
+standard deviations of rounding.
+"""
+
+
+class Scratch:
+    """A path that SEAL can write to and read from: in memory on Linux, else in a private temporary folder.
+
+    Where it is a folder, an owner's secret key passes through a file that only its user can read, whenever it is
+    saved or restored; the file is overwritten by the next object and removed with this one.
+    """
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            folder = None
+            self._file = os.memfd_create("siloscore")
+            self.path = f"/proc/self/fd/{self._file}"
+        else:
+            folder = tempfile.mkdtemp(prefix="siloscore-")
+            self.path = str(Path(folder) / "object")
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self.path, flags, 0o600)
+        weakref.finalize(self, _discard, self._file, folder)
+
+    def read(self) -> bytes:
+        """All bytes that the file holds."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        return os.read(self._file, os.fstat(self._file).st_size)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Makes these bytes the file's content."""
+        os.lseek(self._file, 0, os.SEEK_SET)
+        os.write(self._file, data)
+        os.ftruncate(self._file, len(data))
+
+
+def _discard(file: int, folder: str | None) -> None:
+    os.close(file)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Lattice:
+    """SEAL's BFV at the parameters above and a plaintext modulus t = 2^plain_bits.
+
+    Fan and Vercauteren 2012 (eprint 2012/144), as in SEAL 4. Of a 137-bit coefficient modulus at N = 8192 the
+    Homomorphic Encryption Standard (Albrecht et al. 2018) expects more than 192 bits of classical security.
+    """
+
+    def __init__(self, plain_bits: int) -> None:
+        if not 1 < plain_bits <= MAX_PLAIN_BITS:
+            raise ConfigError(
+                f"The lattice engine carries sums of 2 to {MAX_PLAIN_BITS} bits, not {plain_bits}."
+            )
+        self.context = context(DEGREE, PRIME_BITS, plain_bits)
+        self.plain_modulus = 1 << plain_bits
+        self.first = self.context.first_parms_id()
+        self.last = self.context.last_parms_id()
+        self.primes = [prime.value() for prime in self.context.first_context_data().parms().coeff_modulus()]
+        self.evaluator = sealapi.Evaluator(self.context)
+        self._scratch = Scratch()
+        self._plain = _Form(_plaintext_head(), DEGREE)
+        self._full = _Form(_ciphertext_head(self.first, len(self.primes)), 2 * len(self.primes) * DEGREE)
+        self._short = _Form(_ciphertext_head(self.last, 1), 2 * DEGREE)
+
+    def plaintext(self, positions: NDArray[np.int64], values: Coefficients) -> Any:
+        """The polynomial with these coefficients (below t) at these positions, and zeros elsewhere."""
+        self._plain.words[positions] = values
+        made = self._load(sealapi.Plaintext(), self._plain)
+        self._plain.words[positions] = 0
+        return made
+
+    def mask(self, positions: NDArray[np.int64], values: Coefficients) -> Any:
+        """As `plaintext`, in NTT form at the first modulus: what encrypted blocks are multiplied with."""
+        made = self.plaintext(positions, values)
+        self.evaluator.transform_to_ntt_inplace(made, self.first)
+        return made
+
+    def ciphertext(self, c0: NDArray[np.uint64], c1: NDArray[np.uint64]) -> Any:
+        """A ciphertext from coefficients (primes, up to N) of both parts: both primes, or one after the switch."""
+        form = self._full if len(c0) == len(self.primes) else self._short
+        words = form.words.reshape(2, len(c0), DEGREE)
+        words[:] = 0
+        words[0, :, : c0.shape[1]] = c0
+        words[1, :, : c1.shape[1]] = c1
+        return self._load(sealapi.Ciphertext(), form)
+
+    def parts(self, ciphertext: Any, first: int) -> Coefficients:
+        """Of a ciphertext of one prime: the first coefficients of c0, then c1 in full; (first + N,)."""
+        read = ciphertext.__getitem__
+        both = (*range(first), *range(DEGREE, 2 * DEGREE))
+        return np.fromiter(map(read, both), np.uint64, len(both))
+
+    def coefficients(self, plaintext: Any, first: int) -> Coefficients:
+        """The first coefficients of a decrypted polynomial, whose leading zeros SEAL has dropped."""
+        known = min(first, plaintext.coeff_count())
+        out = np.zeros(first, np.uint64)
+        out[:known] = [plaintext[i] for i in range(known)]
+        return out
+
+    def save(self, thing: Any) -> bytes:
+        """SEAL's own serialised form."""
+        thing.save(self._scratch.path)
+        return self._scratch.read()
+
+    def load(self, empty: Any, data: bytes | memoryview) -> Any:
+        """Fills an empty SEAL object from its serialised form; ProtocolError when that is not valid here."""
+        self._scratch.write(data)
+        try:
+            empty.load(self.context, self._scratch.path)
+        except (RuntimeError, ValueError):
+            raise ProtocolError(
+                f"A {type(empty).__name__} does not fit the parameters of the lattice engine "
+                f"(N = {DEGREE}, {sum(PRIME_BITS)} bits, t = {self.plain_modulus})."
+            ) from None
+        return empty
+
+    def _load(self, empty: Any, form: "_Form") -> Any:
+        self._scratch.write(form.data)
+        empty.load(self.context, self._scratch.path)
+        return empty
+
+
+@lru_cache
+def context(degree: int, prime_bits: tuple[int, ...], plain_bits: int) -> Any:
+    """SEAL's context of these parameters. Raises ConfigError when they fall short of 128-bit security."""
+    parameters = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.BFV)
+    parameters.set_poly_modulus_degree(degree)
+    parameters.set_coeff_modulus(sealapi.CoeffModulus.Create(degree, list(prime_bits)))
+    parameters.set_plain_modulus(sealapi.Modulus(1 << plain_bits))
+    made = sealapi.SEALContext(parameters, True, sealapi.SEC_LEVEL_TYPE.TC128)
+    if not made.parameters_set():
+        raise ConfigError(
+            f"Lattice parameters of degree {degree} with {sum(prime_bits)} bits fall short of 128-bit security "
+            f"or are unusable: {made.parameters_error_name()}."
+        )
+    return made
+
+
+class _Form:
+    """A serialised object whose numbers are overwritten in place: `words` is a view into `data`."""
+
+    def __init__(self, head: bytes, words: int) -> None:
+        body = struct.pack("<Q", words) + bytes(8 * words)
+        array = _header(len(body)) + body
+        self.data = bytearray(_header(len(head) + len(array)) + head + array)
+        self.words = np.frombuffer(self.data, np.uint64, words, len(self.data) - 8 * words)
+
+
+def _header(length: int) -> bytes:
+    """SEAL's header of an uncompressed object of that many bytes."""
+    return _version() + struct.pack("<BHQ", 0, 0, 16 + length)
+
+
+@lru_cache
+def _version() -> bytes:
+    """Magic number, header size and version as this build of SEAL writes them: it refuses other versions."""
+    scratch = Scratch()
+    sealapi.Plaintext().save(scratch.path)
+    return scratch.read()[:5]
+
+
+def _plaintext_head() -> bytes:
+    return struct.pack("<4QQd", 0, 0, 0, 0, DEGREE, 1.0)  # level, coefficients, scale
+
+
+def _ciphertext_head(level: Any, primes: int) -> bytes:
+    # Level, whether in NTT form, number of polynomials, N, number of primes, scale, and BGV's correction factor.
+    return struct.pack("<4Q?QQQdQ", *level, False, 2, DEGREE, primes, 1.0, 1)

@@ -1,0 +1,118 @@
+"""The form in which keys, encrypted numbers and replies cross a border, and the seal that ties them together.
+
+Everything is a mapping of NumPy arrays, so that any transport can carry it. A seal is a BLAKE2b-256 digest (RFC 7693)
+over all arrays and over what both ends know already: the public key, the rows of each group, the request that is
+being answered. What was damaged or cut short, made under another key, or belongs to another request does not match
+its seal, and is refused before anything is computed with it. A seal has no secret in it: it finds accidents and
+mix-ups, which is what the threat model of semi-honest parties needs; against forgers on the way stands the transport
+(TLS).
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.errors import ProtocolError
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Wire: TypeAlias = dict[str, Array]
+
+_SEAL, _TICKET = "seal", "ticket"
+_PERSON = b"siloscore-sums/1"
+
+
+def digest(*parts: str | bytes | Array) -> bytes:
+    """32 bytes that differ whenever a part, the dtype or shape of an array, or where one part ends does."""
+    state = hashlib.blake2b(digest_size=32, person=_PERSON)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            head = f"{part.dtype.str}{part.shape}".encode()
+            body: Any = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
+        else:
+            head, body = b"", part.encode() if isinstance(part, str) else part
+        for piece in (head, body):
+            state.update(len(piece).to_bytes(8, "little"))
+            state.update(piece)
+    return state.digest()
+
+
+def fingerprint(public_key: Mapping[str, Array]) -> bytes:
+    """What tells one public key from another: 32 bytes."""
+    return digest("public key", *_flat(public_key))
+
+
+def sealed(kind: str, arrays: Mapping[str, Array], *context: bytes | Array) -> Wire:
+    """The arrays with their seal; `kind` says what they are, in the plural, `context` what the receiver knows too."""
+    return {**arrays, _SEAL: as_array(_seal(kind, arrays, context))}
+
+
+def check_seal(kind: str, wire: Mapping[str, Array], *context: bytes | Array) -> None:
+    """Raises ProtocolError unless the wire form is whole and belongs to this kind and context."""
+    arrays = {name: array for name, array in wire.items() if name != _SEAL}
+    if take(wire, _SEAL, np.uint8, (32,)).tobytes() != _seal(kind, arrays, context):
+        raise ProtocolError(
+            f"The {kind} do not match their seal: they are damaged, or were made under another key, for other rows or "
+            "columns, or for another request. Repeat the request."
+        )
+
+
+def new_ticket() -> bytes:
+    """The name of a request, which its reply must repeat; never used twice."""
+    return secrets.token_bytes(32)
+
+
+def regrouped(ticket: bytes, rows: Array, offsets: Array) -> bytes:
+    """The name of the request that asks for other rows and groups of what was sent under `ticket`."""
+    return digest("regroup", ticket, rows.astype(np.int64), offsets.astype(np.int64))
+
+
+def as_array(data: bytes) -> NDArray[np.uint8]:
+    """Bytes as a writable array (n,) of uint8."""
+    return np.frombuffer(bytearray(data), np.uint8)
+
+
+def take(wire: Mapping[str, Array], name: str, dtype: Any, shape: tuple[int | None, ...]) -> Array:
+    """One array of a wire form; None in `shape` stands for any length.
+
+    Raises ProtocolError when it is absent or of another dtype or shape.
+    """
+    array = wire.get(name)
+    if (
+        array is None
+        or array.dtype != np.dtype(dtype)
+        or array.ndim != len(shape)
+        or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True))
+    ):
+        raise ProtocolError(
+            f"The encrypted sums lack {name!r}, or it is not {np.dtype(dtype)} of shape {shape}."
+        )
+    return array
+
+
+def take_ticket(wire: Mapping[str, Array]) -> bytes:
+    """The request's name in a wire form; ProtocolError when there is none."""
+    return take(wire, _TICKET, np.uint8, (32,)).tobytes()
+
+
+def with_ticket(ticket: bytes, arrays: Mapping[str, Array]) -> Wire:
+    """The arrays under the request's name."""
+    return {_TICKET: as_array(ticket), **arrays}
+
+
+def ticket_for(name: bytes, offsets: Array) -> Wire:
+    """What the owner keeps of a request: its name and the offsets of its groups."""
+    return with_ticket(name, {"offsets": offsets.astype(np.int64)})
+
+
+def _seal(kind: str, arrays: Mapping[str, Array], context: tuple[bytes | Array, ...]) -> bytes:
+    # Both ends mean the same offsets and counts, whatever integers they keep them in.
+    known = (part if isinstance(part, bytes) else part.astype(np.int64) for part in context)
+    return digest("seal", kind, *known, *_flat(arrays))
+
+
+def _flat(arrays: Mapping[str, Array]) -> list[str | bytes | Array]:
+    return [part for name in sorted(arrays) for part in (name, np.asarray(arrays[name]))]

@@ -1,0 +1,121 @@
+"""The federated forest against its pooled twin, which grows each node from the joined rows."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.declaration import read_declaration, write_declaration
+from experiments.baselines.boosting import train_boosting
+from experiments.joined import read_joined, read_scores
+from server.boosting import round_trips
+from server.coordinator import assign_roles, train
+from server.progress import Progress
+from server.training import Training
+
+
+def assert_equal_twins(run) -> list[dict]:
+    """Federated equals pooled bit for bit: every score, and every metric on the way. Returns the twin's curve."""
+    events: list[Progress] = []
+    config = run.config.boosting
+    roles = assign_roles(run.federation, 1)
+    trained = train(run.federation, Training("federated-boosting", 1, roles, run.config, events.append))
+    federated = read_scores(run.config, "bank", "federated-boosting", 1)
+
+    pooled, curve = train_boosting(read_joined(run.config, "bank"), roles, 1, config)
+
+    np.testing.assert_array_equal(federated, pooled)
+    assert [dict(event.metrics) for event in events if event.metrics] == curve
+    assert trained.costs.round_trips <= round_trips(config, len(run.federation.roster.passive))
+    return curve
+
+
+@pytest.mark.parametrize("mode", ["left", "inner"])
+@pytest.mark.parametrize("passive", [("tax",), ("tax", "supply"), ("customs", "power", "tax")])
+def test_the_federated_forest_equals_its_pooled_twin(
+    make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], mode: str
+) -> None:
+    # A third of the businesses known to a party, values missing, and strangers in every table.
+    assert_equal_twins(federate(make_tables(passive), alignment=mode))
+
+
+OPTIONS = {
+    "one level": {"depth": 1},
+    "deep and fine": {
+        "depth": 6,
+        "bins": 255,
+        "min_bin_count": 1,
+        "min_leaf_count": 1,
+        "min_leaf_weight": 0.0,
+    },
+    "few bins": {"bins": 2},
+    "no split gains": {"min_gain": 1e6},
+    "most splits do not gain": {"min_gain": 3.0},
+    "row sampling": {"row_share": 0.5},
+    "column sampling": {"column_share": 0.4},
+    "goss": {"goss_top": 0.2, "goss_other": 0.1},
+    "all samples": {"goss_top": 0.2, "goss_other": 0.1, "row_share": 0.7, "column_share": 0.6},
+    "first tree of the bank": {"first_tree_bank_only": True},
+    "no calibration": {"calibrate": False},
+    "fine gradients": {"precision": 20},
+    "a level ahead": {"ahead": "level"},
+    "not ahead": {"ahead": "none"},
+    "a level ahead of samples": {
+        "ahead": "level",
+        "goss_top": 0.2,
+        "row_share": 0.7,
+        "first_tree_bank_only": True,
+    },
+    "to the end": {"patience": 0},
+    "early stop": {"trees": 30, "patience": 3, "learning_rate": 1.0},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_twins_are_equal_under_every_option(tables: Path, federate: Callable, options: dict) -> None:
+    curve = assert_equal_twins(federate(tables, boosting=options))
+    assert len(curve) == 4 or ("trees" in options and len(curve) < 30)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"ahead": "level"}, {"ahead": "none"}, {"goss_top": 0.2, "first_tree_bank_only": True}]
+)
+def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, options: dict
+) -> None:
+    from fl.encrypted_sums import plain
+
+    for half in (plain.PlainOwner, plain.PlainResponder):
+        monkeypatch.setattr(half, "row_wise", False)
+        monkeypatch.delattr(half, "regroup")
+    assert_equal_twins(federate(tables, boosting=options))
+
+
+def test_twins_are_equal_on_a_lattice(tables: Path, federate: Callable) -> None:
+    pytest.importorskip("tenseal")
+    assert_equal_twins(federate(tables, boosting={"encryption": "lattice", "trees": 2}))
+
+
+def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    for party in ("bank", "tax", "supply"):
+        declared = read_declaration(data / party)
+        signed = [
+            replace(c, sign=-1 if c.name == "a" else 1 if c.name == "b" else 0) for c in declared.columns
+        ]
+        write_declaration(data / party, replace(declared, columns=tuple(signed)))
+    assert_equal_twins(federate(data))
+    assert_equal_twins(federate(data, boosting={"monotone": False}))
+
+
+def test_a_bank_alone_equals_bank_only_boosting(make_tables: Callable[..., Path], federate: Callable) -> None:
+    assert_equal_twins(federate(make_tables(())))
+
+
+def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    write_declaration(data / "tax", replace(read_declaration(data / "tax"), name="国家税务总局"))
+    write_declaration(data / "bank", replace(read_declaration(data / "bank"), name="A bank"))
+    assert_equal_twins(federate(data))

@@ -1,0 +1,147 @@
+"""The search against the plainest one: try every candidate on the rows themselves."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fl.boosting.bins import UNKNOWN, Shape
+from fl.boosting.search import allowed, child_bounds, histogram, search, weight
+from fl.config import BoostingConfig
+
+FREE = (-np.inf, np.inf)
+SHAPE = Shape(
+    np.array([5, 4, 3, 2]),
+    np.array([True, False, True, False]),
+    np.array([True, True, False, False]),
+    np.array([1, -1, 0, 0], np.int8),
+)
+
+
+def rows(seed: int, count: int, unknown: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    codes = np.stack([rng.integers(0, bins, count) for bins in SHAPE.bins], 1).astype(np.uint8)
+    codes[rng.random(count) < unknown] = UNKNOWN
+    return codes, np.stack([rng.integers(-1000, 1000, count), rng.integers(1, 256, count)], 1)
+
+
+def every_split() -> list[tuple[int, set[int]]]:
+    """Column and bins that go left, UNKNOWN among them, of every candidate."""
+    found = []
+    for column, bins in enumerate(SHAPE.bins):
+        gap = {int(bins) - 1} if SHAPE.missing[column] and SHAPE.ordered[column] else set()
+        values = int(bins) - len(gap)
+        for bin_ in range(values):
+            base = set(range(bin_ + 1)) if SHAPE.ordered[column] else {bin_}
+            for missing, unknown in itertools.product((set(), gap), (set(), {UNKNOWN})):
+                found.append((column, base | missing | unknown))
+    return found
+
+
+def gain_of(codes: np.ndarray, values: np.ndarray, column: int, left: set, config: BoostingConfig) -> float:
+    """The gain of a split by the textbook, −inf where it is not allowed."""
+    side = np.isin(codes[:, column], list(left))
+    unit = 2.0**config.precision
+    score, weights = 0.0, []
+    for part in (side, ~side):
+        gradient, hessian = values[part].sum(axis=0) / unit
+        if part.sum() < config.min_leaf_count or hessian < config.min_leaf_weight:
+            return -np.inf
+        score += gradient**2 / (hessian + config.l2)
+        weights.append(-gradient / (hessian + config.l2))
+    if config.monotone and SHAPE.signs[column] * (weights[1] - weights[0]) < 0:
+        return -np.inf
+    gradient, hessian = values.sum(axis=0) / unit
+    return score - gradient**2 / (hessian + config.l2)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 60),
+    unknown=st.sampled_from([0.0, 0.3, 1.0]),
+    least=st.integers(1, 8),
+    monotone=st.booleans(),
+)
+def test_the_best_of_all_candidates_is_found(
+    seed: int, count: int, unknown: float, least: int, monotone: bool
+) -> None:
+    config = BoostingConfig(min_leaf_count=least, min_leaf_weight=0.5, monotone=monotone)
+    codes, values = rows(seed, count, unknown)
+    gains = {
+        (column, frozenset(left)): gain_of(codes, values, column, left, config)
+        for column, left in every_split()
+    }
+    best = max(gains.values())
+
+    ones = np.ones((count, 1), np.int64)
+    counts = histogram(codes, ones, SHAPE.width)[..., 0]
+    fit = allowed(counts, count, SHAPE, least, np.ones(4, bool))
+    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, SHAPE, config)
+
+    if found is None:
+        assert best <= 1e-9
+        return
+    assert found.gain == pytest.approx(best)
+    left = frozenset(np.flatnonzero(found.left).tolist())
+    side = np.isin(codes[:, found.column], list(left))
+    assert gain_of(codes, values, found.column, set(left), config) == pytest.approx(best)
+    np.testing.assert_array_equal(found.sums, [values[side].sum(axis=0), values[~side].sum(axis=0)])
+
+
+def test_only_columns_in_play_are_split() -> None:
+    codes, values = rows(1, 50, 0.0)
+    counts = histogram(codes, np.ones((50, 1), np.int64), SHAPE.width)[..., 0]
+    for column in range(4):
+        used = np.arange(4) == column
+        fit = allowed(counts, 50, SHAPE, 1, used)
+        found = search(
+            histogram(codes, values, SHAPE.width),
+            values.sum(axis=0),
+            FREE,
+            fit,
+            SHAPE,
+            BoostingConfig(monotone=False, min_leaf_weight=0.0),
+        )
+        assert found is None or found.column == column
+
+
+def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> None:
+    shape = Shape(np.array([3]), np.array([False]), np.array([True]), np.zeros(1, np.int8))
+    for heavy, left in ((0, True), (2, False)):
+        codes = np.array([[0]] * 5 + [[2]] * 5 + [[heavy]] * 20, np.uint8)
+        values = np.stack([np.where(codes[:, 0] == 0, -500, 500), np.full(30, 200)], 1)
+        counts = histogram(codes, np.ones((30, 1), np.int64), 3)[..., 0]
+        fit = allowed(counts, 30, shape, 1, np.ones(1, bool))
+        config = BoostingConfig(min_leaf_weight=0.0)
+        found = search(histogram(codes, values, 3), values.sum(axis=0), FREE, fit, shape, config)
+        assert found is not None
+        assert found.left[UNKNOWN] == left
+
+
+def test_weights_keep_within_their_bounds() -> None:
+    sums = np.array([[-(1 << 10), 1 << 8], [1 << 10, 1 << 8]])
+    np.testing.assert_allclose(weight(sums, *FREE, BoostingConfig()), [0.8, -0.8])
+    np.testing.assert_allclose(weight(sums, -0.1, 0.5, BoostingConfig()), [0.5, -0.1])
+
+
+def test_a_monotone_split_parts_the_bounds_of_its_children() -> None:
+    codes, values = rows(3, 60, 0.0)
+    values[:, 0] = codes[:, 0].astype(int) * -300 + 500
+    counts = histogram(codes, np.ones((60, 1), np.int64), SHAPE.width)[..., 0]
+    used = np.arange(4) == 0
+    config = BoostingConfig(min_leaf_weight=0.0)
+    fit = allowed(counts, 60, SHAPE, 1, used)
+    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, SHAPE, config)
+    assert found is not None
+    (low, middle), (again, high) = child_bounds(found, SHAPE, FREE, config)
+    assert (low, high) == FREE
+    assert middle == again == pytest.approx(np.mean(found.weights))
+    assert child_bounds(found, SHAPE, FREE, BoostingConfig(monotone=False)) == (FREE, FREE)
+
+
+def test_sums_are_exact_and_unknown_rows_in_none() -> None:
+    codes = np.array([[0], [0], [UNKNOWN], [2]], np.uint8)
+    values = np.array([[2**40, 1], [-(2**40) + 1, 2], [7, 7], [5, 3]])
+    assert histogram(codes, values, 3).tolist() == [[[1, 3], [0, 0], [5, 3]]]
