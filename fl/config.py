@@ -94,6 +94,7 @@ class BoostingConfig:
     min_leaf_weight       sum of hessians of a leaf at least
     min_gain              a split gains more than this
     l2                    penalty on squared leaf weights
+    category_smoothing    hessian added to that of each level of a category before levels are ordered
     row_share             share of the training rows that a tree learns from
     column_share          share of each party's columns that a tree may use
     goss_top              GOSS: share of the rows, those of largest gradient, that a tree learns from whole; 0: no GOSS
@@ -115,10 +116,11 @@ class BoostingConfig:
     learning_rate: float = 0.2
     bins: int = 32
     min_bin_count: int = 10
-    min_leaf_count: int = 20
+    min_leaf_count: int = 40
     min_leaf_weight: float = 1.0
     min_gain: float = 0.0
-    l2: float = 1.0
+    l2: float = 10.0
+    category_smoothing: float = 10.0
     row_share: float = 1.0
     column_share: float = 1.0
     goss_top: float = 0.0
@@ -140,7 +142,7 @@ class BoostingConfig:
         _require(4 <= self.precision <= 24, "boosting.precision", "from 4 to 24", self.precision)
         _require(0 < self.learning_rate <= 1, "boosting.learning-rate", "in (0, 1]", self.learning_rate)
         _require(_positive(self.l2), "boosting.l2", "positive", self.l2)
-        for name in ("min_leaf_weight", "min_gain"):
+        for name in ("min_leaf_weight", "min_gain", "category_smoothing"):
             value = getattr(self, name)
             _require(0 <= value < float("inf"), f"boosting.{_key(name)}", "0 or more", value)
         for name in ("row_share", "column_share"):

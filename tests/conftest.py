@@ -134,16 +134,13 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     numbers = itertools.count()
 
     def run(data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object) -> Run:
+        quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         parties = ",".join(open_dataset(data).parties)
         config = RunConfig(
             **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)}
-            | {
-                "boosting": BoostingConfig(
-                    **{"trees": 4, "depth": 3, "encryption": "plain"} | (boosting or {})
-                )
-            }
+            | {"boosting": BoostingConfig(**quick | (boosting or {}))}
             | settings
         )
         grid = InlineGrid(config)

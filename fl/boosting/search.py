@@ -1,10 +1,11 @@
 """The best split of each node, from sums of gradients and hessians per bin and nothing else.
 
 The gain is that of second-order boosting (Friedman 2001; Chen and Guestrin, "XGBoost", KDD 2016). A candidate sends
-to the left the bins up to one of them (ordered columns) or one bin alone (categories), and, each way, the missing
-values and the businesses that the party does not know: both directions are learned. Where a node gives no reason for
-a direction, the heavier side is taken. Sums are integers, so each candidate has exactly one gain, whoever computes
-it.
+to the left the bins up to one of them and, each way, the missing values and the businesses that the party does not
+know: both directions are learned. Where a node gives no reason for a direction, the heavier side is taken. The levels
+of a category are first put in the order of their smoothed ratios of gradient and hessian (Fisher 1958; Ke et al.,
+"LightGBM", NeurIPS 2017), missing being one of them; those that have too few rows in the node to stand alone go to
+the right. Sums are integers, so each candidate has exactly one gain, whoever computes it.
 
 A node's sums in one party's columns are int64 (columns, width, 2), the gradient's first, width being the most bins of
 any column; candidates have the shape (columns, width, 2, 2): the missing left or not, the unknown left or not.
@@ -60,9 +61,10 @@ def weight(sums: Any, low: Any, high: Any, config: BoostingConfig) -> Any:
 def allowed(counts: Integers, total: int, shape: Shape, minimum: int, used: Flags) -> Flags:
     """Candidates whose children both have `minimum` rows: bool (columns, width, 2, 2).
 
+    Of a category a candidate is one level against the rest, since a party does not know the order.
     counts (columns, width) are a node's rows per bin, total all its rows; used (columns,) are the columns in play.
     """
-    left = _left_sums(counts[..., None], np.array([total]), shape)[..., 0]
+    left = _left_sums(counts[..., None], np.array([total]), shape, shape.ordered)[..., 0]
     enough = (left >= minimum) & (total - left >= minimum)
     return enough & used[:, None, None, None]
 
@@ -82,7 +84,8 @@ def search(
     """
     if not candidates.any():
         return None
-    left = _left_sums(sums, total, shape)
+    orders, sums, candidates = _in_order(sums, candidates, shape, config)
+    left = _left_sums(sums, total, shape, np.ones(len(shape), bool))
     right = total - left
     low, high = bounds
     weights = weight(left, low, high, config), weight(right, low, high, config)
@@ -111,7 +114,7 @@ def search(
     return Found(
         gain,
         column,
-        _left_bins(shape, column, bin_, bool(missing), bool(unknown)),
+        _left_bins(shape, column, orders[column][: bin_ + 1], bool(missing), bool(unknown)),
         np.stack([left[where], right[where]]),
         (float(weights[0][where]), float(weights[1][where])),
     )
@@ -131,14 +134,37 @@ def child_bounds(
     return bounds, bounds
 
 
-def _left_sums(sums: Integers, total: Integers, shape: Shape) -> Integers:
-    """What each candidate sends left: sums (c, width, k) to (c, width, 2, 2, k); nothing beyond a column's last cut."""
+def _in_order(
+    sums: Integers, candidates: Flags, shape: Shape, config: BoostingConfig
+) -> tuple[Integers, Integers, Flags]:
+    """Bins in the order in which they go left: that order (c, width), and sums and candidates in it."""
+    orders = np.tile(np.arange(sums.shape[1]), (len(shape), 1))
+    sums, candidates = sums.copy(), candidates.copy()
+    for column in np.flatnonzero(~shape.ordered):
+        alone = candidates[column, :, 0, 0]
+        smoothed = sums[column, :, 1] + config.category_smoothing * (1 << config.precision)
+        ratios = sums[column, :, 0] / np.maximum(smoothed, 1)
+        order = np.argsort(np.where(alone, ratios, np.inf), kind="stable")
+        orders[column], sums[column] = order, sums[column][order]
+        # While a level that can stand alone stays on the right, both sides have rows enough.
+        several = np.arange(len(order)) < alone.sum() - 1
+        first = candidates[column, order[0]] if alone.sum() == 1 else False
+        candidates[column] = several[:, None, None]
+        candidates[column, 0] |= first
+    return orders, sums, candidates
+
+
+def _left_sums(sums: Integers, total: Integers, shape: Shape, upwards: Flags) -> Integers:
+    """What each candidate sends left: sums (c, width, k) to (c, width, 2, 2, k); nothing beyond a column's last cut.
+
+    upwards (c,): all bins up to one go left, else that one alone.
+    """
     gap = shape.missing & shape.ordered
     # Of an ordered column the bin of missing values is no candidate: its sums go left by direction only.
     last = sums[np.arange(len(shape)), shape.bins - 1]
     missing = np.where(gap[:, None], last, 0)
     unknown = total - sums.sum(axis=1)
-    base = np.where(shape.ordered[:, None, None], sums.cumsum(axis=1), sums)
+    base = np.where(upwards[:, None, None], sums.cumsum(axis=1), sums)
     left = np.zeros((*base.shape[:2], 2, 2, base.shape[2]), np.int64) + base[:, :, None, None]
     left[:, :, 1] += missing[:, None, None]
     left[:, :, :, 1] += unknown[:, None, None]
@@ -152,13 +178,10 @@ def _value(sums: Any, weights: Any, config: BoostingConfig) -> Any:
     return -(2 * gradient * weights + (hessian + config.l2) * weights * weights)
 
 
-def _left_bins(shape: Shape, column: int, bin_: int, missing: bool, unknown: bool) -> Flags:
+def _left_bins(shape: Shape, column: int, bins: Integers, missing: bool, unknown: bool) -> Flags:
     left = np.zeros(256, bool)
-    if shape.ordered[column]:
-        left[: bin_ + 1] = True
-        if shape.missing[column]:
-            left[shape.bins[column] - 1] = missing
-    else:
-        left[bin_] = True
+    left[bins] = True
+    if shape.ordered[column] and shape.missing[column]:
+        left[shape.bins[column] - 1] = missing
     left[UNKNOWN] = unknown
     return left

@@ -27,17 +27,34 @@ def rows(seed: int, count: int, unknown: float) -> tuple[np.ndarray, np.ndarray]
     return codes, np.stack([rng.integers(-1000, 1000, count), rng.integers(1, 256, count)], 1)
 
 
-def every_split() -> list[tuple[int, set[int]]]:
+def every_split(codes: np.ndarray, values: np.ndarray, config: BoostingConfig) -> list[tuple[int, set[int]]]:
     """Column and bins that go left, UNKNOWN among them, of every candidate."""
     found = []
     for column, bins in enumerate(SHAPE.bins):
+        if not SHAPE.ordered[column]:
+            found += [(column, left) for left in level_sets(codes[:, column], values, int(bins), config)]
+            continue
         gap = {int(bins) - 1} if SHAPE.missing[column] and SHAPE.ordered[column] else set()
-        values = int(bins) - len(gap)
-        for bin_ in range(values):
-            base = set(range(bin_ + 1)) if SHAPE.ordered[column] else {bin_}
+        for bin_ in range(int(bins) - len(gap)):
+            base = set(range(bin_ + 1))
             for missing, unknown in itertools.product((set(), gap), (set(), {UNKNOWN})):
                 found.append((column, base | missing | unknown))
     return found
+
+
+def level_sets(codes: np.ndarray, values: np.ndarray, bins: int, config: BoostingConfig) -> list[set[int]]:
+    """Sets of levels of a category, in the order of their ratios, of those that can stand alone."""
+
+    def ratio(level: int) -> float:
+        gradient, hessian = values[codes == level].sum(axis=0)
+        return gradient / (hessian + config.category_smoothing * 2**config.precision)
+
+    rows = {level: (codes == level).sum() for level in range(bins)}
+    alone = [level for level, count in rows.items() if config.min_leaf_count <= count]
+    alone = [level for level in alone if len(codes) - rows[level] >= config.min_leaf_count]
+    alone.sort(key=ratio)
+    sizes = range(1, len(alone)) if len(alone) > 1 else range(1, 1 + len(alone))
+    return [set(alone[:size]) | unknown for size in sizes for unknown in (set(), {UNKNOWN})]
 
 
 def gain_of(codes: np.ndarray, values: np.ndarray, column: int, left: set, config: BoostingConfig) -> float:
@@ -67,11 +84,11 @@ def gain_of(codes: np.ndarray, values: np.ndarray, column: int, left: set, confi
 def test_the_best_of_all_candidates_is_found(
     seed: int, count: int, unknown: float, least: int, monotone: bool
 ) -> None:
-    config = BoostingConfig(min_leaf_count=least, min_leaf_weight=0.5, monotone=monotone)
+    config = BoostingConfig(min_leaf_count=least, min_leaf_weight=0.5, l2=1.0, monotone=monotone)
     codes, values = rows(seed, count, unknown)
     gains = {
         (column, frozenset(left)): gain_of(codes, values, column, left, config)
-        for column, left in every_split()
+        for column, left in every_split(codes, values, config)
     }
     best = max(gains.values())
 
@@ -122,8 +139,8 @@ def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> Non
 
 def test_weights_keep_within_their_bounds() -> None:
     sums = np.array([[-(1 << 10), 1 << 8], [1 << 10, 1 << 8]])
-    np.testing.assert_allclose(weight(sums, *FREE, BoostingConfig()), [0.8, -0.8])
-    np.testing.assert_allclose(weight(sums, -0.1, 0.5, BoostingConfig()), [0.5, -0.1])
+    np.testing.assert_allclose(weight(sums, *FREE, BoostingConfig(l2=1.0)), [0.8, -0.8])
+    np.testing.assert_allclose(weight(sums, -0.1, 0.5, BoostingConfig(l2=1.0)), [0.5, -0.1])
 
 
 def test_a_monotone_split_parts_the_bounds_of_its_children() -> None:

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from fl.boosting.gradients import (
+    base_score,
+    goss_weights,
+    gradients,
+    log_loss,
+    ranges,
+    sampled_columns,
+    sampled_rows,
+)
+from fl.config import BoostingConfig
+
+
+def test_gradients_are_those_of_the_log_loss() -> None:
+    scores, labels = np.linspace(-4, 4, 9), np.array([0, 1, 0, 1, 0, 1, 0, 1, 0], np.int8)
+    found = gradients(scores, labels, 20) / 2**20
+    step = 1e-4
+
+    def loss(at: np.ndarray) -> np.ndarray:
+        return np.logaddexp(0, at) - labels * at
+
+    first = (loss(scores + step) - loss(scores - step)) / (2 * step)
+    second = (loss(scores + step) - 2 * loss(scores) + loss(scores - step)) / step**2
+    np.testing.assert_allclose(found[:, 0], first, atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], second, atol=1e-5)
+    assert log_loss(scores, labels) == pytest.approx(loss(scores).mean())
+
+
+def test_scores_start_at_the_bad_rate() -> None:
+    labels = np.array([0, 0, 0, 1], np.int8)
+    start = np.full(4, base_score(labels))
+    assert gradients(start, labels, 12)[:, 0].sum() == 0
+
+
+@pytest.mark.parametrize("config", [BoostingConfig(), BoostingConfig(goss_top=0.2, goss_other=0.1)])
+def test_no_gradient_leaves_the_ranges(config: BoostingConfig) -> None:
+    scores, labels = np.array([-99.0, 99.0, 0.0] * 10), np.array([1, 0, 1] * 10, np.int8)
+    found = gradients(scores, labels, config.precision)
+    weights = goss_weights(np.abs(found[:, 0]), np.ones(30, bool), config, np.random.default_rng(0))
+    if config.goss_top:
+        found = np.rint(found * weights[:, None])
+    (low, high), (zero, most) = ranges(config)
+    assert low <= found[:, 0].min()
+    assert found[:, 0].max() <= high
+    assert zero <= found[:, 1].min()
+    assert found[:, 1].max() <= most
+
+
+def test_samples_are_the_same_for_all_who_know_the_seed() -> None:
+    training = np.arange(100) < 80
+    chosen = sampled_rows(training, 1, 3, 0.25)
+    assert chosen.sum() == 20
+    assert not chosen[80:].any()
+    np.testing.assert_array_equal(chosen, sampled_rows(training, 1, 3, 0.25))
+    assert (chosen != sampled_rows(training, 1, 4, 0.25)).any()
+    assert sampled_rows(training, 1, 3, 1.0).sum() == 80
+    assert sampled_columns(10, "tax", 1, 0, 0.3).sum() == 3
+    assert sampled_columns(10, "tax", 1, 0, 0.01).sum() == 1
+    assert (sampled_columns(10, "tax", 1, 0, 0.3) != sampled_columns(10, "bank", 1, 0, 0.3)).any()
+
+
+def test_goss_keeps_the_largest_and_weighs_up_the_others() -> None:
+    config = BoostingConfig(goss_top=0.2, goss_other=0.1)
+    magnitudes, rows = np.arange(200), np.arange(200) >= 100
+    weights = goss_weights(magnitudes, rows, config, np.random.default_rng(0))
+    assert (weights[180:] == 1).all()
+    assert not weights[:100].any()
+    assert sorted(set(weights[100:180])) == [0, 8]
+    assert (weights[100:180] == 8).sum() == 10
+    assert weights.sum() == pytest.approx(100)
