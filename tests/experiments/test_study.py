@@ -57,7 +57,9 @@ def test_without_defence_the_federated_network_is_the_pooled_one(whole: tuple) -
 
 def test_only_federated_contenders_cost_round_trips(whole: tuple) -> None:
     for one in whole[0].results:
-        assert one.costs["round_trips"] == (16 if one.contender == "federated-network" else 0)
+        assert (one.costs["round_trips"] > 0) == one.contender.startswith("federated-")
+        if one.contender == "federated-network":
+            assert one.costs["round_trips"] == 16
 
 
 def test_mlflow_has_every_contender_alike_under_one_parent(whole: tuple, base: RunConfig) -> None:
@@ -96,7 +98,7 @@ def test_a_model_of_the_pool_alone_needs_no_federated_one(base: RunConfig) -> No
 @pytest.mark.parametrize(
     ("contenders", "said"),
     [
-        (("federated-dreams",), "no contender 'federated-dreams'; there are bank-only-network"),
+        (("federated-dreams",), "no contender 'federated-dreams'; there are bank-only-"),
         (("pooled-trees", "pooled-trees"), "can stand only once"),
         ((), "no other contender"),
     ],

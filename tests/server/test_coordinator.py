@@ -95,7 +95,7 @@ def test_a_failure_is_reported_with_its_reason_and_fails_the_run(
 
 def test_an_unknown_contender_is_refused_before_anything_runs(config: RunConfig) -> None:
     config = replace(config, contenders="federated-dreams", experiment="unknown")
-    with pytest.raises(ConfigError, match="no federated contender 'federated-dreams'; there are federated-n"):
+    with pytest.raises(ConfigError, match="no federated contender 'federated-dreams'; there are federated-"):
         coordinate(InlineGrid(config), config, lambda event: None)
 
 
