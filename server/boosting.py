@@ -90,6 +90,7 @@ class _Conversation:
         outcomes: dict[str, Array] = {}
         sums: dict[str, Array] = {}
         candidates: dict[str, Array] = {}
+        homes: dict[str, Array] = {}
         if self._passive:
             grown = self._ask("train.boosting_grow", self._grow_requests(demand), Grown)
             outcomes = {party: reply.outcomes for party, reply in grown.items()}
@@ -98,8 +99,9 @@ class _Conversation:
                 replies |= self._ask("train.boosting_add_up", self._sum_requests(demand, grown), Summed)
             sums = nested({party: reply.sums for party, reply in replies.items()}, self._passive)
             candidates = {party: reply.candidates for party, reply in replies.items()}
+            homes = {party: reply.homes for party, reply in replies.items()}
             self._training.report(demand.settled, self._trees, ", ".join(grown))
-        request = SplitRequest(outcomes, sums, candidates)
+        request = SplitRequest(outcomes, sums, candidates, homes)
         reply = self._ask("train.boosting_split", {self._active: request}, Demanded)[self._active]
         metrics = {
             "train.loss": reply.train_loss,

@@ -154,8 +154,8 @@ class _Bank:
 
     def received(
         self, request: SplitRequest, layout: Layout, counts: NDArray[np.bool_]
-    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]]]:
-        """The sums and candidates of the passive parties, opened and checked."""
+    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[NDArray[np.int64]]]:
+        """The sums, candidates and homes of the passive parties, opened and checked."""
         growth, counted = self.grower.growth, layout.only(counts)
         owner = restore_owner(self._config.encryption, self._session.store.read(_SECRET))
         ticket: Mapping[str, Array] = _section(self._state, _TICKET)
@@ -164,9 +164,11 @@ class _Bank:
                 self._entry = np.zeros(len(self._labels), np.int64)
                 self._entry[counted.rows] = np.flatnonzero(counts)
             ticket = owner.regroup(ticket, self._entry[counted.rows], counted.offsets)
-        check_names("candidates", request.candidates, [party.name for party in self._passive])
+        names = [party.name for party in self._passive]
+        check_names("candidates", request.candidates, names)
+        check_names("homes", request.homes, names)
         nodes = 1 if growth.ahead else 2 * int((growth.owners >= 0).sum())
-        sums, candidates = [], []
+        sums, candidates, homes = [], [], []
         for number, party in enumerate(self._passive):
             shape, used = party.shape, self._used(party, growth.tree)
             opened = owner.decrypt(of_party(request.sums, number), ticket, shape.bins[used])
@@ -182,14 +184,23 @@ class _Bank:
             bits = request.candidates[party.name]
             check_bytes(f"candidates of {party.name}", bits, (nodes, -(-size // 8)))
             candidates.append(unpacked(bits, size).reshape(nodes, len(shape), shape.width, 2, 2))
-        return sums, candidates
+            homes.append(self._homes(request.homes[party.name], nodes, party))
+        return sums, candidates, homes
+
+    def _homes(self, received: Array, nodes: int, party: Passive) -> NDArray[np.int64]:
+        """A passive party's merged bins in the new nodes, checked."""
+        check_bytes(f"homes of {party.name}", received, (nodes, len(party.shape), party.shape.width))
+        siblings = self.grower.growth.ahead or np.array_equal(received[::2], received[1::2])
+        if (received >= party.shape.bins[:, None]).any() or not siblings:
+            raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
+        return received.astype(np.int64)
 
     def grow_alone(self) -> Demand:
         """Grow a whole tree without the passive parties."""
-        demand = self.grower.advance([], [])
+        demand = self.grower.advance([], [], [])
         while not demand.ahead:
             self.grower.resolve({})
-            demand = self.grower.advance([], [])
+            demand = self.grower.advance([], [], [])
         return demand
 
     def reply(self, demand: Demand, public_key: Mapping[str, Array] | None = None) -> Demanded:

@@ -31,10 +31,11 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.bins import UNKNOWN
+from fl.boosting.bins import UNKNOWN, Codes
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
+from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, histogram
 from fl.config import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
@@ -43,13 +44,13 @@ from fl.errors import ProtocolError
 Flags = NDArray[np.bool_]
 
 _KEY, _MODEL, _SENT = "public_key", "model", "sent/"
-_NOTHING = np.empty(0, np.uint8)
+_NOTHING, _NO_HOMES = np.empty(0, np.uint8), np.empty((0, 0, 0), np.uint8)
 
 
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the own columns."""
     setup = set_up(session, request.seed, request.roles)
-    session.state = _state(Splits.none(), _at_root(setup))
+    session.state = _state(Splits.none(), *_at_root(setup))
     return Started(setup.binning.shape.to_arrays())
 
 
@@ -79,12 +80,13 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         "tree": np.array(request.tree),
     }
     sums: Mapping[str, Array] = {}
-    candidates = _NOTHING
+    candidates, homes = _NOTHING, _NO_HOMES
     if not request.wanted:
-        session.state = _state(splits, _at_root(setup) if request.ahead else nodes) | _sent(session.state)
+        stay = nodes, session.state["homes"]
+        session.state = _state(splits, *(_at_root(setup) if request.ahead else stay)) | _sent(session.state)
     elif not (request.owners == ANOTHER).any():
-        sums, candidates = _answer(session, setup, left, request.encrypted)
-    return Grown(packed(outcomes), packed(members), sums, candidates)
+        sums, candidates, homes = _answer(session, setup, left, request.encrypted)
+    return Grown(packed(outcomes), packed(members), sums, candidates, homes)
 
 
 def add_up(session: Session, request: SumRequest) -> Summed:
@@ -118,8 +120,8 @@ def outcomes(session: Session, request: OutcomesRequest) -> Outcomes:
 
 def _answer(
     session: Session, setup: Setup, left: Flags, encrypted: Mapping[str, Array]
-) -> tuple[Mapping[str, Array], NDArray[np.uint8]]:
-    """The sums that were wanted, now that `left` (n,) says where rows went, and the next nodes' candidates."""
+) -> tuple[Mapping[str, Array], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The sums that were wanted, as `left` (n,) says where rows went, and the next nodes' candidates and homes."""
     state, config = session.state, session.config.boosting
     tree, ahead, owners, nodes = int(state["tree"]), bool(state["ahead"]), state["owners"], state["nodes"]
     sample = sampled_rows(setup.training, setup.seed, tree, config.row_share)
@@ -128,11 +130,17 @@ def _answer(
     responder = _responder(session.store.folder, config.encryption)
     if ahead:
         layout = tree_layout(nodes, owners >= YOU, sample)
-        after = _at_root(setup)
+        after, homes = _at_root(setup)
+        family = 1
     else:
         split, bank = owners != NOBODY, owners == THE_BANK
         layout = level_layout(nodes, split, bank, state["lighter_left"], left, sample)
-        after = children(nodes, owners != NOBODY, left)
+        after, homes = children(nodes, split, left), state["homes"][split]
+        family = 2
+    new_nodes = family * len(homes)
+    counts = _counts(setup, after, sample, new_nodes)
+    parts = counts.reshape(-1, family, *counts.shape[1:])
+    homes = merge(parts, homes.astype(np.int64), shape, config.min_bin_count).astype(np.uint8)
     counted = layout.counted(left)
     kept: dict[str, Array] = {}
     if responder.row_wise:
@@ -141,11 +149,33 @@ def _answer(
     codes = setup.codes[layout.rows][:, used]
     last = (shape.bins[used] - 1).astype(np.uint8)
     # What counts in no bin goes to the last one, which the bank works out as the rest.
-    bins = np.where((codes == UNKNOWN) | ~counted[:, None], last, codes)
+    bins = np.where(
+        (codes == UNKNOWN) | ~counted[:, None], last, _moved(codes, homes[:, used], layout.groups())
+    )
     sums = responder.sums(encrypted, layout.offsets, bins, shape.bins[used])
-    session.state = {**_state(_splits(session), after), **kept}
-    candidates = _candidates(setup, after, sample, used, config.min_leaf_count)
-    return sums, packed(candidates.reshape(len(candidates), -1))
+    of_nodes = np.repeat(homes, family, axis=0)
+    session.state = {**_state(_splits(session), after, of_nodes), **kept}
+    candidates = [
+        allowed(at_home, int((sample & (after == node)).sum()), home, shape, config.min_leaf_count, used)
+        for node, (at_home, home) in enumerate(zip(merged(counts, of_nodes), of_nodes, strict=True))
+    ]
+    return sums, packed(np.array(candidates, bool).reshape(new_nodes, -1)), of_nodes
+
+
+def _moved(codes: Codes, homes: NDArray[np.uint8], groups: NDArray[np.int64]) -> Codes:
+    """Bins (e, c) at their homes (groups, c, width), for entries of these groups (e,); UNKNOWN anywhere."""
+    known = np.minimum(codes, homes.shape[2] - 1)
+    found: Codes = homes[groups[:, None], np.arange(codes.shape[1]), known]
+    return found
+
+
+def _counts(setup: Setup, nodes: NDArray[np.int16], sample: Flags, new_nodes: int) -> NDArray[np.int64]:
+    """Rows per bin of each new node: (k, c, width)."""
+    width, found = setup.binning.shape.width, []
+    for node in range(new_nodes):
+        rows = np.flatnonzero(sample & (nodes == node))
+        found.append(histogram(setup.codes[rows], np.ones((len(rows), 1), np.int64), width)[..., 0])
+    return np.array(found)
 
 
 def _regrouped(
@@ -171,16 +201,6 @@ def _regrouped(
     return responder.regroup(sent, kept["offsets"], rows, wanted.offsets), wanted, kept
 
 
-def _candidates(setup: Setup, nodes: NDArray[np.int16], sample: Flags, used: Flags, minimum: int) -> Flags:
-    """Which splits of the nodes would leave rows enough on both sides: bool (k, c, width, 2, 2)."""
-    shape, found = setup.binning.shape, []
-    for node in range(int(nodes.max(initial=NOWHERE)) + 1):
-        rows = np.flatnonzero(sample & (nodes == node))
-        counts = histogram(setup.codes[rows], np.ones((len(rows), 1), np.int64), shape.width)[..., 0]
-        found.append(allowed(counts, len(rows), shape, minimum, used))
-    return np.array(found, bool)
-
-
 def _check_demand(
     request: GrowRequest, setup: Setup, state: Mapping[str, Array], config: BoostingConfig
 ) -> None:
@@ -201,8 +221,8 @@ def _check_demand(
         raise ProtocolError(f"tree must lie between 0 and {config.trees}")
 
 
-def _state(splits: Splits, nodes: NDArray[np.int16]) -> dict[str, Array]:
-    return {"columns": splits.columns, "left": splits.left, "nodes": nodes}
+def _state(splits: Splits, nodes: NDArray[np.int16], homes: NDArray[np.uint8]) -> dict[str, Array]:
+    return {"columns": splits.columns, "left": splits.left, "nodes": nodes, "homes": homes}
 
 
 def _sent(state: Mapping[str, Array]) -> dict[str, Array]:
@@ -210,8 +230,10 @@ def _sent(state: Mapping[str, Array]) -> dict[str, Array]:
     return {key: state[key] for key in state if key.startswith(_SENT) or key in ("entry", "offsets")}
 
 
-def _at_root(setup: Setup) -> NDArray[np.int16]:
-    return np.where(setup.training, 0, NOWHERE).astype(np.int16)
+def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """The node of each row, and the merging, where a tree begins."""
+    nodes = np.where(setup.training, 0, NOWHERE).astype(np.int16)
+    return nodes, unmerged(1, setup.binning.shape).astype(np.uint8)
 
 
 def _splits(session: Session) -> Splits:

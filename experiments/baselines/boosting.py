@@ -23,6 +23,7 @@ from fl.boosting.gradients import (
     sampled_columns,
     sampled_rows,
 )
+from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, search, weight
 from fl.config import BoostingConfig
 from fl.metrics import auc
@@ -35,11 +36,12 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Block:
-    """One party's columns in bins (n, c), and which of them a tree may use."""
+    """One party's columns in bins (n, c), which of them a tree may use, and whether they are the bank's own."""
 
     codes: Codes
     shape: Shape
     used: NDArray[np.bool_]
+    own: bool
 
     def sums(self, rows: Rows, numbers: Integers) -> Integers:
         """Sums (c, width, k) of numbers (n, k) by bin, over some rows."""
@@ -73,7 +75,12 @@ def train_boosting(
                 np.int64
             )
         blocks = [
-            Block(codes, shape, sampled_columns(len(shape), name, seed, tree, config.column_share))
+            Block(
+                codes,
+                shape,
+                sampled_columns(len(shape), name, seed, tree, config.column_share),
+                name == joined.active,
+            )
             for name, (codes, shape) in binned.items()
             if name == joined.active or tree or not config.first_tree_bank_only
         ]
@@ -99,18 +106,30 @@ def grow_tree(
 ) -> Floats:
     """A tree's contribution to the score of all n rows, grown on those of the sample."""
     values = np.zeros(len(sample))
+    ones = np.ones((len(sample), 1), np.int64)
 
-    def grow(rows: Rows, depth: int, bounds: tuple[float, float]) -> None:
+    def homes_of(parents: Sequence[Integers], children: Sequence[Rows]) -> list[Integers]:
+        """The merged bins of each block in some children, from those of their parent."""
+        found = []
+        for block, homes in zip(blocks, parents, strict=True):
+            parts = np.stack([block.sums(rows[sample[rows]], ones)[..., 0] for rows in children])[None]
+            minimum = 1 if block.own else config.min_bin_count
+            found.append(merge(parts, homes[None], block.shape, minimum)[0])
+        return found
+
+    def grow(rows: Rows, depth: int, bounds: tuple[float, float], homes: Sequence[Integers]) -> None:
         learned = rows[sample[rows]]
         total = numbers[learned].sum(axis=0)
         values[rows] = config.learning_rate * weight(total, *bounds, config)
         if depth == config.depth:
             return
         best = None
-        for block in blocks:
-            counts = block.sums(learned, np.ones((len(sample), 1), np.int64))[..., 0]
-            fit = allowed(counts, len(learned), block.shape, config.min_leaf_count, block.used)
-            found = search(block.sums(learned, numbers), total, bounds, fit, block.shape, config)
+        for block, home in zip(blocks, homes, strict=True):
+            counts, sums = (
+                merged(block.sums(learned, what)[None], home[None])[0] for what in (ones, numbers)
+            )
+            fit = allowed(counts[..., 0], len(learned), home, block.shape, config.min_leaf_count, block.used)
+            found = search(sums, total, bounds, fit, home, block.shape, config)
             if found is not None and (best is None or found.gain > best[0].gain):
                 best = found, block
         if best is None:
@@ -118,8 +137,12 @@ def grow_tree(
         found, block = best
         left = found.left[block.codes[rows, found.column]]
         of_left, of_right = child_bounds(found, block.shape, bounds, config)
-        grow(rows[left], depth + 1, of_left)
-        grow(rows[~left], depth + 1, of_right)
+        children = rows[left], rows[~left]
+        below = homes_of(homes, children)
+        grow(children[0], depth + 1, of_left, below)
+        grow(children[1], depth + 1, of_right, below)
 
-    grow(np.arange(len(sample)), 0, (-np.inf, np.inf))
+    everyone = np.arange(len(sample))
+    alone = [unmerged(1, block.shape)[0] for block in blocks]
+    grow(everyone, 0, (-np.inf, np.inf), homes_of(alone, [everyone]))
     return values

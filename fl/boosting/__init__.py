@@ -7,8 +7,8 @@ numbers, the party keeps their names, cuts and levels; leaf weights stay at the 
 sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
 (`experiments/baselines/boosting.py`).
 
-The parts: `bins` (from tables to bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
-`growth` and `growing` (the bank's half), `forest` (the result).
+The parts: `bins` (from tables to bins), `merging` (of small ones), `gradients`, `search` (of a node's split), `layouts`
+(what is encrypted), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Protocol `boosting/1`:
 
@@ -38,8 +38,8 @@ What each receiver sees:
 - the coordinator: what crosses it and is not encrypted, so rows by position, splits by number, and no id, label,
   column's name, cut or leaf weight.
 
-Where a sum per bin covers few rows it tells the bank in which bin they are: `min_bin_count` bounds that at the root
-only. Row sampling and the order of positions have no part in labels.
+A sum over few rows would tell the bank in which bin they are, so a party merges bins that have fewer than
+`min_bin_count` rows in a node. Row sampling and the order of positions have no part in labels.
 """
 
 from collections.abc import Mapping
@@ -144,14 +144,16 @@ class Grown:
 
     outcomes    uint8 (s, ⌈n/8⌉): packed bits, whether each own split sends each row left; for the bank
     members     uint8 (⌈n/8⌉,): the same for training rows in the nodes themselves, all splits in one; for other parties
-    sums        the reply of `encrypted_sums`, and candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
-                `search.allowed` says of each new node; both empty where they are still to come, or not wanted
+    sums        the reply of `encrypted_sums`; candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
+                `search.allowed` says of each new node; homes uint8 (k, c, width): its merged bins (`merging`); all
+                empty where they are still to come, or not wanted
     """
 
     outcomes: Array
     members: Array
     sums: Mapping[str, Array]
     candidates: Array
+    homes: Array
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class Summed:
 
     sums: Mapping[str, Array]
     candidates: Array
+    homes: Array
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ class SplitRequest:
     outcomes: Mapping[str, Array]
     sums: Mapping[str, Array]
     candidates: Mapping[str, Array]
+    homes: Mapping[str, Array]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from fl.boosting.forest import LEAF, Splits
 from fl.boosting.gradients import base_score, goss_weights, gradients, sampled_columns, sampled_rows
 from fl.boosting.growth import Data, Demand, Flags, Floats, Growth, Integers
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
+from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import Found, allowed, child_bounds, histogram, search, weight
 from fl.config import BoostingConfig
 
@@ -98,17 +99,21 @@ class Grower:
         np.add.at(totals, counted.groups(), values)
         return totals
 
-    def advance(self, sums: Sequence[Integers], candidates: Sequence[Flags]) -> Demand:
-        """Split on by each passive party's sums (groups, c, width, 2) and candidates (k, c, width, 2, 2).
+    def advance(
+        self, sums: Sequence[Integers], candidates: Sequence[Flags], homes: Sequence[Integers]
+    ) -> Demand:
+        """Split on by each passive party's sums (groups, c, width, 2), candidates (k, c, width, 2, 2) and homes.
 
-        Groups are the lighter children that were wanted, or the root; candidates speak of the k nodes of the new level.
-        Both are empty for a tree of the bank's own.
+        Groups are the lighter children that were wanted, or the root; candidates and homes (k, c, width), in which
+        siblings are equal, speak of the k nodes of the new level. All are empty for a tree of the bank's own.
         """
         if self.growth.ahead:
             self._take_root(sums)
         else:
-            self._descend(sums)
-        return self._demand(self._search(candidates))
+            self._descend(sums, homes)
+        # Nobody need be spared the bank's own bins.
+        own = unmerged(len(self.growth.totals), self._data.shape)
+        return self._demand(self._search(candidates, [own, *homes]))
 
     def _take_root(self, sums: Sequence[Integers]) -> None:
         """Begin a tree with its root."""
@@ -125,7 +130,7 @@ class Grower:
         growth.places = np.array([place], np.int32)
         growth.forest = growth.forest.with_root(float(value))
 
-    def _descend(self, sums: Sequence[Integers]) -> None:
+    def _descend(self, sums: Sequence[Integers], homes: Sequence[Integers]) -> None:
         """From the nodes that were split to their children."""
         growth, data = self.growth, self._data
         split, layout = growth.owners != LEAF, self._layout()
@@ -134,9 +139,12 @@ class Grower:
             lighter.rows[low:high] for low, high in zip(lighter.offsets, lighter.offsets[1:], strict=False)
         ]
         own = np.stack([histogram(data.codes[g], growth.gradients[g], data.shape.width) for g in groups])
+        of_parents = [growth.sums[0][split]]
+        for parents, of_party in zip(growth.sums[1:], homes, strict=True):
+            of_parents.append(merged(parents[split], of_party[::2]))
         growth.sums = [
-            _siblings(parents[split], light, growth.lighter_left[split])
-            for parents, light in zip(growth.sums, [own, *sums], strict=True)
+            _siblings(parents, light, growth.lighter_left[split])
+            for parents, light in zip(of_parents, [own, *sums], strict=True)
         ]
         growth.totals = growth.child_totals[split].reshape(-1, 2)
         growth.bounds = growth.child_bounds[split].reshape(-1, 2)
@@ -144,7 +152,7 @@ class Grower:
         growth.nodes = children(growth.nodes, split, growth.left)
         growth.level += 1
 
-    def _search(self, candidates: Sequence[Flags]) -> dict[int, tuple[int, Found]]:
+    def _search(self, candidates: Sequence[Flags], homes: Sequence[Integers]) -> dict[int, tuple[int, Found]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
         growth, sample = self.growth, self._sample(self.growth.tree)
         best: dict[int, tuple[int, Found]] = {}
@@ -153,7 +161,8 @@ class Grower:
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
             fit = [own, *(party[node] for party in candidates)]
             for owner, (sums, flags) in enumerate(zip(growth.sums, fit, strict=True)):
-                found = search(sums[node], total, bounds, flags, self._shapes[owner], self._config)
+                of_node, shape = homes[owner][node], self._shapes[owner]
+                found = search(sums[node], total, bounds, flags, of_node, shape, self._config)
                 if found is not None and (node not in best or found.gain > best[node][1].gain):
                     best[node] = owner, found
         return best
@@ -163,7 +172,8 @@ class Grower:
         ones = np.ones((int(rows.sum()), 1), np.int64)
         counts = histogram(data.codes[rows], ones, data.shape.width)[..., 0]
         used = sampled_columns(len(data.shape), data.name, data.seed, self.growth.tree, config.column_share)
-        return allowed(counts, len(ones), data.shape, config.min_leaf_count, used)
+        alone = unmerged(1, data.shape)[0]
+        return allowed(counts, len(ones), alone, data.shape, config.min_leaf_count, used)
 
     def _demand(self, found: Mapping[int, tuple[int, Found]]) -> Demand:
         """Record the splits, let rows go as far as the bank knows their way, and say what is wanted next."""

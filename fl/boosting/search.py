@@ -8,7 +8,8 @@ of a category are first put in the order of their smoothed ratios of gradient an
 the right. Sums are integers, so each candidate has exactly one gain, whoever computes it.
 
 A node's sums in one party's columns are int64 (columns, width, 2), the gradient's first, width being the most bins of
-any column; candidates have the shape (columns, width, 2, 2): the missing left or not, the unknown left or not.
+any column; candidates have the shape (columns, width, 2, 2): the missing left or not, the unknown left or not. Sums,
+counts and candidates stand at the homes of merged bins (`merging`), (columns, width).
 """
 
 from dataclasses import dataclass
@@ -58,15 +59,16 @@ def weight(sums: Any, low: Any, high: Any, config: BoostingConfig) -> Any:
     return np.clip(-(sums[..., 0] / scale) / (sums[..., 1] / scale + config.l2), low, high)
 
 
-def allowed(counts: Integers, total: int, shape: Shape, minimum: int, used: Flags) -> Flags:
+def allowed(counts: Integers, total: int, homes: Integers, shape: Shape, minimum: int, used: Flags) -> Flags:
     """Candidates whose children both have `minimum` rows: bool (columns, width, 2, 2).
 
     Of a category a candidate is one level against the rest, since a party does not know the order.
     counts (columns, width) are a node's rows per bin, total all its rows; used (columns,) are the columns in play.
     """
+    used = used[:, None] & (homes == np.arange(shape.width))
     left = _left_sums(counts[..., None], np.array([total]), shape, shape.ordered)[..., 0]
     enough = (left >= minimum) & (total - left >= minimum)
-    return enough & used[:, None, None, None]
+    return enough & used[:, :, None, None]
 
 
 def search(
@@ -74,13 +76,14 @@ def search(
     total: Integers,
     bounds: tuple[float, float],
     candidates: Flags,
+    homes: Integers,
     shape: Shape,
     config: BoostingConfig,
 ) -> Found | None:
     """The best split of a node in one party's columns, or None where none gains anything.
 
     total (2,) are the node's sums, bounds those of its weight; candidates as in `allowed`. Ties go to the first
-    column and bin.
+    column and bin. Merged bins go the same way.
     """
     if not candidates.any():
         return None
@@ -114,7 +117,7 @@ def search(
     return Found(
         gain,
         column,
-        _left_bins(shape, column, orders[column][: bin_ + 1], bool(missing), bool(unknown)),
+        _left_bins(shape, homes, column, orders[column][: bin_ + 1], bool(missing), bool(unknown)),
         np.stack([left[where], right[where]]),
         (float(weights[0][where]), float(weights[1][where])),
     )
@@ -178,10 +181,13 @@ def _value(sums: Any, weights: Any, config: BoostingConfig) -> Any:
     return -(2 * gradient * weights + (hessian + config.l2) * weights * weights)
 
 
-def _left_bins(shape: Shape, column: int, bins: Integers, missing: bool, unknown: bool) -> Flags:
+def _left_bins(
+    shape: Shape, homes: Integers, column: int, bins: Integers, missing: bool, unknown: bool
+) -> Flags:
     left = np.zeros(256, bool)
     left[bins] = True
     if shape.ordered[column] and shape.missing[column]:
         left[shape.bins[column] - 1] = missing
+    left[: shape.width] = left[homes[column]]
     left[UNKNOWN] = unknown
     return left
