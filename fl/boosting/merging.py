@@ -42,7 +42,9 @@ def merge(parts: Integers, homes: Integers, shape: Shape, minimum: int) -> Integ
     ends = np.zeros(homes.shape, bool)
     missing = np.zeros(homes.shape, bool)
     missing[:, np.flatnonzero(shape.missing), shape.bins[shape.missing] - 1] = True
-    missing &= _enough(counts, minimum)  # a group of its own; else it takes part as the column's last bin
+    # Missing values are a group of their own if they and the rest have enough; else they are the column's last bin.
+    rest = np.where(missing, 0, counts).sum(axis=-1, keepdims=True)
+    missing &= _enough(counts, minimum) & _enough(rest, minimum)
     others = np.where(missing, 0, counts)
     sums = np.zeros(counts.shape[:-1], np.int64)
     for bin_ in range(shape.width):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from fl.boosting import (
     SumRequest,
     nested,
 )
+from fl.encrypted_sums import plain
 from fl.splits import VALIDATION
 from server.coordinator import assign_roles, train
 from server.exchange import FederationError
@@ -119,6 +121,28 @@ def test_calibrated_scores_meet_the_bad_rate_of_the_validation_rows(tables: Path
     assert model(run, "bank").read(SCORES)["pd"][rows].mean() == pytest.approx(labels[rows].mean(), abs=0.02)
 
 
+def test_no_sum_that_the_bank_gets_is_over_few_rows(
+    make_tables: Callable[..., Path], federate: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least, seen = 9, []
+    answer = plain.PlainResponder.sums
+
+    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+        for low, high in pairwise(offsets):
+            # The last bin holds what counts nowhere, too.
+            seen.extend(
+                np.bincount(column[low:high], minlength=n)[:-1]
+                for column, n in zip(bins.T, counts, strict=True)
+            )
+        return answer(self, encrypted, offsets, bins, counts)
+
+    monkeypatch.setattr(plain.PlainResponder, "sums", watch)
+    trained(federate(make_tables(("tax",)), boosting={"min_bin_count": least}))
+    rows = np.concatenate(seen)
+    assert (rows >= least).sum() > 20
+    assert ((rows == 0) | (rows >= least)).all()
+
+
 def test_what_goss_leaves_out_nobody_sees(make_tables: Callable[..., Path], federate: Callable) -> None:
     # A passive party learns how many rows are encrypted and where they are: the same with GOSS as without.
     counts = []
@@ -206,15 +230,21 @@ def test_a_model_that_was_not_started_has_no_outcomes(
         )
 
 
-@pytest.mark.parametrize("field", ["outcomes", "candidates", "sums"])
+@pytest.mark.parametrize("field", ["outcomes", "candidates", "sums", "homes"])
 def test_the_bank_refuses_answers_that_do_not_fit(begun: Begun, field: str) -> None:
     grown = begun.one("grow", begun.root, Grown)
     sums = nested({"tax": grown.sums}, ("tax",))
-    right = {"outcomes": {"tax": grown.outcomes}, "sums": sums, "candidates": {"tax": grown.candidates}}
+    right = {
+        "outcomes": {"tax": grown.outcomes},
+        "sums": sums,
+        "candidates": {"tax": grown.candidates},
+        "homes": {"tax": grown.homes},
+    }
     wrong = {
         "outcomes": {"tax": np.zeros((1, 3), np.uint8)},
         "sums": {name: array for name, array in sums.items() if not name.endswith("sums")},
         "candidates": {"tax": grown.candidates[:, :-1]},
+        "homes": {"tax": np.full_like(grown.homes, 99)},
     }
     with pytest.raises(FederationError, match=r"Party bank refused .*: (?!it met an unexpected)"):
         begun.one("split", SplitRequest(**(right | {field: wrong[field]})), Demanded, "bank")

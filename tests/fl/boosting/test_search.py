@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl.boosting.bins import UNKNOWN, Shape
+from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, histogram, search, weight
 from fl.config import BoostingConfig
 
@@ -18,6 +19,7 @@ SHAPE = Shape(
     np.array([True, True, False, False]),
     np.array([1, -1, 0, 0], np.int8),
 )
+ALONE = unmerged(1, SHAPE)[0]
 
 
 def rows(seed: int, count: int, unknown: float) -> tuple[np.ndarray, np.ndarray]:
@@ -94,8 +96,8 @@ def test_the_best_of_all_candidates_is_found(
 
     ones = np.ones((count, 1), np.int64)
     counts = histogram(codes, ones, SHAPE.width)[..., 0]
-    fit = allowed(counts, count, SHAPE, least, np.ones(4, bool))
-    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, SHAPE, config)
+    fit = allowed(counts, count, ALONE, SHAPE, least, np.ones(4, bool))
+    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
 
     if found is None:
         assert best <= 1e-9
@@ -107,17 +109,35 @@ def test_the_best_of_all_candidates_is_found(
     np.testing.assert_array_equal(found.sums, [values[side].sum(axis=0), values[~side].sum(axis=0)])
 
 
+@given(seed=st.integers(0, 10**6), minimum=st.integers(1, 12))
+def test_merged_bins_go_the_same_way_and_sums_are_those_of_the_sides(seed: int, minimum: int) -> None:
+    config = BoostingConfig(min_leaf_count=2, min_leaf_weight=0.0, monotone=False)
+    codes, values = rows(seed, 50, 0.2)
+    counts, sums = (histogram(codes, v, SHAPE.width) for v in (np.ones((50, 1), np.int64), values))
+    homes = merge(counts[None, None, ..., 0], ALONE[None], SHAPE, minimum)
+    counts, sums = merged(counts[None], homes)[0, ..., 0], merged(sums[None], homes)[0]
+    fit = allowed(counts, 50, homes[0], SHAPE, 2, np.ones(4, bool))
+    found = search(sums, values.sum(axis=0), FREE, fit, homes[0], SHAPE, config)
+    if found is None:
+        return
+    side = found.left[codes[:, found.column]]
+    np.testing.assert_array_equal(found.sums, [values[side].sum(axis=0), values[~side].sum(axis=0)])
+    bins = range(SHAPE.bins[found.column])
+    assert all(found.left[bin_] == found.left[homes[0, found.column, bin_]] for bin_ in bins)
+
+
 def test_only_columns_in_play_are_split() -> None:
     codes, values = rows(1, 50, 0.0)
     counts = histogram(codes, np.ones((50, 1), np.int64), SHAPE.width)[..., 0]
     for column in range(4):
         used = np.arange(4) == column
-        fit = allowed(counts, 50, SHAPE, 1, used)
+        fit = allowed(counts, 50, ALONE, SHAPE, 1, used)
         found = search(
             histogram(codes, values, SHAPE.width),
             values.sum(axis=0),
             FREE,
             fit,
+            ALONE,
             SHAPE,
             BoostingConfig(monotone=False, min_leaf_weight=0.0),
         )
@@ -130,9 +150,11 @@ def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> Non
         codes = np.array([[0]] * 5 + [[2]] * 5 + [[heavy]] * 20, np.uint8)
         values = np.stack([np.where(codes[:, 0] == 0, -500, 500), np.full(30, 200)], 1)
         counts = histogram(codes, np.ones((30, 1), np.int64), 3)[..., 0]
-        fit = allowed(counts, 30, shape, 1, np.ones(1, bool))
+        fit = allowed(counts, 30, unmerged(1, shape)[0], shape, 1, np.ones(1, bool))
         config = BoostingConfig(min_leaf_weight=0.0)
-        found = search(histogram(codes, values, 3), values.sum(axis=0), FREE, fit, shape, config)
+        found = search(
+            histogram(codes, values, 3), values.sum(axis=0), FREE, fit, unmerged(1, shape)[0], shape, config
+        )
         assert found is not None
         assert found.left[UNKNOWN] == left
 
@@ -149,8 +171,8 @@ def test_a_monotone_split_parts_the_bounds_of_its_children() -> None:
     counts = histogram(codes, np.ones((60, 1), np.int64), SHAPE.width)[..., 0]
     used = np.arange(4) == 0
     config = BoostingConfig(min_leaf_weight=0.0)
-    fit = allowed(counts, 60, SHAPE, 1, used)
-    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, SHAPE, config)
+    fit = allowed(counts, 60, ALONE, SHAPE, 1, used)
+    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
     assert found is not None
     (low, middle), (again, high) = child_bounds(found, SHAPE, FREE, config)
     assert (low, high) == FREE
