@@ -137,7 +137,7 @@ def test_no_sum_that_the_bank_gets_is_over_few_rows(
         return answer(self, encrypted, offsets, bins, counts)
 
     monkeypatch.setattr(plain.PlainResponder, "sums", watch)
-    trained(federate(make_tables(("tax",)), boosting={"min_bin_count": least}))
+    trained(federate(make_tables(("tax",)), boosting={"min_bin_count": least, "min_leaf_count": 30}))
     rows = np.concatenate(seen)
     assert (rows >= least).sum() > 20
     assert ((rows == 0) | (rows >= least)).all()
