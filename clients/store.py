@@ -71,6 +71,10 @@ class Store:
         """Keep named arrays beside the commits, replacing earlier ones of the same name."""
         self._replace(f"{name}.npz", arrays)
 
+    def has(self, name: str) -> bool:
+        """Whether `write` kept arrays under that name."""
+        return (self.folder / f"{name}.npz").exists()
+
     def read(self, name: str) -> dict[str, NDArray[Any]]:
         """The arrays that `write` kept. Raises FileNotFoundError when there are none."""
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as content:

@@ -104,6 +104,9 @@ class BoostingConfig:
     ahead                 how far ahead of splits the gradients for what follows them are sent: `tree` (with the last
                           splits of a tree for the next one, too), `level` (for the next level) or `none`. Each step
                           saves round trips, most of a run's time in a deployment, and costs encryption
+    sealed_sides          with several passive parties, each hands the coordinator its sides of rows under a pad of the
+                          bank's (`fl/boosting/sealing.py`), which saves a round trip per level; the coordinator and
+                          the bank must not collude
     patience              trees without a better validation AUC after which training stops, and returns to the best;
                           0: all trees are grown and kept
     calibrate             fit the map from scores to probabilities on the validation rows
@@ -128,6 +131,7 @@ class BoostingConfig:
     monotone: bool = True
     first_tree_bank_only: bool = False
     ahead: str = "tree"
+    sealed_sides: bool = True
     patience: int = 15
     calibrate: bool = True
     precision: int = 10

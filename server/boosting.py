@@ -27,11 +27,16 @@ from fl.boosting import (
     Summed,
     SumRequest,
     nested,
+    packed,
+    unpacked,
 )
+from fl.boosting.layouts import NOWHERE, children
+from fl.boosting.sealing import combined
 from fl.config import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
 from fl.scoring import Scored
+from fl.splits import TEST, TRAIN
 from server.exchange import Exchange
 from server.training import Training
 
@@ -45,7 +50,7 @@ def round_trips(config: BoostingConfig, passive: int) -> int:
     if not passive:
         return 3 + config.trees
     per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[config.ahead]
-    if passive == 1:
+    if passive == 1 or config.sealed_sides:
         per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[config.ahead]
     return 7 + config.trees * (per_level * config.depth + per_tree)
 
@@ -63,6 +68,11 @@ class _Conversation:
         self._active = roster.active
         self._passive = roster.passive
         self._training = training
+        self._sides = _Sides(training.roles) if self._seals else None
+
+    @property
+    def _seals(self) -> bool:
+        return self._training.config.boosting.sealed_sides and len(self._passive) > 1
 
     def run(self) -> Evaluation:
         """The whole conversation."""
@@ -79,10 +89,13 @@ class _Conversation:
 
     def _begin(self) -> Demanded:
         seed, roles = self._training.seed, self._training.roles
-        start = StartRequest(seed, roles)
+        start = StartRequest(seed, roles, self._seals)
         started = self._ask("train.boosting_start", dict.fromkeys(self._passive, start), Started)
         shapes = nested({party: reply.shape for party, reply in started.items()}, self._passive)
-        begin = BeginRequest(seed, roles, self._passive, shapes)
+        keys = {party: reply.seal_key for party, reply in started.items()} if self._seals else {}
+        if self._sides is not None:
+            self._sides.bins = {party: reply.shape["bins"] for party, reply in started.items()}
+        begin = BeginRequest(seed, roles, self._passive, shapes, keys)
         return self._ask("train.boosting_begin", {self._active: begin}, Demanded)[self._active]
 
     def _split(self, demand: Demanded) -> Demanded:
@@ -92,7 +105,10 @@ class _Conversation:
         candidates: dict[str, Array] = {}
         homes: dict[str, Array] = {}
         if self._passive:
-            grown = self._ask("train.boosting_grow", self._grow_requests(demand), Grown)
+            members = self._members(demand)
+            grown = self._ask("train.boosting_grow", self._grow_requests(demand, members), Grown)
+            if self._sides is not None:
+                self._sides.take(demand, grown, members)
             outcomes = {party: reply.outcomes for party, reply in grown.items()}
             replies: dict[str, Grown | Summed] = dict(grown)
             if demand.wanted and self._waits(demand):
@@ -116,11 +132,21 @@ class _Conversation:
     def _trees(self) -> int:
         return self._training.config.boosting.trees
 
-    def _grow_requests(self, demand: Demanded) -> dict[str, GrowRequest]:
-        return {party: self._grow_request(demand, number) for number, party in enumerate(self._passive, 1)}
+    def _members(self, demand: Demanded) -> dict[str, Array]:
+        """By passive party, where the other ones' splits send training rows of their nodes, if sides are sealed."""
+        return {} if self._sides is None else self._sides.members(demand, self._passive)
 
-    def _grow_request(self, demand: Demanded, number: int) -> GrowRequest:
-        """The demand as the passive party of that number may see it."""
+    def _grow_requests(self, demand: Demanded, members: Mapping[str, Array]) -> dict[str, GrowRequest]:
+        none = np.empty(0, np.uint8)
+        requests = {}
+        for number, party in enumerate(self._passive, 1):
+            others = [members[other] for other in members if other != party]
+            joined = np.bitwise_or.reduce(others) if others else none
+            requests[party] = self._grow_request(demand, number, joined)
+        return requests
+
+    def _grow_request(self, demand: Demanded, number: int, members: Array) -> GrowRequest:
+        """The demand as the passive party of that number may see it; members are where other ones' splits send rows."""
         owners = np.full(len(demand.owners), ANOTHER, np.int8)
         owners[demand.owners == number] = YOU
         owners[demand.owners == 0] = THE_BANK
@@ -135,12 +161,16 @@ class _Conversation:
             demand.columns[party],
             demand.left[party],
             demand.bank_left,
+            members,
             demand.public_key,
+            demand.seal_key,
             {} if number in self._waits(demand) else demand.encrypted,
         )
 
     def _waits(self, demand: Demanded) -> set[int]:
         """The passive parties that must know another one's outcomes first."""
+        if self._seals:
+            return set()
         numbers = range(1, 1 + len(self._passive))
         owners = {int(owner) for owner in demand.owners if owner > 0}
         return {number for number in numbers if owners - {number}}
@@ -157,3 +187,39 @@ class _Conversation:
         if not requests:
             return {}
         return self._exchange.ask(action, requests, reply, self._training.model)
+
+
+class _Sides:
+    """The passive parties' sealed sides, and where training rows are: what it takes to say who is in which node."""
+
+    def __init__(self, roles: Array) -> None:
+        self._training = roles[roles != TEST] == TRAIN
+        self._nodes = self._root()
+        self._sealed: dict[str, Array] = {}
+        self.bins: dict[str, Array] = {}
+
+    def members(self, demand: Demanded, passive: tuple[str, ...]) -> dict[str, Array]:
+        """By passive party: where its splits send the training rows of their nodes, packed bits."""
+        found = {}
+        for number, party in enumerate(passive, 1):
+            rows = np.zeros(len(self._nodes), bool)
+            nodes = np.flatnonzero(demand.owners == number)
+            if len(nodes):
+                choice = self.bins[party], demand.columns[party], demand.left[party]
+                opened = combined(self._sealed[party], *choice) ^ demand.pads[party]
+                for node, side in zip(nodes, unpacked(opened, len(rows)), strict=True):
+                    rows |= (self._nodes == node) & side
+            found[party] = packed(rows)
+        return found
+
+    def take(self, demand: Demanded, grown: Mapping[str, Grown], members: Mapping[str, Array]) -> None:
+        """Keep what is sealed, and follow the rows to their new nodes."""
+        self._sealed |= {party: reply.sealed for party, reply in grown.items() if len(reply.sealed)}
+        if demand.ahead:
+            self._nodes = self._root()
+        elif demand.wanted:
+            left = np.bitwise_or.reduce([demand.bank_left, *members.values()])
+            self._nodes = children(self._nodes, demand.owners >= 0, unpacked(left, len(self._nodes)))
+
+    def _root(self) -> Array:
+        return np.where(self._training, 0, NOWHERE).astype(np.int16)

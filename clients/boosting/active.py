@@ -29,13 +29,15 @@ from fl.boosting.gradients import log_loss, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Demand, Growth, Passive
 from fl.boosting.layouts import Layout
+from fl.boosting.sealing import KEY_BYTES, combined, new_secret, pad
+from fl.boosting.sealing import public_key as seal_key
 from fl.config import BoostingConfig
 from fl.encrypted_sums import new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
 from fl.scoring import Scored
 
-_SECRET, _PARTIES, _MODEL = "secret_key", "parties", "model"
+_SECRET, _SEAL, _PARTIES, _MODEL = "secret_key", "seal_key", "parties", "model"
 _GROWTH, _TICKET, _FOREST = "growth/", "ticket/", "forest/"
 _NAN = float("nan")
 
@@ -52,12 +54,17 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
         entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
         owner = new_owner(config.encryption, entries, ranges(config))
         session.store.write(_SECRET, owner.secret())
+    if request.seal_keys:
+        check_names("seal_keys", request.seal_keys, request.parties)
+        for name, key in request.seal_keys.items():
+            check_bytes(f"seal_key of {name}", key, (KEY_BYTES,))
+        keys = {f"{k}": request.seal_keys[name] for k, name in enumerate(request.parties)}
+        session.store.write(_SEAL, {"secret": new_secret(), **keys})
     bank = _Bank(session, Growth())
     demand = bank.grower.begin()
     if shapes and not bank.grower.asks_parties(0):
         demand = bank.grow_alone()
-    public_key = owner.public_key() if shapes else {}
-    return bank.reply(demand, public_key=public_key)
+    return bank.reply(demand, owner.public_key() if shapes else {})
 
 
 def split(session: Session, request: SplitRequest) -> Demanded:
@@ -111,6 +118,7 @@ class _Bank:
         self._setup: Setup = read_setup(session)
         self._labels = read_applications(session.study).labels[self._setup.positions]
         self._passive = self._read_passive()
+        self._seal = session.store.read(_SEAL) if session.store.has(_SEAL) else {}
         training, seed = self._labels[self._setup.training], self._setup.seed
         data = Data(
             session.party.declaration.name,
@@ -204,7 +212,7 @@ class _Bank:
         return demand
 
     def reply(self, demand: Demand, public_key: Mapping[str, Array] | None = None) -> Demanded:
-        """Keep the state and put the demand in a message."""
+        """Keep the state and put the demand in a message, the first one with the public keys."""
         encrypted: Mapping[str, Array] = {}
         ticket = _section(self._state, _TICKET)
         if demand.layout is not None and self._passive:
@@ -220,6 +228,7 @@ class _Bank:
         }
         # With the last splits of a tree nobody but the bank has to know where its own sent rows.
         left = np.zeros_like(demand.left) if demand.ahead else demand.left & self._setup.training
+        none = np.empty(0, np.uint8)
         return Demanded(
             False,
             np.empty(0, np.int64),
@@ -231,7 +240,9 @@ class _Bank:
             {name: splits.columns for name, splits in demand.splits.items()},
             {name: splits.left for name, splits in demand.splits.items()},
             packed(left),
+            self._pads(demand),
             public_key or {},
+            seal_key(self._seal["secret"]) if public_key is not None and self._seal else none,
             encrypted,
             self.grower.growth.tree,
             *self._metrics,
@@ -273,9 +284,22 @@ class _Bank:
             none,
             {},
             {},
+            none,
+            {},
             growth.tree,
             *self._metrics,
         )
+
+    def _pads(self, demand: Demand) -> dict[str, Array]:
+        """What opens the sides of each passive party's new splits, if they are sealed."""
+        if not self._seal:
+            return {}
+        found = {}
+        for number, party in enumerate(self._passive):
+            splits, bins = demand.splits[party.name], party.shape.bins
+            shared = pad(self._seal["secret"], self._seal[f"{number}"], bins, len(self._labels))
+            found[party.name] = combined(shared, bins, splits.columns, splits.left)
+        return found
 
     def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
         share = self._config.column_share

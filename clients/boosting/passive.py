@@ -36,6 +36,7 @@ from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
+from fl.boosting.sealing import KEY_BYTES, new_secret, pad, public_key, sides
 from fl.boosting.search import allowed, histogram
 from fl.config import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
@@ -43,15 +44,22 @@ from fl.errors import ProtocolError
 
 Flags = NDArray[np.bool_]
 
-_KEY, _MODEL, _SENT = "public_key", "model", "sent/"
-_NOTHING, _NO_HOMES = np.empty(0, np.uint8), np.empty((0, 0, 0), np.uint8)
+_KEY, _SEAL, _MODEL, _SENT = "public_key", "seal_key", "model", "sent/"
+_NOTHING, _NO_SIDES, _NO_HOMES = (np.empty((0,) * axes, np.uint8) for axes in (1, 2, 3))
 
 
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the own columns."""
     setup = set_up(session, request.seed, request.roles)
     session.state = _state(Splits.none(), *_at_root(setup))
-    return Started(setup.binning.shape.to_arrays())
+    seal_key = _NOTHING
+    if request.seal:
+        if not session.config.boosting.sealed_sides:
+            raise ProtocolError("this run does not seal sides")
+        secret = new_secret()
+        session.store.write(_SEAL, {"secret": secret})
+        seal_key = public_key(secret)
+    return Started(setup.binning.shape.to_arrays(), seal_key)
 
 
 def grow(session: Session, request: GrowRequest) -> Grown:
@@ -59,8 +67,11 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     setup = read_setup(session)
     rows, nodes = len(setup.positions), session.state["nodes"]
     _check_demand(request, setup, session.state, session.config.boosting)
+    sealed = _NO_SIDES
     if session.envelope.step == 2:
         session.store.write(_KEY, request.public_key)
+        if len(request.seal_key):
+            sealed = _sealed(session, setup, request.seal_key)
     new = Splits(request.columns, request.left)
     outcomes = new.outcomes(setup.codes)
     left = unpacked(request.bank_left, rows)
@@ -68,6 +79,10 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     for node, outcome in zip(np.flatnonzero(request.owners == YOU), outcomes, strict=True):
         members |= (nodes == node) & outcome
     left |= members
+    knows = not (request.owners == ANOTHER).any()
+    if len(request.members):
+        left |= unpacked(request.members, rows)
+        knows = True
     splits = _splits(session).plus(new)
     session.state = {
         **session.state,
@@ -84,9 +99,9 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     if not request.wanted:
         stay = nodes, session.state["homes"]
         session.state = _state(splits, *(_at_root(setup) if request.ahead else stay)) | _sent(session.state)
-    elif not (request.owners == ANOTHER).any():
+    elif knows:
         sums, candidates, homes = _answer(session, setup, left, request.encrypted)
-    return Grown(packed(outcomes), packed(members), sums, candidates, homes)
+    return Grown(packed(outcomes), packed(members), sealed, sums, candidates, homes)
 
 
 def add_up(session: Session, request: SumRequest) -> Summed:
@@ -116,6 +131,13 @@ def outcomes(session: Session, request: OutcomesRequest) -> Outcomes:
     setup, kept = read_setup(session), session.store.read(_MODEL)
     codes = setup.binning.transform(read_table(session.study))
     return Outcomes(packed(Splits(kept["columns"], kept["left"]).outcomes(codes)))
+
+
+def _sealed(session: Session, setup: Setup, bank_key: Array) -> NDArray[np.uint8]:
+    """Which rows are in which bin, under a pad that only the bank has too."""
+    check_bytes("seal_key", bank_key, (KEY_BYTES,))
+    bins, secret = setup.binning.shape.bins, session.store.read(_SEAL)["secret"]
+    return sides(setup.codes, bins) ^ pad(secret, bank_key, bins, len(setup.codes))
 
 
 def _answer(
@@ -216,7 +238,9 @@ def _check_demand(
     own = int((owners == YOU).sum())
     check_integers("columns", request.columns, own, 0, len(setup.binning.shape))
     check_bytes("left", request.left, (own, 32))
-    check_bytes("bank_left", request.bank_left, (len(packed(setup.training)),))
+    bits = len(packed(setup.training))
+    check_bytes("bank_left", request.bank_left, (bits,))
+    check_bytes("members", request.members, (bits if len(request.members) else 0,))
     if not 0 <= request.tree <= config.trees:
         raise ProtocolError(f"tree must lie between 0 and {config.trees}")
 

@@ -51,7 +51,7 @@ def set_up(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
 
 def read_setup(session: Session) -> Setup:
     """What `set_up` kept. Raises ProtocolError before it."""
-    if not session.envelope.step > 0 or not (session.store.folder / f"{_SETUP}.npz").exists():
+    if not session.envelope.step > 0 or not session.store.has(_SETUP):
         raise ProtocolError("this model has not been started")
     return _setup(session.store.folder, session.study.folder)
 

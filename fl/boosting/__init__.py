@@ -8,14 +8,15 @@ sums exact, so the forest equals the one grown on the joined table, bit for bit,
 (`experiments/baselines/boosting.py`).
 
 The parts: `bins` (from tables to bins), `merging` (of small ones), `gradients`, `search` (of a node's split), `layouts`
-(what is encrypted), `growth` and `growing` (the bank's half), `forest` (the result).
+(what is encrypted), `sealing` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Protocol `boosting/1`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
 2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
-   the next ones. Where another passive party splits a node, its outcome comes first, by way of the coordinator, and
-   the sums in a round trip of their own: `SumRequest` → `Summed`.
+   the next ones. Where another passive party splits a node, the coordinator opens its sides (`sealing`). If those are
+   not sealed, its outcome comes first, by way of the coordinator, and the sums in a round trip of their own:
+   `SumRequest` → `Summed`.
 3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
    tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
    until the bank has finished.
@@ -23,11 +24,10 @@ Protocol `boosting/1`:
 5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Outcomes`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
-Round trips: 7 + 2 · depth · trees with one passive party, at most 7 + 3 · depth · trees with several; the bank alone
-grows a tree per message: 3 + trees. Gradients sent ahead of the splits that decide which of them count are more than
-sums need. The setting `boosting.ahead` trades: `level` keeps to the levels of a tree (2 · depth + 2 round trips per
-tree with one passive party, at most 3 · depth + 1 with several), `none` encrypts only what counts (at most 4 ·
-depth).
+Round trips: at most 7 + 2 · depth · trees; the bank alone grows a tree per message: 3 + trees. Gradients sent ahead of
+the splits that decide which of them count are more than sums need. The setting `boosting.ahead` trades: `level` keeps
+to the levels of a tree (2 · depth + 2 round trips per tree), `none` encrypts only what counts (at most 4 · depth). With
+several passive parties whose sides are not sealed it is at most 3 · depth, 3 · depth + 1 and 4 · depth per tree.
 
 What each receiver sees:
 
@@ -35,8 +35,8 @@ What each receiver sees:
   its own splits, and which child of a split is lighter; encrypted gradients;
 - the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
   for every split the side of every row, in training of the rows that train or validate, in scoring of all;
-- the coordinator: what crosses it and is not encrypted, so rows by position, splits by number, and no id, label,
-  column's name, cut or leaf weight.
+- the coordinator: what crosses it and is not encrypted or sealed, so rows by position, splits by number, and no id,
+  label, column's name, cut or leaf weight.
 
 A sum over few rows would tell the bank in which bin they are, so a party merges bins that have fewer than
 `min_bin_count` rows in a node. Row sampling and the order of positions have no part in labels.
@@ -59,27 +59,33 @@ NOBODY, THE_BANK, YOU, ANOTHER = -1, 0, 1, 2
 
 @dataclass(frozen=True)
 class StartRequest:
-    """Asks a passive party to bin its columns by the training rows; roles is int8 (n,)."""
+    """Asks a passive party to bin its columns by the training rows, and perhaps to seal sides; roles is int8 (n,)."""
 
     seed: int
     roles: Array
+    seal: bool
 
 
 @dataclass(frozen=True)
 class Started:
-    """The `Shape` of the party's columns."""
+    """The `Shape` of the party's columns, and if sides are to be sealed its public key for that, uint8 (32,)."""
 
     shape: Mapping[str, Array]
+    seal_key: Array
 
 
 @dataclass(frozen=True)
 class BeginRequest:
-    """Asks the bank for its first demand. parties are the passive ones in order; shapes theirs, `nested`."""
+    """Asks the bank for its first demand. parties are the passive ones in order; shapes theirs, `nested`.
+
+    seal_keys are their public keys if sides are sealed, else empty.
+    """
 
     seed: int
     roles: Array
     parties: tuple[str, ...]
     shapes: Mapping[str, Array]
+    seal_keys: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,8 @@ class Demanded:
     lighter_left  bool (k,)
     columns, left by passive party: `Splits`
     bank_left     uint8: packed bits (n,), where the bank's splits send training rows
-    public_key    of the encryption; with the first demand only
+    pads          by passive party, if sides are sealed: uint8 (s, ⌈n/8⌉), what opens those of its splits
+    public_key    of the encryption; with the first demand only, as is seal_key, uint8 (32,) or empty
     encrypted     gradients and hessians
     settled       how many trees stand; with the log loss on training rows, and AUC and log loss on validation rows, of
                   that forest when the last one has just been settled, else NaN
@@ -110,7 +117,9 @@ class Demanded:
     columns: Mapping[str, Array]
     left: Mapping[str, Array]
     bank_left: Array
+    pads: Mapping[str, Array]
     public_key: Mapping[str, Array]
+    seal_key: Array
     encrypted: Mapping[str, Array]
     settled: int
     train_loss: float
@@ -123,7 +132,8 @@ class GrowRequest:
     """For a passive party: a demand as far as it concerns it.
 
     owners is int8 (k,) of NOBODY, THE_BANK, YOU and ANOTHER; columns int64 (s,) and left uint8 (s, 32) are its own
-    splits in the order of the nodes. Where there is ANOTHER, `encrypted` comes with a `SumRequest`.
+    splits in the order of the nodes; members as in `SumRequest`, if sides are sealed. If they are not, it is empty, and
+    where there is ANOTHER, `encrypted` comes with a `SumRequest`.
     """
 
     tree: int
@@ -134,7 +144,9 @@ class GrowRequest:
     columns: Array
     left: Array
     bank_left: Array
+    members: Array
     public_key: Mapping[str, Array]
+    seal_key: Array
     encrypted: Mapping[str, Array]
 
 
@@ -147,10 +159,12 @@ class Grown:
     sums        the reply of `encrypted_sums`; candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
                 `search.allowed` says of each new node; homes uint8 (k, c, width): its merged bins (`merging`); all
                 empty where they are still to come, or not wanted
+    sealed      with the first answer: the sealed sides (`sealing`), or empty
     """
 
     outcomes: Array
     members: Array
+    sealed: Array
     sums: Mapping[str, Array]
     candidates: Array
     homes: Array

@@ -59,9 +59,9 @@ class Begun:
     def __init__(self, run) -> None:
         self.ask = run.federation.exchange.ask
         self.roles = assign_roles(run.federation, 1)
-        self.started = self.one("start", StartRequest(1, self.roles), Started)
+        self.started = self.one("start", StartRequest(1, self.roles, seal=False), Started)
         shapes = nested({"tax": self.started.shape}, ("tax",))
-        begin = BeginRequest(1, self.roles, ("tax",), shapes)
+        begin = BeginRequest(1, self.roles, ("tax",), shapes, {})
         self.demand = self.one("begin", begin, Demanded, "bank")
 
     def one(self, action: str, request: object, reply: type, party: str = "tax", kind: str = "train"):
@@ -73,7 +73,7 @@ class Begun:
         d = self.demand
         none, splits = np.empty(0, np.int8), (np.empty(0, np.int64), np.empty((0, 32), np.uint8))
         nobody = np.empty(0, bool)
-        sent = d.bank_left, d.public_key, d.encrypted
+        sent = d.bank_left, np.empty(0, np.uint8), d.public_key, d.seal_key, d.encrypted
         return GrowRequest(d.tree, d.ahead, d.wanted, none, nobody, *splits, *sent)
 
 
@@ -217,7 +217,7 @@ def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:
 
 def test_a_model_is_started_once(begun: Begun) -> None:
     with pytest.raises(FederationError, match="started once"):
-        begun.one("start", StartRequest(1, begun.roles), Started)
+        begun.one("start", StartRequest(1, begun.roles, seal=False), Started)
 
 
 def test_a_model_that_was_not_started_has_no_outcomes(

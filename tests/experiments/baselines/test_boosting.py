@@ -60,7 +60,9 @@ OPTIONS = {
     "first tree of the bank": {"first_tree_bank_only": True},
     "no calibration": {"calibrate": False},
     "fine gradients": {"precision": 20},
+    "sides not sealed": {"sealed_sides": False},
     "a level ahead": {"ahead": "level"},
+    "a level ahead of sides": {"ahead": "level", "sealed_sides": False},
     "not ahead": {"ahead": "none"},
     "a level ahead of samples": {
         "ahead": "level",
