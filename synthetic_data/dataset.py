@@ -96,12 +96,12 @@ def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, 
         TaxRecords(roster, tax_book, np.random.default_rng(tax)),
         SupplyChainRecords(roster, supply_book, np.random.default_rng(supply)),
     )
-    estimate = Truth(roster, futures, with_futures=truth)
     last = calendar.LAST_OBSERVATION + calendar.AFTERMATH
     codes = pa.array(roster.code)
     for observer in observers:
         (folder / observer.folder).mkdir()
-    with Tables(folder) as tables:
+    (folder / "truth").mkdir()
+    with Truth(roster, futures, with_futures=truth) as estimate, Tables(folder) as tables:
         for present in replay().months():
             if present.month > last:
                 break
@@ -116,9 +116,8 @@ def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, 
             progress(
                 "Keeping the books", present.month - calendar.FIRST_MONTH + 1, last - calendar.FIRST_MONTH + 1
             )
+        estimate.table(progress).to_parquet(folder / "truth" / "applicants.parquet", index=False)
     applications(roster).to_parquet(folder / "bank" / "applications.parquet", index=False)
-    (folder / "truth").mkdir()
-    estimate.table().to_parquet(folder / "truth" / "applicants.parquet", index=False)
     _note(folder, businesses, world, seed, truth)
 
 
