@@ -43,6 +43,9 @@ Engine = Annotated[
 Store = Annotated[Path, typer.Option(help="MLflow's database file.")]
 Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the table for machines to this file.")]
+Encryption = Annotated[
+    str, typer.Option(help="Engine of the encrypted sums: lattice, paillier or plain. Default: lattice.")
+]
 Setting = Annotated[
     list[str],
     typer.Option("--set", help="A setting of the run, such as network.defence=none; may be repeated."),
@@ -81,14 +84,13 @@ def generate(
 def compare(
     data: Data = Path("data/demo"),
     seeds: Seeds = "1",
-    contenders: Annotated[
-        str, typer.Option(help="Models to compare, comma-separated. Default: all but the boosting ones.")
-    ] = "",
+    contenders: Annotated[str, typer.Option(help="Models to compare, comma-separated. Default: all.")] = "",
     parties: Parties = "",
     test_ids: TestIds = None,
     backend: Engine = Backend.simulation,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
+    encryption: Encryption = "",
     json: Json = None,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
@@ -96,10 +98,21 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
-    from experiments.study import STANDARD
+    from experiments.study import ALL
 
-    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or STANDARD
-    _study(names, data, seeds, parties, test_ids, backend, store, experiment, json, settings)
+    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or ALL
+    _study(
+        names,
+        data,
+        seeds,
+        parties,
+        test_ids,
+        backend,
+        store,
+        experiment,
+        json,
+        _encrypted(settings, encryption),
+    )
 
 
 @app.command()
@@ -112,6 +125,7 @@ def run(
     backend: Engine = Backend.simulation,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
+    encryption: Encryption = "",
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
@@ -119,7 +133,18 @@ def run(
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8.0
     """
-    _study((contender,), data, seeds, parties, test_ids, backend, store, experiment, json, settings)
+    _study(
+        (contender,),
+        data,
+        seeds,
+        parties,
+        test_ids,
+        backend,
+        store,
+        experiment,
+        json,
+        _encrypted(settings, encryption),
+    )
 
 
 @app.command()
@@ -181,7 +206,7 @@ def _study(
     settings: list[str],
 ) -> None:
     from experiments.comparison import write_json
-    from experiments.display import EXPLANATION, comparison_tables, console, progress_bars
+    from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.study import run_study
     from server.summary import headline
@@ -195,7 +220,8 @@ def _study(
     )
     with progress_bars() as report:
         outcome = run_study(dataset, config, contenders, backend.value, report)
-    console.print(*comparison_tables(outcome.comparison, len(config.seed_numbers)), EXPLANATION, sep="\n")
+    tables = comparison_tables(outcome.comparison, len(config.seed_numbers))
+    console.print(*tables, explanation(outcome.comparison), sep="\n")
     console.print(headline(outcome.comparison), style="bold")
     if json:
         write_json(json, outcome.results)
@@ -203,6 +229,11 @@ def _study(
         f"In MLflow: run `siloscore ui --store {store}` and open {latest_link(store, experiment)}",
         soft_wrap=True,
     )
+
+
+def _encrypted(settings: list[str], engine: str) -> list[str]:
+    """The settings with those that an engine of encryption stands for."""
+    return [*settings, f"boosting.encryption={engine}"] if engine else settings
 
 
 def _configured(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fl.evaluation import APPROVAL, Evaluation
 from fl.metrics import approval_rate_at_bad_rate, bad_rate_at_approval, delong_test
+from server.summary import baseline_of
 
-BASELINE = "bank-only-network"
 GAIN = ("bank-only-trees", "pooled-trees")
 """The gain that there was to be had: from the bank's own strongest model to that of the pooled table."""
 
@@ -37,7 +37,7 @@ def compare(results: list[Result]) -> pd.DataFrame:
     """One row per contender, in the order of `results`: the columns of `server.summary.COLUMNS`.
 
     Figures are means over the seeds, the p-value a median. Uplift, p-value (paired DeLong test) and approval
-    rate (at the bad rate which the baseline has at 60 % approval) compare with `BASELINE` under the same seed;
+    rate (at the bad rate which it has at 60 % approval) compare with `baseline_of` the contenders under the same seed;
     recovered is the share of the gain of `GAIN`. NaN where there is nothing to compare with.
     """
     rows = per_seed(results)
@@ -51,7 +51,8 @@ def compare(results: list[Result]) -> pd.DataFrame:
 
 def per_seed(results: list[Result]) -> pd.DataFrame:
     """The same columns with `seed`, one row per contender and seed."""
-    baselines = {result.seed: result for result in results if result.contender == BASELINE}
+    baseline = baseline_of(result.contender for result in results)
+    baselines = {result.seed: result for result in results if result.contender == baseline}
     rows = pd.DataFrame([_row(result, baselines.get(result.seed)) for result in results])
     gain = rows.pivot_table(index="seed", columns="contender", values="auc")
     if all(name in gain for name in GAIN):

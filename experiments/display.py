@@ -19,7 +19,7 @@ from rich.table import Table
 
 from server.progress import Progress as Event
 from server.progress import Report
-from server.summary import COST, QUALITY, Columns, is_usable, winner
+from server.summary import COST, QUALITY, Columns, baseline_of, is_usable, winner
 
 console = Console()
 
@@ -130,8 +130,13 @@ def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: boo
     return table
 
 
-EXPLANATION = (
-    "Uplift and p (paired DeLong test) against bank-only-network; approved: approval rate at the bad rate that it "
-    "has at 60 % approval; recovered: share of pooled-trees minus bank-only-trees. Contenders below the line "
-    "use what no party may see."
-)
+def explanation(comparison: pd.DataFrame) -> str:
+    """How to read the tables of a comparison."""
+    baseline = baseline_of(comparison["contender"])
+    said = [
+        f"Uplift and p (paired DeLong test): against {baseline}.",
+        "Approved: approval rate at the bad rate that it has at 60 % approval.",
+        "Recovered: share of pooled-trees minus bank-only-trees.",
+        "Contenders below the line use what no party may see.",
+    ]
+    return " ".join(said if baseline is not None else said[2:])

@@ -39,8 +39,6 @@ ALL = (
     "true-pd",
 )
 """Every contender that a study can have, in the order of its table."""
-STANDARD = tuple(name for name in ALL if not name.endswith("-boosting"))
-"""What a study compares unless told otherwise: encrypted boosting takes minutes more."""
 
 
 @dataclass(frozen=True)

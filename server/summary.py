@@ -4,7 +4,7 @@ The comparison is a pandas DataFrame with one row per contender and the columns 
 not apply to a contender is NaN and shows as a dash.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
@@ -27,6 +27,9 @@ COLUMNS = (
     "cpu_seconds",
 )
 
+BASELINES = ("bank-only-boosting", "bank-only-network", "bank-only-scorecard", "bank-only-trees")
+"""What a bank can do alone: the first of these in a study is what its other contenders are compared with."""
+
 SIGNIFICANT = 0.05
 """Above this p-value a difference of AUC is not called one."""
 
@@ -36,6 +39,12 @@ _GAP = " | \u00a0"
 
 Columns = dict[str, tuple[str, Callable[[float], str]]]
 """Column of the comparison: its title and how a value is written."""
+
+
+def baseline_of(contenders: Iterable[str]) -> str | None:
+    """The contender of a study with which the others are compared, or None when it has none of `BASELINES`."""
+    there = set(contenders)
+    return next((name for name in BASELINES if name in there), None)
 
 
 def is_usable(contender: str) -> bool:
@@ -89,9 +98,9 @@ def study_description(name: str, comparison: pd.DataFrame) -> str:
             headline(comparison),
             comparison_markdown(comparison, QUALITY),
             comparison_markdown(comparison, COST),
-            "Uplift and p-value (paired DeLong test) compare with bank-only; approved is the approval rate "
-            "at the bad rate that bank-only has at 60 % approval; recovered is the share of the pooled gain. "
-            "Pooled contenders and the true PD are yardsticks: they use what no party may see.",
+            f"Uplift and p-value (paired DeLong test) compare with {baseline_of(comparison['contender'])}; "
+            "approved is the approval rate at the bad rate that it has at 60 % approval; recovered is the share of "
+            "the pooled gain. Pooled contenders and the true PD are yardsticks: they use what no party may see.",
             f"Study: {name}. Each contender and seed is a run nested below it.",
         ]
     )

@@ -58,8 +58,6 @@ FINAL_METRICS = (
 """Every child run's metrics besides its curves, rounded to four decimals, as the browser shows every digit.
 `uplift_auc` is over the baseline of the same seed. The exact figures and all others stand in `tables/`."""
 
-BASELINE = "bank-only-network"
-
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 _NOTE, _PARENT, _SOURCE = "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.name"
@@ -240,14 +238,12 @@ class Study(_TrackedRun):
         )
         return [ContenderRun(self.client, run) for run in found]
 
-    def summarise(
-        self, comparison: pd.DataFrame, evaluations: Mapping[str, Evaluation], baseline: str = BASELINE
-    ) -> None:
+    def summarise(self, comparison: pd.DataFrame, evaluations: Mapping[str, Evaluation]) -> None:
         """Log the comparison to the parent and its headline to the experiment.
 
         `comparison` is as in `server.summary` and becomes the parent's name, description, metrics (the
         winner's) and table; `evaluations`, one for each contender to be drawn, become its figures. Each child
-        gets its uplift of AUC over the `baseline` contender of the same seed.
+        gets its uplift of AUC over the baseline of the same seed.
         """
         said = summary.headline(comparison)
         described = summary.study_description(self._started.data.tags["study"], comparison)
@@ -256,7 +252,7 @@ class Study(_TrackedRun):
         self.client.set_experiment_tag(self.experiment_id, _NOTE, described)
         self._log_final(summary.winner(comparison).to_dict())
         children = self.children()
-        _log_uplifts(children, baseline)
+        _log_uplifts(children, summary.baseline_of(comparison["contender"]))
         drawn = {
             "auc": overlays.auc_bars(comparison, said),
             "roc": overlays.roc_overlay(evaluations),
@@ -284,7 +280,7 @@ class Study(_TrackedRun):
         super().finish(status, error)
 
 
-def _log_uplifts(children: list[ContenderRun], baseline: str) -> None:
+def _log_uplifts(children: list[ContenderRun], baseline: str | None) -> None:
     """Log `uplift_auc` to each child whose seed has a baseline."""
     auc = {(c.contender, c._started.data.tags["seed"]): c._started.data.metrics.get("auc") for c in children}
     for child in children:
