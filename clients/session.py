@@ -7,12 +7,13 @@ into sentences that may leave the party.
 """
 
 import importlib
+import json
 import logging
 import time
 import traceback
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -116,13 +117,23 @@ def _answer(
 
 
 def _session(context: Context, envelope: Envelope) -> Session:
-    return Session(RunConfig.from_mapping(context.run_config), envelope, _folder(context), _state(context))
+    return Session(_config(context), envelope, _folder(context), _state(context))
+
+
+def _config(context: Context) -> RunConfig:
+    return _parsed(json.dumps(dict(context.run_config)))
+
+
+# The same at every message of a run. As text, since to a cache of mappings 1 and true would be the same.
+@lru_cache(maxsize=4)
+def _parsed(settings: str) -> RunConfig:
+    return RunConfig.from_mapping(json.loads(settings))
 
 
 def _state(context: Context) -> Path:
     """A run's settings come from outside, so they do not decide where a deployed party writes and removes files."""
-    config, data = RunConfig.from_mapping(context.run_config), _folder(context)
-    return data / "state" if _is_deployed(context) else state_folder(config, data)
+    data = _folder(context)
+    return data / "state" if _is_deployed(context) else state_folder(_config(context), data)
 
 
 def _is_deployed(context: Context) -> bool:
@@ -133,7 +144,7 @@ def _folder(context: Context) -> Path:
     """A deployed party knows its own folder; in simulation partition k is the k-th party of the dataset."""
     if _is_deployed(context):
         return Path(str(context.node_config["party-folder"]))
-    config, partition = RunConfig.from_mapping(context.run_config), int(context.node_config["partition-id"])
+    config, partition = _config(context), int(context.node_config["partition-id"])
     names = config.party_names
     if partition >= len(names):
         raise ConfigError(

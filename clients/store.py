@@ -6,7 +6,6 @@ whose name is the step number: after a crash the party is either before or after
 request that is sent twice is answered from the file instead of being applied twice.
 """
 
-import io
 import os
 import shutil
 from collections.abc import Mapping
@@ -27,11 +26,19 @@ _ARRAY = "array/"  # before every name in a file, since `numpy.savez` has some o
 
 @dataclass(frozen=True)
 class Commit:
-    """What a party knows after answering request number `step`: its state, and the reply's wire form."""
+    """What a party knows after answering request number `step`: its state, and in `file` the reply's wire form."""
 
     step: int
     state: Arrays
-    reply: bytes
+    file: Path | None = None
+
+    @property
+    def reply(self) -> bytes:
+        """The reply, read when asked for: only a request that comes twice needs it, and it can be large."""
+        if self.file is None:
+            return b""
+        with np.load(self.file, allow_pickle=False) as content:
+            return content[_ARRAY + _REPLY].tobytes()
 
 
 class Store:
@@ -51,7 +58,7 @@ class Store:
         """The last commit; step 0 with empty state before the first."""
         found = self._steps()
         if not found:
-            return Commit(0, {}, b"")
+            return Commit(0, {})
         step = max(found)
         cached = self._last.get(self.folder)
         return cached if cached is not None and cached.step == step else self._load(step)
@@ -65,7 +72,7 @@ class Store:
             if other != step:
                 (self.folder / _step_file(other)).unlink(missing_ok=True)
         self._last.clear()  # One model trains at a time; a cache of one bounds the memory of a long study.
-        self._last[self.folder] = Commit(step, state, reply)
+        self._last[self.folder] = Commit(step, state, self.folder / _step_file(step))
 
     def write(self, name: str, arrays: Arrays) -> None:
         """Keep named arrays beside the commits, replacing earlier ones of the same name."""
@@ -84,18 +91,16 @@ class Store:
         return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 
     def _load(self, step: int) -> Commit:
-        with np.load(self.folder / _step_file(step), allow_pickle=False) as content:
-            arrays = {name.removeprefix(_ARRAY): content[name] for name in content}
-        reply = arrays.pop(_REPLY).tobytes()
-        return Commit(step, {name.removeprefix(_STATE): array for name, array in arrays.items()}, reply)
+        file, prefix = self.folder / _step_file(step), _ARRAY + _STATE
+        with np.load(file, allow_pickle=False) as content:
+            state = {name.removeprefix(prefix): content[name] for name in content if name.startswith(prefix)}
+        return Commit(step, state, file)
 
     def _replace(self, name: str, arrays: Arrays) -> None:
         _make_private(self.folder)
-        buffer = io.BytesIO()
-        np.savez(buffer, **{_ARRAY + key: array for key, array in arrays.items()})
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(buffer.getbuffer())
+            np.savez(file, **{_ARRAY + key: array for key, array in arrays.items()})
         partial.replace(self.folder / name)
 
 

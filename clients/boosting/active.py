@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from clients.boosting.randomness import goss_generator
 from clients.boosting.rows import Setup, read_setup, set_up
 from clients.scoring import keep_scores
 from clients.session import Session
+from clients.store import Store
 from fl.arrays import check_bytes, check_names
 from fl.boosting import (
     Array,
@@ -32,7 +35,7 @@ from fl.boosting.layouts import Layout
 from fl.boosting.sealing import KEY_BYTES, combined, new_secret, pad
 from fl.boosting.sealing import public_key as seal_key
 from fl.config import BoostingConfig
-from fl.encrypted_sums import new_owner, restore_owner
+from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
 from fl.scoring import Scored
@@ -165,7 +168,7 @@ class _Bank:
     ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[NDArray[np.int64]]]:
         """The sums, candidates and homes of the passive parties, opened and checked."""
         growth, counted = self.grower.growth, layout.only(counts)
-        owner = restore_owner(self._config.encryption, self._session.store.read(_SECRET))
+        owner = _owner(self._session.store.folder, self._config.encryption)
         ticket: Mapping[str, Array] = _section(self._state, _TICKET)
         if owner.row_wise:
             if growth.ahead:
@@ -216,7 +219,7 @@ class _Bank:
         encrypted: Mapping[str, Array] = {}
         ticket = _section(self._state, _TICKET)
         if demand.layout is not None and self._passive:
-            owner = restore_owner(self._config.encryption, self._session.store.read(_SECRET))
+            owner = _owner(self._session.store.folder, self._config.encryption)
             if demand.ahead or not owner.row_wise:
                 bins = [party.shape.bins[self._used(party, demand.tree)] for party in self._passive]
                 encrypted, ticket = owner.encrypt(demand.values, demand.layout.offsets, bins)
@@ -335,6 +338,12 @@ class _Best:
         if "best_auc" not in arrays:
             return cls()
         return cls(float(arrays["best_auc"]), int(arrays["best_trees"]), arrays["best_scores"])
+
+
+# The same at every message of a model: a key takes longer to load than a reply to decrypt.
+@lru_cache(maxsize=2)
+def _owner(model: Path, engine: str) -> Owner:
+    return restore_owner(engine, Store(model).read(_SECRET))
 
 
 def _section(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

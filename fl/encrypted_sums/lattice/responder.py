@@ -7,7 +7,7 @@ kept for the next one with the same bins.
 
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -45,7 +45,9 @@ class LatticeResponder:
         key = wire.take(public_key, "public_key", np.uint8, (None,)).tobytes()
         self._control = ReplyControl(self._lattice, self._lattice.load(sealapi.PublicKey(), key))
         self._fingerprint = wire.fingerprint(public_key)
-        self._kept: dict[tuple[Reply, int], Any] = {}
+        # By first group and block: the masks of all replies of those groups.
+        self._kept: dict[tuple[int, int], list[Any]] = {}
+        self._kept_masks = 0
         self._kept_key = b""
         self._kept_rows = 1
 
@@ -94,8 +96,8 @@ class LatticeResponder:
         packing.check_offsets(offsets, int(offsets[-1]))
         packing.check_bins(bins, bin_counts, int(offsets[-1]))
         width = int(wire.take(encrypted, "width", np.int64, (1,))[0])
-        if not max(bin_counts, default=1) <= width <= DEGREE:
-            raise ProtocolError(f"Slots of {width} are too narrow for these columns, or exceed a block.")
+        if not 1 <= width <= DEGREE:
+            raise ProtocolError(f"Slots must have 1 to {DEGREE} coefficients, not {width}.")
         replies = layout.replies_of(len(offsets) - 1, bin_counts, width)
         pieces, at = [], 0
         for reply, totals in self._totals(encrypted, replies, offsets, bins, bin_counts, width):
@@ -126,22 +128,23 @@ class LatticeResponder:
         """
         planes = len(self._planes)
         pieces = form.cut(encrypted, layout.blocks_of(int(offsets[-1]), width) * planes)
-        ranges = {reply: layout.blocks_with(reply, offsets, width) for reply in replies}
         kept = self._masks_for(bins, offsets, bin_counts, width)
         loaded: tuple[int, list[Any]] = (-1, [])
         for _, family in itertools.groupby(replies, key=lambda reply: reply.first):
             together = list(family)
             totals: dict[Reply, list[Any]] = {reply: [None] * planes for reply in together}
-            for block in ranges[together[0]]:
+            for block in layout.blocks_with(together[0], offsets, width):
                 if loaded[0] != block:
                     loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
-                for reply in together:
-                    mask = kept.get((reply, block))
-                    if mask is None:
-                        mask = self._mask(*layout.mask(reply, block, bins, offsets, width))
-                        if kept is self._kept and len(kept) < _MASKS_KEPT:
-                            kept[reply, block] = mask
-                    self._add_products(totals[reply], loaded[1], mask)
+                masks: Iterable[Any] | None = kept.get((together[0].first, block))
+                if masks is None:
+                    masks = map(self._mask, layout.masks(together, block, bins, offsets, bin_counts, width))
+                    if kept is self._kept and self._kept_masks + len(together) <= _MASKS_KEPT:
+                        masks = kept[together[0].first, block] = list(masks)
+                        self._kept_masks += len(together)
+                for reply, mask in zip(together, masks, strict=True):
+                    if mask is not None:
+                        self._add_products(totals[reply], loaded[1], mask)
             for reply, sums in totals.items():
                 for total in sums if sums[0] is not None else ():
                     self._lattice.evaluator.transform_from_ntt_inplace(total)
@@ -160,7 +163,11 @@ class LatticeResponder:
             self._lattice.evaluator.transform_to_ntt_inplace(ciphertext)
         return loaded
 
-    def _mask(self, exponents: Integers, negative: NDArray[np.bool_]) -> Any:
+    def _mask(self, powers: tuple[Integers, NDArray[np.bool_]]) -> Any | None:
+        """The sum of these powers in NTT form; None of no powers."""
+        exponents, negative = powers
+        if not len(exponents):
+            return None
         minus_one = np.uint64(self._lattice.plain_modulus - 1)
         return self._lattice.mask(exponents, np.where(negative, minus_one, np.uint64(1)))
 
@@ -176,11 +183,15 @@ class LatticeResponder:
 
     def _masks_for(
         self, bins: Bins, offsets: Integers, bin_counts: Integers, width: int
-    ) -> dict[tuple[Reply, int], Any]:
-        """The masks kept of such a request, to be completed; none when a larger request's are kept."""
+    ) -> dict[tuple[int, int], list[Any]]:
+        """The masks kept of such a request, to be completed; none when a larger request's are kept.
+
+        They are kept from the second time on: many a request never comes again.
+        """
         if len(bins) < self._kept_rows:
             return {}
         key = wire.digest(bins, offsets, bin_counts, width.to_bytes(8, "little"))
         if key != self._kept_key:
-            self._kept_key, self._kept_rows, self._kept = key, len(bins), {}
+            self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(bins), {}, 0
+            return {}
         return self._kept

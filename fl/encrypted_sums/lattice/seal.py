@@ -11,11 +11,13 @@ import shutil
 import struct
 import tempfile
 import weakref
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow
 from numpy.typing import NDArray
 from tenseal import sealapi
 
@@ -35,6 +37,9 @@ MAX_PLAIN_BITS: Final = 51
 """Longest plaintext modulus: leaves 8 bits of noise to a reply of one 60-bit prime, 12
 standard deviations of rounding.
 """
+
+
+_HEADER_BYTES: Final = 16
 
 
 class Scratch:
@@ -121,9 +126,9 @@ class Lattice:
 
     def parts(self, ciphertext: Any, first: int) -> Coefficients:
         """Of a ciphertext of one prime: the first coefficients of c0, then c1 in full; (first + N,)."""
-        read = ciphertext.__getitem__
-        both = (*range(first), *range(DEGREE, 2 * DEGREE))
-        return np.fromiter(map(read, both), np.uint64, len(both))
+        content = _inflated(self.save(ciphertext))
+        words = np.frombuffer(content, np.uint64, 2 * DEGREE, len(content) - 16 * DEGREE)
+        return np.append(words[:first], words[DEGREE:])
 
     def coefficients(self, plaintext: Any, first: int) -> Coefficients:
         """The first coefficients of a decrypted polynomial, whose leading zeros SEAL has dropped."""
@@ -155,6 +160,14 @@ class Lattice:
         return empty
 
 
+def _inflated(saved: bytes) -> bytes:
+    """The body of an object that SEAL has saved, behind the header that says how it is compressed."""
+    body, method = saved[_HEADER_BYTES:], saved[5]
+    if method == int(sealapi.COMPR_MODE_TYPE.ZSTD):
+        return bytes(pyarrow.CompressedInputStream(pyarrow.py_buffer(body), "zstd").read())
+    return zlib.decompress(body) if method == int(sealapi.COMPR_MODE_TYPE.ZLIB) else body
+
+
 @lru_cache
 def context(degree: int, prime_bits: tuple[int, ...], plain_bits: int) -> Any:
     """SEAL's context of these parameters. Raises ConfigError when they fall short of 128-bit security."""
@@ -183,7 +196,7 @@ class _Form:
 
 def _header(length: int) -> bytes:
     """SEAL's header of an uncompressed object of that many bytes."""
-    return _version() + struct.pack("<BHQ", 0, 0, 16 + length)
+    return _version() + struct.pack("<BHQ", 0, 0, _HEADER_BYTES + length)
 
 
 @lru_cache
