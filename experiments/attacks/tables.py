@@ -9,10 +9,11 @@ from experiments.attacks.report import Attacks
 
 _KNOWLEDGE = "Named labels and defaults are those that it knows already; 0.5 is a guess."
 _GRADIENTS = f"own: from its own columns alone; then from the gradients under each defence. {_KNOWLEDGE}"
-_NODES = f"own: from its own columns alone; then from the nodes that it sees rows in, by option. {_KNOWLEDGE}"
+_OPTIONS = "bank-first: first-tree-bank-only; leaves: min-leaf-count."
+_NODES = f"own: from its own columns alone; then from the nodes that it sees rows in. {_OPTIONS} {_KNOWLEDGE}"
 _BINS = (
-    "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; certain: "
-    "no other bin is possible."
+    "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; matched "
+    "and certain: by sums and by both, where no other bin is possible."
 )
 
 
@@ -26,7 +27,7 @@ def boosting_tables(attacks: BoostingAttacks) -> list[Table]:
     """The same, and what the coordinator could tell of labels."""
     return [
         label_table(attacks.party, attacks.labels, attacks.test_auc, _NODES),
-        label_table("the coordinator", attacks.coordinator, attacks.test_auc, _KNOWLEDGE),
+        label_table("the coordinator", attacks.coordinator, attacks.test_auc, f"{_OPTIONS} {_KNOWLEDGE}"),
         bin_table(attacks),
     ]
 
@@ -61,14 +62,14 @@ def bin_table(attacks: BoostingAttacks) -> Table:
     """The share of rows whose bin the bank names rightly, by column and on the mean."""
     title = f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …"
     table = Table(title=title, box=SIMPLE_HEAD, caption=_BINS)
-    table.add_column("column")
-    for name in attacks.bins:
+    table.add_column("column (bins)", no_wrap=True)
+    shares = attacks.bins.drop(columns="bins")
+    for name in shares:
         table.add_column(str(name), justify="right")
-    for name, row in attacks.bins.iterrows():
-        table.add_row(str(name), f"{row['bins']:.0f}", *(_cell(value) for value in row.iloc[1:]))
+    for (name, row), bins in zip(shares.iterrows(), attacks.bins["bins"], strict=True):
+        table.add_row(f"{name} ({bins:.0f})", *(_cell(value) for value in row))
     table.add_section()
-    means = attacks.bins.mean()
-    table.add_row("mean", "", *(_cell(value) for value in means.iloc[1:]), style="bold")
+    table.add_row("mean", *(_cell(value) for value in shares.mean()), style="bold")
     return table
 
 

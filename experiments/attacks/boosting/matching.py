@@ -37,7 +37,8 @@ def named(allowed: Flags) -> NDArray[np.int64]:
 def _match_group(tree: Measured, group: int, column: int, allowed: Flags) -> None:
     rows = np.flatnonzero((tree.groups == group) & tree.weights.any(axis=1))
     sums = _keys(tree.sums[group, column, : allowed.shape[1]])
-    if not sums.any():  # a column that the tree did not use
+    # Nothing is there of a column that the tree did not use; and rows without a hessian could hide in any bin.
+    if not sums.any() or not tree.weights[rows, 1].all():
         return
     keys, may = _keys(tree.weights[rows]), allowed[rows]
     certain = may.sum(axis=1) == 1

@@ -14,9 +14,10 @@ from fl.config import BoostingConfig, RunConfig
 from fl.splits import TEST
 from server.progress import Progress, Report
 
-AS_SET, FIRST_TREE, LARGE_LEAVES = "as-set", "first-tree-bank-only", "min-leaf-count"
-LEAVES = 5
-"""How many times larger leaves are under the option `LARGE_LEAVES`."""
+AS_SET, BANK_FIRST, LEAVES = "as-set", "bank-first", "leaves"
+
+LARGER = 5
+"""How many times larger leaves are under the option `LEAVES`."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Attacks:
 
 
 def options(config: BoostingConfig) -> dict[str, BoostingConfig]:
-    """What is compared: the settings of the run, and with each of the options that should hide labels."""
-    larger = replace(config, min_leaf_count=LEAVES * config.min_leaf_count)
+    """What is compared: the settings as they are, and with each option that should hide labels (`boosting.…`).
+
+    `bank-first` is first-tree-bank-only, and `leaves-200` is min-leaf-count=200.
+    """
+    larger = replace(config, min_leaf_count=LARGER * config.min_leaf_count)
     return {
         AS_SET: config,
-        FIRST_TREE: replace(config, first_tree_bank_only=True),
-        f"{LARGE_LEAVES}-{larger.min_leaf_count}": larger,
+        BANK_FIRST: replace(config, first_tree_bank_only=True),
+        f"{LEAVES}-{larger.min_leaf_count}": larger,
     }
 
 
