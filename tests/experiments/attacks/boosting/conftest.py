@@ -11,6 +11,12 @@ from fl.config import BoostingConfig, RunConfig
 from server.progress import ignore
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attacks that know some labels are repeated less often."""
+    monkeypatch.setattr("experiments.attacks.labels.DRAWS", 4)
+
+
 @pytest.fixture(scope="session")
 def configured(make_tables: Callable[..., Path]) -> Callable[..., RunConfig]:
     """The configuration of a small forest on tables of a bank and these passive parties."""

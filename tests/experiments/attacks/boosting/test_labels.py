@@ -64,7 +64,7 @@ def test_nodes_that_follow_nothing_tell_nothing(recorded: Callable[..., Recordin
 
     found = successes(with_splits(recording, rng.random((5, len(recording.training))) < 0.5))
 
-    assert max(found.values()) < 0.62, found
+    assert max(found.values()) < 0.65, found
 
 
 def test_own_columns_are_the_yardstick_of_a_party_and_the_coordinator_has_none(

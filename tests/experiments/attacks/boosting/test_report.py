@@ -24,7 +24,7 @@ def test_options_change_what_they_name_and_nothing_else() -> None:
 
 
 def test_all_attacks_stand_side_by_side(configured: Callable[..., RunConfig]) -> None:
-    attacks = play_all(configured(("supply", "tax"), trees=2, min_leaf_count=5), "tax", ignore)
+    attacks = play_all(configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5), "tax", ignore)
 
     assert attacks.party == "tax"
     assert list(attacks.labels) == ["own", "as-set", "bank-first", "leaves-25"]
