@@ -150,6 +150,9 @@ def run(
 @app.command()
 def attack(
     data: Data = Path("data/demo"),
+    contender: Annotated[
+        str, typer.Option(help="What is attacked: federated-network or federated-boosting.")
+    ] = "federated-network",
     party: Annotated[
         str, typer.Option(help="Who attacks and is attacked. Default: the first passive party.")
     ] = "",
@@ -160,17 +163,16 @@ def attack(
 ) -> None:
     """Play on real runs what a curious party could do with what it receives, with and without the defences.
 
-    Example: siloscore attack --data data/demo --party tax
+    Example: siloscore attack --data data/demo --contender federated-boosting --party tax
     """
-    from experiments.attacks.report import play_all
-    from experiments.attacks.tables import column_table, label_table
+    from experiments.attacks.contenders import play
     from experiments.display import console, progress_bars
 
     _, config = _configured(data, seeds, parties, test_ids, settings)
     with progress_bars() as report:
-        attacks = play_all(config, party, report)
-    console.print(label_table(attacks), column_table(attacks), sep="\n")
-    console.print(f"No number of an evaluation stands for fewer than {attacks.group} applicants.")
+        tables, group = play(contender, config, party, report)
+    console.print(*tables, sep="\n")
+    console.print(f"No number of an evaluation stands for fewer than {group} applicants.")
 
 
 @app.command()

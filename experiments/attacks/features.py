@@ -30,7 +30,7 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     table = joined.tables[party]
     rows, final = recording.embeddings(party)
     validation, looks = recording.validation_embeddings(party)
-    own = own_inputs(recording, joined.active, bins)
+    own = own_inputs(joined, recording.roles, joined.active, bins)
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {

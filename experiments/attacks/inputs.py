@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.attacks.recording import Recording
+from experiments.joined import Joined
 from fl.preprocessing import Encoder
-from fl.splits import TRAIN
+from fl.splits import TRAIN, Roles
 
 
-def own_inputs(recording: Recording, party: str, bins: int) -> NDArray[np.float32]:
+def own_inputs(joined: Joined, roles: Roles, party: str, bins: int) -> NDArray[np.float32]:
     """The inputs of a party's bottom model at every position, (n, inputs); zeros where it knows nothing."""
-    table = recording.joined.tables[party]
-    encoder = Encoder.fit(table, np.flatnonzero(recording.roles == TRAIN), bins)
+    table = joined.tables[party]
+    encoder = Encoder.fit(table, np.flatnonzero(roles == TRAIN), bins)
     return encoder.transform(table, np.arange(len(table)))

@@ -24,7 +24,8 @@ from experiments.attacks.recording import Batch, Recording
 Vectors = NDArray[np.floating]
 Labels = NDArray[np.int8]
 
-REGRESSION = "average: regression, 1,000 labels"
+REGRESSION = "regression, 1,000 labels"
+TOGETHER = "the same beside own columns"
 
 DRAWS = 20
 """How often an attack that knows some labels is repeated, each time with others."""
@@ -37,24 +38,36 @@ def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) 
     """
     every, batches = recording.joined.labels, recording.gradients(party)
     rows, gradients = averaged(batches, len(every))
-    own, labels = own_inputs(recording, party, bins)[rows], every[rows]
+    own, labels = own_inputs(recording.joined, recording.roles, party, bins)[rows], every[rows]
     results = {
         "each batch: norm": (float("nan"), norm_per_batch(batches, every)),
         "each batch: direction, 1 default": (float("nan"), direction_per_batch(batches, every)),
     }
+    results["average: norm"] = norm(own, labels), norm(gradients, labels)
+    found = play_on_vectors(own, gradients, labels, rng)
+    results |= {name if name == TOGETHER else f"average: {name}": pair for name, pair in found.items()}
+    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "gradients"])
+
+
+def play_on_vectors(
+    own: Vectors | None, received: Vectors, labels: Labels, rng: np.random.Generator
+) -> dict[str, tuple[float, float]]:
+    """Success of attacks on a vector per row, from the own columns (NaN without any) and from what was received."""
     attacks: dict[str, Callable[..., float]] = {
-        "average: norm": norm,
-        "average: principal component": principal_component,
-        "average: direction, 1 default": partial(direction, rng=rng, known=1),
-        "average: direction, 20 defaults": partial(direction, rng=rng, known=20),
+        "principal component": principal_component,
+        "direction, 1 default": partial(direction, rng=rng, known=1),
+        "direction, 20 defaults": partial(direction, rng=rng, known=20),
         REGRESSION: partial(learned, rng=rng, known=1_000),
     }
+    results = {}
     for name, attack in attacks.items():
-        results[name] = attack(own, labels), attack(gradients, labels)
-    together = np.concatenate([StandardScaler().fit_transform(gradients), own], axis=1)
-    alone, _ = results[REGRESSION]
-    results["the same beside own columns"] = alone, learned(together, labels, rng, known=1_000)
-    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "gradients"])
+        alone = float("nan") if own is None else attack(own, labels)
+        results[name] = alone, attack(received, labels)
+    if own is not None:
+        together = np.concatenate([StandardScaler().fit_transform(received), own], axis=1)
+        alone, _ = results[REGRESSION]
+        results[TOGETHER] = alone, learned(together, labels, rng, known=1_000)
+    return results
 
 
 def norm_per_batch(batches: Sequence[Batch], labels: Labels) -> float:
@@ -91,14 +104,14 @@ def averaged(batches: Sequence[Batch], rows: int) -> tuple[NDArray[np.int_], NDA
 
 def norm(vectors: Vectors, labels: Labels) -> float:
     """Success of the rows' norms, shorter or longer; knows nothing."""
-    return _either_way(labels, np.linalg.norm(vectors, axis=1))
+    return either_way(labels, np.linalg.norm(vectors, axis=1))
 
 
 def principal_component(vectors: Vectors, labels: Labels) -> float:
     """Success of the direction in which the rows differ most, either way round; knows nothing."""
     centred = vectors - vectors.mean(axis=0)
     values = centred @ np.linalg.svd(centred.T @ centred)[2][0]
-    return _either_way(labels, values)
+    return either_way(labels, values)
 
 
 def direction(vectors: Vectors, labels: Labels, rng: np.random.Generator, known: int) -> float:
@@ -134,7 +147,7 @@ def _success(scores: NDArray[np.floating], labels: Labels, known: NDArray[np.int
     return float(roc_auc_score(labels[unknown], scores[unknown]))
 
 
-def _either_way(labels: Labels, scores: NDArray[np.floating]) -> float:
+def either_way(labels: Labels, scores: NDArray[np.floating]) -> float:
     """AUC of scores whose sign means nothing yet: whoever knows a few labels will turn them the right way."""
     area = float(roc_auc_score(labels, scores))
     return max(area, 1 - area)

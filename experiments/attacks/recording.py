@@ -7,8 +7,10 @@ state goes to a folder that is thrown away, and nothing is logged to MLflow.
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from flwr.app import Context, Message
@@ -22,20 +24,23 @@ from experiments.joined import Joined, read_joined
 from fl.config import NetworkConfig, RunConfig
 from fl.evaluation import Evaluation
 from fl.handshake import form_roster
-from fl.messages import unpack
-from fl.split_network import VERSION, BackwardRequest, ForwardRequest, ScoreRequest
+from fl.messages import refusal_in, unpack
+from fl.split_network import BackwardRequest, ForwardRequest, ScoreRequest
 from fl.splits import VALIDATION, Roles
+from server import split_network
 from server.alignment import Alignment
-from server.coordinator import Federation, assign_roles, connect
+from server.coordinator import Federation, TrainingProtocol, assign_roles, connect
 from server.exchange import Exchange
 from server.progress import Report
-from server.split_network import train
 from server.training import Training
 
-_KEPT = {
-    "train.split_network_forward": ForwardRequest,
-    "train.split_network_backward": BackwardRequest,
-    "evaluate.split_network_score": ScoreRequest,
+Kept = Mapping[str, tuple[type[Any], ...]]
+"""By action the type of its request, and of its reply if that is of use, too."""
+
+_KEPT: Kept = {
+    "train.split_network_forward": (ForwardRequest,),
+    "train.split_network_backward": (BackwardRequest,),
+    "evaluate.split_network_score": (ScoreRequest,),
 }
 
 
@@ -94,20 +99,26 @@ class Recording:
 
 
 class Tap(ClientApp):
-    """Stands in front of the parties' ClientApp and keeps a copy of what an attack can use, by receiver."""
+    """Stands in front of the parties' ClientApp and keeps a copy of what an attack can use.
 
-    def __init__(self, config: RunConfig) -> None:
+    messages are by party, in their order: what it received, and what it replied.
+    """
+
+    def __init__(self, config: RunConfig, kept: Kept) -> None:
         super().__init__()
-        self.requests: defaultdict[str, list[object]] = defaultdict(list)
+        self.messages: defaultdict[str, list[Any]] = defaultdict(list)
+        self._kept = kept
         self._parties = [read_declaration(config.data_folder / name).name for name in config.party_names]
 
     def __call__(self, message: Message, context: Context) -> Message:
-        """Note the request, then let the party answer it."""
-        kind = _KEPT.get(message.metadata.message_type)
-        if kind is not None:
+        """Let the party answer the request, and note both."""
+        reply = client_app(message, context)
+        kinds = self._kept.get(message.metadata.message_type, ())
+        if kinds and refusal_in(reply.content) is None:
             party = self._parties[int(context.node_config["partition-id"])]
-            self.requests[party].append(unpack(kind, message.content))
-        return client_app(message, context)
+            contents = (message.content, reply.content)[: len(kinds)]
+            self.messages[party] += [unpack(kind, one) for kind, one in zip(kinds, contents, strict=True)]
+        return reply
 
 
 def record(config: RunConfig, report: Report, networks: Mapping[str, NetworkConfig]) -> Iterator[Recording]:
@@ -116,19 +127,36 @@ def record(config: RunConfig, report: Report, networks: Mapping[str, NetworkConf
     The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. Raises what an ordinary
     run raises when the federation fails.
     """
-    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        config = replace(config, state=folder)
-        alignment = connect(InlineGrid(config), config, report).alignment
+    with aligned(config, report) as (config, alignment):
         for seed in config.seed_numbers:
             for name, network in networks.items():
-                yield _recording(replace(config, network=network), alignment, name, seed, report)
+                settings, tap = replace(config, network=network), Tap(config, _KEPT)
+                roles, evaluation = train_tapped(settings, alignment, name, seed, report, split_network, tap)
+                joined = read_joined(config, config.party_names[0])
+                yield Recording(name, seed, tap.messages, joined, roles, evaluation)
 
 
-def _recording(config: RunConfig, alignment: Alignment, name: str, seed: int, report: Report) -> Recording:
-    """Train one network of an aligned study; its name keeps its state apart from the others'."""
-    tap = Tap(config)
+@contextmanager
+def aligned(config: RunConfig, report: Report) -> Iterator[tuple[RunConfig, Alignment]]:
+    """The configuration with a state that is thrown away, and the alignment of its parties."""
+    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+        config = replace(config, state=folder)
+        yield config, connect(InlineGrid(config), config, report).alignment
+
+
+def train_tapped(
+    config: RunConfig,
+    alignment: Alignment,
+    name: str,
+    seed: int,
+    report: Report,
+    protocol: TrainingProtocol,
+    tap: Tap,
+) -> tuple[Roles, Evaluation]:
+    """Train one model of an aligned study behind a tap; its name keeps its state apart from the others'."""
     exchange = Exchange(InlineGrid(config, tap), config.study, config.timeout)
-    roster = form_roster(exchange.connect(len(config.party_names), config.connect_timeout), (VERSION,))
+    roster = form_roster(
+        exchange.connect(len(config.party_names), config.connect_timeout), (protocol.PROTOCOL,)
+    )
     roles = assign_roles(Federation(exchange, roster, alignment), seed)
-    evaluation = train(exchange, roster, Training(name, seed, roles, config, report))
-    return Recording(name, seed, tap.requests, read_joined(config, config.party_names[0]), roles, evaluation)
+    return roles, protocol.train(exchange, roster, Training(name, seed, roles, config, report))

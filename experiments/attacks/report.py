@@ -39,7 +39,7 @@ def play_all(config: RunConfig, party: str, report: Report) -> Attacks:
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
-    party = _passive(config, party)
+    party = choose_passive(config, party)
     bins = config.network.bins
     networks = {name: replace(config.network, defence=name) for name in DEFENCES}
     played: dict[str, list[pd.DataFrame]] = {name: [] for name in DEFENCES}
@@ -54,10 +54,11 @@ def play_all(config: RunConfig, party: str, report: Report) -> Attacks:
             columns.append(features.reconstruct(recording, party, bins, rng))
     report(Progress("done"))
     means = {name: float(np.mean(values)) for name, values in aucs.items()}
-    return Attacks(party, _side_by_side(played), _mean(columns), means, min(groups))
+    return Attacks(party, _side_by_side(played), mean_of(columns), means, min(groups))
 
 
-def _passive(config: RunConfig, party: str) -> str:
+def choose_passive(config: RunConfig, party: str) -> str:
+    """The passive party of that name, or the first. Raises ConfigError when there is none."""
     declared = [read_declaration(config.data_folder / name) for name in config.party_names]
     passive = [one.name for one in declared if one.label is None]
     wanted = party or next(iter(passive), party)
@@ -67,9 +68,10 @@ def _passive(config: RunConfig, party: str) -> str:
 
 
 def _side_by_side(played: dict[str, list[pd.DataFrame]]) -> pd.DataFrame:
-    own = _mean([table[["own"]] for tables in played.values() for table in tables])
-    return own.assign(**{name: _mean(tables)["gradients"] for name, tables in played.items()})
+    own = mean_of([table[["own"]] for tables in played.values() for table in tables])
+    return own.assign(**{name: mean_of(tables)["gradients"] for name, tables in played.items()})
 
 
-def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
+def mean_of(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The mean of tables with the same rows."""
     return pd.concat(tables).groupby(level=0, sort=False).mean()

@@ -4,24 +4,44 @@ import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from experiments.attacks.boosting.report import Attacks as BoostingAttacks
 from experiments.attacks.report import Attacks
 
-_CAPTION = (
-    "own: from its own columns alone; then from the gradients under each defence. Named labels and defaults are "
-    "those that it knows already; 0.5 is a guess."
+_KNOWLEDGE = "Named labels and defaults are those that it knows already; 0.5 is a guess."
+_GRADIENTS = f"own: from its own columns alone; then from the gradients under each defence. {_KNOWLEDGE}"
+_OPTIONS = "bank-first: first-tree-bank-only; leaves: min-leaf-count."
+_NODES = f"own: from its own columns alone; then from the nodes that it sees rows in. {_OPTIONS} {_KNOWLEDGE}"
+_BINS = (
+    "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; matched "
+    "and certain: by sums and by both, where no other bin is possible."
 )
 
 
-def label_table(attacks: Attacks) -> Table:
-    """Success of every attack on the labels, and last what the defences cost."""
-    table = Table(title=f"What {attacks.party} could tell of labels (AUC)", box=SIMPLE_HEAD, caption=_CAPTION)
+def network_tables(attacks: Attacks) -> list[Table]:
+    """What a passive party could tell of labels, and the bank of its columns."""
+    labels = label_table(attacks.party, attacks.labels, attacks.test_auc, _GRADIENTS)
+    return [labels, column_table(attacks)]
+
+
+def boosting_tables(attacks: BoostingAttacks) -> list[Table]:
+    """The same, and what the coordinator could tell of labels."""
+    return [
+        label_table(attacks.party, attacks.labels, attacks.test_auc, _NODES),
+        label_table("the coordinator", attacks.coordinator, attacks.test_auc, f"{_OPTIONS} {_KNOWLEDGE}"),
+        bin_table(attacks),
+    ]
+
+
+def label_table(who: str, labels: pd.DataFrame, test_auc: dict[str, float], caption: str) -> Table:
+    """Success of every attack on the labels, and last the test AUC of each way to train."""
+    table = Table(title=f"What {who} could tell of labels (AUC)", box=SIMPLE_HEAD, caption=caption)
     table.add_column("attack", no_wrap=True)
-    for name in attacks.labels:
+    for name in labels:
         table.add_column(str(name), justify="right", no_wrap=True)
-    for name, row in attacks.labels.iterrows():
+    for name, row in labels.iterrows():
         table.add_row(str(name), *(_cell(value) for value in row))
     table.add_section()
-    costs = [attacks.test_auc.get(name, float("nan")) for name in attacks.labels]
+    costs = [test_auc.get(str(name), float("nan")) for name in labels]
     table.add_row("test AUC of that run", *(_cell(value) for value in costs), style="bold")
     return table
 
@@ -35,6 +55,21 @@ def column_table(attacks: Attacks) -> Table:
         table.add_column(source, justify="right")
     for name, row in attacks.columns.iterrows():
         table.add_row(str(name), *(_cell(value) for value in row))
+    return table
+
+
+def bin_table(attacks: BoostingAttacks) -> Table:
+    """The share of rows whose bin the bank names rightly, by column and on the mean."""
+    title = f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …"
+    table = Table(title=title, box=SIMPLE_HEAD, caption=_BINS)
+    table.add_column("column (bins)", no_wrap=True)
+    shares = attacks.bins.drop(columns="bins")
+    for name in shares:
+        table.add_column(str(name), justify="right")
+    for (name, row), bins in zip(shares.iterrows(), attacks.bins["bins"], strict=True):
+        table.add_row(f"{name} ({bins:.0f})", *(_cell(value) for value in row))
+    table.add_section()
+    table.add_row("mean", *(_cell(value) for value in shares.mean()), style="bold")
     return table
 
 

@@ -16,7 +16,7 @@ from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.features import reconstruct
 from experiments.attacks.recording import Batch, Recording, record
 from experiments.attacks.report import play_all
-from experiments.attacks.tables import column_table, label_table
+from experiments.attacks.tables import network_tables
 from fl.config import NetworkConfig, RunConfig
 from fl.errors import ConfigError
 from fl.evaluation import evaluate
@@ -168,8 +168,7 @@ def test_all_attacks_stand_side_by_side(config: RunConfig) -> None:
     assert list(attacks.labels) == ["own", "none", "max-norm", "gaussian"]
     assert attacks.labels["none"].between(0, 1).all()
     assert attacks.test_auc.keys() == {"none", "max-norm", "gaussian"}
-    assert label_table(attacks).row_count == len(attacks.labels) + 1
-    assert column_table(attacks).row_count == 6
+    assert [table.row_count for table in network_tables(attacks)] == [len(attacks.labels) + 1, 6]
 
 
 def test_an_unknown_party_is_named_with_those_there_are(config: RunConfig) -> None:

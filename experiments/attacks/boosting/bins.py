@@ -1,0 +1,70 @@
+"""What the bank could learn of a passive party's bins of single rows from outcomes and from the sums that it opens.
+
+Judged by the share of training rows whose bin is named rightly. The yardsticks: the guess of the largest bin, and a
+random forest on the bank's own columns and label, fitted on rows whose bins the bank knows.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from experiments.attacks.boosting.matching import match, named
+from experiments.attacks.boosting.opened import Flags, Knowledge, knowledge, true_bins
+from experiments.attacks.boosting.raking import allowed_prior, rake
+from experiments.attacks.boosting.recording import Recording
+from experiments.attacks.features import KNOWN
+from experiments.attacks.inputs import own_inputs
+
+FOUND = ("bins", "largest", "own", "outcomes", "sums", "matched", "both", "certain")
+
+
+def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
+    """The share of right bins per column of a party, and how many `bins` there are.
+
+    `largest` bin everywhere; `own` columns; `outcomes` of splits; the `sums`, and by them alone the share `matched`
+    with certainty, since all other bins are ruled out; `both` outcomes and sums, and the share `certain` by them.
+    """
+    joined, known = recording.joined, knowledge(recording, party)
+    table = joined.tables[party]
+    truth = true_bins(recording, party, known.rows)
+    inputs = own_inputs(joined, recording.roles, joined.active, bins)[known.rows]
+    inputs = np.column_stack([inputs, joined.labels[known.rows]])
+    results = {}
+    for number, name in enumerate((*table.numeric_names, *table.categorical_names)):
+        found = by_knowledge(known, number)
+        right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in found.items()}
+        own = _by_own_columns(inputs, truth[:, number], rng)
+        results[name] = {"bins": known.allowed[number].shape[1], "own": own, **right}
+    return pd.DataFrame.from_dict(results, orient="index", columns=list(FOUND))
+
+
+def by_knowledge(known: Knowledge, column: int) -> dict[str, NDArray[np.int64]]:
+    """The bin (r,) that each way of the bank's names for every row in a column; −1 where it names none."""
+    sizes, allowed = known.sizes(column), known.allowed[column]
+    any_bin = np.ones_like(allowed)
+    by_sums, by_both = (_matched(known, column, flags) for flags in (any_bin, allowed))
+    return {
+        "largest": np.full(len(allowed), sizes.argmax()),
+        "outcomes": allowed_prior(sizes, allowed).argmax(axis=1),
+        "sums": rake(known.measured, column, allowed_prior(sizes, by_sums)).argmax(axis=1),
+        "matched": named(by_sums),
+        "both": rake(known.measured, column, allowed_prior(sizes, by_both)).argmax(axis=1),
+        "certain": named(by_both),
+    }
+
+
+def _matched(known: Knowledge, column: int, allowed: Flags) -> Flags:
+    """Bins left after matching; where sums that are not what they seem leave none, those allowed before."""
+    left = match(known.measured, column, allowed)
+    return np.where(left.any(axis=1)[:, None], left, allowed)
+
+
+def _by_own_columns(
+    inputs: NDArray[np.floating], truth: NDArray[np.uint8], rng: np.random.Generator
+) -> float:
+    """The share of right bins on unknown rows."""
+    order = rng.permutation(len(truth))
+    known, unknown = np.split(order, [min(KNOWN, len(order) // 2)])
+    forest = RandomForestClassifier(random_state=int(rng.integers(1 << 31)))
+    return float(forest.fit(inputs[known], truth[known]).score(inputs[unknown], truth[unknown]))

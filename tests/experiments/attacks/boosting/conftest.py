@@ -1,0 +1,48 @@
+"""Small recorded forests: real runs of a bank and one or two passive parties on 400 businesses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from experiments.attacks.boosting.recording import Recording, record
+from experiments.dataset import open_dataset
+from fl.config import BoostingConfig, RunConfig
+from server.progress import ignore
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attacks that know some labels are repeated less often."""
+    monkeypatch.setattr("experiments.attacks.labels.DRAWS", 4)
+
+
+@pytest.fixture(scope="session")
+def configured(make_tables: Callable[..., Path]) -> Callable[..., RunConfig]:
+    """The configuration of a small forest on tables of a bank and these passive parties."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def configure(passive: tuple[str, ...] = ("tax",), **boosting: object) -> RunConfig:
+        if passive not in made:
+            made[passive] = make_tables(passive)
+        small = {"trees": 3, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "bins": 8}
+        parties = ",".join(open_dataset(made[passive]).parties)
+        config = BoostingConfig(**small | boosting)
+        return RunConfig(data=str(made[passive]), parties=parties, study="attack", boosting=config)
+
+    return configure
+
+
+@pytest.fixture(scope="session")
+def recorded(configured: Callable[..., RunConfig]) -> Callable[..., Recording]:
+    """The recording of a small forest; the same settings are run once."""
+    made: dict[str, Recording] = {}
+
+    def run(passive: tuple[str, ...] = ("tax",), **boosting: object) -> Recording:
+        key = repr((passive, sorted(boosting.items())))
+        if key not in made:
+            config = configured(passive, **boosting)
+            (made[key],) = record(config, ignore, {"one": config.boosting})
+        return made[key]
+
+    return run

@@ -1,0 +1,95 @@
+"""Attacks on labels by nodes: they find labels where nodes follow them, and nothing where they do not."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from experiments.attacks.boosting import labels
+from experiments.attacks.boosting.recording import Recording
+from fl.boosting import YOU, Demanded, Grown, GrowRequest, SplitRequest, packed
+
+NONE = np.empty(0, np.uint8)
+FIRST = np.zeros(1, np.int64), np.zeros((1, 32), np.uint8)
+
+
+def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Recording:
+    """The recording with other trees, of one split each, of the party's, that send rows to these sides (n,)."""
+    owners, light = np.array([YOU], np.int8), np.array([False])
+    nowhere = packed(np.zeros(len(recording.training), bool))
+    of_party, of_bank = [], [recording.begin]
+    for tree, left in enumerate(sides):
+        demand = tree, True, True, owners, light
+        of_party.append(GrowRequest(*demand, *FIRST, nowhere, {}, {}))
+        of_party.append(Grown(packed(left)[None], packed(left & recording.training), {}, NONE))
+        splits = {"tax": FIRST[0]}, {"tax": FIRST[1]}
+        numbers = np.array([1], np.int16)
+        of_bank.append(
+            Demanded(
+                False, NONE, tree, True, True, numbers, light, *splits, nowhere, {}, {}, tree, 0.0, 0.5, 0.0
+            )
+        )
+        of_bank.append(SplitRequest({"tax": packed(left)[None]}, {}, {}))
+    return replace(recording, messages={"tax": of_party, "bank": of_bank})
+
+
+def successes(recording: Recording) -> dict[str, float]:
+    """Of the attacks that need a direction, by the party and by the coordinator."""
+    rng = np.random.default_rng(1)
+    of_party, of_coordinator = (
+        labels.play(recording, "tax", 8, rng),
+        labels.play_coordinator(recording, rng),
+    )
+    names = ["direction, 20 defaults", "regression, 1,000 labels"]
+    return {
+        f"{who}: {name}": float(table.loc[name, "nodes"])
+        for who, table in (("party", of_party), ("coordinator", of_coordinator))
+        for name in names
+    }
+
+
+def test_nodes_that_follow_labels_give_them_away(recorded: Callable[..., Recording]) -> None:
+    recording = recorded()
+    bad = recording.joined.labels[recording.positions] == 1
+
+    found = successes(with_splits(recording, [bad]))
+
+    assert min(found.values()) > 0.99, found
+
+
+def test_nodes_that_follow_nothing_tell_nothing(recorded: Callable[..., Recording]) -> None:
+    recording, rng = recorded(), np.random.default_rng(2)
+
+    found = successes(with_splits(recording, rng.random((5, len(recording.training))) < 0.5))
+
+    assert max(found.values()) < 0.65, found
+
+
+def test_own_columns_are_the_yardstick_of_a_party_and_the_coordinator_has_none(
+    recorded: Callable[..., Recording],
+) -> None:
+    rng = np.random.default_rng(3)
+
+    of_party, of_coordinator = (
+        labels.play(recorded(), "tax", 8, rng),
+        labels.play_coordinator(recorded(), rng),
+    )
+
+    assert of_party["own"].drop(labels.LIGHTER).between(0.4, 1).all()
+    assert of_coordinator["own"].isna().all()
+    assert of_party["nodes"].between(0, 1).all()
+
+
+def test_rows_that_a_party_does_not_know_are_not_judged(recorded: Callable[..., Recording]) -> None:
+    recording = recorded()
+    known = recording.joined.coverage["tax"]
+    changed = np.where(known, recording.joined.labels, 1 - recording.joined.labels).astype(np.int8)
+    applications = replace(recording.joined.applications, labels=changed)
+    other = replace(recording, joined=replace(recording.joined, applications=applications))
+
+    one, two = (labels.play(found, "tax", 8, np.random.default_rng(4)) for found in (recording, other))
+
+    assert one.equals(two)
+    assert pytest.approx(one.loc[labels.LIGHTER, "nodes"]) == two.loc[labels.LIGHTER, "nodes"]

@@ -1,0 +1,72 @@
+"""What the bank is said to know is what the run really told it: no more, and none of it wrong."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from experiments.attacks.boosting.opened import knowledge, true_bins
+from experiments.attacks.boosting.recording import Recording
+
+SETTINGS = [
+    {},
+    {"ahead": "level"},
+    {"ahead": "none"},
+    {"first_tree_bank_only": True},
+    {"row_share": 0.5, "column_share": 0.5},
+    {"goss_top": 0.2, "ahead": "level"},
+    {"depth": 1},
+    {"min_gain": 3.0},
+]
+
+
+@pytest.mark.parametrize(
+    ("passive", "settings"), [(("tax",), {}), *((("supply", "tax"), found) for found in SETTINGS)], ids=str
+)
+def test_sums_are_those_of_the_rows_that_the_bank_knows_in_each_group(
+    recorded: Callable[..., Recording], passive: tuple[str, ...], settings: dict
+) -> None:
+    recording = recorded(passive, **settings)
+    known = knowledge(recording, "tax")
+    bins = true_bins(recording, "tax", known.rows)
+
+    assert len(known.measured) == 3 - settings.get("first_tree_bank_only", False)
+    assert len(known.rows) == (recording.roles[recording.joined.coverage["tax"]] == 0).sum()
+    for tree in known.measured:
+        for column, sums in enumerate(np.moveaxis(tree.sums, 1, 0)):
+            expected = np.zeros_like(sums)
+            np.add.at(expected, (tree.groups, bins[:, column]), tree.weights)
+            if sums.any() or "column_share" not in settings:
+                np.testing.assert_array_equal(sums, expected)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_outcomes_leave_the_true_bin(recorded: Callable[..., Recording], settings: dict) -> None:
+    recording = recorded(("supply", "tax"), **settings)
+    known = knowledge(recording, "tax")
+    bins = true_bins(recording, "tax", known.rows)
+
+    for column, allowed in enumerate(known.allowed):
+        assert allowed[np.arange(len(bins)), bins[:, column]].all()
+
+
+def test_a_column_that_is_split_is_known_better(recorded: Callable[..., Recording]) -> None:
+    recording = recorded()
+    demands = [message for message in recording.messages["bank"] if hasattr(message, "owners")]
+    split = {int(column) for demand in demands if demand.columns for column in demand.columns["tax"]}
+    narrowed = [
+        column for column, allowed in enumerate(knowledge(recording, "tax").allowed) if not allowed.all()
+    ]
+
+    assert split
+    assert narrowed == sorted(split)
+
+
+def test_the_share_of_each_bin_is_exact_in_the_first_tree(recorded: Callable[..., Recording]) -> None:
+    recording = recorded()
+    known = knowledge(recording, "tax")
+    bins = true_bins(recording, "tax", known.rows)
+
+    for column in range(bins.shape[1]):
+        sizes = known.sizes(column)
+        np.testing.assert_allclose(sizes, np.bincount(bins[:, column], minlength=len(sizes)) / len(bins))

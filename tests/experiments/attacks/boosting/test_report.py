@@ -1,0 +1,42 @@
+"""All attacks on boosting side by side, and as tables."""
+
+from collections.abc import Callable
+
+import pytest
+
+from experiments.attacks.boosting.report import options, play_all
+from experiments.attacks.contenders import play
+from experiments.attacks.tables import boosting_tables
+from fl.config import BoostingConfig, RunConfig
+from fl.errors import ConfigError
+from server.progress import ignore
+
+
+def test_options_change_what_they_name_and_nothing_else() -> None:
+    config = BoostingConfig(depth=3, min_leaf_count=20)
+
+    compared = options(config)
+
+    assert list(compared) == ["as-set", "bank-first", "leaves-100"]
+    assert compared["as-set"] == config
+    assert compared["bank-first"] == BoostingConfig(depth=3, min_leaf_count=20, first_tree_bank_only=True)
+    assert compared["leaves-100"] == BoostingConfig(depth=3, min_leaf_count=100)
+
+
+def test_all_attacks_stand_side_by_side(configured: Callable[..., RunConfig]) -> None:
+    attacks = play_all(configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5), "tax", ignore)
+
+    assert attacks.party == "tax"
+    assert list(attacks.labels) == ["own", "as-set", "bank-first", "leaves-25"]
+    assert list(attacks.coordinator) == ["as-set", "bank-first", "leaves-25"]
+    assert attacks.test_auc.keys() == set(attacks.coordinator)
+    assert attacks.group >= 1
+    rows = [table.row_count for table in boosting_tables(attacks)]
+    assert rows == [len(attacks.labels) + 1, len(attacks.coordinator) + 1, len(attacks.bins) + 1]
+
+
+def test_only_what_is_attacked_can_be_named(configured: Callable[..., RunConfig]) -> None:
+    with pytest.raises(
+        ConfigError, match="attacks on federated-network and federated-boosting, not on 'tree'"
+    ):
+        play("tree", configured(), "", ignore)
