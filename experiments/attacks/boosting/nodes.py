@@ -116,7 +116,9 @@ def _of_party(recording: Recording, party: str) -> Iterator[_Step]:
         request, reply, sums = messages[place], messages[place + 1], messages[place + 2]
         ways = [request.bank_left, reply.members]
         seen = request.owners != NOBODY
-        if isinstance(sums, SumRequest):
+        if len(request.members):
+            ways.append(request.members)
+        elif isinstance(sums, SumRequest):
             ways.append(sums.members)
         else:
             seen &= request.owners != ANOTHER
