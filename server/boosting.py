@@ -26,11 +26,11 @@ from fl.boosting import (
     StartRequest,
     Summed,
     SumRequest,
-    nested,
 )
 from fl.config import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
+from fl.nesting import nested
 from fl.scoring import Scored
 from server.exchange import Exchange
 from server.training import Training

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.boosting.rows import Setup, read_setup, set_up
+from clients.binned import Setup, read_setup, set_up
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
+from fl.binning import UNKNOWN
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -31,7 +32,6 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.bins import UNKNOWN
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
@@ -48,7 +48,8 @@ _NOTHING = np.empty(0, np.uint8)
 
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the own columns."""
-    setup = set_up(session, request.seed, request.roles)
+    config = session.config.boosting
+    setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
     session.state = _state(Splits.none(), _at_root(setup))
     return Started(setup.binning.shape.to_arrays())
 

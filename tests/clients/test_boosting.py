@@ -28,8 +28,8 @@ from fl.boosting import (
     StartRequest,
     Summed,
     SumRequest,
-    nested,
 )
+from fl.nesting import nested
 from fl.splits import VALIDATION
 from server.coordinator import assign_roles, train
 from server.exchange import FederationError
