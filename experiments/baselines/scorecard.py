@@ -70,17 +70,17 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     found = {name: _grouped(joined, name, training, config) for name in joined.tables}
     used = np.flatnonzero(roles != TEST)
     known = [joined.coverage[name] for name in joined.tables if name != joined.active]
-    bank = BankColumns.of(found[joined.active][1].grouping, [mask[training] for mask in known])
-    own = bank.transform(found[joined.active][0], known)
-    solver = bank.solver(own[used], labels[used], training[used], config)
     parties = [
         name for name in joined.tables if name != joined.active and len(found[name][1].grouping.columns)
     ]
+    bank = BankColumns.of(found[joined.active][1].grouping, [mask[training] for mask in known])
+    own = bank.transform(found[joined.active][0], known)
+    solver = bank.solver(own[used], labels[used], training[used], len(parties), config)
     passive = {}
     for name in parties:
         codes, evidence = found[name]
         seen = joined.coverage[name][used]
-        passive[name] = _Passive(evidence.grouping, codes[used], seen, training[used], len(parties), config)
+        passive[name] = _Passive(evidence.grouping, codes[used], seen, training[used], config)
     state, to_do = solver.begin()
     looks: list[Look] = []
     while parties and not state.finished:
@@ -132,7 +132,6 @@ class _Passive:
         codes: Codes,
         known: NDArray[np.bool_],
         training: NDArray[np.bool_],
-        parties: int,
         config: ScorecardConfig,
     ) -> None:
         learned = known & training
@@ -142,7 +141,7 @@ class _Passive:
             Design(grouping.transform(codes[learned]), grouping.counts),
             bool(self._learned.all()),
         )
-        self._block = PassiveBlock.of(own, cone_of(grouping), 1 / config.c, parties, all_known)
+        self._block = PassiveBlock.of(own, cone_of(grouping), 1 / config.c, all_known)
         self.values = np.empty((0, own.width))
         self._steps = np.empty((0, own.width))
 

@@ -29,7 +29,7 @@ class ScorecardConfig:
     min_group: int = 20
     min_iv: float = 0.02
     monotone: bool = True
-    c: float = 1.0
+    c: float = 0.1
     exchanges: int = 30
     depth: int = 30
     tolerance: float = 0.01

@@ -24,7 +24,7 @@ Protocol `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
 7. Scoring, any number of rows in two round trips: `PointsRequest` → `Points`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
-Round trips: 7 + 4 · E; the bank alone: 4. What is masked has to come back opened before a party can step, so an
+Round trips: 7 + 4 · E; the bank alone: 3. What is masked has to come back opened before a party can step, so an
 exchange takes two visits to either side. Parties none of whose columns is worth its place are left out from 5 on.
 
 A business that a party does not know is in none of its groups: the bank, which knows who knows whom, has a column for
@@ -69,11 +69,16 @@ class Started:
 
 @dataclass(frozen=True)
 class BeginRequest:
-    """Asks the bank for its encrypted labels; parties are the passive ones in order."""
+    """Asks the bank for its encrypted labels.
+
+    parties are the passive ones in order; shapes theirs, `nested`; counts, by party, as in `Started`.
+    """
 
     seed: int
     roles: Array
     parties: tuple[str, ...]
+    shapes: Mapping[str, Array]
+    counts: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,8 @@ class Counted:
 
 @dataclass(frozen=True)
 class GroupRequest:
-    """For the bank: what the passive parties started with and counted, `nested`; counts by party."""
+    """For the bank: what the passive parties counted, `nested`."""
 
-    shapes: Mapping[str, Array]
-    counts: Mapping[str, Array]
     sums: Mapping[str, Array]
 
 
@@ -199,6 +202,7 @@ class Finished:
     columns    int64 (k,): its number
     least      int64 (k,): the fewest points of a group
     most       int64 (k,): the most
+    obeys      bool (k,): its points never move against its declared sign
     stability  float64 (k,): population stability index of its groups, test against training rows
     reasons    text (k,): what a customer who loses points there is told
     reasons_zh text (k,): the same in Chinese
@@ -207,6 +211,7 @@ class Finished:
     columns: Array
     least: Array
     most: Array
+    obeys: Array
     stability: Array
     reasons: Array
     reasons_zh: Array

@@ -58,9 +58,12 @@ class BankColumns:
         return Cone(basis, np.append(own.bounded, np.zeros(more, bool)))
 
     def solver(
-        self, groups: Codes, labels: NDArray[np.int8], training: Flags, config: ScorecardConfig
+        self, groups: Codes, labels: NDArray[np.int8], training: Flags, parties: int, config: ScorecardConfig
     ) -> Solver:
-        """What the bank solves on: groups (n, k), labels and who trains (n,) of rows that train or validate."""
+        """What the bank solves on: groups (n, k), labels and who trains (n,) of rows that train or validate.
+
+        parties is the number of those that fit columns of their own.
+        """
         design = Design(groups, self.counts)
         block = BankBlock(design.rows(training), labels[training], self.cone, 1 / config.c)
-        return Solver(block, design, labels, training, config)
+        return Solver(block, design, labels, training, parties, config)

@@ -15,17 +15,19 @@ _RANK = 1e-12  # of the largest singular value: below it, differences of steps c
 _WORSE = 4.0  # times the shortest step so far: a point whose step is longer is left
 
 
-def mixing(products: Floats, depth: int) -> Floats:
-    """The coefficients (t,) of the last `depth` of t values of G; they add up to 1.
+def mixing(products: Floats, mixes: Floats, depth: int, share: float) -> Floats:
+    """The coefficients (t,) of the last `depth` of t values of G.
 
-    products (t, t) are the inner products of the steps, oldest first. Where mixing has led astray, so that the last
-    step is much longer than the shortest, the point of that one takes its plain step.
+    products (t, t) are the inner products of the steps, oldest first; mixes (t, t) the coefficients that gave each
+    point. Where this has led astray, so that the last step is much longer than the shortest, the point of that one
+    takes a `share` of its own step instead.
     """
     count = len(products)
-    lengths, found = np.sqrt(np.diag(products)), np.zeros(count)
+    lengths, found = np.sqrt(np.maximum(np.diag(products), 0.0)), np.zeros(count)
     if lengths[-1] > _WORSE * lengths.min():
-        found[int(np.argmin(lengths))] = 1.0
-        return found
+        best = int(np.argmin(lengths))
+        found[best] = share
+        return np.asarray(found + (1 - share) * mixes[best], np.float64)
     found[-1] = 1.0
     used = min(depth, count) - 1
     if not used:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 from fl.config import ScorecardConfig
+from fl.scorecard.grouping import Grouping
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.int64]
@@ -65,14 +66,14 @@ class PointsTable:
 
     def ranges(self) -> tuple[Points, Points]:
         """The least and the most points of each column, (k,) each."""
-        own = self._by_column()
+        own = self.by_column()
         least, most = [part.min() for part in own], [part.max() for part in own]
         return np.array(least, np.int64), np.array(most, np.int64)
 
     def totals(self, codes: Codes) -> Points:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
         found = np.zeros(len(codes), np.int64)
-        for own, groups in zip(self._by_column(), codes.T, strict=True):
+        for own, groups in zip(self.by_column(), codes.T, strict=True):
             known = groups != UNKNOWN
             found[known] += own[groups[known]]
         return found
@@ -80,7 +81,7 @@ class PointsTable:
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
         lost = np.zeros((len(codes), len(self.columns)), np.int32)
-        for place, (own, groups) in enumerate(zip(self._by_column(), codes.T, strict=True)):
+        for place, (own, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
             known = groups != UNKNOWN
             lost[known, place] = own.max() - own[groups[known]]
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
@@ -89,7 +90,8 @@ class PointsTable:
         """Named arrays, the constructor's arguments."""
         return dict(vars(self))
 
-    def _by_column(self) -> list[Points]:
+    def by_column(self) -> list[Points]:
+        """The points of each column."""
         return np.split(self.points, np.cumsum(self.counts)[:-1]) if len(self.counts) else []
 
 
@@ -127,3 +129,11 @@ def codes_of(prefix: str, columns: NDArray[Any]) -> NDArray[np.str_]:
         [f"{prefix}{column + 1:02d}" if column >= 0 else "" for column in columns.ravel()], np.str_
     )
     return found.reshape(columns.shape)
+
+
+def obeys(table: PointsTable, grouping: Grouping) -> NDArray[np.bool_]:
+    """Whether the points of each column never move against its declared sign, (k,): a risky direction earns none."""
+    found = []
+    for own, run, sign in zip(table.by_column(), grouping.runs, grouping.signs, strict=True):
+        found.append(bool((sign * np.diff(own[:run]) <= 0).all()))
+    return np.array(found, bool)

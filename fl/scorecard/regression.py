@@ -85,8 +85,8 @@ class PassiveBlock:
     l2: float
 
     @classmethod
-    def of(cls, design: Design, cone: Cone, l2: float, parties: int, all_known: bool) -> "PassiveBlock":
-        """The block of one of so many passive parties, which all step at once.
+    def of(cls, design: Design, cone: Cone, l2: float, all_known: bool) -> "PassiveBlock":
+        """The block of a party that knows all training rows, or these of them.
 
         A shift of all weights of a column would hardly move in a bounded step, though nothing but the penalty holds
         it: the bank answers it by its own weight of the known rows (or by the intercept, if the party knows them all),
@@ -95,7 +95,7 @@ class PassiveBlock:
         ones = np.ones(len(design.codes))
         means = design.totals(ones) / max(1, len(ones))
         spread = design.gram(ones) - len(ones) * np.outer(means, means)
-        curvature = parties / 4 * spread + l2 * np.eye(design.width)
+        curvature = spread / 4 + l2 * np.eye(design.width)
         if not all_known:
             curvature += l2 * np.outer(means, means)
         return cls(design, cone, curvature, l2)
