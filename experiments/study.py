@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from experiments.baselines.boosting import train_boosting
 from experiments.baselines.network import train_network
+from experiments.baselines.scorecard import train_scorecard
 from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
@@ -31,16 +32,18 @@ Curve = list[dict[str, float]]
 ALL = (
     "bank-only-boosting",
     "bank-only-network",
+    "bank-only-scorecard",
     *FEDERATED,
     "pooled-boosting",
     "pooled-network",
+    "pooled-scorecard",
     "bank-only-trees",
     "pooled-trees",
     "true-pd",
 )
 """Every contender that a study can have, in the order of its table."""
-STANDARD = tuple(name for name in ALL if not name.endswith("-boosting"))
-"""What a study compares unless told otherwise: encrypted boosting takes minutes more."""
+STANDARD = tuple(name for name in ALL if not name.endswith(("-boosting", "-scorecard")))
+"""What a study compares unless told otherwise: what is encrypted takes longer, boosting minutes."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ def _train(
         return train_boosting(seen, roles, seed, config.boosting)
     if algorithm == "network":
         return train_network(seen, roles, seed, config.network)
+    if algorithm == "scorecard":
+        return train_scorecard(seen, roles, config.scorecard)
     return train_trees(seen.frame(), joined.labels, roles, seed)
 
 

@@ -66,15 +66,14 @@ class Share:
 
         parties are all passive ones; information is the value of each of the table's columns.
         """
-        none = np.zeros(len(bank.parties), np.int64)
         training = roles == TRAIN
         counted = [
             [np.bincount(own[roles == role], minlength=size) for role in (TRAIN, TEST)]
             for own, size in zip(groups.T, table.counts, strict=True)
         ]
         of_coverage = [
-            _information_of_coverage(groups[training, -len(none) + place], labels[training])
-            for place in range(len(none))
+            _information_of_coverage(groups[training, place - len(bank.parties)], labels[training])
+            for place in range(len(bank.parties))
         ]
         least, most = table.ranges()
         columns = {
@@ -82,8 +81,8 @@ class Share:
             "groups": table.counts,
             "least": least,
             "most": most,
-            "sign": np.append(bank.grouping.signs.astype(np.int64), none),
-            "obeys": np.append(obeys(table, bank.grouping), none == 0),
+            "sign": bank.signs.astype(np.int64),
+            "obeys": obeys(table, bank.runs, bank.signs),
             "information": np.append(information[bank.grouping.columns], of_coverage),
             "stability": np.array([stability_index(*rows) for rows in counted], np.float64),
         }

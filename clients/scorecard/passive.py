@@ -114,7 +114,7 @@ def finish(session: Session, request: FinishRequest) -> Finished:
     then, now = (_counted(groups[known & (setup.roles == role)], grouping.counts) for role in (TRAIN, TEST))
     stability = [stability_index(*parts) for parts in zip(then, now, strict=True)]
     least, most = table.ranges()
-    kept = obeys(table, grouping)
+    kept = obeys(table, grouping.runs, grouping.signs)
     return Finished(
         table.columns, least, most, kept, np.array(stability, np.float64), *texts(session, table.columns)
     )

@@ -48,9 +48,9 @@ class Scorecard:
 
 
 def train_scorecard(
-    joined: Joined, roles: Roles, seed: int, config: ScorecardConfig
+    joined: Joined, roles: Roles, config: ScorecardConfig
 ) -> tuple[Floats, list[dict[str, float]]]:
-    """PDs (n,) of all rows, and the metrics after every exchange; chance has no part in it, so the seed has none."""
+    """PDs (n,) of all rows, and the metrics after every exchange. No chance: seeds differ by their roles alone."""
     card = fit_scorecard(joined, roles, config)
     return card.pd, [metrics(look) for look in card.looks]
 

@@ -3,7 +3,8 @@
 `python -m experiments.benchmarks.worlds --worlds base,no-partner-signal --seeds 1,2,3,4,5` simulates an economy of
 20,000 applicants per world and seed, runs the study on it in one process, and prints a table in Markdown: means over
 the seeds, and the standard error of each mean. A single test set of 5,000 rows tells little: its AUC has a standard
-deviation of 0.018. The true PD is left out unless `--truth` asks for it, since it takes most of the time.
+deviation of 0.018. The true PD is left out unless `--truth` asks for it, since it takes most of the time. `--contenders` names others than those
+of a standard study; bank-only-network, bank-only-trees and pooled-trees must be among them.
 """
 
 import argparse
@@ -26,7 +27,12 @@ PARTIES = ("bank", "tax", "supply_chain")
 
 
 def study_of_world(
-    world: str, seed: int, businesses: int, truth: bool, settings: list[str]
+    world: str,
+    seed: int,
+    businesses: int,
+    truth: bool,
+    settings: list[str],
+    contenders: tuple[str, ...] = STANDARD,
 ) -> "pd.Series[float]":
     """The AUC of every contender in one economy, by name."""
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
@@ -43,7 +49,7 @@ def study_of_world(
             "tracking-uri": f"sqlite:///{folder}/mlflow.db",
         }
         config = RunConfig.from_mapping(parse_settings(settings) | own)
-        outcome = run_study(dataset, config, STANDARD, "inline", ignore)
+        outcome = run_study(dataset, config, contenders, "inline", ignore)
         return compare(outcome.results).set_index("contender")["auc"].rename(str(seed))
 
 
@@ -75,11 +81,14 @@ def main() -> None:
     parser.add_argument("--businesses", type=int, default=20_000)
     parser.add_argument("--truth", action="store_true")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--contenders", default=",".join(STANDARD))
     chosen = parser.parse_args()
+    contenders = tuple(chosen.contenders.split(","))
     seeds = [int(word) for word in chosen.seeds.split(",")]
     for world in chosen.worlds.split(","):
         columns = [
-            study_of_world(world, seed, chosen.businesses, chosen.truth, chosen.settings) for seed in seeds
+            study_of_world(world, seed, chosen.businesses, chosen.truth, chosen.settings, contenders)
+            for seed in seeds
         ]
         print(f"\n{world}, {len(seeds)} economies\n\n{summary(pd.concat(columns, axis=1))}", flush=True)
 

@@ -11,7 +11,7 @@ from fl.config import ScorecardConfig
 from fl.scorecard.cone import Cone
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Grouping
-from fl.scorecard.regression import BankBlock, cone_of
+from fl.scorecard.regression import BankBlock
 from fl.scorecard.solver import Solver
 
 Flags = NDArray[np.bool_]
@@ -44,6 +44,16 @@ class BankColumns:
         """Groups of each; those of a passive party are its known and its unknown rows."""
         return np.append(self.grouping.counts, np.full(len(self.parties), 2, np.int64))
 
+    @property
+    def runs(self) -> NDArray[np.int64]:
+        """As `Grouping.runs`."""
+        return np.append(self.grouping.runs, np.zeros(len(self.parties), np.int64))
+
+    @property
+    def signs(self) -> NDArray[np.int8]:
+        """As `Grouping.signs`."""
+        return np.append(self.grouping.signs, np.zeros(len(self.parties), np.int8))
+
     def transform(self, codes: Codes, known: Sequence[Flags]) -> Codes:
         """The groups (n, k) of rows in bins (n, c)."""
         unknown = [(~known[number]).astype(np.uint8)[:, None] for number in self.parties]
@@ -52,10 +62,7 @@ class BankColumns:
     @property
     def cone(self) -> Cone:
         """The weights that keep to the signs."""
-        own, more = cone_of(self.grouping), 2 * len(self.parties)
-        basis = np.eye(len(own.bounded) + more)
-        basis[: len(own.bounded), : len(own.bounded)] = own.basis
-        return Cone(basis, np.append(own.bounded, np.zeros(more, bool)))
+        return Cone.of(self.counts, self.runs, self.signs)
 
     def solver(
         self, groups: Codes, labels: NDArray[np.int8], training: Flags, parties: int, config: ScorecardConfig

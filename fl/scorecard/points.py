@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 from fl.config import ScorecardConfig
-from fl.scorecard.grouping import Grouping
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.int64]
@@ -131,9 +130,12 @@ def codes_of(prefix: str, columns: NDArray[Any]) -> NDArray[np.str_]:
     return found.reshape(columns.shape)
 
 
-def obeys(table: PointsTable, grouping: Grouping) -> NDArray[np.bool_]:
-    """Whether the points of each column never move against its declared sign, (k,): a risky direction earns none."""
+def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether the points of each column never move against its sign, (k,): where risk rises, points do not.
+
+    runs and signs as in `grouping.Grouping`.
+    """
     found = []
-    for own, run, sign in zip(table.by_column(), grouping.runs, grouping.signs, strict=True):
+    for own, run, sign in zip(table.by_column(), runs, signs, strict=True):
         found.append(bool((sign * np.diff(own[:run]) <= 0).all()))
     return np.array(found, bool)
