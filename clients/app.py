@@ -43,3 +43,8 @@ serve(
     train=("start", "begin", "grow", "add_up", "split", "finish"),
     evaluate=("outcomes", "score"),
 )
+serve(
+    "scorecard",
+    train=("start", "begin", "count", "group", "gradient", "open_sums", "step", "solve", "finish"),
+    evaluate=("points", "score"),
+)

@@ -33,7 +33,7 @@ class Column:
 
     `unit` is free text (`CNY`, `days`, `share`); `sign` says whether a higher value means higher risk (+1),
     lower risk (-1) or either (0, no demand); `grade` is the data grade, from 1 (public) to 5 (most
-    sensitive).
+    sensitive). `reason` is what a customer is told who is scored low for it, `reason_zh` the same in Chinese.
 
     Raises `DataError` if a value is not allowed.
     """
@@ -44,10 +44,12 @@ class Column:
     description: str = ""
     sign: int = 0
     grade: int = 3
+    reason: str = ""
+    reason_zh: str = ""
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
-        _require_text(self, "name", "unit", "description")
+        _require_text(self, "name", "unit", "description", "reason", "reason_zh")
         if not self.name.strip():
             raise DataError("a column needs a name.")
         if self.kind not in get_args(Kind):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from experiments.baselines.boosting import train_boosting
 from experiments.baselines.network import train_network
+from experiments.baselines.scorecard import train_scorecard
 from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
@@ -31,9 +32,11 @@ Curve = list[dict[str, float]]
 ALL = (
     "bank-only-boosting",
     "bank-only-network",
+    "bank-only-scorecard",
     *FEDERATED,
     "pooled-boosting",
     "pooled-network",
+    "pooled-scorecard",
     "bank-only-trees",
     "pooled-trees",
     "true-pd",
@@ -134,6 +137,8 @@ def _train(
         return train_boosting(seen, roles, seed, config.boosting)
     if algorithm == "network":
         return train_network(seen, roles, seed, config.network)
+    if algorithm == "scorecard":
+        return train_scorecard(seen, roles, config.scorecard)
     return train_trees(seen.frame(), joined.labels, roles, seed)
 
 

@@ -23,10 +23,11 @@ def check_integers(name: str, array: AnyArray, length: int | None, low: int, hig
         raise ProtocolError(f"{name} must lie between {low} and {high - 1}")
 
 
-def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
-    """Raises ProtocolError unless the array holds finite float32 numbers in that shape."""
-    if array.dtype != np.float32 or array.shape != shape:
-        raise ProtocolError(f"{name} must be {shape} of float32, not {array.shape} of {array.dtype}")
+def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...], kind: type = np.float32) -> None:
+    """Raises ProtocolError unless the array holds finite numbers of this floating-point kind in that shape."""
+    if array.dtype != kind or array.shape != shape:
+        wanted = f"{shape} of {np.dtype(kind)}"
+        raise ProtocolError(f"{name} must be {wanted}, not {array.shape} of {array.dtype}")
     if not np.isfinite(array).all():
         raise ProtocolError(f"{name} must be finite")
 

@@ -26,7 +26,6 @@ from fl.boosting import (
     StartRequest,
     Summed,
     SumRequest,
-    nested,
     packed,
     unpacked,
 )
@@ -35,6 +34,7 @@ from fl.boosting.sealing import combined
 from fl.config import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
+from fl.nesting import nested
 from fl.scoring import Scored
 from fl.splits import TEST, TRAIN
 from server.exchange import Exchange

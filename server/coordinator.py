@@ -22,7 +22,7 @@ from fl.errors import ConfigError
 from fl.evaluation import Evaluation
 from fl.handshake import Roster, form_roster
 from fl.splits import Roles, Split, SplitRequest
-from server import boosting, split_network
+from server import boosting, scorecard, split_network
 from server.alignment import Alignment, align
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
@@ -43,6 +43,7 @@ class TrainingProtocol(Protocol):
 CONTENDERS: dict[str, TrainingProtocol] = {
     "federated-boosting": boosting,
     "federated-network": split_network,
+    "federated-scorecard": scorecard,
 }
 
 

@@ -127,20 +127,29 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
     from experiments.dataset import open_dataset
     from experiments.engines.inline import InlineGrid
-    from fl.config import BoostingConfig, NetworkConfig, RunConfig
+    from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
     from server.coordinator import connect
     from server.progress import ignore
 
     numbers = itertools.count()
 
-    def run(data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object) -> Run:
+    def run(
+        data: Path,
+        network: dict | None = None,
+        boosting: dict | None = None,
+        scorecard: dict | None = None,
+        **settings: object,
+    ) -> Run:
+        card = {"bins": 5, "min_group": 5, "min_iv": 0.0, "exchanges": 5, "encryption": "plain"} | (
+            scorecard or {}
+        )
         quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         parties = ",".join(open_dataset(data).parties)
         config = RunConfig(
             **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)}
-            | {"boosting": BoostingConfig(**quick | (boosting or {}))}
+            | {"boosting": BoostingConfig(**quick | (boosting or {})), "scorecard": ScorecardConfig(**card)}
             | settings
         )
         grid = InlineGrid(config)

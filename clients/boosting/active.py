@@ -10,34 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
+from clients.binned import Setup, read_setup, set_up
 from clients.boosting.randomness import goss_generator
-from clients.boosting.rows import Setup, read_setup, set_up
 from clients.scoring import keep_scores
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
+from fl.binning import Shape
 from fl.boosting import (
     Array,
     BeginRequest,
     Demanded,
     ScoreRequest,
     SplitRequest,
-    of_party,
     packed,
     unpacked,
 )
-from fl.boosting.bins import Shape
-from fl.boosting.forest import Calibration, Forest, Splits
+from fl.boosting.forest import Forest, Splits
 from fl.boosting.gradients import log_loss, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Demand, Growth, Passive
 from fl.boosting.layouts import Layout
 from fl.boosting.sealing import KEY_BYTES, combined, new_secret, pad
 from fl.boosting.sealing import public_key as seal_key
+from fl.calibration import Calibration
 from fl.config import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
+from fl.nesting import of_party
 from fl.scoring import Scored
 
 _SECRET, _SEAL, _PARTIES, _MODEL = "secret_key", "seal_key", "parties", "model"
@@ -49,11 +50,11 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     """Bin the own columns, make a key, and ask for the first sums."""
     check_names("parties", request.parties, read_coverage(session.study))
     shapes = [Shape.from_arrays(of_party(request.shapes, k)) for k in range(len(request.parties))]
-    setup = set_up(session, request.seed, request.roles)
+    config = session.config.boosting
+    setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
     kept = {f"{k}/{name}": array for k, s in enumerate(shapes) for name, array in s.to_arrays().items()}
     session.store.write(_PARTIES, {"names": np.array(request.parties, np.str_), **kept})
     if shapes:
-        config = session.config.boosting
         entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
         owner = new_owner(config.encryption, entries, ranges(config))
         session.store.write(_SECRET, owner.secret())

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.boosting.rows import Setup, read_setup, set_up
+from clients.binned import Setup, read_setup, set_up
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
+from fl.binning import UNKNOWN, Codes
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -31,7 +32,6 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.bins import UNKNOWN, Codes
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
@@ -50,11 +50,12 @@ _NOTHING, _NO_SIDES, _NO_HOMES = (np.empty((0,) * axes, np.uint8) for axes in (1
 
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the own columns."""
-    setup = set_up(session, request.seed, request.roles)
+    config = session.config.boosting
+    setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
     session.state = _state(Splits.none(), *_at_root(setup))
     seal_key = _NOTHING
     if request.seal:
-        if not session.config.boosting.sealed_sides:
+        if not config.sealed_sides:
             raise ProtocolError("this run does not seal sides")
         secret = new_secret()
         session.store.write(_SEAL, {"secret": secret})

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from clients.boosting.randomness import goss_generator
 from experiments.joined import Joined
-from fl.boosting.bins import UNKNOWN, Binning, Codes, Shape
-from fl.boosting.forest import Calibration
+from fl.binning import UNKNOWN, Binning, Codes, Shape
 from fl.boosting.gradients import (
     base_score,
     goss_weights,
@@ -25,6 +24,7 @@ from fl.boosting.gradients import (
 )
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, search, weight
+from fl.calibration import Calibration
 from fl.config import BoostingConfig
 from fl.metrics import auc
 from fl.splits import TRAIN, VALIDATION, Roles

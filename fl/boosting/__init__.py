@@ -7,8 +7,8 @@ numbers, the party keeps their names, cuts and levels; leaf weights stay at the 
 sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
 (`experiments/baselines/boosting.py`).
 
-The parts: `bins` (from tables to bins), `merging` (of small ones), `gradients`, `search` (of a node's split), `layouts`
-(what is encrypted), `sealing` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
+The parts: `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
+`sealing` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Protocol `boosting/1`:
 
@@ -226,21 +226,6 @@ class ScoreRequest:
     """For the bank: every passive party's `Outcomes`."""
 
     outcomes: Mapping[str, Array]
-
-
-def nested(by_party: Mapping[str, Mapping[str, Array]], parties: tuple[str, ...]) -> dict[str, Array]:
-    """Named arrays of several parties as one mapping; a party stands as its number, since names may be anything."""
-    return {
-        f"{number}/{name}": array
-        for number, party in enumerate(parties)
-        for name, array in by_party.get(party, {}).items()
-    }
-
-
-def of_party(arrays: Mapping[str, Array], number: int) -> dict[str, Array]:
-    """One party's arrays in what `nested` made."""
-    prefix = f"{number}/"
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def packed(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:

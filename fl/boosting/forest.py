@@ -10,9 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from fl.boosting.bins import Codes
+from fl.binning import Codes
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -164,31 +163,3 @@ class Forest:
             end = max(end, *frontier)
             frontier = [int(c) for n in frontier if self.owners[n] != LEAF for c in self.children[n]]
         return end + 1
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Platt's map from scores to probabilities (1999): pd = 1 / (1 + exp(−slope · score − intercept))."""
-
-    slope: float = 1.0
-    intercept: float = 0.0
-
-    @classmethod
-    def fit(cls, scores: Floats, labels: NDArray[np.int8]) -> Self:
-        """By Newton's method on rows that the forest has not learned from; Platt's own targets keep it finite."""
-        bads, goods = int(labels.sum()), int((1 - labels).sum())
-        targets = np.where(labels == 1, (bads + 1) / (bads + 2), 1 / (goods + 2))
-        inputs, found = np.stack([scores, np.ones(len(scores))], 1), np.array([1.0, 0.0])
-        for _ in range(50):
-            pd = expit(inputs @ found)
-            hessian = (inputs * (pd * (1 - pd))[:, None]).T @ inputs + 1e-9 * np.eye(2)
-            step = np.linalg.solve(hessian, inputs.T @ (pd - targets))
-            found = found - step
-            if np.abs(step).max() < 1e-10:
-                break
-        # A slope below zero would turn the order round, and only chance can ask for it.
-        return cls(float(max(found[0], 1e-3)), float(found[1]))
-
-    def apply(self, scores: Floats) -> Floats:
-        """Probabilities (n,) of default."""
-        return np.asarray(expit(self.slope * scores + self.intercept), np.float64)

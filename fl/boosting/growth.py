@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.boosting.bins import Codes, Shape
+from fl.binning import Codes, Shape
 from fl.boosting.forest import Forest, Splits
 from fl.boosting.layouts import Layout
 

@@ -13,7 +13,7 @@ ones. Counts and sums of a group stand at its home; those of other bins are zero
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.boosting.bins import Shape
+from fl.binning import Shape
 
 Integers = NDArray[np.int64]
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from fl.boosting.bins import UNKNOWN, Codes
+from fl.binning import UNKNOWN, Codes
 
 Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]

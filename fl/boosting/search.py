@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.boosting.bins import UNKNOWN, Codes, Shape
+from fl.binning import UNKNOWN, Codes, Shape
 from fl.config import BoostingConfig
 
 Integers = NDArray[np.int64]

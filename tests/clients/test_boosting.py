@@ -29,9 +29,9 @@ from fl.boosting import (
     StartRequest,
     Summed,
     SumRequest,
-    nested,
 )
 from fl.encrypted_sums import plain
+from fl.nesting import nested
 from fl.splits import VALIDATION
 from server.coordinator import assign_roles, train
 from server.exchange import FederationError

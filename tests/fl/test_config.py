@@ -84,7 +84,7 @@ def test_an_unknown_setting_suggests_the_nearest(key: str, nearest: str) -> None
 
 
 def test_an_unknown_setting_like_none_lists_all() -> None:
-    with pytest.raises(ConfigError, match=r"Known settings: data, parties, .*boosting\.encryption\."):
+    with pytest.raises(ConfigError, match=r"Known settings: data, parties, .*scorecard\.encryption\."):
         RunConfig.from_mapping({"xyz": 1})
 
 

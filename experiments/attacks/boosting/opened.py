@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from experiments.attacks.boosting.nodes import levels_of_coordinator
 from experiments.attacks.boosting.recording import Recording
-from fl.boosting import Demanded, SplitRequest, of_party, unpacked
-from fl.boosting.bins import Binning, Codes, Shape
+from fl.binning import Binning, Codes, Shape
+from fl.boosting import Demanded, SplitRequest, unpacked
 from fl.boosting.gradients import sampled_rows
 from fl.boosting.layouts import NOWHERE
+from fl.nesting import of_party
 
 Flags = NDArray[np.bool_]
 

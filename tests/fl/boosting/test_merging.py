@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.boosting.bins import Shape
+from fl.binning import Shape
 from fl.boosting.merging import merge, merged, unmerged
 
 PLAIN = Shape(np.array([4]), np.array([False]), np.array([True]), np.zeros(1, np.int8))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fl.boosting.bins import UNKNOWN
+from fl.binning import UNKNOWN
 from fl.boosting.sealing import combined, new_secret, pad, public_key, sides
 
 BINS = np.array([4, 3], np.int64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.boosting.bins import UNKNOWN, Shape
+from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, histogram, search, weight
 from fl.config import BoostingConfig

@@ -1,4 +1,4 @@
-"""What both halves of boosting read of a model's set-up: the rows that take part, and the bins."""
+"""What both halves of a protocol on bins read of a model's set-up: the rows that take part, and the bins."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +11,7 @@ from clients.aligned import read_table
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_integers
-from fl.boosting.bins import Binning, Codes
+from fl.binning import Binning, Codes
 from fl.errors import ProtocolError
 from fl.splits import TEST, TRAIN
 
@@ -35,15 +35,15 @@ class Setup:
     codes: Codes
 
 
-def set_up(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
-    """Bin the party's columns by the training rows, and keep that."""
-    table, config = read_table(session.study), session.config.boosting
+def set_up(session: Session, seed: int, roles: NDArray[np.int8], bins: int, minimum: int) -> Setup:
+    """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
+    table = read_table(session.study)
     if session.envelope.step != 1:
         raise ProtocolError("a model is started once")
     check_integers("roles", roles, len(table), TRAIN, TEST + 1)
     signs = {column.name: column.sign for column in session.party.declaration.columns}
     rows = np.flatnonzero(roles == TRAIN)
-    binning = Binning.fit(table, rows, config.bins, config.min_bin_count, signs)
+    binning = Binning.fit(table, rows, bins, minimum, signs)
     session.store.write(_BINNING, binning.to_arrays())
     session.store.write(_SETUP, {"seed": np.array(seed), "roles": roles})
     return read_setup(session)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fl.boosting.bins import UNKNOWN, Binning, Shape
+from fl.binning import UNKNOWN, Binning, Shape
 from fl.errors import ProtocolError
 from fl.tables import Table
 

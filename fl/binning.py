@@ -8,7 +8,7 @@ business that the party does not know is in no bin: `UNKNOWN`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -46,6 +46,10 @@ class Shape:
     def width(self) -> int:
         """The most bins of any column."""
         return int(self.bins.max(initial=1))
+
+    def without_signs(self) -> "Shape":
+        """The same, with no demand on any column."""
+        return replace(self, signs=np.zeros_like(self.signs))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays that `from_arrays` reads."""

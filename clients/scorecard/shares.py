@@ -1,0 +1,42 @@
+"""What both halves of the scorecard do with a party's own columns: bins, signs, points and the texts of reasons."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_table
+from clients.binned import Setup, set_up
+from clients.session import Session
+from fl.binning import Codes, Shape
+from fl.config import ScorecardConfig
+
+Texts = NDArray[np.str_]
+
+
+def bin_columns(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
+    """Bin the party's columns by the training rows, and keep that."""
+    config = session.config.scorecard
+    return set_up(session, seed, roles, config.bins, config.min_group)
+
+
+def demanded(shape: Shape, config: ScorecardConfig) -> Shape:
+    """The shape with the signs that the settings hold it to."""
+    return shape if config.monotone else shape.without_signs()
+
+
+def all_codes(session: Session, setup: Setup) -> Codes:
+    """The bins (n, c) of every position."""
+    return setup.binning.transform(read_table(session.study))
+
+
+def texts(session: Session, columns: NDArray[np.int64]) -> tuple[Texts, Texts]:
+    """What a customer is told who loses points in a column, in English and in Chinese: as declared, or its description.
+
+    A column without either is told by its name.
+    """
+    table = read_table(session.study)
+    declared = {column.name: column for column in session.party.declaration.columns}
+    names = (*table.numeric_names, *table.categorical_names)
+    chosen = [declared[names[number]] for number in columns]
+    english = [column.reason or column.description or column.name for column in chosen]
+    chinese = [column.reason_zh or text for column, text in zip(chosen, english, strict=True)]
+    return np.array(english, np.str_), np.array(chinese, np.str_)

@@ -1,0 +1,159 @@
+"""The scorecard without a federation: the same one on the joined table, its sums from the rows themselves.
+
+It is the pooled twin: weights and points of a federated scorecard must equal it bit for bit, under every engine. Blocks
+are kept, since floating-point sums in another order would differ; that both are right, the comparison with
+scikit-learn's logistic regression shows. The bank alone is the twin of one table.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.joined import Joined
+from fl.binning import Binning, Codes
+from fl.calibration import Calibration
+from fl.config import ScorecardConfig
+from fl.scorecard.bank import BankColumns
+from fl.scorecard.design import Design
+from fl.scorecard.grouping import Evidence, Grouping, group
+from fl.scorecard.points import PointsTable, Scale
+from fl.scorecard.regression import PassiveBlock, cone_of
+from fl.scorecard.solver import Look
+from fl.splits import TEST, TRAIN, Roles
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """A scorecard of pooled data.
+
+    weights    by party that has any, those of its groups; the bank's begin with the intercept
+    tables     by the same parties, their points
+    base       points that everybody has
+    scores     int64 (n,): of all rows
+    pd         float64 (n,)
+    evidence   by party: goods and bads of its groups
+    looks      after each exchange
+    """
+
+    weights: dict[str, Floats]
+    tables: dict[str, PointsTable]
+    base: int
+    scores: NDArray[np.int64]
+    pd: Floats
+    evidence: dict[str, Evidence]
+    looks: list[Look]
+
+
+def train_scorecard(
+    joined: Joined, roles: Roles, config: ScorecardConfig
+) -> tuple[Floats, list[dict[str, float]]]:
+    """PDs (n,) of all rows, and the metrics after every exchange. No chance: seeds differ by their roles alone."""
+    card = fit_scorecard(joined, roles, config)
+    return card.pd, [metrics(look) for look in card.looks]
+
+
+def metrics(look: Look) -> dict[str, float]:
+    """A look as stepped metrics."""
+    return {
+        "train.loss": look.train_loss,
+        "valid.auc": look.validation_auc,
+        "valid.loss": look.validation_loss,
+    }
+
+
+def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
+    """Group, fit and round the scorecard of all tables."""
+    labels, training = joined.labels, roles == TRAIN
+    found = {name: _grouped(joined, name, training, config) for name in joined.tables}
+    used = np.flatnonzero(roles != TEST)
+    known = [joined.coverage[name] for name in joined.tables if name != joined.active]
+    parties = [
+        name for name in joined.tables if name != joined.active and len(found[name][1].grouping.columns)
+    ]
+    bank = BankColumns.of(found[joined.active][1].grouping, [mask[training] for mask in known])
+    own = bank.transform(found[joined.active][0], known)
+    solver = bank.solver(own[used], labels[used], training[used], len(parties), config)
+    passive = {}
+    for name in parties:
+        codes, evidence = found[name]
+        seen = joined.coverage[name][used]
+        passive[name] = _Passive(evidence.grouping, codes[used], seen, training[used], config)
+    state, to_do = solver.begin()
+    looks: list[Look] = []
+    while parties and not state.finished:
+        steps = [one.step(to_do.mix, to_do.residual) for one in passive.values()]
+        scores, products = np.zeros(len(used)), np.zeros(len(looks) + 1)
+        for partial, own_products in steps:
+            scores += partial
+            products += own_products
+        state, to_do = solver.advance(state, scores, products)
+        looks.append(to_do.look)
+    scale = Scale.of(config)
+    weights = {joined.active: state.weights} | {name: one.values[-1] for name, one in passive.items()}
+    tables = {joined.active: PointsTable(bank.columns, bank.counts, scale.points(state.weights[1:]))}
+    base = scale.base(float(state.weights[0]))
+    total = base + tables[joined.active].totals(own)
+    for name in parties:
+        grouping = found[name][1].grouping
+        tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
+        total += tables[name].totals(grouping.transform(found[name][0]))
+    validation, odds = used[~training[used]], scale.log_odds(total)
+    calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
+    of_parties = {name: evidence for name, (_, evidence) in found.items()}
+    return Scorecard(weights, tables, base, total, calibration.apply(odds), of_parties, looks)
+
+
+def _grouped(
+    joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig
+) -> tuple[Codes, Evidence]:
+    """A party's bins (n, c), and its groups by the labels of the training rows."""
+    table = joined.tables[name]
+    rows = np.flatnonzero(training)
+    binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs[name])
+    codes, shape = binning.transform(table), binning.shape
+    if not config.monotone:
+        shape = shape.without_signs()
+    learned = np.flatnonzero(training & table.known)
+    design = Design(codes[learned], shape.bins)
+    bads = design.totals(joined.labels[learned].astype(np.float64)).astype(np.int64)
+    goods = design.totals(np.ones(len(learned))).astype(np.int64) - bads
+    return codes, group(shape, goods, bads, config.min_group, config.min_iv)
+
+
+class _Passive:
+    """A passive party's way through the exchanges, of rows (n,) that train or validate."""
+
+    def __init__(
+        self,
+        grouping: Grouping,
+        codes: Codes,
+        known: NDArray[np.bool_],
+        training: NDArray[np.bool_],
+        config: ScorecardConfig,
+    ) -> None:
+        learned = known & training
+        self._known, self._learned, self._precision = known, known[training], config.precision
+        self._design = Design(grouping.transform(codes[known]), grouping.counts)
+        own, all_known = (
+            Design(grouping.transform(codes[learned]), grouping.counts),
+            bool(self._learned.all()),
+        )
+        self._block = PassiveBlock.of(own, cone_of(grouping), 1 / config.c, all_known)
+        self.values = np.empty((0, own.width))
+        self._steps = np.empty((0, own.width))
+
+    def step(self, mix: Floats, residual: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Partial scores (n,) after a step from the mixed weights, and inner products (t,) with the steps so far."""
+        own, weights = self._block.design, mix @ self.values
+        sums = np.zeros(own.width, np.int64)
+        for start, codes in zip(own.starts, own.codes.T, strict=True):
+            np.add.at(sums, start + codes.astype(np.int64), residual[self._learned])
+        after = self._block.step(weights, sums, self._precision)
+        self.values = np.concatenate([self.values, after[None]])
+        self._steps = np.concatenate([self._steps, (after - weights)[None]])
+        scores = np.zeros(len(self._known))
+        scores[self._known] = self._design.scores(after)
+        return scores, self._block.products(self._steps)

@@ -1,0 +1,38 @@
+"""From a model's scores to probabilities of default that hold, by rows that the model has not learned from."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt's map from scores to probabilities (1999): pd = 1 / (1 + exp(−slope · score − intercept))."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @classmethod
+    def fit(cls, scores: Floats, labels: NDArray[np.int8]) -> Self:
+        """By Newton's method on rows that the model has not learned from; Platt's own targets keep it finite."""
+        bads, goods = int(labels.sum()), int((1 - labels).sum())
+        targets = np.where(labels == 1, (bads + 1) / (bads + 2), 1 / (goods + 2))
+        inputs, found = np.stack([scores, np.ones(len(scores))], 1), np.array([1.0, 0.0])
+        for _ in range(50):
+            pd = expit(inputs @ found)
+            hessian = (inputs * (pd * (1 - pd))[:, None]).T @ inputs + 1e-9 * np.eye(2)
+            step = np.linalg.solve(hessian, inputs.T @ (pd - targets))
+            found = found - step
+            if np.abs(step).max() < 1e-10:
+                break
+        # A slope below zero would turn the order round, and only chance can ask for it.
+        return cls(float(max(found[0], 1e-3)), float(found[1]))
+
+    def apply(self, scores: Floats) -> Floats:
+        """Probabilities (n,) of default."""
+        return np.asarray(expit(self.slope * scores + self.intercept), np.float64)

@@ -1,0 +1,189 @@
+"""From fine bins to the groups that get points: what is too small or against the declared direction is merged.
+
+The bank does this with the goods and bads of each bin, for its own columns and, on sums that it alone can open, for
+those of the others, which are numbers to it. Weight of evidence and information value are Good's (1950) as credit
+scoring uses them (Siddiqi, "Credit Risk Scorecards", 2006).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.binning import UNKNOWN, Codes, Shape
+from fl.errors import ProtocolError
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+DROPPED = -1
+"""In place of a group, for the bins of a column that the scorecard leaves out."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the bins of a party's columns become groups.
+
+    shape   of the bins
+    groups  int16 (all bins,), column by column: the group of each bin, numbered from 0 within its column, or DROPPED
+    """
+
+    shape: Shape
+    groups: NDArray[np.int16]
+
+    @property
+    def columns(self) -> Integers:
+        """The numbers of the columns that stay, (k,)."""
+        return np.flatnonzero([len(own) > 0 and own[0] != DROPPED for own in self._by_column()])
+
+    @property
+    def counts(self) -> Integers:
+        """The groups of each column that stays, (k,)."""
+        own = self._by_column()
+        return np.array([own[column].max() + 1 for column in self.columns], np.int64)
+
+    @property
+    def runs(self) -> Integers:
+        """By column that stays: how many of its groups, the leading ones, rise with the value; none of a category."""
+        own, shape = self._by_column(), self.shape
+        return np.array(
+            [
+                own[column][: shape.bins[column] - shape.missing[column]].max() + 1
+                if shape.ordered[column]
+                else 0
+                for column in self.columns
+            ],
+            np.int64,
+        )
+
+    @property
+    def signs(self) -> NDArray[np.int8]:
+        """The declared sign of each column that stays, (k,)."""
+        return self.shape.signs[self.columns]
+
+    def transform(self, codes: Codes) -> Codes:
+        """The groups (n, k) of rows in bins (n, c); UNKNOWN stays."""
+        own, found = self._by_column(), np.full((len(codes), len(self.columns)), UNKNOWN, np.uint8)
+        for place, column in enumerate(self.columns):
+            known = codes[:, column] != UNKNOWN
+            found[known, place] = own[column][codes[known, column]]
+        return found
+
+    def check(self) -> Self:
+        """This grouping, perhaps made by another party. Raises ProtocolError unless it fits the shape."""
+        if self.groups.dtype != np.int16 or self.groups.shape != (int(self.shape.bins.sum()),):
+            raise ProtocolError(f"groups must be int16, one for each of {int(self.shape.bins.sum())} bins")
+        for number, own in enumerate(self._by_column()):
+            dropped = bool((own == DROPPED).all())
+            if not dropped and not np.array_equal(np.unique(own), np.arange(own.max() + 1)):
+                raise ProtocolError(f"the groups of column {number} must be numbered from 0 without gaps")
+            values = own[: self.shape.bins[number] - self.shape.missing[number]]
+            if self.shape.ordered[number] and (np.diff(values) < 0).any():
+                raise ProtocolError(f"the groups of column {number} must rise with the value")
+        return self
+
+    def _by_column(self) -> list[NDArray[np.int16]]:
+        return np.split(self.groups, np.cumsum(self.shape.bins)[:-1]) if len(self.shape) else []
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the bank knows of a party's columns: goods and bads of each group, int64 (all groups,), and values (c,).
+
+    information is the value of every column, of its groups before weak ones are dropped.
+    """
+
+    grouping: Grouping
+    goods: Integers
+    bads: Integers
+    information: Floats
+
+
+def group(shape: Shape, goods: Integers, bads: Integers, minimum: int, weakest: float) -> Evidence:
+    """Groups of a party's columns by the goods and bads (all bins,) of their bins.
+
+    A group has `minimum` goods and bads or more. Columns below an information value of `weakest` are dropped, and
+    those that are left with one group. Signs of the shape are kept to.
+    """
+    starts = np.cumsum(shape.bins) - shape.bins
+    groups, of_good, of_bad, information = [], [], [], np.zeros(len(shape))
+    for column, (start, bins) in enumerate(zip(starts, shape.bins, strict=True)):
+        own = goods[start : start + bins], bads[start : start + bins]
+        numbers = merge(
+            *own,
+            bool(shape.ordered[column]),
+            bool(shape.missing[column]),
+            int(shape.signs[column]),
+            minimum,
+        )
+        good, bad = (np.bincount(numbers, part).astype(np.int64) for part in own)
+        information[column] = information_value(good, bad)
+        if len(good) < 2 or information[column] < weakest:
+            numbers = np.full(bins, DROPPED, np.int16)
+        else:
+            of_good.append(good)
+            of_bad.append(bad)
+        groups.append(numbers)
+    none = np.empty(0, np.int64)
+    grouping = Grouping(shape, np.concatenate([np.empty(0, np.int16), *groups]))
+    return Evidence(grouping, np.concatenate([none, *of_good]), np.concatenate([none, *of_bad]), information)
+
+
+def merge(
+    goods: Integers, bads: Integers, ordered: bool, missing: bool, sign: int, minimum: int
+) -> NDArray[np.int16]:
+    """The group of each of a column's bins, (bins,), from 0 in their order.
+
+    Too small a group joins the neighbour whose bad rate is nearer; levels of a category and missing values, which
+    have no neighbours, join the nearest of all. Then, under a sign, adjacent groups that violate it are pooled.
+    """
+    members = [[number] for number in range(len(goods))]
+    values = len(goods) - missing if ordered else 0  # the leading groups, which keep their order
+
+    def rate(place: int) -> float:
+        return float(bads[members[place]].sum() / max(1, (goods + bads)[members[place]].sum()))
+
+    def join(first: int, second: int) -> int:
+        members[first] = sorted(members[first] + members.pop(second))
+        return values - (second < values)
+
+    while len(members) > 1:
+        sizes = [min(goods[own].sum(), bads[own].sum()) for own in members]
+        least = int(np.argmin(sizes))
+        if sizes[least] >= minimum:
+            break
+        others = [place for place in range(len(members)) if place != least]
+        if least < values > 1:
+            others = [place for place in (least - 1, least + 1) if 0 <= place < values]
+        nearest = min(others, key=lambda place: abs(rate(place) - rate(least)))
+        values = join(*sorted((least, nearest)))
+    while sign:
+        steps = sign * np.diff([rate(place) for place in range(values)])
+        if not (steps < 0).any():
+            break
+        worst = int(np.argmin(steps))
+        values = join(worst, worst + 1)
+    found = np.empty(len(goods), np.int16)
+    for number, own in enumerate(members):
+        found[own] = number
+    return found
+
+
+def weight_of_evidence(goods: Integers, bads: Integers) -> Floats:
+    """By group, the log of its share of the bads over its share of the goods, (m,): positive is risky."""
+    return np.asarray(np.log(bads / bads.sum()) - np.log(goods / goods.sum()), np.float64)
+
+
+def information_value(goods: Integers, bads: Integers) -> float:
+    """Sum over groups of the difference of both shares times the weight of evidence; 0 for a single group."""
+    if len(goods) < 2:
+        return 0.0
+    shares: Any = bads / bads.sum() - goods / goods.sum()
+    return float(shares @ weight_of_evidence(goods, bads))
+
+
+def stability_index(before: Integers, after: Integers) -> float:
+    """Population stability index between the rows of each group (m,) then and now; an empty one counts half a row."""
+    then, now = (np.maximum(rows, 0.5) / max(1, rows.sum()) for rows in (before, after))
+    return float(np.sum((now - then) * np.log(now / then)))

@@ -1,0 +1,42 @@
+"""Anderson mixing of a fixed point that is spread over several parties.
+
+Every party has its part of a point x and of the step G(x) − x that the iteration would take from there; the mixed
+point is a combination of former G(x), whose coefficients make the same combination of the steps as short as can be
+(Anderson 1965; Walker and Ni, "Anderson acceleration for fixed-point iterations", SIAM J. Numer. Anal. 2011). They
+follow from inner products of steps alone, and those of the whole are sums of the parties'.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_RANK = 1e-12  # of the largest singular value: below it, differences of steps count as dependent
+_WORSE = 4.0  # times the shortest step so far: a point whose step is longer is left
+
+
+def mixing(products: Floats, mixes: Floats, depth: int, share: float) -> Floats:
+    """The coefficients (t,) of the last `depth` of t values of G.
+
+    products (t, t) are the inner products of the steps, oldest first; mixes (t, t) the coefficients that gave each
+    point. Where this has led astray, so that the last step is much longer than the shortest, the point of that one
+    takes a `share` of its own step instead.
+    """
+    count = len(products)
+    lengths, found = np.sqrt(np.maximum(np.diag(products), 0.0)), np.zeros(count)
+    if lengths[-1] > _WORSE * lengths.min():
+        best = int(np.argmin(lengths))
+        found[best] = share
+        return np.asarray(found + (1 - share) * mixes[best], np.float64)
+    found[-1] = 1.0
+    used = min(depth, count) - 1
+    if not used:
+        return found
+    differences = np.zeros((count, used))
+    for place in range(used):
+        differences[count - used + place, place] = 1.0
+        differences[count - used + place - 1, place] = -1.0
+    normal, right = differences.T @ products @ differences, differences.T @ products[:, -1]
+    scale = 1 / np.sqrt(np.maximum(np.diag(normal), np.finfo(np.float64).tiny))
+    solved = np.linalg.lstsq(normal * scale[:, None] * scale, right * scale, rcond=_RANK)[0]
+    return np.asarray(found - differences @ (scale * solved), np.float64)

@@ -1,0 +1,141 @@
+"""Points that a loan officer can add up, and the reasons that a customer can be told.
+
+A scorecard's points are its log odds in whole numbers: `pdo` of them double the odds of being good, and `base_score`
+stands for odds of `base_odds` to 1. Each party rounds the points of its own groups, so a score is exactly the sum of
+the parties' points. A reason is a column in which an applicant has fewer points than its best group gives; what an
+applicant loses there says how much it weighs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.binning import UNKNOWN, Codes
+from fl.config import ScorecardConfig
+
+Floats = NDArray[np.float64]
+Points = NDArray[np.int64]
+
+REASONS = 4
+"""Reasons of an applicant at most."""
+NO_REASON = -1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Between log odds of default and points: score = offset − factor · log odds."""
+
+    factor: float
+    offset: float
+
+    @classmethod
+    def of(cls, config: ScorecardConfig) -> "Scale":
+        """The scale of the settings."""
+        factor = config.pdo / np.log(2)
+        return cls(float(factor), float(config.base_score - factor * np.log(config.base_odds)))
+
+    def points(self, weights: Floats) -> Points:
+        """The points of groups with these weights (m,)."""
+        return np.asarray(np.rint(-self.factor * weights), np.int64)
+
+    def base(self, intercept: float) -> int:
+        """The points that everybody has."""
+        return round(self.offset - self.factor * intercept)
+
+    def log_odds(self, scores: Points) -> Floats:
+        """The log odds of default (n,) for which scores (n,) stand."""
+        return np.asarray((self.offset - scores) / self.factor, np.float64)
+
+
+@dataclass(frozen=True)
+class PointsTable:
+    """A party's share of the scorecard.
+
+    columns  int64 (k,): the numbers of its columns that have points
+    counts   int64 (k,): groups of each
+    points   int64 (all groups,): column by column
+    """
+
+    columns: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    points: Points
+
+    def ranges(self) -> tuple[Points, Points]:
+        """The least and the most points of each column, (k,) each."""
+        own = self.by_column()
+        least, most = [part.min() for part in own], [part.max() for part in own]
+        return np.array(least, np.int64), np.array(most, np.int64)
+
+    def totals(self, codes: Codes) -> Points:
+        """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
+        found = np.zeros(len(codes), np.int64)
+        for own, groups in zip(self.by_column(), codes.T, strict=True):
+            known = groups != UNKNOWN
+            found[known] += own[groups[known]]
+        return found
+
+    def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+        """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
+        lost = np.zeros((len(codes), len(self.columns)), np.int32)
+        for place, (own, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
+            known = groups != UNKNOWN
+            lost[known, place] = own.max() - own[groups[known]]
+        return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays, the constructor's arguments."""
+        return dict(vars(self))
+
+    def by_column(self) -> list[Points]:
+        """The points of each column."""
+        return np.split(self.points, np.cumsum(self.counts)[:-1]) if len(self.counts) else []
+
+
+def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    """Of several lists of reasons per row, names (n, r) and points lost (n, r), the REASONS that lose most.
+
+    Equal losses keep the order of the parts. Where nothing is lost there is no reason: a number becomes NO_REASON, a
+    text empty.
+    """
+    names = np.concatenate([part[0] for part in parts], axis=1)
+    lost = np.concatenate([part[1] for part in parts], axis=1)
+    gap = REASONS - lost.shape[1]
+    if gap > 0:
+        names, lost = (np.pad(array, ((0, 0), (0, gap))) for array in (names, lost))
+    order = np.argsort(-lost, axis=1, kind="stable")[:, :REASONS]
+    names, lost = np.take_along_axis(names, order, 1), np.take_along_axis(lost, order, 1)
+    nothing: Any = "" if names.dtype.kind == "U" else NO_REASON
+    return np.where(lost > 0, names, nothing).astype(names.dtype), lost
+
+
+def prefixes(parties: Sequence[str]) -> list[str]:
+    """What the reason codes of each party begin with: the first letters of its name, or P and its number.
+
+    The latter for all of them where letters are not enough to tell them apart, or a name has none of A to Z.
+    """
+    found = ["".join(sign for sign in name.upper() if "A" <= sign <= "Z")[:3] for name in parties]
+    if len(set(found)) == len(found) and all(found):
+        return found
+    return [f"P{number}" for number in range(len(parties))]
+
+
+def codes_of(prefix: str, columns: NDArray[Any]) -> NDArray[np.str_]:
+    """Reason codes such as TAX07 for columns of any shape, which count from 1 there; empty for NO_REASON."""
+    found = np.array(
+        [f"{prefix}{column + 1:02d}" if column >= 0 else "" for column in columns.ravel()], np.str_
+    )
+    return found.reshape(columns.shape)
+
+
+def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Whether the points of each column never move against its sign, (k,): where risk rises, points do not.
+
+    runs and signs as in `grouping.Grouping`.
+    """
+    found = []
+    for own, run, sign in zip(table.by_column(), runs, signs, strict=True):
+        found.append(bool((sign * np.diff(own[:run]) <= 0).all()))
+    return np.array(found, bool)

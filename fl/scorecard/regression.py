@@ -1,0 +1,110 @@
+"""Logistic regression whose columns belong to several parties, each party's weights at that party alone.
+
+In every exchange the bank solves its own block to the end, by Newton's method, with the others' partial scores as
+given. The others then take a step that cannot overshoot, whatever the labels: the curvature of the log loss is at most
+a quarter of that of the columns (Böhning and Lindsay, "Monotonicity of quadratic-approximation algorithms", 1988). The
+fixed point of both is the optimum of scikit-learn's `LogisticRegression(C=c)` on all columns side by side, one-hot
+without a dropped level, the intercept not penalised; or, under signs, the optimum among weights that keep to them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fl.scorecard.cone import Cone
+from fl.scorecard.design import Design
+from fl.scorecard.grouping import Grouping
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int8]
+
+_SETTLED = 1e-10  # of a weight in Newton's method
+_ITERATIONS = 100
+
+
+def cone_of(grouping: Grouping) -> Cone:
+    """The weights of a party's groups that keep to its signs."""
+    return Cone.of(grouping.counts, grouping.runs, grouping.signs)
+
+
+@dataclass(frozen=True)
+class BankBlock:
+    """The bank's columns in the training rows, and the labels (n,); l2 is 1 / C. Its first weight is the intercept."""
+
+    design: Design
+    labels: Labels
+    cone: Cone
+    l2: float
+
+    def solve(self, offset: Floats, weights: Floats) -> Floats:
+        """The optimal weights (1 + width,) with the others' partial scores (n,) as given, from `weights` on."""
+        cone, penalty = self.cone.with_intercept(), self.l2 * np.append(0.0, np.ones(self.design.width))
+        loss = self._objective(offset, weights)
+        for _ in range(_ITERATIONS):
+            pd = expit(self._scores(offset, weights))
+            curvature = np.empty((len(weights), len(weights)))
+            curvature[0, 0] = (pd * (1 - pd)).sum()
+            curvature[0, 1:] = curvature[1:, 0] = self.design.totals(pd * (1 - pd))
+            curvature[1:, 1:] = self.design.gram(pd * (1 - pd))
+            curvature += np.diag(penalty)
+            residual = pd - self.labels
+            gradient = np.append(residual.sum(), self.design.totals(residual)) + penalty * weights
+            wanted = cone.least(curvature, gradient, weights)
+            step, share = wanted - weights, 1.0
+            while self._objective(offset, weights + share * step) > loss + 1e-9 * abs(loss) and share > 1e-6:
+                share /= 2
+            weights = weights + share * step
+            loss = self._objective(offset, weights)
+            if np.abs(step).max() < _SETTLED:
+                break
+        return weights
+
+    def residual(self, offset: Floats, weights: Floats, precision: int) -> NDArray[np.int64]:
+        """PD less label (n,) in units of 2^−precision: whole numbers, so that sums of them are exact."""
+        exact = expit(self._scores(offset, weights)) - self.labels
+        return np.asarray(np.rint(exact * (1 << precision)), np.int64)
+
+    def _scores(self, offset: Floats, weights: Floats) -> Floats:
+        return np.asarray(offset + weights[0] + self.design.scores(weights[1:]), np.float64)
+
+    def _objective(self, offset: Floats, weights: Floats) -> float:
+        scores = self._scores(offset, weights)
+        loss = np.logaddexp(0, scores).sum() - scores[self.labels == 1].sum()
+        return float(loss + self.l2 / 2 * (weights[1:] @ weights[1:]))
+
+
+@dataclass(frozen=True)
+class PassiveBlock:
+    """A passive party's columns in the training rows that it knows, and a bound on its curvature (width, width)."""
+
+    design: Design
+    cone: Cone
+    curvature: Floats
+    l2: float
+
+    @classmethod
+    def of(cls, design: Design, cone: Cone, l2: float, all_known: bool) -> "PassiveBlock":
+        """The block of a party that knows all training rows, or these of them.
+
+        A shift of all weights of a column would hardly move in a bounded step, though nothing but the penalty holds
+        it: the bank answers it by its own weight of the known rows (or by the intercept, if the party knows them all),
+        so the bound is that of the columns less their means.
+        """
+        ones = np.ones(len(design.codes))
+        means = design.totals(ones) / max(1, len(ones))
+        spread = design.gram(ones) - len(ones) * np.outer(means, means)
+        curvature = spread / 4 + l2 * np.eye(design.width)
+        if not all_known:
+            curvature += l2 * np.outer(means, means)
+        return cls(design, cone, curvature, l2)
+
+    def step(self, weights: Floats, sums: NDArray[np.int64], precision: int) -> Floats:
+        """The next weights (width,) after the sums of the residual by group at these ones."""
+        gradient = sums / (1 << precision) + self.l2 * weights
+        return self.cone.least(self.curvature, gradient, weights)
+
+    def products(self, steps: Floats) -> Floats:
+        """Inner products (t,) of the last of some steps (t, width) with each of them, in the metric of the bound."""
+        return np.asarray(steps @ (self.curvature @ steps[-1]), np.float64)

@@ -1,0 +1,122 @@
+"""The bank's way through the exchanges: what it remembers, where it mixes, when it stops."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.boosting.gradients import log_loss
+from fl.config import ScorecardConfig
+from fl.metrics import auc
+from fl.scorecard.design import Design
+from fl.scorecard.mixing import mixing
+from fl.scorecard.regression import BankBlock
+
+Floats = NDArray[np.float64]
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class State:
+    """The bank's state after t exchanges, over n rows that train or validate.
+
+    weights   float64 (1 + width,): the own ones, the intercept first
+    scores    float64 (t, n): the other parties' partial scores after each step, summed
+    products  float64 (t, t): inner products of the steps
+    mixes     float64 (t + 1, t + 1): coefficients of former steps that gave the point of each, and the next one
+    finished  the last step is the final one
+    """
+
+    weights: Floats
+    scores: Floats
+    products: Floats
+    mixes: Floats
+    finished: bool = False
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays that `from_arrays` reads."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "State":
+        """The state that `to_arrays` took apart."""
+        return cls(
+            arrays["weights"], arrays["scores"], arrays["products"], arrays["mixes"], bool(arrays["finished"])
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of the scorecard after an exchange; NaN before the first."""
+
+    length: float = _NAN
+    train_loss: float = _NAN
+    validation_auc: float = _NAN
+    validation_loss: float = _NAN
+
+
+@dataclass(frozen=True)
+class Next:
+    """Where the other parties go from here: the coefficients (t,) of their steps, and the residual there, int64."""
+
+    mix: Floats
+    residual: NDArray[np.int64]
+    look: Look = field(default_factory=Look)
+
+
+@dataclass(frozen=True)
+class Solver:
+    """What the bank solves on: its columns in the n rows that train or validate, labels (n,), who trains (n,).
+
+    parties is the number of those that step in every exchange.
+    """
+
+    block: BankBlock
+    design: Design
+    labels: NDArray[np.int8]
+    training: NDArray[np.bool_]
+    parties: int
+    config: ScorecardConfig
+
+    def begin(self) -> tuple[State, Next]:
+        """Before the first exchange the other parties' weights are zero."""
+        weights, scores = np.zeros(1 + self.design.width), np.empty((0, len(self.labels)))
+        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), finished=not self.parties)
+        return self._go(start, np.empty(0))
+
+    def advance(self, before: State, scores: Floats, products: Floats) -> tuple[State, Next]:
+        """After an exchange: the parties' partial scores (n,) and inner products (t,), both summed over them."""
+        count = len(products)
+        grown = np.empty((count, count))
+        grown[:-1, :-1] = before.products
+        grown[-1] = grown[:, -1] = products
+        history = np.concatenate([before.scores, scores[None]])
+        length = float(np.sqrt(max(grown[-1, -1], 0.0)))
+        finished = length <= self.config.tolerance or count >= self.config.exchanges
+        # All parties step at once, each as if alone; a share of that is sure to be an improvement.
+        mix = mixing(grown, before.mixes, self.config.depth, 1 / self.parties)
+        if finished:
+            mix = (np.arange(count) == count - 1).astype(np.float64)
+        mixes = np.zeros((count + 1, count + 1))
+        mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
+        return self._go(State(before.weights, history, grown, mixes, finished), mix, length)
+
+    def _go(self, state: State, mix: Floats, length: float = _NAN) -> tuple[State, Next]:
+        offset = np.zeros(len(self.labels))
+        for share, scores in zip(mix, state.scores, strict=True):
+            offset += share * scores
+        weights = self.block.solve(offset[self.training], state.weights)
+        total = offset + weights[0] + self.design.scores(weights[1:])
+        residual = self.block.residual(offset[self.training], weights, self.config.precision)
+        return replace(state, weights=weights), Next(mix, residual, self._look(total, length))
+
+    def _look(self, scores: Floats, length: float) -> Look:
+        rows, validation = self.training, ~self.training
+        return Look(
+            length,
+            log_loss(scores[rows], self.labels[rows]),
+            auc(self.labels[validation], scores[validation]),
+            log_loss(scores[validation], self.labels[validation]),
+        )

@@ -1,0 +1,128 @@
+"""The federated scorecard against its pooled twin, whose sums come from the joined rows themselves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.declaration import read_declaration, write_declaration
+from clients.scorecard.card import SCORECARD
+from clients.store import Store
+from experiments.baselines.scorecard import Scorecard, fit_scorecard, metrics
+from experiments.joined import read_joined, read_scores
+from server.coordinator import assign_roles, train
+from server.progress import Progress
+from server.scorecard import round_trips
+from server.training import Training
+
+MODEL = "federated-scorecard/1"
+
+
+def assert_equal_twins(run) -> Scorecard:
+    """Federated equals pooled bit for bit: weights, points, scores, PDs, and the metrics on the way."""
+    events: list[Progress] = []
+    config = run.config.scorecard
+    roles = assign_roles(run.federation, 1)
+    trained = train(run.federation, Training("federated-scorecard", 1, roles, run.config, events.append))
+
+    card = fit_scorecard(read_joined(run.config, "bank"), roles, config)
+
+    def kept(party: str, name: str) -> dict[str, np.ndarray]:
+        return Store(Path(run.config.state, party, "s", MODEL)).read(name)
+
+    for party, weights in card.weights.items():
+        np.testing.assert_array_equal(kept(party, "model")["weights"], weights)
+        if party != "bank":
+            for name, array in card.tables[party].to_arrays().items():
+                np.testing.assert_array_equal(kept(party, "model")[name], array)
+    np.testing.assert_array_equal(kept("bank", SCORECARD)["score"], card.scores)
+    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1), card.pd)
+    told = [dict(event.metrics) for event in events if event.metrics]
+    assert told == [metrics(look) for look in card.looks]
+    assert trained.costs.round_trips <= round_trips(config, len(run.federation.roster.passive))
+    return card
+
+
+@pytest.mark.parametrize("mode", ["left", "inner"])
+@pytest.mark.parametrize("passive", [("tax",), ("tax", "supply"), ("customs", "power", "tax")])
+def test_the_federated_scorecard_equals_its_pooled_twin(
+    make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], mode: str
+) -> None:
+    # A third of the businesses known to a party, values missing, and strangers in every table.
+    card = assert_equal_twins(federate(make_tables(passive), alignment=mode))
+    assert set(card.weights) == {"bank", *passive}
+
+
+OPTIONS = {
+    "one exchange": {"exchanges": 1},
+    "to the end": {"exchanges": 30},
+    "no mixing": {"depth": 1},
+    "many bins": {"bins": 20, "min_group": 2},
+    "columns dropped": {"min_iv": 0.1},
+    "no calibration": {"calibrate": False},
+    "coarse residuals": {"precision": 8},
+    "another scale": {"pdo": 40.0, "base_score": 1000.0, "base_odds": 1.0},
+    "strong penalty": {"c": 0.001},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_twins_are_equal_under_every_option(tables: Path, federate: Callable, options: dict) -> None:
+    assert_equal_twins(federate(tables, scorecard=options))
+
+
+def test_twins_are_equal_on_a_lattice_and_have_the_points_of_no_encryption(
+    tables: Path, federate: Callable
+) -> None:
+    pytest.importorskip("tenseal")
+    cards = [assert_equal_twins(federate(tables, scorecard={"encryption": e})) for e in ("lattice", "plain")]
+    for party, table in cards[0].tables.items():
+        np.testing.assert_array_equal(table.points, cards[1].tables[party].points)
+
+
+@pytest.mark.slow
+def test_twins_are_equal_under_paillier(make_tables: Callable[..., Path], federate: Callable) -> None:
+    pytest.importorskip("gmpy2")
+    options = {"encryption": "paillier", "exchanges": 2}
+    assert_equal_twins(federate(make_tables(("tax",)), scorecard=options))
+
+
+def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    for party in ("bank", "tax", "supply"):
+        declared = read_declaration(data / party)
+        signed = [
+            replace(c, sign=-1 if c.name == "a" else 1 if c.name == "b" else 0) for c in declared.columns
+        ]
+        write_declaration(data / party, replace(declared, columns=tuple(signed)))
+    signed_card = assert_equal_twins(federate(data))
+    free_card = assert_equal_twins(federate(data, scorecard={"monotone": False}))
+    # Column a raises the risk, so that its sign leaves one group of its values, beside that of missing ones.
+    assert signed_card.tables["tax"].counts[0] == 2 < free_card.tables["tax"].counts[0]
+
+
+def test_parties_without_a_column_worth_its_place_are_left_out(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    card = assert_equal_twins(federate(make_tables(("tax",)), scorecard={"min_iv": 9.0}))
+    assert list(card.weights) == ["bank"]
+    assert card.looks == []
+
+
+def test_a_bank_alone_equals_the_bank_only_scorecard(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    card = assert_equal_twins(federate(make_tables(())))
+    assert list(card.tables) == ["bank"]
+
+
+def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate: Callable) -> None:
+    data = make_tables()
+    write_declaration(data / "tax", replace(read_declaration(data / "tax"), name="国家税务总局"))
+    run = federate(data)
+    roles = assign_roles(run.federation, 1)
+    train(run.federation, Training("federated-scorecard", 1, roles, run.config, lambda event: None))
+    card = fit_scorecard(read_joined(run.config, "bank"), roles, run.config.scorecard)
+    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1), card.pd)

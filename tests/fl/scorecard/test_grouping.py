@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fl.binning import UNKNOWN, Shape
+from fl.errors import ProtocolError
+from fl.scorecard.grouping import (
+    DROPPED,
+    Grouping,
+    group,
+    information_value,
+    merge,
+    stability_index,
+    weight_of_evidence,
+)
+
+
+def shape(*bins: int, missing: int = 0, ordered: bool = True, sign: int = 0) -> Shape:
+    count = len(bins)
+    return Shape(
+        np.array(bins, np.int64),
+        np.full(count, bool(missing)),
+        np.full(count, ordered),
+        np.full(count, sign, np.int8),
+    )
+
+
+def merged(goods: list[int], bads: list[int], **options: object) -> list[int]:
+    settings = {"ordered": True, "missing": False, "sign": 0, "minimum": 10} | options
+    return merge(np.array(goods), np.array(bads), **settings).tolist()
+
+
+def test_a_small_bin_joins_the_neighbour_of_nearer_bad_rate() -> None:
+    assert merged([90, 95, 50], [10, 5, 50]) == [0, 0, 1]
+    assert merged([50, 95, 90], [50, 5, 10]) == [0, 1, 1]
+
+
+def test_an_ordered_bin_never_joins_one_beyond_its_neighbours() -> None:
+    # The nearest rate of all is that of the last bin, and it is not adjacent.
+    assert merged([95, 50, 95], [5, 50, 25]) == [0, 0, 1]
+
+
+def test_levels_and_missing_values_join_the_nearest_of_all() -> None:
+    assert merged([95, 50, 190], [5, 50, 10], ordered=False) == [0, 1, 0]
+    assert merged([95, 50, 19], [15, 50, 1], missing=True) == [0, 1, 0]
+
+
+def test_missing_values_that_are_enough_stay_alone() -> None:
+    assert merged([50, 60, 70], [20, 20, 20], missing=True) == [0, 1, 2]
+
+
+def test_bins_against_the_sign_are_pooled() -> None:
+    goods, bads = [80, 60, 70, 40], [20, 40, 30, 60]
+    assert merged(goods, bads, sign=1) == [0, 1, 1, 2]
+    assert merged(goods, bads, sign=-1) == [0, 0, 0, 0]
+    assert merged(goods, bads) == [0, 1, 2, 3]
+
+
+def test_too_few_bads_in_all_leave_one_group() -> None:
+    assert merged([50, 50, 50], [1, 0, 2]) == [0, 0, 0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=8),
+    st.sampled_from([-1, 0, 1]),
+    st.booleans(),
+    st.integers(1, 30),
+)
+def test_groups_are_large_enough_and_keep_to_the_sign(
+    bins: list[tuple[int, int]], sign: int, missing: bool, minimum: int
+) -> None:
+    goods, bads = (np.array(column) for column in zip(*bins, strict=True))
+    missing = missing and len(bins) > 1
+    groups = merge(goods, bads, True, missing, sign, minimum)
+    assert np.unique(groups).tolist() == list(range(groups.max() + 1))
+    good, bad = np.bincount(groups, goods), np.bincount(groups, bads)
+    if len(good) > 1:
+        assert min(good.min(), bad.min()) >= minimum
+    values = groups[: len(groups) - missing]
+    assert (np.diff(values) >= 0).all()
+    rates = (bad / np.maximum(1, good + bad))[: values.max() + 1]
+    assert (sign * np.diff(rates) >= 0).all()
+
+
+def test_pooling_is_isotonic_regression() -> None:
+    from sklearn.isotonic import IsotonicRegression
+
+    rng = np.random.default_rng(2)
+    rows, bads = rng.integers(50, 200, 12), rng.integers(10, 40, 12)
+    groups = merge(rows - bads, bads, True, False, 1, 1)
+    rates = (np.bincount(groups, bads) / np.bincount(groups, rows))[groups]
+    expected = IsotonicRegression().fit_transform(np.arange(12), bads / rows, sample_weight=rows)
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_information_value_of_a_known_example() -> None:
+    # Shares of goods 0.8 and 0.2, of bads 0.4 and 0.6: 0.4 · ln 2 + 0.4 · ln 3.
+    goods, bads = np.array([80, 20]), np.array([4, 6])
+    np.testing.assert_allclose(weight_of_evidence(goods, bads), [-np.log(2), np.log(3)])
+    assert information_value(goods, bads) == pytest.approx(0.4 * np.log(6))
+    assert information_value(np.array([80]), np.array([4])) == 0
+
+
+def test_information_value_is_that_of_toad() -> None:
+    toad = pytest.importorskip("toad")
+    rng = np.random.default_rng(0)
+    column = rng.integers(0, 5, 3000)
+    labels = (rng.random(3000) < 0.1 + 0.05 * column).astype(int)
+    bads = np.bincount(column, labels).astype(np.int64)
+    goods = np.bincount(column) - bads
+    assert information_value(goods, bads) == pytest.approx(
+        toad.stats.IV(column.astype(str), labels), rel=1e-6
+    )
+
+
+def test_weak_columns_and_constants_are_dropped() -> None:
+    goods = np.array([80, 20, 50, 51, 100, 0])
+    bads = np.array([40, 60, 50, 49, 99, 1])
+    found = group(shape(2, 2, 2), goods, bads, 5, 0.02)
+    assert found.grouping.groups.tolist() == [0, 1, DROPPED, DROPPED, DROPPED, DROPPED]
+    assert found.grouping.columns.tolist() == [0]
+    assert found.grouping.counts.tolist() == [2]
+    assert found.goods.tolist() == [80, 20]
+    assert found.information[2] == 0 < found.information[1] < 0.02 < found.information[0]
+
+
+def test_groups_of_rows() -> None:
+    grouping = Grouping(shape(3, 2, 2), np.array([0, 0, 1, -1, -1, 1, 0], np.int16))
+    codes = np.array([[0, 1, 0], [2, 0, 1], [UNKNOWN] * 3], np.uint8)
+    assert grouping.transform(codes).tolist() == [[0, 1], [1, 0], [UNKNOWN, UNKNOWN]]
+    assert grouping.runs.tolist() == [2, 2]
+
+
+def test_missing_values_are_no_part_of_a_run() -> None:
+    alone = Grouping(shape(3, missing=1, sign=1), np.array([0, 1, 2], np.int16))
+    joined = Grouping(shape(3, missing=1, sign=1), np.array([0, 1, 0], np.int16))
+    category = Grouping(shape(3, ordered=False), np.array([1, 0, 1], np.int16))
+    assert [g.check().runs.tolist() for g in (alone, joined, category)] == [[2], [2], [0]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "text"),
+    [
+        (np.array([0, 1], np.int16), "one for each of 3 bins"),
+        (np.array([0, 1, 1], np.int64), "must be int16"),
+        (np.array([0, 2, 2], np.int16), "without gaps"),
+        (np.array([-1, 0, 0], np.int16), "without gaps"),
+        (np.array([1, 0, 1], np.int16), "rise with the value"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(groups: np.ndarray, text: str) -> None:
+    with pytest.raises(ProtocolError, match=text):
+        Grouping(shape(3), groups).check()
+
+
+def test_stability_index_by_its_formula() -> None:
+    then, now = np.array([100, 200, 300]), np.array([150, 200, 250])
+    p, q = then / 600, now / 600
+    assert stability_index(then, now) == pytest.approx(((q - p) * np.log(q / p)).sum())
+    assert stability_index(then, then) == 0
+    assert np.isfinite(stability_index(then, np.array([600, 0, 0])))
