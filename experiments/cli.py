@@ -131,7 +131,7 @@ def run(
 ) -> None:
     """Train and evaluate one model.
 
-    Example: siloscore run --contender federated-network --data data/demo --set network.noise=8.0
+    Example: siloscore run --contender federated-network --data data/demo --set network.noise=8
     """
     _study(
         (contender,),

@@ -29,9 +29,9 @@ class NetworkConfig:
     embedding: int = 16
     top: int = 16
     learning_rate: float = 0.01
-    weight_decay: float = 0.5
+    weight_decay: float = 0.2
     defence: str = "gaussian"
-    noise: float = 8.0
+    noise: float = 4.0
     party_dropout: float = 0.1
     evaluate_every: int = 5
     patience: int = 14
