@@ -21,7 +21,7 @@ ui: $(VENV)/installed
 	$(BIN)/siloscore ui
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow

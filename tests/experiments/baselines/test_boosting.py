@@ -95,9 +95,12 @@ def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
     assert_equal_twins(federate(tables, boosting=options))
 
 
-def test_twins_are_equal_on_a_lattice(tables: Path, federate: Callable) -> None:
-    pytest.importorskip("tenseal")
-    assert_equal_twins(federate(tables, boosting={"encryption": "lattice", "trees": 2}))
+@pytest.mark.parametrize("passive", [("tax",), ("tax", "supply")])
+@pytest.mark.parametrize("engine", ["lattice", pytest.param("paillier", marks=pytest.mark.slow)])
+def test_twins_are_equal_under_encryption(
+    make_tables: Callable[..., Path], federate: Callable, engine: str, passive: tuple[str, ...]
+) -> None:
+    assert_equal_twins(federate(make_tables(passive), boosting={"encryption": engine, "trees": 2}))
 
 
 def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate: Callable) -> None:
