@@ -62,10 +62,10 @@ def bin_table(attacks: BoostingAttacks) -> Table:
     """The share of rows whose bin the bank names rightly, by column and on the mean."""
     title = f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …"
     table = Table(title=title, box=SIMPLE_HEAD, caption=_BINS)
-    table.add_column("column (bins)", no_wrap=True)
+    table.add_column("column (bins)", overflow="fold")
     shares = attacks.bins.drop(columns="bins")
     for name in shares:
-        table.add_column(str(name), justify="right")
+        table.add_column(str(name), justify="right", no_wrap=True)
     for (name, row), bins in zip(shares.iterrows(), attacks.bins["bins"], strict=True):
         table.add_row(f"{name} ({bins:.0f})", *(_cell(value) for value in row))
     table.add_section()
