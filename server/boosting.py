@@ -29,14 +29,14 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.layouts import NOWHERE, children
+from fl.boosting.layouts import children
 from fl.boosting.sealing import combined
 from fl.config import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
 from fl.nesting import nested
 from fl.scoring import Scored
-from fl.splits import TEST, TRAIN
+from fl.splits import TEST
 from server.exchange import Exchange
 from server.training import Training
 
@@ -68,7 +68,7 @@ class _Conversation:
         self._active = roster.active
         self._passive = roster.passive
         self._training = training
-        self._sides = _Sides(training.roles) if self._seals else None
+        self._sides = _Sides(int((training.roles != TEST).sum())) if self._seals else None
 
     @property
     def _seals(self) -> bool:
@@ -100,16 +100,16 @@ class _Conversation:
 
     def _split(self, demand: Demanded) -> Demanded:
         """What the demand wants of the passive parties, then the bank's next demand."""
-        outcomes: dict[str, Array] = {}
+        members: dict[str, Array] = {}
         sums: dict[str, Array] = {}
         candidates: dict[str, Array] = {}
         homes: dict[str, Array] = {}
         if self._passive:
-            members = self._members(demand)
-            grown = self._ask("train.boosting_grow", self._grow_requests(demand, members), Grown)
+            opened = {} if self._sides is None else self._sides.members(demand, self._passive)
+            grown = self._ask("train.boosting_grow", self._grow_requests(demand, opened), Grown)
             if self._sides is not None:
-                self._sides.take(demand, grown, members)
-            outcomes = {party: reply.outcomes for party, reply in grown.items()}
+                self._sides.take(demand, grown, opened)
+            members = {party: reply.members for party, reply in grown.items()}
             replies: dict[str, Grown | Summed] = dict(grown)
             if demand.wanted and self._waits(demand):
                 replies |= self._ask("train.boosting_add_up", self._sum_requests(demand, grown), Summed)
@@ -117,7 +117,7 @@ class _Conversation:
             candidates = {party: reply.candidates for party, reply in replies.items()}
             homes = {party: reply.homes for party, reply in replies.items()}
             self._training.report(demand.settled, self._trees, ", ".join(grown))
-        request = SplitRequest(outcomes, sums, candidates, homes)
+        request = SplitRequest(members, sums, candidates, homes)
         reply = self._ask("train.boosting_split", {self._active: request}, Demanded)[self._active]
         metrics = {
             "train.loss": reply.train_loss,
@@ -131,10 +131,6 @@ class _Conversation:
     @property
     def _trees(self) -> int:
         return self._training.config.boosting.trees
-
-    def _members(self, demand: Demanded) -> dict[str, Array]:
-        """By passive party, where the other ones' splits send training rows of their nodes, if sides are sealed."""
-        return {} if self._sides is None else self._sides.members(demand, self._passive)
 
     def _grow_requests(self, demand: Demanded, members: Mapping[str, Array]) -> dict[str, GrowRequest]:
         none = np.empty(0, np.uint8)
@@ -190,16 +186,15 @@ class _Conversation:
 
 
 class _Sides:
-    """The passive parties' sealed sides, and where training rows are: what it takes to say who is in which node."""
+    """The passive parties' sealed sides, and in which nodes rows are: what it takes to say where a split sends them."""
 
-    def __init__(self, roles: Array) -> None:
-        self._training = roles[roles != TEST] == TRAIN
-        self._nodes = self._root()
+    def __init__(self, rows: int) -> None:
+        self._nodes = np.zeros(rows, np.int16)
         self._sealed: dict[str, Array] = {}
         self.bins: dict[str, Array] = {}
 
     def members(self, demand: Demanded, passive: tuple[str, ...]) -> dict[str, Array]:
-        """By passive party: where its splits send the training rows of their nodes, packed bits."""
+        """By passive party: where its splits send the rows of their nodes, packed bits."""
         found = {}
         for number, party in enumerate(passive, 1):
             rows = np.zeros(len(self._nodes), bool)
@@ -216,10 +211,7 @@ class _Sides:
         """Keep what is sealed, and follow the rows to their new nodes."""
         self._sealed |= {party: reply.sealed for party, reply in grown.items() if len(reply.sealed)}
         if demand.ahead:
-            self._nodes = self._root()
+            self._nodes = np.zeros_like(self._nodes)
         elif demand.wanted:
             left = np.bitwise_or.reduce([demand.bank_left, *members.values()])
             self._nodes = children(self._nodes, demand.owners >= 0, unpacked(left, len(self._nodes)))
-
-    def _root(self) -> Array:
-        return np.where(self._training, 0, NOWHERE).astype(np.int16)

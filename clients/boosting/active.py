@@ -40,6 +40,7 @@ from fl.errors import ProtocolError
 from fl.metrics import auc
 from fl.nesting import of_party
 from fl.scoring import Scored
+from fl.splits import TEST
 
 _SECRET, _SEAL, _PARTIES, _MODEL = "secret_key", "seal_key", "parties", "model"
 _GROWTH, _TICKET, _FOREST = "growth/", "ticket/", "forest/"
@@ -72,13 +73,13 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
 
 
 def split(session: Session, request: SplitRequest) -> Demanded:
-    """Take outcomes and sums, finish a tree where that is due, choose the next splits."""
+    """Take where rows went, and sums; finish a tree where that is due, choose the next splits."""
     arrays = _section(session.state, _GROWTH)
     if not arrays:
         raise ProtocolError("training has not begun, or has ended")
     bank = _Bank(session, Growth.from_arrays(arrays))
     growth = bank.grower.growth
-    layout, counts = bank.grower.resolve(bank.outcomes(request.outcomes))
+    layout, counts = bank.grower.resolve(bank.members(request.members))
     if bank.grower.settle() and bank.judge():
         return bank.finish()
     if not growth.wanted:
@@ -91,20 +92,22 @@ def split(session: Session, request: SplitRequest) -> Demanded:
 def score(session: Session, request: ScoreRequest) -> Scored:
     """The PD of every position by the final forest, kept here, and its evaluation on the test rows."""
     setup, model = read_setup(session), session.store.read(_MODEL)
-    rows = len(setup.roles)
+    test = np.flatnonzero(setup.roles == TEST)
     forest = Forest(**_section(model, _FOREST))
     names = [str(name) for name in session.store.read(_PARTIES)["names"]]
     check_names("outcomes", request.outcomes, names)
     own = Splits(model["columns"], model["left"])
-    found = [own.outcomes(setup.binning.transform(read_table(session.study)))]
+    found = [own.outcomes(setup.binning.transform(read_table(session.study), test))]
     for name, count in zip(names, model["kept"][1:], strict=True):
-        check_bytes(f"outcomes of {name}", request.outcomes[name], (int(count), -(-rows // 8)))
-        found.append(unpacked(request.outcomes[name], rows))
+        check_bytes(f"outcomes of {name}", request.outcomes[name], (int(count), -(-len(test) // 8)))
+        found.append(unpacked(request.outcomes[name], len(test)))
+    scores = np.empty(len(setup.roles))
+    scores[setup.positions] = model["scores"]
+    scores[test] = forest.score(float(model["base"]), found, len(test))
     calibration = Calibration(float(model["slope"]), float(model["intercept"]))
-    pd = calibration.apply(forest.score(float(model["base"]), found, rows))
-    return keep_scores(
-        session, pd, setup.roles, {"importance": importance(forest, [session.party.declaration.name, *names])}
-    )
+    parties = [session.party.declaration.name, *names]
+    tables = {"importance": importance(forest, parties)}
+    return keep_scores(session, calibration.apply(scores), setup.roles, tables)
 
 
 def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
@@ -139,13 +142,12 @@ class _Bank:
         self._entry = session.state.get("entry", np.empty(0, np.int64))
         self._metrics = (_NAN, _NAN, _NAN)
 
-    def outcomes(self, received: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
-        """The sides of the rows by the passive parties' pending splits."""
-        growth, rows, found = self.grower.growth, len(self._labels), {}
-        check_names("outcomes", received, [party.name for party in self._passive])
-        for number, party in enumerate(self._passive, start=1):
-            own = int(((growth.owners == number) & ~growth.decided).sum())
-            check_bytes(f"outcomes of {party.name}", received[party.name], (own, -(-rows // 8)))
+    def members(self, received: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
+        """Where the passive parties' pending splits send the rows of their nodes."""
+        rows, found = len(self._labels), {}
+        check_names("members", received, [party.name for party in self._passive])
+        for party in self._passive:
+            check_bytes(f"members of {party.name}", received[party.name], (-(-rows // 8),))
             found[party.name] = unpacked(received[party.name], rows)
         return found
 
@@ -231,7 +233,7 @@ class _Bank:
             "entry": self._entry,
         }
         # With the last splits of a tree nobody but the bank has to know where its own sent rows.
-        left = np.zeros_like(demand.left) if demand.ahead else demand.left & self._setup.training
+        left = np.zeros_like(demand.left) if demand.ahead else demand.left
         none = np.empty(0, np.uint8)
         return Demanded(
             False,
@@ -269,6 +271,7 @@ class _Bank:
                 "left": own.left,
                 "kept": np.array(kept, np.int64),
                 "base": np.array(self.grower.base),
+                "scores": self._best.scores,
                 "slope": np.array(calibration.slope),
                 "intercept": np.array(calibration.intercept),
             },

@@ -41,6 +41,7 @@ from fl.boosting.search import allowed, histogram
 from fl.config import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
+from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
 
@@ -74,10 +75,9 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         if len(request.seal_key):
             sealed = _sealed(session, setup, request.seal_key)
     new = Splits(request.columns, request.left)
-    outcomes = new.outcomes(setup.codes)
     left = unpacked(request.bank_left, rows)
     members = np.zeros(rows, bool)
-    for node, outcome in zip(np.flatnonzero(request.owners == YOU), outcomes, strict=True):
+    for node, outcome in zip(np.flatnonzero(request.owners == YOU), new.outcomes(setup.codes), strict=True):
         members |= (nodes == node) & outcome
     left |= members
     knows = not (request.owners == ANOTHER).any()
@@ -102,7 +102,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         session.state = _state(splits, *(_at_root(setup) if request.ahead else stay)) | _sent(session.state)
     elif knows:
         sums, candidates, homes = _answer(session, setup, left, request.encrypted)
-    return Grown(packed(outcomes), packed(members), sealed, sums, candidates, homes)
+    return Grown(packed(members), sealed, sums, candidates, homes)
 
 
 def add_up(session: Session, request: SumRequest) -> Summed:
@@ -128,9 +128,9 @@ def finish(session: Session, request: FinishRequest) -> Finished:
 
 
 def outcomes(session: Session, request: OutcomesRequest) -> Outcomes:
-    """Where the own splits send every position."""
+    """Where the own splits send the test rows."""
     setup, kept = read_setup(session), session.store.read(_MODEL)
-    codes = setup.binning.transform(read_table(session.study))
+    codes = setup.binning.transform(read_table(session.study), np.flatnonzero(setup.roles == TEST))
     return Outcomes(packed(Splits(kept["columns"], kept["left"]).outcomes(codes)))
 
 
@@ -257,7 +257,7 @@ def _sent(state: Mapping[str, Array]) -> dict[str, Array]:
 
 def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """The node of each row, and the merging, where a tree begins."""
-    nodes = np.where(setup.training, 0, NOWHERE).astype(np.int16)
+    nodes = np.zeros(len(setup.positions), np.int16)
     return nodes, unmerged(1, setup.binning.shape).astype(np.uint8)
 
 

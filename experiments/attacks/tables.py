@@ -13,7 +13,7 @@ _OPTIONS = "bank-first: first-tree-bank-only; leaves: min-leaf-count."
 _NODES = f"own: from its own columns alone; then from the nodes that it sees rows in. {_OPTIONS} {_KNOWLEDGE}"
 _BINS = (
     "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; matched "
-    "and certain: by sums and by both, where no other bin is possible."
+    "and sure: by sums and by both, where no other bin is possible."
 )
 
 
@@ -62,10 +62,10 @@ def bin_table(attacks: BoostingAttacks) -> Table:
     """The share of rows whose bin the bank names rightly, by column and on the mean."""
     title = f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …"
     table = Table(title=title, box=SIMPLE_HEAD, caption=_BINS)
-    table.add_column("column (bins)", no_wrap=True)
+    table.add_column("column (bins)", overflow="fold")
     shares = attacks.bins.drop(columns="bins")
     for name in shares:
-        table.add_column(str(name), justify="right")
+        table.add_column(str(name), justify="right", no_wrap=True)
     for (name, row), bins in zip(shares.iterrows(), attacks.bins["bins"], strict=True):
         table.add_row(f"{name} ({bins:.0f})", *(_cell(value) for value in row))
     table.add_section()

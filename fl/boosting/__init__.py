@@ -31,10 +31,10 @@ several passive parties whose sides are not sealed it is at most 3 · depth, 3 �
 
 What each receiver sees:
 
-- a passive party: which training rows are in which node of a tree, but not by what column of another it came to that;
-  its own splits, and which child of a split is lighter; encrypted gradients;
+- a passive party: which rows that train or validate are in which node of a tree, but not by what column of another it
+  came to that; its own splits, and which child of a split is lighter; encrypted gradients;
 - the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
-  for every split the side of every row, in training of the rows that train or validate, in scoring of all;
+  for every split the side of the rows in its node; in scoring, for every split the side of every test row;
 - the coordinator: what crosses it and is not encrypted or sealed, so rows by position, splits by number, and no id,
   label, column's name, cut or leaf weight.
 
@@ -99,7 +99,7 @@ class Demanded:
     owners        int16 (k,): −1 nobody, 0 the bank, p the p-th passive party
     lighter_left  bool (k,)
     columns, left by passive party: `Splits`
-    bank_left     uint8: packed bits (n,), where the bank's splits send training rows
+    bank_left     uint8: packed bits (n,), where the bank's splits send the rows of their nodes
     pads          by passive party, if sides are sealed: uint8 (s, ⌈n/8⌉), what opens those of its splits
     public_key    of the encryption; with the first demand only, as is seal_key, uint8 (32,) or empty
     encrypted     gradients and hessians
@@ -154,15 +154,14 @@ class GrowRequest:
 class Grown:
     """A passive party's splits made, and the sums if nothing else has to be known for them.
 
-    outcomes    uint8 (s, ⌈n/8⌉): packed bits, whether each own split sends each row left; for the bank
-    members     uint8 (⌈n/8⌉,): the same for training rows in the nodes themselves, all splits in one; for other parties
+    members     uint8 (⌈n/8⌉,): packed bits, whether the own splits send the rows of their nodes left; all in one, since
+                a row is in one node, and nothing of rows that are in none of these
     sums        the reply of `encrypted_sums`; candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
                 `search.allowed` says of each new node; homes uint8 (k, c, width): its merged bins (`merging`); all
                 empty where they are still to come, or not wanted
     sealed      with the first answer: the sealed sides (`sealing`), or empty
     """
 
-    outcomes: Array
     members: Array
     sealed: Array
     sums: Mapping[str, Array]
@@ -191,7 +190,7 @@ class Summed:
 class SplitRequest:
     """For the bank: what the passive parties answered, each array as in `Grown`; sums `nested`."""
 
-    outcomes: Mapping[str, Array]
+    members: Mapping[str, Array]
     sums: Mapping[str, Array]
     candidates: Mapping[str, Array]
     homes: Mapping[str, Array]
@@ -211,12 +210,12 @@ class Finished:
 
 @dataclass(frozen=True)
 class OutcomesRequest:
-    """Asks a passive party for the outcomes of all its splits at all positions."""
+    """Asks a passive party for the outcomes of all its splits at the test rows; the bank knows the others' scores."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Packed bits, uint8 (s, ⌈n/8⌉): whether each split sends each position left."""
+    """Packed bits, uint8 (s, ⌈t/8⌉): whether each split sends each of the t test rows left."""
 
     outcomes: Array
 

@@ -53,14 +53,17 @@ class Grower:
         self.growth.totals = np.empty((0, 2), np.int64)
         return self._demand({})
 
-    def resolve(self, outcomes: Mapping[str, Flags]) -> tuple[Layout, Flags]:
-        """Take where passive parties' pending splits (s, n) send rows: what was wanted, and which entries count."""
+    def resolve(self, members: Mapping[str, Flags]) -> tuple[Layout, Flags]:
+        """Take where passive parties' pending splits send the rows of their nodes, (n,) by party.
+
+        Returns what was wanted, and which of its entries count.
+        """
         growth = self.growth
         for number, party in enumerate(self._data.passive, start=1):
-            nodes = np.flatnonzero((growth.owners == number) & ~growth.decided)
-            for node, outcome in zip(nodes, outcomes.get(party.name, ()), strict=True):
-                rows = growth.nodes == node
-                growth.left[rows] = outcome[rows]
+            theirs = (growth.owners == number) & ~growth.decided
+            rows = np.append(theirs, False)[growth.nodes]
+            if rows.any():
+                growth.left[rows] = members[party.name][rows]
         layout = self._layout()
         return layout, layout.counted(growth.left)
 

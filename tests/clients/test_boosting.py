@@ -230,18 +230,18 @@ def test_a_model_that_was_not_started_has_no_outcomes(
         )
 
 
-@pytest.mark.parametrize("field", ["outcomes", "candidates", "sums", "homes"])
+@pytest.mark.parametrize("field", ["members", "candidates", "sums", "homes"])
 def test_the_bank_refuses_answers_that_do_not_fit(begun: Begun, field: str) -> None:
     grown = begun.one("grow", begun.root, Grown)
     sums = nested({"tax": grown.sums}, ("tax",))
     right = {
-        "outcomes": {"tax": grown.outcomes},
+        "members": {"tax": grown.members},
         "sums": sums,
         "candidates": {"tax": grown.candidates},
         "homes": {"tax": grown.homes},
     }
     wrong = {
-        "outcomes": {"tax": np.zeros((1, 3), np.uint8)},
+        "members": {"tax": np.zeros(3, np.uint8)},
         "sums": {name: array for name, array in sums.items() if not name.endswith("sums")},
         "candidates": {"tax": grown.candidates[:, :-1]},
         "homes": {"tax": np.full_like(grown.homes, 99)},

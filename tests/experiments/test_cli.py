@@ -108,6 +108,13 @@ def test_what_a_person_can_mend_is_one_sentence(
     assert ended.errors.count("\n") == 1
 
 
+def test_attack_names_what_it_can_attack(siloscore: Callable[..., Ended], tables: Path) -> None:
+    ended = siloscore("attack", "--contender", "pooled-trees", "--data", tables)
+
+    assert ended.code == 2
+    assert "attacks on federated-network and federated-boosting, not on 'pooled-trees'." in ended.errors
+
+
 def test_an_error_that_looks_like_markup_is_shown_whole(
     siloscore: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:

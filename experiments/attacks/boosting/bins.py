@@ -16,14 +16,14 @@ from experiments.attacks.boosting.recording import Recording
 from experiments.attacks.features import KNOWN
 from experiments.attacks.inputs import own_inputs
 
-FOUND = ("bins", "largest", "own", "outcomes", "sums", "matched", "both", "certain")
+FOUND = ("bins", "largest", "own", "splits", "sums", "matched", "both", "sure")
 
 
 def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
     """The share of right bins per column of a party, and how many `bins` there are.
 
-    `largest` bin everywhere; `own` columns; `outcomes` of splits; the `sums`, and by them alone the share `matched`
-    with certainty, since all other bins are ruled out; `both` outcomes and sums, and the share `certain` by them.
+    `largest` bin everywhere; `own` columns; the outcomes of `splits`; the `sums`, and by them alone the share `matched`
+    with certainty, since all other bins are ruled out; `both` splits and sums, and the share `sure` by them.
     """
     joined, known = recording.joined, knowledge(recording, party)
     table = joined.tables[party]
@@ -46,11 +46,11 @@ def by_knowledge(known: Knowledge, column: int) -> dict[str, NDArray[np.int64]]:
     by_sums, by_both = (_matched(known, column, flags) for flags in (any_bin, allowed))
     return {
         "largest": np.full(len(allowed), sizes.argmax()),
-        "outcomes": allowed_prior(sizes, allowed).argmax(axis=1),
+        "splits": allowed_prior(sizes, allowed).argmax(axis=1),
         "sums": rake(known.measured, column, allowed_prior(sizes, by_sums)).argmax(axis=1),
         "matched": named(by_sums),
         "both": rake(known.measured, column, allowed_prior(sizes, by_both)).argmax(axis=1),
-        "certain": named(by_both),
+        "sure": named(by_both),
     }
 
 

@@ -19,7 +19,7 @@ def test_a_run_gives_bins_away(recorded: Callable[..., Recording]) -> None:
     means = found.mean()
     assert means["largest"] < 0.3
     assert means["own"] < 0.4, "the columns are independent, so the bank's own tell nothing"
-    assert means["largest"] + 0.2 < means["outcomes"] <= means["both"]
+    assert means["largest"] + 0.2 < means["splits"] <= means["both"]
     assert means["both"] > 0.9
     assert means["sums"] > 0.6
 
@@ -31,10 +31,10 @@ def test_what_is_certain_is_right(recorded: Callable[..., Recording]) -> None:
 
     for column in range(bins.shape[1]):
         found = by_knowledge(known, column)
-        for way in ("matched", "certain"):
-            sure = found[way] >= 0
-            assert (found[way][sure] == bins[sure, column]).all()
-        assert ((found["matched"] >= 0) <= (found["certain"] >= 0)).all()
+        for way in ("matched", "sure"):
+            certain = found[way] >= 0
+            assert (found[way][certain] == bins[certain, column]).all()
+        assert ((found["matched"] >= 0) <= (found["sure"] >= 0)).all()
 
 
 def test_sums_that_contradict_outcomes_leave_what_outcomes_say(recorded: Callable[..., Recording]) -> None:
