@@ -134,7 +134,14 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     numbers = itertools.count()
 
     def run(data: Path, network: dict | None = None, boosting: dict | None = None, **settings: object) -> Run:
-        quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
+        quick = {
+            "trees": 4,
+            "depth": 3,
+            "min_leaf_count": 10,
+            "l2": 1.0,
+            "encryption": "plain",
+            "ahead": "tree",
+        }
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         parties = ",".join(open_dataset(data).parties)

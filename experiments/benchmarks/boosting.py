@@ -87,7 +87,7 @@ def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
     frames = {"bank": pd.DataFrame(bank).assign(default=labels), "partner": pd.DataFrame(partner)}
     for party, frame in frames.items():
         named = frame.rename(columns=lambda name: f"x{name}" if isinstance(name, int) else name)
-        _write_party(folder / party, named.assign(id=ids).sample(frac=1, random_state=seed))
+        _write_party(folder / party, named.assign(id=ids).sample(frac=1, random_state=rng))
 
 
 def copy_real(data: Path, folder: Path) -> None:
