@@ -16,10 +16,8 @@ import argparse
 import cProfile
 import json
 import multiprocessing
-import os
 import pstats
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +32,7 @@ from matplotlib.figure import Figure
 
 from clients.declaration import Column, Declaration, write_declaration
 from experiments.baselines.boosting import train_boosting
+from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
 from experiments.engines import BACKENDS, run_federation
 from experiments.joined import Joined, read_joined, read_roles, read_scores
@@ -45,7 +44,7 @@ from server.drawing import colour, new_axes
 from server.progress import Progress
 from server.tracking import Study
 
-CONTENDER, EXPERIMENT = "federated-boosting", "siloscore-benchmarks"
+CONTENDER, EXPERIMENT, MADE = "federated-boosting", "siloscore-benchmarks", "made"
 PHASES = {
     "set-up": ("boosting_start", "boosting_begin", "boosting_finish"),
     "bank": ("boosting_split",),
@@ -130,6 +129,7 @@ def measure(case: Case) -> dict[str, float | str]:
         assert np.array_equal(scores, pooled), "the federated forest is not the pooled one"
         test = roles == TEST
         return {
+            "data": Path(case.data).name if case.data else MADE,
             "rows": len(roles),
             "columns": joined.frame().shape[1] - len(joined.tables[joined.active].numeric_names),
             "engine": config.boosting.encryption,
@@ -190,43 +190,6 @@ def profiled(wanted: bool) -> Iterator[None]:
         pstats.Stats(profile).sort_stats("tottime").print_stats(30)
 
 
-@contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """Megabytes of resident memory at their peak, of this process and of all that it starts, in no order."""
-    peaks: dict[int, float] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.25):
-            peaks.update(_peaks())
-
-    watcher, found = threading.Thread(target=watch), [0.0]
-    watcher.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        watcher.join()
-        peaks.update(_peaks())
-        found[:] = peaks.values()
-
-
-def _peaks() -> dict[int, float]:
-    """By process id: the VmHWM of this process and its descendants, in megabytes. A process may end meanwhile."""
-    parents, sizes = {}, {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            lines = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        parents[int(folder.name)] = int(lines["PPid"])
-        sizes[int(folder.name)] = int(lines.get("VmHWM", "0 kB").split()[0]) / 1024
-    family = {os.getpid()}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    return {process: sizes[process] for process in family if process in sizes}
-
-
 def exponents(table: pd.DataFrame) -> dict[str, float]:
     """The exponents of rows and of columns in CPU seconds, by least squares of logarithms; of what varies in table."""
     varied = [name for name in ("rows", "columns") if table[name].nunique() > 1]
@@ -251,6 +214,7 @@ def cost_figure(table: pd.DataFrame) -> Figure:
 def markdown(table: pd.DataFrame) -> str:
     """The table in Markdown, with figures as long as they are good for."""
     shown = {
+        "data": ("data", "s"),
         "rows": ("rows", ",.0f"),
         "columns": ("columns", ".0f"),
         "engine": ("engine", "s"),
@@ -276,7 +240,7 @@ def markdown(table: pd.DataFrame) -> str:
 def log(row: dict[str, float | str], uri: str) -> None:
     """One MLflow run for a case."""
     named = {name: value for name, value in row.items() if isinstance(value, str)}
-    name = f"boosting {row['rows']:,} × {row['columns']}, {row['engine']}"
+    name = f"boosting {row['data']} {row['rows']:,} × {row['columns']}, {row['engine']}"
     with Study.start(uri, EXPERIMENT, name, params=named) as study:
         study.log_measurement({key: float(value) for key, value in row.items() if key not in named})
 
@@ -294,7 +258,7 @@ def main() -> None:
     parser.add_argument("--backend", choices=sorted(BACKENDS), default="inline")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--figure", type=Path, help="PNG of the made tables measured like the last")
     parser.add_argument("--store", default="")
     parser.add_argument(
         "--append", type=Path, help="JSON lines of all measurements, those of earlier calls too"
@@ -324,11 +288,14 @@ def main() -> None:
             print(markdown(pd.DataFrame([row])), flush=True)
     table = pd.DataFrame(measured)
     print(f"\n{markdown(table)}")
-    for engine, part in table.groupby("engine"):
+    made = table[table["data"] == MADE]
+    for (engine, ahead, trees), part in made.groupby(["engine", "ahead", "trees"]):
         for name, power in exponents(part).items():
-            print(f"{engine}: CPU seconds grow as {name}^{power:.2f}")
+            print(f"{engine}, ahead {ahead}, {trees} trees: CPU seconds grow as {name}^{power:.2f}")
     if args.figure is not None:
-        cost_figure(table).savefig(args.figure)
+        last = table.iloc[-1]
+        same = (made[["engine", "ahead", "trees"]] == last[["engine", "ahead", "trees"]]).all(axis=1)
+        cost_figure(made[same]).savefig(args.figure)
 
 
 if __name__ == "__main__":
