@@ -34,6 +34,7 @@ check: $(VENV)/installed-dev
 bench: $(DEMO)/dataset.toml
 	$(BIN)/python -m experiments.benchmarks.round_trips --data $(DEMO)
 	$(BIN)/python -m experiments.benchmarks.alignment
+	$(BIN)/python -m experiments.benchmarks.boosting --rows 10000 30000 --columns 5 20
 	$(BIN)/python -m experiments.benchmarks.worlds
 
 $(DEMO)/dataset.toml: | $(VENV)/installed

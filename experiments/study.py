@@ -122,7 +122,7 @@ def _pooled_result(
                 run.log_round(step, metrics)
         result = _judged(joined, roles, scores, name, seed, costs)
         run.log_evaluation(result.evaluation)
-        run.log_costs(**costs)
+        run.log_costs(costs)
         return result
 
 

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -147,8 +147,8 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
 
         trained = train(federation, replace(training, on_progress=log_and_report))
         run.log_evaluation(trained.evaluation)
-        costs = asdict(trained.costs) | {"seconds": trained.seconds}
-        run.log_costs(**costs)
+        costs = trained.costs.to_mapping() | {"seconds": trained.seconds}
+        run.log_costs(costs)
         report(Progress(training.contender, training.seed, costs=costs))
         return trained
 

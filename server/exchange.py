@@ -8,7 +8,7 @@ looks for replies every three seconds in deployment; the poll here starts short 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from flwr.app import Error, Message, RecordDict
@@ -26,6 +26,9 @@ Reply = TypeVar("Reply")
 _TRANSIENT = {ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ErrorCode.NODE_UNAVAILABLE}
 _ATTEMPTS = 3
 
+COORDINATOR = "coordinator"
+"""The name of the coordinator's own work beside those of actions."""
+
 
 class FederationError(RuntimeError):
     """A party refused, failed or kept silent; the text names the party and what it was asked."""
@@ -35,23 +38,40 @@ class FederationError(RuntimeError):
 class Costs:
     """What a conversation took.
 
-    bytes_up are payload to the coordinator, bytes_down from it; cpu_seconds is what the parties report for
-    their answers, and the coordinator's own outside Flower's grid.
+    bytes_up are payload to the coordinator, bytes_down from it. cpu_by_action has CPU seconds: by action what the
+    parties report for their answers, and under `coordinator` its own outside Flower's grid.
     """
 
     round_trips: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
-    cpu_seconds: float = 0.0
+    cpu_by_action: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """All of them."""
+        return sum(self.cpu_by_action.values())
 
     def since(self, earlier: "Costs") -> "Costs":
         """The costs that came after `earlier`."""
+        before = earlier.cpu_by_action
+        spent = {action: cpu - before.get(action, 0.0) for action, cpu in self.cpu_by_action.items()}
         return Costs(
             self.round_trips - earlier.round_trips,
             self.bytes_up - earlier.bytes_up,
             self.bytes_down - earlier.bytes_down,
-            self.cpu_seconds - earlier.cpu_seconds,
+            {action: cpu for action, cpu in spent.items() if cpu > 0},
         )
+
+    def to_mapping(self) -> dict[str, float]:
+        """As flat figures: `round_trips`, `bytes_up`, `bytes_down`, `cpu_seconds`, and `cpu_seconds.<action>`."""
+        found = {
+            "round_trips": self.round_trips,
+            "bytes_up": self.bytes_up,
+            "bytes_down": self.bytes_down,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        return found | {f"cpu_seconds.{action}": cpu for action, cpu in self.cpu_by_action.items()}
 
 
 class Exchange:
@@ -70,7 +90,7 @@ class Exchange:
     def costs(self) -> Costs:
         """All costs so far. The inline engine answers within the grid, so its time must not count as our own too."""
         own = time.thread_time() - self._began - self._in_grid
-        return replace(self._counted, cpu_seconds=self._counted.cpu_seconds + own)
+        return replace(self._counted, cpu_by_action={**self._counted.cpu_by_action, COORDINATOR: own})
 
     def connect(self, parties: int, timeout: float) -> dict[str, Description]:
         """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
@@ -113,12 +133,13 @@ class Exchange:
             packed[party] = node, pack(body, replace(envelope, step=step))
         records = self._send(action, packed)
         replies = {party: _opened(party, action, reply, records[party]) for party in packed}
-        counted = self._counted
+        counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
+        before = counted.cpu_by_action.get(action, 0.0)
         self._counted = Costs(
             counted.round_trips + 1,
             counted.bytes_up + sum(size_of(record) for record in records.values()),
             counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
-            counted.cpu_seconds + sum(cpu_seconds for _, cpu_seconds in replies.values()),
+            {**counted.cpu_by_action, action: before + spent},
         )
         return {party: answer for party, (answer, _) in replies.items()}
 

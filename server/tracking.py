@@ -148,18 +148,13 @@ class ContenderRun(_TrackedRun):
         self._log_files(drawn, tables)
         self._add_line(summary.quality_line(self.contender, evaluation.metrics))
 
-    def log_costs(
-        self, *, round_trips: int, bytes_up: int, bytes_down: int, seconds: float, cpu_seconds: float
-    ) -> None:
-        """Log what training took: bytes up to the coordinator and down to parties, wall and CPU seconds."""
-        costs = {
-            "round_trips": round_trips,
-            "bytes_up": bytes_up,
-            "bytes_down": bytes_down,
-            "megabytes": (bytes_up + bytes_down) / 1e6,
-            "seconds": seconds,
-            "cpu_seconds": cpu_seconds,
-        }
+    def log_costs(self, costs: Mapping[str, float]) -> None:
+        """Log what training took.
+
+        costs: round_trips, bytes_up to the coordinator and bytes_down to parties, wall seconds, cpu_seconds, and
+        whatever finer split of these there is, for the table.
+        """
+        costs = {**costs, "megabytes": (costs["bytes_up"] + costs["bytes_down"]) / 1e6}
         self._log_final(costs)
         self._log_files({}, {"costs": pd.DataFrame([costs])})
         self._add_line(summary.cost_line(costs))
@@ -171,6 +166,10 @@ class ContenderRun(_TrackedRun):
 
 class Study(_TrackedRun):
     """The parent run of one invocation, and the way to its children."""
+
+    def log_measurement(self, metrics: Mapping[str, float]) -> None:
+        """Log what a benchmark measured, which has no contenders."""
+        self._log_metrics(metrics)
 
     @classmethod
     def start(

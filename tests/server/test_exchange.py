@@ -186,4 +186,6 @@ def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Cal
     assert spent.round_trips == 1
     assert len(roles) <= spent.bytes_up < len(roles) + 400
     assert 0 < spent.bytes_down < 200
-    assert spent.cpu_seconds > 0
+    assert set(spent.cpu_by_action) == {"train.splits_assign", "coordinator"}
+    assert 0 < spent.cpu_seconds == sum(spent.cpu_by_action.values())
+    assert spent.to_mapping()["cpu_seconds.coordinator"] == spent.cpu_by_action["coordinator"]

@@ -1,0 +1,302 @@
+"""What federated boosting costs, against the same trees on the joined table and against XGBoost.
+
+`python -m experiments.benchmarks.boosting --rows 10000 30000 --columns 5 20` measures on ready tables of known signal;
+with `--data DIR` on real data: a folder with `bank.csv` (id, default, features), `partner.csv` (id, features) and
+`test_ids.csv`. Each case runs in a process of its own, so that its memory is its own. Prints a table in Markdown and,
+for several sizes, how cost grows with rows and columns; `--figure FILE` draws it, `--store URI` logs one MLflow run
+per case.
+
+Phases: `set-up` (bins, keys, the end), `bank` (decrypt, search, encrypt), `parties` (add up, reply), `scoring`, and
+`coordinator`; the alignment is a benchmark of its own. `--profile` prints a finer split. Memory is the largest peak of
+a process's resident set (Linux's VmHWM): on the backend `inline` one process is all parties and the coordinator, on
+`simulation` a worker is one party at a time.
+"""
+
+import argparse
+import cProfile
+import json
+import multiprocessing
+import pstats
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from clients.declaration import Column, Declaration, write_declaration
+from experiments.baselines.boosting import train_boosting
+from experiments.benchmarks.memory import peak_memory
+from experiments.dataset import open_dataset
+from experiments.engines import BACKENDS, run_federation
+from experiments.joined import Joined, read_joined, read_roles, read_scores
+from experiments.settings import parse_settings
+from fl.config import RunConfig
+from fl.metrics import auc
+from fl.splits import TEST, TRAIN, Roles
+from server.drawing import colour, new_axes
+from server.progress import Progress
+from server.tracking import Study
+
+CONTENDER, EXPERIMENT, MADE = "federated-boosting", "siloscore-benchmarks", "made"
+PHASES = {
+    "set-up": ("boosting_start", "boosting_begin", "boosting_finish"),
+    "bank": ("boosting_split",),
+    "parties": ("boosting_grow", "boosting_add_up"),
+    "scoring": ("boosting_outcomes", "boosting_score"),
+    "coordinator": ("coordinator",),
+}
+SETTINGS = (
+    "boosting.depth=4",
+    "boosting.learning-rate=0.3",
+    "boosting.patience=0",
+    "validation-share=0.05",
+    "timeout=3600",
+)
+_BANK_COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: on tables of that size, or on real data when `data` names its folder."""
+
+    rows: int
+    columns: int
+    backend: str
+    settings: tuple[str, ...]
+    profile: bool = False
+    data: str = ""
+
+
+def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
+    """A bank with five columns and a partner with `columns`, both knowing all rows; default depends on all of them."""
+    rng = np.random.default_rng(seed)
+    ids = np.array([f"{number:09d}" for number in range(rows)])
+    bank, partner = rng.normal(size=(rows, _BANK_COLUMNS)), rng.normal(size=(rows, columns))
+    # Half of the signal's variance is the bank's; effects that bend and interact are what trees are for.
+    signals = [own.sum(axis=1) + np.abs(own[:, 0]) * own[:, -1] for own in (bank, partner)]
+    risk = sum(signal / signal.std() for signal in signals) + rng.logistic(size=rows)
+    labels = (risk > np.quantile(risk, 0.8)).astype(int)
+    frames = {"bank": pd.DataFrame(bank).assign(default=labels), "partner": pd.DataFrame(partner)}
+    for party, frame in frames.items():
+        named = frame.rename(columns=lambda name: f"x{name}" if isinstance(name, int) else name)
+        _write_party(folder / party, named.assign(id=ids).sample(frac=1, random_state=rng))
+
+
+def copy_real(data: Path, folder: Path) -> None:
+    """Both tables of a real data set as parties."""
+    for party in ("bank", "partner"):
+        _write_party(folder / party, pd.read_csv(data / f"{party}.csv"))
+
+
+def _write_party(folder: Path, frame: pd.DataFrame) -> None:
+    folder.mkdir(parents=True)
+    frame.to_csv(folder / "table.csv", index=False)
+    columns = tuple(Column(name, "numeric") for name in frame if name not in ("id", "default"))
+    label = "default" if "default" in frame else None
+    declaration = Declaration("table", folder.name, id="id", label=label, columns=columns, file="table.csv")
+    write_declaration(folder, declaration)
+
+
+def measure(case: Case) -> dict[str, float | str]:
+    """One row of the table. Raises AssertionError when the federated scores are not the pooled twin's."""
+    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+        data = Path(folder) / "data"
+        own = {"study": "bench", "state": f"{folder}/state", "tracking-uri": f"sqlite:///{folder}/mlflow.db"}
+        if case.data:
+            copy_real(Path(case.data), data)
+            own["test-ids"] = str(Path(case.data).resolve() / "test_ids.csv")
+        else:
+            write_tables(data, case.rows, case.columns)
+        dataset = open_dataset(data)
+        own |= {"data": str(dataset.folder), "parties": ",".join(dataset.parties), "contenders": CONTENDER}
+        config = RunConfig.from_mapping(parse_settings([*SETTINGS, *case.settings]) | own)
+        events: list[Progress] = []
+        with profiled(case.profile), peak_memory() as peaks:
+            run_federation(case.backend, config, events.append)
+        costs = next(event.costs for event in events if event.costs)
+        joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
+        scores = read_scores(config, dataset.active, CONTENDER, 1)
+        began = time.process_time()
+        pooled, _ = train_boosting(joined, roles, 1, config.boosting)
+        twin = time.process_time() - began
+        assert np.array_equal(scores, pooled), "the federated forest is not the pooled one"
+        test = roles == TEST
+        return {
+            "data": Path(case.data).name if case.data else MADE,
+            "rows": len(roles),
+            "columns": joined.frame().shape[1] - len(joined.tables[joined.active].numeric_names),
+            "engine": config.boosting.encryption,
+            "ahead": config.boosting.ahead,
+            "trees": config.boosting.trees,
+            "cpu_seconds": costs["cpu_seconds"],
+            **{f"cpu_seconds.{phase}": phase_seconds(costs, phase) for phase in PHASES},
+            "seconds": costs["seconds"],
+            "peak_megabytes": max(peaks),
+            "megabytes": (costs["bytes_up"] + costs["bytes_down"]) / 1e6,
+            "round_trips": costs["round_trips"],
+            "cpu_seconds.pooled": twin,
+            "auc": auc(joined.labels[test], scores[test]),
+            **by_xgboost(joined, roles, config),
+        }
+
+
+def phase_seconds(costs: dict[str, float], phase: str) -> float:
+    """CPU seconds of a phase in a run's costs."""
+    names = {
+        name.removeprefix("cpu_seconds.").split(".")[-1]: name for name in costs if "cpu_seconds." in name
+    }
+    return sum(costs[names[action]] for action in PHASES[phase] if action in names)
+
+
+def by_xgboost(joined: Joined, roles: Roles, config: RunConfig) -> dict[str, float]:
+    """CPU seconds and test AUC of XGBoost on the joined table; nothing where it is not installed."""
+    if find_spec("xgboost") is None:
+        return {}
+    import xgboost
+
+    boosting, train, test = config.boosting, roles == TRAIN, roles == TEST
+    model = xgboost.XGBClassifier(
+        n_estimators=boosting.trees,
+        max_depth=boosting.depth,
+        learning_rate=boosting.learning_rate,
+        max_bin=boosting.bins,
+        reg_lambda=boosting.l2,
+        tree_method="hist",
+        n_jobs=1,
+    )
+    frame, began = joined.frame(), time.process_time()
+    model.fit(frame[train], joined.labels[train])
+    spent = time.process_time() - began
+    found = auc(joined.labels[test], model.predict_proba(frame[test])[:, 1])
+    return {"cpu_seconds.xgboost": spent, "auc.xgboost": found}
+
+
+@contextmanager
+def profiled(wanted: bool) -> Iterator[None]:
+    """Print where the CPU time of this process goes: of everything on the backend `inline`."""
+    profile = cProfile.Profile(time.process_time)
+    if wanted:
+        profile.enable()
+    yield
+    if wanted:
+        profile.disable()
+        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+
+
+def exponents(table: pd.DataFrame) -> dict[str, float]:
+    """The exponents of rows and of columns in CPU seconds, by least squares of logarithms; of what varies in table."""
+    varied = [name for name in ("rows", "columns") if table[name].nunique() > 1]
+    design = np.column_stack([np.ones(len(table)), *(np.log(table[name]) for name in varied)])
+    found, *_ = np.linalg.lstsq(design, np.log(table["cpu_seconds"]), rcond=None)
+    return dict(zip(varied, map(float, found[1:]), strict=True))
+
+
+def cost_figure(table: pd.DataFrame) -> Figure:
+    """CPU seconds over rows, both logarithmic: a line for each number of columns, and for the pooled twin."""
+    figure, axes = new_axes("Boosting: what encryption costs", "rows", "CPU seconds")
+    for number, (columns, part) in enumerate(table.sort_values("rows").groupby("columns")):
+        style = {"marker": "o", "linestyle": ["-", "--", ":", "-."][number % 4]}
+        for contender, column in ((CONTENDER, "cpu_seconds"), ("pooled-boosting", "cpu_seconds.pooled")):
+            label = f"{contender}, {columns} columns"
+            axes.plot(part["rows"], part[column], color=colour(contender), label=label, **style)
+    axes.set(xscale="log", yscale="log")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown, with figures as long as they are good for."""
+    shown = {
+        "data": ("data", "s"),
+        "rows": ("rows", ",.0f"),
+        "columns": ("columns", ".0f"),
+        "engine": ("engine", "s"),
+        "ahead": ("ahead", "s"),
+        "trees": ("trees", ".0f"),
+        "cpu_seconds": ("CPU s", ".1f"),
+        **{f"cpu_seconds.{phase}": (phase, ".1f") for phase in PHASES},
+        "seconds": ("wall s", ".0f"),
+        "peak_megabytes": ("peak MB", ".0f"),
+        "megabytes": ("moved MB", ".0f"),
+        "round_trips": ("trips", ".0f"),
+        "cpu_seconds.pooled": ("pooled CPU s", ".1f"),
+        "cpu_seconds.xgboost": ("XGBoost CPU s", ".1f"),
+        "auc": ("AUC", ".4f"),
+        "auc.xgboost": ("XGBoost AUC", ".4f"),
+    }
+    kept = {name: about for name, about in shown.items() if name in table}
+    lines = [[title for title, _ in kept.values()], ["---:"] * len(kept)]
+    lines += [[format(row[name], how) for name, (_, how) in kept.items()] for row in table.to_dict("records")]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def log(row: dict[str, float | str], uri: str) -> None:
+    """One MLflow run for a case."""
+    named = {name: value for name, value in row.items() if isinstance(value, str)}
+    name = f"boosting {row['data']} {row['rows']:,} × {row['columns']}, {row['engine']}"
+    with Study.start(uri, EXPERIMENT, name, params=named) as study:
+        study.log_measurement({key: float(value) for key, value in row.items() if key not in named})
+
+
+def main() -> None:
+    """Measure what is asked for, case by case."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="real data instead of made tables")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 30_000])
+    parser.add_argument("--columns", type=int, nargs="+", default=[5, 20])
+    parser.add_argument("--trees", type=int, default=20)
+    parser.add_argument("--engines", nargs="+", default=["lattice"])
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default="inline")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--figure", type=Path, help="PNG of the made tables measured like the last")
+    parser.add_argument("--store", default="")
+    parser.add_argument(
+        "--append", type=Path, help="JSON lines of all measurements, those of earlier calls too"
+    )
+    args = parser.parse_args()
+    if args.data is not None and not (args.data / "partner.csv").exists():
+        print(f"Skipped: there is no data set in {args.data}.")
+        return
+    sizes = [(0, 0)] if args.data else [(rows, columns) for rows in args.rows for columns in args.columns]
+    measured: list[dict[str, float | str]] = []
+    if args.append is not None and args.append.exists():
+        measured = [json.loads(line) for line in args.append.read_text("utf-8").splitlines()]
+    for engine in args.engines:
+        for rows, columns in sizes:
+            settings = (f"boosting.trees={args.trees}", f"boosting.encryption={engine}", *args.settings)
+            data = str(args.data or "")
+            case = Case(rows, columns, args.backend, settings, args.profile, data)
+            fresh = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+                row = pool.submit(measure, case).result()
+            measured.append(row)
+            if args.append is not None:
+                with args.append.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
+            if args.store:
+                log(row, args.store)
+            print(markdown(pd.DataFrame([row])), flush=True)
+    table = pd.DataFrame(measured)
+    print(f"\n{markdown(table)}")
+    made = table[table["data"] == MADE]
+    for (engine, ahead, trees), part in made.groupby(["engine", "ahead", "trees"]):
+        for name, power in exponents(part).items():
+            print(f"{engine}, ahead {ahead}, {trees} trees: CPU seconds grow as {name}^{power:.2f}")
+    if args.figure is not None:
+        last = table.iloc[-1]
+        same = (made[["engine", "ahead", "trees"]] == last[["engine", "ahead", "trees"]]).all(axis=1)
+        cost_figure(made[same]).savefig(args.figure)
+
+
+if __name__ == "__main__":
+    main()
