@@ -66,14 +66,11 @@ def generate(
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
-    from clients.parties import write_default
     from experiments.display import console, step_bars
-    from synthetic_data import generate as simulate
+    from experiments.economies import write_economy
 
     with step_bars() as progress:
-        simulate(out, businesses, world, seed, truth, progress)
-    for party in ("bank", "tax", "supply_chain"):
-        write_default(out / party, party)
+        write_economy(out, businesses, world, seed, truth, progress)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 

@@ -45,12 +45,19 @@ STANDARD = tuple(name for name in ALL if not name.endswith("-boosting"))
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished study: its results, the comparison, and where MLflow has it."""
+    """A finished study: its results, the comparison, and where MLflow has it.
+
+    For who wants more than the test rows, `joined` is the table of all rows, `roles` (n,) by seed are their parts, and
+    `pds` (n,) by contender and seed their PDs.
+    """
 
     results: list[Result]
     comparison: pd.DataFrame
     experiment_id: str
     run_id: str
+    joined: Joined
+    roles: dict[int, Roles]
+    pds: dict[tuple[str, int], NDArray[np.float64]]
 
 
 def run_study(
@@ -90,27 +97,29 @@ def run_study(
 
         run_federation(backend, run, note_costs)
         joined = read_joined(run, dataset.active)
-        results = []
-        for seed in config.seed_numbers:
-            roles = read_roles(run, dataset.active, seed)
+        roles = {seed: read_roles(run, dataset.active, seed) for seed in config.seed_numbers}
+        results, pds = [], {}
+        for seed, own in roles.items():
             for name in contenders:
                 if name in FEDERATED:
-                    pd_of_all = read_scores(run, dataset.active, name, seed)
-                    results.append(_judged(joined, roles, pd_of_all, name, seed, costs[name, seed]))
+                    scores = read_scores(run, dataset.active, name, seed)
+                    result = _judged(joined, own, scores, name, seed, costs[name, seed])
                 else:
                     report(Progress(name, seed))
-                    results.append(_pooled_result(study, joined, roles, name, seed, config))
+                    result, scores = _pooled_result(study, joined, own, name, seed, config)
+                results.append(result)
+                pds[name, seed] = scores
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
     report(Progress("done"))
-    return Outcome(results, comparison, study.experiment_id, study.run_id)
+    return Outcome(results, comparison, study.experiment_id, study.run_id, joined, roles, pds)
 
 
 def _pooled_result(
     study: Study, joined: Joined, roles: Roles, name: str, seed: int, config: RunConfig
-) -> Result:
-    """Train one contender on the joined table and log it."""
+) -> tuple[Result, NDArray[np.float64]]:
+    """Train one contender on the joined table and log it: its result, and the PDs (n,) of all rows."""
     with study.contender(name, seed, dict(config.to_mapping())) as run:
         wall, cpu = time.perf_counter(), time.process_time()
         scores, curve = _train(joined, roles, name, seed, config)
@@ -122,7 +131,7 @@ def _pooled_result(
         result = _judged(joined, roles, scores, name, seed, costs)
         run.log_evaluation(result.evaluation)
         run.log_costs(**costs)
-        return result
+        return result, scores
 
 
 def _train(
