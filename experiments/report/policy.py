@@ -47,18 +47,22 @@ class CashFlow:
         if not 0 <= self.usual < float("inf"):
             raise ConfigError(f"The policy's usual cash flow must be 0 or more, not {self.usual!r}.")
 
+    def check(self, numeric_names: tuple[str, ...]) -> None:
+        """Raises ConfigError when the column is not among the bank's numeric ones."""
+        if self.column and self.column not in numeric_names:
+            raise ConfigError(
+                f"The bank has no numeric column {self.column!r}, which the policy names as cash flow. It has "
+                f"{', '.join(numeric_names)}. Name one of them in a file for --policy, or none by an empty text."
+            )
+
     def of(self, bank: Table) -> NDArray[np.float64]:
         """Mean monthly cash flow (n,) of the rows of the bank's table, CNY, NaN where unknown.
 
         Raises ConfigError when the bank has no such numeric column.
         """
+        self.check(bank.numeric_names)
         if not self.column:
             return np.full(len(bank), self.usual)
-        if self.column not in bank.numeric_names:
-            raise ConfigError(
-                f"The bank has no numeric column {self.column!r}, which the policy names as cash flow. It has "
-                f'{", ".join(bank.numeric_names)}. Name one of them in a file for --policy, or none: column = "".'
-            )
         values = bank.numeric[:, bank.numeric_names.index(self.column)]
         return np.maximum(np.expm1(values) if self.scale == "log" else values, 0.0)
 
