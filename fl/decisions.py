@@ -90,7 +90,8 @@ def decide(pd: ArrayLike, cash_flow: ArrayLike, policy: Policy) -> Decision:
     at most the highest. Raises ValueError for input that is not so.
     """
     risk = check_pd(pd)
-    flow = np.nan_to_num(np.asarray(cash_flow, dtype=np.float64), nan=0.0)
+    flow = np.asarray(cash_flow, dtype=np.float64)
+    flow = np.where(np.isnan(flow), 0.0, flow)
     if flow.shape != risk.shape or not (np.isfinite(flow) & (flow >= 0)).all():
         raise ValueError(f"cash flow must be {len(risk)} amounts of 0 or more, or NaN where unknown")
     ends, shares = np.array(policy.grades, dtype=np.float64).T
