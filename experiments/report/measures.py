@@ -45,8 +45,8 @@ class Measure:
 MEASURES = {
     "gini": Measure("Gini, all applicants", "coefficient"),
     "ks": Measure("KS, all applicants", "coefficient"),
-    "gini_accepted": Measure("Gini among those that the bank alone approves", "coefficient"),
-    "ks_accepted": Measure("KS among those that the bank alone approves", "coefficient"),
+    "gini_accepted": Measure("Gini among those whom the model in use approves", "coefficient"),
+    "ks_accepted": Measure("KS among those whom the model in use approves", "coefficient"),
     "approval_rate": Measure("approval rate", "share"),
     "bad_rate": Measure("bad rate of the approved", "share"),
     "bad_rate_declined": Measure("bad rate of the declined", "share"),
@@ -54,6 +54,7 @@ MEASURES = {
     "average_line_common": Measure("average line, those whom both approve", "line"),
     "average_line_first_time": Measure("average line, first-time borrowers", "line"),
     "average_line_supply_chain": Measure("average line, supply-chain firms", "line"),
+    "credit": Measure("credit granted per applicant", "line"),
     "price": Measure("price, weighted by line", "rate"),
     "expected_profit": Measure("expected profit per applicant", "profit"),
     "realised_profit": Measure("realised profit per applicant", "profit"),
@@ -142,7 +143,7 @@ Pair = tuple[float, float]
 
 
 def _ranking(test: Applicants, policy: Policy) -> dict[str, Pair]:
-    """Gini and KS of both models, among all and among those that the reference accepts."""
+    """Gini and KS of both models, among all and among those whom the reference accepts."""
     accepted = test.take(test.reference <= policy.maximum_pd)
     found = {}
     for suffix, rows in (("", test), ("_accepted", accepted)):
@@ -168,6 +169,7 @@ def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Pair]:
         "bad_rate_declined": _pair(_mean(test.labels, ~d.approved) for d in decisions),
         "average_line": _pair(_mean(d.line, d.approved) for d in decisions),
         "average_line_common": _pair(_mean(d.line, common) for d in decisions),
+        "credit": _pair(d.line.mean() for d in decisions),
         "price": _pair(_price(d) for d in decisions),
         "expected_profit": _pair(made.mean() for made in expected),
         "realised_profit": _pair(made.mean() for made in realised),

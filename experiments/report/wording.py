@@ -7,9 +7,16 @@ from experiments.report.measures import APPROVAL, BAD_RATE, MEASURES, OWN, RANKI
 from fl.decisions import Policy
 
 DASH = "–"
-ALONE, FEDERATED, CHANGE, INTERVAL = "bank alone", "federated", "change", "95 % interval"
+CHANGE, INTERVAL = "change", "95 % interval"
 SAME_BY_CONSTRUCTION = {(APPROVAL, "approval_rate"), (APPROVAL, "swapped"), (BAD_RATE, "bad_rate")}
 """Rows that tell nothing where they stand."""
+
+
+def labels(pair: tuple[str, str]) -> tuple[str, str]:
+    """How reference and challenger are called in a table: by what they are, or where that says too little by name."""
+    kinds = {"bank-only": "bank alone", "federated": "federated"}
+    first, second = (kinds.get(name.rpartition("-")[0], name) for name in pair)
+    return pair if first == second else (first, second)
 
 
 def level(measure: str, value: float) -> str:
@@ -65,13 +72,14 @@ def headline(world: str, summary: pd.DataFrame) -> str:
     )
 
 
-def measure_table(summary: pd.DataFrame, cutoffs: str) -> pd.DataFrame:
+def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
     """The rows of one pair of cut-offs."""
+    alone, federated = labels(pair)
     rows = [
         {
             "": MEASURES[name].title,
-            ALONE: level(name, row["reference"]),
-            FEDERATED: level(name, row["challenger"]),
+            alone: level(name, row["reference"]),
+            federated: level(name, row["challenger"]),
             CHANGE: change(name, row["change"]),
             INTERVAL: interval(name, row["low"], row["high"]),
         }
@@ -81,21 +89,23 @@ def measure_table(summary: pd.DataFrame, cutoffs: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def claim_table(summaries: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The report's figures, what stands beside them in each world, and what of it can be compared."""
+def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
+    """Published figures, what stands beside them in each world, and what of it can be compared."""
+    where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
     rows = []
     for claim in CLAIMS:
-        row = {"who": claim.lender, "the report says": claim.says, "here": MEASURES[claim.measure].title}
-        where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}.get(claim.cutoffs, "")
-        row["here"] += where
+        title = MEASURES[claim.measure].title + where.get(claim.cutoffs, "")
+        row = {"who": claim.lender, "says": claim.says, "here": title}
         for world, summary in summaries.items():
             row[world] = DASH
             if (claim.cutoffs, claim.measure) in summary.index:
                 found = summary.loc[(claim.cutoffs, claim.measure)]
                 row[world] = finding(claim.measure, found)
                 if not claim.change:
-                    levels = (level(claim.measure, found[name]) for name in ("challenger", "reference"))
-                    row[world] = "{}; bank alone {}: ".format(*levels) + row[world]
+                    before, after = (
+                        level(claim.measure, found[name]) for name in ("reference", "challenger")
+                    )
+                    row[world] = f"{after}; {labels(pair)[0]} {before}: {row[world]}"
         rows.append(row | {"comparable?": claim.comparable})
     return pd.DataFrame(rows)
 
@@ -127,8 +137,8 @@ def policy_table(policy: Policy) -> pd.DataFrame:
 def _signed(measure: str, value: float) -> str:
     kind = MEASURES[measure].kind
     if kind == "profit":
-        return f"{value:+,.0f}"
-    return f"{100 * value:+.{2 if kind == 'rate' else 1}f}"
+        return f"{value:+z,.0f}"
+    return f"{100 * value:+z.{2 if kind == 'rate' else 1}f}"
 
 
 def _unit(measure: str) -> str:

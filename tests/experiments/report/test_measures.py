@@ -60,6 +60,7 @@ def test_own_decisions_are_those_of_the_policy(case: Case, policy: Policy, found
         "bad_rate": test.labels[approved].mean(),
         "bad_rate_declined": test.labels[~approved].mean(),
         "average_line": decision.line.sum() / approved.sum(),
+        "credit": decision.line.mean(),
         "price": (decision.line * decision.price).sum() / decision.line.sum(),
         "realised_profit": profit(decision, test.labels, own).sum() / len(test),
         "expected_profit": profit(decision, test.challenger, own).sum() / len(test),

@@ -11,6 +11,8 @@ from experiments.report.intervals import summarise
 from experiments.report.measures import APPROVAL, BAD_RATE, MEASURES, RANKING
 from fl.decisions import Policy
 
+PAIR = ("bank-only-boosting", "federated-boosting")
+
 
 @pytest.fixture(scope="module")
 def summary(make_case: Callable[..., Case]) -> pd.DataFrame:
@@ -24,7 +26,7 @@ def summary(make_case: Callable[..., Case]) -> pd.DataFrame:
         ("approval_rate", "50.0 %", "+12.3 points", "-1.0 to +30.0 points"),
         ("price", "50.00 %", "+12.35 points", "-1.00 to +30.00 points"),
         ("average_line", "0 CNY", "+12.3 %", "-1.0 to +30.0 %"),
-        ("realised_profit", "0 CNY", "+0 CNY", "-0 to +0 CNY"),
+        ("realised_profit", "0 CNY", "+0 CNY", "+0 to +0 CNY"),
     ],
 )
 def test_a_figure_has_the_unit_of_its_kind(measure: str, level: str, change: str, interval: str) -> None:
@@ -38,6 +40,18 @@ def test_what_is_not_known_is_a_dash(measure: str) -> None:
     row = pd.Series({"change": np.nan, "low": np.nan, "high": np.nan})
     assert {wording.level(measure, np.nan), wording.interval(measure, np.nan, 1.0)} == {"–"}
     assert wording.finding(measure, row) == "–"
+
+
+@pytest.mark.parametrize(
+    ("pair", "labels"),
+    [
+        (PAIR, ("bank alone", "federated")),
+        (("bank-only-trees", "pooled-trees"), ("bank alone", "pooled-trees")),
+        (("federated-network", "federated-boosting"), ("federated-network", "federated-boosting")),
+    ],
+)
+def test_models_are_called_by_what_tells_them_apart(pair: tuple[str, str], labels: tuple[str, str]) -> None:
+    assert wording.labels(pair) == labels
 
 
 def test_a_change_without_interval_stands_alone() -> None:
@@ -57,14 +71,14 @@ def test_the_headline_tells_a_gain_from_none(summary: pd.DataFrame) -> None:
 
 
 def test_a_table_leaves_out_what_is_equal_by_construction(summary: pd.DataFrame) -> None:
-    titles = set(wording.measure_table(summary, APPROVAL)[""])
+    titles = set(wording.measure_table(summary, APPROVAL, PAIR)[""])
     assert MEASURES["approval_rate"].title not in titles
     assert MEASURES["bad_rate"].title in titles
-    assert MEASURES["bad_rate"].title not in set(wording.measure_table(summary, BAD_RATE)[""])
+    assert MEASURES["bad_rate"].title not in set(wording.measure_table(summary, BAD_RATE, PAIR)[""])
 
 
 def test_every_claim_stands_beside_a_measure_and_what_can_be_compared(summary: pd.DataFrame) -> None:
-    table = wording.claim_table({"base": summary, "other": summary.drop(index="own", level="cut-offs")})
+    table = wording.claim_table({"base": summary, "other": summary.drop(index="own", level="cut-offs")}, PAIR)
     assert len(table) == len(CLAIMS) == 5
     assert (table["base"] != "–").all()
     levels = table[table["who"].isin(["MYbank", "WeBank"])]
