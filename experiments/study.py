@@ -68,11 +68,7 @@ def run_study(
     `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, a repeated one
     or none, and whatever the engine raises when the federation fails; the MLflow runs then end as failed.
     """
-    unknown = [name for name in contenders if name not in ALL]
-    if unknown:
-        raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
-    if len(set(contenders)) < len(contenders):
-        raise ConfigError(f"Each contender can stand only once: {', '.join(contenders)}.")
+    check_contenders(contenders)
     if not has_truth(dataset.folder):
         contenders = tuple(name for name in contenders if name != "true-pd")
     if not contenders:
@@ -114,6 +110,15 @@ def run_study(
         study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
     report(Progress("done"))
     return Outcome(results, comparison, study.experiment_id, study.run_id, joined, roles, pds)
+
+
+def check_contenders(names: tuple[str, ...]) -> None:
+    """Raises ConfigError for an unknown contender or a repeated one."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
 
 
 def _pooled_result(

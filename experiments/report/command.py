@@ -10,6 +10,7 @@ from experiments.mlflow_page import latest_link
 from experiments.report.policy import DEFAULT, read_policy
 from experiments.report.run import Source, Task, make_report, of_dataset, of_worlds
 from experiments.settings import parse_settings
+from experiments.study import check_contenders
 from fl.config import RunConfig
 from fl.errors import ConfigError
 
@@ -19,11 +20,10 @@ DATA = Path("data/demo")
 def choose_pair(algorithm: str, contenders: str) -> tuple[str, str]:
     """Reference and challenger: those named, or the bank-only and the federated contender of the algorithm.
 
-    Raises ConfigError when not two are named.
+    Raises ConfigError when not two are named, or one that there is not.
     """
-    names = _words(contenders)
-    if not names:
-        return f"bank-only-{algorithm}", f"federated-{algorithm}"
+    names = _words(contenders) or (f"bank-only-{algorithm}", f"federated-{algorithm}")
+    check_contenders(names)
     if len(names) != 2:
         raise ConfigError(
             f"A report compares two contenders, such as A,B; these are {len(names)}: {contenders}."

@@ -21,7 +21,11 @@ def test_the_pair_is_that_of_the_algorithm_unless_two_are_named(
     assert choose_pair(algorithm, contenders) == pair
 
 
-def test_a_pair_is_two() -> None:
+def test_a_pair_is_two_different_contenders() -> None:
+    with pytest.raises(ConfigError, match="no contender 'bank-only-luck'"):
+        choose_pair("luck", "")
+    with pytest.raises(ConfigError, match="only once"):
+        choose_pair("network", "pooled-trees,pooled-trees")
     with pytest.raises(ConfigError, match="two contenders, such as A,B; these are 1: pooled-trees"):
         choose_pair("network", "pooled-trees")
 
