@@ -92,16 +92,16 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
         for (x, y), contender in zip(ends, pair, strict=True):
             axes.plot(x, y, "o", color=colour(contender), markersize=7, zorder=3)
         axes.annotate("", ends[1], ends[0], arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.3})
-        middle = tuple((first + second) / 2 for first, second in zip(*ends, strict=True))
-        across = said == "equal bad rate"
+        # Above a rising curve there is room to the left, below one to the right.
+        below = rows is at_risk
         axes.annotate(
             said,
-            middle,
-            (0, 7) if across else (8, 0),
+            ends[1] if below else ends[0],
+            (9, -4) if below else (-8, 6),
             textcoords="offset points",
             fontsize=9,
-            ha="center" if across else "left",
-            va="bottom" if across else "center",
+            ha="left" if below else "right",
+            va="top" if below else "bottom",
         )
     axes.set_xlim(_LEAST_APPROVED, 1.01)
     axes.set_ylim(0, None)
@@ -131,7 +131,7 @@ def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
         labels.append(f"{text.format(*pair)}\n({percent(groups.loc[name, 'share'], 1)} of applicants)")
     axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
     axes.set_xlim(0, 1.18 * groups["bad_rate"].max())
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
     return figure
 
 

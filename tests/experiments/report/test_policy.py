@@ -27,6 +27,11 @@ def test_the_file_that_ships_says_what_the_code_does() -> None:
     assert cash_flow.column == "inflow_12m"
 
 
+def test_the_documentation_shows_the_file_that_ships() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "report.md").read_text("utf-8")
+    assert f"```toml\n{DEFAULT.read_text('utf-8')}```" in page
+
+
 def test_a_file_changes_what_it_names_only(tmp_path: Path) -> None:
     path = write(
         tmp_path,
