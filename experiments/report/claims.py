@@ -49,8 +49,8 @@ CLAIMS = (
         True,
         "Comparable: the mean line of the approved, at equal risk. Not: under both models the policy takes cash flow "
         "from the bank's own account records, so that only the PD's grade can move a line; a partner's turnover in the "
-        "line itself would move it more. And those who are approved in addition are smaller and riskier, which holds "
-        "the mean down while credit in all rises (below).",
+        "line itself would move it more. And those who are approved in addition are riskier and get smaller ones, "
+        "which holds the mean down while credit in all rises (below).",
     ),
     Claim(
         "MYbank",
