@@ -97,11 +97,7 @@ def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) 
         if several
         else f"a bootstrap over the test applicants ({RESAMPLES} resamples, the same for both models)"
     )
-    sizes = "; ".join(
-        f"{world.name}: {_count(world.sizes[0], 'economy', 'economies')} with "
-        f"{_count(world.sizes[1], 'training seed')} and {world.sizes[2]:,.0f} test applicants each"
-        for world in worlds
-    )
+    sizes = "; ".join(f"{world.name}: {_size(world)}" for world in worlds)
     return [
         Heading("How it was made"),
         Code(command),
@@ -146,8 +142,10 @@ _METRICS = {
 _ENDS = {"": "change", "_low": "low", "_high": "high"}
 
 
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+def _size(world: World) -> str:
+    economies, seeds, applicants = world.sizes
+    of_each = f"{seeds} training {'seed' if seeds == 1 else 'seeds'} and {applicants:,.0f} test applicants"
+    return of_each if economies == 1 else f"{economies} economies with {of_each} each"
 
 
 def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def test_pages_and_figures_are_written(made: Made) -> None:
     text = (made.out / "report.md").read_text("utf-8")
     (said,) = made.found
     assert said in text
-    assert "1 economy with 1 training seed and 100 test applicants each" in text
+    assert ": 1 training seed and 100 test applicants." in text
     assert len(list((made.out / "figures").glob("*.png"))) == 4
 
 
