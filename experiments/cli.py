@@ -1,8 +1,10 @@
 """The command `siloscore`: make data, run and compare models, look at them in MLflow."""
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -69,14 +71,11 @@ def generate(
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
-    from clients.parties import write_default
     from experiments.display import console, step_bars
-    from synthetic_data import generate as simulate
+    from experiments.economies import write_economy
 
     with step_bars() as progress:
-        simulate(out, businesses, world, seed, truth, progress)
-    for party in ("bank", "tax", "supply_chain"):
-        write_default(out / party, party)
+        write_economy(out, businesses, world, seed, truth, progress)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 
@@ -145,6 +144,56 @@ def run(
         json,
         _encrypted(settings, encryption),
     )
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.md and their figures.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the dataset. Default: data/demo.")] = None,
+    worlds: Annotated[
+        str, typer.Option(help="Instead of --data: simulate economies of these worlds, comma-separated.")
+    ] = "",
+    economies: Annotated[
+        str, typer.Option(help="With --worlds: seeds of the economies in each, comma-separated.")
+    ] = "1,2,3",
+    businesses: Annotated[int, typer.Option(min=1000, help="With --worlds: applicants of each.")] = 20_000,
+    seeds: Seeds = "1",
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            help="Compare its bank-only with its federated contender: boosting, network or scorecard."
+        ),
+    ] = "boosting",
+    contenders: Annotated[
+        str, typer.Option(help="Compare these two instead: the model in use, and the one to take its place.")
+    ] = "",
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with cut-off, lines and prices. Default: the one in docs/report.md."),
+    ] = None,
+    parties: Parties = "",
+    test_ids: TestIds = None,
+    backend: Engine = Backend.inline,
+    store: Store = Path("mlflow.db"),
+    experiment: Experiment = "siloscore-report",
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """Show what a federated score would change for the lender: approvals, bad rates, credit lines, prices, profit.
+
+    Both models decide on the same applicants under one lending policy. What comes out stands beside published claims,
+    with intervals, and beside a world in which the partners' records tell nothing.
+
+    Example: siloscore report --worlds base,no-partner-signal --economies 1,2,3 --out reports/worlds
+    """
+    from experiments.report.command import choose_pair, choose_sources, write_report
+
+    pair = choose_pair(algorithm, contenders)
+    sources, config = choose_sources(
+        *(worlds, economies, businesses, data, seeds, settings),
+        lambda folder: _configured(folder, seeds, parties, test_ids, settings),
+    )
+    command = shlex.join(["siloscore", *sys.argv[1:]])
+    write_report(sources, config, pair, policy, backend.value, store, experiment, command, out)
 
 
 @app.command()

@@ -46,12 +46,19 @@ ALL = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished study: its results, the comparison, and where MLflow has it."""
+    """A finished study: its results, the comparison, and where MLflow has it.
+
+    For who wants more than the test rows, `joined` is the table of all rows, `roles` (n,) by seed are their parts, and
+    `pds` (n,) by contender and seed their PDs.
+    """
 
     results: list[Result]
     comparison: pd.DataFrame
     experiment_id: str
     run_id: str
+    joined: Joined
+    roles: dict[int, Roles]
+    pds: dict[tuple[str, int], NDArray[np.float64]]
 
 
 def run_study(
@@ -62,11 +69,7 @@ def run_study(
     `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, a repeated one
     or none, and whatever the engine raises when the federation fails; the MLflow runs then end as failed.
     """
-    unknown = [name for name in contenders if name not in ALL]
-    if unknown:
-        raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
-    if len(set(contenders)) < len(contenders):
-        raise ConfigError(f"Each contender can stand only once: {', '.join(contenders)}.")
+    check_contenders(contenders)
     if not has_truth(dataset.folder):
         contenders = tuple(name for name in contenders if name != "true-pd")
     if not contenders:
@@ -91,27 +94,38 @@ def run_study(
 
         run_federation(backend, run, note_costs)
         joined = read_joined(run, dataset.active)
-        results = []
-        for seed in config.seed_numbers:
-            roles = read_roles(run, dataset.active, seed)
+        roles = {seed: read_roles(run, dataset.active, seed) for seed in config.seed_numbers}
+        results, pds = [], {}
+        for seed, own in roles.items():
             for name in contenders:
                 if name in FEDERATED:
-                    pd_of_all = read_scores(run, dataset.active, name, seed)
-                    results.append(_judged(joined, roles, pd_of_all, name, seed, costs[name, seed]))
+                    scores = read_scores(run, dataset.active, name, seed)
+                    result = _judged(joined, own, scores, name, seed, costs[name, seed])
                 else:
                     report(Progress(name, seed))
-                    results.append(_pooled_result(study, joined, roles, name, seed, config))
+                    result, scores = _pooled_result(study, joined, own, name, seed, config)
+                results.append(result)
+                pds[name, seed] = scores
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
     report(Progress("done"))
-    return Outcome(results, comparison, study.experiment_id, study.run_id)
+    return Outcome(results, comparison, study.experiment_id, study.run_id, joined, roles, pds)
+
+
+def check_contenders(names: tuple[str, ...]) -> None:
+    """Raises ConfigError for an unknown contender or a repeated one."""
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(ALL)}.")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
 
 
 def _pooled_result(
     study: Study, joined: Joined, roles: Roles, name: str, seed: int, config: RunConfig
-) -> Result:
-    """Train one contender on the joined table and log it."""
+) -> tuple[Result, NDArray[np.float64]]:
+    """Train one contender on the joined table and log it: its result, and the PDs (n,) of all rows."""
     with study.contender(name, seed, dict(config.to_mapping())) as run:
         wall, cpu = time.perf_counter(), time.process_time()
         scores, curve = _train(joined, roles, name, seed, config)
@@ -123,7 +137,7 @@ def _pooled_result(
         result = _judged(joined, roles, scores, name, seed, costs)
         run.log_evaluation(result.evaluation)
         run.log_costs(costs)
-        return result
+        return result, scores
 
 
 def _train(

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 BADS, GOODS, QUIET = "#D55E00", "#0072B2", "#8A8A8A"
 
 _COLOURS = {
-    "bank-only-boosting": "#F0E442",
+    "bank-only-boosting": "#B79F00",
     "bank-only-network": "#E69F00",
     "bank-only-trees": "#D55E00",
     "federated-network": "#0072B2",

@@ -20,7 +20,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -261,6 +261,32 @@ class Study(_TrackedRun):
         if curves := self._curves(children, "valid.auc"):
             drawn["training"] = overlays.training_curves(curves, "validation AUC")
         self._log_files(drawn, {"comparison": comparison})
+
+    def adopt(self, run_id: str) -> None:
+        """Nest another study's run below this one."""
+        self.client.set_tag(run_id, _PARENT, self.run_id)
+
+    def publish(
+        self,
+        text: str,
+        metrics: Mapping[str, float],
+        drawn: Mapping[str, Figure],
+        tables: Mapping[str, pd.DataFrame],
+        pages: Iterable[Path],
+    ) -> None:
+        """Log a report on the studies below this one; its text, in Markdown, describes this run and the experiment.
+
+        What `siloscore ui` opens on is then this run's leaderboard of those studies.
+        """
+        self.client.set_tag(self.run_id, _NOTE, text)
+        self.client.set_experiment_tag(self.experiment_id, _NOTE, text)
+        self.client.set_experiment_tag(
+            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id)
+        )
+        self._log_metrics(metrics)
+        self._log_files(drawn, tables)
+        for page in pages:
+            self.client.log_artifact(self.run_id, str(page))
 
     def _curves(self, children: list[ContenderRun], metric: str) -> dict[str, list[tuple[int, float]]]:
         """The stepped `metric` of each contender that has one, of its first seed."""

@@ -9,22 +9,16 @@ among them.
 """
 
 import argparse
-import tempfile
-from pathlib import Path
 
 import pandas as pd
 
-from clients.parties import write_default
 from experiments.comparison import GAIN, compare
-from experiments.dataset import open_dataset
+from experiments.economies import economy
 from experiments.settings import parse_settings
 from experiments.study import ALL, run_study
 from fl.config import RunConfig
 from server.coordinator import new_study_name
 from server.progress import ignore
-from synthetic_data import generate
-
-PARTIES = ("bank", "tax", "supply_chain")
 
 
 def study_of_world(
@@ -36,18 +30,13 @@ def study_of_world(
     contenders: tuple[str, ...] = ALL,
 ) -> "pd.Series[float]":
     """The AUC of every contender in one economy, by name."""
-    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        data = Path(folder) / "data"
-        generate(data, businesses, world, seed, truth)
-        for party in PARTIES:
-            write_default(data / party, party)
-        dataset = open_dataset(data)
+    with economy(world, seed, businesses, truth) as dataset:
         own = {
             "data": str(dataset.folder),
             "parties": ",".join(dataset.parties),
             "seeds": str(seed),
-            "study": new_study_name(str(data)),
-            "tracking-uri": f"sqlite:///{folder}/mlflow.db",
+            "study": new_study_name(str(dataset.folder)),
+            "tracking-uri": f"sqlite:///{dataset.folder.parent}/mlflow.db",
         }
         config = RunConfig.from_mapping(parse_settings(settings) | own)
         outcome = run_study(dataset, config, contenders, "inline", ignore)

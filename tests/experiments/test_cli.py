@@ -91,6 +91,14 @@ def test_run_trains_one_model_and_tells_where_it_is(
         (("compare", "--test-ids", "none.csv"), "There is no file of test ids none.csv."),
         (("compare", "--parties", "bank,customs"), "has no party 'customs'; it has bank, supply, tax."),
         (("compare", "--parties", "tax,supply"), "exactly one party must hold the label"),
+        (("report", "--out", "r"), "The bank has no numeric column 'inflow_12m', which the policy names"),
+        (("report", "--out", "r", "--worlds", "base"), "A report is on --worlds or on --data; name one"),
+        (("report", "--out", "r", "--policy", "p.toml"), "There is no policy file p.toml."),
+        (
+            ("report", "--out", "r", "--contenders", "true-pd"),
+            "A report compares two contenders, such as A,B;",
+        ),
+        (("report", "--out", "r", "--algorithm", "x"), "There is no contender 'bank-only-x'; there are"),
         (("ui",), "There is no MLflow store mlflow.db; `siloscore compare` makes one."),
     ],
 )

@@ -243,3 +243,29 @@ def test_unknown_values_are_not_logged(study, client, toy_study):
     study.summarise(comparison, toy_study.evaluations)
     assert "round_trips" not in client.get_run(study.run_id).data.metrics
     assert tracking.FINAL_METRICS[0] in client.get_run(study.run_id).data.metrics
+
+
+def test_a_report_stands_above_the_studies_it_is_on(study, uri, client, toy_study, tmp_path):
+    below = Study.start(uri, "below a report", "one of several")
+    below.finish()
+    page = tmp_path / "report.html"
+    page.write_text("<!doctype html>")
+    figure = tracking.overlays.roc_overlay(toy_study.evaluations)
+    with study:
+        study.adopt(below.run_id)
+        study.publish(
+            "**base**: a gain",
+            {"base/uplift": 0.25},
+            {"gains": figure},
+            {"base-measures": toy_study.comparison},
+            [page],
+        )
+    run = client.get_run(study.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {"base/uplift": 0.25}
+    assert note(client, study.run_id) == "**base**: a gain"
+    assert files(client, study.run_id) == {"report.html", "figures/gains.png", "tables/base-measures.json"}
+    assert client.get_run(below.run_id).data.tags["mlflow.parentRunId"] == study.run_id
+    experiment = client.get_experiment(study.experiment_id)
+    assert experiment.tags["mlflow.note.content"] == "**base**: a gain"
+    assert study.run_id in experiment.tags[leaderboard.TAG]

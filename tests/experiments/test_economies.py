@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from clients.declaration import read_declaration
+from experiments.economies import PARTIES, economy, write_economy
+from fl.errors import ConfigError
+
+
+def test_an_economy_lasts_as_long_as_it_is_used() -> None:
+    with economy("recession", 3, 300) as dataset:
+        assert dataset.world == "recession"
+        assert sorted(dataset.parties) == sorted(PARTIES)
+        assert dataset.facts.rows == 300
+        folder = dataset.folder
+    assert not folder.parent.exists()
+
+
+def test_every_party_is_declared(tmp_path: Path) -> None:
+    steps: list[str] = []
+    write_economy(tmp_path / "new", 300, "base", 1, False, lambda label, done, total: steps.append(label))
+    assert {read_declaration(tmp_path / "new" / party).type for party in PARTIES} == set(PARTIES)
+    assert steps
+
+
+def test_an_unknown_world_leaves_nothing() -> None:
+    with pytest.raises(ConfigError, match="world"), economy("moon", 1, 300):
+        pass
