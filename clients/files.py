@@ -208,6 +208,11 @@ class CsvFile(TableFile):
             raise self._not_utf8() from None
         except csv.Error as error:
             problem = f"the row is not valid CSV ({error}); is every quotation mark closed?"
+            if "field limit" in str(error):
+                problem = (
+                    f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation "
+                    "mark before it."
+                )
             raise DataError.at(self.path, problem, row=f"line {line}") from None
 
     def _not_utf8(self) -> DataError:
