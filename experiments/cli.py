@@ -61,6 +61,9 @@ def generate(
     ] = "base",
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal data.")] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Compute each applicant's true PD, too.")] = False,
+    parties: Annotated[
+        str, typer.Option(help="Whose records to write, comma-separated; a utility can be added.")
+    ] = "bank,tax,supply_chain",
 ) -> None:
     """Simulate an economy of small businesses and write what each party would know of it.
 
@@ -70,9 +73,10 @@ def generate(
     from experiments.display import console, step_bars
     from synthetic_data import generate as simulate
 
+    names = _words(parties)
     with step_bars() as progress:
-        simulate(out, businesses, world, seed, truth, progress)
-    for party in ("bank", "tax", "supply_chain"):
+        simulate(out, businesses, world, seed, truth, progress, names)
+    for party in names:
         write_default(out / party, party)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
@@ -98,7 +102,7 @@ def compare(
     """
     from experiments.study import STANDARD
 
-    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or STANDARD
+    names = _words(contenders) or STANDARD
     _study(names, data, seeds, parties, test_ids, backend, store, experiment, json, settings)
 
 
@@ -217,7 +221,7 @@ def _configured(
 
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
+    dataset = open_dataset(data, _words(parties))
     config = RunConfig.from_mapping(parse_settings(settings))
     return dataset, replace(
         config,
@@ -227,6 +231,10 @@ def _configured(
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

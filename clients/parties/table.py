@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 from warnings import warn
 
+import numpy as np
 import pandas as pd
 
 from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
@@ -59,6 +60,13 @@ class TableParty(Party):
             ),
             file=found[0].name,
         )
+
+    @classmethod
+    def example_records(cls, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+        """One table, for `clients.contract.check_party`: any table would do."""
+        numbers = np.arange(len(as_of), dtype=np.float64)
+        columns = {"turnover": numbers + 1, "rating": np.where(numbers % 2 == 0, "good", "poor")}
+        return {TABLE: pd.DataFrame({DEFAULT_ID: as_of.index, **columns})}
 
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """The columns of the file, which are the same in every month."""
