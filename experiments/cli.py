@@ -1,4 +1,4 @@
-"""The command `siloscore`: make data, run and compare models, look at them in MLflow."""
+"""The command `siloscore`: make data, bring parties, run and compare models, look at them in MLflow."""
 
 import os
 import signal
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from experiments import party_commands
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
@@ -119,7 +121,7 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train and evaluate one model.
+    """Train one model, evaluate it on the test rows, and log it to MLflow.
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8.0
     """
@@ -150,6 +152,11 @@ def attack(
         attacks = play_all(config, party, report)
     console.print(label_table(attacks), column_table(attacks), sep="\n")
     console.print(f"No number of an evaluation stands for fewer than {attacks.group} applicants.")
+
+
+app.command("parties")(party_commands.parties)
+app.command("check-party")(party_commands.check_party)
+app.command("init-party")(party_commands.init_party)
 
 
 @app.command()

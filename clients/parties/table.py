@@ -33,7 +33,7 @@ class TableParty(Party):
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
-        """Declares every column of the one table in the folder, numeric if all its values are numbers.
+        """Declares every column of the one table in the folder but dates, numeric if all its values are numbers.
 
         The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if
         there is one, and then the observation month is `observation_month` or `month`. It is a start to edit.
@@ -56,7 +56,7 @@ class TableParty(Party):
             columns=tuple(
                 Column(name, "numeric" if kind == "number" else "categorical")
                 for name, kind in kinds.items()
-                if name not in (id_column, label, month)
+                if name not in (id_column, label, month) and kind != "month"
             ),
             file=found[0].name,
         )
