@@ -114,6 +114,9 @@ def no_look_ahead(specimen: Specimen) -> str:
             table.loc[later, column] = table.loc[later, column] * 7 + 1 if is_number else "later"
         return table
 
+    for name, table in specimen.kind.tables.items():
+        if name != APPLICATIONS and MONTH not in table:
+            return f"table '{name}' has no column '{MONTH}', so its records cannot end with the observation month"
     before = specimen.features()
     for records, how in (
         (specimen.altered(changed), "changed"),
@@ -262,7 +265,11 @@ CHECKS = (
         "Compute a business's features from its own records; means or ranks over businesses let later months in.",
         independence,
     ),
-    Check("no look-ahead", f"{_USE_RECORDS} They end with each business's observation month.", no_look_ahead),
+    Check(
+        "no look-ahead",
+        f"{_USE_RECORDS} They end with each business's observation month, by the month in which each became known.",
+        no_look_ahead,
+    ),
     Check("label unused", f"{_USE_RECORDS} They hold no label.", no_label),
     Check(
         "unknown businesses",

@@ -102,6 +102,14 @@ class LooksAhead(Telecom):
         return frame.assign(minutes_12m=minutes.reindex(as_of.index).where(frame["minutes_12m"].notna()))
 
 
+class Undated(Telecom):
+    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **Telecom.tables,
+        "visits": ("business_id", "day", "shop"),
+    }
+    text = ("day", "shop")
+
+
 class SeesLabel(BankParty):
     def features(self, records, as_of):
         labels = self.records["applications"].set_index("business_id")["default"].reindex(as_of.index)
@@ -160,6 +168,7 @@ BROKEN = (
     ("order of rows", LastRow, "column 'plan' changes when the rows of the records are reversed"),
     ("each business by itself", Ranked, "column 'minutes_12m' changes when other businesses are asked for"),
     ("no look-ahead", LooksAhead, "column 'minutes_12m' changes when later records are changed"),
+    ("no look-ahead", Undated, "table 'visits' has no column 'month'"),
     ("label unused", SeesLabel, "column 'returned_payments_12m' changes when labels are turned"),
     ("unknown businesses", OnlyKnown, "must be indexed exactly as `as_of` is"),
     ("unknown businesses", ZeroForUnknown, "records are all later than its observation month has features"),
