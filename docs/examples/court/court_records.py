@@ -1,8 +1,8 @@
 """Stands in for a real court: makes up the records that one would have of the businesses of a generated dataset.
 
 `court-records data/four` reads the latent state in `truth/`, which no party may do, and writes `court/` beside the
-other parties. A strained or badly managed business is taken to court more often, and pays less of what it was ordered
-to pay; who defaults later is not looked at.
+other parties. A strained or badly managed business is taken to court more often, by private lenders too, whom no other
+party sees, and pays less of what it was ordered to pay. Who defaults later is not looked at.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import pandas as pd
 
 MONTHS_BEFORE, MONTHS_AFTER = 24, 3
 """The registry reaches beyond the month of the application: a party type must not look."""
-CASES_A_MONTH = 0.012
-"""Judgments against an average business in good order."""
+TRADE_DISPUTES, LOAN_DISPUTES = 0.008, 0.002
+"""Judgments a month against an average business in good order, and for each month of sales owed to private lenders."""
 
 
 def main() -> None:
@@ -36,21 +36,19 @@ def court_records(truth: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.Dat
     """Judgments and enforcements, a row for each case."""
     lags = np.arange(-MONTHS_AFTER, MONTHS_BEFORE)
     # The strain that is seen in the month of the application has built up during the last half year.
-    nearness = np.exp(-np.abs(lags) / 6)
-    strain = truth["stretch"].to_numpy()[:, None] * nearness
-    rate = CASES_A_MONTH * np.exp(4 * strain - 0.4 * truth["quality"].to_numpy()[:, None])
-    cases = rng.poisson(rate)
-    row, column = np.nonzero(cases)
-    row, column = (np.repeat(where, cases[row, column]) for where in (row, column))
-    observed = truth["observation_month"].to_numpy().astype("datetime64[M]")
-    month = observed[row] - lags[column]
+    strain = truth["stretch"].to_numpy()[:, None] * np.exp(-np.abs(lags) / 6)
+    quality, lent = (truth[name].to_numpy()[:, None] for name in ("quality", "informal_debt"))
+    rates = (TRADE_DISPUTES * np.exp(8 * strain - 0.6 * quality), lent * (LOAN_DISPUTES + 0.3 * strain))
+    cases = rng.poisson(rates)  # (kinds of dispute, businesses, months)
+    loan_dispute, row, column = np.repeat(np.argwhere(cases), cases[cases > 0], axis=0).T
+    month = truth["observation_month"].to_numpy().astype("datetime64[M]")[row] - lags[column]
     amount = np.round(truth["scale"].to_numpy()[row] * 0.3 * np.exp(rng.standard_normal(len(row))))
     judgments = pd.DataFrame(
         {
             "business_id": truth["business_id"].to_numpy()[row],
             "month": month.astype("datetime64[s]"),
             "amount": amount,
-            "loan_dispute": (rng.random(len(row)) < 0.3).astype(float),
+            "loan_dispute": loan_dispute.astype(float),
         }
     )
     unpaid = rng.random(len(row)) < 0.2 + 0.6 * strain[row, column]
