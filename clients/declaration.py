@@ -230,7 +230,10 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     if declaration.segments:
         content["segments"] = list(declaration.segments)
     content["columns"] = {column.name: _written(column) for column in declaration.columns}
-    (folder / FILE_NAME).write_text(tomli_w.dumps(content), encoding="utf-8")
+    # Whole or not at all: the file may be read by a party that is running.
+    draft = folder / f".{FILE_NAME}.new"
+    draft.write_text(tomli_w.dumps(content), encoding="utf-8")
+    draft.replace(folder / FILE_NAME)
 
 
 def _written(column: Column) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import codecs
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -81,7 +82,7 @@ class TableFile(ABC):
         return frame
 
     def guess_kinds(self) -> dict[str, Kind]:
-        """For each column `number` if all its values are numbers, else `text`."""
+        """For each column `number` if all its values are numbers, `month` if all are dates, else `text`."""
         self._require_columns(self.columns)
         raw = self._read_raw(dict.fromkeys(self.columns, "text"))
         return {name: _guess(raw[name]) for name in self.columns}
@@ -208,6 +209,11 @@ class CsvFile(TableFile):
             raise self._not_utf8() from None
         except csv.Error as error:
             problem = f"the row is not valid CSV ({error}); is every quotation mark closed?"
+            if "field limit" in str(error):
+                problem = (
+                    f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation "
+                    "mark before it."
+                )
             raise DataError.at(self.path, problem, row=f"line {line}") from None
 
     def _not_utf8(self) -> DataError:
@@ -267,11 +273,11 @@ def _arrow_type(kind: Kind) -> pa.DataType:
 
 
 def _guess(column: pa.ChunkedArray) -> Kind:
-    try:
-        values.numbers(column)
-    except values.BadValues:
-        return "text"
-    return "number"
+    for kind, convert in (("number", values.numbers), ("month", values.months)):
+        with suppress(values.BadValues):
+            convert(column.drop_null())
+            return kind
+    return "text"
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:

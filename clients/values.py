@@ -8,7 +8,9 @@ bisection.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
@@ -16,7 +18,11 @@ import pyarrow.types as pat
 MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
 """Cells of a text file that mean: there is no value."""
 
+LONGEST = 10_000
+"""Characters of a text or id at most: what is longer is a document, or the rest of a file whose quotes are wrong."""
+
 _SHOWN_VALUES = 5
+_SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
 
@@ -59,11 +65,15 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _float_texts(column.cast(pa.float64()))
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
+    _require_short(column)
     return _without_empty(pc.utf8_trim_whitespace(column))
 
 
 def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without nulls, each exactly as it stands in the file; whole numbers become their decimal text."""
+    """Texts without nulls, each exactly as it stands in the file; whole numbers become their decimal text.
+
+    Parties find common businesses by the exact text, so two ids that look alike are refused, not made one.
+    """
     column = _decoded(column)
     _require_values(column, "the id is missing.")
     if pat.is_integer(column.type):
@@ -72,16 +82,44 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise BadValues(
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
         )
+    _require_short(column)
     trimmed = pc.utf8_trim_whitespace(column)
     _require_values(_without_empty(trimmed), "the id is missing.")
     stray = pc.index(pc.not_equal(trimmed, column), True).as_py()
     if stray >= 0:
-        raise BadValues(f"the id {column[stray].as_py()!r} has spaces around it; remove them.", stray)
+        raise BadValues(f"the id {shown(column[stray])} has spaces around it; remove them.", stray)
+    if pair := look_alikes(column):
+        first, second = (pc.index(column, id_).as_py() for id_ in pair)
+        raise BadValues(
+            f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
+            "write each business's id in one way.",
+            *sorted((first, second)),
+        )
     return column
 
 
+def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
+    """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, if there are such."""
+    unique = pc.unique(column)
+    plain = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
+    plain = pc.replace_substring_regex(plain, r"\s+", "")
+    codes = plain.dictionary_encode().indices.to_numpy()
+    if len(codes) == 0 or codes.max() == len(codes) - 1:
+        return None
+    # Codes count up by first occurrence, so the first that does not is the first repetition.
+    second = int((codes != np.arange(len(codes))).argmax())
+    return unique[int((codes == codes[second]).argmax())], unique[second]
+
+
+def shown(value: pa.Scalar) -> str:
+    """A cell in quotation marks for a message, cut off where it is long."""
+    text = value.as_py()
+    whole = not isinstance(text, str) or len(text) <= _SHOWN_CHARACTERS
+    return repr(text) if whole else f"{text[:_SHOWN_CHARACTERS]!r}…"
+
+
 def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first day of each month as timestamp[s], without nulls; texts must read 2024-03 or 2024-03-01."""
+    """The first day of each month as timestamp[s], without nulls and none to come; texts read 2024-03 or 2024-03-01."""
     column = _decoded(column)
     _require_values(column, "the month is missing.")
     if _is_text(column.type):
@@ -93,7 +131,15 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
             f"the column holds values of type {column.type}, where months are needed (dates or 2024-03)."
         )
     _require_values(column, "the month is missing.")
-    return pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
+    months = pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
+    today = datetime.now()
+    future = pc.index(pc.greater(months, pa.scalar(today, pa.timestamp("s"))), True).as_py()
+    if future >= 0:
+        problem = (
+            f"{months[future].as_py():%Y-%m} lies in the future (it is {today:%Y-%m}); correct the date."
+        )
+        raise BadValues(problem, future)
+    return months
 
 
 def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -112,7 +158,9 @@ def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _not_binary(column: pa.ChunkedArray) -> str:
-    found = sorted(str(value) for value in pc.unique(column).to_pylist() if value is not None)
+    found = sorted(
+        str(value)[:_SHOWN_CHARACTERS] for value in pc.unique(column).to_pylist() if value is not None
+    )
     more = ", …" if len(found) > _SHOWN_VALUES else ""
     return f"the label must be 0 or 1; the values found are {', '.join(found[:_SHOWN_VALUES])}{more}."
 
@@ -136,6 +184,16 @@ def _require_values(column: pa.ChunkedArray, problem: str) -> None:
     missing = pc.index(pc.is_null(column, nan_is_null=pat.is_floating(column.type)), True).as_py()
     if missing >= 0:
         raise BadValues(problem, missing)
+
+
+def _require_short(column: pa.ChunkedArray) -> None:
+    lengths = pc.utf8_length(column)
+    row = pc.index(pc.greater(lengths, LONGEST), True).as_py()
+    if row >= 0:
+        raise BadValues(
+            f"the cell has {lengths[row].as_py():,} characters, and at most {LONGEST:,} are read; shorten it.",
+            row,
+        )
 
 
 def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -170,7 +228,7 @@ def _parsed(
         return parse(column)
     except pa.ArrowInvalid:
         row = _first_failure(column, parse)
-        raise BadValues(f"{column[row].as_py()!r} {problem}", row) from None
+        raise BadValues(f"{shown(column[row])} {problem}", row) from None
 
 
 def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:

@@ -1,4 +1,4 @@
-"""The command `siloscore`: make data, run and compare models, look at them in MLflow."""
+"""The command `siloscore`: make data, bring parties, run and compare models, look at them in MLflow."""
 
 import os
 import shlex
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from experiments import party_commands
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
@@ -66,6 +68,9 @@ def generate(
     ] = "base",
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal data.")] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Compute each applicant's true PD, too.")] = False,
+    parties: Annotated[
+        str, typer.Option(help="Whose records to write, comma-separated; a utility can be added.")
+    ] = "bank,tax,supply_chain",
 ) -> None:
     """Simulate an economy of small businesses and write what each party would know of it.
 
@@ -74,8 +79,9 @@ def generate(
     from experiments.display import console, step_bars
     from experiments.economies import write_economy
 
+    names = _words(parties)
     with step_bars() as progress:
-        write_economy(out, businesses, world, seed, truth, progress)
+        write_economy(out, businesses, world, seed, truth, progress, names)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 
@@ -99,7 +105,7 @@ def compare(
     """
     from experiments.study import ALL
 
-    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or ALL
+    names = _words(contenders) or ALL
     _study(
         names,
         data,
@@ -128,7 +134,7 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train and evaluate one model.
+    """Train one model, evaluate it on the test rows, and log it to MLflow.
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8
     """
@@ -224,6 +230,11 @@ def attack(
     console.print(f"No number of an evaluation stands for fewer than {group} applicants.")
 
 
+app.command("parties")(party_commands.parties)
+app.command("check-party")(party_commands.check_party)
+app.command("init-party")(party_commands.init_party)
+
+
 @app.command()
 def ui(
     store: Store = Path("mlflow.db"),
@@ -284,7 +295,8 @@ def _study(
 
 def _encrypted(settings: list[str], engine: str) -> list[str]:
     """The settings with those that an engine of encryption stands for."""
-    return [*settings, f"boosting.encryption={engine}"] if engine else settings
+    protocols = ("boosting", "scorecard") if engine else ()
+    return [*settings, *(f"{protocol}.encryption={engine}" for protocol in protocols)]
 
 
 def _configured(
@@ -299,7 +311,7 @@ def _configured(
 
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
+    dataset = open_dataset(data, _words(parties))
     config = RunConfig.from_mapping(parse_settings(settings))
     return dataset, replace(
         config,
@@ -309,6 +321,10 @@ def _configured(
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

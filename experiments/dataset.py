@@ -2,13 +2,18 @@
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from clients.declaration import FILE_NAME, read_declaration
 from clients.errors import DataError
-from clients.parties import open_party
+from clients.parties import Party, open_party
+from clients.values import look_alikes, shown
 from server.provenance import DatasetFacts
 
 
@@ -48,6 +53,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
         )
     ordered = (holders[0], *(name for name in names if name != holders[0]))
     opened = {name: open_party(folder / name) for name in ordered}
+    _compare_ids(opened)
     about = _about(folder / "dataset.toml")
     return Dataset(
         folder,
@@ -59,6 +65,19 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
             str(folder),
             len(opened[ordered[0]].applications()),
         ),
+    )
+
+
+def _compare_ids(parties: Mapping[str, Party]) -> None:
+    """Refuses ids of two parties that look alike: the alignment compares exact text and would not find them."""
+    ids = {name: party.ids() for name, party in parties.items()}
+    pair = look_alikes(pa.array(np.concatenate(list(ids.values()))))
+    if pair is None:
+        return
+    one, other = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
+    raise DataError(
+        f"The ids {one} and {other} differ only in letter case, width or spaces; parties find common businesses by "
+        "the exact text, so write each id in one way."
     )
 
 

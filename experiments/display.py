@@ -77,6 +77,8 @@ class _Bars:
             self._key = (event.stage, event.seed)
             if event.stage != "done":
                 self._task = self._bars.add_task(_title(event), total=None, note="")
+        if event.text:
+            self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
             note = f"{event.step}/{event.steps} {event.party}"
             self._bars.update(self._task, total=event.steps, completed=event.step, note=note)

@@ -7,19 +7,22 @@ from pathlib import Path
 
 from clients.parties import write_default
 from experiments.dataset import Dataset, open_dataset
-from synthetic_data import generate
+from synthetic_data import STANDARD, generate
 from synthetic_data.dataset import Progress
-
-PARTIES = ("bank", "tax", "supply_chain")
-"""Those who keep records of an economy."""
 
 
 def write_economy(
-    folder: Path, businesses: int, world: str, seed: int, truth: bool, progress: Progress | None = None
+    folder: Path,
+    businesses: int,
+    world: str,
+    seed: int,
+    truth: bool,
+    progress: Progress | None = None,
+    parties: tuple[str, ...] = STANDARD,
 ) -> None:
     """Simulate an economy into a new folder (`synthetic_data.generate`), and declare every party's columns there."""
-    generate(folder, businesses, world, seed, truth, progress)
-    for party in PARTIES:
+    generate(folder, businesses, world, seed, truth, progress, parties)
+    for party in parties:
         write_default(folder / party, party)
 
 

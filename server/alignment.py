@@ -20,6 +20,12 @@ from fl.handshake import Roster
 from server.exchange import Exchange
 
 ROUND_TRIPS = 4
+FEW = 0.05
+"""Share of the smaller of two parties' businesses below which their overlap is probably a mistake."""
+_CHECK = (
+    "ids are compared as exact text, so check that both use the same kind of id, with the same letter case, "
+    "leading zeros and prefix"
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
     found = exchange.ask("train.alignment_match", {roster.active: request}, RowOrders)[roster.active]
     if not len(found.months):
         raise ProtocolError(
-            "The alignment found no business that all parties know; is the id column the same?"
+            f"The alignment found no business that all parties know; is the id column the same? {_CHECK.capitalize()}."
         )
     orders = {roster.active: OrderRequest(np.empty(0, np.int32), found.months)}
     for party, rows in found.orders.items():
@@ -61,6 +67,21 @@ def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
     known = {party: answer.known for party, answer in answers.items()}
     if strangers := [party for party in known if not known[party]]:
         raise ProtocolError(
-            f"Party {', '.join(strangers)} knows no business of {roster.active}; is the id column the same?"
+            f"Party {', '.join(strangers)} knows no business of {roster.active}; is the id column the same? "
+            f"{_CHECK.capitalize()}."
         )
     return Alignment(len(found.months), known)
+
+
+def doubts(alignment: Alignment, roster: Roster) -> str:
+    """What to check when a party knows suspiciously few of the bank's businesses; empty if none does.
+
+    The coordinator sees no id, so all it can tell is the count.
+    """
+    few = []
+    for party in roster.passive:
+        known = alignment.known[party]
+        possible = min(alignment.positions, roster.descriptions[party].rows)
+        if known < FEW * possible:
+            few.append(f"{party} knows {known:,} of {alignment.positions:,} businesses")
+    return f"{', '.join(few)}: {_CHECK}." if few else ""

@@ -23,7 +23,7 @@ from fl.evaluation import Evaluation
 from fl.handshake import Roster, form_roster
 from fl.splits import Roles, Split, SplitRequest
 from server import boosting, scorecard, split_network
-from server.alignment import Alignment, align
+from server.alignment import Alignment, align, doubts
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
 from server.tracking import Study
@@ -100,7 +100,10 @@ def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
         exchange.connect(len(config.party_names), config.connect_timeout), tuple(sorted(protocols))
     )
     on_progress(Progress("align"))
-    return Federation(exchange, roster, align(exchange, roster, config.alignment))
+    aligned = align(exchange, roster, config.alignment)
+    if doubt := doubts(aligned, roster):
+        on_progress(Progress("align", text=doubt))
+    return Federation(exchange, roster, aligned)
 
 
 def assign_roles(federation: Federation, seed: int) -> Roles:

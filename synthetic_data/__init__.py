@@ -1,6 +1,6 @@
 """An economy of small businesses, and the records that each party would keep of it."""
 
-from synthetic_data.dataset import generate
+from synthetic_data.dataset import PARTIES, STANDARD, generate
 from synthetic_data.worlds import WORLDS, World, world_named
 
-__all__ = ["WORLDS", "World", "generate", "world_named"]
+__all__ = ["PARTIES", "STANDARD", "WORLDS", "World", "generate", "world_named"]

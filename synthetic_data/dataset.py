@@ -6,6 +6,8 @@ the end.
 
 from __future__ import annotations
 
+import difflib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -20,13 +22,18 @@ from fl.errors import ConfigError
 from synthetic_data import calendar
 from synthetic_data.bank_records import BankRecords, applications
 from synthetic_data.economy import Economy
-from synthetic_data.observer import look
+from synthetic_data.observer import Observer, look
 from synthetic_data.roster import Book, Roster, book, rehearse
 from synthetic_data.supply_chain_records import SupplyChainRecords
 from synthetic_data.tax_records import TaxRecords
 from synthetic_data.truth import Truth
+from synthetic_data.utility_records import UtilityRecords, on_grid
 from synthetic_data.worlds import World, world_named
 
+PARTIES = ("bank", "tax", "supply_chain", "utility")
+"""Whose records can be written."""
+STANDARD = PARTIES[:3]
+"""Whose records are written unless told otherwise."""
 MINIMUM_TENURE = 3
 """Months of records from which on a business counts as known to the platform."""
 
@@ -35,11 +42,18 @@ Progress = Callable[[str, int, int], None]
 
 
 def generate(
-    out: Path, businesses: int, world: str, seed: int, truth: bool, progress: Progress | None = None
+    out: Path,
+    businesses: int,
+    world: str,
+    seed: int,
+    truth: bool,
+    progress: Progress | None = None,
+    parties: tuple[str, ...] = STANDARD,
 ) -> None:
     """Generate a dataset of a synthetic economy.
 
-    The same arguments give byte-identical files, and the parties' records do not depend on ``truth``.
+    The same arguments give byte-identical files. A party's records depend neither on ``truth`` nor on who else is
+    among the ``parties``.
 
     Args:
         out: folder to create; it may exist if it is empty.
@@ -48,22 +62,25 @@ def generate(
         seed: of the whole economy, not negative.
         truth: whether to estimate each applicant's true probability of default, from many futures.
         progress: called with a label, the steps done and the steps in all.
+        parties: whose records to write, some of ``PARTIES`` and the bank among them.
 
     Raises:
-        ConfigError: unknown world, fewer than 100 businesses, a negative seed, or ``out`` is not empty.
+        ConfigError: unknown world or party, no bank, fewer than 100 businesses, a negative seed, or ``out`` is not
+            empty.
     """
     chosen = world_named(world)
     if businesses < 100:
         raise ConfigError(f"An economy needs at least 100 applicants; {businesses} were asked for.")
     if seed < 0:
         raise ConfigError(f"The seed has to be 0 or more; it is {seed}.")
+    _check_parties(parties)
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Choose another folder, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _write(temporary, businesses, chosen, seed, truth, progress or (lambda *_: None))
+        _write(temporary, businesses, chosen, seed, truth, progress or (lambda *_: None), parties)
         temporary.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -73,9 +90,29 @@ def generate(
         raise
 
 
-def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, progress: Progress) -> None:
+def _check_parties(parties: tuple[str, ...]) -> None:
+    for name in parties:
+        if name not in PARTIES:
+            near = difflib.get_close_matches(name, PARTIES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"The economy has no party {name!r}.{hint} It has: {', '.join(PARTIES)}.")
+    if "bank" not in parties or len(set(parties)) < len(parties):
+        raise ConfigError(
+            f"The parties must be distinct and include the bank; they are {', '.join(parties)}."
+        )
+
+
+def _write(
+    folder: Path,
+    businesses: int,
+    world: World,
+    seed: int,
+    truth: bool,
+    progress: Progress,
+    parties: tuple[str, ...],
+) -> None:
     # One stream for each purpose: what one of them draws changes nothing for the others.
-    economy, naming, books, bank, tax, supply, futures = np.random.SeedSequence(seed).spawn(7)
+    economy, naming, books, bank, tax, supply, futures, utility = np.random.SeedSequence(seed).spawn(8)
 
     def replay() -> Economy:
         # A fresh copy of the seed, since spawning from it counts.
@@ -91,11 +128,15 @@ def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, 
         lambda: progress("Rehearsing the economy", next(done), months),
     )
     bank_book, tax_book, supply_book = _books(roster, world, np.random.default_rng(books))
-    observers = (
+    known, own = (np.random.default_rng(seeds) for seeds in utility.spawn(2))
+    utility_book = book(roster, on_grid(roster, known), world.utility_signal, known)
+    everyone: tuple[Observer, ...] = (
         BankRecords(roster, bank_book, np.random.default_rng(bank)),
         TaxRecords(roster, tax_book, np.random.default_rng(tax)),
         SupplyChainRecords(roster, supply_book, np.random.default_rng(supply)),
+        UtilityRecords(roster, utility_book, own),
     )
+    observers = [observer for observer in everyone if observer.folder in parties]
     last = calendar.LAST_OBSERVATION + calendar.AFTERMATH
     codes = pa.array(roster.code)
     for observer in observers:
@@ -118,7 +159,7 @@ def _write(folder: Path, businesses: int, world: World, seed: int, truth: bool, 
             )
         estimate.table(progress).to_parquet(folder / "truth" / "applicants.parquet", index=False)
     applications(roster).to_parquet(folder / "bank" / "applications.parquet", index=False)
-    _note(folder, businesses, world, seed, truth)
+    _note(folder, businesses, world, seed, truth, [observer.folder for observer in observers])
 
 
 def _books(roster: Roster, world: World, rng: np.random.Generator) -> tuple[Book, Book, Book]:
@@ -132,7 +173,7 @@ def _books(roster: Roster, world: World, rng: np.random.Generator) -> tuple[Book
     )
 
 
-def _note(folder: Path, businesses: int, world: World, seed: int, truth: bool) -> None:
+def _note(folder: Path, businesses: int, world: World, seed: int, truth: bool, parties: list[str]) -> None:
     first, last = (np.datetime64(m, "M") for m in (calendar.FIRST_OBSERVATION, calendar.LAST_OBSERVATION))
     (folder / "dataset.toml").write_text(
         f'name = "{world.name}-{businesses}-{seed}"\n'
@@ -140,7 +181,7 @@ def _note(folder: Path, businesses: int, world: World, seed: int, truth: bool) -
         f"truth = {str(truth).lower()}\n"
         f'first_observation_month = "{first}"\nlast_observation_month = "{last}"\n'
         f"performance_window = {calendar.PERFORMANCE_WINDOW}\n"
-        f'parties = ["bank", "tax", "supply_chain"]\n',
+        f"parties = {json.dumps(parties)}\n",
         encoding="utf-8",
     )
 

@@ -22,6 +22,7 @@ class World:
             another
             applicant of the same vintage, sector and size class: the same marginal look, but no information.
         supply_signal: the same for the supply-chain platform.
+        utility_signal: the same for the utility.
         contagion: late payment and failure of customers within the population reach their suppliers.
         downturn: fall of log demand when the out-of-time vintages' performance windows open (0: none).
     """
@@ -29,6 +30,7 @@ class World:
     name: str
     tax_signal: bool = True
     supply_signal: bool = True
+    utility_signal: bool = True
     contagion: bool = True
     downturn: float = 0.0
 
@@ -39,7 +41,7 @@ WORLDS: dict[str, World] = {
         World("base"),
         World("no-tax-signal", tax_signal=False),
         World("no-supply-signal", supply_signal=False),
-        World("no-partner-signal", tax_signal=False, supply_signal=False),
+        World("no-partner-signal", tax_signal=False, supply_signal=False, utility_signal=False),
         World("no-contagion", contagion=False),
         World("recession", downturn=0.35),
     )

@@ -1,23 +1,51 @@
 """Party types, and how a folder becomes a party.
 
 A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`.
-This project's own types are declared that way too (pyproject.toml), so another package's type is no less.
+This project's own types are declared that way too (pyproject.toml), so another package's type is no less. In a
+notebook, the decorator `register` does for as long as the process lives.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TypeVar
 
 from clients.declaration import FILE_NAME, read_declaration, write_declaration
 from clients.errors import DataError, listing, suggestion
 from clients.parties.base import Party
 
-__all__ = ["ENTRY_POINT_GROUP", "Party", "open_party", "party_type", "party_types", "write_default"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Origin",
+    "Party",
+    "open_party",
+    "origins",
+    "party_type",
+    "party_types",
+    "register",
+    "write_default",
+]
 
 ENTRY_POINT_GROUP = "siloscore.parties"
+Kind = TypeVar("Kind", bound=type[Party])
+_registered: dict[str, type[Party]] = {}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a party type comes from: `module:Class`, and the distribution that installed it.
+
+    Distribution and version are empty for a type that was registered in this process.
+    """
+
+    name: str
+    target: str
+    distribution: str = ""
+    version: str = ""
 
 
 def open_party(folder: Path) -> Party:
@@ -40,9 +68,42 @@ def write_default(folder: Path, type_name: str) -> None:
     write_declaration(folder, party_type(type_name, folder).default_declaration(folder))
 
 
+def register(kind: Kind) -> Kind:
+    """Class decorator that makes a party type known within this process, as in a notebook.
+
+    Flower's engines start processes of their own, which know what is installed and no more: a registered type trains
+    with `--backend inline` or `experiments.study.run_study(…, "inline", …)`. Registering a name again replaces the
+    class. Raises `DataError` if the class is no party type, or an installed type has its name.
+    """
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    if not (isinstance(kind, type) and issubclass(kind, Party)):
+        raise DataError(f"{target} cannot be registered: it is not a subclass of clients.parties.base.Party.")
+    if not isinstance(getattr(kind, "type", None), str):
+        raise DataError(f'{target} cannot be registered: it needs a name, such as type = "telecom".')
+    if any(origin.name == kind.type and origin.distribution for origin in origins()):
+        raise DataError(
+            f"{target} cannot be registered: an installed party type is called '{kind.type}', too."
+        )
+    _registered[kind.type] = kind
+    return kind
+
+
+def origins() -> list[Origin]:
+    """Where each known party type comes from, by name; nothing is imported."""
+    installed = [
+        Origin(point.name, point.value, point.dist.name, point.dist.version)
+        if point.dist is not None
+        else Origin(point.name, point.value, "unknown")
+        for points in _points().values()
+        for point in points
+    ]
+    here = [Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()]
+    return sorted([*installed, *here], key=lambda origin: (origin.name, origin.target))
+
+
 def party_types() -> Mapping[str, type[Party]]:
-    """All installed party types by name; a type is imported, and can fail, only when it is looked up."""
-    return _InstalledTypes()
+    """All known party types by name; a type is imported, and can fail, only when it is looked up."""
+    return _KnownTypes()
 
 
 def party_type(name: str, folder: Path | None = None) -> type[Party]:
@@ -50,7 +111,7 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
 
     Raises `DataError` if the type is not installed or cannot be imported.
     """
-    types = _InstalledTypes()
+    types = _KnownTypes()
     if name in types:
         return types[name]
     where = f"{folder / FILE_NAME}: " if folder is not None else ""
@@ -61,17 +122,15 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
     )
 
 
-class _InstalledTypes(Mapping[str, type[Party]]):
-    """The entry points as a mapping that imports a type only when it is asked for."""
+class _KnownTypes(Mapping[str, type[Party]]):
+    """The registered types, and the entry points as a mapping that imports a type only when it is asked for."""
 
     def __init__(self) -> None:
-        # A package may be found twice on the path; the same name and target is the same type.
-        found = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
-        self._points: dict[str, list[EntryPoint]] = {}
-        for (name, _), point in sorted(found.items()):
-            self._points.setdefault(name, []).append(point)
+        self._points = _points()
 
     def __getitem__(self, name: str) -> type[Party]:
+        if name in _registered:
+            return _registered[name]
         points = self._points[name]
         if len(points) > 1:
             targets = listing(point.value for point in points)
@@ -81,13 +140,22 @@ class _InstalledTypes(Mapping[str, type[Party]]):
         return _load(points[0])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._points
+        return name in self._points or name in _registered
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._points)
+        return iter(sorted({*self._points, *_registered}))
 
     def __len__(self) -> int:
-        return len(self._points)
+        return len({*self._points, *_registered})
+
+
+def _points() -> dict[str, list[EntryPoint]]:
+    """The entry points by name. A package may be found twice on the path; the same name and target is the same type."""
+    found = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    points: dict[str, list[EntryPoint]] = {}
+    for (name, _), point in sorted(found.items(), key=lambda item: item[0]):
+        points.setdefault(name, []).append(point)
+    return points
 
 
 def _load(point: EntryPoint) -> type[Party]:

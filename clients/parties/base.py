@@ -189,7 +189,15 @@ class Party(ABC):
 
     def _all_ids(self) -> pd.Index:
         per_table = [pd.Index(table[self.roles.id].unique(), dtype=str) for table in self.records.values()]
-        return pd.Index([], dtype=str).append(per_table).unique().sort_values()
+        ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
+        if pair := values.look_alikes(pa.array(ids, pa.large_string())):
+            first, second = (values.shown(id_) for id_ in pair)
+            problem = (
+                f"the ids {first} and {second}, of two tables, differ only in letter case, width or spaces; write "
+                "each business's id in one way."
+            )
+            raise DataError(f"{self.folder}: {problem}")
+        return ids
 
     def _read_table(self, name: str) -> pd.DataFrame:
         path = next((file for s in SUFFIXES if (file := self.folder / f"{name}{s}").exists()), None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 from warnings import warn
 
+import numpy as np
 import pandas as pd
 
 from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
@@ -32,7 +33,7 @@ class TableParty(Party):
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
-        """Declares every column of the one table in the folder, numeric if all its values are numbers.
+        """Declares every column of the one table in the folder but dates, numeric if all its values are numbers.
 
         The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if
         there is one, and then the observation month is `observation_month` or `month`. It is a start to edit.
@@ -55,10 +56,17 @@ class TableParty(Party):
             columns=tuple(
                 Column(name, "numeric" if kind == "number" else "categorical")
                 for name, kind in kinds.items()
-                if name not in (id_column, label, month)
+                if name not in (id_column, label, month) and kind != "month"
             ),
             file=found[0].name,
         )
+
+    @classmethod
+    def example_records(cls, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+        """One table, for `clients.contract.check_party`: any table would do."""
+        numbers = np.arange(len(as_of), dtype=np.float64)
+        columns = {"turnover": numbers + 1, "rating": np.where(numbers % 2 == 0, "good", "poor")}
+        return {TABLE: pd.DataFrame({DEFAULT_ID: as_of.index, **columns})}
 
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """The columns of the file, which are the same in every month."""

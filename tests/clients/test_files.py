@@ -119,6 +119,15 @@ def test_a_mistake_in_a_csv_file_is_located(tmp_path: Path, content: str | bytes
     assert read_error(table(tmp_path, content), {"id": "id", "age": "number"}).startswith(problem)
 
 
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_an_enormous_cell_of_a_csv_file_is_located(tmp_path: Path, kind: Kind) -> None:
+    path = table(tmp_path, f"id,age\n1,2\n2,{'3' * 10**7}\n")
+
+    assert read_error(path, {"id": "id", "age": kind}) == (
+        "x.csv, line 3: a cell has more than 131,072 characters; shorten it, or close the quotation mark before it."
+    )
+
+
 def test_a_duplicate_id_is_located_by_both_lines(tmp_path: Path) -> None:
     path = table(tmp_path, 'id\n1\n"2"\n\n3\n2\n3\n')
 
@@ -137,6 +146,11 @@ def test_an_id_may_repeat_where_it_need_not_be_unique(tmp_path: Path) -> None:
     [
         (["1", "2 ", "3"], "x.parquet, row 2, column 'a': the id '2 ' has spaces around it; remove them."),
         (["1", None, "3"], "x.parquet, row 2, column 'a': the id is missing."),
+        (
+            ["a", "b", "A"],
+            "x.parquet, rows 1 and 3, column 'a': the ids 'a' and 'A' differ only in letter case",
+        ),
+        (["a", "b" * 10**7], "x.parquet, row 2, column 'a': the cell has 10,000,000 characters"),
         ([1, 2, 1], "x.parquet, rows 1 and 3, column 'a': the id '1' stands twice"),
         ([1.0, 2.0], "x.parquet, column 'a': the column holds values of type double; store ids as texts"),
         ([], "x.parquet has a header but no rows."),

@@ -64,6 +64,12 @@ class TestNumbers:
 
         assert rows == (2,)
 
+    def test_are_cut_off_where_they_are_long(self) -> None:
+        problem, rows = failure(values.numbers, column(["1", "b" * 10**7]))
+
+        assert rows == (1,)
+        assert problem.startswith(f"'{'b' * 60}'… is not a number")
+
     def test_are_not_made_of_dates(self) -> None:
         assert failure(values.numbers, column([datetime.date(2024, 3, 1)]))[0].startswith(
             "the column holds values of type date32[day], where numbers are needed"
@@ -101,6 +107,12 @@ class TestTexts:
     ) -> None:
         assert values.texts(cells).to_pylist() == expected
 
+    def test_are_no_documents(self) -> None:
+        problem, rows = failure(values.texts, column(["a", "b" * values.LONGEST, "c" * 10**7]))
+
+        assert rows == (2,)
+        assert problem.startswith("the cell has 10,000,000 characters")
+
     def test_are_not_made_of_dates(self) -> None:
         assert "where texts are needed" in failure(values.texts, column([datetime.date(2024, 3, 1)]))[0]
 
@@ -126,6 +138,23 @@ class TestIds:
 
         assert rows == (2,)
         assert problem == f"the id {stray!r} has spaces around it; remove them."
+
+    @pytest.mark.parametrize("other", ["AB1", "a b1", "ａｂ1", "ab\u30001"])
+    def test_that_look_alike_are_found(self, other: str) -> None:
+        problem, rows = failure(values.ids, column(["x", "ab1", "y", "ab1", other]))
+
+        assert rows == (1, 4)
+        assert problem == (
+            f"the ids 'ab1' and {other!r} differ only in letter case, width or spaces; "
+            "write each business's id in one way."
+        )
+
+    def test_that_are_long_are_not_repeated(self) -> None:
+        problem, rows = failure(values.ids, column(["a", " " + "b" * 10**7]))
+
+        assert rows == (1,)
+        assert problem == "the cell has 10,000,001 characters, and at most 10,000 are read; shorten it."
+        assert len(failure(values.ids, column([" " + "b" * 9000]))[0]) < 150
 
     def test_are_not_floats(self) -> None:
         assert "type double; store ids as texts" in failure(values.ids, column([7.0]))[0]
@@ -160,6 +189,15 @@ class TestMonths:
     @pytest.mark.parametrize("cells", [["2024-01", ""], ["2024-01", None], [datetime.date(2024, 3, 1), None]])
     def test_must_be_there(self, cells: list[Any]) -> None:
         assert failure(values.months, column(cells)) == ("the month is missing.", (1,))
+
+    def test_that_lie_in_the_future_are_found(self) -> None:
+        today = datetime.date.today()
+        assert len(values.months(column([today]))) == 1
+
+        problem, rows = failure(values.months, column(["2024-01", "2024-02", f"{today.year + 7}-03"]))
+
+        assert rows == (2,)
+        assert problem == (f"{today.year + 7}-03 lies in the future (it is {today:%Y-%m}); correct the date.")
 
     def test_are_not_numbers(self) -> None:
         assert "where months are needed" in failure(values.months, column([202403]))[0]

@@ -73,3 +73,15 @@ def test_every_party_is_checked_before_anything_runs(data: Path) -> None:
     table.write_text(table.read_text("utf-8") + "new,oops,2,3,coal\n", "utf-8")
     with pytest.raises(DataError, match=r"tax.table\.csv, line \d+, column 'a'.*oops"):
         open_dataset(data)
+
+
+def test_an_id_that_two_parties_write_differently_is_named(data: Path) -> None:
+    table = data / "tax" / "table.csv"
+    table.write_text(table.read_text("utf-8") + "Q1,1,2,3,coal\n", "utf-8")
+    bank = data / "bank" / "table.csv"
+    text = bank.read_text("utf-8")
+    first = text.splitlines()[1].split(",")[0]
+    bank.write_text(text.replace(f"{first},", "q1,", 1), "utf-8")
+
+    with pytest.raises(DataError, match="The ids 'q1' in bank and 'Q1' in tax differ only in letter case"):
+        open_dataset(data, ("bank", "tax"))

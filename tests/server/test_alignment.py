@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from fl.errors import ProtocolError
-from server.alignment import ROUND_TRIPS
+from fl.handshake import Description, Roster
+from server.alignment import ROUND_TRIPS, Alignment, doubts
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,21 @@ def test_parties_that_share_no_business_are_stopped_by_name(
         federate(data, alignment="inner")
     with pytest.raises(ProtocolError, match="Party tax knows no business of bank; is the id column"):
         federate(data, alignment="left")
+
+
+@pytest.mark.parametrize(
+    ("rows", "known", "doubtful"),
+    [(1000, 49, True), (1000, 50, False), (1000, 700, False), (40, 3, False), (40, 1, True)],
+)
+def test_a_suspiciously_small_overlap_is_told_with_what_to_check(
+    rows: int, known: int, doubtful: bool
+) -> None:
+    about = Description("tax", "table", ("a",), ("numeric",), (3,), rows, False, (), "")
+    roster = Roster("bank", ("tax",), {"tax": about})
+
+    said = doubts(Alignment(1000, {"bank": 1000, "tax": known}), roster)
+
+    assert bool(said) == doubtful
+    if doubtful:
+        assert said.startswith(f"tax knows {known} of 1,000 businesses: ids are compared as exact text")
+        assert "letter case" in said

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from experiments.engines.inline import InlineGrid
 from fl.config import NetworkConfig, RunConfig
 from fl.errors import ConfigError, ProtocolError
-from server.coordinator import coordinate, new_study_name
+from server.coordinator import connect, coordinate, new_study_name
 from server.exchange import FederationError
 from server.progress import Progress
 
@@ -141,3 +141,20 @@ def test_a_study_is_named_after_its_data_and_never_twice(data: str, label: str) 
     assert re.fullmatch(rf"{label}-\d{{8}}-\d{{6}}-[0-9a-f]{{4}}", first)
     assert first != second
     assert RunConfig(study=first).study == first
+
+
+def test_a_party_that_knows_few_businesses_is_told_before_training(
+    make_tables: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = make_tables(("tax",), rows=100)
+    table = data / "tax" / "table.csv"
+    header, first, *rest = table.read_text("utf-8").splitlines()
+    strangers = [f"stranger{number}{row[row.index(',') :]}" for number, row in enumerate(rest)]
+    table.write_text("\n".join([header, first, *strangers]) + "\n", "utf-8")
+    config = RunConfig(data=str(data), parties="bank,tax", state=str(tmp_path / "state"), study="s")
+    events: list[Progress] = []
+
+    connect(InlineGrid(config), config, events.append)
+
+    assert [event.stage for event in events] == ["connect", "align", "align"]
+    assert events[-1].text.startswith("tax knows 1 of 100 businesses: ids are compared as exact text")

@@ -1,6 +1,7 @@
 """Writing a dataset."""
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fl.errors import ConfigError
-from synthetic_data import calendar, futures, generate
+from synthetic_data import PARTIES, calendar, futures, generate
 from synthetic_data import dataset as writing
 
 
@@ -37,6 +38,36 @@ def test_truth_changes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     differing = {name for name in one if one[name] != other[name]}
     assert differing == {"dataset.toml", "truth/applicants.parquet"}
     assert "true_pd" in pd.read_parquet(tmp_path / "with" / "truth" / "applicants.parquet")
+
+
+def test_a_party_more_or_less_changes_no_record_of_the_others(tmp_path: Path) -> None:
+    generate(tmp_path / "standard", 300, "base", 5, truth=False)
+    generate(tmp_path / "all", 300, "base", 5, truth=False, parties=PARTIES)
+    generate(tmp_path / "few", 300, "base", 5, truth=False, parties=("bank", "utility"))
+    standard, everyone, few = (digests(tmp_path / name) for name in ("standard", "all", "few"))
+    for other in (everyone, few):
+        assert {name for name in standard if other.get(name, standard[name]) != standard[name]} == {
+            "dataset.toml"
+        }
+    assert set(everyone) - set(standard) == {"utility/meters.parquet", "utility/bills.parquet"}
+    assert {name: everyone[name] for name in few if name != "dataset.toml"} == {
+        name: few[name] for name in few if name != "dataset.toml"
+    }
+    note = tomllib.loads((tmp_path / "few" / "dataset.toml").read_text(encoding="utf-8"))
+    assert note["parties"] == ["bank", "utility"]
+
+
+@pytest.mark.parametrize(
+    ("parties", "message"),
+    [
+        (("bank", "utilty"), "no party 'utilty'. Did you mean 'utility'?"),
+        (("tax",), "include the bank; they are tax"),
+        (("bank", "tax", "tax"), "must be distinct"),
+    ],
+)
+def test_impossible_parties_are_refused(tmp_path: Path, parties: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        generate(tmp_path / "new", 300, "base", 1, truth=False, parties=parties)
 
 
 def test_the_folder_is_as_the_design_draws_it(dataset: Path) -> None:

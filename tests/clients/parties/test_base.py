@@ -305,6 +305,15 @@ def test_a_mistake_in_the_records_is_located(
     assert problem in open_error(folder)
 
 
+def test_ids_that_look_alike_in_two_tables_are_named(folder: Path) -> None:
+    ACCOUNTS.assign(business_id=["01", "x2", "01", "x3", "03", "03"]).to_csv(folder / "accounts.csv")
+    APPLICATIONS.assign(business_id=["X2", "01"]).to_parquet(folder / "applications.parquet")
+
+    assert open_error(folder).startswith(
+        f"{folder}: the ids 'X2' and 'x2', of two tables, differ only in letter"
+    )
+
+
 def test_a_missing_record_column_is_named(folder: Path) -> None:
     ACCOUNTS.rename(columns={"inflow": "Inflows"}).to_csv(folder / "accounts.csv")
 

@@ -1,6 +1,6 @@
 """Party types come from entry points; one that cannot be used says so, and only when it is asked for."""
 
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, version
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,9 @@ import pytest
 import clients.parties
 from clients.declaration import FILE_NAME
 from clients.errors import DataError
-from clients.parties import ENTRY_POINT_GROUP, open_party, party_type, party_types
+from clients.parties import ENTRY_POINT_GROUP, Origin, open_party, origins, party_type, party_types, register
+from clients.parties.base import Party
+from clients.parties.supply_chain import SupplyChainParty
 from clients.parties.table import TableParty
 
 
@@ -29,12 +31,12 @@ def write(folder: Path, type_name: str) -> None:
 
 
 def test_the_types_of_this_project_are_installed() -> None:
-    assert {"bank", "tax", "supply_chain", "table"} <= set(party_types())
+    assert {"bank", "tax", "supply_chain", "table", "utility"} <= set(party_types())
     assert party_types()["table"] is TableParty
 
 
 def test_every_type_of_this_project_can_be_imported() -> None:
-    for name in ("bank", "tax", "supply_chain", "table"):
+    for name in ("bank", "tax", "supply_chain", "table", "utility"):
         assert party_types()[name].type == name
 
 
@@ -103,3 +105,62 @@ def test_a_package_found_twice_on_the_path_is_one(installed: list[EntryPoint]) -
     installed.append(installed[0])
 
     assert party_type("table") is TableParty
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What is registered in this process, for the test alone."""
+    monkeypatch.setattr(clients.parties, "_registered", {})
+    return clients.parties._registered
+
+
+def test_a_registered_type_is_as_good_as_an_installed_one(
+    installed: list[EntryPoint], registered: dict, tmp_path: Path
+) -> None:
+    @register
+    class Notebook(TableParty):
+        type = "notebook"
+
+    assert list(party_types()) == ["notebook", "table"]
+    assert "notebook" in party_types()
+    assert party_type("notebook") is Notebook
+    (tmp_path / "x.csv").write_text("business_id,age\n007,3\n")
+    (tmp_path / FILE_NAME).write_text('type = "notebook"\nfile = "x.csv"\n[columns.age]\nkind = "numeric"\n')
+    assert isinstance(open_party(tmp_path), Notebook)
+
+
+def test_registering_a_name_again_replaces_the_class(installed: list[EntryPoint], registered: dict) -> None:
+    for _ in range(2):
+
+        @register
+        class Notebook(TableParty):
+            type = "notebook"
+
+    assert party_type("notebook") is Notebook
+
+
+def test_what_cannot_be_registered_is_told(installed: list[EntryPoint], registered: dict) -> None:
+    class Nameless(Party):
+        pass
+
+    with pytest.raises(DataError, match=r"pathlib[a-z._]*:Path cannot be registered: it is not a subclass"):
+        register(Path)
+    with pytest.raises(DataError, match="it needs a name, such as"):
+        register(Nameless)
+    with pytest.raises(DataError, match="an installed party type is called 'table', too"):
+        register(TableParty)
+
+
+def test_it_is_known_where_a_type_comes_from(registered: dict) -> None:
+    @register
+    class Notebook(TableParty):
+        type = "notebook"
+
+    found = {origin.name: origin for origin in origins()}
+
+    assert found["supply_chain"] == Origin(
+        "supply_chain", "clients.parties.supply_chain:SupplyChainParty", "siloscore", version("siloscore")
+    )
+    assert party_types()["supply_chain"] is SupplyChainParty
+    assert found["notebook"].target.endswith("Notebook")
+    assert found["notebook"].distribution == ""

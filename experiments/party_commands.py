@@ -1,0 +1,139 @@
+"""The commands for who brings a party: which types there are, is one fit to take part, and a first `party.toml`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from clients.inspection import Inspection
+
+
+def parties() -> None:
+    """List the party types that can be used here, and which package each comes from.
+
+    Example: siloscore parties
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from clients.parties import origins
+    from experiments.display import console
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
+    table.add_column("Type", no_wrap=True)
+    table.add_column("Package", no_wrap=True)
+    table.add_column("Class", overflow="fold")
+    for origin in origins():
+        package = f"{origin.distribution} {origin.version}" if origin.distribution else "this process"
+        table.add_row(origin.name, package, origin.target)
+    console.print(table)
+    console.print(f"Python: {sys.executable}", soft_wrap=True)
+
+
+def check_party(
+    party: Annotated[
+        str, typer.Argument(help="Name of an installed type, such as tax, or package.module:Class.")
+    ],
+) -> None:
+    """Check that a party type is fit to take part: complete, repeatable, never looking ahead, telling no more than it
+    declares.
+
+    The type is tried on made-up records. Exit code 1 if it fails a check.
+
+    Example: siloscore check-party tax
+    """
+    from clients.contract import find_party, verdicts
+    from experiments.display import console
+
+    # As `python -m` does, so that a module in the current folder can be named; last, so that it hides nothing.
+    sys.path.append(os.getcwd())
+    found = verdicts(find_party(party))
+    for check, problem in found:
+        console.print(f"{'✗' if problem else '✓'} {check}", style="red" if problem else "green")
+        if problem:
+            console.print(f"  {problem}", markup=False, soft_wrap=True)
+    failed = sum(bool(verdict.problem) for verdict in found)
+    console.print(f"{party}: {len(found) - failed} of {len(found)} checks passed", markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def init_party(
+    table: Annotated[
+        Path,
+        typer.Argument(help="CSV or Parquet file with a row per business; with --type: the party's folder."),
+    ],
+    id: Annotated[str, typer.Option(help="Column that holds the business id.")] = "",
+    label: Annotated[str, typer.Option(help="Column that says who defaulted (1) or repaid (0).")] = "",
+    month: Annotated[str, typer.Option(help="Column with the month of the application.")] = "",
+    type: Annotated[str, typer.Option(help="Party type that computes the columns from records.")] = "table",
+    force: Annotated[bool, typer.Option("--force", help="Replace a party.toml that is there.")] = False,
+) -> None:
+    """Write a party.toml for a table of your own, and tell what stands out in it: gaps, constants, possible leaks.
+
+    Example: siloscore init-party data/mine/bank/applicants.csv --id business_id --label default
+    """
+    from clients.declaration import FILE_NAME, write_declaration
+    from clients.inspection import inspect_table
+    from clients.parties import party_type, write_default
+    from experiments.display import console
+    from fl.errors import ConfigError
+
+    folder = table if type != "table" else table.parent
+    if (folder / FILE_NAME).exists() and not force:
+        raise ConfigError(f"{folder / FILE_NAME} is there already; --force replaces it.")
+    if type != "table":
+        if id or label or month:
+            raise ConfigError(
+                "--id, --label and --month belong to a table; a type has its own names for them."
+            )
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder; with --type, name the folder that holds the records.")
+        write_default(folder, type)
+        console.print(f"{folder / FILE_NAME}: {len(party_type(type).columns)} columns of type {type}")
+        return
+    if not id:
+        raise ConfigError("Name the column with the business id, such as --id business_id.")
+    inspection = inspect_table(table, id, label or None, month or None)
+    write_declaration(folder, inspection.declaration)
+    console.print(_report(inspection))
+    console.print(
+        f"{folder / FILE_NAME}: {len(inspection.declaration.columns)} of {len(inspection.columns)} columns offered. "
+        "Every grade is 3 and every sign 0 (no demand): set them where you know better, and delete what shall not "
+        "leave.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _report(inspection: "Inspection") -> "Table":
+    """What was seen of each column."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=f"{inspection.declaration.file}: {inspection.rows:,} rows",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+    )
+    table.add_column("Column", overflow="fold")
+    table.add_column("Is", no_wrap=True)
+    table.add_column("Missing", justify="right", no_wrap=True)
+    table.add_column("Values", justify="right", no_wrap=True)
+    table.add_column("Note", overflow="fold")
+    for column in inspection.columns:
+        missing = f"{column.missing:.1%}" if column.missing else "–"
+        style = "red" if any(remark.startswith("LEAK?") for remark in column.remarks) else None
+        values = f"{column.distinct:,}" if column.distinct else "–"
+        # Text, since a column's name may look like markup.
+        table.add_row(
+            Text(column.name), column.role, missing, values, Text(" ".join(column.remarks)), style=style
+        )
+    return table
