@@ -2,29 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_applications, read_coverage, read_table
+from clients.aligned import read_applications, read_coverage
 from clients.boosting.randomness import goss_generator
 from clients.boosting.rows import Setup, read_setup, set_up
-from clients.scoring import keep_scores
+from clients.boosting.scoring import BankModel
 from clients.session import Session
 from fl.arrays import check_bytes, check_names
 from fl.boosting import (
     Array,
     BeginRequest,
     Demanded,
-    ScoreRequest,
     SplitRequest,
     of_party,
     packed,
     unpacked,
 )
 from fl.boosting.bins import Shape
-from fl.boosting.forest import Calibration, Forest, Splits
+from fl.boosting.forest import Calibration
 from fl.boosting.gradients import log_loss, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Demand, Growth, Passive
@@ -33,16 +31,18 @@ from fl.config import BoostingConfig
 from fl.encrypted_sums import new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
-from fl.scoring import Scored
 
-_SECRET, _PARTIES, _MODEL = "secret_key", "parties", "model"
-_GROWTH, _TICKET, _FOREST = "growth/", "ticket/", "forest/"
+_SECRET, _PARTIES = "secret_key", "parties"
+_GROWTH, _TICKET = "growth/", "ticket/"
 _NAN = float("nan")
 
 
 def begin(session: Session, request: BeginRequest) -> Demanded:
     """Bin the own columns, make a key, and ask for the first sums."""
-    check_names("parties", request.parties, read_coverage(session.study))
+    coverage = read_coverage(session.study)
+    check_names("parties", request.parties, coverage)
+    if list(request.parties) != list(coverage):
+        raise ProtocolError("parties must stand in the order of the alignment")
     shapes = [Shape.from_arrays(of_party(request.shapes, k)) for k in range(len(request.parties))]
     setup = set_up(session, request.seed, request.roles)
     kept = {f"{k}/{name}": array for k, s in enumerate(shapes) for name, array in s.to_arrays().items()}
@@ -75,31 +75,6 @@ def split(session: Session, request: SplitRequest) -> Demanded:
     if bank.grower.asks_parties(growth.tree):
         return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
     return bank.reply(bank.grow_alone())
-
-
-def score(session: Session, request: ScoreRequest) -> Scored:
-    """The PD of every position by the final forest, kept here, and its evaluation on the test rows."""
-    setup, model = read_setup(session), session.store.read(_MODEL)
-    rows = len(setup.roles)
-    forest = Forest(**_section(model, _FOREST))
-    names = [str(name) for name in session.store.read(_PARTIES)["names"]]
-    check_names("outcomes", request.outcomes, names)
-    own = Splits(model["columns"], model["left"])
-    found = [own.outcomes(setup.binning.transform(read_table(session.study)))]
-    for name, count in zip(names, model["kept"][1:], strict=True):
-        check_bytes(f"outcomes of {name}", request.outcomes[name], (int(count), -(-rows // 8)))
-        found.append(unpacked(request.outcomes[name], rows))
-    calibration = Calibration(float(model["slope"]), float(model["intercept"]))
-    pd = calibration.apply(forest.score(float(model["base"]), found, rows))
-    return keep_scores(
-        session, pd, setup.roles, {"importance": importance(forest, [session.party.declaration.name, *names])}
-    )
-
-
-def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
-    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
-    found = dict(forest.importance())
-    return {"party": np.array(parties, np.str_)[found.pop("owner")], **found}
 
 
 class _Bank:
@@ -235,18 +210,8 @@ class _Bank:
         if self._config.calibrate:
             calibration = Calibration.fit(self._best.scores[validation], self._labels[validation])
         own = growth.own.first(kept[0])
-        self._session.store.write(
-            _MODEL,
-            {
-                **{_FOREST + name: array for name, array in forest.to_arrays().items()},
-                "columns": own.columns,
-                "left": own.left,
-                "kept": np.array(kept, np.int64),
-                "base": np.array(self.grower.base),
-                "slope": np.array(calibration.slope),
-                "intercept": np.array(calibration.intercept),
-            },
-        )
+        model = BankModel(forest, own, np.array(kept, np.int64), self.grower.base, calibration)
+        model.write(self._session.store)
         self._session.state = {}
         none = np.empty(0, np.uint8)
         return Demanded(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_table
 from clients.boosting.rows import Setup, read_setup, set_up
+from clients.boosting.scoring import keep_splits
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -22,8 +22,6 @@ from fl.boosting import (
     FinishRequest,
     Grown,
     GrowRequest,
-    Outcomes,
-    OutcomesRequest,
     Started,
     StartRequest,
     Summed,
@@ -42,7 +40,7 @@ from fl.errors import ProtocolError
 
 Flags = NDArray[np.bool_]
 
-_KEY, _MODEL, _SENT = "public_key", "model", "sent/"
+_KEY, _SENT = "public_key", "sent/"
 _NOTHING = np.empty(0, np.uint8)
 
 
@@ -103,17 +101,9 @@ def finish(session: Session, request: FinishRequest) -> Finished:
     splits = _splits(session)
     if not 0 <= request.splits <= len(splits):
         raise ProtocolError(f"splits must lie between 0 and {len(splits)}")
-    kept = splits.first(request.splits)
-    session.store.write(_MODEL, {"columns": kept.columns, "left": kept.left})
+    keep_splits(session.store, splits.first(request.splits))
     session.state = {}
     return Finished()
-
-
-def outcomes(session: Session, request: OutcomesRequest) -> Outcomes:
-    """Where the own splits send every position."""
-    setup, kept = read_setup(session), session.store.read(_MODEL)
-    codes = setup.binning.transform(read_table(session.study))
-    return Outcomes(packed(Splits(kept["columns"], kept["left"]).outcomes(codes)))
 
 
 def _answer(
