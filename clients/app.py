@@ -43,3 +43,4 @@ serve(
     train=("start", "begin", "grow", "add_up", "split", "finish"),
     evaluate=("outcomes", "score"),
 )
+serve("scoring", train=("prepare",), evaluate=("contribute", "answer"))

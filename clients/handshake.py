@@ -2,11 +2,18 @@
 
 from clients.declaration import schema_hash
 from clients.session import Session
-from fl import alignment, boosting, handshake, splits
+from fl import alignment, boosting, handshake, scoring, splits
 from fl.handshake import DescribeRequest, Description
 
 # The split network's version stands as text, since its module takes seconds to import PyTorch.
-PROTOCOLS = (handshake.VERSION, alignment.VERSION, splits.VERSION, boosting.VERSION, "split_network/1")
+PROTOCOLS = (
+    handshake.VERSION,
+    alignment.VERSION,
+    splits.VERSION,
+    scoring.VERSION,
+    boosting.VERSION,
+    "split_network/1",
+)
 
 
 def describe(session: Session, request: DescribeRequest) -> Description:

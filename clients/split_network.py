@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
 from clients.aligned import read_applications, read_coverage, read_table
-from clients.scoring import keep_scores
+from clients.evaluation import keep_scores
 from clients.session import Session
 from clients.store import Store
 from fl import inference

@@ -85,14 +85,22 @@ class Store:
         reply = arrays.pop(_REPLY).tobytes()
         return Commit(step, {name.removeprefix(_STATE): array for name, array in arrays.items()}, reply)
 
-    def _replace(self, name: str, arrays: Arrays) -> None:
+    def has(self, name: str) -> bool:
+        """Whether `write` has kept arrays of that name."""
+        return (self.folder / f"{name}.npz").exists()
+
+    def write_file(self, name: str, content: bytes | memoryview) -> None:
+        """Keep a file of any kind beside them."""
         _make_private(self.folder)
-        buffer = io.BytesIO()
-        np.savez(buffer, **{_ARRAY + key: array for key, array in arrays.items()})
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(buffer.getbuffer())
+            file.write(content)
         partial.replace(self.folder / name)
+
+    def _replace(self, name: str, arrays: Arrays) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **{_ARRAY + key: array for key, array in arrays.items()})
+        self.write_file(name, buffer.getbuffer())
 
 
 def retain(root: Path, study: str, keep: int) -> None:

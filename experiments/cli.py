@@ -98,7 +98,7 @@ def compare(
     """
     from experiments.study import STANDARD
 
-    names = tuple(word.strip() for word in contenders.split(",") if word.strip()) or STANDARD
+    names = _words(contenders) or STANDARD
     _study(names, data, seeds, parties, test_ids, backend, store, experiment, json, settings)
 
 
@@ -120,6 +120,49 @@ def run(
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8.0
     """
     _study((contender,), data, seeds, parties, test_ids, backend, store, experiment, json, settings)
+
+
+@app.command()
+def score(
+    run: Annotated[
+        str,
+        typer.Option(
+            help="The trained model: id of its MLflow run, or STUDY/CONTENDER, or STUDY/CONTENDER/SEED."
+        ),
+    ],
+    applicants: Annotated[
+        Path,
+        typer.Option(help="CSV or Parquet with the bank's id column; may have the observation month, too."),
+    ],
+    out: Annotated[Path, typer.Option(help="File for the answers, .csv or .parquet.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Dataset with the applicants' records. Default: the one of the training."),
+    ] = None,
+    parties: Annotated[
+        str, typer.Option(help="Party folders that are there, comma-separated. Default: all of the training.")
+    ] = "",
+    backend: Engine = Backend.simulation,
+    store: Store = Path("mlflow.db"),
+) -> None:
+    """Score applicants by a federated model that has been trained: a score and a PD for each, at the bank alone.
+
+    The score is the log odds of default. Without one of its parties the bank's own model answers, and the file says so.
+
+    Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
+    """
+    from experiments.display import console, progress_bars
+    from experiments.mlflow_page import store_uri
+    from experiments.scoring import score_applicants
+
+    with progress_bars() as report:
+        found = score_applicants(
+            store_uri(store), run, applicants, out, data, _words(parties), backend.value, report
+        )
+    knowing = ", ".join(f"{party} {rows:,}" for party, rows in found.contributed.items())
+    console.print(
+        f"{out}: {found.applicants:,} applicants scored by {found.model} ({knowing})", soft_wrap=True
+    )
 
 
 @app.command()
@@ -217,7 +260,7 @@ def _configured(
 
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, tuple(word.strip() for word in parties.split(",") if word.strip()))
+    dataset = open_dataset(data, _words(parties))
     config = RunConfig.from_mapping(parse_settings(settings))
     return dataset, replace(
         config,
@@ -227,6 +270,10 @@ def _configured(
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -27,8 +27,8 @@ class Dataset:
         return self.parties[0]
 
 
-def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
-    """Open and check every party's data, or those named, before anything runs.
+def open_dataset(folder: Path, parties: tuple[str, ...] = (), labelled: bool = True) -> Dataset:
+    """Open and check every party's data, or those named, before anything runs; labels only if wanted.
 
     Raises DataError that names the party, file, column and row: an experiment may see them, a coordinator may not.
     """
@@ -47,7 +47,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
             f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
         )
     ordered = (holders[0], *(name for name in names if name != holders[0]))
-    opened = {name: open_party(folder / name) for name in ordered}
+    opened = {name: open_party(folder / name, labelled) for name in ordered}
     about = _about(folder / "dataset.toml")
     return Dataset(
         folder,

@@ -23,7 +23,11 @@ from server.summary import COST, QUALITY, Columns, is_usable, winner
 
 console = Console()
 
-_STAGES = {"connect": "Starting Flower and the parties", "align": "Aligning the parties' businesses"}
+_STAGES = {
+    "connect": "Starting Flower and the parties",
+    "align": "Aligning the parties' businesses",
+    "score": "Scoring the applicants",
+}
 
 
 @contextmanager

@@ -11,8 +11,8 @@ class Progress:
     """Where a run stands: which stage, which step of how many, which party has just answered, the step's metrics.
 
     costs come with a contender's last event: round_trips, bytes_up, bytes_down, seconds, cpu_seconds.
-    stage is a contender's name while one trains; before, `connect` and `align`; last, `done` or `failed`, the latter
-    with the reason in `text`.
+    stage is a contender's name while one trains, or `score`; before, `connect` and `align`; last, `done` or `failed`,
+    the latter with the reason in `text`.
     """
 
     stage: str

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from clients.aligned import read_coverage, read_table
 from clients.boosting.rows import read_binning, read_setup
-from clients.scoring import keep_scores
+from clients.evaluation import keep_scores
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names

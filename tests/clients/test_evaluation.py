@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clients.aligned import read_applications
-from clients.scoring import SCORES, coverage_names
+from clients.evaluation import SCORES, coverage_names
 from clients.store import Store
 from fl.splits import TEST
 from server.coordinator import assign_roles, train
