@@ -27,12 +27,30 @@ class Dataset:
         return self.parties[0]
 
 
-def open_dataset(folder: Path, parties: tuple[str, ...] = (), labelled: bool = True) -> Dataset:
-    """Open and check every party's data, or those named, before anything runs; labels only if wanted.
+def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
+    """Open and check every party's data, or those named, before anything runs.
 
     Raises DataError that names the party, file, column and row: an experiment may see them, a coordinator may not.
     """
     folder = folder.resolve()
+    ordered = party_names(folder, parties)
+    opened = {name: open_party(folder / name) for name in ordered}
+    about = _about(folder / "dataset.toml")
+    return Dataset(
+        folder,
+        ordered,
+        str(about.get("world", "")),
+        DatasetFacts(
+            str(about.get("name", folder.name)),
+            _digest(folder, ordered),
+            str(folder),
+            len(opened[ordered[0]].applications()),
+        ),
+    )
+
+
+def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The parties of a dataset, or those named, the one that holds the label first. Raises DataError."""
     found = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
     if not found:
         raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
@@ -46,20 +64,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = (), labelled: bool = T
         raise DataError(
             f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
         )
-    ordered = (holders[0], *(name for name in names if name != holders[0]))
-    opened = {name: open_party(folder / name, labelled) for name in ordered}
-    about = _about(folder / "dataset.toml")
-    return Dataset(
-        folder,
-        ordered,
-        str(about.get("world", "")),
-        DatasetFacts(
-            str(about.get("name", folder.name)),
-            _digest(folder, ordered),
-            str(folder),
-            len(opened[ordered[0]].applications()),
-        ),
-    )
+    return (holders[0], *(name for name in names if name != holders[0]))
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from clients.files import SUFFIXES, Kind, open_table
 from clients.parties import open_party
 from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
-from experiments.dataset import open_dataset
+from experiments.dataset import party_names
 from experiments.engines import run_federation
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
@@ -58,12 +58,12 @@ def score_applicants(
     model = find_model(uri, run)
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.party_names if (folder / name / FILE_NAME).exists())
-    dataset = open_dataset(folder, parties or there, labelled=False)
-    read_applicants_file(open_party(folder / dataset.active, labelled=False), applicants)
+    names = party_names(folder, parties or there)
+    read_applicants_file(open_party(folder / names[0], labelled=False), applicants)
     config = replace(
         model.config,
         data=str(folder),
-        parties=",".join(dataset.parties),
+        parties=",".join(names),
         contenders="",
         tracking_uri=uri,
         parent_run="",
@@ -74,7 +74,7 @@ def score_applicants(
         applicants=str(applicants.resolve()),
     )
     run_federation(backend, config, report)
-    kept = state_folder(config, folder / dataset.active) / SCORING / config.study / ANSWERS
+    kept = state_folder(config, folder / names[0]) / SCORING / config.study / ANSWERS
     answers = read_answers(kept)
     _write(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))

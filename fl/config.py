@@ -182,6 +182,7 @@ class RunConfig:
     model_run          MLflow run of its training
     model_data         folder of the dataset on which it was trained, where the parties keep it; empty: `data`
     applicants         file with the applicants to score, at the bank
+    register           register trained contenders as MLflow model versions
     progress           file to which progress is appended as JSON lines; empty: none
     timeout            seconds to wait for the answers of one round trip
     connect_timeout    seconds to wait for the parties to connect
@@ -206,6 +207,7 @@ class RunConfig:
     model_run: str = ""
     model_data: str = ""
     applicants: str = ""
+    register: bool = True
     progress: str = ""
     timeout: float = 600.0
     connect_timeout: float = 60.0

@@ -149,7 +149,8 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         run.log_evaluation(trained.evaluation)
         costs = asdict(trained.costs) | {"seconds": trained.seconds}
         run.log_costs(**costs)
-        register(run, training.config)
+        if training.config.register:
+            register(run, training.config)
         report(Progress(training.contender, training.seed, costs=costs))
         return trained
 

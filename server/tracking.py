@@ -259,9 +259,6 @@ class Study(TrackedRun):
         """
         said = summary.headline(comparison)
         described = summary.study_description(self._started.data.tags["study"], comparison)
-        self.client.update_run(self.run_id, name=said)
-        self.client.set_tag(self.run_id, NOTE, described)
-        self.client.set_experiment_tag(self.experiment_id, NOTE, described)
         self._log_final(summary.winner(comparison).to_dict())
         children = self.children()
         _log_uplifts(children, baseline)
@@ -273,7 +270,23 @@ class Study(TrackedRun):
         }
         if curves := self._curves(children, "valid.auc"):
             drawn["training"] = overlays.training_curves(curves, "validation AUC")
-        self._log_files(drawn, {"comparison": comparison})
+        self.publish(said, described, drawn, {"comparison": comparison})
+
+    def publish(
+        self, said: str, described: str, drawn: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame]
+    ) -> None:
+        """Name the parent run by its result, describe it and the experiment, and log figures and tables to it."""
+        self.client.update_run(self.run_id, name=said)
+        self.client.set_tag(self.run_id, NOTE, described)
+        self.client.set_experiment_tag(self.experiment_id, NOTE, described)
+        self._log_files(drawn, tables)
+
+    def name_children(self, tag: str, value: str) -> None:
+        """Tell the children that do not have the tag yet apart by it, and by their names."""
+        for child in self.children():
+            if tag not in child._started.data.tags:
+                self.client.set_tag(child.run_id, tag, value)
+                self.client.update_run(child.run_id, name=f"{child._started.info.run_name} · {value}")
 
     def _curves(self, children: list[ContenderRun], metric: str) -> dict[str, list[tuple[int, float]]]:
         """The stepped `metric` of each contender that has one, of its first seed."""
