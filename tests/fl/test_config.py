@@ -187,6 +187,6 @@ def test_a_model_is_named_by_study_contender_and_seed(model: str) -> None:
 
 
 def test_a_model_needs_applicants() -> None:
-    with pytest.raises(ConfigError, match="a file with a model, and empty without"):
+    with pytest.raises(ConfigError, match="a file with a model, and none without"):
         RunConfig(model="s/federated-boosting/1")
     assert RunConfig(model="s/x/2", applicants="/new.csv").model_parts == ("s", "x", 2)
