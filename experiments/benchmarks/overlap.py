@@ -88,7 +88,7 @@ def table(found: Mapping[str, Mapping[str, float]], contenders: list[str]) -> st
     for name in contenders:
         full, half, absent = found["full"][name], found["half"][name], found["full"][f"{name}, absent"]
         kept = (half - alone) / (full - alone)
-        lines.append(f"| {name} | {full:.4f} | {half:.4f} | {kept:.0%} | {absent:.4f} | {alone:.4f} |")
+        lines.append(f"| {name} | {full:.4f} | {half:.4f} | {kept:.1%} | {absent:.4f} | {alone:.4f} |")
     return "\n".join(lines)
 
 
