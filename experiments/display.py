@@ -139,11 +139,11 @@ def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
     noun = "seed" if seeds == 1 else "seeds"
     title = f"{contender}: what each party adds, mean of {seeds} {noun}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in ("", "", "AUC with", "without", "Gain", "95 %", "p"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
+        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
     for row in gains.to_dict("records"):
         interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
-        figures = (f"{row['auc_with']:.3f}", f"{row['auc_without']:.3f}", f"{row['gain']:+.3f}", interval)
+        figures = (f"{row['auc_with']:.3f}", f"{row['gain']:+.3f}", interval)
         table.add_row(row["party"], row["question"], *figures, QUALITY["p_value"][1](row["p_value"]))
     return table
 

@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from server.drawing import BADS, GOODS, QUIET, new_axes
+from server.summary import p_value_text
 
-LEAVE_ONE_OUT, ADD_ONE = "beside all others", "beside the bank alone"
+LEAVE_ONE_OUT, ADD_ONE = "to all others", "to the bank alone"
 """The two questions: what a party adds to the federation of all others, and to the bank by itself."""
 
 _COLOURS = {LEAVE_ONE_OUT: GOODS, ADD_ONE: BADS}
@@ -31,7 +32,7 @@ def described(study: str, contender: str, gains: pd.DataFrame) -> str:
     for row in gains.itertuples():
         lines.append(
             f"| {row.party} | {row.question} | {row.auc_with:.3f} | {row.auc_without:.3f} | {row.gain:+.3f} "
-            f"| {row.gain_low:+.3f} to {row.gain_high:+.3f} | {row.p_value:.3f} |"
+            f"| {row.gain_low:+.3f} to {row.gain_high:+.3f} | {p_value_text(row.p_value)} |"
         )
     return "\n\n".join(
         [
@@ -54,6 +55,10 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
         places = [place + shift for place in range(len(parties))]
         spans = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
         axes.errorbar(rows["gain"], places, xerr=spans, fmt="o", color=colour, capsize=3, label=question)
+    # Names of parties may be long, and stand where other figures have numbers.
+    left, below, _, tall = axes.get_position().bounds
+    left = max(left, min(0.4, 0.05 + 0.014 * max(len(party) for party in parties)))
+    axes.set_position((left, below, 0.96 - left, tall))
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set_yticks(range(len(parties)), parties)
     axes.set_ylim(len(parties) - 0.5, -0.5)

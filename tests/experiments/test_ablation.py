@@ -73,7 +73,7 @@ def test_an_ablation_is_one_parent_run(config: RunConfig, tables: Path, tmp_path
     }
     assert {run.info.run_name for run in children} >= {"federated-boosting · seed 1 · bank, tax"}
     assert "AUC to the others" in parent.info.run_name
-    assert "| tax | beside the bank alone |" in parent.data.tags["mlflow.note.content"]
+    assert "| tax | to the bank alone |" in parent.data.tags["mlflow.note.content"]
     paths = {
         file.path for kind in ("figures", "tables") for file in client.list_artifacts(outcome.run_id, kind)
     }

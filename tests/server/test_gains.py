@@ -22,7 +22,7 @@ def test_the_headline_names_who_adds_most(gains: pd.DataFrame) -> None:
 
 def test_the_description_has_a_line_per_party_and_question(gains: pd.DataFrame) -> None:
     text = described("s", "federated-boosting", gains)
-    assert "| supply | beside all others | 0.840 | 0.830 | +0.010 | -0.010 to +0.030 | 0.200 |" in text
+    assert "| supply | to all others | 0.840 | 0.830 | +0.010 | -0.010 to +0.030 | 0.200 |" in text
     assert text.count("\n| ") == 2 + 4
     assert "Study: s." in text
 
@@ -40,3 +40,10 @@ def test_the_figure_has_every_gain_with_its_interval(gains: pd.DataFrame) -> Non
         ends = [segment[:, 0].tolist() for segment in bars[2][0].get_segments()]
         for (low, high), (_, row) in zip(ends, rows.iterrows(), strict=True):
             assert (low, high) == pytest.approx((row["gain_low"], row["gain_high"]))
+
+
+def test_names_of_parties_have_room(gains: pd.DataFrame) -> None:
+    figure = draw_gains(gains.replace("supply", "supply_chain_platform"))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert all(label.get_window_extent().x0 >= 0 for label in axes.get_yticklabels())
