@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from clients.store import Store
 from fl.tables import Table
 
-TABLE, APPLICATIONS, COVERAGE = "features", "applications", "coverage"
+TABLE, APPLICATIONS, COVERAGE, SCHEMA = "features", "applications", "coverage", "schema"
+APPLICANTS = "applicants"
 _SEGMENT = "segment/"
 
 
@@ -63,9 +64,29 @@ def write_applications(study: Store, frame: pd.DataFrame) -> None:
     )
 
 
+def write_applicants(study: Store, ids: NDArray[np.str_]) -> None:
+    """Keep the ids of applicants whose outcome is not known yet, one per position in order."""
+    study.write(APPLICANTS, {"ids": ids})
+
+
+def read_applicants(study: Store) -> NDArray[np.str_]:
+    """What `write_applicants` kept. FileNotFoundError at a party that has none."""
+    return study.read(APPLICANTS)["ids"]
+
+
 def write_coverage(study: Store, coverage: Mapping[str, NDArray[np.bool_]]) -> None:
     """Keep which positions each passive party knows, bool (n,) by name."""
     study.write(COVERAGE, coverage)
+
+
+def write_schema(study: Store, schema: str) -> None:
+    """Keep the hash of the declaration by which the table was made."""
+    study.write(SCHEMA, {"schema": np.array(schema)})
+
+
+def read_schema(study: Store) -> str:
+    """What `write_schema` kept. FileNotFoundError before the alignment."""
+    return str(study.read(SCHEMA)["schema"])
 
 
 def read_table(study: Store) -> Table:

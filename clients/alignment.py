@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clients.aligned import write_applications, write_coverage, write_table
+from clients.aligned import write_applicants, write_applications, write_coverage, write_schema, write_table
+from clients.applicants import applications_of
+from clients.declaration import schema_hash
 from clients.parties import Party
 from clients.randomness import own_generator
 from clients.session import Session
@@ -40,7 +42,7 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
         raise ProtocolError("a study is aligned once")
     session.begin_study()
     party = session.party
-    ids = _shuffled(party) if party.declaration.label is not None else _randomly_ordered(party.ids())
+    ids = _applicants(session) if party.declaration.label is not None else _randomly_ordered(party.ids())
     exponent = new_exponent()
     session.state = {"ids": ids, "exponent": np.frombuffer(exponent, np.uint8)}
     return BlindedIds(raise_to(hash_to_points(ids), exponent))
@@ -66,7 +68,8 @@ def match(session: Session, request: MatchRequest) -> RowOrders:
     if request.mode == "inner" and orders:
         common = np.all([rows >= 0 for rows in orders.values()], axis=0)
         ids, orders = ids[common], {name: rows[common] for name, rows in orders.items()}
-    months = session.party.applications()["month"].reindex(ids).to_numpy().astype("datetime64[M]")
+    applications = applications_of(session)
+    months = applications["month"].reindex(ids).to_numpy().astype("datetime64[M]")
     session.state = {"ids": ids}
     write_coverage(session.study, {name: rows >= 0 for name, rows in orders.items()})
     return RowOrders(orders, _to_numbers(months))
@@ -84,10 +87,20 @@ def order(session: Session, request: OrderRequest) -> Aligned:
         raise ProtocolError("rows must name each business once")
     frame = party.matrix(ids[rows[known]], _to_months(request.months[known]))
     write_table(session.study, frame, known)
-    if holds_label:
+    write_schema(session.study, schema_hash(party.declaration))
+    if holds_label and session.is_scoring:
+        write_applicants(session.study, ids)
+    elif holds_label:
         write_applications(session.study, party.applications().loc[ids])
     session.state = {}
     return Aligned(len(rows), int(known.sum()))
+
+
+def _applicants(session: Session) -> NDArray[np.str_]:
+    """The active party's ids, in an order that nobody else can know."""
+    if session.is_scoring:
+        return _randomly_ordered(applications_of(session).index.to_numpy().astype(np.str_))
+    return _shuffled(session.party)
 
 
 def _shuffled(party: Party) -> NDArray[np.str_]:

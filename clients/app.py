@@ -48,3 +48,4 @@ serve(
     train=("start", "begin", "count", "group", "gradient", "open_sums", "step", "solve", "finish"),
     evaluate=("points", "score"),
 )
+serve("scoring", train=("prepare",), evaluate=("contribute", "answer"))

@@ -37,16 +37,23 @@ class Setup:
 
 def set_up(session: Session, seed: int, roles: NDArray[np.int8], bins: int, minimum: int) -> Setup:
     """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
-    table = read_table(session.study)
     if session.envelope.step != 1:
         raise ProtocolError("a model is started once")
-    check_integers("roles", roles, len(table), TRAIN, TEST + 1)
+    check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
+    return begin_model(session, session.store, seed, roles, bins, minimum)
+
+
+def begin_model(
+    session: Session, model: Store, seed: int, roles: NDArray[np.int8], bins: int, minimum: int
+) -> Setup:
+    """The same for any model of this study."""
+    table = read_table(session.study)
     signs = {column.name: column.sign for column in session.party.declaration.columns}
     rows = np.flatnonzero(roles == TRAIN)
     binning = Binning.fit(table, rows, bins, minimum, signs)
-    session.store.write(_BINNING, binning.to_arrays())
-    session.store.write(_SETUP, {"seed": np.array(seed), "roles": roles})
-    return read_setup(session)
+    model.write(_BINNING, binning.to_arrays())
+    model.write(_SETUP, {"seed": np.array(seed), "roles": roles})
+    return _setup(model.folder, session.study.folder)
 
 
 def read_setup(session: Session) -> Setup:
@@ -56,10 +63,15 @@ def read_setup(session: Session) -> Setup:
     return _setup(session.store.folder, session.study.folder)
 
 
+def read_binning(model: Store) -> Binning:
+    """How a model bins the party's columns. Raises FileNotFoundError."""
+    return Binning.from_arrays(model.read(_BINNING))
+
+
 # The same at every message of a model, so a worker process reads it once.
 @lru_cache(maxsize=4)
 def _setup(model: Path, study: Path) -> Setup:
-    kept, binning = Store(model).read(_SETUP), Binning.from_arrays(Store(model).read(_BINNING))
+    kept, binning = Store(model).read(_SETUP), read_binning(Store(model))
     roles = kept["roles"]
     positions = np.flatnonzero(roles != TEST)
     codes = binning.transform(read_table(Store(study)), positions)

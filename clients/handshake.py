@@ -2,7 +2,7 @@
 
 from clients.declaration import schema_hash
 from clients.session import Session
-from fl import alignment, boosting, handshake, scorecard, splits
+from fl import alignment, boosting, handshake, scorecard, scoring, splits
 from fl.handshake import DescribeRequest, Description
 
 # The split network's version stands as text, since its module takes seconds to import PyTorch.
@@ -10,6 +10,7 @@ PROTOCOLS = (
     handshake.VERSION,
     alignment.VERSION,
     splits.VERSION,
+    scoring.VERSION,
     boosting.VERSION,
     scorecard.VERSION,
     "split_network/1",

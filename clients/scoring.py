@@ -1,41 +1,132 @@
-"""The active party's last step in every protocol: keep each row's PD for itself, and tell how good they are."""
+"""A party's half of scoring applicants by a model that was trained before; see `fl/scoring.py` for the conversation.
 
+A training protocol takes part by two functions of its module: `contribution(model, table, config)`, what a passive
+party adds to the score of a table's rows, and `log_odds(model, table, coverage, contributions, config)`, what the bank
+makes of all of them; either finds its part of the model as `model` in the store that it is given. The protocol's own
+evaluation uses the same two, so that an applicant gets the score which the evaluation computed.
+"""
+
+import importlib
 from collections.abc import Mapping
-from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from clients.aligned import read_applications, read_coverage
+from clients.aligned import read_applicants, read_coverage, read_schema, read_table
+from clients.applicants import applications_of
+from clients.declaration import schema_hash
 from clients.session import Session
-from fl.evaluation import Table, evaluate
-from fl.scoring import Scored
-from fl.splits import TEST
+from clients.store import Store
+from fl.arrays import check_names
+from fl.errors import ProtocolError
+from fl.nesting import of_party
+from fl.scoring import (
+    Answered,
+    AnswerRequest,
+    ContributeRequest,
+    Contribution,
+    Prepared,
+    PrepareRequest,
+)
+from fl.tables import Table
 
-SCORES = "scores"
+ANSWERS = "scores.csv"
+"""Of a scoring run's study at the bank: a row per applicant."""
+
+_MODEL = "model"
 
 
-def keep_scores(
-    session: Session,
-    pd: NDArray[np.float64],
-    roles: NDArray[np.int8],
-    tables: Mapping[str, Table] | None = None,
-) -> Scored:
-    """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage.
+def prepare(session: Session, request: PrepareRequest) -> Prepared:
+    """Find the model, and make sure that it can score the data as they are declared now."""
+    party, study = session.party, session.earlier(request.study)
+    model = session.earlier(request.study, f"{request.contender}/{request.seed}")
+    _module(request.protocol)
+    if not model.has(_MODEL):
+        raise ProtocolError(
+            f"it does not keep the model {request.study}/{request.contender}/{request.seed} (any more); a party keeps "
+            "as many studies as its setting keep-studies says"
+        )
+    if read_schema(study) != schema_hash(party.declaration):
+        raise ProtocolError(
+            "its declared columns have changed since the model was trained; undo that in its party.toml, or train again"
+        )
+    session.study.write(_MODEL, {name: np.array(value) for name, value in vars(request).items()})
+    if party.declaration.label is None:
+        return Prepared(())
+    applications_of(session)
+    return Prepared(tuple(read_coverage(study)))
 
-    tables are the protocol's own, by name, to go with the evaluation.
+
+def contribute(session: Session, request: ContributeRequest) -> Contribution:
+    """What the own part of the model says of every position."""
+    asked = _asked(session)
+    model, table = _model_and_table(session, asked)
+    return Contribution(_module(asked.protocol).contribution(model, table, session.config))
+
+
+def answer(session: Session, request: AnswerRequest) -> Answered:
+    """Score every applicant, by the federated model if all its parties are here, else by the bank's own; keep that."""
+    from clients.fallback import FALLBACK, fallback_model
+
+    asked = _asked(session)
+    model, table = _model_and_table(session, asked)
+    trained = tuple(read_coverage(session.earlier(asked.study)))
+    aligned = read_coverage(session.study)
+    check_names("parties", request.parties, aligned)
+    if set(trained) <= set(aligned):
+        contributions = {party: of_party(request.contributions, k) for k, party in enumerate(request.parties)}
+        coverage = {party: aligned[party] for party in trained}
+        name, protocol = asked.contender, _module(asked.protocol)
+    else:
+        contributions, coverage = {}, {}
+        name, protocol = FALLBACK, _module("boosting/1")
+        model = fallback_model(session.earlier(asked.study), asked.seed)
+    log_odds = protocol.log_odds(model, table, coverage, contributions, session.config)
+    answers = _answers(session, log_odds, coverage, name)
+    session.study.write_file(ANSWERS, answers.to_csv(lineterminator="\n").encode())
+    known = {party: float(rows.sum()) for party, rows in coverage.items()}
+    return Answered(len(answers), name, known)
+
+
+def _answers(
+    session: Session, log_odds: NDArray[np.float64], coverage: Mapping[str, NDArray[np.bool_]], model: str
+) -> pd.DataFrame:
+    """A row per applicant in the order of the file.
+
+    The columns: score, the log odds of default; pd; parties, whose columns had a part in it; model, which answered.
     """
-    session.store.write(SCORES, {"pd": pd})
-    applications, test = read_applications(session.study), roles == TEST
-    segments = {name: texts[test] for name, texts in applications.segments.items()}
-    segments["coverage"] = coverage_names(read_coverage(session.study), len(pd))[test]
-    found = evaluate(applications.labels[test], pd[test], segments)
-    return Scored(replace(found, tables=found.tables | dict(tables or {})).to_arrays())
-
-
-def coverage_names(coverage: dict[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
-    """Which passive parties know each row, as text such as `tax` or `tax, supply_chain` or `none`."""
-    names = np.full(rows, "", dtype=object)
+    declared, ids = session.party.declaration, read_applicants(session.study)
+    parties = np.full(len(ids), declared.name, dtype=object)
     for party, known in coverage.items():
-        names[known] += np.where(names[known] == "", party, ", " + party).astype(object)
-    return np.where(names == "", "none", names).astype(np.str_)
+        parties[known] += f"; {party}"
+    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": model}
+    return pd.DataFrame(rows, index=pd.Index(ids, name=declared.id)).loc[applications_of(session).index]
+
+
+def _asked(session: Session) -> PrepareRequest:
+    """What `prepare` was asked. Raises ProtocolError before it."""
+    if not session.study.has(_MODEL):
+        raise ProtocolError("no model has been prepared for scoring")
+    kept = session.study.read(_MODEL)
+    texts = (str(kept[name]) for name in ("study", "contender"))
+    return PrepareRequest(*texts, int(kept["seed"]), str(kept["protocol"]))
+
+
+def _model_and_table(session: Session, asked: PrepareRequest) -> tuple[Store, Table]:
+    """The trained model, and this study's table in terms of the table it was trained on."""
+    table = read_table(session.study).in_levels_of(read_table(session.earlier(asked.study)))
+    return session.earlier(asked.study, f"{asked.contender}/{asked.seed}"), table
+
+
+def _module(protocol: str) -> ModuleType:
+    """The party half of a training protocol that this party speaks. Raises ProtocolError for any other."""
+    from clients.handshake import PROTOCOLS
+
+    name = protocol.partition("/")[0]
+    found = importlib.import_module(f"clients.{name}") if protocol in PROTOCOLS else None
+    if found is None or not hasattr(found, "contribution"):
+        raise ProtocolError(f"it cannot score by the protocol {protocol}")
+    return found

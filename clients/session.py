@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LOG = "state/party.log"
 """Where a party's own people read what the others are not told."""
+SCORING = "@scoring"
+"""Folder of the scoring runs' studies within a party's state: no study can have this name."""
 
 
 class Session:
@@ -39,15 +41,27 @@ class Session:
         self.config = config
         self.envelope = envelope
         self._data = data
-        self._root = state
-        self.study = Store(state / envelope.study)
-        self.store = Store(state / envelope.study / envelope.model)
+        self._state_folder = state
+        # Scoring must not end the studies whose models it needs, so its own are kept apart and counted apart.
+        self._root = state / SCORING if self.is_scoring else state
+        self.study = Store(self._root / envelope.study)
+        self.store = Store(self._root / envelope.study / envelope.model)
         self.state: Arrays = {}
+
+    @property
+    def is_scoring(self) -> bool:
+        """Whether the run scores applicants by an earlier study's model, instead of training."""
+        return bool(self.config.model)
 
     @cached_property
     def party(self) -> Party:
         """The party's data, opened once per process."""
-        return _open(self._data)
+        return _open(self._data, labelled=not self.is_scoring)
+
+    def earlier(self, study: str, model: str = "") -> Store:
+        """The state of an earlier study, or of a model within it. Raises ProtocolError for an impossible name."""
+        named = Envelope(study, model)
+        return Store(self._state_folder / named.study / named.model)
 
     def begin_study(self) -> None:
         """Make room for a new study under the retention rule (`keep-studies`)."""
@@ -155,10 +169,15 @@ def _folder(context: Context) -> Path:
 
 
 def state_folder(config: RunConfig, data: Path) -> Path:
-    """Where the party with this data folder keeps its studies: within it, unless the run names a folder for all."""
-    return Path(config.state) / data.name if config.state else data / "state"
+    """Where the party with this data folder keeps its studies: within it, unless the run names a folder for all.
+
+    Models that score other data than they were trained on stay beside the data of their training.
+    """
+    if config.state:
+        return Path(config.state) / data.name
+    return (Path(config.model_data) / data.name if config.model_data else data) / "state"
 
 
 @cache
-def _open(folder: Path) -> Party:
-    return open_party(folder)
+def _open(folder: Path, labelled: bool) -> Party:
+    return open_party(folder, labelled)

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
 from clients.aligned import read_applications, read_coverage, read_table
-from clients.scoring import keep_scores
+from clients.evaluation import keep_scores
 from clients.session import Session
 from clients.store import Store
+from fl import inference
 from fl.arrays import check_integers, check_names, check_numbers
+from fl.config import NetworkConfig, RunConfig
 from fl.errors import ProtocolError
 from fl.preprocessing import Encoder
 from fl.scoring import Scored
@@ -44,11 +47,13 @@ from fl.split_network import (
 from fl.split_network import backward as backward_top
 from fl.split_network import embed as embed_inputs
 from fl.splits import TEST, TRAIN, VALIDATION
+from fl.tables import Table
 
 # Batches are small: more threads wait for each other longer than they work, and their number would change sums.
 torch.set_num_threads(1)
 
 _ENCODER, _START, _MODEL, _BEST = "encoder", "start", "model", "best/"
+_EMBEDDINGS = "embeddings"
 _NO_EMBEDDINGS = np.empty((0, 0), np.float32)
 
 
@@ -136,24 +141,80 @@ def finish(session: Session, request: FinishRequest) -> Finished:
 
 def embed(session: Session, request: EmbedRequest) -> Embeddings:
     """A passive party: the final model's embeddings of all that it knows."""
-    local = _Local(session, final=True)
-    return Embeddings(local.embeddings(np.arange(len(local.table))), _NO_EMBEDDINGS)
+    found = contribution(session.store, read_table(session.study), session.config)
+    return Embeddings(found[_EMBEDDINGS], _NO_EMBEDDINGS)
 
 
 def score(session: Session, request: ScoreRequest) -> Scored:
     """The bank: the PD of every position by the final model, kept here, and its evaluation on the test rows."""
-    local = _Local(session, final=True)
-    pd = local.predict(local.top(), np.arange(len(local.table)), request.embeddings)
-    return keep_scores(session, pd, local.roles)
+    table, coverage = read_table(session.study), read_coverage(session.study)
+    contributions = {party: {_EMBEDDINGS: found} for party, found in request.embeddings.items()}
+    pd = expit(log_odds(session.store, table, coverage, contributions, session.config))
+    _, roles, _ = _setup(session.store.folder)
+    return keep_scores(session, pd, roles)
+
+
+def contribution(model: Store, table: Table, config: RunConfig) -> dict[str, NDArray[Any]]:
+    """What a passive party adds to the score of the rows of a table: embeddings of those that it knows."""
+    encoder, _, _ = _setup(model.folder)
+    bottom = _final(model, "bottom", Bottom(encoder.width, config.network), config)
+    return {_EMBEDDINGS: inference.embed(bottom, encoder.transform(table, np.flatnonzero(table.known)))}
+
+
+def log_odds(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Mapping[str, NDArray[Any]]],
+    config: RunConfig,
+) -> NDArray[np.float64]:
+    """At the bank: the log odds of default of the rows of a table, (n,), with every passive party's `contribution`.
+
+    coverage says which rows each passive party knows, bool (n,), in the order of the training.
+    """
+    encoder, _, _ = _setup(model.folder)
+    bottom = _final(model, "bottom", Bottom(encoder.width, config.network), config)
+    top = _final(model, "top", Top(len(coverage), config.network), config)
+    check_names("embeddings", contributions, coverage)
+    for party, found in contributions.items():
+        check_names(f"contribution of {party}", found, [_EMBEDDINGS])
+    everyone = np.arange(len(table))
+    embeddings = {party: contributions[party][_EMBEDDINGS] for party in coverage}
+    others, known = _joined(coverage, everyone, embeddings, config.network)
+    return inference.log_odds(bottom, top, encoder.transform(table, everyone), others, known)
+
+
+def _final(model: Store, name: str, module: nn.Module, config: RunConfig) -> Part:
+    part = Part(module, config.network)
+    part.set_weights(model.read(_MODEL)[name])
+    return part
+
+
+def _joined(
+    coverage: Mapping[str, NDArray[np.bool_]],
+    positions: NDArray[np.int_],
+    embeddings: Mapping[str, Floats],
+    config: NetworkConfig,
+) -> tuple[list[Floats], NDArray[np.bool_]]:
+    """Each passive party's embeddings at its places (zeros elsewhere), and presence (n, passive)."""
+    known = np.column_stack([np.empty((len(positions), 0), bool), *(k[positions] for k in coverage.values())])
+    check_names("embeddings", embeddings, coverage)
+    others = []
+    for column, party in enumerate(coverage):
+        shape = int(known[:, column].sum()), config.embedding
+        check_numbers(f"embeddings of {party}", embeddings[party], shape)
+        full = np.zeros((len(positions), config.embedding), np.float32)
+        full[known[:, column]] = embeddings[party]
+        others.append(full)
+    return others, known
 
 
 class _Local:
     """This party's side of the model at one message: its data, its preprocessing, its parts as they stand."""
 
-    def __init__(self, session: Session, final: bool = False) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._config = session.config.network
-        self._weights = session.store.read(_MODEL) if final else None
         self.table = read_table(session.study)
         self.encoder, self.roles, self._seed = _setup(session.store.folder)
         self.bottom = self._restored("bottom", Bottom(self.encoder.width, self._config))
@@ -194,18 +255,7 @@ class _Local:
         self, positions: NDArray[np.int_], embeddings: Mapping[str, Floats]
     ) -> tuple[list[Floats], NDArray[np.bool_]]:
         """At the bank: each passive party's embeddings at its places (zeros elsewhere), and presence (n, passive)."""
-        known = np.column_stack(
-            [np.empty((len(positions), 0), bool), *(k[positions] for k in self.coverage.values())]
-        )
-        check_names("embeddings", embeddings, self.coverage)
-        others = []
-        for column, party in enumerate(self.coverage):
-            shape = int(known[:, column].sum()), self._config.embedding
-            check_numbers(f"embeddings of {party}", embeddings[party], shape)
-            full = np.zeros((len(positions), self._config.embedding), np.float32)
-            full[known[:, column]] = embeddings[party]
-            others.append(full)
-        return others, known
+        return _joined(self.coverage, positions, embeddings, self._config)
 
     def predict(
         self, top: Part, positions: NDArray[np.int_], embeddings: Mapping[str, Floats]
@@ -220,13 +270,8 @@ class _Local:
         return rng.random(shape) < self._config.party_dropout
 
     def _restored(self, name: str, module: nn.Module) -> Part:
-        part = Part(module, self._config)
-        if self._weights is not None:
-            part.set_weights(self._weights[name])
-        else:
-            prefix = f"{name}/"
-            state = self._session.state
-            part.restore({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
+        part, prefix, state = Part(module, self._config), f"{name}/", self._session.state
+        part.restore({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
         return part
 
 

@@ -8,10 +8,11 @@ request that is sent twice is answered from the file instead of being applied tw
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,11 +97,22 @@ class Store:
             state = {name.removeprefix(prefix): content[name] for name in content if name.startswith(prefix)}
         return Commit(step, state, file)
 
+    def write_file(self, name: str, content: bytes | memoryview) -> None:
+        """Keep a file of any kind beside them."""
+        with self._replacing(name) as file:
+            file.write(content)
+
     def _replace(self, name: str, arrays: Arrays) -> None:
+        with self._replacing(name) as file:
+            np.savez(file, **{_ARRAY + key: array for key, array in arrays.items()})
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[BinaryIO]:
+        """A file to be written that takes the place of one of that name when it is whole."""
         _make_private(self.folder)
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            np.savez(file, **{_ARRAY + key: array for key, array in arrays.items()})
+            yield file
         partial.replace(self.folder / name)
 
 

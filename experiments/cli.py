@@ -203,6 +203,81 @@ def report(
 
 
 @app.command()
+def ablation(
+    data: Data = Path("data/demo"),
+    contender: Annotated[str, typer.Option(help="The federated model to train.")] = "federated-boosting",
+    seeds: Seeds = "1",
+    parties: Parties = "",
+    test_ids: TestIds = None,
+    backend: Engine = Backend.inline,
+    store: Store = Path("mlflow.db"),
+    experiment: Experiment = "siloscore",
+    settings: Setting = [],  # noqa: B006
+) -> None:
+    """Show what each party adds: train the federation without it, and with it and the bank alone.
+
+    The model is the same under every encryption, so the fastest will do here.
+
+    Example: siloscore ablation --data data/demo --seeds 1,2 --set boosting.encryption=plain
+    """
+    from experiments.ablation import run_ablation
+    from experiments.display import console, gains_table, progress_bars
+    from experiments.mlflow_page import latest_link
+    from server.gains import headline
+
+    dataset, config = _configured(data, seeds, parties, test_ids, settings)
+    config = _logged(config, dataset, experiment, store)
+    with progress_bars() as report:
+        outcome = run_ablation(dataset, config, contender, backend.value, report)
+    console.print(gains_table(outcome.gains, contender, len(config.seed_numbers)))
+    console.print(headline(outcome.gains), style="bold")
+    _point_to(store, latest_link(store, experiment))
+
+
+@app.command()
+def score(
+    run: Annotated[
+        str,
+        typer.Option(
+            help="The trained model: id of its MLflow run, or STUDY/CONTENDER, or STUDY/CONTENDER/SEED."
+        ),
+    ],
+    applicants: Annotated[
+        Path,
+        typer.Option(help="CSV or Parquet with the bank's id column; may have the observation month, too."),
+    ],
+    out: Annotated[Path, typer.Option(help="File for the answers, .csv or .parquet.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Dataset with the applicants' records. Default: the one of the training."),
+    ] = None,
+    parties: Annotated[
+        str, typer.Option(help="Party folders that are there, comma-separated. Default: all of the training.")
+    ] = "",
+    backend: Engine = Backend.simulation,
+    store: Store = Path("mlflow.db"),
+) -> None:
+    """Score applicants by a federated model that has been trained: a score and a PD for each, at the bank alone.
+
+    The score is the log odds of default. Without one of its parties the bank's own model answers, and the file says so.
+
+    Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
+    """
+    from experiments.display import console, progress_bars
+    from experiments.mlflow_page import store_uri
+    from experiments.scoring import score_applicants
+
+    with progress_bars() as report:
+        found = score_applicants(
+            store_uri(store), run, applicants, out, data, _words(parties), backend.value, report
+        )
+    knowing = ", ".join(f"{party} {rows:,}" for party, rows in found.contributed.items())
+    console.print(
+        f"{out}: {found.applicants:,} applicants scored by {found.model} ({knowing})", soft_wrap=True
+    )
+
+
+@app.command()
 def attack(
     data: Data = Path("data/demo"),
     contender: Annotated[
@@ -274,12 +349,7 @@ def _study(
     from server.summary import headline
 
     dataset, config = _configured(data, seeds, parties, test_ids, settings)
-    config = replace(
-        config,
-        world=dataset.world,
-        experiment=experiment,
-        tracking_uri=f"sqlite:///{store.resolve()}",
-    )
+    config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, contenders, backend.value, report)
     tables = comparison_tables(outcome.comparison, len(config.seed_numbers))
@@ -287,10 +357,19 @@ def _study(
     console.print(headline(outcome.comparison), style="bold")
     if json:
         write_json(json, outcome.results)
-    console.print(
-        f"In MLflow: run `siloscore ui --store {store}` and open {latest_link(store, experiment)}",
-        soft_wrap=True,
-    )
+    _point_to(store, latest_link(store, experiment))
+
+
+def _logged(config: "RunConfig", dataset: "Dataset", experiment: str, store: Path) -> "RunConfig":
+    """The configuration of a run that is logged to an MLflow store of this machine."""
+    uri = f"sqlite:///{store.resolve()}"
+    return replace(config, world=dataset.world, experiment=experiment, tracking_uri=uri)
+
+
+def _point_to(store: Path, link: str) -> None:
+    from experiments.display import console
+
+    console.print(f"In MLflow: run `siloscore ui --store {store}` and open {link}", soft_wrap=True)
 
 
 def _encrypted(settings: list[str], engine: str) -> list[str]:

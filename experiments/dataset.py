@@ -38,20 +38,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     Raises DataError that names the party, file, column and row: an experiment may see them, a coordinator may not.
     """
     folder = folder.resolve()
-    found = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
-    if not found:
-        raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
-    for name in parties:
-        if name not in found:
-            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(found)}.")
-    names = parties or tuple(found)
-    holders = [name for name in names if read_declaration(folder / name).label is not None]
-    if len(holders) != 1:
-        said = " and ".join(holders) if holders else "none of them"
-        raise DataError(
-            f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
-        )
-    ordered = (holders[0], *(name for name in names if name != holders[0]))
+    ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
     _compare_ids(opened)
     about = _about(folder / "dataset.toml")
@@ -79,6 +66,24 @@ def _compare_ids(parties: Mapping[str, Party]) -> None:
         f"The ids {one} and {other} differ only in letter case, width or spaces; parties find common businesses by "
         "the exact text, so write each id in one way."
     )
+
+
+def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The parties of a dataset, or those named, the one that holds the label first. Raises DataError."""
+    found = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+    if not found:
+        raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
+    for name in parties:
+        if name not in found:
+            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(found)}.")
+    names = parties or tuple(found)
+    holders = [name for name in names if read_declaration(folder / name).label is not None]
+    if len(holders) != 1:
+        said = " and ".join(holders) if holders else "none of them"
+        raise DataError(
+            f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
+        )
+    return (holders[0], *(name for name in names if name != holders[0]))
 
 
 def _about(path: Path) -> dict[str, Any]:

@@ -23,7 +23,11 @@ from server.summary import COST, QUALITY, Columns, baseline_of, is_usable, winne
 
 console = Console()
 
-_STAGES = {"connect": "Starting Flower and the parties", "align": "Aligning the parties' businesses"}
+_STAGES = {
+    "connect": "Starting Flower and the parties",
+    "align": "Aligning the parties' businesses",
+    "score": "Scoring the applicants",
+}
 
 
 @contextmanager
@@ -142,3 +146,17 @@ def explanation(comparison: pd.DataFrame) -> str:
         "Contenders below the line use what no party may see.",
     ]
     return " ".join(said if baseline is not None else said[2:])
+
+
+def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
+    """What each party adds, for a terminal of 80 columns."""
+    noun = "seed" if seeds == 1 else "seeds"
+    title = f"{contender}: what each party adds, mean of {seeds} {noun}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
+        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
+    for row in gains.to_dict("records"):
+        interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
+        figures = (f"{row['auc_with']:.3f}", f"{row['gain']:+.3f}", interval)
+        table.add_row(row["party"], row["question"], *figures, QUALITY["p_value"][1](row["p_value"]))
+    return table

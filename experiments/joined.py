@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import Applications, read_applications, read_coverage, read_table
 from clients.declaration import read_declaration
-from clients.scoring import SCORES, coverage_names
+from clients.evaluation import SCORES, coverage_names
 from clients.session import state_folder
 from clients.splits import SPLIT
 from clients.store import Store

@@ -14,12 +14,17 @@ def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
     """
     from mlflow import MlflowClient
 
-    if not store.exists():
-        raise ConfigError(f"There is no MLflow store {store}; `siloscore compare` makes one.")
-    found = MlflowClient(f"sqlite:///{store.resolve()}").get_experiment_by_name(experiment)
+    found = MlflowClient(store_uri(store)).get_experiment_by_name(experiment)
     if found is None:
         raise ConfigError(f"The MLflow store {store} has no experiment {experiment!r}.")
     return ui_link(f"http://127.0.0.1:{port}", found.experiment_id)
+
+
+def store_uri(store: Path) -> str:
+    """The tracking URI of a store that there is. Raises ConfigError when there is none."""
+    if not store.exists():
+        raise ConfigError(f"There is no MLflow store {store}; `siloscore compare` makes one.")
+    return f"sqlite:///{store.resolve()}"
 
 
 def free_port() -> int:

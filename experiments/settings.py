@@ -10,6 +10,7 @@ _MADE_ELSEWHERE = {
     "tracking-uri": "use the option --store",
     "world": "it is the dataset's",
     **dict.fromkeys(("study", "parent-run", "progress"), "the command sees to it"),
+    **dict.fromkeys(("model", "model-run", "model-data", "applicants"), "use the command `siloscore score`"),
 }
 
 

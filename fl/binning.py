@@ -77,7 +77,7 @@ class Binning:
     """How a table becomes bins; numeric columns first, then categorical ones, in the table's order.
 
     cuts      by numeric column: the largest value of each bin but the last, ascending
-    levels    by categorical column: the bin of each level, int16, −1 for one that goes to the fullest bin
+    levels    by categorical column: the bin of each level and last of any other, int16, −1 for the fullest bin
     missing   bool (c,): the column's last bin holds missing values
     bins      int64 (c,): bins of each column
     fullest   int64 (c,): the bin with most training rows
@@ -109,7 +109,7 @@ class Binning:
             _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
         ]
         levels = [
-            _frequent(column[column >= 0], len(texts), n, minimum)
+            _frequent(column[column >= 0], len(texts) + 1, n, minimum)
             for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
         ]
         values = [len(c) + 1 for c in cuts] + [max(1, int(found.max(initial=0)) + 1) for found in levels]
@@ -138,7 +138,8 @@ class Binning:
         for cuts, values in zip(self.cuts, table.numeric[rows].T, strict=True):
             columns.append(np.where(np.isnan(values), -1, np.searchsorted(cuts, values, side="left")))
         for levels, codes in zip(self.levels, table.codes[rows].T, strict=True):
-            columns.append(np.append(levels, -2)[np.where(codes < 0, len(levels), codes)])
+            places = np.where(codes < 0, len(levels), np.minimum(codes, len(levels) - 1))
+            columns.append(np.append(levels, -2)[places])
         known = table.known[rows]
         binned = np.full((len(known), len(columns)), UNKNOWN, np.uint8)
         for number, found in enumerate(columns):

@@ -33,6 +33,10 @@ class Calibration:
         # A slope below zero would turn the order round, and only chance can ask for it.
         return cls(float(max(found[0], 1e-3)), float(found[1]))
 
+    def log_odds(self, scores: Floats) -> Floats:
+        """The logarithm of pd / (1 − pd), (n,)."""
+        return self.slope * scores + self.intercept
+
     def apply(self, scores: Floats) -> Floats:
         """Probabilities (n,) of default."""
-        return np.asarray(expit(self.slope * scores + self.intercept), np.float64)
+        return np.asarray(expit(self.log_odds(scores)), np.float64)

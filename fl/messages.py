@@ -52,6 +52,14 @@ class Envelope:
             if not _NAME.fullmatch(name):
                 raise ProtocolError(f"{name[:100]!r} is no valid name of a study or model.")
 
+    @property
+    def seed(self) -> int:
+        """The seed of a model that is named by contender and seed. ProtocolError for another one."""
+        seed = self.model.rpartition("/")[2]
+        if not (seed.isascii() and seed.isdecimal()):
+            raise ProtocolError(f"{self.model!r} names no seed, such as federated-network/1.")
+        return int(seed)
+
 
 def pack(body: object, envelope: Envelope | None = None) -> RecordDict:
     """The wire form of a message. Raises ProtocolError for a field that may not cross a border."""

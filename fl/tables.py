@@ -1,11 +1,13 @@
 """A party's features in the common row order, as arrays: what every protocol trains on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fl.errors import ProtocolError
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,30 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.known)
+
+    def in_levels_of(self, other: "Table") -> "Table":
+        """The same rows with the level codes of another table; levels that it does not know get codes after its own.
+
+        A code is good only beside the levels that it was made with, and those depend on the rows of a table. Raises
+        ProtocolError unless both tables have the same columns.
+        """
+        if (self.numeric_names, self.categorical_names) != (other.numeric_names, other.categorical_names):
+            raise ProtocolError("the columns are not those with which the model was trained")
+        levels = tuple(
+            (*known, *(text for text in own if text not in set(known)))
+            for own, known in zip(self.levels, other.levels, strict=True)
+        )
+        codes = np.full(self.codes.shape, -1, np.int32)
+        for column, (own, joined) in enumerate(zip(self.levels, levels, strict=True)):
+            places = {text: place for place, text in enumerate(joined)}
+            # The last entry stands for a missing value, whose code −1 finds it.
+            moved = np.array([*(places[text] for text in own), -1], np.int32)
+            codes[:, column] = moved[self.codes[:, column]]
+        return replace(self, codes=codes, levels=levels)
+
+    def take(self, rows: NDArray[np.int_]) -> Self:
+        """Some of the rows, in that order."""
+        return replace(self, numeric=self.numeric[rows], codes=self.codes[rows], known=self.known[rows])
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays that `from_arrays` reads."""

@@ -36,10 +36,11 @@ class Alignment:
     known: Mapping[str, int]
 
 
-def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
+def align(exchange: Exchange, roster: Roster, mode: str, strangers: bool = False) -> Alignment:
     """Four round trips, three without passive parties: afterwards position k is the same business at every party.
 
-    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`).
+    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`),
+    unless there may be such `strangers`: one of a few applicants, but not of all that a model is to learn from.
     """
     blinded = exchange.ask(
         "train.alignment_blind", {party: BlindRequest() for party in roster.all}, BlindedIds
@@ -65,9 +66,10 @@ def align(exchange: Exchange, roster: Roster, mode: str) -> Alignment:
         orders[party] = OrderRequest(rows, np.where(rows >= 0, found.months, -1).astype(np.int32))
     answers = exchange.ask("train.alignment_order", orders, Aligned)
     known = {party: answer.known for party, answer in answers.items()}
-    if strangers := [party for party in known if not known[party]]:
+    knowing_none = [party for party in known if not known[party]]
+    if knowing_none and not strangers:
         raise ProtocolError(
-            f"Party {', '.join(strangers)} knows no business of {roster.active}; is the id column the same? "
+            f"Party {', '.join(knowing_none)} knows no business of {roster.active}; is the id column the same? "
             f"{_CHECK.capitalize()}."
         )
     return Alignment(len(found.months), known)

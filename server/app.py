@@ -7,13 +7,22 @@ from flwr.serverapp import Grid, ServerApp
 
 from fl.config import RunConfig
 from server.coordinator import coordinate
-from server.progress import append_to, ignore
+from server.progress import Report, append_to, ignore
+from server.scoring import score
 
 app = ServerApp()
 
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Run the study that the run configuration describes."""
+    """Run what the run configuration describes."""
     config = RunConfig.from_mapping(context.run_config)
-    coordinate(grid, config, append_to(Path(config.progress)) if config.progress else ignore)
+    conduct(grid, config, append_to(Path(config.progress)) if config.progress else ignore)
+
+
+def conduct(grid: Grid, config: RunConfig, report: Report) -> None:
+    """Score applicants if the configuration names a model to do it by, else train."""
+    if config.model:
+        score(grid, config, report)
+    else:
+        coordinate(grid, config, report)

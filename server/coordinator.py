@@ -26,7 +26,8 @@ from server import boosting, scorecard, split_network
 from server.alignment import Alignment, align, doubts
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
-from server.tracking import Study
+from server.registry import register
+from server.tracking import Study, store_uri
 from server.training import Training
 
 
@@ -93,7 +94,7 @@ def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
 def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
     protocols = {alignment.VERSION, handshake.VERSION, splits.VERSION}
-    protocols |= {_protocol(name).PROTOCOL for name in config.contender_names}
+    protocols |= {protocol_of(name).PROTOCOL for name in config.contender_names}
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
     roster = form_roster(
@@ -117,7 +118,7 @@ def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
     exchange = federation.exchange
     costs, began = exchange.costs, time.perf_counter()
-    evaluation = _protocol(training.contender).train(exchange, federation.roster, training)
+    evaluation = protocol_of(training.contender).train(exchange, federation.roster, training)
     spent = exchange.costs.since(costs)
     return Trained(training.contender, training.seed, evaluation, spent, time.perf_counter() - began)
 
@@ -131,7 +132,7 @@ def new_study_name(data: str) -> str:
 @contextmanager
 def _study(config: RunConfig) -> Iterator[Study]:
     """The MLflow run above those of the contenders; only one of our own is ours to end."""
-    uri = config.tracking_uri or f"sqlite:///{config.data_folder / 'mlflow.db'}"
+    uri = store_uri(config)
     if config.parent_run:
         yield Study.attach(uri, config.parent_run)
     else:
@@ -152,11 +153,14 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         run.log_evaluation(trained.evaluation)
         costs = trained.costs.to_mapping() | {"seconds": trained.seconds}
         run.log_costs(costs)
+        if training.config.register:
+            register(run, training.config)
         report(Progress(training.contender, training.seed, costs=costs))
         return trained
 
 
-def _protocol(contender: str) -> TrainingProtocol:
+def protocol_of(contender: str) -> TrainingProtocol:
+    """The protocol that trains a contender. Raises ConfigError if there is none of that name."""
     if contender not in CONTENDERS:
         raise ConfigError(
             f"There is no federated contender {contender!r}; there are {', '.join(CONTENDERS)}."

@@ -92,12 +92,13 @@ class Exchange:
         own = time.thread_time() - self._began - self._in_grid
         return replace(self._counted, cpu_by_action={**self._counted.cpu_by_action, COORDINATOR: own})
 
-    def connect(self, parties: int, timeout: float) -> dict[str, Description]:
+    def connect(self, parties: int, timeout: float, least: int | None = None) -> dict[str, Description]:
         """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
 
-        Raises FederationError when fewer come in time or two have the same name.
+        Raises FederationError when fewer come in time, or fewer than `least` if that is given, or two have the same
+        name.
         """
-        nodes = self._wait_for_nodes(parties, timeout)
+        nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
         questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
         answers = self._round_trip("query.handshake_describe", questions, Description, Envelope(self._study))
         for (node, _), about in zip(questions.values(), answers.values(), strict=True):
@@ -178,14 +179,14 @@ class Exchange:
             raise FederationError(f"Party {silent} did not answer {action} within {self._timeout:g} seconds.")
         return replies
 
-    def _wait_for_nodes(self, parties: int, timeout: float) -> list[int]:
+    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> list[int]:
         nodes: list[int] = []
 
         def look() -> bool:
             nodes[:] = self._grid.get_node_ids()
             return len(nodes) >= parties
 
-        if not _poll(look, timeout):
+        if not _poll(look, timeout) and len(nodes) < least:
             raise FederationError(
                 f"{len(nodes)} of {parties} parties connected within {timeout:g} seconds; in simulation, start "
                 f"the run with --federation-config num-supernodes={parties}."

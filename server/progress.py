@@ -11,8 +11,8 @@ class Progress:
     """Where a run stands: which stage, which step of how many, which party has just answered, the step's metrics.
 
     costs come with a contender's last event: `server.exchange.Costs` as flat figures, and wall seconds.
-    stage is a contender's name while one trains; before, `connect` and `align`; last, `done` or `failed`. `text` is
-    the reason of a failure, or what a person should check.
+    stage is a contender's name while one trains, or `score`; before, `connect` and `align`; last, `done` or `failed`.
+    `text` is the reason of a failure, or what a person should check.
     """
 
     stage: str

@@ -131,14 +131,15 @@ def _percent(digits: int, sign: str = "") -> Callable[[float], str]:
     return lambda value: f"{100 * value:{sign}.{digits}f} %"
 
 
-def _p_value(value: float) -> str:
+def p_value_text(value: float) -> str:
+    """A p-value as it is written everywhere."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 QUALITY: Columns = {
     "auc": ("AUC", _number(3)),
     "uplift_auc": ("Uplift", _number(3, "+")),
-    "p_value": ("p", _p_value),
+    "p_value": ("p", p_value_text),
     "gini": ("Gini", _number(3)),
     "ks": ("KS", _number(3)),
     "brier": ("Brier", _number(4)),

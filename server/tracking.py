@@ -29,6 +29,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fl.config import RunConfig
 from fl.evaluation import Evaluation
 from server import drawing, figures, leaderboard, overlays, summary
 from server.provenance import DatasetFacts, code_version
@@ -60,11 +61,13 @@ FINAL_METRICS = (
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
-_NOTE, _PARENT, _SOURCE = "mlflow.note.content", "mlflow.parentRunId", "mlflow.source.name"
+NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
+"""Tags that MLflow's pages show as a run's description and source."""
+_PARENT = "mlflow.parentRunId"
 _SHOWN_AS_TABLE = "mlflow.loggedArtifacts"
 
 
-class _TrackedRun(AbstractContextManager["_TrackedRun"]):
+class TrackedRun(AbstractContextManager["TrackedRun"]):
     """A run that ends as FINISHED when its `with` block does, and as FAILED or KILLED when that raises."""
 
     def __init__(self, client: MlflowClient, run: Run) -> None:
@@ -89,8 +92,8 @@ class _TrackedRun(AbstractContextManager["_TrackedRun"]):
         """End the run. An `error` heads its description, so that whoever opens the run sees why it failed."""
         if error is not None:
             kind = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
-            before = self.client.get_run(self.run_id).data.tags.get(_NOTE, "")
-            self.client.set_tag(self.run_id, _NOTE, f"**{status}** {kind}{error}\n\n{before}".strip())
+            before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
+            self.client.set_tag(self.run_id, NOTE, f"**{status}** {kind}{error}\n\n{before}".strip())
         self.client.set_terminated(self.run_id, status)
 
     def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -122,13 +125,18 @@ class _TrackedRun(AbstractContextManager["_TrackedRun"]):
         self.client.set_tag(self.run_id, _SHOWN_AS_TABLE, json.dumps(shown))
 
 
-class ContenderRun(_TrackedRun):
+class ContenderRun(TrackedRun):
     """One contender trained with one seed: a child run of the study."""
 
     @property
     def contender(self) -> str:
         """The contender's name."""
         return str(self._started.data.tags["contender"])
+
+    @property
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return int(self._started.data.tags["seed"])
 
     def log_round(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log one point of each curve, such as {"valid.auc": 0.81}, in one batch; `step` is the round.
@@ -160,11 +168,11 @@ class ContenderRun(_TrackedRun):
         self._add_line(summary.cost_line(costs))
 
     def _add_line(self, line: str) -> None:
-        before = self.client.get_run(self.run_id).data.tags.get(_NOTE, "")
-        self.client.set_tag(self.run_id, _NOTE, f"{before}\n\n{line}".strip())
+        before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
+        self.client.set_tag(self.run_id, NOTE, f"{before}\n\n{line}".strip())
 
 
-class Study(_TrackedRun):
+class Study(TrackedRun):
     """The parent run of one invocation, and the way to its children."""
 
     def log_measurement(self, metrics: Mapping[str, float]) -> None:
@@ -188,9 +196,9 @@ class Study(_TrackedRun):
         go to the folder `mlartifacts` beside it, whatever folder a process runs in.
         """
         client = MlflowClient(uri)
-        tags = {"study": name, _SOURCE: "siloscore", "world": world, "git": code_version()}
+        tags = {"study": name, SOURCE: "siloscore", "world": world, "git": code_version()}
         run = client.create_run(
-            _experiment_id(client, uri, experiment),
+            experiment_id(client, uri, experiment),
             run_name=name,
             tags={tag: value for tag, value in tags.items() if value is not None},
         )
@@ -212,7 +220,7 @@ class Study(_TrackedRun):
         inherited = {tag: value for tag, value in self._started.data.tags.items() if tag in ("world", "git")}
         tags = {
             _PARENT: self.run_id,
-            _SOURCE: "siloscore",
+            SOURCE: "siloscore",
             "contender": name,
             "seed": str(seed),
             "mlflow.runColor": drawing.colour(name),
@@ -246,9 +254,6 @@ class Study(_TrackedRun):
         """
         said = summary.headline(comparison)
         described = summary.study_description(self._started.data.tags["study"], comparison)
-        self.client.update_run(self.run_id, name=said)
-        self.client.set_tag(self.run_id, _NOTE, described)
-        self.client.set_experiment_tag(self.experiment_id, _NOTE, described)
         self._log_final(summary.winner(comparison).to_dict())
         children = self.children()
         _log_uplifts(children, summary.baseline_of(comparison["contender"]))
@@ -260,13 +265,29 @@ class Study(_TrackedRun):
         }
         if curves := self._curves(children, "valid.auc"):
             drawn["training"] = overlays.training_curves(curves, "validation AUC")
-        self._log_files(drawn, {"comparison": comparison})
+        self.publish(said, described, drawn, {"comparison": comparison})
+
+    def publish(
+        self, said: str, described: str, drawn: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame]
+    ) -> None:
+        """Name the parent run by its result, describe it and the experiment, and log figures and tables to it."""
+        self.client.update_run(self.run_id, name=said)
+        self.client.set_tag(self.run_id, NOTE, described)
+        self.client.set_experiment_tag(self.experiment_id, NOTE, described)
+        self._log_files(drawn, tables)
+
+    def name_children(self, tag: str, value: str) -> None:
+        """Tell the children that do not have the tag yet apart by it, and by their names."""
+        for child in self.children():
+            if tag not in child._started.data.tags:
+                self.client.set_tag(child.run_id, tag, value)
+                self.client.update_run(child.run_id, name=f"{child._started.info.run_name} · {value}")
 
     def adopt(self, run_id: str) -> None:
         """Nest another study's run below this one."""
         self.client.set_tag(run_id, _PARENT, self.run_id)
 
-    def publish(
+    def report(
         self,
         text: str,
         metrics: Mapping[str, float],
@@ -278,8 +299,8 @@ class Study(_TrackedRun):
 
         What `siloscore ui` opens on is then this run's leaderboard of those studies.
         """
-        self.client.set_tag(self.run_id, _NOTE, text)
-        self.client.set_experiment_tag(self.experiment_id, _NOTE, text)
+        self.client.set_tag(self.run_id, NOTE, text)
+        self.client.set_experiment_tag(self.experiment_id, NOTE, text)
         self.client.set_experiment_tag(
             self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id)
         )
@@ -315,7 +336,12 @@ def _log_uplifts(children: list[ContenderRun], baseline: str | None) -> None:
             child._log_final({"uplift_auc": own - base})
 
 
-def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+def store_uri(config: RunConfig) -> str:
+    """MLflow's tracking URI."""
+    return config.tracking_uri or f"sqlite:///{config.data_folder / 'mlflow.db'}"
+
+
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """Id of the experiment called `name`, made with its artefacts beside a local store if there is none."""
     if (known := client.get_experiment_by_name(name)) is not None:
         return str(known.experiment_id)

@@ -1,9 +1,21 @@
 """A party's half of boosting; see `fl/boosting` for the conversation and the mathematics.
 
-The bank's actions are in `active`, those of passive parties in `passive`; `score` and `outcomes` use the forest later.
+The bank's actions are in `active`, those of passive parties in `passive`; `scoring` uses the forest later.
 """
 
-from clients.boosting.active import begin, score, split
-from clients.boosting.passive import add_up, finish, grow, outcomes, start
+from clients.boosting.active import begin, split
+from clients.boosting.passive import add_up, finish, grow, start
+from clients.boosting.scoring import contribution, log_odds, outcomes, score
 
-__all__ = ["add_up", "begin", "finish", "grow", "outcomes", "score", "split", "start"]
+__all__ = [
+    "add_up",
+    "begin",
+    "contribution",
+    "finish",
+    "grow",
+    "log_odds",
+    "outcomes",
+    "score",
+    "split",
+    "start",
+]

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_applications, read_coverage, read_table
+from clients.aligned import read_applications, read_coverage
 from clients.binned import Setup, read_setup, set_up
 from clients.boosting.randomness import goss_generator
-from clients.scoring import keep_scores
+from clients.boosting.scoring import BankModel
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
@@ -21,12 +20,10 @@ from fl.boosting import (
     Array,
     BeginRequest,
     Demanded,
-    ScoreRequest,
     SplitRequest,
     packed,
     unpacked,
 )
-from fl.boosting.forest import Forest, Splits
 from fl.boosting.gradients import log_loss, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Demand, Growth, Passive
@@ -39,17 +36,18 @@ from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
 from fl.nesting import of_party
-from fl.scoring import Scored
-from fl.splits import TEST
 
-_SECRET, _SEAL, _PARTIES, _MODEL = "secret_key", "seal_key", "parties", "model"
-_GROWTH, _TICKET, _FOREST = "growth/", "ticket/", "forest/"
+_SECRET, _SEAL, _PARTIES = "secret_key", "seal_key", "parties"
+_GROWTH, _TICKET = "growth/", "ticket/"
 _NAN = float("nan")
 
 
 def begin(session: Session, request: BeginRequest) -> Demanded:
     """Bin the own columns, make a key, and ask for the first sums."""
-    check_names("parties", request.parties, read_coverage(session.study))
+    coverage = read_coverage(session.study)
+    check_names("parties", request.parties, coverage)
+    if list(request.parties) != list(coverage):
+        raise ProtocolError("parties must stand in the order of the alignment")
     shapes = [Shape.from_arrays(of_party(request.shapes, k)) for k in range(len(request.parties))]
     config = session.config.boosting
     setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
@@ -87,33 +85,6 @@ def split(session: Session, request: SplitRequest) -> Demanded:
     if bank.grower.asks_parties(growth.tree):
         return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
     return bank.reply(bank.grow_alone())
-
-
-def score(session: Session, request: ScoreRequest) -> Scored:
-    """The PD of every position by the final forest, kept here, and its evaluation on the test rows."""
-    setup, model = read_setup(session), session.store.read(_MODEL)
-    test = np.flatnonzero(setup.roles == TEST)
-    forest = Forest(**_section(model, _FOREST))
-    names = [str(name) for name in session.store.read(_PARTIES)["names"]]
-    check_names("outcomes", request.outcomes, names)
-    own = Splits(model["columns"], model["left"])
-    found = [own.outcomes(setup.binning.transform(read_table(session.study), test))]
-    for name, count in zip(names, model["kept"][1:], strict=True):
-        check_bytes(f"outcomes of {name}", request.outcomes[name], (int(count), -(-len(test) // 8)))
-        found.append(unpacked(request.outcomes[name], len(test)))
-    scores = np.empty(len(setup.roles))
-    scores[setup.positions] = model["scores"]
-    scores[test] = forest.score(float(model["base"]), found, len(test))
-    calibration = Calibration(float(model["slope"]), float(model["intercept"]))
-    parties = [session.party.declaration.name, *names]
-    tables = {"importance": importance(forest, parties)}
-    return keep_scores(session, calibration.apply(scores), setup.roles, tables)
-
-
-def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
-    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
-    found = dict(forest.importance())
-    return {"party": np.array(parties, np.str_)[found.pop("owner")], **found}
 
 
 class _Bank:
@@ -263,19 +234,10 @@ class _Bank:
         if self._config.calibrate:
             calibration = Calibration.fit(self._best.scores[validation], self._labels[validation])
         own = growth.own.first(kept[0])
-        self._session.store.write(
-            _MODEL,
-            {
-                **{_FOREST + name: array for name, array in forest.to_arrays().items()},
-                "columns": own.columns,
-                "left": own.left,
-                "kept": np.array(kept, np.int64),
-                "base": np.array(self.grower.base),
-                "scores": self._best.scores,
-                "slope": np.array(calibration.slope),
-                "intercept": np.array(calibration.intercept),
-            },
+        model = BankModel(
+            forest, own, np.array(kept, np.int64), self.grower.base, calibration, self._best.scores
         )
+        model.write(self._session.store)
         self._session.state = {}
         none = np.empty(0, np.uint8)
         return Demanded(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_table
 from clients.binned import Setup, read_setup, set_up
+from clients.boosting.scoring import keep_splits
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -23,8 +23,6 @@ from fl.boosting import (
     FinishRequest,
     Grown,
     GrowRequest,
-    Outcomes,
-    OutcomesRequest,
     Started,
     StartRequest,
     Summed,
@@ -41,11 +39,10 @@ from fl.boosting.search import allowed, histogram
 from fl.config import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
-from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
 
-_KEY, _SEAL, _MODEL, _SENT = "public_key", "seal_key", "model", "sent/"
+_KEY, _SEAL, _SENT = "public_key", "seal_key", "sent/"
 _NOTHING, _NO_SIDES, _NO_HOMES = (np.empty((0,) * axes, np.uint8) for axes in (1, 2, 3))
 
 
@@ -121,17 +118,9 @@ def finish(session: Session, request: FinishRequest) -> Finished:
     splits = _splits(session)
     if not 0 <= request.splits <= len(splits):
         raise ProtocolError(f"splits must lie between 0 and {len(splits)}")
-    kept = splits.first(request.splits)
-    session.store.write(_MODEL, {"columns": kept.columns, "left": kept.left})
+    keep_splits(session.store, splits.first(request.splits))
     session.state = {}
     return Finished()
-
-
-def outcomes(session: Session, request: OutcomesRequest) -> Outcomes:
-    """Where the own splits send the test rows."""
-    setup, kept = read_setup(session), session.store.read(_MODEL)
-    codes = setup.binning.transform(read_table(session.study), np.flatnonzero(setup.roles == TEST))
-    return Outcomes(packed(Splits(kept["columns"], kept["left"]).outcomes(codes)))
 
 
 def _sealed(session: Session, setup: Setup, bank_key: Array) -> NDArray[np.uint8]:

@@ -48,14 +48,14 @@ class Origin:
     version: str = ""
 
 
-def open_party(folder: Path) -> Party:
-    """The party whose data lie in `folder`, its declaration and its data read and validated.
+def open_party(folder: Path, labelled: bool = True) -> Party:
+    """The party whose data lie in `folder`, its declaration and its data read and validated; labels only if wanted.
 
     Raises `DataError` that says what is wrong with the folder and where.
     """
     folder = Path(folder)
     declaration = read_declaration(folder)
-    return party_type(declaration.type, folder)(folder, declaration)
+    return party_type(declaration.type, folder)(folder, declaration, labelled)
 
 
 def write_default(folder: Path, type_name: str) -> None:

@@ -62,9 +62,14 @@ class Party(ABC):
     segments: ClassVar[tuple[str, ...]] = ()
     """The columns of the table `applications` by which metrics are reported, unless party.toml has others."""
 
-    def __init__(self, folder: Path, declaration: Declaration) -> None:
-        """Checks the declaration against the type and reads the records. Raises `DataError`."""
+    def __init__(self, folder: Path, declaration: Declaration, labelled: bool = True) -> None:
+        """Checks the declaration against the type and reads the records. Raises `DataError`.
+
+        With `labelled` false the label's column is not read, and need not be there: for applicants whose outcome is
+        not known yet.
+        """
         self.folder = Path(folder)
+        self.labelled = labelled
         self.declaration = declaration
         self.check_declaration()
         self.roles = self.record_roles()
@@ -108,16 +113,16 @@ class Party(ABC):
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.
 
-        The index is the id; the columns are `label` (int8, 1 is default), `month` (datetime64[s], the first
-        day of the observation month; NaT if the data have none) and each declared segment (categories of
-        texts). Raises `DataError` if this party does not hold the label.
+        The index is the id; the columns are `label` (int8, 1 is default; absent if labels are not read),
+        `month` (datetime64[s], the first day of the observation month; NaT if the data have none) and each
+        declared segment (categories of texts). Raises `DataError` if this party does not hold the label.
         """
         declared, roles = self.declaration, self.roles
         if declared.label is None:
             raise DataError(f"party '{declared.name}' does not hold the label, so it has no applications.")
         table = self.application_table()
         months = table[roles.month] if declared.month is not None else np.datetime64("NaT")
-        result = pd.DataFrame({"label": table[roles.label]})
+        result = pd.DataFrame({"label": table[roles.label]} if self.labelled else {}, index=table.index)
         result["month"] = pd.Series(months, index=table.index, dtype="datetime64[s]")
         for segment in declared.segments:
             result[segment] = _categories(table[segment])
@@ -213,7 +218,7 @@ class Party(ABC):
     def _names_in_file(self, table: str) -> dict[str, str]:
         """The columns to read of a record table: the class's name of each, and the one that the file uses.
 
-        A label or month that is not declared is not read, even where the class expects one.
+        A label or month that is not declared is not read, even where the class expects one; nor is a label not wanted.
         """
         declared = self.declaration
         names = {column: column for column in (self.id, *self.tables[table])}
@@ -221,7 +226,8 @@ class Party(ABC):
         if table != APPLICATIONS:
             return names
         names.update({segment: segment for segment in declared.segments})
-        for own, theirs in ((self.label, declared.label), (self.month, declared.month)):
+        label = declared.label if self.labelled else None
+        for own, theirs in ((self.label, label), (self.month, declared.month)):
             if own is not None and theirs is not None:
                 names[own] = theirs
             elif own in names:

@@ -118,7 +118,7 @@ class TableParty(Party):
         for column in self.declaration.columns:
             kinds[column.name] = "number" if column.kind == "numeric" else "text"
         kinds[self.roles.id] = "id"
-        if self.roles.label is not None:
+        if self.roles.label is not None and self.labelled:
             kinds[self.roles.label] = "label"
         if self.roles.month is not None:
             kinds[self.roles.month] = "month"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications
+from clients.evaluation import keep_scores
 from clients.scorecard.shares import Texts
-from clients.scoring import keep_scores
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
 from fl.binning import Codes

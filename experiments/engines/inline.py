@@ -18,7 +18,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from clients.app import app as client_app
 from fl.config import RunConfig
 from fl.messages import from_bytes, to_bytes
-from server.coordinator import coordinate
+from server.app import conduct
 from server.progress import Report
 
 _COORDINATOR = 1
@@ -26,7 +26,7 @@ _COORDINATOR = 1
 
 def run(config: RunConfig, report: Report) -> None:
     """Run the configuration to its end in this process."""
-    coordinate(InlineGrid(config), config, report)
+    conduct(InlineGrid(config), config, report)
 
 
 class InlineGrid(Grid):

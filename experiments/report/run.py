@@ -87,7 +87,7 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
         drawn = draw(worlds, task.pair)
         write_page(out, compose(worlds, task.pair, task.policy, task.command), drawn)
         found = [headline(world.name, world.summary) for world in worlds]
-        run.publish(
+        run.report(
             "\n\n".join(found),
             metrics(worlds),
             drawn,

@@ -50,6 +50,11 @@ class RunConfig:
     experiment         MLflow experiment
     parent_run         MLflow run under which to log; empty: the coordinator opens one
     world              name of the synthetic world, for the MLflow tag
+    model              the trained model that scores `applicants`, as STUDY/CONTENDER/SEED; empty: the run trains
+    model_run          MLflow run of its training
+    model_data         folder of the dataset on which it was trained, where the parties keep it; empty: `data`
+    applicants         file with the applicants to score, at the bank
+    register           register trained contenders as MLflow model versions
     progress           file to which progress is appended as JSON lines; empty: none
     timeout            seconds to wait for the answers of one round trip
     connect_timeout    seconds to wait for the parties to connect
@@ -70,6 +75,11 @@ class RunConfig:
     experiment: str = "siloscore"
     parent_run: str = ""
     world: str = ""
+    model: str = ""
+    model_run: str = ""
+    model_data: str = ""
+    applicants: str = ""
+    register: bool = True
     progress: str = ""
     timeout: float = 600.0
     connect_timeout: float = 60.0
@@ -87,7 +97,7 @@ class RunConfig:
             f"below 1 together with the validation-share of {self.validation_share:g}",
             self.test_share,
         )
-        for name in ("test_ids", "state", "progress"):
+        for name in ("test_ids", "state", "model_data", "applicants", "progress"):
             path = getattr(self, name)
             require(
                 not path or Path(path).is_absolute(),
@@ -101,6 +111,14 @@ class RunConfig:
             "study",
             "of letters, digits, '_', '.' and '-'",
             self.study,
+        )
+        named = re.fullmatch(r"([\w.-]+/[\w.-]+/[0-9]+)?", self.model)
+        require(named is not None, "model", "STUDY/CONTENDER/SEED", self.model)
+        require(
+            bool(self.model) == bool(self.applicants),
+            "applicants",
+            "a file with a model, and none without",
+            self.applicants,
         )
         require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
         require(positive(self.timeout), "timeout", "positive", self.timeout)
@@ -124,6 +142,12 @@ class RunConfig:
     def party_names(self) -> tuple[str, ...]:
         """The party folders in the order of Flower's partitions."""
         return _words(self.parties)
+
+    @property
+    def model_parts(self) -> tuple[str, str, int]:
+        """Study, contender and seed of `model`."""
+        study, contender, seed = self.model.split("/")
+        return study, contender, int(seed)
 
     @property
     def contender_names(self) -> tuple[str, ...]:
@@ -160,6 +184,13 @@ class RunConfig:
         sections: dict[str, Any] = {name: kind(**values[name]) for name, kind in _SECTIONS.items()}
         return cls(**sections, **values[""])
 
+    @classmethod
+    def from_texts(cls, settings: Mapping[str, str]) -> Self:
+        """Build from `to_mapping` written as texts, as MLflow keeps it; other keys are left out."""
+        known = dict(_defaults(cls()))
+        kept = {key: text for key, text in settings.items() if key in known}
+        return cls.from_mapping({key: _read(text, known[key]) for key, text in kept.items()})
+
     def to_mapping(self) -> dict[str, Scalar]:
         """The flat form that `from_mapping` reads; every key, defaults too."""
         return dict(_defaults(self))
@@ -176,6 +207,11 @@ def _defaults(config: RunConfig | _Section, section: str = "") -> Iterator[tuple
             yield from _defaults(value, f"{setting_name(item.name)}.")
         else:
             yield section + setting_name(item.name), value
+
+
+def _read(text: str, default: Scalar) -> Scalar:
+    """What `str` wrote, as the type of `default`."""
+    return text == "True" if isinstance(default, bool) else type(default)(text)
 
 
 def _like(key: str, value: Scalar, default: Scalar) -> Scalar:

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications
 from clients.boosting.randomness import goss_generator
-from clients.scoring import SCORES
+from clients.evaluation import SCORES
 from clients.store import Store
 from fl.boosting import (
     ANOTHER,

@@ -1,44 +1,101 @@
+"""What a party refuses when it is asked to score."""
+
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clients.aligned import read_applications
-from clients.scoring import SCORES, coverage_names
-from clients.store import Store
-from fl.splits import TEST
+from experiments.engines.inline import InlineGrid
+from fl.config import RunConfig
+from fl.scoring import (
+    Answered,
+    AnswerRequest,
+    ContributeRequest,
+    Contribution,
+    Prepared,
+    PrepareRequest,
+)
+from server.alignment import align
 from server.coordinator import assign_roles, train
+from server.exchange import Exchange, FederationError
 from server.progress import ignore
 from server.training import Training
 
-
-def test_coverage_is_named_by_the_parties_that_know_a_row() -> None:
-    coverage = {
-        "tax": np.array([True, True, False, False]),
-        "supply": np.array([True, False, True, False]),
-    }
-    assert coverage_names(coverage, 4).tolist() == ["tax, supply", "tax", "supply", "none"]
-    assert coverage_names({}, 2).tolist() == ["none", "none"]
+GOOD = PrepareRequest("s", "federated-boosting", 1, "boosting/1")
 
 
-def test_scores_stay_at_the_bank_and_the_evaluation_is_of_the_test_rows(
-    tables: Path, federate: Callable
+class Asked:
+    """A connected and trained federation in which a scoring run begins."""
+
+    def __init__(self, run, applicants: Path) -> None:
+        roles = assign_roles(run.federation, 1)
+        train(run.federation, Training("federated-boosting", 1, roles, run.config, ignore))
+        applicants.write_text("business_id\n业00001\n业00002\n", "utf-8")
+        self.config: RunConfig = replace(
+            run.config, model="s/federated-boosting/1", applicants=str(applicants), study="new"
+        )
+        self.exchange = Exchange(InlineGrid(self.config), "new", 60)
+        self.exchange.connect(2, 1)
+        self.roster = run.federation.roster
+
+    def one(self, party: str, action: str, request: object, reply: type):
+        return self.exchange.ask(action, {party: request}, reply, "answers")[party]
+
+
+@pytest.fixture
+def asked(make_tables: Callable[..., Path], federate: Callable, tmp_path: Path) -> Asked:
+    return Asked(federate(make_tables(("tax",))), tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (replace(GOOD, study="../s"), "no valid name of a study or model"),
+        (replace(GOOD, contender=".."), "no valid name of a study or model"),
+        (replace(GOOD, seed=2), "does not keep the model s/federated-boosting/2"),
+        (replace(GOOD, study="t"), "does not keep the model t/federated-boosting/1"),
+        (replace(GOOD, protocol="boosting/2"), "cannot score by the protocol boosting/2"),
+        (replace(GOOD, protocol="alignment/1"), "cannot score by the protocol alignment/1"),
+        (replace(GOOD, protocol="os/1"), "cannot score by the protocol os/1"),
+    ],
+)
+@pytest.mark.parametrize("party", ["bank", "tax"])
+def test_only_a_model_that_is_there_is_prepared(
+    asked: Asked, party: str, request_: PrepareRequest, why: str
 ) -> None:
-    run = federate(tables)
-    roles = assign_roles(run.federation, 1)
+    with pytest.raises(FederationError, match=f"Party {party} refused .*{why}"):
+        asked.one(party, "train.scoring_prepare", request_, Prepared)
 
-    trained = train(run.federation, Training("federated-network", 1, roles, run.config, ignore))
 
-    bank = Store(Path(run.config.state, "bank", "s"))
-    pd = Store(bank.folder / "federated-network" / "1").read(SCORES)["pd"]
-    labels, test = read_applications(bank).labels, roles == TEST
-    assert pd.shape == (400,)
-    assert trained.evaluation.metrics["mean_pd"] == pytest.approx(pd[test].mean())
-    assert trained.evaluation.metrics["bad_rate"] == pytest.approx(labels[test].mean())
-    assert set(trained.evaluation.tables["segments"]["segment"]) == {"kind", "coverage"}
-    for table in trained.evaluation.tables.values():
-        assert all(len(column) < test.sum() + 2 for column in table.values())
-    for party in ("tax", "supply"):
-        kept = Path(run.config.state, party, "s", "federated-network", "1")
-        assert not (kept / f"{SCORES}.npz").exists()
+def test_nothing_is_told_before_a_model_is_prepared(asked: Asked) -> None:
+    with pytest.raises(FederationError, match="no model has been prepared"):
+        asked.one("tax", "evaluate.scoring_contribute", ContributeRequest(), Contribution)
+    with pytest.raises(FederationError, match="no model has been prepared"):
+        asked.one("bank", "evaluate.scoring_answer", AnswerRequest((), {}), Answered)
+
+
+def test_the_bank_alone_names_the_parties(asked: Asked) -> None:
+    assert asked.one("tax", "train.scoring_prepare", GOOD, Prepared).parties == ()
+    assert asked.one("bank", "train.scoring_prepare", GOOD, Prepared).parties == ("tax",)
+
+
+@pytest.mark.parametrize(
+    ("parties", "contributions", "why"),
+    [
+        ((), {}, "parties must be there for tax and for no other"),
+        (("tax", "x"), {}, "parties must be there for tax and for no other"),
+        (("tax",), {}, "contribution of tax must be there for outcomes"),
+        (("tax",), {"0/outcomes": np.zeros((9, 1), np.uint8)}, "outcomes of tax must be"),
+        (("tax",), {"0/outcomes": np.zeros((1, 1))}, "outcomes of tax must be .* of uint8"),
+    ],
+)
+def test_an_answer_needs_the_contribution_of_every_party(
+    asked: Asked, parties: tuple[str, ...], contributions: dict, why: str
+) -> None:
+    for party in ("bank", "tax"):
+        asked.one(party, "train.scoring_prepare", GOOD, Prepared)
+    align(asked.exchange, asked.roster, "left", strangers=True)
+    with pytest.raises(FederationError, match=f"Party bank refused .*{why}"):
+        asked.one("bank", "evaluate.scoring_answer", AnswerRequest(parties, contributions), Answered)

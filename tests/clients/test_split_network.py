@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications, read_table
-from clients.scoring import SCORES
+from clients.evaluation import SCORES
 from clients.store import Store
 from fl.preprocessing import Encoder
 from fl.splits import TRAIN, VALIDATION, Roles

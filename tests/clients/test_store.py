@@ -157,3 +157,13 @@ def test_a_study_that_goes_on_is_never_removed(tmp_path: Path) -> None:
 def test_the_first_study_of_all_removes_nothing(tmp_path: Path) -> None:
     retain(tmp_path / "none", "new", 1)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_file_of_any_kind_is_kept_for_this_user_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s")
+    store.write_file("scores.csv", b"id\n")
+    assert (tmp_path / "s" / "scores.csv").read_bytes() == b"id\n"
+    assert (tmp_path / "s" / "scores.csv").stat().st_mode & 0o077 == 0
+    assert not store.has("x")
+    store.write("x", {})
+    assert store.has("x")

@@ -12,6 +12,11 @@ from typing import NamedTuple
 import pytest
 from mlflow import MlflowClient
 
+from clients.aligned import read_applications
+from clients.evaluation import SCORES
+from clients.store import Store
+from experiments.scoring import read_answers
+
 CONTENDERS = ("bank-only-network", "federated-network", "pooled-trees")
 DEFAULT_CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
 
@@ -161,3 +166,32 @@ def test_default_credit_reaches_what_others_reach(siloscore: Callable[..., Finis
     assert found["federated-network"]["round_trips"] <= 300
     assert found["pooled-trees"]["auc"] >= 0.775
     assert min(abs(found["bank-only-trees"]["auc"] - known) for known in (0.7297, 0.7269)) <= 0.005
+
+
+@pytest.mark.slow
+def test_applicants_are_scored_through_flower(
+    siloscore: Callable[..., Finished], generated: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    ended = siloscore(
+        *("run", "--contender", "federated-boosting", "--data", str(generated)),
+        *("--set", "boosting.trees=3", "--set", "boosting.encryption=plain", "--set", f"state={state}"),
+    )
+    assert ended.code == 0, ended.errors
+    (study,) = (state / "bank").iterdir()
+    ids = read_applications(Store(study)).ids
+    pds = dict(zip(ids, Store(study / "federated-boosting" / "1").read(SCORES)["pd"], strict=True))
+    (tmp_path / "new.csv").write_text("\n".join(["business_id", *ids[:200]]), "utf-8")
+
+    model = f"{study.name}/federated-boosting"
+    asked = ("score", "--run", model, "--applicants", "new.csv")
+    ended = siloscore(*asked, "--out", "scores.csv")
+    alone = siloscore(*asked, "--out", "alone.csv", "--parties", "bank,tax")
+
+    assert ended.code == alone.code == 0, ended.errors + alone.errors
+    assert ended.left == alone.left == []
+    assert "200 applicants scored by federated-boosting (bank 200, " in ended.output
+    assert "200 applicants scored by bank-only-boosting (bank 200)" in alone.output
+    found = read_answers(tmp_path / "scores.csv")
+    assert found["business_id"].tolist() == ids[:200].tolist()
+    assert found["pd"].tolist() == [pds[one] for one in found["business_id"]]

@@ -72,7 +72,7 @@ def test_categories_beyond_the_room_share_the_last_bin() -> None:
     codes = np.repeat(np.arange(10), np.arange(10, 0, -1))
     found = fit(table(codes=codes, levels=[tuple("abcdefghij")]), bins=4)
     assert found.bins.tolist() == [4]
-    assert found.levels[0].tolist() == [0, 1, 2, 3, 3, 3, 3, 3, 3, 3]
+    assert found.levels[0].tolist() == [0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3]
 
 
 def test_too_few_gaps_go_to_the_fullest_bin() -> None:

@@ -170,3 +170,23 @@ def test_the_data_folder_must_be_absolute(data: str) -> None:
 
 def test_the_data_folder_is_a_path(tmp_path: Path) -> None:
     assert RunConfig(data=str(tmp_path)).data_folder == tmp_path
+
+
+def test_settings_come_back_from_their_texts() -> None:
+    config = RunConfig(
+        seeds="1,2", register=False, timeout=12.5, boosting=BoostingConfig(calibrate=False, trees=7)
+    )
+    texts = {name: str(value) for name, value in config.to_mapping().items()}
+    assert RunConfig.from_texts({**texts, "contender": "federated-boosting"}) == config
+
+
+@pytest.mark.parametrize("model", ["s", "s/federated-boosting", "s/x/one", "../s/x/1", "/s/x/1"])
+def test_a_model_is_named_by_study_contender_and_seed(model: str) -> None:
+    with pytest.raises(ConfigError, match="STUDY/CONTENDER/SEED"):
+        RunConfig(model=model, applicants="/new.csv")
+
+
+def test_a_model_needs_applicants() -> None:
+    with pytest.raises(ConfigError, match="a file with a model, and none without"):
+        RunConfig(model="s/federated-boosting/1")
+    assert RunConfig(model="s/x/2", applicants="/new.csv").model_parts == ("s", "x", 2)

@@ -194,3 +194,10 @@ def test_the_size_is_that_of_the_payload() -> None:
     empty, full = (size_of(pack(Small(np.zeros(rows)))) for rows in (0, 1000))
     assert full - empty == 8000
     assert empty < 200
+
+
+def test_a_model_that_is_named_so_has_a_seed() -> None:
+    assert Envelope("s", "federated-network/12").seed == 12
+    for model in ("", "answers", "federated-network/one"):
+        with pytest.raises(ProtocolError, match="names no seed"):
+            _ = Envelope("s", model).seed

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from fl.errors import ProtocolError
 from fl.tables import Table
 
 # NumPy's fixed-width texts cannot tell a trailing NUL from padding; no column has one in its name.
@@ -39,3 +41,22 @@ def test_arrays_hold_the_whole_table(table: Table) -> None:
 @given(table=tables())
 def test_no_array_needs_pickle(table: Table) -> None:
     assert not any(array.dtype.hasobject for array in table.to_arrays().values())
+
+
+def _of_levels(texts: list[str | None]) -> Table:
+    levels = tuple(sorted({text for text in texts if text is not None}))
+    codes = np.array([[-1 if text is None else levels.index(text)] for text in texts], np.int32)
+    return Table(np.empty((len(texts), 0)), (), codes, ("sector",), (levels,), np.ones(len(texts), bool))
+
+
+def test_codes_follow_the_levels_of_another_table() -> None:
+    trained = _of_levels(["food", "coal", "mining"])
+    new = _of_levels(["tea", "mining", None, "food"]).in_levels_of(trained)
+    assert new.levels == (("coal", "food", "mining", "tea"),)
+    assert new.codes[:, 0].tolist() == [3, 2, -1, 1]
+
+
+def test_codes_follow_no_table_of_other_columns() -> None:
+    other = Table(np.empty((1, 1)), ("x",), np.empty((1, 0), np.int32), (), (), np.ones(1, bool))
+    with pytest.raises(ProtocolError, match="not those with which the model was trained"):
+        other.in_levels_of(_of_levels(["coal"]))

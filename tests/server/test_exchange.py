@@ -145,6 +145,14 @@ def scripted(config: RunConfig) -> Callable[..., Exchange]:
     return lambda *arguments, **more: Exchange(Scripted(*arguments, **more), "s", 0.3)
 
 
+def test_parties_that_may_be_absent_are_waited_for_and_then_done_without(config: RunConfig) -> None:
+    exchange = Exchange(InlineGrid(config), "s", 5)
+    found = exchange.connect(5, 0.1, least=1)
+    assert sorted(found) == sorted(config.party_names)
+    with pytest.raises(FederationError, match=r"3 of 5 parties connected"):
+        exchange.connect(5, 0.1, least=4)
+
+
 def test_parties_that_do_not_come_are_counted(scripted: Callable[..., Exchange]) -> None:
     with pytest.raises(FederationError, match=r"1 of 3 parties connected within 0.1 .*num-supernodes=3"):
         scripted(None, nodes=1).connect(3, timeout=0.1)

@@ -253,7 +253,7 @@ def test_a_report_stands_above_the_studies_it_is_on(study, uri, client, toy_stud
     figure = tracking.overlays.roc_overlay(toy_study.evaluations)
     with study:
         study.adopt(below.run_id)
-        study.publish(
+        study.report(
             "**base**: a gain",
             {"base/uplift": 0.25},
             {"gains": figure},

@@ -1,0 +1,47 @@
+"""The active party's last step in every protocol: keep each row's PD for itself, and tell how good they are."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_applications, read_coverage
+from clients.session import Session
+from fl.evaluation import Table, evaluate
+from fl.scoring import Scored
+from fl.splits import TEST
+
+SCORES = "scores"
+
+
+def keep_scores(
+    session: Session,
+    pd: NDArray[np.float64],
+    roles: NDArray[np.int8],
+    tables: Mapping[str, Table] | None = None,
+) -> Scored:
+    """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage.
+
+    tables are the protocol's own, by name, to go with the evaluation. Where there are passive parties, the bank's
+    fallback for their absence is trained, too.
+    """
+    # Not above, since boosting, of which it is a part, needs this module.
+    from clients.fallback import train_fallback
+
+    session.store.write(SCORES, {"pd": pd})
+    if read_coverage(session.study):
+        train_fallback(session, session.envelope.seed, roles)
+    applications, test = read_applications(session.study), roles == TEST
+    segments = {name: texts[test] for name, texts in applications.segments.items()}
+    segments["coverage"] = coverage_names(read_coverage(session.study), len(pd))[test]
+    found = evaluate(applications.labels[test], pd[test], segments)
+    return Scored(replace(found, tables=found.tables | dict(tables or {})).to_arrays())
+
+
+def coverage_names(coverage: dict[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
+    """Which passive parties know each row, as text such as `tax` or `tax, supply_chain` or `none`."""
+    names = np.full(rows, "", dtype=object)
+    for party, known in coverage.items():
+        names[known] += np.where(names[known] == "", party, ", " + party).astype(object)
+    return np.where(names == "", "none", names).astype(np.str_)

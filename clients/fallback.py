@@ -1,0 +1,73 @@
+"""The bank's own model beside every federated one: it answers when a party of the federation is absent.
+
+It is boosting on the bank's columns alone, with the run's settings of boosting, grown in this process without a
+message, calibrated, and kept in the study in the form of a federated forest without passive parties. It equals the
+contender `bank-only-boosting`, bit for bit.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_applications
+from clients.binned import begin_model
+from clients.boosting.randomness import goss_generator
+from clients.boosting.scoring import BankModel
+from clients.session import Session
+from clients.store import Store
+from fl.boosting.growing import Grower
+from fl.boosting.growth import Data, Growth
+from fl.calibration import Calibration
+from fl.metrics import auc
+
+FALLBACK = "bank-only-boosting"
+
+
+def fallback_model(study: Store, seed: int) -> Store:
+    """Where a study keeps the fallback of its models under a seed."""
+    return Store(study.folder / FALLBACK / str(seed))
+
+
+def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None:
+    """Train it under a seed, unless another contender of the study has done so already."""
+    store, config = fallback_model(session.study, seed), session.config.boosting
+    if store.has("model"):
+        return
+    setup = begin_model(session, store, seed, roles, config.bins, config.min_bin_count)
+    labels, training = read_applications(session.study).labels[setup.positions], setup.training
+    data = Data(
+        session.party.declaration.name,
+        labels,
+        training,
+        setup.codes,
+        setup.binning.shape,
+        [],
+        seed,
+        lambda tree: goss_generator(labels[training], seed, tree),
+    )
+    grower = Grower(data, config, Growth())
+    grower.begin()
+    best_auc, trees, scores = -1.0, 0, np.empty(0)
+    while grower.growth.tree < config.trees and (
+        not config.patience or grower.growth.tree - trees < config.patience
+    ):
+        grow_tree(grower)
+        found = auc(labels[~training], grower.growth.scores[~training])
+        if not config.patience or found > best_auc:
+            best_auc, trees, scores = found, grower.growth.tree, grower.growth.scores
+    forest = grower.growth.forest.first(trees)
+    kept = forest.split_counts(1)
+    calibration = Calibration()
+    if config.calibrate:
+        calibration = Calibration.fit(scores[~training], labels[~training])
+    own = grower.growth.own.first(kept[0])
+    BankModel(forest, own, np.array(kept, np.int64), grower.base, calibration, scores).write(store)
+
+
+def grow_tree(grower: Grower) -> None:
+    """One tree of the bank's own columns."""
+    demand = grower.advance([], [], [])
+    while not demand.ahead:
+        grower.resolve({})
+        demand = grower.advance([], [], [])
+    grower.resolve({})
+    grower.settle()

@@ -1,0 +1,132 @@
+"""What each passive party adds: a federated contender trained without it, and with it and the bank alone.
+
+Leave-one-out asks what would be lost if a party went, add-one what it would bring if it came first. A party that knows
+the same as another adds much to the bank and little to all; only both figures together show that. Every federation is
+aligned and trained anew, on the same rows, in a state of its own that is removed afterwards.
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from experiments.dataset import Dataset
+from experiments.engines import run_federation
+from experiments.joined import read_joined, read_roles, read_scores
+from fl.config import RunConfig
+from fl.errors import ConfigError
+from fl.metrics import auc, delong_test
+from fl.splits import TEST
+from server.coordinator import protocol_of
+from server.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
+from server.progress import Progress, Report
+from server.tracking import Study
+
+Parties = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The PDs (t,) of the test rows by one federation under one seed, and their outcomes."""
+
+    pd: NDArray[np.float64]
+    labels: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The gains, as `gains` has them, and where MLflow has the study."""
+
+    gains: pd.DataFrame
+    experiment_id: str
+    run_id: str
+
+
+def run_ablation(
+    dataset: Dataset, config: RunConfig, contender: str, backend: str, report: Report
+) -> Outcome:
+    """Train every federation that the question needs, under every seed, and log the gains to one parent run.
+
+    Raises ConfigError for a contender that is not federated or a dataset without a passive party.
+    """
+    protocol_of(contender)
+    passive = dataset.parties[1:]
+    if not passive:
+        raise ConfigError(
+            f"{dataset.folder} has no party beside {dataset.active}: there is nothing to leave out."
+        )
+    parent = Study.start(
+        config.tracking_uri,
+        config.experiment,
+        config.study,
+        params=config.to_mapping(),
+        world=dataset.world or None,
+        dataset=dataset.facts,
+    )
+    judged: dict[tuple[Parties, int], Judged] = {}
+    with parent as study, tempfile.TemporaryDirectory(prefix="siloscore-") as state:
+        for number, members in enumerate(federations(passive)):
+            parties = (dataset.active, *(name for name in passive if name in members))
+            run = replace(
+                config,
+                parties=",".join(parties),
+                contenders=contender,
+                parent_run=study.run_id,
+                study=f"{config.study}-{number}",
+                state=state,
+                register=False,
+            )
+            run_federation(backend, run, report)
+            study.name_children("parties", ", ".join(parties))
+            labels = read_joined(run, dataset.active).labels
+            for seed in config.seed_numbers:
+                test = read_roles(run, dataset.active, seed) == TEST
+                pd_of_all = read_scores(run, dataset.active, contender, seed)
+                judged[members, seed] = Judged(pd_of_all[test], labels[test])
+        found = gains(passive, judged)
+        study.publish(
+            headline(found),
+            described(config.study, contender, found),
+            {"gains": draw_gains(found)},
+            {"gains": found},
+        )
+    report(Progress("done"))
+    return Outcome(found, study.experiment_id, study.run_id)
+
+
+def federations(passive: tuple[str, ...]) -> list[Parties]:
+    """All passive parties, all but one, one alone, and none; each set once."""
+    everyone = frozenset(passive)
+    wanted = [everyone, *(everyone - {name} for name in passive), *(frozenset({name}) for name in passive)]
+    return list(dict.fromkeys([*wanted, frozenset()]))
+
+
+def gains(passive: tuple[str, ...], judged: dict[tuple[Parties, int], Judged]) -> pd.DataFrame:
+    """A row per question and party: the AUC with and without it, and the gain (DeLong, paired, 95 %).
+
+    Columns question, party, auc_with, auc_without, gain, gain_low, gain_high, p_value; means over the seeds, of the
+    p-value the median. Seeds share their test rows, mostly, so the interval is that of one seed and not narrower.
+    """
+    everyone, rows = frozenset(passive), []
+    for question in (LEAVE_ONE_OUT, ADD_ONE):
+        for party in passive:
+            without = everyone - {party} if question == LEAVE_ONE_OUT else frozenset()
+            for seed in sorted({seed for _, seed in judged}):
+                a, b = judged[without | {party}, seed], judged[without, seed]
+                test = delong_test(a.labels, a.pd, b.pd)
+                rows.append(
+                    {
+                        "question": question,
+                        "party": party,
+                        "auc_with": auc(a.labels, a.pd),
+                        "auc_without": auc(b.labels, b.pd),
+                        "gain": test.difference,
+                        "gain_low": test.low,
+                        "gain_high": test.high,
+                        "p_value": test.p_value,
+                    }
+                )
+    grouped = pd.DataFrame(rows).groupby(["question", "party"], sort=False)
+    return grouped.mean().assign(p_value=grouped["p_value"].median()).reset_index()

@@ -1,0 +1,128 @@
+"""What is left of a federation when businesses are unknown to a party, and when the whole party is absent.
+
+`python -m experiments.benchmarks.overlap --data DIR --test-ids FILE --party partner --seeds 1,2,3` trains each
+federated contender on the data as they are and on data in which half of the party's rows, drawn at random, are
+missing, in training and test alike; then it scores the test applicants, as `siloscore score` does, while the party is
+absent. It prints a table in Markdown of test AUCs, means over the seeds. For tables only (party type `table`); the
+dataset itself is not touched.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clients.declaration import read_declaration
+from clients.parties import open_party
+from experiments.dataset import open_dataset
+from experiments.scoring import score_applicants
+from experiments.settings import parse_settings
+from experiments.study import run_study
+from fl.config import RunConfig
+from fl.metrics import auc
+from server.coordinator import new_study_name
+from server.progress import ignore
+
+ALONE = "bank-only-boosting"
+
+
+def thinned(data: Path, party: str, share: float, seed: int, out: Path) -> Path:
+    """A copy of a dataset in which a party of ready tables has only a share of its rows."""
+    shutil.copytree(data, out, ignore=shutil.ignore_patterns("state", "mlflow.db", "mlartifacts"))
+    path = out / party / str(read_declaration(out / party).file)
+    is_csv = path.suffix == ".csv"
+    # Cells as texts, so that none is changed on the way.
+    rows = pd.read_csv(path, dtype=str, na_filter=False) if is_csv else pd.read_parquet(path)
+    kept = rows[np.random.default_rng(seed).random(len(rows)) < share]
+    if is_csv:
+        kept.to_csv(path, index=False)
+    else:
+        kept.to_parquet(path, index=False)
+    return out
+
+
+def aucs(data: Path, contenders: tuple[str, ...], config: RunConfig, absent: str = "") -> dict[str, float]:
+    """Test AUCs of one seed by contender, and with `absent` those of `NAME, absent` scored without that party."""
+    dataset = open_dataset(data)
+    study = new_study_name(str(data))
+    config = replace(config, data=str(dataset.folder), parties=",".join(dataset.parties), study=study)
+    outcome = run_study(dataset, config, contenders, "inline", ignore)
+    found = {result.contender: result.evaluation.metrics["auc"] for result in outcome.results}
+    if absent:
+        for name in contenders:
+            if name.startswith("federated-"):
+                found[f"{name}, absent"] = auc_without(dataset.parties, absent, dataset.folder, name, config)
+    return found
+
+
+def auc_without(
+    parties: tuple[str, ...], absent: str, data: Path, contender: str, config: RunConfig
+) -> float:
+    """The AUC of the test applicants as they are scored while a party is absent."""
+    applications = open_party(data / parties[0]).applications()
+    declared = read_declaration(data / parties[0])
+    ids = Path(config.test_ids).read_text("utf-8").split()
+    test = applications[applications.index.isin(ids)]
+    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+        file, out = Path(folder, "applicants.csv"), Path(folder, "scores.csv")
+        pd.DataFrame({declared.id: test.index}).to_csv(file, index=False)
+        there = tuple(name for name in parties if name != absent)
+        run = f"{config.study}/{contender}/{config.seeds}"
+        score_applicants(config.tracking_uri, run, file, out, None, there, "inline", ignore)
+        pds = pd.read_csv(out, dtype={declared.id: str}).set_index(declared.id)["pd"]
+    return auc(test["label"].to_numpy(), pds[test.index].to_numpy())
+
+
+def table(found: Mapping[str, Mapping[str, float]], contenders: list[str]) -> str:
+    """Markdown: a line per federated contender, with what half of the overlap keeps of the gain."""
+    alone = found["full"][ALONE]
+    lines = [
+        "| contender | all known | half unknown | of the gain | party absent | bank alone |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name in contenders:
+        full, half, absent = found["full"][name], found["half"][name], found["full"][f"{name}, absent"]
+        kept = (half - alone) / (full - alone)
+        lines.append(f"| {name} | {full:.4f} | {half:.4f} | {kept:.1%} | {absent:.4f} | {alone:.4f} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train, thin, train again, score without the party, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--test-ids", type=Path, required=True)
+    parser.add_argument("--party", default="partner")
+    parser.add_argument("--contenders", default="federated-boosting,federated-network")
+    parser.add_argument("--seeds", default="1,2,3")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    chosen = parser.parse_args()
+    contenders = chosen.contenders.split(",")
+    collected: dict[str, list[dict[str, float]]] = {"full": [], "half": []}
+    for seed in chosen.seeds.split(","):
+        with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+            config = replace(
+                # No encryption: the model is the same, bit for bit.
+                RunConfig.from_mapping({"boosting.encryption": "plain", **parse_settings(chosen.settings)}),
+                seeds=seed,
+                test_ids=str(chosen.test_ids.resolve()),
+                tracking_uri=f"sqlite:///{folder}/mlflow.db",
+                state=f"{folder}/state",
+            )
+            half = thinned(chosen.data.resolve(), chosen.party, 0.5, int(seed), Path(folder, "half"))
+            names = (ALONE, *contenders)
+            collected["full"].append(aucs(chosen.data, names, config, chosen.party))
+            collected["half"].append(aucs(half, names, config))
+    means = {name: pd.DataFrame(rows).mean().to_dict() for name, rows in collected.items()}
+    print(f"{chosen.data.name}, {len(collected['full'])} seeds\n\n{table(means, contenders)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Scoring as one command: the model of an MLflow run, the applicants of a file, and a file of answers.
+
+Whoever runs this has all parties' folders at hand, so what is wrong with the file of applicants is said before
+anything starts, and the answers that the bank has kept for itself are copied to where they are wanted.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from clients.applicants import read_applicants_file
+from clients.declaration import FILE_NAME
+from clients.files import SUFFIXES, Kind, open_table
+from clients.parties import open_party
+from clients.scoring import ANSWERS
+from clients.session import SCORING, state_folder
+from experiments.dataset import party_names
+from experiments.engines import run_federation
+from fl.errors import ConfigError
+from server.coordinator import new_study_name
+from server.progress import Report
+from server.registry import find_model
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many applicants there were, which model answered, and for how many each party contributed."""
+
+    applicants: int
+    model: str
+    contributed: Mapping[str, int]
+
+
+def score_applicants(
+    uri: str,
+    run: str,
+    applicants: Path,
+    out: Path,
+    data: Path | None,
+    parties: tuple[str, ...],
+    backend: str,
+    report: Report,
+) -> Outcome:
+    """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
+
+    data is the dataset folder with the applicants' records, by default the one of the training; parties are those
+    that are there, by default all of the training that have a folder. Raises ConfigError, DataError, and whatever the
+    engine raises; then nothing has been written.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"The answers go to a .csv or a .parquet file, not to {out}.")
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"There is no folder {out.parent} for the answers.")
+    model = find_model(uri, run)
+    folder = data.resolve() if data else model.config.data_folder
+    there = tuple(name for name in model.config.party_names if (folder / name / FILE_NAME).exists())
+    names = party_names(folder, parties or there)
+    read_applicants_file(open_party(folder / names[0], labelled=False), applicants)
+    config = replace(
+        model.config,
+        data=str(folder),
+        parties=",".join(names),
+        contenders="",
+        tracking_uri=uri,
+        parent_run="",
+        study=new_study_name(model.name.replace("/", "-")),
+        model=model.name,
+        model_run=model.run_id,
+        model_data=model.config.data,
+        applicants=str(applicants.resolve()),
+    )
+    run_federation(backend, config, report)
+    kept = state_folder(config, folder / names[0]) / SCORING / config.study / ANSWERS
+    answers = read_answers(kept)
+    _write(answers, out)
+    contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
+    return Outcome(len(answers), str(answers["model"].iloc[0]), contributed)
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """The answers in the bank's own file: the id, score, pd, parties, model."""
+    table = open_table(path)
+    kinds: dict[str, Kind] = {
+        table.columns[0]: "id",
+        "score": "number",
+        "pd": "number",
+        "parties": "text",
+        "model": "text",
+    }
+    return table.read(kinds)
+
+
+def _write(answers: pd.DataFrame, out: Path) -> None:
+    """Write the whole file or nothing."""
+    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
+    try:
+        if out.suffix == ".csv":
+            answers.to_csv(partial, index=False)
+        else:
+            answers.to_parquet(partial, index=False)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from clients.aligned import read_applications, read_table
+from clients.boosting import log_odds
+from clients.fallback import FALLBACK, fallback_model
+from clients.store import Store
+from experiments.baselines.boosting import train_boosting
+from experiments.joined import read_joined
+from server.coordinator import assign_roles, train
+from server.progress import ignore
+from server.training import Training
+
+
+@pytest.mark.parametrize("contender", ["federated-boosting", "federated-network"])
+@pytest.mark.parametrize("boosting", [{}, {"trees": 9, "patience": 2, "goss_top": 0.3}, {"calibrate": False}])
+def test_it_is_the_boosting_of_the_bank_alone(
+    tables: Path, federate: Callable, contender: str, boosting: dict
+) -> None:
+    run = federate(tables, boosting=boosting)
+    roles = assign_roles(run.federation, 1)
+    train(run.federation, Training(contender, 1, roles, run.config, ignore))
+
+    study = Store(Path(run.config.state, "bank", "s"))
+    kept = fallback_model(study, 1)
+    pd = expit(log_odds(kept, read_table(study), {}, {}, run.config))
+    alone, _ = train_boosting(read_joined(run.config, "bank").of_bank(), roles, 1, run.config.boosting)
+    np.testing.assert_array_equal(pd, alone)
+    assert len(np.unique(pd)) > 3
+    assert len(pd) == len(read_applications(study).labels)
+
+
+def test_contenders_of_a_seed_share_it(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    kept = Path(run.config.state, "bank", "s", FALLBACK, "1", "model.npz")
+    roles, found = assign_roles(run.federation, 1), []
+    for contender in ("federated-boosting", "federated-network"):
+        train(run.federation, Training(contender, 1, roles, run.config, ignore))
+        found.append(kept.stat().st_mtime_ns)
+    assert found[0] == found[1]
+
+
+def test_the_bank_alone_needs_none(make_tables: Callable[..., Path], federate: Callable) -> None:
+    run = federate(make_tables(()))
+    roles = assign_roles(run.federation, 1)
+    train(run.federation, Training("federated-boosting", 1, roles, run.config, ignore))
+    assert not Path(run.config.state, "bank", "s", FALLBACK).exists()
