@@ -151,7 +151,7 @@ def _in_order(
         orders[column], sums[column] = order, sums[column][order]
         # While a level that can stand alone stays on the right, both sides have rows enough.
         several = np.arange(len(order)) < alone.sum() - 1
-        first = candidates[column, order[0]] if alone.sum() == 1 else False
+        first = candidates[column, order[0]].copy() if alone.sum() == 1 else False
         candidates[column] = several[:, None, None]
         candidates[column, 0] |= first
     return orders, sums, candidates
