@@ -190,11 +190,9 @@ def keep_card(session: Session, card: Card, roles: NDArray[np.int8]) -> Scored:
     kept = {"base": np.array(card.base), "score": scores, "reasons": reasons, "lost": lost, **told}
     session.store.write(SCORECARD, kept)
     stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
-    scale = {
-        "base": np.array([card.base]),
-        "pdo": np.array([session.config.scorecard.pdo]),
-        "score_stability": np.array([stability]),
-    }
+    config = session.config.scorecard
+    scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
+    scale |= {"base": np.array([card.base]), "score_stability": np.array([stability])}
     tables: dict[str, Table] = {"scorecard": card.columns(), "reasons": told, "scale": scale}
     return keep_scores(session, calibration.apply(odds), roles, tables)
 
