@@ -1,8 +1,8 @@
 """The model card of a scorecard, in Markdown and HTML: what it is, how good, how stable, and for whom less so.
 
 Both are written from the same parts, and those from the scorecard's own tables of an evaluation (`scorecard`,
-`reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties have the names that
-their handshake told, if any.
+`reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties have the
+names that their handshake told, if any.
 """
 
 from collections.abc import Sequence
@@ -44,10 +44,10 @@ def parts(evaluation: Evaluation) -> list[Part]:
     intended = (
         f"Points add up: {int(scale['base'])} for everybody, and those of one group in every column. "
         f"{scale['pdo']:g} points double the odds of being good; {scale['base_score']:g} stand for "
-        f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. Every party holds the points "
-        "of its own columns, and nobody those of all. The probability of default is calibrated on validation rows. "
-        "Learned from applicants whose outcome is known: it says nothing of others, and a person should decide on cases "
-        "near a cut-off."
+        f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. Every party holds the "
+        "points of its own columns, and nobody those of all. The probability of default is calibrated on validation "
+        "rows. Learned from applicants whose outcome is known: it says nothing of others, and a person should decide "
+        "on cases near a cut-off."
     )
     return [
         ("What it is", intended, None),
