@@ -2,9 +2,9 @@
 
 `python -m experiments.benchmarks.scorecard --data DIR --test-ids FILE --set scorecard.c=1.0` trains the federated
 scorecard in one process under each engine and prints a table in Markdown: AUC, exchanges, round trips, the greatest
-distance of a coefficient from scikit-learn's `LogisticRegression` with the same C on the same groups of the pooled rows,
-CPU seconds of the protocol, and megabytes. The optimum is that of weights without signs, so under `scorecard.monotone`
-the distance means something only where `party.toml` demands none.
+distance of a coefficient from scikit-learn's `LogisticRegression` with the same C on the same groups of the pooled
+rows, CPU seconds of the protocol, and megabytes. The optimum is that of weights without signs: the distance
+means something only where `party.toml` demands none, or with `scorecard.monotone=false`.
 """
 
 import argparse
