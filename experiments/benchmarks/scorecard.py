@@ -3,8 +3,8 @@
 `python -m experiments.benchmarks.scorecard --data DIR --test-ids FILE --set scorecard.c=1.0` trains the federated
 scorecard in one process under each engine and prints a table in Markdown: AUC, exchanges, round trips, the greatest
 distance of a coefficient from scikit-learn's `LogisticRegression` with the same C on the same groups of the pooled
-rows, CPU seconds of the protocol, and megabytes. The optimum is that of weights without signs: the distance
-means something only where `party.toml` demands none, or with `scorecard.monotone=false`.
+rows, CPU seconds of the protocol, megabytes, and `groups_told`. The optimum is that of weights without signs: the
+distance means something only where `party.toml` demands none, or with `scorecard.monotone=false`.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from experiments.engines.inline import InlineGrid
 from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
 from fl.config import RunConfig
+from fl.scorecard.points import PointsTable
 from fl.splits import TEST, TRAIN, VALIDATION, Roles
 from server.coordinator import Trained, assign_roles, connect, train
 from server.progress import ignore
@@ -81,6 +82,28 @@ def optimum(config: RunConfig, joined: Joined, roles: Roles) -> NDArray[np.float
     return np.asarray(model.fit(rows, joined.labels[training]).coef_[0], np.float64)
 
 
+def groups_told(config: RunConfig, joined: Joined, roles: Roles) -> float:
+    """The share of the passive parties' reasons whose points lost belong to one group of the column only.
+
+    For these the bank knows an applicant's group, where it has seen the column's points.
+    """
+    alone, told = 0, 0
+    model = f"{CONTENDER}/{config.seed_numbers[0]}"
+    for party in joined.coverage:
+        store = Store(Path(config.state, party, config.study, model))
+        if not (store.folder / "model.npz").exists():
+            continue
+        kept = store.read("model")
+        table = PointsTable(kept["columns"], kept["counts"], kept["points"])
+        codes, evidence = group_columns(joined, party, roles == TRAIN, config.scorecard)
+        columns, lost = table.reasons(evidence.grouping.transform(codes))
+        for column, points in zip(table.columns, table.by_column(), strict=True):
+            values, groups = np.unique(points.max() - points, return_counts=True)
+            own = lost[columns == column]
+            alone, told = alone + int(np.isin(own, values[groups == 1]).sum()), told + len(own)
+    return alone / max(1, told)
+
+
 def main() -> None:
     """Train under each engine and print a line for each."""
     parser = argparse.ArgumentParser(
@@ -92,8 +115,10 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     chosen = parser.parse_args()
     dataset = open_dataset(chosen.data)
-    print("| engine | validation AUC | test AUC | exchanges | round trips | distance | CPU s | MB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| engine | validation AUC | test AUC | exchanges | round trips | distance | CPU s | MB | groups told |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="siloscore-") as state:
         for engine in chosen.engines.split(","):
             config, trained, roles = run(dataset, chosen.settings, chosen.test_ids, engine, Path(state))
@@ -106,7 +131,8 @@ def main() -> None:
             costs = trained.costs
             print(
                 f"| {engine} | {aucs[0]:.4f} | {aucs[1]:.4f} | {(costs.round_trips - 7) // 4} | {costs.round_trips} "
-                f"| {distance:.1e} | {costs.cpu_seconds:.1f} | {(costs.bytes_up + costs.bytes_down) / 1e6:.1f} |",
+                f"| {distance:.1e} | {costs.cpu_seconds:.1f} | {(costs.bytes_up + costs.bytes_down) / 1e6:.1f} "
+                f"| {groups_told(config, joined, roles):.0%} |",
                 flush=True,
             )
 
