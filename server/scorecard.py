@@ -1,7 +1,8 @@
 """The order of the conversation that trains and evaluates a scorecard; see `fl/scorecard`."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class _Conversation:
 
     def __init__(self, exchange: Exchange, roster: Roster, training: Training) -> None:
         self._exchange = exchange
+        self._roster = roster
         self._active = roster.active
         self._passive = roster.passive
         self._training = training
@@ -76,7 +78,23 @@ class _Conversation:
         columns = nested({party: vars(reply) for party, reply in finished.items()}, self._passive)
         rows = nested({party: vars(reply) for party, reply in found.items()}, self._passive)
         scored = self._ask_bank("evaluate.scorecard_score", ScoreRequest(columns, rows), Scored)
-        return Evaluation.from_arrays(scored.evaluation)
+        evaluation = Evaluation.from_arrays(scored.evaluation)
+        columns = evaluation.tables["scorecard"]
+        named = {"name": self._names(columns["party"], columns["column"]), **columns}
+        return replace(evaluation, tables={**evaluation.tables, "scorecard": named})
+
+    def _names(self, parties: np.ndarray[Any, Any], columns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Names of columns (k,), as the parties' handshake told them; the bank's last ones are of who knows whom."""
+        known = {}
+        for party, about in self._roster.descriptions.items():
+            offered = list(zip(about.columns, about.kinds, strict=True))
+            known[party] = [
+                name for wanted in ("numeric", "categorical") for name, kind in offered if kind == wanted
+            ]
+        known[self._active] += [f"known to {party}" for party in self._roster.passive]
+        return np.array(
+            [known[str(party)][int(n)] for party, n in zip(parties, columns, strict=True)], np.str_
+        )
 
     def _begin(self) -> Solved:
         """Bins at every party, and the groups that the bank makes of them."""

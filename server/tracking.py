@@ -9,7 +9,8 @@ What is logged:
 
 - metrics: the final ones of `FINAL_METRICS`, without a dot in their names; stepped curves such as
   `valid.auc`;
-- artefacts: `figures/<name>.png` and `tables/<name>.json`; in the parent those of all contenders together;
+- artefacts: `figures/<name>.png` and `tables/<name>.json`; in the parent those of all contenders together; of a
+  scorecard its `model_card.md` and `model_card.html`;
 - descriptions: the result in the experiment, which heads each of its pages, the comparison in the parent, two
   lines in
   each child.
@@ -31,7 +32,7 @@ from matplotlib.figure import Figure
 
 from fl.config import RunConfig
 from fl.evaluation import Evaluation
-from server import drawing, figures, leaderboard, overlays, summary
+from server import drawing, figures, leaderboard, model_card, overlays, summary
 from server.provenance import DatasetFacts, code_version
 
 # MLflow reads these when it is imported, hence before it; what the user has set himself holds.
@@ -106,8 +107,13 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         known = {name: metrics[name] for name in FINAL_METRICS if name in metrics}
         self._log_metrics({name: round(value, 4) for name, value in known.items() if pd.notna(value)})
 
-    def _log_files(self, drawn: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame]) -> None:
-        """Log figures as PNG and tables as JSON in one go: each call costs a query of the store."""
+    def _log_files(
+        self,
+        drawn: Mapping[str, Figure],
+        tables: Mapping[str, pd.DataFrame],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log figures as PNG, tables as JSON and texts by file name in one go: each call costs a query of the store."""
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("figures", "tables"):
                 Path(folder, kind).mkdir()
@@ -119,6 +125,8 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
                 table.to_json(
                     Path(folder, "tables", f"{name}.json"), orient="split", index=False, double_precision=10
                 )
+            for name, text in (texts or {}).items():
+                Path(folder, name).write_text(text, "utf-8")
             self.client.log_artifacts(self.run_id, folder)
         self._tables += [f"tables/{name}.json" for name in tables]
         shown = [{"path": path, "type": "table"} for path in self._tables]
@@ -153,7 +161,7 @@ class ContenderRun(TrackedRun):
         tables = {name: pd.DataFrame(dict(table)) for name, table in evaluation.tables.items()}
         tables["metrics"] = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
         drawn = {name: draw(self.contender, evaluation) for name, draw in figures.FIGURES.items()}
-        self._log_files(drawn, tables)
+        self._log_files(drawn, tables, model_card.files(self.contender, evaluation))
         self._add_line(summary.quality_line(self.contender, evaluation.metrics))
 
     def log_costs(self, costs: Mapping[str, float]) -> None:

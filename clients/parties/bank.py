@@ -110,6 +110,38 @@ class BankParty(Party):
         Column("months_past_due_12m", "numeric", "share", "Share of months past due, 12 months", 1, 4),
     )
 
+    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "sector": ("Risk in the industry", "所属行业风险较高"),
+        "region": ("Risk in the region", "所在地区风险较高"),
+        "area": ("Risk in the area", "所在区域风险较高"),
+        "size": ("Size of the business", "企业规模"),
+        "ownership": ("Kind of ownership", "所有制类型"),
+        "first_time_borrower": ("Credit history", "信贷历史"),
+        "purpose": ("Purpose of the loan", "贷款用途"),
+        "business_age": ("The business is young", "企业成立时间较短"),
+        "account_age": ("The account is new", "开户时间较短"),
+        "requested_amount": ("Amount applied for", "申请金额"),
+        "amount_to_inflow": ("Amount applied for is high for the inflow", "申请金额相对账户流入偏高"),
+        "inflow_12m": ("Low inflow to the account", "账户流入偏低"),
+        "inflow_trend_3m": ("Inflow has fallen in three months", "近三个月账户流入下降"),
+        "inflow_trend_6m": ("Inflow has fallen in six months", "近六个月账户流入下降"),
+        "inflow_year_on_year": ("Inflow is lower than a year ago", "账户流入同比下降"),
+        "inflow_volatility_12m": ("Inflow varies much", "账户流入波动较大"),
+        "outflow_to_inflow_3m": ("Lately more goes out than comes in", "近期支出高于收入"),
+        "outflow_to_inflow_12m": ("Over the year more goes out than comes in", "全年支出高于收入"),
+        "balance_to_inflow_3m": ("Low balance of late", "近期账户余额偏低"),
+        "balance_to_inflow_12m": ("Low balance over the year", "全年账户余额偏低"),
+        "balance_trend_3m": ("The balance has fallen", "账户余额下降"),
+        "minimum_to_average_3m": ("The balance runs low at times", "账户余额时有不足"),
+        "overdraft_days_3m": ("Overdrafts of late", "近期透支"),
+        "overdraft_days_12m": ("Overdrafts over the year", "全年透支"),
+        "returned_payments_12m": ("Payments returned unpaid", "付款被退回"),
+        "debt_to_inflow": ("High debt for the inflow", "负债相对流入偏高"),
+        "service_to_inflow_3m": ("High debt service for the inflow", "还本付息压力较大"),
+        "days_past_due_12m": ("Payments past due", "存在逾期还款"),
+        "months_past_due_12m": ("Often past due", "逾期次数较多"),
+    }
+
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """See `Party.features`."""
         facts = records["applications"].set_index("business_id").reindex(as_of.index)

@@ -49,6 +49,8 @@ class Party(ABC):
     """The name in `party.toml` and of the entry point."""
     columns: ClassVar[tuple[Column, ...]] = ()
     """Every feature that the type can compute; the default declaration offers them all."""
+    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """By column, what a customer is told who is scored low for it, in English and Chinese, unless party.toml has it."""
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The record tables (file names without suffix), and the columns of each that are required and read."""
     text: ClassVar[tuple[str, ...]] = ()

@@ -55,6 +55,24 @@ class SupplyChainParty(Party):
         Column("tenure", "numeric", "log months", "Months on the platform", -1),
     )
 
+    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "orders_12m": ("Few orders", "订单金额偏低"),
+        "orders_trend_3m": ("Orders have fallen in three months", "近三个月订单下降"),
+        "orders_trend_6m": ("Orders have fallen in six months", "近六个月订单下降"),
+        "orders_year_on_year": ("Fewer orders than a year ago", "订单同比下降"),
+        "on_time_3m": ("Late deliveries of late", "近期交货延迟"),
+        "on_time_12m": ("Late deliveries over the year", "全年交货延迟"),
+        "disputes_12m": ("Disputes over orders", "订单纠纷较多"),
+        "receivables_to_orders": ("High receivables for the orders", "应收账款相对订单偏高"),
+        "overdue_share_3m": ("Receivables overdue of late", "近期应收账款逾期"),
+        "overdue_share_12m": ("Receivables overdue over the year", "全年应收账款逾期"),
+        "overdue_trend_3m": ("More receivables are overdue than before", "应收账款逾期增加"),
+        "largest_buyer_share": ("Orders depend on one buyer", "订单集中于单一买家"),
+        "core_rating": ("Standing of the core enterprise", "核心企业信用状况"),
+        "core_rating_lowest_12m": ("The core enterprise has been in difficulty", "核心企业曾出现困难"),
+        "tenure": ("Short time on the platform", "入驻平台时间较短"),
+    }
+
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """See `Party.features`."""
         orders, receivables = Panel(records["orders"], as_of), Panel(records["receivables"], as_of)

@@ -95,6 +95,29 @@ class TaxParty(Party):
         Column("filed_late_12m", "numeric", "share", "Share of returns filed late, 12 months", 1),
     )
 
+    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "declared_revenue_12m": ("Low declared revenue", "申报收入偏低"),
+        "revenue_trend_3m": ("Declared revenue has fallen in three months", "近三个月申报收入下降"),
+        "revenue_trend_6m": ("Declared revenue has fallen in six months", "近六个月申报收入下降"),
+        "revenue_year_on_year": ("Declared revenue is lower than a year ago", "申报收入同比下降"),
+        "sales_volatility_12m": ("Invoiced sales vary much", "开票销售波动较大"),
+        "invoices_trend_3m": ("Fewer sales invoices", "销售发票减少"),
+        "purchases_to_sales_6m": ("Purchases are high for the sales of late", "近期进项相对销项偏高"),
+        "purchases_to_sales_18m": ("Purchases are high for the sales", "进项相对销项偏高"),
+        "void_share_12m": ("Many void invoices", "作废发票较多"),
+        "red_letter_share_12m": ("Many reversed invoices", "红字发票较多"),
+        "customers": ("Few customers", "客户数量较少"),
+        "customers_year_on_year": ("Fewer customers than a year ago", "客户数量同比减少"),
+        "largest_customer_share": ("Sales depend on one customer", "销售集中于单一客户"),
+        "suppliers": ("Few suppliers", "供应商数量较少"),
+        "suppliers_trend_6m": ("Fewer suppliers than before", "供应商数量减少"),
+        "tax_burden_12m": ("Tax due for the revenue", "税负水平"),
+        "arrears_to_revenue": ("Unpaid tax", "欠缴税款"),
+        "arrears_peak_12m": ("Much unpaid tax in the year", "年内欠税较高"),
+        "months_in_arrears_12m": ("Tax often unpaid", "欠税月份较多"),
+        "filed_late_12m": ("Tax returns filed late", "逾期申报"),
+    }
+
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """See `Party.features`."""
         invoices, returns = Panel(records["invoices"], as_of), Panel(records["returns"], as_of)

@@ -96,7 +96,7 @@ def group(session: Session, request: GroupRequest) -> Solved:
         {
             f"{number}/{name}": array
             for number, evidence in enumerate(found)
-            for name, array in (("groups", evidence.grouping.groups), ("information", evidence.information))
+            for name, array in evidence.to_arrays().items()
         },
     )
     state, following = _solver(session, setup).begin()

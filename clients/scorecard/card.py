@@ -26,8 +26,8 @@ from fl.splits import TEST, TRAIN, VALIDATION
 Array = np.ndarray[Any, Any]
 
 SCORECARD = "scorecard"
-"""Name in the bank's store: base, score (n,), reasons text (n, 4) of codes, lost (n, 4), and code, text and text_zh of
-all reasons."""
+"""Name in the bank's store: of every position its score (n,) and what it is made of, points (n, p) of the parties (p,)
+and base for everybody; reasons text (n, 4) of codes, lost (n, 4); and code, text and text_zh of all reasons."""
 
 _MOST = 100_000  # points of a group that could be meant: some thousand times doubling the odds
 
@@ -146,7 +146,12 @@ class Card:
     @property
     def scores(self) -> NDArray[np.int64]:
         """The score (n,) of every position: what the parties' points add up to."""
-        return np.sum([share.points for share in self.shares], axis=0) + self.base
+        return np.asarray(self.points.sum(axis=1) + self.base, np.int64)
+
+    @property
+    def points(self) -> NDArray[np.int64]:
+        """The points (n, p) of every position by party."""
+        return np.stack([share.points for share in self.shares], axis=1)
 
     def reasons(self) -> tuple[Texts, NDArray[np.int32]]:
         """Codes (n, 4) in falling order of points lost, empty for none, and the points (n, 4)."""
@@ -187,14 +192,13 @@ def keep_card(session: Session, card: Card, roles: NDArray[np.int8]) -> Scored:
         calibration = Calibration.fit(odds[validation], labels[validation])
     reasons, lost = card.reasons()
     told = card.texts()
-    kept = {"base": np.array(card.base), "score": scores, "reasons": reasons, "lost": lost, **told}
-    session.store.write(SCORECARD, kept)
+    made = {"points": card.points, "parties": np.array([share.party for share in card.shares], np.str_)}
+    kept = {"score": scores, "base": np.array(card.base), **made, "reasons": reasons, "lost": lost}
+    session.store.write(SCORECARD, {**kept, **told})
     stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
-    scale = {
-        "base": np.array([card.base]),
-        "pdo": np.array([session.config.scorecard.pdo]),
-        "score_stability": np.array([stability]),
-    }
+    config = session.config.scorecard
+    scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
+    scale |= {"base": np.array([card.base]), "score_stability": np.array([stability])}
     tables: dict[str, Table] = {"scorecard": card.columns(), "reasons": told, "scale": scale}
     return keep_scores(session, calibration.apply(odds), roles, tables)
 

@@ -29,14 +29,17 @@ def all_codes(session: Session, setup: Setup) -> Codes:
 
 
 def texts(session: Session, columns: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in a column, in English and in Chinese: as declared, or its description.
+    """What a customer is told who loses points in a column, in English and in Chinese.
 
-    A column without either is told by its name.
+    As `party.toml` declares it, else as the client type does, else the column's description, else its name.
     """
-    table = read_table(session.study)
-    declared = {column.name: column for column in session.party.declaration.columns}
+    table, party = read_table(session.study), session.party
     names = (*table.numeric_names, *table.categorical_names)
-    chosen = [declared[names[number]] for number in columns]
-    english = [column.reason or column.description or column.name for column in chosen]
-    chinese = [column.reason_zh or text for column, text in zip(chosen, english, strict=True)]
+    declared = {column.name: column for column in party.declaration.columns}
+    english, chinese = [], []
+    for column in (declared[names[number]] for number in columns):
+        usual = column.description or column.name
+        text, text_zh = party.reasons.get(column.name, ("", ""))
+        english.append(column.reason or text or usual)
+        chinese.append(column.reason_zh or text_zh or column.reason or usual)
     return np.array(english, np.str_), np.array(chinese, np.str_)

@@ -67,7 +67,7 @@ def metrics(look: Look) -> dict[str, float]:
 def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
     """Group, fit and round the scorecard of all tables."""
     labels, training = joined.labels, roles == TRAIN
-    found = {name: _grouped(joined, name, training, config) for name in joined.tables}
+    found = {name: group_columns(joined, name, training, config) for name in joined.tables}
     used = np.flatnonzero(roles != TEST)
     known = [joined.coverage[name] for name in joined.tables if name != joined.active]
     parties = [
@@ -106,7 +106,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     return Scorecard(weights, tables, base, total, calibration.apply(odds), of_parties, looks)
 
 
-def _grouped(
+def group_columns(
     joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig
 ) -> tuple[Codes, Evidence]:
     """A party's bins (n, c), and its groups by the labels of the training rows."""

@@ -99,6 +99,19 @@ class Evidence:
     bads: Integers
     information: Floats
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Named arrays for the bank's store, with the weight of evidence of each group, for people there."""
+        starts = np.cumsum(self.grouping.counts)[:-1]
+        parts = zip(*(np.split(counts, starts) for counts in (self.goods, self.bads)), strict=True)
+        evidence = [weight_of_evidence(*part) for part in parts] if len(self.goods) else []
+        return {
+            "groups": self.grouping.groups,
+            "goods": self.goods,
+            "bads": self.bads,
+            "evidence": np.concatenate([np.empty(0), *evidence]),
+            "information": self.information,
+        }
+
 
 def group(shape: Shape, goods: Integers, bads: Integers, minimum: int, weakest: float) -> Evidence:
     """Groups of a party's columns by the goods and bads (all bins,) of their bins.

@@ -10,6 +10,7 @@ import pytest
 
 from clients.aligned import read_applications, read_coverage
 from clients.declaration import read_declaration, write_declaration
+from clients.parties.tax import TaxParty
 from clients.scorecard.card import SCORECARD
 from clients.scoring import SCORES
 from clients.store import Store
@@ -96,31 +97,34 @@ def begun(make_tables: Callable[..., Path], federate: Callable) -> Begun1:
     return Begun1(federate(make_tables(("tax",))))
 
 
-def test_a_score_is_the_sum_of_the_parties_points(tables: Path, federate: Callable) -> None:
-    run = federate(tables)
+@pytest.fixture(scope="module")
+def many(make_tables: Callable[..., Path]) -> Path:
+    """A thousand applicants."""
+    return make_tables(rows=1000)
+
+
+def test_a_score_is_the_sum_of_the_parties_points(many: Path, federate: Callable) -> None:
+    run = federate(many)
     trained(run)
     kept = model(run, "bank").read(SCORECARD)
-    config = run.config.scorecard
-    scale, weights = Scale.of(config), model(run, "bank").read("model")["weights"]
-    total = np.zeros(len(kept["score"]), np.int64)
-    for party in ("supply", "tax"):
-        own = run.federation.exchange.ask(
-            "evaluate.scorecard_points", {party: PointsRequest()}, Points, MODEL
-        )
-        total += own[party].points
-    own_points = scale.points(weights[1:])
-    rest = kept["score"] - total - int(kept["base"])
-    assert int(kept["base"]) == scale.base(float(weights[0]))
-    assert rest.min() >= own_points[own_points < 0].sum()
-    assert len(np.unique(rest)) > 10
+    assert kept["points"].shape == (1000, 3)
+    np.testing.assert_array_equal(kept["score"], kept["base"] + kept["points"].sum(axis=1))
+    for place, party in enumerate(kept["parties"]):
+        if party != "bank":
+            ask = {str(party): PointsRequest()}
+            own = run.federation.exchange.ask("evaluate.scorecard_points", ask, Points, MODEL)[str(party)]
+            np.testing.assert_array_equal(own.points, kept["points"][:, place])
+    intercept = float(model(run, "bank").read("model")["weights"][0])
+    assert int(kept["base"]) == Scale.of(run.config.scorecard).base(intercept)
+    assert len(np.unique(kept["score"])) > 10
 
 
-def test_reasons_of_every_applicant_fall_in_points_lost(tables: Path, federate: Callable) -> None:
-    run = federate(tables)
+def test_reasons_of_a_thousand_applicants_fall_in_points_lost(many: Path, federate: Callable) -> None:
+    run = federate(many)
     _, evaluation = trained(run)
     kept = model(run, "bank").read(SCORECARD)
     reasons, lost = kept["reasons"], kept["lost"]
-    assert reasons.shape == lost.shape == (400, 4)
+    assert reasons.shape == lost.shape == (1000, 4)
     assert (np.diff(lost, axis=1) <= 0).all()
     assert ((reasons == "") == (lost == 0)).all()
     named = reasons[reasons != ""]
@@ -129,6 +133,10 @@ def test_reasons_of_every_applicant_fall_in_points_lost(tables: Path, federate: 
     columns = pd.DataFrame(dict(evaluation.tables["scorecard"])).set_index("code")
     span = (columns["most"] - columns["least"])[named]
     assert (lost[reasons != ""] <= span).all()
+    # Who has the most points that there are has nothing to be told.
+    most = kept["base"] + columns["most"].sum()
+    assert (lost[kept["score"] == most] == 0).all()
+    assert (lost.sum(axis=1) <= most - kept["score"]).all()
 
 
 def test_what_a_passive_party_lets_go_are_points_and_codes(tables: Path, federate: Callable) -> None:
@@ -324,3 +332,46 @@ def test_the_bank_refuses_counts_that_do_not_add_up(
     request = BeginRequest(1, roles, ("tax",), shapes, {"tax": counts})
     with pytest.raises(FederationError, match="must add up to"):
         ask("train.scorecard_begin", {"bank": request}, Begun, MODEL)
+
+
+UNFIT = {
+    "points of other rows": ("rows", "0/points", lambda array: array[:-1]),
+    "points beyond reason": ("rows", "0/points", lambda array: array + 10**7),
+    "reasons that are no columns": ("rows", "0/reasons", lambda array: array + 90),
+    "three reasons": ("rows", "0/reasons", lambda array: array[:, :3]),
+    "points won": ("rows", "0/lost", lambda array: array - 10**5),
+    "other columns": ("columns", "0/columns", lambda array: array + 1),
+    "texts that are numbers": ("columns", "0/reasons_zh", lambda array: np.zeros(len(array))),
+    "an unknown stability": ("columns", "0/stability", lambda array: array * np.nan),
+}
+
+
+@pytest.mark.parametrize(("field", "name", "change"), UNFIT.values(), ids=UNFIT)
+def test_the_bank_refuses_points_that_do_not_fit(
+    make_tables: Callable[..., Path], federate: Callable, field: str, name: str, change: Callable
+) -> None:
+    run = federate(make_tables(("tax",)), scorecard={"exchanges": 1})
+    ask = run.federation.exchange.ask
+
+    def meddle(action: str, requests: dict, *rest: object):
+        if action == "evaluate.scorecard_score":
+            arrays = dict(getattr(requests["bank"], field))
+            arrays[name] = change(arrays[name])
+            requests = {"bank": replace(requests["bank"], **{field: arrays})}
+        return ask(action, requests, *rest)
+
+    run.federation.exchange.ask = meddle
+    with pytest.raises(FederationError, match=r"Party bank refused .*: (?!it met an unexpected)"):
+        trained(run)
+
+
+@pytest.mark.slow
+def test_client_types_bring_their_reasons(generated: Path, federate: Callable) -> None:
+    run = federate(generated, scorecard={"exchanges": 1, "min_group": 3})
+    _, evaluation = trained(run)
+    texts = dict(
+        zip(evaluation.tables["reasons"]["code"], evaluation.tables["reasons"]["text_zh"], strict=True)
+    )
+    told = [text for code, text in texts.items() if code.startswith("TAX")]
+    assert told
+    assert set(told) <= {chinese for _, chinese in TaxParty.reasons.values()}

@@ -1,0 +1,163 @@
+"""The model card of a scorecard, in Markdown and HTML: what it is, how good, how stable, and for whom less so.
+
+Both are written from the same parts, and those from the scorecard's own tables of an evaluation (`scorecard`,
+`reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties have the
+names that their handshake told, if any.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from fl.evaluation import Evaluation
+
+Part: TypeAlias = tuple[str, str, pd.DataFrame | None]
+"""A heading, a paragraph under it, and perhaps a table."""
+
+STABLE, SHIFTED = 0.1, 0.25
+"""Population stability indices below the first are customarily called stable, above the second shifted."""
+
+_STYLE = (
+    "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:left}"
+    "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.6em}"
+)
+
+
+def files(contender: str, evaluation: Evaluation) -> dict[str, str]:
+    """The card by file name; none for a model that is no scorecard."""
+    if "scorecard" not in evaluation.tables:
+        return {}
+    found = parts(evaluation)
+    title = f"Model card: {contender}"
+    return {"model_card.md": markdown(title, found), "model_card.html": html(title, found)}
+
+
+def parts(evaluation: Evaluation) -> list[Part]:
+    """What the card says."""
+    columns = pd.DataFrame(dict(evaluation.tables["scorecard"]))
+    scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
+    least, most = (int(scale["base"] + columns[name].sum()) for name in ("least", "most"))
+    intended = (
+        f"Points add up: {int(scale['base'])} for everybody, and those of one group in every column. "
+        f"{scale['pdo']:g} points double the odds of being good; {scale['base_score']:g} stand for "
+        f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. Every party holds the "
+        "points of its own columns, and nobody those of all. The probability of default is calibrated on validation "
+        "rows. Learned from applicants whose outcome is known: it says nothing of others, and a person should decide "
+        "on cases near a cut-off."
+    )
+    return [
+        ("What it is", intended, None),
+        ("Quality", "On the test rows, which took no part in training.", _quality(evaluation)),
+        ("Columns", "Information value is of single columns, on the training rows.", _columns(columns)),
+        ("Signs", _signs(columns), None),
+        ("Stability", _stability(columns, float(scale["score_stability"])), None),
+        ("Segments", "On the test rows; small segments are withheld.", _segments(evaluation)),
+        ("Reasons", "What a customer who loses points is told.", _reasons(evaluation)),
+    ]
+
+
+def markdown(title: str, found: Sequence[Part]) -> str:
+    """The card as Markdown."""
+    text = [f"# {title}"]
+    for heading, paragraph, table in found:
+        text += [f"## {heading}", paragraph]
+        if table is not None:
+            rows = [table.columns, ["---"] * len(table.columns), *table.to_numpy()]
+            text.append("\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows))
+    return "\n\n".join(text) + "\n"
+
+
+def html(title: str, found: Sequence[Part]) -> str:
+    """The card as one HTML page without anything from elsewhere."""
+    body = [f"<h1>{escape(title)}</h1>"]
+    for heading, paragraph, table in found:
+        body += [f"<h2>{escape(heading)}</h2>", f"<p>{escape(paragraph)}</p>"]
+        if table is not None:
+            body.append(table.to_html(index=False, border=0, escape=True))
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    return (
+        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def _cell(value: object) -> str:
+    """A cell of a Markdown table: what names it holds may have any character."""
+    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _quality(evaluation: Evaluation) -> pd.DataFrame:
+    found = evaluation.metrics
+    interval = f"{found['auc']:.4f} ({found['auc_low']:.4f}–{found['auc_high']:.4f})"
+    shown = {"AUC (95 %)": interval} | {
+        label: f"{found[name]:.4f}"
+        for label, name in (
+            ("Gini", "gini"),
+            ("KS", "ks"),
+            ("Brier score", "brier"),
+            ("Calibration error", "calibration_error"),
+            ("Bad rate", "bad_rate"),
+            ("Mean PD", "mean_pd"),
+        )
+    }
+    return pd.DataFrame(shown.items(), columns=["measure", "value"])
+
+
+def _columns(columns: pd.DataFrame) -> pd.DataFrame:
+    number = columns["column"].astype(int) + 1
+    return pd.DataFrame(
+        {
+            "party": columns["party"],
+            "column": columns["name"].where(columns["name"] != "", number.astype(str)),
+            "code": columns["code"],
+            "groups": columns["groups"],
+            "points": [
+                f"{low} to {high}" for low, high in zip(columns["least"], columns["most"], strict=True)
+            ],
+            "information value": columns["information"].map(_number),
+            "demanded sign": columns["sign"].map({-1: "−", 0: "", 1: "+"}),
+            "stability": columns["stability"].map(_number),
+        }
+    )
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.4f}"
+
+
+def _signs(columns: pd.DataFrame) -> str:
+    demanded = columns[columns["sign"] != 0]
+    broken = demanded[~demanded["obeys"].astype(bool)]
+    if not len(demanded):
+        return "No column has a demanded direction."
+    if not len(broken):
+        return f"The points of all {len(demanded)} columns with a demanded direction keep to it."
+    return f"Against their demanded direction: {', '.join(broken['code'])}, of {len(demanded)} with one."
+
+
+def _stability(columns: pd.DataFrame, score: float) -> str:
+    verdict = "stable" if score < STABLE else "shifted" if score > SHIFTED else "in doubt"
+    moved = columns[columns["stability"] >= STABLE]
+    text = f"Population stability index of the score, test against training rows: {score:.4f}, {verdict}. "
+    if not len(moved):
+        return text + f"That of every column is below {STABLE:g}."
+    listed = (f"{code} {value:.3f}" for code, value in zip(moved["code"], moved["stability"], strict=True))
+    return text + f"Columns of {STABLE:g} or more: {', '.join(listed)}."
+
+
+def _segments(evaluation: Evaluation) -> pd.DataFrame:
+    table = pd.DataFrame(dict(evaluation.tables["segments"]))
+    shown = table[["segment", "level", "size"]].copy()
+    for label, name in (("bad rate", "bad_rate"), ("mean PD", "mean_pd"), ("AUC", "auc")):
+        shown[label] = table[name].map(_number)
+    return shown
+
+
+def _reasons(evaluation: Evaluation) -> pd.DataFrame:
+    table = pd.DataFrame(dict(evaluation.tables["reasons"]))
+    return table.rename(columns={"text": "English", "text_zh": "中文"})

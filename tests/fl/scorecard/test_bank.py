@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from fl.binning import Shape
+from fl.scorecard.bank import BankColumns
+from fl.scorecard.grouping import Grouping
+
+
+@pytest.fixture
+def grouping() -> Grouping:
+    """Three columns of three bins with signs 1, 0 and −1, of which the second is dropped."""
+    shape = Shape(np.full(3, 3), np.zeros(3, bool), np.ones(3, bool), np.array([1, 0, -1], np.int8))
+    return Grouping(shape, np.array([0, 0, 1, -1, -1, -1, 0, 1, 2], np.int16))
+
+
+KNOWN = [np.array([True, False, True]), np.ones(3, bool), np.zeros(3, bool), np.array([False, False, True])]
+
+
+def test_a_party_that_knows_some_of_the_rows_has_a_column(grouping: Grouping) -> None:
+    bank = BankColumns.of(grouping, KNOWN)
+    assert bank.parties.tolist() == [0, 3]
+    assert bank.columns.tolist() == [0, 2, 3, 6]
+    assert bank.counts.tolist() == [2, 3, 2, 2]
+    codes = np.array([[0, 0, 0], [2, 1, 1], [1, 2, 2]], np.uint8)
+    assert bank.transform(codes, KNOWN).tolist() == [[0, 0, 0, 1], [1, 1, 1, 1], [0, 2, 0, 0]]
+
+
+def test_being_known_has_no_direction(grouping: Grouping) -> None:
+    bank = BankColumns.of(grouping, KNOWN)
+    assert bank.signs.tolist() == [1, -1, 0, 0]
+    assert bank.cone.bounded.tolist() == [False, True, False, True, True, False, False, False, False]
+
+
+def test_a_bank_alone_has_its_own_columns(grouping: Grouping) -> None:
+    bank = BankColumns.of(grouping, [])
+    assert bank.columns.tolist() == [0, 2]
+    assert bank.transform(np.array([[0, 0, 1]], np.uint8), []).tolist() == [[0, 1]]

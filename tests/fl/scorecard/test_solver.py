@@ -1,0 +1,70 @@
+"""Where the bank goes and when it stops; that it gets to the optimum, `test_regression` shows."""
+
+import numpy as np
+import pytest
+
+from fl.config import ScorecardConfig
+from fl.scorecard.cone import Cone
+from fl.scorecard.design import Design
+from fl.scorecard.regression import BankBlock
+from fl.scorecard.solver import Solver, State
+
+
+def solver(parties: int = 1, **settings: object) -> Solver:
+    rng = np.random.default_rng(0)
+    codes, counts = rng.integers(0, 3, (90, 1)).astype(np.uint8), np.array([3])
+    labels, training = (rng.random(90) < 0.2 + 0.2 * codes[:, 0]).astype(np.int8), np.arange(90) < 60
+    design, cone = Design(codes, counts), Cone.of(counts, counts, np.zeros(1, np.int8))
+    block = BankBlock(design.rows(training), labels[training], cone, 1.0)
+    return Solver(block, design, labels, training, parties, ScorecardConfig(**settings))
+
+
+def test_before_the_first_exchange_the_others_say_nothing() -> None:
+    state, following = solver().begin()
+    assert not state.finished
+    assert following.mix.shape == (0,)
+    assert following.residual.shape == (60,)
+    # The intercept is not penalised, so residuals add up to nothing but rounding.
+    assert abs(following.residual.sum()) <= 60
+    assert np.isnan(following.look.length)
+
+
+def test_without_others_there_is_nothing_to_exchange() -> None:
+    assert solver(parties=0).begin()[0].finished
+
+
+def test_a_short_step_is_the_last() -> None:
+    one = solver(tolerance=0.1)
+    state, _ = one.begin()
+    assert not one.advance(state, np.zeros(90), np.array([0.02]))[0].finished
+    state, following = one.advance(state, np.zeros(90), np.array([0.009]))
+    assert state.finished
+    assert following.mix.tolist() == [1.0]
+    assert following.look.length == pytest.approx(0.009**0.5)
+
+
+def test_exchanges_are_bounded_and_the_last_step_counts() -> None:
+    one = solver(exchanges=2)
+    state, _ = one.begin()
+    state, _ = one.advance(state, np.ones(90), np.array([4.0]))
+    assert not state.finished
+    state, following = one.advance(state, np.ones(90), np.array([1.0, 2.0]))
+    assert state.finished
+    assert following.mix.tolist() == [0.0, 1.0]
+
+
+def test_partial_scores_of_the_others_are_an_offset() -> None:
+    one = solver()
+    state, _ = one.begin()
+    offset = np.random.default_rng(1).normal(size=90)
+    state, _ = one.advance(state, offset, np.array([4.0]))
+    expected = one.block.solve(offset[:60], np.zeros(4))
+    np.testing.assert_allclose(state.weights, expected, atol=1e-8)
+
+
+def test_the_state_survives_the_store() -> None:
+    one = solver()
+    state, _ = one.advance(one.begin()[0], np.ones(90), np.array([4.0]))
+    again = State.from_arrays(state.to_arrays())
+    for name, array in state.to_arrays().items():
+        np.testing.assert_array_equal(again.to_arrays()[name], array)

@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fl.evaluation import Evaluation
+from server import model_card
+
+
+@pytest.fixture
+def evaluation(toy_study) -> Evaluation:
+    """An evaluation with the tables of a scorecard of two columns."""
+    scorecard = {
+        "name": np.array(["inflow", ""]),
+        "party": np.array(["bank", "tax|east"]),
+        "code": np.array(["BAN01", "TAX03"]),
+        "column": np.array([0, 2]),
+        "groups": np.array([5, 2]),
+        "least": np.array([-10, -4]),
+        "most": np.array([12, 3]),
+        "sign": np.array([-1, 0]),
+        "obeys": np.array([True, True]),
+        "information": np.array([0.25, np.nan]),
+        "stability": np.array([0.01, 0.3]),
+    }
+    reasons = {
+        "code": np.array(["BAN01", "TAX03"]),
+        "text": np.array(["Low inflow", "Taxes <late>"]),
+        "text_zh": np.array(["账户流入偏低", "逾期缴税"]),
+    }
+    scale = {
+        "pdo": np.array([20.0]),
+        "base_score": np.array([600.0]),
+        "base_odds": np.array([50.0]),
+        "base": np.array([540]),
+        "score_stability": np.array([0.02]),
+    }
+    before = toy_study.evaluations["federated-network"]
+    return replace(
+        before, tables=before.tables | {"scorecard": scorecard, "reasons": reasons, "scale": scale}
+    )
+
+
+def test_only_a_scorecard_has_a_card(toy_study, evaluation: Evaluation) -> None:
+    assert model_card.files("x", toy_study.evaluations["pooled-trees"]) == {}
+    assert set(model_card.files("x", evaluation)) == {"model_card.md", "model_card.html"}
+
+
+def test_both_say_the_same(evaluation: Evaluation) -> None:
+    found = model_card.files("federated-scorecard", evaluation)
+    for text in found.values():
+        assert "Model card: federated-scorecard" in text
+        assert "540 for everybody" in text
+        assert "between 526 and 555" in text
+        assert "账户流入偏低" in text
+        assert "−10" not in text
+        assert "-10 to 12" in text
+        assert "0.0200, stable" in text
+        assert "Columns of 0.1 or more: TAX03 0.300" in text
+        assert "county" in text  # a segment's level
+
+
+def test_a_column_without_a_name_goes_by_its_number_and_names_cannot_break_tables(
+    evaluation: Evaluation,
+) -> None:
+    found = model_card.files("x", evaluation)
+    assert "| tax\\|east | 3 | TAX03 | 2 | -4 to 3 | – |" in found["model_card.md"]
+    assert "Taxes &lt;late&gt;" in found["model_card.html"]
+
+
+def test_signs_that_are_broken_are_named(evaluation: Evaluation) -> None:
+    assert (
+        "all 1 columns with a demanded direction keep" in model_card.files("x", evaluation)["model_card.md"]
+    )
+    broken = dict(evaluation.tables["scorecard"]) | {"obeys": np.array([False, True])}
+    other = replace(evaluation, tables=evaluation.tables | {"scorecard": broken})
+    assert "demanded direction: BAN01, of 1" in model_card.files("x", other)["model_card.md"]
