@@ -5,7 +5,6 @@ may have that column, too: without it each applicant is scored as of the month o
 an applicant stands in the bank's records, with or without an outcome.
 """
 
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
     """The applicants in a file, id as index in the order of the file, with their `month`.
 
     Raises DataError that names the row for a repeated id, an applicant without an application at the bank, or a month
-    that lies in the future; and for a file without ids.
+    that is none or lies in the future; and for a file without ids.
     """
     declared, file = party.declaration, open_table(path)
     kinds: dict[str, Kind] = {declared.id: "id"}
@@ -42,9 +41,6 @@ def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
     months = applications["month"].reindex(rows[declared.id])
     if declared.month in kinds:
         months = pd.Series(rows[declared.month].to_numpy(), index=months.index)
-        past = months.to_numpy() <= np.datetime64(date.today(), "s")
-        if not past.all():
-            raise _error(file, past, str(declared.month), "the month lies in the future")
     return pd.DataFrame({"month": months.astype("datetime64[s]")})
 
 

@@ -60,7 +60,7 @@ def test_outcomes_are_not_read(bank: Party) -> None:
         ("business_id\n{0}\n{1}\n{0}", r"lines 2 and 4, .* the id '.*' stands twice"),
         ("business_id\n {0}", "has spaces around it"),
         ("business_id\n{0}\n\n", None),
-        ("business_id,observation_month\n{0},2999-01", r"line 2, .*: the month lies in the future"),
+        ("business_id,observation_month\n{0},2999-01", r"line 2, .*: 2999-01 lies in the future"),
         ("business_id,observation_month\n{0},soon", "'soon' is not a month"),
     ],
 )
