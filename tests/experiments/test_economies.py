@@ -3,14 +3,15 @@ from pathlib import Path
 import pytest
 
 from clients.declaration import read_declaration
-from experiments.economies import PARTIES, economy, write_economy
+from experiments.economies import economy, write_economy
 from fl.errors import ConfigError
+from synthetic_data import STANDARD
 
 
 def test_an_economy_lasts_as_long_as_it_is_used() -> None:
     with economy("recession", 3, 300) as dataset:
         assert dataset.world == "recession"
-        assert sorted(dataset.parties) == sorted(PARTIES)
+        assert sorted(dataset.parties) == sorted(STANDARD)
         assert dataset.facts.rows == 300
         folder = dataset.folder
     assert not folder.parent.exists()
@@ -19,7 +20,7 @@ def test_an_economy_lasts_as_long_as_it_is_used() -> None:
 def test_every_party_is_declared(tmp_path: Path) -> None:
     steps: list[str] = []
     write_economy(tmp_path / "new", 300, "base", 1, False, lambda label, done, total: steps.append(label))
-    assert {read_declaration(tmp_path / "new" / party).type for party in PARTIES} == set(PARTIES)
+    assert {read_declaration(tmp_path / "new" / party).type for party in STANDARD} == set(STANDARD)
     assert steps
 
 
