@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from experiments.attacks.boosting.nodes import levels_of_coordinator
 from experiments.attacks.boosting.recording import Recording
 from fl.binning import Binning, Codes, Shape
-from fl.boosting import unpacked
+from fl.boosting import ScoreRequest, unpacked
 from fl.boosting.gradients import sampled_rows
 from fl.nesting import of_party
+from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
 
@@ -67,13 +68,29 @@ class Knowledge:
 def knowledge(recording: Recording, party: str) -> Knowledge:
     """What the bank knows about the training rows that a passive party knows."""
     number = recording.parties.index(party)
-    shape = Shape.from_arrays(of_party(recording.begin.shapes, number))
     rows = recording.training & recording.joined.coverage[party][recording.positions]
     return Knowledge(
         recording.positions[rows],
         list(_measured(recording, number, rows)),
-        _allowed(recording, party, shape, rows),
+        _allowed(recording, party, rows),
     )
+
+
+def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Flags]]:
+    """Test rows (t,) that a passive party knows, and by column the bins (t, bins) in which scoring lets them be."""
+    test = np.flatnonzero(recording.roles == TEST)
+    known = recording.joined.coverage[party][test]
+    request = next(m for m in recording.messages[recording.joined.active] if isinstance(m, ScoreRequest))
+    outcomes = unpacked(request.outcomes[party], len(test))[:, known]
+    # A forest keeps its first splits.
+    demands = [demand for demand, _ in recording.demands if len(demand.columns[party])]
+    columns = np.concatenate([demand.columns[party] for demand in demands])
+    bins = unpacked(np.concatenate([demand.left[party] for demand in demands]), 256)
+    allowed = [np.ones((int(known.sum()), int(count)), bool) for count in _shape(recording, party).bins]
+    for column, left, outcome in zip(columns, bins, outcomes, strict=False):
+        cells = allowed[column]
+        cells &= left[: cells.shape[1]] == outcome[:, None]
+    return test[known], allowed
 
 
 def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes:
@@ -81,6 +98,10 @@ def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes
     joined, config, train = recording.joined, recording.config, recording.positions[recording.training]
     table, signs = joined.tables[party], joined.signs[party]
     return Binning.fit(table, train, config.bins, config.min_bin_count, signs).transform(table, rows)
+
+
+def _shape(recording: Recording, party: str) -> Shape:
+    return Shape.from_arrays(of_party(recording.begin.shapes, recording.parties.index(party)))
 
 
 def _measured(recording: Recording, party: int, rows: Flags) -> Iterator[Measured]:
@@ -98,8 +119,8 @@ def _measured(recording: Recording, party: int, rows: Flags) -> Iterator[Measure
         yield Measured(level.nodes[rows].astype(np.int64), weights[rows], sums, homes, telling)
 
 
-def _allowed(recording: Recording, party: str, shape: Shape, rows: Flags) -> list[Flags]:
-    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in shape.bins]
+def _allowed(recording: Recording, party: str, rows: Flags) -> list[Flags]:
+    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in _shape(recording, party).bins]
     owner, levels = 1 + recording.parties.index(party), list(levels_of_coordinator(recording))
     numbers = [level.number for level in levels]
     for number, (demand, reply) in enumerate(recording.demands):

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from clients.store import Store
 from experiments.attacks.recording import Kept, Tap, aligned, train_tapped
 from experiments.joined import Joined, read_joined
-from fl.boosting import Array, BeginRequest, Demanded, Grown, GrowRequest, SplitRequest, SumRequest
+from fl.boosting import (
+    Array,
+    BeginRequest,
+    Demanded,
+    Grown,
+    GrowRequest,
+    ScoreRequest,
+    SplitRequest,
+    SumRequest,
+)
 from fl.boosting.growth import Growth
 from fl.config import BoostingConfig, RunConfig
 from fl.evaluation import Evaluation
@@ -30,6 +39,7 @@ _KEPT: Kept = {
     "train.boosting_split": (SplitRequest, Demanded),
     "train.boosting_grow": (GrowRequest, Grown),
     "train.boosting_add_up": (SumRequest,),
+    "evaluate.boosting_score": (ScoreRequest,),
 }
 _DEMANDS = ("train.boosting_begin", "train.boosting_split")
 _GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients/boosting/active.py`)
