@@ -17,6 +17,7 @@ from experiments.attacks.boosting.nodes import levels_of_coordinator
 from experiments.attacks.boosting.recording import Recording
 from fl.binning import Binning, Codes, Shape
 from fl.boosting import ScoreRequest, unpacked
+from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_rows
 from fl.nesting import of_party
 from fl.splits import TEST
@@ -82,12 +83,12 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
     known = recording.joined.coverage[party][test]
     request = next(m for m in recording.messages[recording.joined.active] if isinstance(m, ScoreRequest))
     outcomes = unpacked(request.outcomes[party], len(test))[:, known]
-    # A forest keeps its first splits.
-    demands = [demand for demand, _ in recording.demands if len(demand.columns[party])]
-    columns = np.concatenate([demand.columns[party] for demand in demands])
-    bins = unpacked(np.concatenate([demand.left[party] for demand in demands]), 256)
+    splits = Splits.none()
+    for demand, _ in recording.demands:
+        splits = splits.plus(Splits(demand.columns[party], demand.left[party]))
+    kept = splits.first(len(outcomes))
     allowed = [np.ones((int(known.sum()), int(count)), bool) for count in _shape(recording, party).bins]
-    for column, left, outcome in zip(columns, bins, outcomes, strict=False):
+    for column, left, outcome in zip(kept.columns, unpacked(kept.left, 256), outcomes, strict=True):
         cells = allowed[column]
         cells &= left[: cells.shape[1]] == outcome[:, None]
     return test[known], allowed

@@ -86,6 +86,15 @@ def test_scoring_tells_of_test_rows_how_every_kept_split_sends_them(
     assert not all(allowed.all() for allowed in possible)
 
 
+def test_scoring_by_a_forest_without_a_split_of_the_party_tells_nothing(
+    recorded: Callable[..., Recording],
+) -> None:
+    rows, possible = scored(recorded(trees=1, first_tree_bank_only=True), "tax")
+
+    assert len(rows)
+    assert all(allowed.all() for allowed in possible)
+
+
 def test_a_column_that_is_split_is_known_better(recorded: Callable[..., Recording]) -> None:
     recording = recorded()
     demands = [message for message in recording.messages["bank"] if hasattr(message, "owners")]
