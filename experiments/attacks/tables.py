@@ -13,7 +13,7 @@ _OPTIONS = "bank-first: first-tree-bank-only; leaves: min-leaf-count."
 _NODES = f"own: from its own columns alone; then from the nodes that it sees rows in. {_OPTIONS} {_KNOWLEDGE}"
 _BINS = (
     "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; matched "
-    "and sure: by sums and by both, where no other bin is possible."
+    "and sure: by sums and by both, where no other bin is possible; scored: of test rows, by what scoring them tells."
 )
 
 

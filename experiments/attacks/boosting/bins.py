@@ -1,7 +1,8 @@
 """What the bank could learn of a passive party's bins of single rows from outcomes and from the sums that it opens.
 
-Judged by the share of training rows whose bin is named rightly. The yardsticks: the guess of the largest bin, and a
-random forest on the bank's own columns and label, fitted on rows whose bins the bank knows.
+Judged by the share of training rows whose bin is named rightly, and of test rows, on which every split is told. The
+yardsticks: the guess of the largest bin, and a random forest on the bank's own columns and label, fitted on rows whose
+bins the bank knows.
 """
 
 import numpy as np
@@ -10,32 +11,39 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from experiments.attacks.boosting.matching import match, named
-from experiments.attacks.boosting.opened import Flags, Knowledge, knowledge, true_bins
+from experiments.attacks.boosting.opened import Flags, Knowledge, knowledge, scored, true_bins
 from experiments.attacks.boosting.raking import allowed_prior, rake
 from experiments.attacks.boosting.recording import Recording
 from experiments.attacks.features import KNOWN
 from experiments.attacks.inputs import own_inputs
 
-FOUND = ("bins", "largest", "own", "splits", "sums", "matched", "both", "sure")
+FOUND = ("bins", "largest", "own", "splits", "sums", "matched", "both", "sure", "scored")
 
 
 def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
     """The share of right bins per column of a party, and how many `bins` there are.
 
     `largest` bin everywhere; `own` columns; the outcomes of `splits`; the `sums`, and by them alone the share `matched`
-    with certainty, since all other bins are ruled out; `both` splits and sums, and the share `sure` by them.
+    with certainty, since all other bins are ruled out; `both` splits and sums, and the share `sure` by them. Last the
+    share of test rows, from the outcomes by which they are `scored`.
     """
     joined, known = recording.joined, knowledge(recording, party)
     table = joined.tables[party]
     truth = true_bins(recording, party, known.rows)
     inputs = own_inputs(joined, recording.roles, joined.active, bins)[known.rows]
     inputs = np.column_stack([inputs, joined.labels[known.rows]])
+    tested, possible = scored(recording, party)
+    of_tested = true_bins(recording, party, tested)
     results = {}
     for number, name in enumerate((*table.numeric_names, *table.categorical_names)):
         found = by_knowledge(known, number)
         right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in found.items()}
         own = _by_own_columns(inputs, truth[:, number], rng)
-        results[name] = {"bins": known.allowed[number].shape[1], "own": own, **right}
+        of_scores = (
+            allowed_prior(known.sizes(number), possible[number]).argmax(axis=1) == of_tested[:, number]
+        )
+        right |= {"bins": known.allowed[number].shape[1], "own": own, "scored": float(of_scores.mean())}
+        results[name] = right
     return pd.DataFrame.from_dict(results, orient="index", columns=list(FOUND))
 
 

@@ -1,8 +1,9 @@
 """Bins that follow with certainty: sums of few rows in a node, matched with the rows' own numbers.
 
-A bin without a gradient and a hessian is empty. One of one or two rows is matched with all rows of the node that may
-be in it, and all pairs of them (a subset sum): rows that are in no match are not in the bin, and a single match names
-its rows. A row that is named leaves the sums of every node, and what is left is matched again.
+A sum stands for all bins that are merged in it. Without a gradient and a hessian they are empty. A sum of one or two
+rows is matched with all rows of the node that may be in one of its bins, and all pairs of them (a subset sum): rows
+that are in no match are in none of its bins, and a single match says which rows are. A row that is sure to be in some
+of a sum's bins leaves it, and what is left is matched again.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ ROUNDS = 4
 
 _KEY = 1 << 32
 """Makes one whole number of a gradient and a hessian."""
+_HESSIAN = _KEY - 1
 
 
 def match(measured: list[Measured], column: int, allowed: Flags) -> Flags:
@@ -21,9 +23,9 @@ def match(measured: list[Measured], column: int, allowed: Flags) -> Flags:
     allowed = allowed.copy()
     for _ in range(ROUNDS):
         before = allowed.sum()
-        for tree in measured:
-            for group in range(len(tree.sums)):
-                _match_group(tree, group, column, allowed)
+        for level in measured:
+            for group in np.flatnonzero(level.telling[:, column]):
+                _match_group(level, int(group), column, allowed)
         if allowed.sum() == before:
             break
     return allowed
@@ -34,20 +36,36 @@ def named(allowed: Flags) -> NDArray[np.int64]:
     return np.where(allowed.sum(axis=1) == 1, allowed.argmax(axis=1), -1)
 
 
-def _match_group(tree: Measured, group: int, column: int, allowed: Flags) -> None:
-    rows = np.flatnonzero((tree.groups == group) & tree.weights.any(axis=1))
-    sums = _keys(tree.sums[group, column, : allowed.shape[1]])
+def _match_group(level: Measured, group: int, column: int, allowed: Flags) -> None:
+    rows = np.flatnonzero((level.groups == group) & level.weights.any(axis=1))
+    sums = _keys(level.sums[group, column, : allowed.shape[1]])
     # Nothing is there of a column that the tree did not use; and rows without a hessian could hide in any bin.
-    if not sums.any() or not tree.weights[rows, 1].all():
+    if not sums.any() or not level.weights[rows, 1].all():
         return
-    keys, may = _keys(tree.weights[rows]), allowed[rows]
-    certain = may.sum(axis=1) == 1
-    for bin_ in np.flatnonzero((may & ~certain[:, None]).any(axis=0)):
-        rest = sums[bin_] - keys[certain & may[:, bin_]].sum()
-        places = np.flatnonzero(may[:, bin_] & ~certain)
-        inside, outside = _explain(keys[places], rest)
-        allowed[rows[places[outside]], bin_] = False
-        allowed[rows[places[inside]]] = np.arange(allowed.shape[1]) == bin_
+    keys, homes = _keys(level.weights[rows]), level.homes[group, column, : allowed.shape[1]]
+    for home in _telling(keys, sums, homes, allowed[rows]):
+        bins, may = homes == home, allowed[rows]
+        here, elsewhere = may[:, bins].any(axis=1), may[:, ~bins].any(axis=1)
+        places = np.flatnonzero(here & elsewhere)
+        inside, outside = _explain(keys[places], sums[home] - keys[here & ~elsewhere].sum())
+        allowed[np.ix_(rows[places[outside]], bins)] = False
+        allowed[np.ix_(rows[places[inside]], ~bins)] = False
+
+
+def _telling(
+    keys: NDArray[np.int64], sums: NDArray[np.int64], homes: NDArray[np.int64], may: Flags
+) -> NDArray[np.int64]:
+    """The homes at which `_explain` could find something: sure rows leave nothing, all that is there, or little.
+
+    keys (r,) and bins (r, bins) of the rows, sums (bins,) and homes (bins,).
+    """
+    standing = np.unique(homes)
+    here = may.astype(np.float32) @ (homes[:, None] == standing).astype(np.float32) > 0
+    sure = here.sum(axis=1) == 1
+    rest = sums[standing] - keys[sure] @ here[sure]
+    there = keys[~sure] @ here[~sure]
+    few = rest & _HESSIAN < 3 * (keys & _HESSIAN).max(initial=0)
+    return standing[here[~sure].any(axis=0) & ((rest == there) | few)]
 
 
 def _explain(keys: NDArray[np.int64], rest: int) -> tuple[Flags, Flags]:
@@ -57,8 +75,8 @@ def _explain(keys: NDArray[np.int64], rest: int) -> tuple[Flags, Flags]:
         return none, ~none
     if rest == keys.sum():
         return ~none, none
-    weights = np.sort(keys & (_KEY - 1))[:3]
-    if len(weights) == 3 and weights.sum() <= rest & (_KEY - 1):
+    weights = np.sort(keys & _HESSIAN)[:3]
+    if len(weights) == 3 and weights.sum() <= rest & _HESSIAN:
         return none, none  # three rows may be in it, or more
     ordered = np.sort(keys)
     others = _count(ordered, rest - keys) - (2 * keys == rest)

@@ -1,8 +1,8 @@
-"""Which training rows are in which node of every tree, as a receiver of the messages can tell.
+"""Which rows are in which node of every tree, as a receiver of the messages can tell.
 
-A passive party is told where the bank's splits and those of other parties send the training rows of a node, and makes
-its own. The coordinator relays all of that, and the bank has it as well. Nobody but the bank sees where the bank's own
-splits at the last level of a tree send rows.
+A passive party is told where the bank's splits and those of other parties send the rows of a node, and makes its own.
+The coordinator relays all of that, and the bank has it as well. Nobody but the bank sees where the bank's own splits at
+the last level of a tree send rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.attacks.boosting.recording import Recording
-from fl.boosting import ANOTHER, NOBODY, THE_BANK, Demanded, GrowRequest, SplitRequest, SumRequest, unpacked
+from fl.boosting import ANOTHER, NOBODY, THE_BANK, Demanded, GrowRequest, SumRequest, unpacked
 from fl.boosting.layouts import NOWHERE, Nodes, children
 
 Flags = NDArray[np.bool_]
@@ -23,7 +23,7 @@ class Level:
     """The k nodes of one level of a tree, and the n rows that train or validate, to the eyes of a receiver.
 
     number        of the demand that splits them, among all of the bank's
-    nodes         int16 (n,): the node of each training row, NOWHERE for one that has reached a leaf before
+    nodes         int16 (n,): the node of each row, NOWHERE for one that has reached a leaf before
     seen          bool (k,): nodes that are split, and whose rows it sees go left or right
     left          bool (n,): to which side, where seen
     lighter_left  bool (k,): the left child has the smaller sum of hessians
@@ -40,7 +40,7 @@ class Level:
 
 @dataclass(frozen=True)
 class _Step:
-    """What `Level` has, before it is known which nodes rows are in: left by node (k, n)."""
+    """What `Level` has, before it is known which nodes rows are in."""
 
     number: int
     seen: Flags
@@ -97,15 +97,11 @@ def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:
 
 def _walk(recording: Recording, steps: Iterable[_Step]) -> Iterator[Level]:
     """Rows go down the trees, step by step."""
-    root = np.where(recording.training, 0, NOWHERE).astype(np.int16)
+    root = np.zeros(len(recording.positions), np.int16)
     nodes = root
     for step in steps:
-        left = np.zeros(len(root), bool)
-        for node in np.flatnonzero(step.seen):
-            rows = nodes == node
-            left[rows] = step.left[node, rows]
-        yield Level(step.number, nodes, step.seen, left, step.lighter_left, step.last)
-        nodes = root if step.last else children(nodes, step.seen, left)
+        yield Level(step.number, nodes, step.seen, step.left, step.lighter_left, step.last)
+        nodes = root if step.last else children(nodes, step.seen, step.left)
 
 
 def _of_party(recording: Recording, party: str) -> Iterator[_Step]:
@@ -126,20 +122,15 @@ def _of_party(recording: Recording, party: str) -> Iterator[_Step]:
             seen &= request.owners != THE_BANK
         if _counts(request):
             left = unpacked(np.bitwise_or.reduce(ways), rows)
-            yield _Step(number, seen, np.tile(left, (len(seen), 1)), request.lighter_left, request.ahead)
+            yield _Step(number, seen, left, request.lighter_left, request.ahead)
 
 
 def _of_coordinator(recording: Recording) -> Iterator[_Step]:
     rows = len(recording.positions)
-    messages = recording.messages[recording.joined.active]
-    demands = [message for message in messages if isinstance(message, Demanded)]
-    replies = [message for message in messages if isinstance(message, SplitRequest)]
-    for number, (demand, reply) in enumerate(zip(demands, replies, strict=False)):
-        seen = demand.owners >= (1 if demand.ahead else 0)
-        left = np.tile(unpacked(demand.bank_left, rows), (len(seen), 1))
-        for owner, party in enumerate(recording.parties, start=1):
-            left[demand.owners == owner] = unpacked(reply.outcomes[party], rows)
+    for number, (demand, reply) in enumerate(recording.demands):
         if _counts(demand):
+            seen = demand.owners >= (1 if demand.ahead else 0)
+            left = unpacked(np.bitwise_or.reduce([demand.bank_left, *reply.members.values()]), rows)
             yield _Step(number, seen, left, demand.lighter_left, demand.ahead)
 
 

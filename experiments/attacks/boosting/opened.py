@@ -1,10 +1,12 @@
 """What the bank knows about a passive party's bins: the sums that it opened, and where the party's splits send rows.
 
 The bank knows every row's gradient and which node it is in, so the sums of a node by bin are linear measurements of
-which bin its rows are in. And it has itself said which bins of an anonymous column go left at a split, so that each
-outcome halves the bins that a row may be in.
+which bin its rows are in; where bins are merged, of which of the merged ones. Merging grows coarser down a tree, so
+the nodes of every level tell something of their own. And the bank has itself said which bins of an anonymous column go
+left at a split, so that its outcome halves the bins that a row of the node may be in.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,26 +16,31 @@ from numpy.typing import NDArray
 from experiments.attacks.boosting.nodes import levels_of_coordinator
 from experiments.attacks.boosting.recording import Recording
 from fl.binning import Binning, Codes, Shape
-from fl.boosting import Demanded, SplitRequest, unpacked
+from fl.boosting import ScoreRequest, unpacked
+from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_rows
-from fl.boosting.layouts import NOWHERE
 from fl.nesting import of_party
+from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Sums over groups of r rows, all of one tree.
+    """Sums over groups of r rows, which are the nodes of one level of a tree.
 
-    groups   int64 (r,): the group of each row, its deepest node with sums
+    groups   int64 (r,): the group of each row, NOWHERE of one that is in none
     weights  int64 (r, 2): gradient and hessian, zero where the tree did not learn from the row
-    sums     int64 (k, c, width, 2): of each group by column and bin
+    sums     int64 (k, c, width, 2): of each group by column and bin, at the bins' homes
+    homes    int64 (k, c, width): the bin that stands for each bin in a group (`fl/boosting/merging.py`)
+    telling  bool (k, c): where this is more than the sums of the two children tell
     """
 
     groups: NDArray[np.int64]
     weights: NDArray[np.int64]
     sums: NDArray[np.int64]
+    homes: NDArray[np.int64]
+    telling: Flags
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Knowledge:
     """What the bank knows about the bins of r training rows in a passive party's c columns.
 
     rows      int (r,): their positions
-    measured  by tree
+    measured  by tree and level
     allowed   by column, bool (r, bins): bins in which the outcomes of splits let a row be
     """
 
@@ -50,21 +57,41 @@ class Knowledge:
     allowed: list[Flags]
 
     def sizes(self, column: int) -> NDArray[np.float64]:
-        """The share of the rows in each bin of a column: hessians are equal in the first tree that has sums."""
-        sums = self.measured[0].sums[:, column, : self.allowed[column].shape[1], 1].sum(axis=0)
-        return np.maximum(sums, 0) / max(1, sums.sum())
+        """The share of the rows in each bin of a column: hessians are equal in the first tree that has sums.
+
+        Bins that are merged in its root are taken to be equal.
+        """
+        root, bins = self.measured[0], self.allowed[column].shape[1]
+        homes, sums = root.homes[0, column, :bins], root.sums[0, column, :bins, 1]
+        return np.maximum(sums / np.bincount(homes, minlength=bins).clip(1), 0)[homes] / max(1, sums.sum())
 
 
 def knowledge(recording: Recording, party: str) -> Knowledge:
     """What the bank knows about the training rows that a passive party knows."""
     number = recording.parties.index(party)
-    shape = Shape.from_arrays(of_party(recording.begin.shapes, number))
     rows = recording.training & recording.joined.coverage[party][recording.positions]
     return Knowledge(
         recording.positions[rows],
         list(_measured(recording, number, rows)),
-        _allowed(recording, party, shape, rows),
+        _allowed(recording, party, rows),
     )
+
+
+def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Flags]]:
+    """Test rows (t,) that a passive party knows, and by column the bins (t, bins) in which scoring lets them be."""
+    test = np.flatnonzero(recording.roles == TEST)
+    known = recording.joined.coverage[party][test]
+    request = next(m for m in recording.messages[recording.joined.active] if isinstance(m, ScoreRequest))
+    outcomes = unpacked(request.outcomes[party], len(test))[:, known]
+    splits = Splits.none()
+    for demand, _ in recording.demands:
+        splits = splits.plus(Splits(demand.columns[party], demand.left[party]))
+    kept = splits.first(len(outcomes))
+    allowed = [np.ones((int(known.sum()), int(count)), bool) for count in _shape(recording, party).bins]
+    for column, left, outcome in zip(kept.columns, unpacked(kept.left, 256), outcomes, strict=True):
+        cells = allowed[column]
+        cells &= left[: cells.shape[1]] == outcome[:, None]
+    return test[known], allowed
 
 
 def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes:
@@ -74,34 +101,38 @@ def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes
     return Binning.fit(table, train, config.bins, config.min_bin_count, signs).transform(table, rows)
 
 
+def _shape(recording: Recording, party: str) -> Shape:
+    return Shape.from_arrays(of_party(recording.begin.shapes, recording.parties.index(party)))
+
+
 def _measured(recording: Recording, party: int, rows: Flags) -> Iterator[Measured]:
-    parts: list[NDArray[np.int64]] = []
-    groups, nodes = np.full(len(rows), NOWHERE, np.int64), 0
-    for level in levels_of_coordinator(recording):
+    name = recording.parties[party]
+    levels = [level for level in levels_of_coordinator(recording) if recording.opened[level.number].sums]
+    for place, level in enumerate(levels):
         opened = recording.opened[level.number]
-        if opened.sums:
-            there = level.nodes != NOWHERE
-            groups[there] = nodes + level.nodes[there]
-            parts.append(opened.sums[party])
-            nodes += len(opened.sums[party])
-        if level.last and parts:
-            share = recording.config.row_share
-            sample = sampled_rows(recording.training, recording.seed, opened.tree, share)
-            weights = opened.gradients * sample[:, None]
-            used, found = np.unique(groups[rows], return_inverse=True)
-            yield Measured(found, weights[rows], np.concatenate(parts)[used])
-            parts, nodes = [], 0
+        homes, sums = opened.homes[name].astype(np.int64), opened.sums[party]
+        telling = np.ones(homes.shape[:2], bool)
+        if not level.last:
+            of_children = recording.opened[levels[place + 1].number].homes[name][::2]
+            telling[level.seen] = (homes[level.seen] != of_children).any(axis=2)
+        sample = sampled_rows(recording.training, recording.seed, opened.tree, recording.config.row_share)
+        weights = opened.gradients * sample[:, None]
+        yield Measured(level.nodes[rows].astype(np.int64), weights[rows], sums, homes, telling)
 
 
-def _allowed(recording: Recording, party: str, shape: Shape, rows: Flags) -> list[Flags]:
-    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in shape.bins]
-    messages = recording.messages[recording.joined.active]
-    demands = [message for message in messages if isinstance(message, Demanded)]
-    replies = [message for message in messages if isinstance(message, SplitRequest)]
-    for demand, reply in zip(demands, replies, strict=False):
-        outcomes = unpacked(reply.outcomes[party], len(rows))[:, rows]
+def _allowed(recording: Recording, party: str, rows: Flags) -> list[Flags]:
+    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in _shape(recording, party).bins]
+    owner, levels = 1 + recording.parties.index(party), list(levels_of_coordinator(recording))
+    numbers = [level.number for level in levels]
+    for number, (demand, reply) in enumerate(recording.demands):
+        splits = np.flatnonzero(demand.owners == owner)
+        if not len(splits):
+            continue
+        # A demand that did not want sums yet is about the nodes of the one that does.
+        nodes = levels[bisect_left(numbers, number)].nodes[rows]
+        members = unpacked(reply.members[party], len(rows))[rows]
         bins = unpacked(demand.left[party], 256)
-        for column, left, outcome in zip(demand.columns[party], bins, outcomes, strict=True):
-            cells = allowed[column]
-            cells &= left[: cells.shape[1]] == outcome[:, None]
+        for node, column, left in zip(splits, demand.columns[party], bins, strict=True):
+            there, cells = nodes == node, allowed[column]
+            cells[there] &= left[: cells.shape[1]] == members[there, None]
     return allowed

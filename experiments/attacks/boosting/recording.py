@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from clients.store import Store
 from experiments.attacks.recording import Kept, Tap, aligned, train_tapped
 from experiments.joined import Joined, read_joined
-from fl.boosting import BeginRequest, Demanded, Grown, GrowRequest, SplitRequest, SumRequest
+from fl.boosting import (
+    Array,
+    BeginRequest,
+    Demanded,
+    Grown,
+    GrowRequest,
+    ScoreRequest,
+    SplitRequest,
+    SumRequest,
+)
 from fl.boosting.growth import Growth
 from fl.config import BoostingConfig, RunConfig
 from fl.evaluation import Evaluation
@@ -30,6 +39,7 @@ _KEPT: Kept = {
     "train.boosting_split": (SplitRequest, Demanded),
     "train.boosting_grow": (GrowRequest, Grown),
     "train.boosting_add_up": (SumRequest,),
+    "evaluate.boosting_score": (ScoreRequest,),
 }
 _DEMANDS = ("train.boosting_begin", "train.boosting_split")
 _GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients/boosting/active.py`)
@@ -37,14 +47,16 @@ _GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients
 
 @dataclass(frozen=True)
 class Opened:
-    """What the bank knew when it made a demand: of which tree, the gradients, and the sums of the k nodes.
+    """What the bank knew when it made a demand: of which tree, the gradients, and the k nodes' sums and merged bins.
 
-    gradients is int64 (n, 2); sums are int64 (k, c, width, 2) of each passive party, none where none took part.
+    gradients is int64 (n, 2); sums are int64 (k, c, width, 2) of each passive party, none where none took part; homes
+    are uint8 (k, c, width) by its name (`fl/boosting/merging.py`).
     """
 
     tree: int
     gradients: NDArray[np.int64]
     sums: Sequence[NDArray[np.int64]]
+    homes: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,14 @@ class Recording:
         return next(m for m in self.messages[self.joined.active] if isinstance(m, BeginRequest))
 
     @property
+    def demands(self) -> list[tuple[Demanded, SplitRequest]]:
+        """What the bank demanded, and what came back to it."""
+        messages = self.messages[self.joined.active]
+        demands = [message for message in messages if isinstance(message, Demanded)]
+        replies = [message for message in messages if isinstance(message, SplitRequest)]
+        return list(zip(demands, replies, strict=False))
+
+    @property
     def positions(self) -> NDArray[np.int_]:
         """Of the rows that train or validate, of which messages speak, (n,)."""
         return np.flatnonzero(self.roles != TEST)
@@ -101,14 +121,18 @@ class _BankTap(Tap):
             state = Store(self._bank / envelope.study / envelope.model).last().state
             arrays = {name.removeprefix(_GROWTH): a for name, a in state.items() if name.startswith(_GROWTH)}
             if arrays:  # none when training has ended
-                self._note(Growth.from_arrays(arrays))
+                bank = self.messages[self._parties[0]]
+                self._note(Growth.from_arrays(arrays), bank[-2])
         return reply
 
-    def _note(self, growth: Growth) -> None:
-        last = self.opened[-1] if self.opened else None
-        same = last is not None and np.array_equal(last.gradients, growth.gradients)
-        gradients = last.gradients if last is not None and same else growth.gradients.copy()
-        self.opened.append(Opened(growth.tree, gradients, [sums.copy() for sums in growth.sums[1:]]))
+    def _note(self, growth: Growth, request: object) -> None:
+        last = self.opened[-1] if self.opened else Opened(0, np.empty((0, 2), np.int64), [], {})
+        same = np.array_equal(last.gradients, growth.gradients)
+        gradients = last.gradients if same else growth.gradients.copy()
+        # A demand made anew, now that it is known where rows go, has no new sums before it.
+        told = request.homes if isinstance(request, SplitRequest) else {}
+        homes = told if any(of_party.size for of_party in told.values()) else last.homes
+        self.opened.append(Opened(growth.tree, gradients, [sums.copy() for sums in growth.sums[1:]], homes))
 
 
 def record(config: RunConfig, report: Report, options: Mapping[str, BoostingConfig]) -> Iterator[Recording]:

@@ -22,16 +22,13 @@ def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Rec
     of_party, of_bank = [], [recording.begin]
     for tree, left in enumerate(sides):
         demand = tree, True, True, owners, light
-        of_party.append(GrowRequest(*demand, *FIRST, nowhere, {}, {}))
-        of_party.append(Grown(packed(left)[None], packed(left & recording.training), {}, NONE))
+        of_party.append(GrowRequest(*demand, *FIRST, nowhere, NONE, {}, NONE, {}))
+        of_party.append(Grown(packed(left), NONE, {}, NONE, NONE))
         splits = {"tax": FIRST[0]}, {"tax": FIRST[1]}
         numbers = np.array([1], np.int16)
-        of_bank.append(
-            Demanded(
-                False, NONE, tree, True, True, numbers, light, *splits, nowhere, {}, {}, tree, 0.0, 0.5, 0.0
-            )
-        )
-        of_bank.append(SplitRequest({"tax": packed(left)[None]}, {}, {}))
+        asked = False, NONE, tree, True, True, numbers, light, *splits, nowhere
+        of_bank.append(Demanded(*asked, {}, {}, NONE, {}, tree, 0.0, 0.5, 0.0))
+        of_bank.append(SplitRequest({"tax": packed(left)}, {}, {}, {}))
     return replace(recording, messages={"tax": of_party, "bank": of_bank})
 
 
