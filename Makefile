@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
