@@ -55,8 +55,9 @@ PHASES = {
 SETTINGS = (
     "boosting.depth=4",
     "boosting.learning-rate=0.3",
+    "boosting.bins=32",
     "boosting.patience=0",
-    "validation-share=0.05",
+    "validation-share=0.01",
     "timeout=3600",
 )
 _BANK_COLUMNS = 5
