@@ -3,12 +3,14 @@
 A training protocol takes part by two functions of its module: `contribution(model, table, config)`, what a passive
 party adds to the score of a table's rows, and `log_odds(model, table, coverage, contributions, config)`, what the bank
 makes of all of them; either finds its part of the model as `model` in the store that it is given. The protocol's own
-evaluation uses the same two, so that an applicant gets the score which the evaluation computed.
+evaluation uses the same two, so that an applicant gets the score which the evaluation computed. A third is optional:
+`answers`, with the arguments of `log_odds`, gives further columns of the bank's file, or another `score` than log odds.
 """
 
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,25 +86,31 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         contributions, coverage = {}, {}
         name, protocol = FALLBACK, _module("boosting/1")
         model = fallback_model(session.earlier(asked.study), asked.seed)
-    log_odds = protocol.log_odds(model, table, coverage, contributions, session.config)
-    answers = _answers(session, log_odds, coverage, name)
+    given = model, table, coverage, contributions, session.config
+    further = protocol.answers(*given) if hasattr(protocol, "answers") else {}
+    answers = _answers(session, protocol.log_odds(*given), coverage, name, further)
     session.study.write_file(ANSWERS, answers.to_csv(lineterminator="\n").encode())
     known = {party: float(rows.sum()) for party, rows in coverage.items()}
     return Answered(len(answers), name, known)
 
 
 def _answers(
-    session: Session, log_odds: NDArray[np.float64], coverage: Mapping[str, NDArray[np.bool_]], model: str
+    session: Session,
+    log_odds: NDArray[np.float64],
+    coverage: Mapping[str, NDArray[np.bool_]],
+    model: str,
+    further: Mapping[str, NDArray[Any]],
 ) -> pd.DataFrame:
     """A row per applicant in the order of the file.
 
-    The columns: score, the log odds of default; pd; parties, whose columns had a part in it; model, which answered.
+    The columns: score, the log odds of default unless the protocol has another; pd; parties, whose columns had a part
+    in it; model, which answered; then the protocol's own.
     """
     declared, ids = session.party.declaration, read_applicants(session.study)
     parties = np.full(len(ids), declared.name, dtype=object)
     for party, known in coverage.items():
         parties[known] += f"; {party}"
-    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": model}
+    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": model, **further}
     return pd.DataFrame(rows, index=pd.Index(ids, name=declared.id)).loc[applications_of(session).index]
 
 

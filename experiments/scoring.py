@@ -14,7 +14,7 @@ import pandas as pd
 
 from clients.applicants import read_applicants_file
 from clients.declaration import FILE_NAME
-from clients.files import SUFFIXES, Kind, open_table
+from clients.files import SUFFIXES
 from clients.parties import open_party
 from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
@@ -82,16 +82,15 @@ def score_applicants(
 
 
 def read_answers(path: Path) -> pd.DataFrame:
-    """The answers in the bank's own file: the id, score, pd, parties, model."""
-    table = open_table(path)
-    kinds: dict[str, Kind] = {
-        table.columns[0]: "id",
-        "score": "number",
-        "pd": "number",
-        "parties": "text",
-        "model": "text",
-    }
-    return table.read(kinds)
+    """The answers in the bank's own file: the id, score, pd, parties, model, and what the protocol adds.
+
+    A scorecard adds reasons: then the score is points, whole numbers as those lost. A reason that is not there is an
+    empty text.
+    """
+    answers = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lost = [name for name in answers if name.startswith("lost_")]
+    kinds: dict[str, type] = {"pd": float, "score": int if lost else float, **dict.fromkeys(lost, int)}
+    return answers.astype(kinds)
 
 
 def _write(answers: pd.DataFrame, out: Path) -> None:

@@ -53,7 +53,7 @@ class ContributeRequest:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What the protocol's `contribution` gives: outcomes of splits, or embeddings."""
+    """What the protocol's `contribution` gives: outcomes of splits, embeddings, or points with reasons."""
 
     arrays: Mapping[str, np.ndarray[Any, Any]]
 

@@ -1,17 +1,21 @@
 """A party's half of the scorecard; see `fl/scorecard` for the conversation and the mathematics.
 
-The bank's actions are in `active`, those of passive parties in `passive`; `points` and `score` use the scorecard later.
+The bank's actions are in `active`, those of passive parties in `passive`; `scoring` uses the scorecard later.
 """
 
 from clients.scorecard.active import begin, group, open_sums, score, solve
 from clients.scorecard.passive import count, finish, gradient, points, start, step
+from clients.scorecard.scoring import answers, contribution, log_odds
 
 __all__ = [
+    "answers",
     "begin",
+    "contribution",
     "count",
     "finish",
     "gradient",
     "group",
+    "log_odds",
     "open_sums",
     "points",
     "score",

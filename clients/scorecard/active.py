@@ -6,10 +6,19 @@ from dataclasses import astuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_applications, read_coverage
+from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import Card, Share, keep_card
-from clients.scorecard.shares import all_codes, bin_columns, demanded, texts
+from clients.scorecard.scoring import (
+    EVIDENCE,
+    PARTIES,
+    bank_columns,
+    bank_part,
+    fitting,
+    party_names,
+    total,
+)
+from clients.scorecard.shares import bin_columns, demanded, texts
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
 from fl.binning import Shape
@@ -31,12 +40,10 @@ from fl.scorecard.bank import BankColumns
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.grouping import group as grouped
-from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.solver import Next, Solver, State
 from fl.scoring import Scored
 
-_SECRET, _PARTIES, _EVIDENCE, _MODEL = "secret_key", "parties", "evidence", "model"
-_STATE, _TICKET = "state/", "ticket/"
+_SECRET, _STATE, _TICKET = "secret_key", "state/", "ticket/"
 
 
 def begin(session: Session, request: BeginRequest) -> Begun:
@@ -57,7 +64,7 @@ def begin(session: Session, request: BeginRequest) -> Begun:
             )
         kept |= {f"{number}/{key}": array for key, array in shape.to_arrays().items()}
         kept[f"counts/{number}"] = counts.astype(np.int64)
-    session.store.write(_PARTIES, {"names": np.array(request.parties, np.str_), **kept})
+    session.store.write(PARTIES, {"names": np.array(request.parties, np.str_), **kept})
     if not request.parties:
         return Begun({}, {})
     unit = 1 << config.precision
@@ -73,7 +80,7 @@ def begin(session: Session, request: BeginRequest) -> Begun:
 def group(session: Session, request: GroupRequest) -> Solved:
     """Open the labels' sums, group all bins by them, and solve the own columns alone."""
     setup, config = read_setup(session), session.config.scorecard
-    kept = session.store.read(_PARTIES)
+    kept = session.store.read(PARTIES)
     names = [str(name) for name in kept["names"]]
     labels = _labels(session, setup)[setup.training]
     own = Design(setup.codes[setup.training], setup.binning.shape.bins)
@@ -91,14 +98,14 @@ def group(session: Session, request: GroupRequest) -> Solved:
         if (bads > counts).any():
             raise ProtocolError(f"the counts of {name} leave too few rows in a bin")
         found.append(grouped(demanded(shape, config), counts - bads, bads, *limits))
-    session.store.write(
-        _EVIDENCE,
-        {
-            f"{number}/{name}": array
-            for number, evidence in enumerate(found)
-            for name, array in evidence.to_arrays().items()
-        },
-    )
+    learned = setup.positions[setup.training]
+    bank = BankColumns.of(found[0].grouping, [known[learned] for known in _known(session, names)])
+    evidence_of_all = {
+        f"{number}/{name}": array
+        for number, evidence in enumerate(found)
+        for name, array in evidence.to_arrays().items()
+    }
+    session.store.write(EVIDENCE, {**evidence_of_all, "covered": bank.parties})
     state, following = _solver(session, setup).begin()
     groups = {name: evidence.grouping.groups for name, evidence in zip(names, found[1:], strict=True)}
     return _reply(session, setup, state, following, groups)
@@ -111,17 +118,15 @@ def open_sums(session: Session, request: OpenRequest) -> Opened:
     if not ticket:
         raise ProtocolError("nothing is encrypted at this time")
     owner, opened = _owner(session), {}
-    groupings = _groupings(session)
-    names = _fitting(session)
-    for number, name in enumerate(names):
+    for number, (name, grouping) in enumerate(_fitting(session).items()):
         sums = of_party(request.sums, number)
-        opened[name] = owner.open_masked(sums, ticket, groupings[name].counts + 1)
-    return Opened(nested(opened, tuple(names)))
+        opened[name] = owner.open_masked(sums, ticket, grouping.counts + 1)
+    return Opened(nested(opened, tuple(opened)))
 
 
 def solve(session: Session, request: SolveRequest) -> Solved:
     """Take in the parties' steps, solve the own block there, and say where to go."""
-    setup, names = read_setup(session), _fitting(session)
+    setup, names = read_setup(session), list(_fitting(session))
     arrays = _section(session.state, _STATE)
     if not arrays or bool(arrays["finished"]):
         raise ProtocolError("training has not begun, or has ended")
@@ -143,25 +148,27 @@ def solve(session: Session, request: SolveRequest) -> Solved:
 
 def score(session: Session, request: ScoreRequest) -> Scored:
     """The score of every position, with its reasons, and its PD, kept here; their evaluation on the test rows."""
-    setup, config = read_setup(session), session.config.scorecard
-    model, names = session.store.read(_MODEL), _fitting(session)
-    kept, groupings = session.store.read(_EVIDENCE), _groupings(session)
-    parties = [str(name) for name in session.store.read(_PARTIES)["names"]]
-    bank = _bank_columns(session, setup)
-    table = PointsTable(bank.columns, bank.counts, Scale.of(config).points(model["weights"][1:]))
-    groups = bank.transform(all_codes(session, setup), _known(session, parties))
+    setup, config, model = read_setup(session), session.config.scorecard, session.store
+    arrays = _section(session.state, _STATE)
+    if not arrays or not bool(arrays["finished"]):
+        raise ProtocolError("training has not ended")
+    weights = State.from_arrays(arrays).weights
+    groupings, parties, kept = fitting(model, config), party_names(model), model.read(EVIDENCE)
+    table, coverage = read_table(session.study), read_coverage(session.study)
+    rows = {name: of_party(request.rows, number) for number, name in enumerate(groupings)}
+    totals = total(model, weights, table, coverage, rows, config)
+    bank = bank_columns(model, config)
     own = session.party.declaration.name
     labels = read_applications(session.study).labels
     told = texts(session, bank.grouping.columns)
+    points, groups = bank_part(model, weights, table, coverage, config)
     shares = [
-        Share.of_bank(own, table, bank, groups, setup.roles, labels, told, parties, kept["0/information"])
+        Share.of_bank(own, points, bank, groups, setup.roles, labels, told, parties, kept["0/information"])
     ]
-    for number, name in enumerate(names):
+    for number, (name, grouping) in enumerate(groupings.items()):
         information = kept[f"{1 + parties.index(name)}/information"]
-        columns, rows = of_party(request.columns, number), of_party(request.rows, number)
-        shares.append(Share.of_party(name, columns, rows, groupings[name], information, len(setup.roles)))
-    card = Card(Scale.of(config), Scale.of(config).base(float(model["weights"][0])), shares)
-    return keep_card(session, card, setup.roles)
+        shares.append(Share.of_party(name, of_party(request.columns, number), grouping, information))
+    return keep_card(session, Card(shares), totals, weights, setup.roles)
 
 
 def _reply(
@@ -170,11 +177,8 @@ def _reply(
     """Keep the state and put what follows in a message."""
     encrypted: Mapping[str, Array] = {}
     ticket: Mapping[str, Array] = {}
-    if state.finished:
-        session.store.write(_MODEL, {"weights": state.weights})
-    else:
-        groupings = _groupings(session)
-        counts = [groupings[name].counts + 1 for name in _fitting(session)]
+    if not state.finished:
+        counts = [grouping.counts + 1 for grouping in _fitting(session).values()]
         values = following.residual[:, None]
         encrypted, ticket = _owner(session).encrypt(values, _offsets(values), counts)
     session.state = {
@@ -198,34 +202,14 @@ def _checked_bads(
 
 
 def _solver(session: Session, setup: Setup) -> Solver:
-    bank = _bank_columns(session, setup)
-    parties = [str(name) for name in session.store.read(_PARTIES)["names"]]
-    known = [rows[setup.positions] for rows in _known(session, parties)]
+    bank = bank_columns(session.store, session.config.scorecard)
+    known = [rows[setup.positions] for rows in _known(session, party_names(session.store))]
     groups, labels = bank.transform(setup.codes, known), _labels(session, setup)
     return bank.solver(groups, labels, setup.training, len(_fitting(session)), session.config.scorecard)
 
 
-def _bank_columns(session: Session, setup: Setup) -> BankColumns:
-    names = [str(name) for name in session.store.read(_PARTIES)["names"]]
-    shape = demanded(setup.binning.shape, session.config.scorecard)
-    learned = setup.positions[setup.training]
-    own = Grouping(shape, session.store.read(_EVIDENCE)["0/groups"])
-    return BankColumns.of(own, [known[learned] for known in _known(session, names)])
-
-
-def _groupings(session: Session) -> dict[str, Grouping]:
-    """The groups of the passive parties' columns."""
-    kept, evidence = session.store.read(_PARTIES), session.store.read(_EVIDENCE)
-    found = {}
-    for number, name in enumerate(kept["names"]):
-        shape = demanded(Shape.from_arrays(of_party(kept, number)), session.config.scorecard)
-        found[str(name)] = Grouping(shape, evidence[f"{number + 1}/groups"])
-    return found
-
-
-def _fitting(session: Session) -> list[str]:
-    """The passive parties with a column that stays."""
-    return [name for name, grouping in _groupings(session).items() if len(grouping.columns)]
+def _fitting(session: Session) -> dict[str, Grouping]:
+    return fitting(session.store, session.config.scorecard)
 
 
 def _known(session: Session, names: tuple[str, ...] | list[str]) -> list[NDArray[np.bool_]]:

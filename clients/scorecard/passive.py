@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
+from clients.scorecard.scoring import GROUPS, MODEL, contribution
 from clients.scorecard.shares import all_codes, bin_columns, demanded, texts
 from clients.session import Session
 from clients.store import Store
@@ -34,12 +35,12 @@ from fl.scorecard import (
     StepRequest,
 )
 from fl.scorecard.design import Design
-from fl.scorecard.grouping import Grouping, stability_index
+from fl.scorecard.grouping import DROPPED, Grouping, stability_index
 from fl.scorecard.points import PointsTable, Scale, obeys
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.splits import TEST, TRAIN
 
-_KEY, _GROUPS, _BLOCK, _MODEL, _MASK = "public_key", "groups", "block", "model", "mask/"
+_KEY, _BLOCK, _MASK = "public_key", "block", "mask/"
 
 
 def start(session: Session, request: StartRequest) -> Started:
@@ -48,6 +49,10 @@ def start(session: Session, request: StartRequest) -> Started:
     shape, codes = setup.binning.shape, setup.codes[setup.training]
     known = codes[read_table(session.study).known[setup.positions[setup.training]]]
     counts = Design(known, shape.bins).totals(np.ones(len(known))).astype(np.int64)
+    # If none of the columns is worth its place, this is all that the party hears: its part of the model is no points.
+    none = PointsTable(*(np.empty(0, np.int64) for _ in range(3)))
+    session.store.write(GROUPS, {"groups": np.full(int(shape.bins.sum()), DROPPED, np.int16)})
+    session.store.write(MODEL, none.to_arrays())
     return Started(shape.to_arrays(), counts)
 
 
@@ -108,7 +113,7 @@ def finish(session: Session, request: FinishRequest) -> Finished:
         raise ProtocolError("no step has been taken")
     grouping, weights = _grouping(session, setup), values[-1]
     table = PointsTable(grouping.columns, grouping.counts, Scale.of(config).points(weights))
-    session.store.write(_MODEL, {"weights": weights, **table.to_arrays()})
+    session.store.write(MODEL, {"weights": weights, **table.to_arrays()})
     session.state = {}
     groups, known = grouping.transform(all_codes(session, setup)), read_table(session.study).known
     then, now = (_counted(groups[known & (setup.roles == role)], grouping.counts) for role in (TRAIN, TEST))
@@ -122,11 +127,8 @@ def finish(session: Session, request: FinishRequest) -> Finished:
 
 def points(session: Session, request: PointsRequest) -> Points:
     """The points of every position, and where they are lost."""
-    setup = read_setup(session)
-    kept = session.store.read(_MODEL)
-    table = PointsTable(kept["columns"], kept["counts"], kept["points"])
-    groups = _grouping(session, setup).transform(all_codes(session, setup))
-    return Points(table.totals(groups).astype(np.int32), *table.reasons(groups))
+    read_setup(session)
+    return Points(**contribution(session.store, read_table(session.study), session.config))
 
 
 def _begin(session: Session, setup: Setup, groups: Array) -> None:
@@ -135,7 +137,7 @@ def _begin(session: Session, setup: Setup, groups: Array) -> None:
     grouping = Grouping(demanded(setup.binning.shape, config), groups).check()
     if not len(grouping.columns):
         raise ProtocolError("groups leave no column, so there is nothing to fit")
-    session.store.write(_GROUPS, {"groups": groups})
+    session.store.write(GROUPS, {"groups": groups})
     known = read_table(session.study).known[setup.positions[setup.training]]
     design = Design(grouping.transform(setup.codes[setup.training][known]), grouping.counts)
     block = PassiveBlock.of(design, cone_of(grouping), 1 / config.c, bool(known.all()))
@@ -146,7 +148,7 @@ def _begin(session: Session, setup: Setup, groups: Array) -> None:
 
 def _grouping(session: Session, setup: Setup) -> Grouping:
     shape = demanded(setup.binning.shape, session.config.scorecard)
-    return Grouping(shape, session.store.read(_GROUPS)["groups"])
+    return Grouping(shape, session.store.read(GROUPS)["groups"])
 
 
 def _with_unknown(codes: Codes, counts: Integers) -> tuple[Codes, Integers]:

@@ -21,8 +21,8 @@ Protocol `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
    the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the bank: its own block, where to go from the
    steps so far (Anderson mixing: coefficients that all parties apply to their own), and the residual there.
 6. `FinishRequest` → `Finished`, passive parties: points.
-7. Scoring, any number of rows in two round trips: `PointsRequest` → `Points`, passive parties, and then
-   `ScoreRequest` → `Scored`, the bank.
+7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Points`, passive parties, and then
+   `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1` (`fl/scoring.py`).
 
 Round trips: 7 + 4 · E; the bank alone: 3. What is masked has to come back opened before a party can step, so an
 exchange takes two visits to either side. Parties none of whose columns is worth its place are left out from 5 on.

@@ -12,7 +12,7 @@ from clients.aligned import read_applications, read_coverage
 from clients.declaration import read_declaration, write_declaration
 from clients.evaluation import SCORES
 from clients.parties.tax import TaxParty
-from clients.scorecard.card import SCORECARD
+from clients.scorecard.scoring import SCORECARD
 from clients.store import Store
 from fl.nesting import nested, of_party
 from fl.scorecard import (

@@ -31,7 +31,8 @@ class Asked:
 
     def __init__(self, run, applicants: Path) -> None:
         roles = assign_roles(run.federation, 1)
-        train(run.federation, Training("federated-boosting", 1, roles, run.config, ignore))
+        for contender in ("federated-boosting", "federated-scorecard"):
+            train(run.federation, Training(contender, 1, roles, run.config, ignore))
         applicants.write_text("business_id\n业00001\n业00002\n", "utf-8")
         self.config: RunConfig = replace(
             run.config, model="s/federated-boosting/1", applicants=str(applicants), study="new"
@@ -99,3 +100,35 @@ def test_an_answer_needs_the_contribution_of_every_party(
     align(asked.exchange, asked.roster, "left", strangers=True)
     with pytest.raises(FederationError, match=f"Party bank refused .*{why}"):
         asked.one("bank", "evaluate.scoring_answer", AnswerRequest(parties, contributions), Answered)
+
+
+POINTS = {
+    "0/points": np.zeros(2, np.int32),
+    "0/reasons": np.zeros((2, 4), np.int16),
+    "0/lost": np.ones((2, 4), np.int32),
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"0/points": np.zeros(1, np.int32)}, "points of tax must be 2 integers"),
+        ({"0/points": np.full(2, 10**7)}, "points of tax must lie between"),
+        ({"0/reasons": np.full((2, 4), 4)}, "reasons of tax must lie between -1 and 3"),
+        ({"0/lost": np.full((2, 4), -1)}, "lost of tax must lie between 0"),
+        ({"0/lost": np.ones((2, 3), np.int32)}, "lost of tax must be"),
+        ({"0/value": np.zeros(2)}, "rows of tax must be there for lost, points, reasons"),
+        ({}, None),
+    ],
+)
+def test_the_bank_adds_up_only_what_can_be_points(asked: Asked, changed: dict, why: str | None) -> None:
+    request = replace(GOOD, contender="federated-scorecard", protocol="scorecard/1")
+    for party in ("bank", "tax"):
+        asked.one(party, "train.scoring_prepare", request, Prepared)
+    align(asked.exchange, asked.roster, "left", strangers=True)
+    answer = AnswerRequest(("tax",), POINTS | changed)
+    if why is None:
+        assert asked.one("bank", "evaluate.scoring_answer", answer, Answered).applicants == 2
+        return
+    with pytest.raises(FederationError, match=f"Party bank refused .*{why}"):
+        asked.one("bank", "evaluate.scoring_answer", answer, Answered)

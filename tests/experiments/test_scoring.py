@@ -16,14 +16,14 @@ from clients.evaluation import SCORES
 from clients.store import Store
 from experiments import cli
 from experiments.engines import inline
-from fl.config import BoostingConfig, RunConfig
+from fl.config import BoostingConfig, RunConfig, ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import ignore
 from server.registry import find_model
 
 
 class Study(NamedTuple):
-    """A study with one federated contender under two seeds, and an MLflow store that has it."""
+    """A study with boosting and a scorecard under two seeds, and an MLflow store that has it; runs are of boosting."""
 
     config: RunConfig
     store: Path
@@ -33,8 +33,12 @@ class Study(NamedTuple):
     @property
     def pds(self) -> "pd.Series[float]":
         """The evaluation's PD of each business under seed 1."""
+        return self.pds_of("federated-boosting")
+
+    def pds_of(self, contender: str) -> "pd.Series[float]":
+        """The same under another contender."""
         study = Store(Path(self.config.state, "bank", "trained"))
-        scores = Store(study.folder / "federated-boosting" / "1").read(SCORES)["pd"]
+        scores = Store(study.folder / contender / "1").read(SCORES)["pd"]
         return pd.Series(scores, read_applications(study).ids)
 
 
@@ -44,17 +48,22 @@ def study(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     config = RunConfig(
         data=str(tables),
         parties="bank,tax,supply",
-        contenders="federated-boosting",
+        contenders="federated-boosting,federated-scorecard",
         seeds="1,2",
         study="trained",
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
         boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
+        scorecard=ScorecardConfig(bins=5, min_group=5, min_iv=0.0, exchanges=3, encryption="plain"),
     )
     inline.run(config, ignore)
     client = MlflowClient(config.tracking_uri)
     found = client.search_runs([client.get_experiment_by_name("siloscore").experiment_id])
-    runs = {run.data.tags.get("seed", "parent"): run for run in found}
+    runs = {
+        run.data.tags.get("seed", "parent"): run
+        for run in found
+        if run.data.tags.get("contender") != "federated-scorecard"
+    }
     return Study(config, folder / "mlflow.db", client, runs)
 
 
@@ -145,6 +154,35 @@ def test_the_file_has_what_the_evaluation_computed(
     assert found["business_id"].tolist() == ids.tolist()
     np.testing.assert_array_equal(pd.read_parquet("scores.parquet")["pd"], study.pds[ids])
     np.testing.assert_array_equal(found["pd"].astype(str), study.pds[ids].astype(str))
+
+
+def test_the_file_of_a_scorecard_has_points_and_reasons(
+    study: Study, score: Callable[..., Ended], tmp_path: Path
+) -> None:
+    pds = study.pds_of("federated-scorecard")
+    (tmp_path / "new.csv").write_text("\n".join(["business_id", *pds.index]), "utf-8")
+
+    ended = score("--out", "scores.csv", run="trained/federated-scorecard/1")
+    again = score("--out", "scores.parquet", run="trained/federated-scorecard/1")
+    alone = score("--out", "alone.csv", "--parties", "bank,tax", run="trained/federated-scorecard/1")
+
+    assert ended.code == again.code == alone.code == 0, ended.errors + again.errors + alone.errors
+    found = pd.read_csv("scores.csv", keep_default_na=False)
+    reasons = [f"{name}_{k}" for k in range(1, 5) for name in ("reason", "lost", "text", "text_zh")]
+    assert found.columns.tolist() == ["business_id", "score", "pd", "parties", "model", *reasons]
+    assert found["pd"].astype(str).tolist() == pds[found["business_id"]].astype(str).tolist()
+    assert found["score"].dtype == np.int64
+    # More points are less risk, and equal points equal risk.
+    by_score = found.sort_values("score")
+    assert (np.diff(by_score["pd"]) <= 0).all()
+    assert set(found["model"]) == {"federated-scorecard"}
+    lost = found[[f"lost_{k}" for k in range(1, 5)]].to_numpy()
+    assert (np.diff(lost, axis=1) <= 0).all()
+    assert (lost > 0).any()
+    assert {code[:3] for code in found["reason_1"]} <= {"BAN", "SUP", "TAX"}
+    assert (pd.read_parquet("scores.parquet").astype(str) == found.astype(str)).all(axis=None)
+    # The bank's own model has log odds and no reasons.
+    assert pd.read_csv("alone.csv").columns.tolist() == ["business_id", "score", "pd", "parties", "model"]
 
 
 def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.aligned import read_applications
+from clients.aligned import read_applicants, read_applications, read_table
 from clients.evaluation import SCORES
+from clients.scorecard.scoring import SCORECARD, contribution
 from clients.scoring import ANSWERS
 from clients.session import SCORING
 from clients.store import Store
 from experiments.dataset import open_dataset
 from experiments.engines.inline import InlineGrid
 from experiments.scoring import read_answers
-from fl.config import BoostingConfig, NetworkConfig, RunConfig
+from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
 from fl.messages import to_bytes
 from server.coordinator import assign_roles, connect, train
 from server.exchange import Exchange, FederationError
@@ -28,7 +29,9 @@ from server.scoring import Scoring, converse
 from server.training import Training
 
 NUMBERS = itertools.count()
-CONTENDERS = ("federated-boosting", "federated-network")
+REASONS, LOST = ([f"{name}_{number}" for number in range(1, 5)] for name in ("reason", "lost"))
+SCORECARDS = ("federated-scorecard",)
+CONTENDERS = ("federated-boosting", "federated-network", *SCORECARDS)
 
 
 class Trained(NamedTuple):
@@ -38,7 +41,13 @@ class Trained(NamedTuple):
     pds: dict[str, "pd.Series[float]"]
 
 
-def train_all(data: Path, folder: Path, parties: tuple[str, ...] = ()) -> Trained:
+def train_all(
+    data: Path,
+    folder: Path,
+    parties: tuple[str, ...] = (),
+    contenders: tuple[str, ...] = CONTENDERS,
+    min_iv: float = 0.0,
+) -> Trained:
     config = RunConfig(
         data=str(data),
         parties=",".join(open_dataset(data, parties).parties),
@@ -46,12 +55,13 @@ def train_all(data: Path, folder: Path, parties: tuple[str, ...] = ()) -> Traine
         study="s",
         network=NetworkConfig(batches=6, batch_size=64, evaluate_every=2),
         boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
+        scorecard=ScorecardConfig(bins=5, min_group=5, min_iv=min_iv, exchanges=3, encryption="plain"),
     )
     federation = connect(InlineGrid(config), config, ignore)
     roles, pds = assign_roles(federation, 1), {}
     study = Store(folder / "state" / "bank" / "s")
     ids = read_applications(study).ids
-    for contender in CONTENDERS:
+    for contender in contenders:
         train(federation, Training(contender, 1, roles, config, ignore))
         pds[contender] = pd.Series(Store(study.folder / contender / "1").read(SCORES)["pd"], ids)
     return Trained(config, pds)
@@ -98,6 +108,13 @@ def score(tmp_path: Path) -> Scorer:
     return Scorer(tmp_path)
 
 
+def scorecard(config: RunConfig) -> tuple[dict[str, np.ndarray], "pd.Series[int]"]:
+    """What the bank has kept of its scorecard, and the place of each business there."""
+    study = Store(Path(config.state, "bank", "s"))
+    kept = Store(study.folder / SCORECARDS[0] / "1").read(SCORECARD)
+    return kept, pd.Series(range(len(kept["score"])), read_applications(study).ids)
+
+
 def some(ids: pd.Index, count: int) -> pd.DataFrame:
     chosen = np.random.default_rng(count).permutation(ids.to_numpy())[:count]
     return pd.DataFrame({"business_id": chosen})
@@ -113,11 +130,69 @@ def test_an_applicant_gets_what_the_evaluation_computed(
 
     assert answers.index.tolist() == applicants["business_id"].tolist()
     np.testing.assert_array_equal(answers["pd"], trained.pds[contender][answers.index])
-    np.testing.assert_allclose(answers["score"], np.log(answers["pd"] / (1 - answers["pd"])), rtol=1e-9)
+    if contender not in SCORECARDS:  # whose scores are points
+        np.testing.assert_allclose(answers["score"], np.log(answers["pd"] / (1 - answers["pd"])), rtol=1e-9)
     assert set(answers["model"]) == {contender} == {found.answered.model}
     assert found.answered.applicants == count
     assert found.absent == ()
     assert found.costs.round_trips == 9
+
+
+@pytest.mark.parametrize("data", ["of_tables", "of_records"])
+def test_a_scorecard_answers_with_the_points_and_reasons_of_the_evaluation(
+    data: str, score: Scorer, request: pytest.FixtureRequest
+) -> None:
+    trained: Trained = request.getfixturevalue(data)
+    kept, places = scorecard(trained.config)
+    _, answers = score(trained.config, some(places.index, 60), SCORECARDS[0])
+
+    own = places[answers.index]
+    assert answers["score"].dtype == np.int64
+    np.testing.assert_array_equal(answers["score"], kept["score"][own])
+    np.testing.assert_array_equal(answers[REASONS], kept["reasons"][own])
+    np.testing.assert_array_equal(answers[LOST], kept["lost"][own])
+    for name in ("text", "text_zh"):
+        texts = {"": ""} | dict(zip(kept["code"], kept[name], strict=True))
+        for number, code in enumerate(REASONS, start=1):
+            assert answers[f"{name}_{number}"].tolist() == [texts[one] for one in answers[code]]
+
+
+def test_the_reasons_of_a_thousand_applicants_fall_and_the_parties_points_add_up_to_the_score(
+    make_tables: Callable[..., Path], score: Scorer, tmp_path: Path
+) -> None:
+    trained = train_all(make_tables(rows=1100), tmp_path, contenders=SCORECARDS, min_iv=0.1)
+    kept, places = scorecard(trained.config)
+    _, answers = score(trained.config, some(places.index, 1000), SCORECARDS[0], study="thousand")
+
+    # What the passive parties have just said, and what the bank gave each business in the evaluation.
+    total = pd.Series(kept["base"] + kept["points"][:, 0], places.index)[answers.index]
+    bank = Store(Path(trained.config.state, "bank", SCORING, "thousand"))
+    for party in ("tax", "supply"):
+        state = Path(trained.config.state, party)
+        table = read_table(Store(state / SCORING / "thousand")).in_levels_of(read_table(Store(state / "s")))
+        said = contribution(Store(state / "s" / SCORECARDS[0] / "1"), table, trained.config)
+        total += pd.Series(said["points"], read_applicants(bank))[answers.index]
+    np.testing.assert_array_equal(answers["score"], total)
+
+    lost = answers[LOST].to_numpy()
+    assert (np.diff(lost, axis=1) <= 0).all()
+    assert ((answers[REASONS].to_numpy() == "") == (lost == 0)).all()
+    # Where every loss is listed, and every party knows the business, it has the most points there are less these.
+    whole = (answers["parties"].str.count(";") == 2) & (lost[:, 3] == 0)
+    assert whole.any()
+    assert len(set(answers["score"][whole] + lost[whole].sum(axis=1))) == 1
+
+
+def test_a_party_without_a_column_worth_its_place_is_asked_and_has_no_points(
+    make_tables: Callable[..., Path], score: Scorer, tmp_path: Path
+) -> None:
+    trained = train_all(make_tables(("tax",)), tmp_path, contenders=SCORECARDS, min_iv=9.0)
+    pds = trained.pds[SCORECARDS[0]]
+    _, answers = score(trained.config, some(pds.index, 40), SCORECARDS[0])
+    np.testing.assert_array_equal(answers["pd"], pds[answers.index])
+    # What is left is whether the tax bureau knows the business, which the bank says.
+    assert set(answers["reason_1"]) == {"", "BAN05"}
+    assert set(answers["parties"]) == {"bank", "bank; tax"}
 
 
 @pytest.mark.parametrize("contender", CONTENDERS)
