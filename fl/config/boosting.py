@@ -40,7 +40,7 @@ class BoostingConfig:
 
     trees: int = 60
     depth: int = 4
-    learning_rate: float = 0.3
+    learning_rate: float = 0.25
     bins: int = 16
     min_bin_count: int = 10
     min_leaf_count: int = 40
@@ -56,7 +56,7 @@ class BoostingConfig:
     first_tree_bank_only: bool = False
     ahead: str = "tree"
     sealed_sides: bool = True
-    patience: int = 6
+    patience: int = 8
     calibrate: bool = True
     precision: int = 10
     encryption: str = "lattice"
