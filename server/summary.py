@@ -149,7 +149,7 @@ COST: Columns = {
     "recovered": ("Recovered", _percent(0)),
     "uplift_gini_relative": ("Gini uplift", _percent(0, "+")),
     "round_trips": ("Round trips", _number(0)),
-    "megabytes": ("MB", _number(1)),
+    "megabytes": ("MB", _number(0)),
     "seconds": ("Seconds", _number(0)),
     "cpu_seconds": ("CPU seconds", _number(0)),
 }
