@@ -102,7 +102,7 @@ def test_training_stops_when_patience_ends(tables: Path, federate: Callable) -> 
 
 
 def test_nobody_holds_the_whole_forest(tables: Path, federate: Callable) -> None:
-    run = federate(tables)
+    run = federate(tables, boosting={"patience": 0})
     trained(run)
     bank = model(run, "bank").read("model")
     passive = np.flatnonzero(bank["forest/owners"] > 0)
