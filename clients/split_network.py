@@ -1,4 +1,4 @@
-"""A party's half of the split network; see `fl/split_network.py` for the conversation and the mathematics."""
+"""A party's half of the split network; see `fl/split_network` for the conversation and the mathematics."""
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -25,7 +25,6 @@ from fl.scoring import Scored
 from fl.seeds import generator
 from fl.split_network import (
     BackwardRequest,
-    Bottom,
     Embeddings,
     EmbedRequest,
     Finished,
@@ -33,19 +32,14 @@ from fl.split_network import (
     Floats,
     ForwardRequest,
     Gradients,
-    Part,
     ScoreRequest,
     Started,
     StartRequest,
-    Top,
-    backward_embeddings,
-    defend,
-    new_bottom,
-    new_top,
-    predict,
 )
-from fl.split_network import backward as backward_top
-from fl.split_network import embed as embed_inputs
+from fl.split_network.defence import defend
+from fl.split_network.models import Bottom, Part, Top, backward_embeddings, new_bottom, new_top, predict
+from fl.split_network.models import backward as backward_top
+from fl.split_network.models import embed as embed_inputs
 from fl.splits import TEST, TRAIN, VALIDATION
 from fl.tables import Table
 

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.dataset import Dataset
-from experiments.engines import run_federation
+from experiments.engines import open_backend
 from experiments.joined import read_joined, read_roles, read_scores
+from experiments.study import start_study
 from fl.config import RunConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
@@ -22,7 +23,6 @@ from fl.splits import TEST
 from server.coordinator import protocol_of
 from server.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
 from server.progress import Progress, Report
-from server.tracking import Study
 
 Parties = frozenset[str]
 
@@ -57,16 +57,12 @@ def run_ablation(
         raise ConfigError(
             f"{dataset.folder} has no party beside {dataset.active}: there is nothing to leave out."
         )
-    parent = Study.start(
-        config.tracking_uri,
-        config.experiment,
-        config.study,
-        params=config.to_mapping(),
-        world=dataset.world or None,
-        dataset=dataset.facts,
-    )
     judged: dict[tuple[Parties, int], Judged] = {}
-    with parent as study, tempfile.TemporaryDirectory(prefix="siloscore-") as state:
+    with (
+        open_backend(backend) as run_federation,
+        start_study(config, dataset) as study,
+        tempfile.TemporaryDirectory(prefix="siloscore-") as state,
+    ):
         for number, members in enumerate(federations(passive)):
             parties = (dataset.active, *(name for name in passive if name in members))
             run = replace(
@@ -78,7 +74,7 @@ def run_ablation(
                 state=state,
                 register=False,
             )
-            run_federation(backend, run, report)
+            run_federation(run, report)
             study.name_children("parties", ", ".join(parties))
             labels = read_joined(run, dataset.active).labels
             for seed in config.seed_numbers:

@@ -19,7 +19,7 @@ from clients.parties import open_party
 from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
 from experiments.dataset import party_names
-from experiments.engines import run_federation
+from experiments.engines import open_backend
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
@@ -73,7 +73,8 @@ def score_applicants(
         model_data=model.config.data,
         applicants=str(applicants.resolve()),
     )
-    run_federation(backend, config, report)
+    with open_backend(backend) as run_federation:
+        run_federation(config, report)
     kept = state_folder(config, folder / names[0]) / SCORING / config.study / ANSWERS
     answers = read_answers(kept)
     _write(answers, out)

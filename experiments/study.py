@@ -13,12 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.baselines.boosting import train_boosting
-from experiments.baselines.network import train_network
 from experiments.baselines.scorecard import train_scorecard
 from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
-from experiments.engines import run_federation
+from experiments.engines import open_backend
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
 from fl.errors import ConfigError
@@ -75,15 +74,7 @@ def run_study(
     if not contenders:
         raise ConfigError(f"{dataset.folder} has no true PD, and no other contender is asked for.")
     federated = tuple(name for name in contenders if name in FEDERATED)
-    parent = Study.start(
-        config.tracking_uri,
-        config.experiment,
-        config.study,
-        params=config.to_mapping(),
-        world=dataset.world or None,
-        dataset=dataset.facts,
-    )
-    with parent as study:
+    with open_backend(backend) as run_federation, start_study(config, dataset) as study:
         run = replace(config, contenders=",".join(federated), parent_run=study.run_id)
         costs: dict[tuple[str, int], Mapping[str, float]] = {}
 
@@ -92,7 +83,7 @@ def run_study(
                 costs[event.stage, event.seed] = event.costs
             report(event)
 
-        run_federation(backend, run, note_costs)
+        run_federation(run, note_costs)
         joined = read_joined(run, dataset.active)
         roles = {seed: read_roles(run, dataset.active, seed) for seed in config.seed_numbers}
         results, pds = [], {}
@@ -111,6 +102,18 @@ def run_study(
         study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
     report(Progress("done"))
     return Outcome(results, comparison, study.experiment_id, study.run_id, joined, roles, pds)
+
+
+def start_study(config: RunConfig, dataset: Dataset) -> Study:
+    """The MLflow run of a study or ablation, above those of its contenders."""
+    return Study.start(
+        config.tracking_uri,
+        config.experiment,
+        config.study,
+        params=config.to_mapping(),
+        world=dataset.world or None,
+        dataset=dataset.facts,
+    )
 
 
 def check_contenders(names: tuple[str, ...]) -> None:
@@ -150,6 +153,9 @@ def _train(
     if algorithm == "boosting":
         return train_boosting(seen, roles, seed, config.boosting)
     if algorithm == "network":
+        # Not above: PyTorch takes seconds to import, and most studies of boosting or scorecards do without.
+        from experiments.baselines.network import train_network
+
         return train_network(seen, roles, seed, config.network)
     if algorithm == "scorecard":
         return train_scorecard(seen, roles, config.scorecard)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fl.split_network import Bottom, Floats, Part, Top
+from fl.split_network import Floats
+from fl.split_network.models import Bottom, Part, Top
 
 
 def embed(bottom: Part, inputs: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The order of the conversation that trains and evaluates a split network; see `fl/split_network.py`."""
+"""The order of the conversation that trains and evaluates a split network; see `fl/split_network`."""
 
 import numpy as np
 

@@ -34,7 +34,7 @@ from clients.declaration import Column, Declaration, write_declaration
 from experiments.baselines.boosting import train_boosting
 from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
-from experiments.engines import BACKENDS, run_federation
+from experiments.engines import BACKENDS, open_backend
 from experiments.joined import Joined, read_joined, read_roles, read_scores
 from experiments.settings import parse_settings
 from fl.config import RunConfig
@@ -119,8 +119,8 @@ def measure(case: Case) -> dict[str, float | str]:
         own |= {"data": str(dataset.folder), "parties": ",".join(dataset.parties), "contenders": CONTENDER}
         config = RunConfig.from_mapping(parse_settings([*SETTINGS, *case.settings]) | own)
         events: list[Progress] = []
-        with profiled(case.profile), peak_memory() as peaks:
-            run_federation(case.backend, config, events.append)
+        with profiled(case.profile), peak_memory() as peaks, open_backend(case.backend) as run_federation:
+            run_federation(config, events.append)
         costs = next(event.costs for event in events if event.costs)
         joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
         scores = read_scores(config, dataset.active, CONTENDER, 1)

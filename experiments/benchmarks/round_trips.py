@@ -9,7 +9,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -64,7 +63,8 @@ def main() -> None:
         parties = ",".join(dataset.parties)
         config = RunConfig(data=str(dataset.folder), parties=parties, state=state, study="round-trips")
         found: list[Progress] = []
-        simulation.run(replace(config), found.append, serverapp="experiments.benchmarks.round_trips:app")
+        with simulation.opened("experiments.benchmarks.round_trips:app") as run_federation:
+            run_federation(config, found.append)
         rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
     print(
         "| engine | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"

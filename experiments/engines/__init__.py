@@ -1,12 +1,16 @@
 """Where a federation runs: all in one process (`inline`), or in Flower's Simulation Engine (`simulation`)."""
 
+from contextlib import AbstractContextManager
+
 from experiments.engines import inline, simulation
-from fl.config import RunConfig
-from server.progress import Report
+from experiments.engines.simulation import RunFederation
 
-BACKENDS = {"simulation": simulation.run, "inline": inline.run}
+BACKENDS = {"simulation": simulation.opened, "inline": inline.opened}
 
 
-def run_federation(backend: str, config: RunConfig, report: Report) -> None:
-    """Run the configuration on a backend of `BACKENDS`; afterwards the parties' stores hold what was trained."""
-    BACKENDS[backend](config, report)
+def open_backend(name: str) -> AbstractContextManager[RunFederation]:
+    """A backend of `BACKENDS` for the length of a `with`: gives a function that runs a configuration to its end.
+
+    Afterwards the parties' stores hold what was trained. Open it early: it starts what it needs in the background.
+    """
+    return BACKENDS[name]()

@@ -5,7 +5,8 @@ party ever holds an array of another, and what could not travel fails here too.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.app.user_config import UserConfig
@@ -24,9 +25,10 @@ from server.progress import Report
 _COORDINATOR = 1
 
 
-def run(config: RunConfig, report: Report) -> None:
-    """Run the configuration to its end in this process."""
-    conduct(InlineGrid(config), config, report)
+@contextmanager
+def opened() -> Iterator[Callable[[RunConfig, Report], None]]:
+    """Gives a function that runs configurations to their end in this process."""
+    yield lambda config, report: conduct(InlineGrid(config), config, report)
 
 
 class InlineGrid(Grid):

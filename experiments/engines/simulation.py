@@ -6,6 +6,7 @@ submitted is a pyproject.toml which points to the installed packages, launched f
 so that no folder of the user's that happens to be called `clients` comes first.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -25,7 +26,10 @@ from pathlib import Path
 import tomli_w
 
 from fl.config import RunConfig
-from server.progress import Progress, ProgressReader, Report
+from server.progress import ProgressReader, Report
+
+RunFederation = Callable[[RunConfig, Report], None]
+"""Runs a configuration to its end, passing on its progress."""
 
 _CONNECTION = "siloscore"
 _START_SECONDS = 60
@@ -42,6 +46,7 @@ class _Link:
     """A running SuperLink."""
 
     process: subprocess.Popen[bytes]
+    port: int
     home: Path
     environment: Mapping[str, str]
 
@@ -50,49 +55,64 @@ class _Link:
         return self.home / "superlink.log"
 
 
-def run(config: RunConfig, report: Report, serverapp: str = "server.app:app") -> None:
-    """Run the configuration to its end, passing on its progress.
+@contextmanager
+def opened(serverapp: str = "server.app:app") -> Iterator[RunFederation]:
+    """A SuperLink, which starts while the caller goes on: gives a function that runs configurations on it.
 
-    Raises EngineError when Flower says that the run did not complete, whatever its command line's exit code.
+    The function raises EngineError when a run fails, and when Flower says that it did not complete, whatever the exit
+    code of its command line.
     """
-    with tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        watched = replace(config, progress=str(home / "progress.jsonl"))
-        with _superlink(home) as link:
-            _write_app(home / "app", watched, serverapp)
-            number = _submit(link, watched)
-            _watch(link, number, Path(watched.progress), report)
+    with (
+        tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,
+        _superlink(Path(folder)) as link,
+    ):
+        numbers = itertools.count(1)
+
+        def run(config: RunConfig, report: Report) -> None:
+            app = link.home / f"app-{next(numbers)}"
+            watched = replace(config, progress=str(app.with_suffix(".jsonl")))
+            _write_app(app, watched, serverapp)
+            _wait_until_healthy(link)
+            _watch(link, _submit(link, app, watched), Path(watched.progress), report)
+
+        yield run
 
 
 def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
-    reader, last, next_look = ProgressReader(progress), Progress("connect"), time.monotonic()
+    """Pass on progress until the coordinator says that it is done, or Flower that the run has ended.
+
+    Flower takes seconds to end its processes after the coordinator's last word; nobody has to wait for that.
+    """
+    reader, next_look = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS
     while True:
-        for last in reader.read():
-            report(last)
-        ended = last.stage in ("done", "failed")
-        if ended or time.monotonic() >= next_look:
+        finished, status, details = False, "", ""
+        if time.monotonic() >= next_look:
             status, details = _status(link, number)
-            if status.startswith("finished"):
-                break
+            finished = status.startswith("finished")
             next_look = time.monotonic() + _STATUS_EVERY_SECONDS
+        for event in reader.read():
+            report(event)
+            if event.stage == "failed":
+                raise EngineError(event.text)
+            if event.stage == "done":
+                return
+        if finished and status != "finished:completed":
+            raise EngineError(details or _tail(link.log))
+        if finished:
+            return
         if link.process.poll() is not None:
             raise EngineError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
         time.sleep(0.2)
-    for last in reader.read():
-        report(last)
-    if status != "finished:completed":
-        reason = last.text or details or _tail(link.log)
-        raise EngineError(f"{reason}")
 
 
-def _submit(link: _Link, config: RunConfig) -> str:
+def _submit(link: _Link, app: Path, config: RunConfig) -> str:
     parties = len(config.party_names)
     processors = max(1, min(parties, os.cpu_count() or 1))
     resources = (
         f"num-supernodes={parties} client-resources-num-cpus=1 init-args-num-cpus={processors} "
         "init-args-log-to-driver=false"
     )
-    answer = _flwr(link, "run", str(link.home / "app"), _CONNECTION, "--federation-config", resources)
+    answer = _flwr(link, "run", str(app), _CONNECTION, "--federation-config", resources)
     return str(answer["run-id"])
 
 
@@ -147,19 +167,17 @@ def _superlink(home: Path) -> Iterator[_Link]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    link = _Link(process, home, environment)
     try:
-        _wait_until_healthy(link, port)
-        yield link
+        yield _Link(process, port, home, environment)
     finally:
         _stop(process)
 
 
-def _wait_until_healthy(link: _Link, port: int) -> None:
+def _wait_until_healthy(link: _Link) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and link.process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{link.port}/health", timeout=1):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)

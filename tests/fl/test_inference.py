@@ -3,7 +3,7 @@ import pytest
 
 from fl import inference
 from fl.config import NetworkConfig
-from fl.split_network import embed, new_bottom, new_top, predict
+from fl.split_network.models import embed, new_bottom, new_top, predict
 
 CONFIG = NetworkConfig(embedding=5, top=7)
 

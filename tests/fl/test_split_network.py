@@ -7,19 +7,18 @@ from scipy import stats
 from torch import nn
 
 from fl.config import NetworkConfig
-from fl.split_network import (
+from fl.split_network import training_batches
+from fl.split_network.defence import defend, secret_normal
+from fl.split_network.models import (
     Part,
     Top,
     backward,
     backward_embeddings,
-    defend,
     embed,
     learning_rate,
     new_bottom,
     new_top,
     predict,
-    secret_normal,
-    training_batches,
 )
 from fl.splits import TEST, TRAIN, VALIDATION
 
