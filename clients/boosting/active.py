@@ -156,14 +156,13 @@ class _Bank:
         sums, candidates, homes = [], [], []
         for number, party in enumerate(self._passive):
             shape, used = party.shape, self._used(party, growth.tree)
-            opened = owner.decrypt(of_party(request.sums, number), ticket, shape.bins[used])
+            opened = owner.decrypt(of_party(request.sums, number), ticket, shape.bins[used] - 1)
             known = self.grower.sums_known(number, counted)
             full = np.zeros((len(counted.offsets) - 1, len(shape), shape.width, 2), np.int64)
             for column, part in zip(np.flatnonzero(used), opened, strict=True):
-                last = part.shape[1] - 1
-                full[:, column, :last] = part[:, :last]
-                # Entries that do not count went to the last bin, so its own sum is the rest.
-                full[:, column, last] = known - part[:, :last].sum(axis=1)
+                full[:, column, : part.shape[1]] = part
+                # A column's last bin is not told: it is the rest.
+                full[:, column, part.shape[1]] = known - part.sum(axis=1)
             sums.append(full)
             size = len(shape) * shape.width * 4
             bits = request.candidates[party.name]
@@ -195,7 +194,7 @@ class _Bank:
         if demand.layout is not None and self._passive:
             owner = _owner(self._session.store.folder, self._config.encryption)
             if demand.ahead or not owner.row_wise:
-                bins = [party.shape.bins[self._used(party, demand.tree)] for party in self._passive]
+                bins = [party.shape.bins[self._used(party, demand.tree)] - 1 for party in self._passive]
                 encrypted, ticket = owner.encrypt(demand.values, demand.layout.offsets, bins)
         self._session.state = {
             **{_GROWTH + name: array for name, array in self.grower.growth.to_arrays().items()},

@@ -159,12 +159,11 @@ def _answer(
         encrypted, layout, kept = _regrouped(responder, encrypted, layout, counted, state)
         counted = np.ones(len(layout.rows), bool)
     codes = setup.codes[layout.rows][:, used]
-    last = (shape.bins[used] - 1).astype(np.uint8)
-    # What counts in no bin goes to the last one, which the bank works out as the rest.
-    bins = np.where(
-        (codes == UNKNOWN) | ~counted[:, None], last, _moved(codes, homes[:, used], layout.groups())
-    )
-    sums = responder.sums(encrypted, layout.offsets, bins, shape.bins[used])
+    # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
+    last = shape.bins[used] - 1
+    nowhere = (codes == UNKNOWN) | ~counted[:, None]
+    bins = np.where(nowhere, last, _moved(codes, homes[:, used], layout.groups())).astype(np.uint8)
+    sums = responder.sums(encrypted, layout.offsets, bins, last)
     of_nodes = np.repeat(homes, family, axis=0)
     session.state = {**_state(_splits(session), after, of_nodes), **kept}
     candidates = [

@@ -147,13 +147,13 @@ def check_offsets(offsets: NDArray[np.int64], rows: int) -> None:
 
 
 def check_bins(bins: NDArray[np.uint8], bin_counts: NDArray[np.int64], rows: int) -> None:
-    """Raises ValueError unless bins is (rows, columns) of uint8, each below its column's count (1 … 256)."""
+    """Raises ValueError unless bins is (rows, columns) of uint8, none above its column's count (0 … 256)."""
     if bins.dtype != np.uint8 or bins.shape != (rows, len(bin_counts)):
         raise ValueError(f"Bins must be uint8 ({rows}, {len(bin_counts)}), not {bins.shape} of {bins.dtype}.")
-    if len(bin_counts) and not (bin_counts.min() >= 1 and bin_counts.max() <= 256):
-        raise ValueError("A column must have 1 to 256 bins.")
-    if rows and (bins.max(0) >= bin_counts).any():
-        raise ValueError("A bin is not below its column's number of bins.")
+    if len(bin_counts) and not (bin_counts.min() >= 0 and bin_counts.max() <= 256):
+        raise ValueError("A column must have 0 to 256 bins.")
+    if rows and (bins.max(0) > bin_counts).any():
+        raise ValueError("A bin is above its column's number of bins.")
 
 
 def split_columns(sums: Array, bin_counts: Sequence[int] | NDArray[np.int64]) -> list[Array]:

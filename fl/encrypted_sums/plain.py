@@ -115,7 +115,9 @@ class PlainResponder:
         groups, width = len(offsets) - 1, int(bin_counts.sum())
         sums = np.zeros((groups * width, values.shape[1]), np.int64)
         group = np.repeat(np.arange(groups), np.diff(offsets)) * width
-        for start, column in zip(np.cumsum(bin_counts) - bin_counts, bins.T, strict=True):
+        starts = np.cumsum(bin_counts) - bin_counts
+        for start, count, column in zip(starts, bin_counts, bins.T, strict=True):
+            counts = column < count
             # Integers throughout: weights of np.bincount would be floating point.
-            np.add.at(sums, group + start + column, values)
+            np.add.at(sums, group[counts] + start + column[counts], values[counts])
         return sums.reshape(groups, width, values.shape[1])

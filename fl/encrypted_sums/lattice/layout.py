@@ -115,10 +115,11 @@ def masks(
     rows = np.arange(start, stop)
     group = np.searchsorted(offsets, rows, side="right") - 1 - groups.first
     slot = group * groups.stride - width * (rows - block * rows_per_block)
-    places = (bins[start:stop] + (np.cumsum(bin_counts) - bin_counts)).ravel()
+    counts = bins[start:stop] < bin_counts
+    places = (bins[start:stop] + (np.cumsum(bin_counts) - bin_counts))[counts]
     # Stretches begin at multiples of the width. A sort of small integers is by radix.
     stretch = (places // width).astype(np.uint16)
-    exponents = places - stretch * np.int64(width) + np.repeat(slot, len(bin_counts))
+    exponents = places - stretch * np.int64(width) + np.repeat(slot, counts.sum(axis=1))
     exponents = exponents[np.argsort(stretch, kind="stable")]
     negative = exponents < 0
     exponents[negative] += DEGREE

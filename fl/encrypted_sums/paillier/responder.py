@@ -80,15 +80,17 @@ class PaillierResponder:
         packing.check_bins(bins, bin_counts, len(rows))
         ciphertexts = to_numbers(rows, self._key.square)
         square, first = self._key.square, np.cumsum(bin_counts) - bin_counts
+        # One place more, for rows that are in no bin of a column.
+        nowhere = int(bin_counts.sum())
+        places = np.where(bins < bin_counts, bins + first, nowhere).tolist()
         products: list[mpz] = []
         for start, stop in itertools.pairwise(offsets):
-            group = [mpz(1)] * int(bin_counts.sum())
-            for ciphertext, places in zip(
-                ciphertexts[start:stop], (bins[start:stop] + first).tolist(), strict=True
-            ):
-                for place in places:
-                    group[place] = group[place] * ciphertext % square
-            products += group
+            group = [mpz(1)] * (nowhere + 1)
+            for ciphertext, own in zip(ciphertexts[start:stop], places[start:stop], strict=True):
+                for place in own:
+                    if place < nowhere:
+                        group[place] = group[place] * ciphertext % square
+            products += group[:nowhere]
         return self._squeezing.squeeze(products)
 
     def _reply(self, kind: str, runs: list[mpz], encrypted: AnyWire, bin_counts: Integers) -> Wire:
