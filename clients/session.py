@@ -9,7 +9,6 @@ into sentences that may leave the party.
 import importlib
 import json
 import logging
-import time
 import traceback
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +24,7 @@ from clients.store import Arrays, Store, retain
 from fl.config import RunConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.messages import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+from fl.processes import cpu_seconds
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Session:
 
 def answer(protocol: str, action: str, message: Message, context: Context) -> Message:
     """Answer one message by the function `action` of the module `clients.<protocol>`."""
-    began = time.process_time()
+    began = cpu_seconds()
     try:
         envelope = envelope_of(message.content)
         _check_kind(message, envelope)
@@ -123,7 +123,7 @@ def _answer(
     if last is not None:
         session.state = last.state
     reply = function(session, unpack(request_type, record))
-    spent = time.process_time() - began
+    spent = cpu_seconds() - began
     packed = pack(reply, replace(envelope, cpu_seconds=spent))
     if last is not None:
         session.store.commit(envelope.step, session.state, to_bytes(packed))

@@ -59,7 +59,7 @@ def run_ablation(
         )
     judged: dict[tuple[Parties, int], Judged] = {}
     with (
-        open_backend(backend) as run_federation,
+        open_backend(backend, len(dataset.parties)) as run_federation,
         start_study(config, dataset) as study,
         tempfile.TemporaryDirectory(prefix="siloscore-") as state,
     ):

@@ -73,7 +73,7 @@ def score_applicants(
         model_data=model.config.data,
         applicants=str(applicants.resolve()),
     )
-    with open_backend(backend) as run_federation:
+    with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     kept = state_folder(config, folder / names[0]) / SCORING / config.study / ANSWERS
     answers = read_answers(kept)

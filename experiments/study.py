@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from experiments.baselines.boosting import train_boosting
 from experiments.baselines.scorecard import train_scorecard
-from experiments.baselines.trees import train_trees
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
 from experiments.engines import open_backend
@@ -74,7 +73,7 @@ def run_study(
     if not contenders:
         raise ConfigError(f"{dataset.folder} has no true PD, and no other contender is asked for.")
     federated = tuple(name for name in contenders if name in FEDERATED)
-    with open_backend(backend) as run_federation, start_study(config, dataset) as study:
+    with open_backend(backend, len(dataset.parties)) as run_federation, start_study(config, dataset) as study:
         run = replace(config, contenders=",".join(federated), parent_run=study.run_id)
         costs: dict[tuple[str, int], Mapping[str, float]] = {}
 
@@ -153,12 +152,14 @@ def _train(
     if algorithm == "boosting":
         return train_boosting(seen, roles, seed, config.boosting)
     if algorithm == "network":
-        # Not above: PyTorch takes seconds to import, and most studies of boosting or scorecards do without.
+        # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
         from experiments.baselines.network import train_network
 
         return train_network(seen, roles, seed, config.network)
     if algorithm == "scorecard":
         return train_scorecard(seen, roles, config.scorecard)
+    from experiments.baselines.trees import train_trees
+
     return train_trees(seen.frame(), joined.labels, roles, seed)
 
 

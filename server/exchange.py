@@ -201,7 +201,7 @@ def _poll(done: Callable[[], bool], timeout: float) -> bool:
         waited = time.monotonic() - began
         if waited > timeout:
             return False
-        time.sleep(min(0.25, max(0.002, waited / 20)))
+        time.sleep(min(0.25, max(0.002, waited / 40)))
     return True
 
 

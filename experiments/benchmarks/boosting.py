@@ -119,7 +119,7 @@ def measure(case: Case) -> dict[str, float | str]:
         own |= {"data": str(dataset.folder), "parties": ",".join(dataset.parties), "contenders": CONTENDER}
         config = RunConfig.from_mapping(parse_settings([*SETTINGS, *case.settings]) | own)
         events: list[Progress] = []
-        with profiled(case.profile), peak_memory() as peaks, open_backend(case.backend) as run_federation:
+        with profiled(case.profile), peak_memory() as peaks, open_backend(case.backend, 2) as run_federation:
             run_federation(config, events.append)
         costs = next(event.costs for event in events if event.costs)
         joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)

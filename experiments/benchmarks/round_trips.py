@@ -63,7 +63,9 @@ def main() -> None:
         parties = ",".join(dataset.parties)
         config = RunConfig(data=str(dataset.folder), parties=parties, state=state, study="round-trips")
         found: list[Progress] = []
-        with simulation.opened("experiments.benchmarks.round_trips:app") as run_federation:
+        with simulation.opened(
+            len(dataset.parties), "experiments.benchmarks.round_trips:app"
+        ) as run_federation:
             run_federation(config, found.append)
         rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
     print(

@@ -8,9 +8,10 @@ from experiments.engines.simulation import RunFederation
 BACKENDS = {"simulation": simulation.opened, "inline": inline.opened}
 
 
-def open_backend(name: str) -> AbstractContextManager[RunFederation]:
+def open_backend(name: str, parties: int) -> AbstractContextManager[RunFederation]:
     """A backend of `BACKENDS` for the length of a `with`: gives a function that runs a configuration to its end.
 
-    Afterwards the parties' stores hold what was trained. Open it early: it starts what it needs in the background.
+    parties is the most of any run. Afterwards the parties' stores hold what was trained. Open it early: what it needs
+    starts in the background.
     """
-    return BACKENDS[name]()
+    return BACKENDS[name](parties)

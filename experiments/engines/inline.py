@@ -26,7 +26,7 @@ _COORDINATOR = 1
 
 
 @contextmanager
-def opened() -> Iterator[Callable[[RunConfig, Report], None]]:
+def opened(parties: int) -> Iterator[Callable[[RunConfig, Report], None]]:
     """Gives a function that runs configurations to their end in this process."""
     yield lambda config, report: conduct(InlineGrid(config), config, report)
 

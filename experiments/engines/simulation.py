@@ -34,7 +34,7 @@ RunFederation = Callable[[RunConfig, Report], None]
 _CONNECTION = "siloscore"
 _START_SECONDS = 60
 _STOP_SECONDS = 20
-_STATUS_EVERY_SECONDS = 15.0
+_STATUS_EVERY_SECONDS = 30.0
 
 
 class EngineError(RuntimeError):
@@ -56,15 +56,17 @@ class _Link:
 
 
 @contextmanager
-def opened(serverapp: str = "server.app:app") -> Iterator[RunFederation]:
+def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFederation]:
     """A SuperLink, which starts while the caller goes on: gives a function that runs configurations on it.
+
+    parties is the most of any run.
 
     The function raises EngineError when a run fails, and when Flower says that it did not complete, whatever the exit
     code of its command line.
     """
     with (
         tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,
-        _superlink(Path(folder)) as link,
+        _superlink(Path(folder), parties) as link,
     ):
         numbers = itertools.count(1)
 
@@ -141,8 +143,8 @@ def _flwr(link: _Link, *arguments: str) -> dict:
 
 
 @contextmanager
-def _superlink(home: Path) -> Iterator[_Link]:
-    port = _free_port()
+def _superlink(home: Path, parties: int) -> Iterator[_Link]:
+    port, cores = _free_port(), os.cpu_count() or 1
     environment = {
         **os.environ,
         "FLWR_HOME": str(home),
@@ -150,6 +152,8 @@ def _superlink(home: Path) -> Iterator[_Link]:
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Passive parties work at the same time: each may use its part of the cores.
+        "LOKY_MAX_CPU_COUNT": os.environ.get("LOKY_MAX_CPU_COUNT", str(max(1, cores // max(1, parties - 1)))),
         # Flower starts its programs by name: those of this environment must come first.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }

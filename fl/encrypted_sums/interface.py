@@ -2,8 +2,9 @@
 
 Arrays throughout: `values` int64 (n, k), a row's k numbers; `offsets` int64 (groups + 1,), rows laid out group by
 group, group j being rows offsets[j]:offsets[j + 1]; `bins` uint8 (n, columns) of the same rows; `bin_counts` int64
-(columns,). A row whose bin is the count of its column is in none, and counts nowhere in that column. `Sums` is a list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted
-numbers, replies and what is kept in between are mappings of arrays (`Wire`), fit for a message or a store.
+(columns,). A row whose bin is its column's count is in none of them, and counts nowhere in that column. `Sums` is a
+list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted numbers, replies and what is
+kept in between are mappings of arrays (`Wire`), fit for a message or a store.
 """
 
 from collections.abc import Mapping, Sequence

@@ -56,7 +56,7 @@ def study(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
         boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
         scorecard=ScorecardConfig(bins=5, min_group=5, min_iv=0.0, exchanges=3, encryption="plain"),
     )
-    with inline.opened() as run_federation:
+    with inline.opened(3) as run_federation:
         run_federation(config, ignore)
     client = MlflowClient(config.tracking_uri)
     found = client.search_runs([client.get_experiment_by_name("siloscore").experiment_id])

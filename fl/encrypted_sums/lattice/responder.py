@@ -1,55 +1,35 @@
-"""The responder's half of the lattice engine: multiplies encrypted blocks with masks of its bins, and adds up.
-
-Everything is added in NTT form, where a product is N multiplications, and transformed back once per reply. Making a
-mask costs more than using it: those of the largest request so far, normally the root of a tree with all rows, are
-kept for the next one with the same bins.
-"""
+"""The responder's half of the lattice engine: checks what it is asked, and shares the work out to its cores."""
 
 import itertools
 import secrets
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from tenseal import sealapi
 
 from fl.encrypted_sums import packing, wire
 from fl.encrypted_sums.interface import AnyWire, Bins, Integers, Sums
 from fl.encrypted_sums.lattice import form, layout
-from fl.encrypted_sums.lattice.control import ReplyControl
-from fl.encrypted_sums.lattice.form import Planes
-from fl.encrypted_sums.lattice.layout import Reply
-from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients
-from fl.encrypted_sums.packing import Packing
+from fl.encrypted_sums.lattice.products import Asked, Key, adder, guarded_replies
+from fl.encrypted_sums.lattice.seal import DEGREE, Coefficients
 from fl.encrypted_sums.wire import Wire
-from fl.errors import ConfigError, ProtocolError
+from fl.errors import ProtocolError
+from fl.processes import count, shared
 
-CACHE_BYTES: Final = 256 * 2**20
-"""Most memory that masks are kept in."""
-
-_MASKS_KEPT: Final = CACHE_BYTES // (8 * DEGREE * (len(PRIME_BITS) - 1))
+# Products below which no other process is asked: it would wait longer for the blocks than it would multiply, and for
+# the first request of all, longer to start.
+_WORTH_A_SHARE: Final = 64
+_WORTH_A_START: Final = 5_000
 
 
 class LatticeResponder:
-    """Holds the owner's public key, a control of its replies, and the masks of the largest request so far."""
+    """Holds the owner's public key."""
 
     row_wise = False
 
     def __init__(self, public_key: AnyWire) -> None:
-        try:
-            self._planes = Planes(Packing.from_wire(public_key))
-        except ConfigError as error:
-            raise ProtocolError(f"The public key does not fit the lattice engine: {error}") from None
-        self._lattice = self._planes.lattice
-        key = wire.take(public_key, "public_key", np.uint8, (None,)).tobytes()
-        self._control = ReplyControl(self._lattice, self._lattice.load(sealapi.PublicKey(), key))
-        self._fingerprint = wire.fingerprint(public_key)
-        # By first group and block: the masks of all replies of those groups.
-        self._kept: dict[tuple[int, int], list[Any]] = {}
-        self._kept_masks = 0
-        self._kept_key = b""
-        self._kept_rows = 1
+        self._key = Key.of(public_key)
+        self._planes = adder(self._key).planes
+        self._answered = False
 
     def regroup(self, encrypted: AnyWire, offsets: Integers, rows: Integers, new_offsets: Integers) -> Wire:
         """Refused: rows of a block cannot be taken apart."""
@@ -68,17 +48,17 @@ class LatticeResponder:
         length = int(bin_counts.sum()) * (len(offsets) - 1)
         words = np.frombuffer(secrets.token_bytes(8 * length * len(self._planes)), np.uint64)
         # t is a power of two, so the remainder is as uniform as the words.
-        mask = words.reshape(len(self._planes), length) % np.uint64(self._lattice.plain_modulus)
+        mask = words.reshape(len(self._planes), length) % np.uint64(self._planes.lattice.plain_modulus)
         reply = self._answer(form.MASKED, encrypted, offsets, bins, bin_counts, mask)
         kept = {"mask": mask, "offsets": offsets, "bin_counts": bin_counts, "width": encrypted["width"]}
         return reply, wire.with_ticket(wire.take_ticket(encrypted), kept)
 
     def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
         """The sums."""
-        wire.check_seal(form.OPENED, opened, self._fingerprint, wire.take_ticket(mask))
+        wire.check_seal(form.OPENED, opened, self._key.fingerprint, wire.take_ticket(mask))
         masked = wire.take(opened, "opened", np.uint64, mask["mask"].shape)
         # Unsigned subtraction wraps at 2^64, a multiple of t.
-        sums = self._planes.unpack((masked - mask["mask"]) % np.uint64(self._lattice.plain_modulus))
+        sums = self._planes.unpack((masked - mask["mask"]) % np.uint64(self._planes.lattice.plain_modulus))
         groups, bin_counts = len(mask["offsets"]) - 1, mask["bin_counts"]
         replies = layout.replies_of(groups, bin_counts, int(mask["width"][0]))
         return layout.arrange(sums, groups, bin_counts, replies)
@@ -92,106 +72,31 @@ class LatticeResponder:
         bin_counts: Integers,
         mask: Coefficients | None,
     ) -> Wire:
-        wire.check_seal(form.NUMBERS, encrypted, self._fingerprint, offsets)
+        fingerprint = self._key.fingerprint
+        wire.check_seal(form.NUMBERS, encrypted, fingerprint, offsets)
         packing.check_offsets(offsets, int(offsets[-1]))
         packing.check_bins(bins, bin_counts, int(offsets[-1]))
         width = int(wire.take(encrypted, "width", np.int64, (1,))[0])
         if not 1 <= width <= DEGREE:
             raise ProtocolError(f"Slots must have 1 to {DEGREE} coefficients, not {width}.")
-        replies = layout.replies_of(len(offsets) - 1, bin_counts, width)
-        pieces, at = [], 0
-        for reply, totals in self._totals(encrypted, replies, offsets, bins, bin_counts, width):
-            for plane, total in enumerate(totals):
-                guarded = self._control.guard(total, reply.used)
-                if mask is not None:
-                    part = mask[plane, at : at + reply.used]
-                    added = self._lattice.plaintext(np.arange(reply.used), part)
-                    self._lattice.evaluator.add_plain_inplace(guarded, added)
-                pieces.append(form.to_bytes(self._control.shorten(guarded, reply.used)))
-            at += reply.used
+        asked = Asked(encrypted, offsets, bins, bin_counts, width)
+        replies, shares = asked.replies, []
+        ends = np.cumsum([0, *(reply.used for reply in replies)])
+        for first, stop in self._split(asked):
+            part = None if mask is None else mask[:, ends[first] : ends[stop]]
+            shares.append((self._key, asked, replies[first:stop], part))
+        self._answered = True
+        pieces = [piece for share in shared(guarded_replies, shares) for piece in share]
         payload = {"replies": np.concatenate([np.zeros(0, np.uint8), *pieces])}
-        return wire.sealed(kind, payload, self._fingerprint, wire.take_ticket(encrypted), bin_counts)
+        return wire.sealed(kind, payload, fingerprint, wire.take_ticket(encrypted), bin_counts)
 
-    def _totals(
-        self,
-        encrypted: AnyWire,
-        replies: list[Reply],
-        offsets: Integers,
-        bins: Bins,
-        bin_counts: Integers,
-        width: int,
-    ) -> Iterator[tuple[Reply, list[Any]]]:
-        """Each reply with its sum of products, one per plane (None when its groups have no rows).
-
-        Replies over the same rows are summed side by side, so that a block is loaded once and only its own replies
-        are held; neighbours share at most one block.
-        """
-        planes = len(self._planes)
-        pieces = form.cut(encrypted, layout.blocks_of(int(offsets[-1]), width) * planes)
-        kept = self._masks_for(bins, offsets, bin_counts, width)
-        loaded: tuple[int, list[Any]] = (-1, [])
-        for _, family in itertools.groupby(replies, key=lambda reply: reply.first):
-            together = list(family)
-            totals: dict[Reply, list[Any]] = {reply: [None] * planes for reply in together}
-            for block in layout.blocks_with(together[0], offsets, width):
-                if loaded[0] != block:
-                    loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
-                masks: Iterable[Any] | None = kept.get((together[0].first, block))
-                if masks is None:
-                    masks = map(self._mask, layout.masks(together, block, bins, offsets, bin_counts, width))
-                    if kept is self._kept and self._kept_masks + len(together) <= _MASKS_KEPT:
-                        masks = kept[together[0].first, block] = list(masks)
-                        self._kept_masks += len(together)
-                for reply, mask in zip(together, masks, strict=True):
-                    if mask is not None:
-                        self._add_products(totals[reply], loaded[1], mask)
-            for reply, sums in totals.items():
-                for total in sums if sums[0] is not None else ():
-                    self._lattice.evaluator.transform_from_ntt_inplace(total)
-                yield reply, sums
-
-    def _load(self, pieces: list[memoryview]) -> list[Any]:
-        """Encrypted blocks in NTT form."""
-        loaded = [self._lattice.load(sealapi.Ciphertext(), piece) for piece in pieces]
-        for ciphertext in loaded:
-            if (
-                ciphertext.size() != 2
-                or ciphertext.is_ntt_form()
-                or ciphertext.parms_id() != self._lattice.first
-            ):
-                raise ProtocolError("An encrypted block is no fresh ciphertext.")
-            self._lattice.evaluator.transform_to_ntt_inplace(ciphertext)
-        return loaded
-
-    def _mask(self, powers: tuple[Integers, NDArray[np.bool_]]) -> Any | None:
-        """The sum of these powers in NTT form; None of no powers."""
-        exponents, negative = powers
-        if not len(exponents):
-            return None
-        minus_one = np.uint64(self._lattice.plain_modulus - 1)
-        return self._lattice.mask(exponents, np.where(negative, minus_one, np.uint64(1)))
-
-    def _add_products(self, totals: list[Any], ciphertexts: list[Any], mask: Any) -> None:
-        evaluator = self._lattice.evaluator
-        for plane, ciphertext in enumerate(ciphertexts):
-            product = sealapi.Ciphertext()
-            evaluator.multiply_plain(ciphertext, mask, product)
-            if totals[plane] is None:
-                totals[plane] = product
-            else:
-                evaluator.add_inplace(totals[plane], product)
-
-    def _masks_for(
-        self, bins: Bins, offsets: Integers, bin_counts: Integers, width: int
-    ) -> dict[tuple[int, int], list[Any]]:
-        """The masks kept of such a request, to be completed; none when a larger request's are kept.
-
-        They are kept from the second time on: many a request never comes again.
-        """
-        if len(bins) < self._kept_rows:
-            return {}
-        key = wire.digest(bins, offsets, bin_counts, width.to_bytes(8, "little"))
-        if key != self._kept_key:
-            self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(bins), {}, 0
-            return {}
-        return self._kept
+    def _split(self, asked: Asked) -> list[tuple[int, int]]:
+        """The replies of each share, first to stop: as many products for each process."""
+        products = [asked.products(reply) for reply in asked.replies]
+        least = _WORTH_A_SHARE if self._answered else _WORTH_A_START
+        shares = min(count(), sum(products) * len(self._planes) // least, len(products))
+        if shares < 2:
+            return [(0, len(products))]
+        wanted = np.arange(1, shares) * sum(products) / shares
+        cuts = np.searchsorted(np.cumsum(products), wanted) + 1
+        return list(itertools.pairwise(np.unique([0, *cuts.tolist(), len(products)]).tolist()))

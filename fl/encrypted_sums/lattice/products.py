@@ -1,0 +1,192 @@
+"""Products of encrypted blocks with masks of bins, added up and guarded: a responder's work, in shares.
+
+Everything is added in NTT form, where a product is N multiplications, and transformed back once per reply. Making a
+mask costs more than using it: those of the largest request so far, normally the root of a tree with all rows, are
+kept for the next one with the same bins. A share is some of the replies of a request; each process that makes one
+keeps its own masks.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from tenseal import sealapi
+
+from fl.encrypted_sums import wire
+from fl.encrypted_sums.interface import AnyWire, Bins, Integers
+from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice.control import ReplyControl
+from fl.encrypted_sums.lattice.form import Planes
+from fl.encrypted_sums.lattice.layout import Reply
+from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients
+from fl.encrypted_sums.packing import Packing
+from fl.encrypted_sums.wire import Array
+from fl.errors import ConfigError, ProtocolError
+
+CACHE_BYTES: Final = 256 * 2**20
+"""Most memory that masks are kept in, by each process."""
+
+_MASKS_KEPT: Final = CACHE_BYTES // (8 * DEGREE * (len(PRIME_BITS) - 1))
+
+
+@dataclass(frozen=True)
+class Key:
+    """An owner's public key; keys are equal when their fingerprints are."""
+
+    wire: AnyWire = field(compare=False, repr=False)
+    fingerprint: bytes
+
+    @classmethod
+    def of(cls, public_key: AnyWire) -> "Key":
+        """The key in its wire form."""
+        return cls(public_key, wire.fingerprint(public_key))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: encrypted blocks (`lengths` and `blocks`), in which group and bins their rows are, and their slots."""
+
+    encrypted: AnyWire
+    offsets: Integers
+    bins: Bins
+    bin_counts: Integers
+    width: int
+
+    @property
+    def replies(self) -> list[Reply]:
+        """All replies that it takes."""
+        return layout.replies_of(len(self.offsets) - 1, self.bin_counts, self.width)
+
+    def products(self, reply: Reply) -> int:
+        """How many products of a block and a mask a reply takes, in each plane."""
+        return len(layout.blocks_with(reply, self.offsets, self.width))
+
+
+@lru_cache(maxsize=2)
+def adder(key: Key) -> "Adder":
+    """This process's adder under a key. Raises ProtocolError when the key is damaged or below the engine's strength."""
+    return Adder(key.wire)
+
+
+def guarded_replies(
+    key: Key, asked: Asked, replies: Sequence[Reply], mask: Coefficients | None
+) -> list[Array]:
+    """A share: these replies of a request, plane by plane, uint8 each; mask (planes, their coefficients) is added."""
+    return adder(key).guarded(asked, replies, mask)
+
+
+class Adder:
+    """Adds up under one public key, with a control of its replies, and the masks of the largest request so far."""
+
+    def __init__(self, public_key: AnyWire) -> None:
+        try:
+            self.planes = Planes(Packing.from_wire(public_key))
+        except ConfigError as error:
+            raise ProtocolError(f"The public key does not fit the lattice engine: {error}") from None
+        self._lattice = self.planes.lattice
+        key = wire.take(public_key, "public_key", np.uint8, (None,)).tobytes()
+        self.control = ReplyControl(self._lattice, self._lattice.load(sealapi.PublicKey(), key))
+        # By first and last reply of a family's share, and block: the masks of these replies.
+        self._kept: dict[tuple[Reply, Reply, int], list[Any]] = {}
+        self._kept_masks = 0
+        self._kept_key = b""
+        self._kept_rows = 1
+
+    def guarded(self, asked: Asked, replies: Sequence[Reply], mask: Coefficients | None) -> list[Array]:
+        """As `guarded_replies`."""
+        pieces, at = [], 0
+        for reply, totals in self._totals(asked, replies):
+            for plane, total in enumerate(totals):
+                guarded = self.control.guard(total, reply.used)
+                if mask is not None:
+                    part = mask[plane, at : at + reply.used]
+                    added = self._lattice.plaintext(np.arange(reply.used), part)
+                    self._lattice.evaluator.add_plain_inplace(guarded, added)
+                pieces.append(form.to_bytes(self.control.shorten(guarded, reply.used)))
+            at += reply.used
+        return pieces
+
+    def _totals(self, asked: Asked, replies: Sequence[Reply]) -> Iterator[tuple[Reply, list[Any]]]:
+        """Each reply with its sum of products, one per plane (None when its groups have no rows).
+
+        Replies over the same rows are summed side by side, so that a block is loaded once and only its own replies
+        are held; neighbours share at most one block.
+        """
+        planes, wanted = len(self.planes), set(replies)
+        blocks_sent = layout.blocks_of(int(asked.offsets[-1]), asked.width)
+        pieces = form.cut(asked.encrypted, blocks_sent * planes)
+        kept, loaded = self._masks_for(asked), (-1, list[Any]())
+        for _, family in itertools.groupby(asked.replies, key=lambda reply: reply.first):
+            together = list(family)
+            own = [reply for reply in together if reply in wanted]
+            if not own:
+                continue
+            totals: dict[Reply, list[Any]] = {reply: [None] * planes for reply in own}
+            for block in layout.blocks_with(own[0], asked.offsets, asked.width):
+                if loaded[0] != block:
+                    loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
+                masks: Iterable[Any] | None = kept.get((own[0], own[-1], block))
+                if masks is None:
+                    powers = layout.masks(
+                        together, block, asked.bins, asked.offsets, asked.bin_counts, asked.width
+                    )
+                    first = together.index(own[0])
+                    masks = map(self._mask, powers[first : first + len(own)])
+                    if kept is self._kept and self._kept_masks + len(own) <= _MASKS_KEPT:
+                        masks = kept[own[0], own[-1], block] = list(masks)
+                        self._kept_masks += len(own)
+                for reply, mask in zip(own, masks, strict=True):
+                    if mask is not None:
+                        self._add_products(totals[reply], loaded[1], mask)
+            for reply, sums in totals.items():
+                for total in sums if sums[0] is not None else ():
+                    self._lattice.evaluator.transform_from_ntt_inplace(total)
+                yield reply, sums
+
+    def _load(self, pieces: list[memoryview]) -> list[Any]:
+        """Encrypted blocks in NTT form."""
+        loaded = [self._lattice.load(sealapi.Ciphertext(), piece) for piece in pieces]
+        for ciphertext in loaded:
+            if (
+                ciphertext.size() != 2
+                or ciphertext.is_ntt_form()
+                or ciphertext.parms_id() != self._lattice.first
+            ):
+                raise ProtocolError("An encrypted block is no fresh ciphertext.")
+            self._lattice.evaluator.transform_to_ntt_inplace(ciphertext)
+        return loaded
+
+    def _mask(self, powers: tuple[Integers, NDArray[np.bool_]]) -> Any | None:
+        """The sum of these powers in NTT form; None of no powers."""
+        exponents, negative = powers
+        if not len(exponents):
+            return None
+        minus_one = np.uint64(self._lattice.plain_modulus - 1)
+        return self._lattice.mask(exponents, np.where(negative, minus_one, np.uint64(1)))
+
+    def _add_products(self, totals: list[Any], ciphertexts: list[Any], mask: Any) -> None:
+        evaluator = self._lattice.evaluator
+        for plane, ciphertext in enumerate(ciphertexts):
+            product = sealapi.Ciphertext()
+            evaluator.multiply_plain(ciphertext, mask, product)
+            if totals[plane] is None:
+                totals[plane] = product
+            else:
+                evaluator.add_inplace(totals[plane], product)
+
+    def _masks_for(self, asked: Asked) -> dict[tuple[Reply, Reply, int], list[Any]]:
+        """The masks kept of such a request, to be completed; none when a larger request's are kept.
+
+        They are kept from the second time on: many a request never comes again.
+        """
+        if len(asked.bins) < self._kept_rows:
+            return {}
+        key = wire.digest(asked.bins, asked.offsets, asked.bin_counts, asked.width.to_bytes(8, "little"))
+        if key != self._kept_key:
+            self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(asked.bins), {}, 0
+            return {}
+        return self._kept
