@@ -22,7 +22,6 @@ from clients.applicants import applications_of
 from clients.declaration import schema_hash
 from clients.session import Session
 from clients.store import Store
-from fl.arrays import check_names
 from fl.errors import ProtocolError
 from fl.nesting import of_party
 from fl.scoring import (
@@ -77,8 +76,10 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     model, table = _model_and_table(session, asked)
     trained = tuple(read_coverage(session.earlier(asked.study)))
     aligned = read_coverage(session.study)
-    check_names("parties", request.parties, aligned)
-    if set(trained) <= set(aligned):
+    for party in request.parties:
+        if party not in aligned:
+            raise ProtocolError(f"party {party} took no part in the alignment")
+    if set(trained) <= set(request.parties):
         contributions = {party: of_party(request.contributions, k) for k, party in enumerate(request.parties)}
         coverage = {party: aligned[party] for party in trained}
         name, protocol = asked.contender, _module(asked.protocol)

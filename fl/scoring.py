@@ -11,6 +11,7 @@ Protocol `scoring/1` scores applicants by a model that was trained before, in a 
 
 Nine round trips with the handshake, whatever the protocol and the number of rows. Without one of the parties that the
 model was trained with, the bank's own model answers for everybody: the bank is aligned with itself, six round trips.
+So it does when a party keeps silent or fails on the way; one that refuses says why, and ends the run.
 """
 
 from collections.abc import Mapping

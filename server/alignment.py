@@ -36,24 +36,25 @@ class Alignment:
     known: Mapping[str, int]
 
 
-def align(exchange: Exchange, roster: Roster, mode: str, strangers: bool = False) -> Alignment:
+def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) -> Alignment:
     """Four round trips, three without passive parties: afterwards position k is the same business at every party.
 
-    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`),
-    unless there may be such `strangers`: one of a few applicants, but not of all that a model is to learn from.
+    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`). In
+    `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of what is known.
     """
+    dispensable = roster.passive if scoring else ()
     blinded = exchange.ask(
-        "train.alignment_blind", {party: BlindRequest() for party in roster.all}, BlindedIds
+        "train.alignment_blind", dict.fromkeys(roster.all, BlindRequest()), BlindedIds, "", dispensable
     )
     bank_points = blinded.pop(roster.active).points
     raised = {}
-    if roster.passive:
-        questions = {party: RaiseRequest(bank_points) for party in roster.passive}
-        raised = exchange.ask("train.alignment_raise_points", questions, RaisedIds)
+    if blinded:
+        questions = {party: RaiseRequest(bank_points) for party in blinded}
+        raised = exchange.ask("train.alignment_raise_points", questions, RaisedIds, "", dispensable)
     request = MatchRequest(
         mode,
-        {party: blinded[party].points for party in roster.passive},
-        {party: raised[party].points for party in roster.passive},
+        {party: blinded[party].points for party in roster.passive if party in raised},
+        {party: raised[party].points for party in roster.passive if party in raised},
     )
     found = exchange.ask("train.alignment_match", {roster.active: request}, RowOrders)[roster.active]
     if not len(found.months):
@@ -64,10 +65,10 @@ def align(exchange: Exchange, roster: Roster, mode: str, strangers: bool = False
     for party, rows in found.orders.items():
         # The month of a business that a party does not know is none of its business.
         orders[party] = OrderRequest(rows, np.where(rows >= 0, found.months, -1).astype(np.int32))
-    answers = exchange.ask("train.alignment_order", orders, Aligned)
+    answers = exchange.ask("train.alignment_order", orders, Aligned, "", dispensable)
     known = {party: answer.known for party, answer in answers.items()}
     knowing_none = [party for party in known if not known[party]]
-    if knowing_none and not strangers:
+    if knowing_none and not scoring:
         raise ProtocolError(
             f"Party {', '.join(knowing_none)} knows no business of {roster.active}; is the id column the same? "
             f"{_CHECK.capitalize()}."

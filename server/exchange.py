@@ -7,7 +7,7 @@ looks for replies every three seconds in deployment; the poll here starts short 
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -100,24 +100,34 @@ class Exchange:
         """
         nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
         questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
-        answers = self._round_trip("query.handshake_describe", questions, Description, Envelope(self._study))
-        for (node, _), about in zip(questions.values(), answers.values(), strict=True):
+        # A node that has just gone may still be listed.
+        dispensable = () if least is None else questions
+        answers = self._round_trip(
+            "query.handshake_describe", questions, Description, Envelope(self._study), dispensable
+        )
+        for node, about in answers.items():
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
-            self._nodes[about.name] = node
+            self._nodes[about.name] = questions[node][0]
         # Node ids are random; the order of the parties decides the order of sums, and must not.
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
     def ask(
-        self, action: str, requests: Mapping[str, object], reply: type[Reply], model: str = ""
+        self,
+        action: str,
+        requests: Mapping[str, object],
+        reply: type[Reply],
+        model: str = "",
+        dispensable: Collection[str] = (),
     ) -> dict[str, Reply]:
         """One round trip: send each party its request, return each party's reply.
 
         action is Flower's message type, such as `train.alignment_blind`; model names the state at the parties
-        that the request touches, by default the study's own. Raises FederationError naming the party.
+        that the request touches, by default the study's own. A dispensable party that keeps silent or fails has no
+        reply; all else raises FederationError naming the party, its refusal too.
         """
         questions = {party: (self._nodes[party], body) for party, body in requests.items()}
-        return self._round_trip(action, questions, reply, Envelope(self._study, model))
+        return self._round_trip(action, questions, reply, Envelope(self._study, model), dispensable)
 
     def _round_trip(
         self,
@@ -125,6 +135,7 @@ class Exchange:
         questions: Mapping[str, tuple[int, object]],
         reply: type[Reply],
         envelope: Envelope,
+        dispensable: Collection[str] = (),
     ) -> dict[str, Reply]:
         packed: dict[str, tuple[int, RecordDict]] = {}
         for party, (node, body) in questions.items():
@@ -132,8 +143,10 @@ class Exchange:
             if not action.startswith("query."):
                 step = self._steps[party, envelope.model] = self._steps[party, envelope.model] + 1
             packed[party] = node, pack(body, replace(envelope, step=step))
-        records = self._send(action, packed)
-        replies = {party: _opened(party, action, reply, records[party]) for party in packed}
+        records = self._send(action, packed, dispensable)
+        replies = {
+            party: _opened(party, action, reply, records[party]) for party in packed if party in records
+        }
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
         before = counted.cpu_by_action.get(action, 0.0)
         self._counted = Costs(
@@ -144,24 +157,31 @@ class Exchange:
         )
         return {party: answer for party, (answer, _) in replies.items()}
 
-    def _send(self, action: str, packed: Mapping[str, tuple[int, RecordDict]]) -> dict[str, RecordDict]:
+    def _send(
+        self, action: str, packed: Mapping[str, tuple[int, RecordDict]], dispensable: Collection[str]
+    ) -> dict[str, RecordDict]:
         waiting, found = dict(packed), {}
         for _ in range(_ATTEMPTS):
             before = time.thread_time()
-            replies = self._push_and_pull(action, waiting)
+            replies, silent = self._push_and_pull(action, waiting)
             self._in_grid += time.thread_time() - before
+            lost = dict.fromkeys(silent, f"did not answer {action} within {self._timeout:g} seconds")
             for party, message in replies.items():
                 if message.has_content():
                     found[party] = _accepted(party, action, message.content)
                 elif message.error.code not in _TRANSIENT:
-                    raise FederationError(f"Party {party} failed at {action}: {_reason(message.error)}.")
-            waiting = {party: question for party, question in waiting.items() if party not in found}
+                    lost[party] = f"failed at {action}: {_reason(message.error)}"
+            _raise_unless(dispensable, lost)
+            waiting = {p: question for p, question in waiting.items() if p not in found and p not in lost}
             if not waiting:
                 return found
-        raise FederationError(f"Party {', '.join(waiting)} did not get {action} in {_ATTEMPTS} attempts.")
+        _raise_unless(dispensable, dict.fromkeys(waiting, f"did not get {action} in {_ATTEMPTS} attempts"))
+        return found
 
-    def _push_and_pull(self, action: str, packed: Mapping[str, tuple[int, RecordDict]]) -> dict[str, Message]:
-        """Each party's reply or error message."""
+    def _push_and_pull(
+        self, action: str, packed: Mapping[str, tuple[int, RecordDict]]
+    ) -> tuple[dict[str, Message], list[str]]:
+        """Each party's reply or error message, and who kept silent."""
         messages = [Message(record, node, action, ttl=self._timeout) for node, record in packed.values()]
         ids = list(self._grid.push_messages(messages))
         if len(ids) != len(packed) or not all(ids):
@@ -174,10 +194,8 @@ class Exchange:
                 replies[waiting.pop(message.metadata.reply_to_message_id)] = message
             return not waiting
 
-        if not _poll(pull, self._timeout):
-            silent = ", ".join(waiting.values())
-            raise FederationError(f"Party {silent} did not answer {action} within {self._timeout:g} seconds.")
-        return replies
+        _poll(pull, self._timeout)
+        return replies, list(waiting.values())
 
     def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> list[int]:
         nodes: list[int] = []
@@ -203,6 +221,14 @@ def _poll(done: Callable[[], bool], timeout: float) -> bool:
             return False
         time.sleep(min(0.25, max(0.002, waited / 40)))
     return True
+
+
+def _raise_unless(dispensable: Collection[str], lost: Mapping[str, str]) -> None:
+    """Raises FederationError for who is lost, and why, unless one can do without them."""
+    for why in lost.values():
+        parties = [party for party, own in lost.items() if own == why and party not in dispensable]
+        if parties:
+            raise FederationError(f"Party {', '.join(parties)} {why.rstrip('.')}.")
 
 
 def _accepted(party: str, action: str, record: RecordDict) -> RecordDict:

@@ -3,7 +3,7 @@
 It sees how many applicants there are and who answered, and neither ids nor scores: the bank keeps those.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from flwr.serverapp import Grid
@@ -64,19 +64,29 @@ def converse(exchange: Exchange, config: RunConfig, report: Report) -> Scoring:
     request = PrepareRequest(study, contender, seed, protocol)
     trained = exchange.ask("train.scoring_prepare", {roster.active: request}, Prepared, _STATE)
     wanted = trained[roster.active].parties
-    absent = tuple(party for party in wanted if party not in roster.passive)
-    # A party that joined after the training has no part in the model, and without one of its own nobody has.
-    roster = Roster(roster.active, () if absent else wanted, roster.descriptions)
-    _ask(exchange, "train.scoring_prepare", dict.fromkeys(roster.passive, request), Prepared)
+    absent: set[str] = set()
+
+    def left(there: Collection[str]) -> tuple[str, ...]:
+        """Who is still needed: all passive parties of the model, or none once one of them is missing."""
+        # A party that joined after the training has no part in the model, and without one of its own nobody has.
+        absent.update(party for party in wanted if party not in there)
+        return () if absent else wanted
+
+    asked = left(roster.passive)
+    prepared = _ask(exchange, "train.scoring_prepare", dict.fromkeys(asked, request), Prepared)
+    roster = Roster(roster.active, left(prepared) if asked else (), roster.descriptions)
     report(Progress("align"))
-    align(exchange, roster, "left", strangers=True)
+    aligned = align(exchange, roster, "left", scoring=True)
     report(Progress("score"))
-    asked = dict.fromkeys(roster.passive, ContributeRequest())
-    found = _ask(exchange, "evaluate.scoring_contribute", asked, Contribution)
-    arrays = {party: reply.arrays for party, reply in found.items()}
-    answer = AnswerRequest(roster.passive, nested(arrays, roster.passive))
+    asked = left(aligned.known) if roster.passive else ()
+    found = _ask(
+        exchange, "evaluate.scoring_contribute", dict.fromkeys(asked, ContributeRequest()), Contribution
+    )
+    parties = left(found) if asked else ()
+    arrays = {party: found[party].arrays for party in parties}
+    answer = AnswerRequest(parties, nested(arrays, parties))
     answered = exchange.ask("evaluate.scoring_answer", {roster.active: answer}, Answered, _STATE)
-    return Scoring(answered[roster.active], absent, exchange.costs)
+    return Scoring(answered[roster.active], tuple(sorted(absent)), exchange.costs)
 
 
 def _connect(exchange: Exchange, config: RunConfig, protocol: str) -> Roster:
@@ -92,4 +102,5 @@ def _connect(exchange: Exchange, config: RunConfig, protocol: str) -> Roster:
 def _ask(
     exchange: Exchange, action: str, requests: Mapping[str, object], reply: type[Reply]
 ) -> dict[str, Reply]:
-    return exchange.ask(action, requests, reply, _STATE) if requests else {}
+    """Asks passive parties; who does not answer is missing."""
+    return exchange.ask(action, requests, reply, _STATE, tuple(requests)) if requests else {}

@@ -97,7 +97,7 @@ def step(session: Session, request: StepRequest) -> Stepped:
     grouping = _grouping(session, setup)
     known = setup.codes[read_table(session.study).known[setup.positions]]
     design = Design(grouping.transform(known), grouping.counts)
-    block = PassiveBlock(design, cone_of(grouping), session.store.read(_BLOCK)["curvature"], 1 / config.c)
+    block = PassiveBlock(design, cone_of(grouping), session.store.read(_BLOCK)["curvature"], config.penalty)
     after = block.step(state["weights"], sums, config.precision)
     values = np.concatenate([state["values"], after[None]])
     steps = np.concatenate([state["steps"], (after - state["weights"])[None]])
@@ -140,7 +140,7 @@ def _begin(session: Session, setup: Setup, groups: Array) -> None:
     session.store.write(GROUPS, {"groups": groups})
     known = read_table(session.study).known[setup.positions[setup.training]]
     design = Design(grouping.transform(setup.codes[setup.training][known]), grouping.counts)
-    block = PassiveBlock.of(design, cone_of(grouping), 1 / config.c, bool(known.all()))
+    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, bool(known.all()))
     session.store.write(_BLOCK, {"curvature": block.curvature})
     none = np.empty((0, design.width))
     session.state = {"values": none, "steps": none}

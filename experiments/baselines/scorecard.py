@@ -141,7 +141,7 @@ class _Passive:
             Design(grouping.transform(codes[learned]), grouping.counts),
             bool(self._learned.all()),
         )
-        self._block = PassiveBlock.of(own, cone_of(grouping), 1 / config.c, all_known)
+        self._block = PassiveBlock.of(own, cone_of(grouping), config.penalty, all_known)
         self.values = np.empty((0, own.width))
         self._steps = np.empty((0, own.width))
 

@@ -208,7 +208,7 @@ def cost_figure(table: pd.DataFrame) -> Figure:
             label = f"{contender}, {columns} columns"
             axes.plot(part["rows"], part[column], color=colour(contender), label=label, **style)
     axes.set(xscale="log", yscale="log")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -296,7 +296,7 @@ def main() -> None:
     if args.figure is not None:
         last = table.iloc[-1]
         same = (made[["engine", "ahead", "trees"]] == last[["engine", "ahead", "trees"]]).all(axis=1)
-        cost_figure(made[same]).savefig(args.figure)
+        cost_figure(made[same]).savefig(args.figure, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ class ScorecardConfig:
     min_group     goods and bads of a bin at least; smaller bins are merged
     min_iv        information value of a column at least; weaker columns are dropped
     monotone      keep to the signs that `party.toml` declares: points never move against them
-    c             strength of the fit against the L2 penalty, scikit-learn's C
+    c             strength of the fit against the penalty, scikit-learn's C
+    l1_ratio      share of L1 in the penalty, below 1, scikit-learn's l1_ratio; 0: L2 alone
     exchanges     exchanges of a residual for a step at most; one costs four round trips
     depth         exchanges that Anderson mixing remembers; 1: no mixing
     tolerance     training ends when a step is shorter, in units of the root of the log likelihood
@@ -30,6 +31,7 @@ class ScorecardConfig:
     min_iv: float = 0.02
     monotone: bool = True
     c: float = 0.1
+    l1_ratio: float = 0.0
     exchanges: int = 30
     depth: int = 30
     tolerance: float = 0.01
@@ -48,9 +50,16 @@ class ScorecardConfig:
         for name in ("c", "tolerance", "pdo", "base_odds"):
             value = getattr(self, name)
             require(positive(value), f"scorecard.{setting_name(name)}", "positive", value)
+        # Without any L2 the weights of a one-hot column would not be unique.
+        require(0 <= self.l1_ratio < 1, "scorecard.l1-ratio", "from 0 to below 1", self.l1_ratio)
         require(0 <= self.min_iv < float("inf"), "scorecard.min-iv", "0 or more", self.min_iv)
         finite = abs(self.base_score) < 1e6
         require(finite, "scorecard.base-score", "below a million", self.base_score)
         require(8 <= self.precision <= 30, "scorecard.precision", "from 8 to 30", self.precision)
         engines = ("lattice", "paillier", "plain")
         require(self.encryption in engines, "scorecard.encryption", ", ".join(engines), self.encryption)
+
+    @property
+    def penalty(self) -> tuple[float, float]:
+        """Of a weight w: L1 of |w|, and L2 of w² / 2."""
+        return self.l1_ratio / self.c, (1 - self.l1_ratio) / self.c

@@ -72,5 +72,8 @@ class BankColumns:
         parties is the number of those that fit columns of their own.
         """
         design = Design(groups, self.counts)
-        block = BankBlock(design.rows(training), labels[training], self.cone, 1 / config.c)
+        l1, l2 = config.penalty
+        own = int(self.grouping.counts.sum())
+        selective = np.where(np.arange(design.width) < own, l1, 0.0)
+        block = BankBlock(design.rows(training), labels[training], self.cone, selective, l2)
         return Solver(block, design, labels, training, parties, config)

@@ -3,8 +3,9 @@
 In every exchange the bank solves its own block to the end, by Newton's method, with the others' partial scores as
 given. The others then take a step that cannot overshoot, whatever the labels: the curvature of the log loss is at most
 a quarter of that of the columns (Böhning and Lindsay, "Monotonicity of quadratic-approximation algorithms", 1988). The
-fixed point of both is the optimum of scikit-learn's `LogisticRegression(C=c)` on all columns side by side, one-hot
-without a dropped level, the intercept not penalised; or, under signs, the optimum among weights that keep to them.
+fixed point of both is the optimum of scikit-learn's `LogisticRegression(C=c, l1_ratio=…)` on all columns side by side,
+one-hot without a dropped level, the intercept not penalised; or, under signs, the optimum among weights that keep to
+them. The bank's columns of who knows whom are spared L1, so that they can always answer a shift of a party's weights.
 """
 
 from dataclasses import dataclass
@@ -31,16 +32,21 @@ def cone_of(grouping: Grouping) -> Cone:
 
 @dataclass(frozen=True)
 class BankBlock:
-    """The bank's columns in the training rows, and the labels (n,); l2 is 1 / C. Its first weight is the intercept."""
+    """The bank's columns in the training rows, and the labels (n,). Its first weight is the intercept.
+
+    l1 (width,) and l2 are the penalties of its other weights.
+    """
 
     design: Design
     labels: Labels
     cone: Cone
+    l1: Floats
     l2: float
 
     def solve(self, offset: Floats, weights: Floats) -> Floats:
         """The optimal weights (1 + width,) with the others' partial scores (n,) as given, from `weights` on."""
-        cone, penalty = self.cone.with_intercept(), self.l2 * np.append(0.0, np.ones(self.design.width))
+        cone, l1 = self.cone.with_intercept(), np.append(0.0, self.l1)
+        penalty = self.l2 * np.append(0.0, np.ones(self.design.width))
         loss = self._objective(offset, weights)
         for _ in range(_ITERATIONS):
             pd = expit(self._scores(offset, weights))
@@ -51,7 +57,7 @@ class BankBlock:
             curvature += np.diag(penalty)
             residual = pd - self.labels
             gradient = np.append(residual.sum(), self.design.totals(residual)) + penalty * weights
-            wanted = cone.least(curvature, gradient, weights)
+            wanted = cone.least(curvature, gradient, weights, l1)
             step, share = wanted - weights, 1.0
             while self._objective(offset, weights + share * step) > loss + 1e-9 * abs(loss) and share > 1e-6:
                 share /= 2
@@ -72,20 +78,23 @@ class BankBlock:
     def _objective(self, offset: Floats, weights: Floats) -> float:
         scores = self._scores(offset, weights)
         loss = np.logaddexp(0, scores).sum() - scores[self.labels == 1].sum()
-        return float(loss + self.l2 / 2 * (weights[1:] @ weights[1:]))
+        return float(loss + self.l2 / 2 * (weights[1:] @ weights[1:]) + self.l1 @ np.abs(weights[1:]))
 
 
 @dataclass(frozen=True)
 class PassiveBlock:
-    """A passive party's columns in the training rows that it knows, and a bound on its curvature (width, width)."""
+    """A passive party's columns in the training rows that it knows, and a bound on its curvature (width, width).
+
+    penalty is that of L1 and that of L2.
+    """
 
     design: Design
     cone: Cone
     curvature: Floats
-    l2: float
+    penalty: tuple[float, float]
 
     @classmethod
-    def of(cls, design: Design, cone: Cone, l2: float, all_known: bool) -> "PassiveBlock":
+    def of(cls, design: Design, cone: Cone, penalty: tuple[float, float], all_known: bool) -> "PassiveBlock":
         """The block of a party that knows all training rows, or these of them.
 
         A shift of all weights of a column would hardly move in a bounded step, though nothing but the penalty holds
@@ -95,15 +104,16 @@ class PassiveBlock:
         ones = np.ones(len(design.codes))
         means = design.totals(ones) / max(1, len(ones))
         spread = design.gram(ones) - len(ones) * np.outer(means, means)
-        curvature = spread / 4 + l2 * np.eye(design.width)
+        curvature = spread / 4 + penalty[1] * np.eye(design.width)
         if not all_known:
-            curvature += l2 * np.outer(means, means)
-        return cls(design, cone, curvature, l2)
+            curvature += penalty[1] * np.outer(means, means)
+        return cls(design, cone, curvature, penalty)
 
     def step(self, weights: Floats, sums: NDArray[np.int64], precision: int) -> Floats:
         """The next weights (width,) after the sums of the residual by group at these ones."""
-        gradient = sums / (1 << precision) + self.l2 * weights
-        return self.cone.least(self.curvature, gradient, weights)
+        l1, l2 = self.penalty
+        gradient = sums / (1 << precision) + l2 * weights
+        return self.cone.least(self.curvature, gradient, weights, l1)
 
     def products(self, steps: Floats) -> Floats:
         """Inner products (t,) of the last of some steps (t, width) with each of them, in the metric of the bound."""

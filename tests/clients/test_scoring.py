@@ -85,8 +85,7 @@ def test_the_bank_alone_names_the_parties(asked: Asked) -> None:
 @pytest.mark.parametrize(
     ("parties", "contributions", "why"),
     [
-        ((), {}, "parties must be there for tax and for no other"),
-        (("tax", "x"), {}, "parties must be there for tax and for no other"),
+        (("tax", "x"), {}, "party x took no part in the alignment"),
         (("tax",), {}, "contribution of tax must be there for outcomes"),
         (("tax",), {"0/outcomes": np.zeros((9, 1), np.uint8)}, "outcomes of tax must be"),
         (("tax",), {"0/outcomes": np.zeros((1, 1))}, "outcomes of tax must be .* of uint8"),
@@ -97,7 +96,7 @@ def test_an_answer_needs_the_contribution_of_every_party(
 ) -> None:
     for party in ("bank", "tax"):
         asked.one(party, "train.scoring_prepare", GOOD, Prepared)
-    align(asked.exchange, asked.roster, "left", strangers=True)
+    align(asked.exchange, asked.roster, "left", scoring=True)
     with pytest.raises(FederationError, match=f"Party bank refused .*{why}"):
         asked.one("bank", "evaluate.scoring_answer", AnswerRequest(parties, contributions), Answered)
 
@@ -125,7 +124,7 @@ def test_the_bank_adds_up_only_what_can_be_points(asked: Asked, changed: dict, w
     request = replace(GOOD, contender="federated-scorecard", protocol="scorecard/1")
     for party in ("bank", "tax"):
         asked.one(party, "train.scoring_prepare", request, Prepared)
-    align(asked.exchange, asked.roster, "left", strangers=True)
+    align(asked.exchange, asked.roster, "left", scoring=True)
     answer = AnswerRequest(("tax",), POINTS | changed)
     if why is None:
         assert asked.one("bank", "evaluate.scoring_answer", answer, Answered).applicants == 2

@@ -91,7 +91,9 @@ def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(config:
         return ErrorCode.CLIENT_APP_RAISED_EXCEPTION if kind == "train.alignment_blind" else None
 
     grid = Unreliable(config, fail)
-    with pytest.raises(FederationError, match=r"Party \w+ failed at train.alignment_blind: lost\."):
+    with pytest.raises(
+        FederationError, match=r"Party bank, supply, tax failed at train.alignment_blind: lost\."
+    ):
         connect(grid, config, ignore)
     assert grid.sent == 6
 

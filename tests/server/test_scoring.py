@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 
 from clients.aligned import read_applicants, read_applications, read_table
 from clients.evaluation import SCORES
@@ -91,14 +93,19 @@ class Scorer:
         self._folder = folder
 
     def __call__(
-        self, config: RunConfig, applicants: pd.DataFrame, contender: str = CONTENDERS[0], **changes: object
+        self,
+        config: RunConfig,
+        applicants: pd.DataFrame,
+        contender: str = CONTENDERS[0],
+        grid: Callable[[RunConfig], InlineGrid] = InlineGrid,
+        **changes: object,
     ) -> tuple[Scoring, pd.DataFrame]:
         number = next(NUMBERS)
         path = self._folder / f"applicants{number}.csv"
         applicants.to_csv(path, index=False)
         changes = {"study": f"new{number}", "model": f"s/{contender}/1"} | changes
         config = replace(config, applicants=str(path), **changes)
-        found = converse(Exchange(InlineGrid(config), config.study, 60), config, ignore)
+        found = converse(Exchange(grid(config), config.study, config.timeout), config, ignore)
         kept = Path(config.state, "bank", SCORING, config.study, ANSWERS)
         return found, read_answers(kept).set_index("business_id")
 
@@ -228,6 +235,66 @@ def test_without_a_party_the_bank_answers_alone(trained: Trained, score: Scorer,
     assert set(answers["parties"]) == {"bank"}
     pd.testing.assert_frame_equal(answers, by_itself)
     assert (answers["pd"] != trained.pds[contender][answers.index]).any()
+
+
+class Dying(InlineGrid):
+    """A grid on which a party fails, or falls silent for good, when it is asked for an action."""
+
+    def __init__(self, config: RunConfig, node: int, action: str, silently: bool) -> None:
+        super().__init__(config)
+        self._node, self._action, self._silently, self._dead = node, action, silently, False
+
+    def _deliver(self, message: Message) -> str:
+        if message.metadata.dst_node_id != self._node:
+            return super()._deliver(message)
+        self._dead |= message.metadata.message_type.endswith(self._action)
+        if not self._dead:
+            return super()._deliver(message)
+        key = f"dead-{next(NUMBERS)}"
+        message.metadata.__dict__["_message_id"] = key
+        if not self._silently:
+            error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "killed")
+            self._replies[key] = Message(error, reply_to=message)
+        return key
+
+
+ACTIONS = (
+    "handshake_describe",
+    "scoring_prepare",
+    "alignment_blind",
+    "alignment_raise_points",
+    "alignment_order",
+    "scoring_contribute",
+)
+
+
+@pytest.mark.parametrize("silently", [True, False])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_when_a_party_is_lost_on_the_way_the_bank_answers_alone(
+    trained: Trained, score: Scorer, action: str, silently: bool
+) -> None:
+    applicants = some(trained.pds[CONTENDERS[0]].index, 80)
+    _, by_itself = score(trained.config, applicants, parties="bank")
+
+    tax = 2 + trained.config.party_names.index("tax")
+    found, answers = score(
+        trained.config,
+        applicants,
+        grid=lambda config: Dying(config, tax, action, silently),
+        timeout=0.3,
+        connect_timeout=0.1,
+    )
+
+    assert found.absent == ("tax",)
+    assert found.answered.model == "bank-only-boosting"
+    pd.testing.assert_frame_equal(answers, by_itself)
+
+
+@pytest.mark.parametrize("action", ["scoring_prepare", "alignment_match", "scoring_answer"])
+def test_nobody_answers_for_a_bank_that_is_lost(trained: Trained, score: Scorer, action: str) -> None:
+    applicants = some(trained.pds[CONTENDERS[0]].index, 10)
+    with pytest.raises(FederationError, match=f"Party bank failed at .*{action}: killed"):
+        score(trained.config, applicants, grid=lambda config: Dying(config, 2, action, silently=False))
 
 
 def test_a_party_that_joined_later_has_no_part(

@@ -65,6 +65,7 @@ OPTIONS = {
     "coarse residuals": {"precision": 8},
     "another scale": {"pdo": 40.0, "base_score": 1000.0, "base_odds": 1.0},
     "strong penalty": {"c": 0.001},
+    "L1": {"l1_ratio": 0.5, "c": 0.02},
 }
 
 

@@ -29,6 +29,24 @@ def test_the_minimum_is_that_of_another_solver(seed: int, first: int, second: in
     assert (second * np.diff(weights[5:9]) >= 0).all()
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([-1, 0, 1]), st.floats(0.01, 20))
+def test_nothing_in_the_cone_is_less_under_l1(seed: int, sign: int, l1: float) -> None:
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(20, 7))
+    curvature, target = root.T @ root + np.eye(7), rng.normal(size=7)
+    found = cone([5, 2], [4, 0], [sign, 0]).least(curvature, -curvature @ target, np.zeros(7), l1)
+
+    def value(weights: np.ndarray) -> float:
+        return float((weights - target) @ curvature @ (weights - target) / 2 + l1 * np.abs(weights).sum())
+
+    assert (sign * np.diff(found[:4]) >= -1e-9).all()
+    for scale in (1e-3, 0.1, 1.0):
+        for other in found + scale * rng.normal(size=(50, 7)) * (rng.random((50, 7)) < 0.5):
+            if sign:
+                other[:4] = sign * np.sort(sign * other[:4])
+            assert value(other) >= value(found) - 1e-7 * abs(value(found))
+
+
 def test_without_signs_it_is_newtons_step() -> None:
     rng = np.random.default_rng(0)
     root, gradient, start = rng.normal(size=(9, 4)), rng.normal(size=4), rng.normal(size=4)

@@ -14,7 +14,7 @@ from fl.scorecard.solver import Solver
 class Toy:
     """A bank with two columns and two parties with two each, all correlated; 600 rows train and 200 validate."""
 
-    def __init__(self, signs: int = 0, unknown: bool = False, c: float = 1.0) -> None:
+    def __init__(self, signs: int = 0, unknown: bool = False, c: float = 1.0, l1_ratio: float = 0.0) -> None:
         rng = np.random.default_rng(0)
         rows, common = 800, rng.normal(size=800)
         counts = np.array([5, 4])
@@ -33,17 +33,21 @@ class Toy:
         self.bank_codes = np.concatenate([own, *coverage], axis=1)
         self.bank_counts = np.append(counts, np.full(len(coverage), 2))
         self.counts, sign = counts, np.full(2, signs, np.int8)
-        self.config = ScorecardConfig(c=c, precision=30, tolerance=1e-7, exchanges=40, min_group=5)
+        self.config = ScorecardConfig(
+            c=c, l1_ratio=l1_ratio, precision=30, tolerance=1e-7, exchanges=40, min_group=5
+        )
         padding = np.zeros(len(coverage), np.int8)
         cone = Cone.of(self.bank_counts, np.append(counts, 0 * padding), np.append(sign, padding))
         design = Design(self.bank_codes, self.bank_counts)
-        block = BankBlock(design.rows(self.training), self.labels[self.training], cone, 1 / c)
+        l1, l2 = self.config.penalty
+        selective = np.where(np.arange(design.width) < counts.sum(), l1, 0.0)  # not who knows whom
+        block = BankBlock(design.rows(self.training), self.labels[self.training], cone, selective, l2)
         self.solver = Solver(block, design, self.labels, self.training, 2, self.config)
         self.blocks = [
             PassiveBlock.of(
                 Design(codes[known & self.training], counts),
                 Cone.of(counts, counts, sign),
-                1 / c,
+                self.config.penalty,
                 not unknown,
             )
             for codes, known in zip(self.codes[1:], self.known, strict=True)
@@ -93,6 +97,35 @@ def test_the_fixed_point_is_scikit_learns_optimum(c: float, unknown: bool) -> No
     assert exchanges <= 30
 
 
+@pytest.mark.parametrize("l1_ratio", [0.3, 0.9])
+def test_under_l1_too(l1_ratio: float) -> None:
+    toy = Toy(c=0.1, l1_ratio=l1_ratio)
+    found, exchanges = toy.fit()
+    rows = toy.training
+    reference = LogisticRegression(C=0.1, l1_ratio=l1_ratio, solver="saga", tol=1e-9, max_iter=100_000)
+    reference.fit(toy.matrix()[rows], toy.labels[rows])
+    np.testing.assert_allclose(found[1:], reference.coef_[0], atol=1e-4)
+    zeros = np.abs(reference.coef_[0]) < 1e-6
+    assert zeros.any()
+    assert (found[1:][zeros] == 0).all()
+    assert exchanges <= 30
+
+
+def test_where_businesses_are_unknown_l1_spares_who_knows_whom_and_is_optimal_elsewhere() -> None:
+    toy = Toy(c=0.1, l1_ratio=0.7, unknown=True)
+    found, exchanges = toy.fit()
+    matrix, labels = toy.matrix()[toy.training], toy.labels[toy.training]
+    pd = 1 / (1 + np.exp(-found[0] - matrix @ found[1:]))
+    (l1, l2), weights = toy.config.penalty, found[1:]
+    slope = matrix.T @ (pd - labels) + l2 * weights
+    selective = np.where((np.arange(len(weights)) >= 9) & (np.arange(len(weights)) < 13), 0.0, l1)
+    zero = weights == 0
+    assert exchanges <= 30
+    assert 0 < zero.sum() < len(weights)
+    np.testing.assert_allclose(slope[~zero], -(selective * np.sign(weights))[~zero], atol=1e-3)
+    assert (np.abs(slope[zero]) <= l1 + 1e-3).all()
+
+
 def test_signs_hold_and_nothing_within_them_is_better() -> None:
     toy = Toy(signs=-1, unknown=True)  # the columns raise the risk, so the signs cost
     found, _ = toy.fit()
@@ -123,7 +156,9 @@ def test_a_step_never_raises_the_loss_whatever_the_labels() -> None:
         def loss(weights: np.ndarray, labels: np.ndarray = labels) -> float:
             scores = block.design.scores(weights)
             scores = scores - scores.mean()  # what the intercept would answer
-            return float((np.logaddexp(0, scores) - labels * scores).sum() + block.l2 / 2 * weights @ weights)
+            return float(
+                (np.logaddexp(0, scores) - labels * scores).sum() + block.penalty[1] / 2 * weights @ weights
+            )
 
         at = rng.normal(size=9)
         scores = block.design.scores(at)

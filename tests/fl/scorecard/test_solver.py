@@ -15,7 +15,7 @@ def solver(parties: int = 1, **settings: object) -> Solver:
     codes, counts = rng.integers(0, 3, (90, 1)).astype(np.uint8), np.array([3])
     labels, training = (rng.random(90) < 0.2 + 0.2 * codes[:, 0]).astype(np.int8), np.arange(90) < 60
     design, cone = Design(codes, counts), Cone.of(counts, counts, np.zeros(1, np.int8))
-    block = BankBlock(design.rows(training), labels[training], cone, 1.0)
+    block = BankBlock(design.rows(training), labels[training], cone, np.zeros(design.width), 1.0)
     return Solver(block, design, labels, training, parties, ScorecardConfig(**settings))
 
 
