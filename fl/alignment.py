@@ -14,7 +14,6 @@ Protocol `alignment/1`, four round trips for any number of parties:
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import rbcl
 from numpy.typing import NDArray
 
 from fl.errors import ProtocolError
+from fl.processes import count
 
 VERSION = "alignment/1"
 # A tag of our own keeps these points apart from every other use of the same ids.
@@ -142,7 +142,7 @@ def match_points(own: Points, theirs: Points) -> NDArray[np.int32]:
 
 def _mapped(to_point: Callable[[Any], bytes], values: list[Any]) -> Points:
     """The point of each value, on all cores: libsodium works without Python's lock."""
-    size = -(-len(values) // (os.cpu_count() or 1)) or 1
+    size = -(-len(values) // count()) or 1
     parts = [values[i : i + size] for i in range(0, len(values), size)]
     with ThreadPoolExecutor(max(len(parts), 1)) as pool:
         made = pool.map(lambda part: b"".join(map(to_point, part)), parts)
