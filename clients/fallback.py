@@ -50,7 +50,9 @@ def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None
     while grower.growth.tree < config.trees and (
         not config.patience or grower.growth.tree - trees < config.patience
     ):
-        grow_tree(grower)
+        grower.grow_alone()
+        grower.resolve({})
+        grower.settle()
         found = auc(labels[~training], grower.growth.scores[~training])
         if not config.patience or found > best_auc:
             best_auc, trees, scores = found, grower.growth.tree, grower.growth.scores
@@ -61,13 +63,3 @@ def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None
         calibration = Calibration.fit(scores[~training], labels[~training])
     own = grower.growth.own.first(kept[0])
     BankModel(forest, own, np.array(kept, np.int64), grower.base, calibration, scores).write(store)
-
-
-def grow_tree(grower: Grower) -> None:
-    """One tree of the bank's own columns."""
-    demand = grower.advance([], [], [])
-    while not demand.ahead:
-        grower.resolve({})
-        demand = grower.advance([], [], [])
-    grower.resolve({})
-    grower.settle()

@@ -66,7 +66,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     bank = _Bank(session, Growth())
     demand = bank.grower.begin()
     if shapes and not bank.grower.asks_parties(0):
-        demand = bank.grow_alone()
+        demand = bank.grower.grow_alone()
     return bank.reply(demand, owner.public_key() if shapes else {})
 
 
@@ -84,7 +84,7 @@ def split(session: Session, request: SplitRequest) -> Demanded:
         return bank.reply(bank.grower.plant() if growth.ahead else bank.grower.decide())
     if bank.grower.asks_parties(growth.tree):
         return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
-    return bank.reply(bank.grow_alone())
+    return bank.reply(bank.grower.grow_alone())
 
 
 class _Bank:
@@ -178,14 +178,6 @@ class _Bank:
         if (received >= party.shape.bins[:, None]).any() or not siblings:
             raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
         return received.astype(np.int64)
-
-    def grow_alone(self) -> Demand:
-        """Grow a whole tree without the passive parties."""
-        demand = self.grower.advance([], [], [])
-        while not demand.ahead:
-            self.grower.resolve({})
-            demand = self.grower.advance([], [], [])
-        return demand
 
     def reply(self, demand: Demand, public_key: Mapping[str, Array] | None = None) -> Demanded:
         """Keep the state and put the demand in a message, the first one with the public keys."""

@@ -118,6 +118,14 @@ class Grower:
         own = unmerged(len(self.growth.totals), self._data.shape)
         return self._demand(self._search(candidates, [own, *homes]))
 
+    def grow_alone(self) -> Demand:
+        """Grow a whole tree without the passive parties; its last splits are still to be resolved."""
+        demand = self.advance([], [], [])
+        while not demand.ahead:
+            self.resolve({})
+            demand = self.advance([], [], [])
+        return demand
+
     def _take_root(self, sums: Sequence[Integers]) -> None:
         """Begin a tree with its root."""
         growth, data = self.growth, self._data
