@@ -34,7 +34,9 @@ check: $(VENV)/installed-dev
 bench: $(DEMO)/dataset.toml
 	$(BIN)/python -m experiments.benchmarks.round_trips --data $(DEMO)
 	$(BIN)/python -m experiments.benchmarks.alignment
-	$(BIN)/python -m experiments.benchmarks.boosting --rows 10000 30000 --columns 5 20
+	$(BIN)/python -m experiments.benchmarks.boosting --data data/default_credit --store sqlite:///mlflow.db
+	$(BIN)/python -m experiments.benchmarks.boosting --rows 10000 30000 100000 300000 --columns 5 20 80 --trees 3 \
+		--set boosting.ahead=none --set boosting.precision=8 --figure docs/images/boosting-cost.png --store sqlite:///mlflow.db
 	$(BIN)/python -m experiments.benchmarks.worlds
 
 $(DEMO)/dataset.toml: | $(VENV)/installed
