@@ -74,7 +74,8 @@ class Declaration:
     `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the
     party that holds the label declares `label`, and `month` (the observation month) if its applications have
     one. `segments` are the columns by which metrics are reported. `columns` stand in the order in which the
-    party offers them. `file` is the table's file name (party type `table` only).
+    party offers them. `file` is the table's file name (party type `table` only). With `publish_bins` a scorecard's
+    model card says which values of its columns the points are for; without, only the party's own points table does.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -87,6 +88,7 @@ class Declaration:
     segments: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     file: str | None = None
+    publish_bins: bool = False
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
@@ -97,6 +99,8 @@ class Declaration:
         for key in ("type", "name", "id", "label", "month", "file"):
             if getattr(self, key) == "":
                 raise DataError(f"{key} must not be empty.")
+        if not isinstance(self.publish_bins, bool):
+            raise DataError(f"publish_bins must be true or false, not {self.publish_bins!r}.")
         if not all(isinstance(segment, str) for segment in self.segments):
             raise DataError("segments must be a list of column names.")
         if self.label is None and (self.month is not None or self.segments):
@@ -227,6 +231,7 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     for key in ("file", "label", "month"):
         if (value := getattr(declaration, key)) is not None:
             content[key] = value
+    content["publish_bins"] = declaration.publish_bins
     if declaration.segments:
         content["segments"] = list(declaration.segments)
     content["columns"] = {column.name: _written(column) for column in declaration.columns}

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from clients.aligned import Applications, read_applications, read_coverage, read_table
 from clients.declaration import read_declaration
 from clients.evaluation import SCORES, coverage_names
+from clients.parties import party_type
+from clients.scorecard.shares import reasons_of
 from clients.session import state_folder
 from clients.splits import SPLIT
 from clients.store import Store
@@ -29,8 +31,8 @@ _TRUTH = Path("truth", "applicants.parquet")
 class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
-    tables has the active party's first; coverage says which passive party knows which row, and signs, by party and
-    column, what effect on risk policy demands (`party.toml`).
+    tables has the active party's first; coverage says which passive party knows which row. By party and column, signs
+    say what effect on risk policy demands (`party.toml`), and reasons what a customer is told, in English and Chinese.
     """
 
     active: str
@@ -38,6 +40,7 @@ class Joined:
     applications: Applications
     coverage: dict[str, NDArray[np.bool_]]
     signs: dict[str, dict[str, int]]
+    reasons: dict[str, dict[str, tuple[str, str]]]
 
     @property
     def labels(self) -> NDArray[np.int8]:
@@ -52,8 +55,10 @@ class Joined:
 
     def of_bank(self) -> "Joined":
         """What the active party has alone."""
-        tables, signs = {self.active: self.tables[self.active]}, {self.active: self.signs[self.active]}
-        return Joined(self.active, tables, self.applications, {}, signs)
+        tables, signs, reasons = (
+            {self.active: part[self.active]} for part in (self.tables, self.signs, self.reasons)
+        )
+        return Joined(self.active, tables, self.applications, {}, signs, reasons)
 
     def frame(self) -> pd.DataFrame:
         """Every party's columns side by side: numeric as float64, categorical as pandas categories."""
@@ -70,7 +75,8 @@ def read_joined(config: RunConfig, active: str) -> Joined:
     signs = {
         about.name: {column.name: column.sign for column in about.columns} for about in declared.values()
     }
-    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, signs)
+    reasons = {about.name: reasons_of(about, party_type(about.type).reasons) for about in declared.values()}
+    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, signs, reasons)
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:

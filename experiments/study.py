@@ -20,7 +20,7 @@ from experiments.engines import open_backend
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
 from fl.errors import ConfigError
-from fl.evaluation import evaluate
+from fl.evaluation import Table, evaluate
 from fl.splits import TEST, Roles
 from server.coordinator import CONTENDERS as FEDERATED
 from server.progress import Progress, Report
@@ -130,13 +130,13 @@ def _pooled_result(
     """Train one contender on the joined table and log it: its result, and the PDs (n,) of all rows."""
     with study.contender(name, seed, dict(config.to_mapping())) as run:
         wall, cpu = time.perf_counter(), time.process_time()
-        scores, curve = _train(joined, roles, name, seed, config)
+        scores, curve, tables = _train(joined, roles, name, seed, config)
         costs = dict.fromkeys(("round_trips", "bytes_up", "bytes_down"), 0)
         costs |= {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         for step, metrics in enumerate(curve, start=1):
             if any(key.startswith("valid.") for key in metrics):
                 run.log_round(step, metrics)
-        result = _judged(joined, roles, scores, name, seed, costs)
+        result = _judged(joined, roles, scores, name, seed, costs, tables)
         run.log_evaluation(result.evaluation)
         run.log_costs(costs)
         return result, scores
@@ -144,23 +144,24 @@ def _pooled_result(
 
 def _train(
     joined: Joined, roles: Roles, name: str, seed: int, config: RunConfig
-) -> tuple[NDArray[np.float64], Curve]:
+) -> tuple[NDArray[np.float64], Curve, Mapping[str, Table]]:
+    """PDs (n,) of all rows, the curve of training, and what tables of its own the contender has."""
     if name == "true-pd":
-        return read_true_pd(config.data_folder, joined.applications.ids), []
+        return read_true_pd(config.data_folder, joined.applications.ids), [], {}
     owner, _, algorithm = name.rpartition("-")
     seen = joined.of_bank() if owner == "bank-only" else joined
     if algorithm == "boosting":
-        return train_boosting(seen, roles, seed, config.boosting)
+        return *train_boosting(seen, roles, seed, config.boosting), {}
     if algorithm == "network":
         # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
         from experiments.baselines.network import train_network
 
-        return train_network(seen, roles, seed, config.network)
+        return *train_network(seen, roles, seed, config.network), {}
     if algorithm == "scorecard":
         return train_scorecard(seen, roles, config.scorecard)
     from experiments.baselines.trees import train_trees
 
-    return train_trees(seen.frame(), joined.labels, roles, seed)
+    return *train_trees(seen.frame(), joined.labels, roles, seed), {}
 
 
 def _judged(
@@ -170,8 +171,10 @@ def _judged(
     name: str,
     seed: int,
     costs: Mapping[str, float],
+    tables: Mapping[str, Table] | None = None,
 ) -> Result:
     test = roles == TEST
     segments = {segment: levels[test] for segment, levels in joined.segments.items()}
     evaluation = evaluate(joined.labels[test], scores[test], segments)
+    evaluation = replace(evaluation, tables={**evaluation.tables, **(tables or {})})
     return Result(name, seed, scores[test], joined.labels[test], evaluation, costs)

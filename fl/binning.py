@@ -113,14 +113,13 @@ class Binning:
             for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
         ]
         values = [len(c) + 1 for c in cuts] + [max(1, int(found.max(initial=0)) + 1) for found in levels]
-        names = (*table.numeric_names, *table.categorical_names)
         found = cls(
             tuple(cuts),
             tuple(levels),
             missing,
             np.array(values, np.int64) + missing,
             np.zeros(len(values), np.int64),
-            np.array([signs.get(name, 0) for name in names], np.int8),
+            np.array([signs.get(name, 0) for name in table.names], np.int8),
         )
         fitted = found.transform(table, rows)
         found.fullest[:] = [np.argmax(np.bincount(column, minlength=1)) for column in fitted.T]

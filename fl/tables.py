@@ -30,6 +30,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.known)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns as protocols number them: numeric ones first."""
+        return (*self.numeric_names, *self.categorical_names)
+
     def in_levels_of(self, other: "Table") -> "Table":
         """The same rows with the level codes of another table; levels that it does not know get codes after its own.
 

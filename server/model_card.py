@@ -38,21 +38,21 @@ def files(contender: str, evaluation: Evaluation) -> dict[str, str]:
 
 def parts(evaluation: Evaluation) -> list[Part]:
     """What the card says."""
-    columns = pd.DataFrame(dict(evaluation.tables["scorecard"]))
+    columns, groups = (pd.DataFrame(dict(evaluation.tables[name])) for name in ("scorecard", "groups"))
     scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
     least, most = (int(scale["base"] + columns[name].sum()) for name in ("least", "most"))
     intended = (
         f"Points add up: {int(scale['base'])} for everybody, and those of one group in every column. "
         f"{scale['pdo']:g} points double the odds of being good; {scale['base_score']:g} stand for "
-        f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. Every party holds the "
-        "points of its own columns, and nobody those of all. The probability of default is calibrated on validation "
-        "rows. Learned from applicants whose outcome is known: it says nothing of others, and a person should decide "
-        "on cases near a cut-off."
+        f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. The probability of "
+        "default is calibrated on validation rows. Learned from applicants whose outcome is known: it says nothing of "
+        "others, and a person should decide on cases near a cut-off."
     )
     return [
         ("What it is", intended, None),
         ("Quality", "On the test rows, which took no part in training.", _quality(evaluation)),
         ("Columns", "Information value is of single columns, on the training rows.", _columns(columns)),
+        ("Points", _told_by(groups), _points(columns, groups)),
         ("Signs", _signs(columns), None),
         ("Stability", _stability(columns, float(scale["score_stability"])), None),
         ("Segments", "On the test rows; small segments are withheld.", _segments(evaluation)),
@@ -109,11 +109,10 @@ def _quality(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def _columns(columns: pd.DataFrame) -> pd.DataFrame:
-    number = columns["column"].astype(int) + 1
     return pd.DataFrame(
         {
             "party": columns["party"],
-            "column": columns["name"].where(columns["name"] != "", number.astype(str)),
+            "column": _names(columns),
             "code": columns["code"],
             "groups": columns["groups"],
             "points": [
@@ -122,6 +121,43 @@ def _columns(columns: pd.DataFrame) -> pd.DataFrame:
             "information value": columns["information"].map(_number),
             "demanded sign": columns["sign"].map({-1: "−", 0: "", 1: "+"}),
             "stability": columns["stability"].map(_number),
+        }
+    )
+
+
+def _names(columns: pd.DataFrame) -> pd.Series:
+    """The names of the columns, or their numbers."""
+    return columns["name"].where(columns["name"] != "", (columns["column"].astype(int) + 1).astype(str))
+
+
+def _told_by(groups: pd.DataFrame) -> str:
+    """What is to be said of the table of points."""
+    text = (
+        "Each column gives the points of the group in which its value lies. Numbers are rounded to six digits; "
+        "applicants are the share of the training rows that the party knows."
+    )
+    told = groups["values"] != ""
+    keeping = [party for party in groups["party"].unique() if not told[groups["party"] == party].any()]
+    if not keeping:
+        return text
+    return (
+        f"{text} Which values a group holds is told by parties with `publish_bins = true` in their `party.toml`; "
+        f"not by {', '.join(keeping)}: their own people find it in the file `points.csv` beside their part of the "
+        "model."
+    )
+
+
+def _points(columns: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """The points of every group."""
+    names = dict(zip(columns["code"], _names(columns), strict=True))
+    number = (groups.groupby("code", sort=False).cumcount() + 1).astype(str)
+    return pd.DataFrame(
+        {
+            "party": groups["party"],
+            "column": groups["code"].map(names),
+            "values": groups["values"].where(groups["values"] != "", "group " + number),
+            "applicants": groups["applicants"].map("{:.1%}".format),
+            "points": groups["points"],
         }
     )
 

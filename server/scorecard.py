@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from fl.scorecard import (
     Stepped,
     StepRequest,
 )
+from fl.scorecard.card import named
 from fl.scoring import Scored
 from server.exchange import Exchange
 from server.training import Training
@@ -79,22 +80,17 @@ class _Conversation:
         rows = nested({party: vars(reply) for party, reply in found.items()}, self._passive)
         scored = self._ask_bank("evaluate.scorecard_score", ScoreRequest(columns, rows), Scored)
         evaluation = Evaluation.from_arrays(scored.evaluation)
-        columns = evaluation.tables["scorecard"]
-        named = {"name": self._names(columns["party"], columns["column"]), **columns}
-        return replace(evaluation, tables={**evaluation.tables, "scorecard": named})
+        return replace(evaluation, tables=named(evaluation.tables, self._names()))
 
-    def _names(self, parties: np.ndarray[Any, Any], columns: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Names of columns (k,), as the parties' handshake told them; the bank's last ones are of who knows whom."""
-        known = {}
-        for party, about in self._roster.descriptions.items():
-            offered = list(zip(about.columns, about.kinds, strict=True))
-            known[party] = [
-                name for wanted in ("numeric", "categorical") for name, kind in offered if kind == wanted
-            ]
-        known[self._active] += [f"known to {party}" for party in self._roster.passive]
-        return np.array(
-            [known[str(party)][int(n)] for party, n in zip(parties, columns, strict=True)], np.str_
-        )
+    def _names(self) -> dict[str, list[str]]:
+        """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
+        found = {}
+        for party in self._roster.all:
+            about = self._roster.descriptions[party]
+            # Numeric ones first, each kind in its order.
+            kinds = dict(zip(about.columns, about.kinds, strict=True))
+            found[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
+        return found
 
     def _begin(self) -> Solved:
         """Bins at every party, and the groups that the bank makes of them."""

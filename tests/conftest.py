@@ -104,6 +104,7 @@ def write_table_declaration(folder: Path, label: bool, months: bool) -> None:
     held = {"label": "default", "segments": ("kind",)} if label else {}
     if label and months:
         held["month"] = "observation_month"
+    held |= {"publish_bins": True}
     declaration = Declaration("table", folder.name, columns=columns, file="table.csv", **held)
     write_declaration(folder, declaration)
 

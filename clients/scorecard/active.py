@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
-from clients.scorecard.card import Card, Share, keep_card
+from clients.scorecard.card import keep_card, keep_points_table, without_values
 from clients.scorecard.scoring import (
     EVIDENCE,
     PARTIES,
@@ -18,7 +18,7 @@ from clients.scorecard.scoring import (
     party_names,
     total,
 )
-from clients.scorecard.shares import bin_columns, demanded, texts
+from clients.scorecard.shares import bin_columns, demanded, group_values, texts
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
 from fl.binning import Shape
@@ -37,11 +37,13 @@ from fl.scorecard import (
     SolveRequest,
 )
 from fl.scorecard.bank import BankColumns
+from fl.scorecard.card import Card, Share, check_told, share_of_rows, told_by_bank
 from fl.scorecard.design import Design
-from fl.scorecard.grouping import Grouping
+from fl.scorecard.grouping import Evidence, Grouping
 from fl.scorecard.grouping import group as grouped
 from fl.scorecard.solver import Next, Solver, State
 from fl.scoring import Scored
+from fl.splits import TRAIN
 
 _SECRET, _STATE, _TICKET = "secret_key", "state/", "ticket/"
 
@@ -160,14 +162,19 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     bank = bank_columns(model, config)
     own = session.party.declaration.name
     labels = read_applications(session.study).labels
-    told = texts(session, bank.grouping.columns)
     points, groups = bank_part(model, weights, table, coverage, config)
-    shares = [
-        Share.of_bank(own, points, bank, groups, setup.roles, labels, told, parties, kept["0/information"])
-    ]
+    own_values, own_texts = group_values(session, bank.grouping), texts(session, bank.grouping.columns)
+    finished = told_by_bank(points, bank, groups, setup.roles, own_values, own_texts, parties)
+    training = setup.roles == TRAIN
+    applicants = share_of_rows(groups[training], bank.counts)
+    keep_points_table(session, finished, bank.counts, applicants, parties)
+    finished = without_values(session, finished)
+    information = kept["0/information"]
+    shares = [Share.of_bank(own, finished, bank, groups[training], labels[training], information)]
     for number, (name, grouping) in enumerate(groupings.items()):
-        information = kept[f"{1 + parties.index(name)}/information"]
-        shares.append(Share.of_party(name, of_party(request.columns, number), grouping, information))
+        finished = check_told(name, of_party(request.columns, number), grouping)
+        evidence = Evidence.from_arrays(grouping.shape, of_party(kept, 1 + parties.index(name)))
+        shares.append(Share.of_passive(name, finished, evidence))
     return keep_card(session, Card(shares), totals, weights, setup.roles)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
+from clients.scorecard.card import keep_points_table, without_values
 from clients.scorecard.scoring import GROUPS, MODEL, contribution
-from clients.scorecard.shares import all_codes, bin_columns, demanded, texts
+from clients.scorecard.shares import all_codes, bin_columns, demanded, group_values, texts
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_numbers
@@ -34,11 +34,12 @@ from fl.scorecard import (
     Stepped,
     StepRequest,
 )
+from fl.scorecard.card import share_of_rows, told
 from fl.scorecard.design import Design
-from fl.scorecard.grouping import DROPPED, Grouping, stability_index
-from fl.scorecard.points import PointsTable, Scale, obeys
+from fl.scorecard.grouping import DROPPED, Grouping
+from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
-from fl.splits import TEST, TRAIN
+from fl.splits import TRAIN
 
 _KEY, _BLOCK, _MASK = "public_key", "block", "mask/"
 
@@ -108,21 +109,19 @@ def step(session: Session, request: StepRequest) -> Stepped:
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the weights of the last step, as points."""
     setup, config = read_setup(session), session.config.scorecard
-    values = session.state.get("values", np.empty((0, 0)))
-    if not len(values):
+    taken = session.state.get("values", np.empty((0, 0)))
+    if not len(taken):
         raise ProtocolError("no step has been taken")
-    grouping, weights = _grouping(session, setup), values[-1]
+    grouping, weights = _grouping(session, setup), taken[-1]
     table = PointsTable(grouping.columns, grouping.counts, Scale.of(config).points(weights))
     session.store.write(MODEL, {"weights": weights, **table.to_arrays()})
     session.state = {}
-    groups, known = grouping.transform(all_codes(session, setup)), read_table(session.study).known
-    then, now = (_counted(groups[known & (setup.roles == role)], grouping.counts) for role in (TRAIN, TEST))
-    stability = [stability_index(*parts) for parts in zip(then, now, strict=True)]
-    least, most = table.ranges()
-    kept = obeys(table, grouping.runs, grouping.signs)
-    return Finished(
-        table.columns, least, most, kept, np.array(stability, np.float64), *texts(session, table.columns)
-    )
+    known = read_table(session.study).known
+    groups, roles = grouping.transform(all_codes(session, setup)[known]), setup.roles[known]
+    own_texts = texts(session, table.columns)
+    finished = told(table, grouping, groups, roles, group_values(session, grouping), own_texts)
+    keep_points_table(session, finished, table.counts, share_of_rows(groups[roles == TRAIN], table.counts))
+    return without_values(session, finished)
 
 
 def points(session: Session, request: PointsRequest) -> Points:
@@ -154,13 +153,6 @@ def _grouping(session: Session, setup: Setup) -> Grouping:
 def _with_unknown(codes: Codes, counts: Integers) -> tuple[Codes, Integers]:
     """Bins (n, k) in which rows that the party does not know have one more, the last of each column."""
     return np.where(codes == UNKNOWN, counts, codes).astype(np.uint8), counts + 1
-
-
-def _counted(groups: Codes, counts: Integers) -> list[NDArray[np.int64]]:
-    """By column, the rows in each group."""
-    return [
-        np.bincount(own, minlength=size).astype(np.int64) for own, size in zip(groups.T, counts, strict=True)
-    ]
 
 
 # An engine's responder may keep what serves many exchanges.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.binned import read_binning
-from clients.scorecard.shares import Texts, demanded
+from clients.scorecard.shares import demanded
 from clients.store import Store
 from fl.arrays import check_integers, check_names
 from fl.binning import Codes, Shape
@@ -18,6 +18,7 @@ from fl.errors import ProtocolError
 from fl.nesting import of_party
 from fl.scorecard import Array, Points
 from fl.scorecard.bank import BankColumns
+from fl.scorecard.card import MOST, Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import NO_REASON, REASONS, PointsTable, Scale, codes_of, prefixes, worst
 from fl.tables import Table
@@ -29,9 +30,6 @@ and base for everybody; reasons text (n, 4) of codes, lost (n, 4); and code, tex
 MODEL, GROUPS, PARTIES, EVIDENCE = "model", "groups", "parties", "evidence"
 """Names in the stores: a party's points or the bank's weights; a passive party's groups; at the bank the passive
 parties with the shapes of their columns, and the groups of all columns."""
-
-MOST = 100_000
-"""Points of a group that could be meant: some thousand times doubling the odds."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,19 @@
-"""What both halves of the scorecard do with a party's own columns: bins, signs, points and the texts of reasons."""
+"""What both halves of the scorecard do with a party's own columns: bins, signs, names, values and texts of reasons."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.binned import Setup, set_up
+from clients.binned import Setup, read_binning, set_up
+from clients.declaration import Declaration
 from clients.session import Session
 from fl.binning import Codes, Shape
 from fl.config import ScorecardConfig
-
-Texts = NDArray[np.str_]
+from fl.scorecard.card import Texts
+from fl.scorecard.grouping import Grouping
+from fl.scorecard.values import values_of_groups
 
 
 def bin_columns(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
@@ -28,18 +32,32 @@ def all_codes(session: Session, setup: Setup) -> Codes:
     return setup.binning.transform(read_table(session.study))
 
 
+def group_values(session: Session, grouping: Grouping) -> Texts:
+    """Which values the groups of the party's columns stand for, (all groups,)."""
+    return values_of_groups(read_binning(session.store), read_table(session.study).levels, grouping)
+
+
 def texts(session: Session, columns: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in a column, in English and in Chinese.
+    """What a customer is told who loses points in a column, in English and in Chinese."""
+    known, names = (
+        reasons_of(session.party.declaration, session.party.reasons),
+        read_table(session.study).names,
+    )
+    told = [known[names[number]] for number in columns]
+    return np.array([text for text, _ in told], np.str_), np.array([text for _, text in told], np.str_)
+
+
+def reasons_of(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """By column, what a customer is told in English and in Chinese; usual is what the client type says.
 
     As `party.toml` declares it, else as the client type does, else the column's description, else its name.
     """
-    table, party = read_table(session.study), session.party
-    names = (*table.numeric_names, *table.categorical_names)
-    declared = {column.name: column for column in party.declaration.columns}
-    english, chinese = [], []
-    for column in (declared[names[number]] for number in columns):
-        usual = column.description or column.name
-        text, text_zh = party.reasons.get(column.name, ("", ""))
-        english.append(column.reason or text or usual)
-        chinese.append(column.reason_zh or text_zh or column.reason or usual)
-    return np.array(english, np.str_), np.array(chinese, np.str_)
+    found = {}
+    for column in declaration.columns:
+        named = column.description or column.name
+        text, text_zh = usual.get(column.name, ("", ""))
+        found[column.name] = (
+            column.reason or text or named,
+            column.reason_zh or text_zh or column.reason or named,
+        )
+    return found

@@ -14,12 +14,15 @@ from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config import ScorecardConfig
+from fl.evaluation import Table
 from fl.scorecard.bank import BankColumns
+from fl.scorecard.card import Card, Share, named, told, told_by_bank
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping, group
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.scorecard.solver import Look
+from fl.scorecard.values import values_of_groups
 from fl.splits import TEST, TRAIN, Roles
 
 Floats = NDArray[np.float64]
@@ -36,6 +39,7 @@ class Scorecard:
     pd         float64 (n,)
     evidence   by party: goods and bads of its groups
     looks      after each exchange
+    card       the tables of its model card
     """
 
     weights: dict[str, Floats]
@@ -45,14 +49,18 @@ class Scorecard:
     pd: Floats
     evidence: dict[str, Evidence]
     looks: list[Look]
+    card: dict[str, Table]
 
 
 def train_scorecard(
     joined: Joined, roles: Roles, config: ScorecardConfig
-) -> tuple[Floats, list[dict[str, float]]]:
-    """PDs (n,) of all rows, and the metrics after every exchange. No chance: seeds differ by their roles alone."""
-    card = fit_scorecard(joined, roles, config)
-    return card.pd, [metrics(look) for look in card.looks]
+) -> tuple[Floats, list[dict[str, float]], dict[str, Table]]:
+    """PDs (n,) of all rows, the metrics after every exchange, and the tables of the model card.
+
+    No chance: seeds differ by their roles alone.
+    """
+    found = fit_scorecard(joined, roles, config)
+    return found.pd, [metrics(look) for look in found.looks], found.card
 
 
 def metrics(look: Look) -> dict[str, float]:
@@ -68,19 +76,17 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     """Group, fit and round the scorecard of all tables."""
     labels, training = joined.labels, roles == TRAIN
     found = {name: group_columns(joined, name, training, config) for name in joined.tables}
+    groupings = {name: own.evidence.grouping for name, own in found.items()}
     used = np.flatnonzero(roles != TEST)
     known = [joined.coverage[name] for name in joined.tables if name != joined.active]
-    parties = [
-        name for name in joined.tables if name != joined.active and len(found[name][1].grouping.columns)
-    ]
-    bank = BankColumns.of(found[joined.active][1].grouping, [mask[training] for mask in known])
-    own = bank.transform(found[joined.active][0], known)
+    parties = [name for name in joined.tables if name != joined.active and len(groupings[name].columns)]
+    bank = BankColumns.of(groupings[joined.active], [mask[training] for mask in known])
+    own = bank.transform(found[joined.active].codes, known)
     solver = bank.solver(own[used], labels[used], training[used], len(parties), config)
     passive = {}
     for name in parties:
-        codes, evidence = found[name]
         seen = joined.coverage[name][used]
-        passive[name] = _Passive(evidence.grouping, codes[used], seen, training[used], config)
+        passive[name] = _Passive(groupings[name], found[name].codes[used], seen, training[used], config)
     state, to_do = solver.begin()
     looks: list[Look] = []
     while parties and not state.finished:
@@ -97,19 +103,29 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     base = scale.base(float(state.weights[0]))
     total = base + tables[joined.active].totals(own)
     for name in parties:
-        grouping = found[name][1].grouping
+        grouping = groupings[name]
         tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
-        total += tables[name].totals(grouping.transform(found[name][0]))
+        total += tables[name].totals(grouping.transform(found[name].codes))
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
-    of_parties = {name: evidence for name, (_, evidence) in found.items()}
-    return Scorecard(weights, tables, base, total, calibration.apply(odds), of_parties, looks)
+    evidence = {name: own.evidence for name, own in found.items()}
+    card = _card(joined, found, bank, tables, roles).tables(config, base, total, roles)
+    names = {name: table.names for name, table in joined.tables.items()}
+    pd = calibration.apply(odds)
+    return Scorecard(weights, tables, base, total, pd, evidence, looks, named(card, names))
 
 
-def group_columns(
-    joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig
-) -> tuple[Codes, Evidence]:
-    """A party's bins (n, c), and its groups by the labels of the training rows."""
+@dataclass(frozen=True)
+class Grouped:
+    """A party's columns: how they are binned, the bins codes (n, c) of all rows, and the groups of the bins."""
+
+    binning: Binning
+    codes: Codes
+    evidence: Evidence
+
+
+def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig) -> Grouped:
+    """A party's bins and its groups by the labels of the training rows."""
     table = joined.tables[name]
     rows = np.flatnonzero(training)
     binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs[name])
@@ -120,7 +136,40 @@ def group_columns(
     design = Design(codes[learned], shape.bins)
     bads = design.totals(joined.labels[learned].astype(np.float64)).astype(np.int64)
     goods = design.totals(np.ones(len(learned))).astype(np.int64) - bads
-    return codes, group(shape, goods, bads, config.min_group, config.min_iv)
+    return Grouped(binning, codes, group(shape, goods, bads, config.min_group, config.min_iv))
+
+
+def _card(
+    joined: Joined,
+    found: dict[str, Grouped],
+    bank: BankColumns,
+    tables: dict[str, PointsTable],
+    roles: Roles,
+) -> Card:
+    """The model card, as the parties tell it in the federation, with the values of every group."""
+    shares, training = [], roles == TRAIN
+    passive = [name for name in joined.tables if name != joined.active]
+    for name, table in tables.items():
+        columns, grouping = joined.tables[name], found[name].evidence.grouping
+        values = values_of_groups(found[name].binning, columns.levels, grouping)
+        reasons = [joined.reasons[name][columns.names[number]] for number in grouping.columns]
+        texts = (
+            np.array([text for text, _ in reasons], np.str_),
+            np.array([text for _, text in reasons], np.str_),
+        )
+        if name == joined.active:
+            groups = bank.transform(found[name].codes, [joined.coverage[party] for party in passive])
+            finished = told_by_bank(table, bank, groups, roles, values, texts, passive)
+            information = found[name].evidence.information
+            shares.append(
+                Share.of_bank(name, finished, bank, groups[training], joined.labels[training], information)
+            )
+        else:
+            rows = columns.known
+            groups = grouping.transform(found[name].codes[rows])
+            finished = told(table, grouping, groups, roles[rows], values, texts)
+            shares.append(Share.of_passive(name, finished, found[name].evidence))
+    return Card(shares)
 
 
 class _Passive:

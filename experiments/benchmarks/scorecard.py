@@ -69,11 +69,10 @@ def optimum(config: RunConfig, joined: Joined, roles: Roles) -> NDArray[np.float
     """scikit-learn's coefficients on the one-hot groups of the pooled training rows, in the same order."""
     training, blocks = roles == TRAIN, []
     for party in joined.tables:
-        codes, evidence = group_columns(joined, party, training, config.scorecard)
-        groups = evidence.grouping.transform(codes[training])
-        blocks += [
-            own[:, None] == np.arange(n) for own, n in zip(groups.T, evidence.grouping.counts, strict=True)
-        ]
+        found = group_columns(joined, party, training, config.scorecard)
+        grouping = found.evidence.grouping
+        groups = grouping.transform(found.codes[training])
+        blocks += [own[:, None] == np.arange(n) for own, n in zip(groups.T, grouping.counts, strict=True)]
         if party == joined.active:
             masks = (known[training] for known in joined.coverage.values())
             blocks += [np.stack([known, ~known], 1) for known in masks if known.any() and not known.all()]
@@ -95,8 +94,8 @@ def groups_told(config: RunConfig, joined: Joined, roles: Roles) -> float:
             continue
         kept = store.read("model")
         table = PointsTable(kept["columns"], kept["counts"], kept["points"])
-        codes, evidence = group_columns(joined, party, roles == TRAIN, config.scorecard)
-        columns, lost = table.reasons(evidence.grouping.transform(codes))
+        found = group_columns(joined, party, roles == TRAIN, config.scorecard)
+        columns, lost = table.reasons(found.evidence.grouping.transform(found.codes))
         for column, points in zip(table.columns, table.by_column(), strict=True):
             values, groups = np.unique(points.max() - points, return_counts=True)
             own = lost[columns == column]

@@ -8,7 +8,7 @@ Residuals are whole numbers and sums exact, so the scorecard equals the one of t
 
 The parts: `grouping` (bins to groups), `design` (one-hot columns), `cone` (signs), `regression` (a block's step),
 `mixing` (Anderson's), `solver` (the bank's way through the exchanges), `bank` (the bank's own columns), `points`
-(points and reasons).
+(points and reasons), `values` (groups in words), `card` (what is told of the whole).
 
 Protocol `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
 
@@ -200,8 +200,8 @@ class Finished:
     """The party holds its points. Of each of its k columns that have points:
 
     columns    int64 (k,): its number
-    least      int64 (k,): the fewest points of a group
-    most       int64 (k,): the most
+    points     int64 (g,): those of its groups, column by column
+    values     text (g,): which values each group stands for; all empty if the party keeps that to itself
     obeys      bool (k,): its points never move against its declared sign
     stability  float64 (k,): population stability index of its groups, test against training rows
     reasons    text (k,): what a customer who loses points there is told
@@ -209,8 +209,8 @@ class Finished:
     """
 
     columns: Array
-    least: Array
-    most: Array
+    points: Array
+    values: Array
     obeys: Array
     stability: Array
     reasons: Array

@@ -5,6 +5,7 @@ those of the others, which are numbers to it. Weight of evidence and information
 scoring uses them (Siddiqi, "Credit Risk Scorecards", 2006).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -83,6 +84,10 @@ class Grouping:
                 raise ProtocolError(f"the groups of column {number} must rise with the value")
         return self
 
+    def of_column(self, column: int) -> NDArray[np.int16]:
+        """The group of each of a column's bins."""
+        return self._by_column()[column]
+
     def _by_column(self) -> list[NDArray[np.int16]]:
         return np.split(self.groups, np.cumsum(self.shape.bins)[:-1]) if len(self.shape) else []
 
@@ -98,6 +103,13 @@ class Evidence:
     goods: Integers
     bads: Integers
     information: Floats
+
+    @classmethod
+    def from_arrays(cls, shape: Shape, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What `to_arrays` took apart, of columns of this shape."""
+        return cls(
+            Grouping(shape, arrays["groups"]), *(arrays[name] for name in ("goods", "bads", "information"))
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays for the bank's store, with the weight of evidence of each group, for people there."""

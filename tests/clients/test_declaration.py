@@ -84,6 +84,7 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ("type = 3", 'type must be text in quotation marks, such as type = "…", not 3.'),
         ('type = "bank"\nlabel = true', "label must be text in quotation marks"),
         ('type = "bank"\nid = ""', "id must not be empty."),
+        ('type = "tax"\npublish_bins = "yes"', "publish_bins must be true or false, not 'yes'."),
         ('type = "bank"\nsegments = "sector"', 'segments must be a list such as ["sector", "region"]'),
         ('type = "bank"\nlabel = "d"\nsegments = [1]', "segments must be a list of column names."),
         (
@@ -241,6 +242,7 @@ def test_the_default_declaration_of_a_table_offers_its_columns(tmp_path: Path) -
         label="default",
         columns=(Column("age", "numeric"), Column("region", "categorical")),
         file="scores.csv",
+        publish_bins=True,
     )
 
 

@@ -151,6 +151,27 @@ def test_what_a_passive_party_lets_go_are_points_and_codes(tables: Path, federat
     assert dict(model(run, "tax").last().state) == {}
 
 
+def test_a_party_keeps_its_points_table_and_publishes_its_bins_only_if_it_says_so(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    data = make_tables(("supply", "tax"))
+    for party, publish in (("bank", False), ("supply", False), ("tax", True)):
+        write_declaration(data / party, replace(read_declaration(data / party), publish_bins=publish))
+    run = federate(data)
+    _, evaluation = trained(run)
+    told = pd.DataFrame(dict(evaluation.tables["groups"]))
+    for party in ("bank", "supply", "tax"):
+        kept = pd.read_csv(model(run, party).folder / "points.csv")
+        own = told[told["party"] == party].reset_index(drop=True)
+        assert kept["points"].tolist() == own["points"].tolist()
+        np.testing.assert_allclose(kept["applicants"], own["applicants"])
+        assert kept["values"].notna().all()
+        assert kept.groupby("column", sort=False)["applicants"].sum().tolist() == pytest.approx(
+            [1.0] * kept["column"].nunique()
+        )
+        assert own["values"].tolist() == (kept["values"].tolist() if party == "tax" else [""] * len(kept))
+
+
 def test_declared_reasons_are_told_in_both_languages(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:

@@ -55,20 +55,21 @@ def test_without_defence_the_federated_network_is_the_pooled_one(whole: tuple) -
     np.testing.assert_allclose(pds["federated-network"], pds["pooled-network"], rtol=1e-3, atol=1e-5)
 
 
-def test_the_federated_scorecard_is_the_pooled_one_and_has_a_model_card(
+def test_the_federated_scorecard_is_the_pooled_one_and_every_scorecard_has_a_model_card(
     whole: tuple, base: RunConfig
 ) -> None:
     pds = {one.contender: one.pd for one in whole[0].results}
     np.testing.assert_array_equal(pds["federated-scorecard"], pds["pooled-scorecard"])
     client = MlflowClient(base.tracking_uri)
-    found = client.search_runs([whole[0].experiment_id], "tags.contender LIKE 'federated-%'")
+    found = client.search_runs([whole[0].experiment_id], "tags.contender LIKE '%'")
     cards = {
         run.data.tags["contender"]: {
             file.path for file in client.list_artifacts(run.info.run_id) if file.path.startswith("model_card")
         }
         for run in found
     }
-    assert cards.pop("federated-scorecard") == {"model_card.md", "model_card.html"}
+    for contender in ("bank-only-scorecard", "federated-scorecard", "pooled-scorecard"):
+        assert cards.pop(contender) == {"model_card.md", "model_card.html"}
     assert not any(cards.values())
 
 

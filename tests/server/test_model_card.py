@@ -23,6 +23,13 @@ def evaluation(toy_study) -> Evaluation:
         "information": np.array([0.25, np.nan]),
         "stability": np.array([0.01, 0.3]),
     }
+    groups = {
+        "party": np.repeat(["bank", "tax|east"], [5, 2]),
+        "code": np.repeat(["BAN01", "TAX03"], [5, 2]),
+        "values": np.array(["≤ 3", "> 3 to 5", "> 5 to 9", "> 9", "missing", "", ""]),
+        "applicants": np.array([0.2, 0.2, 0.3, 0.2, 0.1, 0.25, 0.75]),
+        "points": np.array([12, 5, 0, -3, -10, 3, -4]),
+    }
     reasons = {
         "code": np.array(["BAN01", "TAX03"]),
         "text": np.array(["Low inflow", "Taxes <late>"]),
@@ -37,7 +44,8 @@ def evaluation(toy_study) -> Evaluation:
     }
     before = toy_study.evaluations["federated-network"]
     return replace(
-        before, tables=before.tables | {"scorecard": scorecard, "reasons": reasons, "scale": scale}
+        before,
+        tables=before.tables | {"scorecard": scorecard, "groups": groups, "reasons": reasons, "scale": scale},
     )
 
 
@@ -66,6 +74,18 @@ def test_a_column_without_a_name_goes_by_its_number_and_names_cannot_break_table
     found = model_card.files("x", evaluation)
     assert "| tax\\|east | 3 | TAX03 | 2 | -4 to 3 | – |" in found["model_card.md"]
     assert "Taxes &lt;late&gt;" in found["model_card.html"]
+
+
+def test_every_group_has_its_points_and_the_values_that_its_party_publishes(evaluation: Evaluation) -> None:
+    found = model_card.files("x", evaluation)["model_card.md"]
+    assert "| bank | inflow | > 3 to 5 | 20.0% | 5 |" in found
+    assert "| bank | inflow | missing | 10.0% | -10 |" in found
+    assert "| tax\\|east | 3 | group 2 | 75.0% | -4 |" in found
+    assert "not by tax|east: their own people" in found
+    groups = dict(evaluation.tables["groups"])
+    told = groups | {"values": np.where(groups["values"] == "", "any value", groups["values"])}
+    open_one = replace(evaluation, tables=evaluation.tables | {"groups": told})
+    assert "publish_bins" not in model_card.files("x", open_one)["model_card.md"]
 
 
 def test_signs_that_are_broken_are_named(evaluation: Evaluation) -> None:

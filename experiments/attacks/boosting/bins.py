@@ -35,7 +35,7 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     tested, possible = scored(recording, party)
     of_tested = true_bins(recording, party, tested)
     results = {}
-    for number, name in enumerate((*table.numeric_names, *table.categorical_names)):
+    for number, name in enumerate(table.names):
         found = by_knowledge(known, number)
         right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in found.items()}
         own = _by_own_columns(inputs, truth[:, number], rng)

@@ -39,7 +39,9 @@ def join() -> Callable:
     def make(frames: dict[str, pd.DataFrame], labels: np.ndarray, parties: tuple[str, ...]) -> Joined:
         tables = {party: as_table(frames[party]) for party in parties}
         coverage = {party: tables[party].known for party in parties[1:]}
+        signs: dict = {party: {} for party in parties}
+        reasons = {party: {name: (name, name) for name in frames[party]} for party in parties}
         applications = Applications(np.empty(0, np.str_), labels, np.empty(0, "datetime64[M]"), {})
-        return Joined(parties[0], tables, applications, coverage, {party: {} for party in parties})
+        return Joined(parties[0], tables, applications, coverage, signs, reasons)
 
     return make

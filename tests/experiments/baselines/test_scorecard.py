@@ -21,7 +21,7 @@ MODEL = "federated-scorecard/1"
 
 
 def assert_equal_twins(run) -> Scorecard:
-    """Federated equals pooled bit for bit: weights, points, scores, PDs, and the metrics on the way."""
+    """Federated equals pooled bit for bit: weights, points, scores, PDs, the card, and the metrics on the way."""
     events: list[Progress] = []
     config = run.config.scorecard
     roles = assign_roles(run.federation, 1)
@@ -39,6 +39,9 @@ def assert_equal_twins(run) -> Scorecard:
                 np.testing.assert_array_equal(kept(party, "model")[name], array)
     np.testing.assert_array_equal(kept("bank", SCORECARD)["score"], card.scores)
     np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1), card.pd)
+    for name in ("scorecard", "groups", "reasons", "scale"):
+        for column, values in card.card[name].items():
+            np.testing.assert_array_equal(trained.evaluation.tables[name][column], values)
     told = [dict(event.metrics) for event in events if event.metrics]
     assert told == [metrics(look) for look in card.looks]
     assert trained.costs.round_trips <= round_trips(config, len(run.federation.roster.passive))

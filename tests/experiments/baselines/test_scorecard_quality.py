@@ -21,9 +21,9 @@ def test_coefficients_and_quality_on_real_data(default_credit: tuple, join: Call
 
     train, test, blocks = roles == TRAIN, roles == 2, []
     for party in ("bank", "partner"):
-        codes, evidence = group_columns(joined, party, train, config)
-        groups = evidence.grouping.transform(codes)
-        counts = evidence.grouping.counts
+        grouped = group_columns(joined, party, train, config)
+        groups = grouped.evidence.grouping.transform(grouped.codes)
+        counts = grouped.evidence.grouping.counts
         blocks += [np.eye(count)[own] for own, count in zip(groups.T, counts, strict=True)]
     rows = np.concatenate(blocks, axis=1)
     reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(rows[train], labels[train])

@@ -1,0 +1,235 @@
+"""What is told of a finished scorecard: every column, every group with its points, and what a customer is told.
+
+Each party says it of its own columns (`Finished`); what needs labels, the bank adds (`Share`). A pooled scorecard has
+all parties' columns at one place, and is told in the same way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.arrays import check_integers, check_names, check_numbers
+from fl.binning import Codes
+from fl.config import ScorecardConfig
+from fl.errors import ProtocolError
+from fl.evaluation import Table
+from fl.metrics import population_stability_index
+from fl.scorecard import Finished
+from fl.scorecard.bank import BankColumns
+from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
+from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
+from fl.scorecard.values import KNOWN, UNKNOWN
+from fl.splits import TEST, TRAIN, Roles
+
+Array = np.ndarray[Any, Any]
+Floats = NDArray[np.float64]
+Texts = NDArray[np.str_]
+
+MOST = 100_000
+"""Points of a group that could be meant: some thousand times doubling the odds."""
+
+
+def told(
+    table: PointsTable,
+    columns: Grouping | BankColumns,
+    groups: Codes,
+    roles: Roles,
+    values: Texts,
+    texts: tuple[Texts, Texts],
+) -> Finished:
+    """What a party tells of its columns; groups (n, k) and roles (n,) are of the rows that it knows.
+
+    values are those of the groups, and texts, in English and Chinese, what a customer is told of each column.
+    """
+    stability = [
+        stability_index(*(np.bincount(own[roles == role], minlength=size) for role in (TRAIN, TEST)))
+        for own, size in zip(groups.T, table.counts, strict=True)
+    ]
+    return Finished(
+        table.columns,
+        table.points,
+        values,
+        obeys(table, columns.runs, columns.signs),
+        np.array(stability, np.float64),
+        *texts,
+    )
+
+
+def told_by_bank(
+    table: PointsTable,
+    bank: BankColumns,
+    groups: Codes,
+    roles: Roles,
+    values: Texts,
+    texts: tuple[Texts, Texts],
+    parties: Sequence[str],
+) -> Finished:
+    """The same of the bank: values and texts are of its table's columns, and parties are all passive ones."""
+    names = [parties[number] for number in bank.parties]
+    english = np.append(texts[0], [f"Not known to {name}" for name in names])
+    chinese = np.append(texts[1], [f"{name} 无该企业记录" for name in names])
+    values = np.append(values, [KNOWN, UNKNOWN] * len(names))
+    return told(table, bank, groups, roles, values, (english, chinese))
+
+
+def share_of_rows(groups: Codes, counts: NDArray[np.int64]) -> Floats:
+    """The share of rows in each group, (all groups,), of rows in groups (n, k) of counts (k,)."""
+    found = [np.bincount(own, minlength=size) for own, size in zip(groups.T, counts, strict=True)]
+    return np.concatenate([np.empty(0), *found]) / max(1, len(groups))
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the bank knows of one party's columns with points.
+
+    columns  by column: column, groups, least, most, sign (all int64), obeys, information, stability
+    groups   by group, column by column: values (text, empty where the party keeps them), applicants (share of the
+             training rows that the party knows), points (int64)
+    texts    in English and Chinese, what a customer is told of each column
+    """
+
+    party: str
+    columns: Table
+    groups: Table
+    texts: tuple[Texts, Texts]
+
+    @classmethod
+    def of(
+        cls,
+        party: str,
+        finished: Finished,
+        columns: Grouping | BankColumns,
+        applicants: Floats,
+        information: Floats,
+    ) -> "Share":
+        """applicants (g,) as in `Share.groups`; information (k,) is the value of each column with points."""
+        least, most = PointsTable(columns.columns, columns.counts, finished.points).ranges()
+        of_columns = {
+            "column": columns.columns,
+            "groups": columns.counts,
+            "least": least,
+            "most": most,
+            "sign": columns.signs.astype(np.int64),
+            "obeys": finished.obeys,
+            "information": information,
+            "stability": finished.stability,
+        }
+        points = finished.points.astype(np.int64)
+        of_groups = {"values": finished.values, "applicants": applicants, "points": points}
+        return cls(party, of_columns, of_groups, (finished.reasons, finished.reasons_zh))
+
+    @classmethod
+    def of_bank(
+        cls,
+        party: str,
+        finished: Finished,
+        bank: BankColumns,
+        groups: Codes,
+        labels: NDArray[np.int8],
+        information: Floats,
+    ) -> "Share":
+        """The bank's own: groups (n, k) and labels (n,) of the training rows; information of its table's columns."""
+        of_coverage = [
+            _information_of_coverage(own, labels) for own in groups.T[len(bank.grouping.columns) :]
+        ]
+        values = np.append(information[bank.grouping.columns], of_coverage)
+        return cls.of(party, finished, bank, share_of_rows(groups, bank.counts), values)
+
+    @classmethod
+    def of_passive(cls, party: str, finished: Finished, evidence: Evidence) -> "Share":
+        """A passive party's; the bank knows the goods and bads of its groups."""
+        grouping, sizes = evidence.grouping, evidence.goods + evidence.bads
+        # Every row that the party knows is in one group of each column.
+        known = np.repeat(
+            [part.sum() for part in np.split(sizes, np.cumsum(grouping.counts)[:-1])], grouping.counts
+        )
+        return cls.of(party, finished, grouping, sizes / known, evidence.information[grouping.columns])
+
+
+def check_told(party: str, columns: Mapping[str, Array], grouping: Grouping) -> Finished:
+    """What a passive party tells of the columns that have groups, as arrays. Raises ProtocolError if it cannot be."""
+    check_names(f"columns of {party}", columns, [field.name for field in fields(Finished)])
+    finished, own = Finished(**columns), grouping.columns
+    if not np.array_equal(finished.columns, own):
+        raise ProtocolError(f"the columns of {party} must be those that have groups")
+    groups = int(grouping.counts.sum())
+    check_integers(f"points of {party}", finished.points, groups, -MOST, MOST)
+    check_numbers(f"stability of {party}", finished.stability, (len(own),), np.float64)
+    for name, kind, length in (
+        ("values", "U", groups),
+        ("obeys", "b", len(own)),
+        ("reasons", "U", len(own)),
+        ("reasons_zh", "U", len(own)),
+    ):
+        if columns[name].dtype.kind != kind or columns[name].shape != (length,):
+            raise ProtocolError(f"{name} of {party} must be {length} of their kind")
+    return finished
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is told of the whole: the parties' shares, the bank's first."""
+
+    shares: list[Share]
+
+    @property
+    def parties(self) -> list[str]:
+        """Whose shares they are."""
+        return [share.party for share in self.shares]
+
+    def columns(self) -> Table:
+        """Every column with points: party, code, and as in `Share.columns`."""
+        return self._of_all("columns", [np.ones(len(codes), np.int64) for codes in self._codes()])
+
+    def groups(self) -> Table:
+        """Every group: the party and code of its column, and as in `Share.groups`."""
+        return self._of_all("groups", [share.columns["groups"] for share in self.shares])
+
+    def texts(self) -> Table:
+        """Every reason code, with what a customer is told."""
+        english, chinese = (np.concatenate([share.texts[n] for share in self.shares]) for n in (0, 1))
+        return {"code": np.concatenate(self._codes()), "text": english, "text_zh": chinese}
+
+    def tables(
+        self, config: ScorecardConfig, base: int, scores: NDArray[np.int64], roles: Roles
+    ) -> dict[str, Table]:
+        """The card's tables in an evaluation; base are everybody's points, and scores (n,) those of all rows."""
+        scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
+        stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
+        scale |= {"base": np.array([base]), "score_stability": np.array([stability])}
+        return {"scorecard": self.columns(), "groups": self.groups(), "reasons": self.texts(), "scale": scale}
+
+    def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Table:
+        """A table of all shares; each column's party and code stand in as many of its rows as times (k,) says."""
+        tables = [getattr(share, name) for share in self.shares]
+        rows = [int(part.sum()) for part in times]
+        names = [np.full(count, share.party) for count, share in zip(rows, self.shares, strict=True)]
+        codes = [np.repeat(own, part) for own, part in zip(self._codes(), times, strict=True)]
+        return {"party": np.concatenate(names), "code": np.concatenate(codes)} | {
+            key: np.concatenate([table[key] for table in tables]) for key in tables[0]
+        }
+
+    def _codes(self) -> list[Texts]:
+        heads = prefixes(self.parties)
+        return [codes_of(h, share.columns["column"]) for h, share in zip(heads, self.shares, strict=True)]
+
+
+def named(tables: Mapping[str, Table], names: Mapping[str, Sequence[str]]) -> dict[str, Table]:
+    """The card's tables with the names of the columns of every party, the bank first; its last ones are of coverage."""
+    bank, *passive = names
+    known = {**names, bank: [*names[bank], *(f"known to {party}" for party in passive)]}
+    columns = tables["scorecard"]
+    found = [known[str(party)][int(n)] for party, n in zip(columns["party"], columns["column"], strict=True)]
+    return {**tables, "scorecard": {"name": np.array(found, np.str_), **columns}}
+
+
+def _information_of_coverage(unknown: NDArray[np.uint8], labels: NDArray[np.int8]) -> float:
+    """The information value of being known to a party; NaN where a class has nobody on one side."""
+    bads = np.bincount(unknown[labels == 1], minlength=2)
+    goods = np.bincount(unknown[labels == 0], minlength=2)
+    if min(bads.min(), goods.min()) == 0:
+        return float("nan")
+    return information_value(goods, bads)

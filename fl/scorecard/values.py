@@ -1,0 +1,60 @@
+"""Which values of a column a group of the scorecard stands for, in words: what people read beside its points."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.binning import Binning
+from fl.scorecard.grouping import Grouping
+
+KNOWN, UNKNOWN = "known", "unknown"
+"""The values of the bank's column of who is known to a party."""
+MISSING, OTHERS = "missing", "any other"
+
+
+def values_of_groups(
+    binning: Binning, levels: tuple[tuple[str, ...], ...], grouping: Grouping
+) -> NDArray[np.str_]:
+    """The values of each group, (all groups,), column by column, such as `> 3.5 to 7, missing` or `retail, trade`.
+
+    levels are the texts of the categorical columns of the table that was binned. Numbers are rounded to six digits. A
+    missing value without a bin of its own is named where such values go, in the fullest bin.
+    """
+    found = []
+    for column in grouping.columns:
+        own = grouping.of_column(column)
+        numeric = column < len(binning.cuts)
+        for group in range(own.max() + 1):
+            bins = set(np.flatnonzero(own == group).tolist())
+            texts = (
+                _range(binning.cuts[column], bins)
+                if numeric
+                else _levels(binning, column, bins, levels[column - len(binning.cuts)])
+            )
+            gaps = binning.bins[column] - 1 if binning.missing[column] else binning.fullest[column]
+            found.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
+    return np.array(found, np.str_)
+
+
+def _range(cuts: NDArray[np.float64], bins: set[int]) -> list[str]:
+    """The range of the values in adjacent bins; none if they hold none."""
+    values = sorted(bins & set(range(len(cuts) + 1)))
+    if not values:
+        return []
+    low = f"> {_number(cuts[values[0] - 1])}" if values[0] > 0 else ""
+    high = _number(cuts[values[-1]]) if values[-1] < len(cuts) else ""
+    if low and high:
+        return [f"{low} to {high}"]
+    return [low or (f"≤ {high}" if high else "any value")]
+
+
+def _number(value: float) -> str:
+    """Six digits, without an exponent."""
+    return np.format_float_positional(float(f"{value:.6g}"), trim="-")
+
+
+def _levels(binning: Binning, column: int, bins: set[int], texts: tuple[str, ...]) -> list[str]:
+    """The levels in bins by name, and as one those too rare for a bin of their own: they go where a new one does."""
+    *places, others = binning.levels[column - len(binning.cuts)].tolist()
+    named = [text for text, place in zip(texts, places, strict=True) if place in bins and place != others]
+    goes = int(binning.fullest[column]) if others < 0 else others
+    return [*named, OTHERS] if goes in bins else named
