@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clients.aligned import Applications, read_applications, read_coverage, read_table
-from clients.declaration import read_declaration
+from clients.declaration import Column, read_declaration
 from clients.evaluation import SCORES, coverage_names
 from clients.parties import party_type
-from clients.scorecard.shares import reasons_of
+from clients.scorecard.shares import with_reasons
 from clients.session import state_folder
 from clients.splits import SPLIT
 from clients.store import Store
@@ -31,16 +31,15 @@ _TRUTH = Path("truth", "applicants.parquet")
 class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
-    tables has the active party's first; coverage says which passive party knows which row. By party and column, signs
-    say what effect on risk policy demands (`party.toml`), and reasons what a customer is told, in English and Chinese.
+    tables has the active party's first; coverage says which passive party knows which row, and columns are the declared
+    ones (`party.toml`) by party and name, with what a customer is told of each.
     """
 
     active: str
     tables: dict[str, Table]
     applications: Applications
     coverage: dict[str, NDArray[np.bool_]]
-    signs: dict[str, dict[str, int]]
-    reasons: dict[str, dict[str, tuple[str, str]]]
+    columns: dict[str, dict[str, Column]]
 
     @property
     def labels(self) -> NDArray[np.int8]:
@@ -55,10 +54,12 @@ class Joined:
 
     def of_bank(self) -> "Joined":
         """What the active party has alone."""
-        tables, signs, reasons = (
-            {self.active: part[self.active]} for part in (self.tables, self.signs, self.reasons)
-        )
-        return Joined(self.active, tables, self.applications, {}, signs, reasons)
+        tables, columns = {self.active: self.tables[self.active]}, {self.active: self.columns[self.active]}
+        return Joined(self.active, tables, self.applications, {}, columns)
+
+    def signs(self, party: str) -> dict[str, int]:
+        """What effect on risk policy demands of each of a party's columns."""
+        return {name: column.sign for name, column in self.columns[party].items()}
 
     def frame(self) -> pd.DataFrame:
         """Every party's columns side by side: numeric as float64, categorical as pandas categories."""
@@ -72,11 +73,8 @@ def read_joined(config: RunConfig, active: str) -> Joined:
     tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
     coverage = read_coverage(_study(config, active))
     ordered = {name: tables[name] for name in (names[active], *coverage)}
-    signs = {
-        about.name: {column.name: column.sign for column in about.columns} for about in declared.values()
-    }
-    reasons = {about.name: reasons_of(about, party_type(about.type).reasons) for about in declared.values()}
-    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, signs, reasons)
+    columns = {about.name: with_reasons(about, party_type(about.type).reasons) for about in declared.values()}
+    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, columns)
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:

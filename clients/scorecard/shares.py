@@ -1,19 +1,21 @@
 """What both halves of the scorecard do with a party's own columns: bins, signs, names, values and texts of reasons."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_binning, set_up
-from clients.declaration import Declaration
+from clients.declaration import Column, Declaration
 from clients.session import Session
-from fl.binning import Codes, Shape
+from fl.binning import Binning, Codes, Shape
 from fl.config import ScorecardConfig
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.values import values_of_groups
+from fl.tables import Table
 
 
 def bin_columns(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
@@ -34,21 +36,29 @@ def all_codes(session: Session, setup: Setup) -> Codes:
 
 def group_values(session: Session, grouping: Grouping) -> Texts:
     """Which values the groups of the party's columns stand for, (all groups,)."""
-    return values_of_groups(read_binning(session.store), read_table(session.study).levels, grouping)
+    columns = with_reasons(session.party.declaration, session.party.reasons)
+    return values_of(columns, read_table(session.study), read_binning(session.store), grouping)
 
 
-def texts(session: Session, columns: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in a column, in English and in Chinese."""
-    known, names = (
-        reasons_of(session.party.declaration, session.party.reasons),
-        read_table(session.study).names,
-    )
-    told = [known[names[number]] for number in columns]
-    return np.array([text for text, _ in told], np.str_), np.array([text for _, text in told], np.str_)
+def texts(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
+    """What a customer is told who loses points in columns of these numbers, in English and in Chinese."""
+    columns = with_reasons(session.party.declaration, session.party.reasons)
+    return texts_of(columns, read_table(session.study), numbers)
 
 
-def reasons_of(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """By column, what a customer is told in English and in Chinese; usual is what the client type says.
+def values_of(columns: Mapping[str, Column], table: Table, binning: Binning, grouping: Grouping) -> Texts:
+    """As `group_values`, of declared columns."""
+    return values_of_groups(binning, table, grouping, [columns[name].unit for name in table.names])
+
+
+def texts_of(columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
+    """As `texts`, of columns that `with_reasons` made."""
+    own = [columns[table.names[number]] for number in numbers]
+    return np.array([c.reason for c in own], np.str_), np.array([c.reason_zh for c in own], np.str_)
+
+
+def with_reasons(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, Column]:
+    """The declared columns by name, each with what a customer is told; usual is what the client type says.
 
     As `party.toml` declares it, else as the client type does, else the column's description, else its name.
     """
@@ -56,8 +66,6 @@ def reasons_of(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -
     for column in declaration.columns:
         named = column.description or column.name
         text, text_zh = usual.get(column.name, ("", ""))
-        found[column.name] = (
-            column.reason or text or named,
-            column.reason_zh or text_zh or column.reason or named,
-        )
+        english, chinese = column.reason or text, column.reason_zh or text_zh or column.reason
+        found[column.name] = replace(column, reason=english or named, reason_zh=chinese or named)
     return found

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clients.scorecard.shares import texts_of, values_of
 from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
@@ -22,7 +23,6 @@ from fl.scorecard.grouping import Evidence, Grouping, group
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.scorecard.solver import Look
-from fl.scorecard.values import values_of_groups
 from fl.splits import TEST, TRAIN, Roles
 
 Floats = NDArray[np.float64]
@@ -128,7 +128,7 @@ def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config
     """A party's bins and its groups by the labels of the training rows."""
     table = joined.tables[name]
     rows = np.flatnonzero(training)
-    binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs[name])
+    binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs(name))
     codes, shape = binning.transform(table), binning.shape
     if not config.monotone:
         shape = shape.without_signs()
@@ -149,26 +149,20 @@ def _card(
     """The model card, as the parties tell it in the federation, with the values of every group."""
     shares, training = [], roles == TRAIN
     passive = [name for name in joined.tables if name != joined.active]
-    for name, table in tables.items():
-        columns, grouping = joined.tables[name], found[name].evidence.grouping
-        values = values_of_groups(found[name].binning, columns.levels, grouping)
-        reasons = [joined.reasons[name][columns.names[number]] for number in grouping.columns]
-        texts = (
-            np.array([text for text, _ in reasons], np.str_),
-            np.array([text for _, text in reasons], np.str_),
-        )
+    for name, points in tables.items():
+        table, grouping, codes = joined.tables[name], found[name].evidence.grouping, found[name].codes
+        values = values_of(joined.columns[name], table, found[name].binning, grouping)
+        texts = texts_of(joined.columns[name], table, grouping.columns)
         if name == joined.active:
-            groups = bank.transform(found[name].codes, [joined.coverage[party] for party in passive])
-            finished = told_by_bank(table, bank, groups, roles, values, texts, passive)
-            information = found[name].evidence.information
-            shares.append(
-                Share.of_bank(name, finished, bank, groups[training], joined.labels[training], information)
-            )
+            groups = bank.transform(codes, [joined.coverage[party] for party in passive])
+            finished = told_by_bank(points, bank, groups, roles, values, texts, passive)
+            own, information = groups[training], found[name].evidence.information
+            share = Share.of_bank(name, finished, bank, own, joined.labels[training], information)
         else:
-            rows = columns.known
-            groups = grouping.transform(found[name].codes[rows])
-            finished = told(table, grouping, groups, roles[rows], values, texts)
-            shares.append(Share.of_passive(name, finished, found[name].evidence))
+            groups = grouping.transform(codes[table.known])
+            finished = told(points, grouping, groups, roles[table.known], values, texts)
+            share = Share.of_passive(name, finished, found[name].evidence)
+        shares.append(share)
     return Card(shares)
 
 

@@ -1,10 +1,13 @@
 """Which values of a column a group of the scorecard stands for, in words: what people read beside its points."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import Binning
 from fl.scorecard.grouping import Grouping
+from fl.tables import Table
 
 KNOWN, UNKNOWN = "known", "unknown"
 """The values of the bank's column of who is known to a party."""
@@ -12,12 +15,12 @@ MISSING, OTHERS = "missing", "any other"
 
 
 def values_of_groups(
-    binning: Binning, levels: tuple[tuple[str, ...], ...], grouping: Grouping
+    binning: Binning, table: Table, grouping: Grouping, units: Sequence[str]
 ) -> NDArray[np.str_]:
-    """The values of each group, (all groups,), column by column, such as `> 3.5 to 7, missing` or `retail, trade`.
+    """The values of each group, (all groups,), column by column, such as `> 3.5 to 7 days, missing` or `retail, trade`.
 
-    levels are the texts of the categorical columns of the table that was binned. Numbers are rounded to six digits. A
-    missing value without a bin of its own is named where such values go, in the fullest bin.
+    table is the one that was binned, units are those of its columns. Numbers are rounded to six digits. A missing value
+    without a bin of its own is named where such values go, in the fullest bin.
     """
     found = []
     for column in grouping.columns:
@@ -26,25 +29,26 @@ def values_of_groups(
         for group in range(own.max() + 1):
             bins = set(np.flatnonzero(own == group).tolist())
             texts = (
-                _range(binning.cuts[column], bins)
+                _range(binning.cuts[column], bins, units[column])
                 if numeric
-                else _levels(binning, column, bins, levels[column - len(binning.cuts)])
+                else _levels(binning, column, bins, table.levels[column - len(binning.cuts)])
             )
             gaps = binning.bins[column] - 1 if binning.missing[column] else binning.fullest[column]
             found.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
     return np.array(found, np.str_)
 
 
-def _range(cuts: NDArray[np.float64], bins: set[int]) -> list[str]:
-    """The range of the values in adjacent bins; none if they hold none."""
+def _range(cuts: NDArray[np.float64], bins: set[int], unit: str) -> list[str]:
+    """The range of the values in adjacent bins, in a unit; none if they hold none."""
     values = sorted(bins & set(range(len(cuts) + 1)))
     if not values:
         return []
     low = f"> {_number(cuts[values[0] - 1])}" if values[0] > 0 else ""
     high = _number(cuts[values[-1]]) if values[-1] < len(cuts) else ""
-    if low and high:
-        return [f"{low} to {high}"]
-    return [low or (f"≤ {high}" if high else "any value")]
+    if not low and not high:
+        return ["any value"]
+    text = f"{low} to {high}" if low and high else low or f"≤ {high}"
+    return [f"{text} {unit}".rstrip()]
 
 
 def _number(value: float) -> str:

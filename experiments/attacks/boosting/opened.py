@@ -97,7 +97,7 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
 def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes:
     """The bins (r, c) by which the knowledge is judged, as the party made them."""
     joined, config, train = recording.joined, recording.config, recording.positions[recording.training]
-    table, signs = joined.tables[party], joined.signs[party]
+    table, signs = joined.tables[party], joined.signs(party)
     return Binning.fit(table, train, config.bins, config.min_bin_count, signs).transform(table, rows)
 
 

@@ -29,6 +29,7 @@ def default_credit() -> tuple[dict[str, pd.DataFrame], np.ndarray, np.ndarray]:
 def join() -> Callable:
     """Makes the joined table of some parties' frames, all of them knowing every row."""
     from clients.aligned import Applications
+    from clients.declaration import Column
     from experiments.joined import Joined
     from fl.tables import Table
 
@@ -39,9 +40,8 @@ def join() -> Callable:
     def make(frames: dict[str, pd.DataFrame], labels: np.ndarray, parties: tuple[str, ...]) -> Joined:
         tables = {party: as_table(frames[party]) for party in parties}
         coverage = {party: tables[party].known for party in parties[1:]}
-        signs: dict = {party: {} for party in parties}
-        reasons = {party: {name: (name, name) for name in frames[party]} for party in parties}
+        columns = {party: {name: Column(name, "numeric") for name in frames[party]} for party in parties}
         applications = Applications(np.empty(0, np.str_), labels, np.empty(0, "datetime64[M]"), {})
-        return Joined(parties[0], tables, applications, coverage, signs, reasons)
+        return Joined(parties[0], tables, applications, coverage, columns)
 
     return make

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,7 +66,7 @@ def test_whoever_reads_the_values_finds_the_group_of_every_row(
     found = table([number for number, _ in data], [code for _, code in data])
     binning = Binning.fit(found, np.arange(len(found)), bins, minimum, {})
     grouped = grouping(binning, np.random.default_rng(seed))
-    texts = np.split(values_of_groups(binning, found.levels, grouped), np.cumsum(grouped.counts)[:-1])
+    texts = np.split(values_of_groups(binning, found, grouped, ["", ""]), np.cumsum(grouped.counts)[:-1])
     for row, groups in enumerate(grouped.transform(binning.transform(found))):
         number, code = data[row]
         hits = [group for group, text in enumerate(texts[0]) if reads(text, number, None)]
@@ -84,10 +83,10 @@ def test_what_they_look_like() -> None:
     found = table(numbers, codes)
     binning = Binning.fit(found, np.arange(100), 10, 10, {})
     plain = Grouping(binning.shape, np.array([0, 0, 1, 2, 3, 0, 1, 2], np.int16))
-    assert values_of_groups(binning, found.levels, plain).tolist() == [
-        "≤ 2.5",
-        "> 2.5 to 1234570",
-        "> 1234570",
+    assert values_of_groups(binning, found, plain, ["CNY", ""]).tolist() == [
+        "≤ 2.5 CNY",
+        "> 2.5 to 1234570 CNY",
+        "> 1234570 CNY",
         "missing",
         "coal, any other, missing",
         "food",
@@ -99,7 +98,5 @@ def test_a_column_without_points_has_no_values() -> None:
     found = table([1.0, 2.0, 3.0, 4.0], [0, 1, 0, 1])
     binning = Binning.fit(found, np.arange(4), 4, 1, {})
     groups = np.array([DROPPED] * int(binning.bins[0]) + [0, 1], np.int16)
-    texts = values_of_groups(binning, found.levels, Grouping(binning.shape, groups))
+    texts = values_of_groups(binning, found, Grouping(binning.shape, groups), ["", ""])
     assert texts.tolist() == ["coal, any other, missing", "food"]
-    with pytest.raises(IndexError):
-        values_of_groups(binning, (), Grouping(binning.shape, groups))
