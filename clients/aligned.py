@@ -79,6 +79,11 @@ def write_coverage(study: Store, coverage: Mapping[str, NDArray[np.bool_]]) -> N
     study.write(COVERAGE, coverage)
 
 
+def known_to_none(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArray[np.bool_]:
+    """Which of the positions no passive party knows, (rows,)."""
+    return ~np.logical_or.reduce([np.zeros(rows, bool), *coverage.values()])
+
+
 def write_schema(study: Store, schema: str) -> None:
     """Keep the hash of the declaration by which the table was made."""
     study.write(SCHEMA, {"schema": np.array(schema)})

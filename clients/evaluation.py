@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from clients.aligned import read_applications, read_coverage
+from clients.aligned import known_to_none, read_applications, read_coverage, read_table
 from clients.session import Session
 from fl.evaluation import Table, evaluate
 from fl.scoring import Scored
@@ -20,21 +21,29 @@ def keep_scores(
     pd: NDArray[np.float64],
     roles: NDArray[np.int8],
     tables: Mapping[str, Table] | None = None,
+    answers_all: bool = False,
 ) -> Scored:
     """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage.
 
     tables are the protocol's own, by name, to go with the evaluation. Where there are passive parties, the bank's
-    fallback for their absence is trained, too.
+    fallback for their absence is trained, too; it also answers for rows that no passive party knows, as in scoring
+    (`clients/scoring.py`), unless the protocol's model answers for all.
     """
     # Not above, since boosting, of which it is a part, needs this module.
-    from clients.fallback import train_fallback
+    from clients.fallback import fallback_log_odds, train_fallback
 
+    coverage, seed = read_coverage(session.study), session.envelope.seed
+    if coverage:
+        train_fallback(session, seed, roles)
+        alone = known_to_none(coverage, len(pd))
+        if alone.any() and not answers_all:
+            own = read_table(session.study).take(np.flatnonzero(alone))
+            pd = pd.copy()
+            pd[alone] = expit(fallback_log_odds(session.study, seed, own, session.config))
     session.store.write(SCORES, {"pd": pd})
-    if read_coverage(session.study):
-        train_fallback(session, session.envelope.seed, roles)
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
-    segments["coverage"] = coverage_names(read_coverage(session.study), len(pd))[test]
+    segments["coverage"] = coverage_names(coverage, len(pd))[test]
     found = evaluate(applications.labels[test], pd[test], segments)
     return Scored(replace(found, tables=found.tables | dict(tables or {})).to_arrays())
 

@@ -1,4 +1,4 @@
-"""The bank's own model beside every federated one: it answers when a party of the federation is absent.
+"""The bank's own model beside every federated one: it answers when a party is absent, and for whom no party knows.
 
 It is boosting on the bank's columns alone, with the run's settings of boosting, grown in this process without a
 message, calibrated, and kept in the study in the form of a federated forest without passive parties. It equals the
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from clients.aligned import read_applications
 from clients.binned import begin_model
 from clients.boosting.randomness import goss_generator
-from clients.boosting.scoring import BankModel
+from clients.boosting.scoring import BankModel, log_odds
 from clients.session import Session
 from clients.store import Store
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Growth
 from fl.calibration import Calibration
+from fl.config import RunConfig
 from fl.metrics import auc
+from fl.tables import Table
 
 FALLBACK = "bank-only-boosting"
 
@@ -25,6 +27,11 @@ FALLBACK = "bank-only-boosting"
 def fallback_model(study: Store, seed: int) -> Store:
     """Where a study keeps the fallback of its models under a seed."""
     return Store(study.folder / FALLBACK / str(seed))
+
+
+def fallback_log_odds(study: Store, seed: int, table: Table, config: RunConfig) -> NDArray[np.float64]:
+    """The log odds of default (n,) by a study's fallback, of the rows of the bank's table."""
+    return log_odds(fallback_model(study, seed), table, {}, {}, config)
 
 
 def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None:

@@ -5,6 +5,9 @@ party adds to the score of a table's rows, and `log_odds(model, table, coverage,
 makes of all of them; either finds its part of the model as `model` in the store that it is given. The protocol's own
 evaluation uses the same two, so that an applicant gets the score which the evaluation computed. A third is optional:
 `answers`, with the arguments of `log_odds`, gives further columns of the bank's file, or another `score` than log odds.
+
+An applicant whom no passive party knows is answered by the bank's own model, which was trained for nothing else. Not
+so where the protocol has `answers`: two kinds of scores in one file would mislead.
 """
 
 import importlib
@@ -17,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from clients.aligned import read_applicants, read_coverage, read_schema, read_table
+from clients.aligned import known_to_none, read_applicants, read_coverage, read_schema, read_table
 from clients.applicants import applications_of
 from clients.declaration import schema_hash
 from clients.session import Session
@@ -70,48 +73,56 @@ def contribute(session: Session, request: ContributeRequest) -> Contribution:
 
 def answer(session: Session, request: AnswerRequest) -> Answered:
     """Score every applicant, by the federated model if all its parties are here, else by the bank's own; keep that."""
-    from clients.fallback import FALLBACK, fallback_model
+    from clients.fallback import FALLBACK, fallback_log_odds
 
     asked = _asked(session)
     model, table = _model_and_table(session, asked)
-    trained = tuple(read_coverage(session.earlier(asked.study)))
-    aligned = read_coverage(session.study)
+    study = session.earlier(asked.study)
+    trained, aligned = tuple(read_coverage(study)), read_coverage(session.study)
     for party in request.parties:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
+    further: Mapping[str, NDArray[Any]] = {}
     if set(trained) <= set(request.parties):
+        name, protocol = asked.contender, _module(asked.protocol)
         contributions = {party: of_party(request.contributions, k) for k, party in enumerate(request.parties)}
         coverage = {party: aligned[party] for party in trained}
-        name, protocol = asked.contender, _module(asked.protocol)
+        given = model, table, coverage, contributions, session.config
+        log_odds, alone = protocol.log_odds(*given), np.zeros(len(table), bool)
+        if hasattr(protocol, "answers"):
+            further = protocol.answers(*given)
+        elif trained:
+            alone = known_to_none(coverage, len(table))
     else:
-        contributions, coverage = {}, {}
-        name, protocol = FALLBACK, _module("boosting/1")
-        model = fallback_model(session.earlier(asked.study), asked.seed)
-    given = model, table, coverage, contributions, session.config
-    further = protocol.answers(*given) if hasattr(protocol, "answers") else {}
-    answers = _answers(session, protocol.log_odds(*given), coverage, name, further)
+        name, coverage = FALLBACK, {}
+        log_odds, alone = np.empty(len(table)), np.ones(len(table), bool)
+    if alone.any():
+        own = table.take(np.flatnonzero(alone))
+        log_odds[alone] = fallback_log_odds(study, asked.seed, own, session.config)
+    models = np.where(alone, FALLBACK, name)
+    answers = _answers(session, log_odds, coverage, models, further)
     session.study.write_file(ANSWERS, answers.to_csv(lineterminator="\n").encode())
-    known = {party: float(rows.sum()) for party, rows in coverage.items()}
-    return Answered(len(answers), name, known)
+    known = {party: float(own.sum()) for party, own in coverage.items()}
+    return Answered(len(answers), name, int(alone.sum()), known)
 
 
 def _answers(
     session: Session,
     log_odds: NDArray[np.float64],
     coverage: Mapping[str, NDArray[np.bool_]],
-    model: str,
+    models: NDArray[np.str_],
     further: Mapping[str, NDArray[Any]],
 ) -> pd.DataFrame:
     """A row per applicant in the order of the file.
 
     The columns: score, the log odds of default unless the protocol has another; pd; parties, whose columns had a part
-    in it; model, which answered; then the protocol's own.
+    in it; model, which one answered; then the protocol's own.
     """
     declared, ids = session.party.declaration, read_applicants(session.study)
     parties = np.full(len(ids), declared.name, dtype=object)
     for party, known in coverage.items():
         parties[known] += f"; {party}"
-    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": model, **further}
+    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": models, **further}
     return pd.DataFrame(rows, index=pd.Index(ids, name=declared.id)).loc[applications_of(session).index]
 
 

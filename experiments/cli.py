@@ -271,10 +271,10 @@ def score(
         found = score_applicants(
             store_uri(store), run, applicants, out, data, _words(parties), backend.value, report
         )
+    (model, most), *others = found.models.items()
+    further = "".join(f", {rows:,} by {name}" for name, rows in others)
     knowing = ", ".join(f"{party} {rows:,}" for party, rows in found.contributed.items())
-    console.print(
-        f"{out}: {found.applicants:,} applicants scored by {found.model} ({knowing})", soft_wrap=True
-    )
+    console.print(f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True)
 
 
 @app.command()

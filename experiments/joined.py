@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from clients.aligned import Applications, read_applications, read_coverage, read_table
+from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
 from clients.declaration import Column, read_declaration
 from clients.evaluation import SCORES, coverage_names
 from clients.parties import party_type
@@ -45,6 +45,11 @@ class Joined:
     def labels(self) -> NDArray[np.int8]:
         """Default within the performance window, (n,)."""
         return self.applications.labels
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Which rows no passive party knows, (n,)."""
+        return known_to_none(self.coverage, len(self.labels))
 
     @property
     def segments(self) -> dict[str, NDArray[np.str_]]:

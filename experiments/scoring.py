@@ -28,10 +28,9 @@ from server.registry import find_model
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many applicants there were, which model answered, and for how many each party contributed."""
+    """How many applicants each model answered, most first, and for how many of them each party contributed."""
 
-    applicants: int
-    model: str
+    models: Mapping[str, int]
     contributed: Mapping[str, int]
 
 
@@ -79,7 +78,7 @@ def score_applicants(
     answers = read_answers(kept)
     _write(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
-    return Outcome(len(answers), str(answers["model"].iloc[0]), contributed)
+    return Outcome(dict(Counter(answers["model"]).most_common()), contributed)
 
 
 def read_answers(path: Path) -> pd.DataFrame:

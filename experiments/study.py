@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.baselines.boosting import train_boosting
+from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.baselines.scorecard import train_scorecard
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
@@ -151,12 +151,14 @@ def _train(
     owner, _, algorithm = name.rpartition("-")
     seen = joined.of_bank() if owner == "bank-only" else joined
     if algorithm == "boosting":
-        return *train_boosting(seen, roles, seed, config.boosting), {}
+        scores, curve = train_boosting(seen, roles, seed, config.boosting)
+        return with_bank_alone(seen, scores, roles, seed, config.boosting), curve, {}
     if algorithm == "network":
         # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
         from experiments.baselines.network import train_network
 
-        return *train_network(seen, roles, seed, config.network), {}
+        scores, curve = train_network(seen, roles, seed, config.network)
+        return with_bank_alone(seen, scores, roles, seed, config.boosting), curve, {}
     if algorithm == "scorecard":
         return train_scorecard(seen, roles, config.scorecard)
     from experiments.baselines.trees import train_trees

@@ -9,9 +9,10 @@ Protocol `scoring/1` scores applicants by a model that was trained before, in a 
    protocol that trained the model;
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
-Nine round trips with the handshake, whatever the protocol and the number of rows. Without one of the parties that the
-model was trained with, the bank's own model answers for everybody: the bank is aligned with itself, six round trips.
-So it does when a party keeps silent or fails on the way; one that refuses says why, and ends the run.
+Nine round trips with the handshake, whatever the protocol and the number of rows. The bank's own model answers for
+applicants whom no passive party knows, unless the protocol has another kind of score. Without one of the parties that
+the model was trained with it answers for everybody: the bank is aligned with itself, six round trips. So it does when
+a party keeps silent or fails on the way; one that refuses says why, and ends the run.
 """
 
 from collections.abc import Mapping
@@ -69,8 +70,13 @@ class AnswerRequest:
 
 @dataclass(frozen=True)
 class Answered:
-    """How many applicants the bank has scored, by which model (a contender), and how many of them each party knows."""
+    """How many applicants the bank has scored, and by which model (a contender).
+
+    alone says how many of them the bank's own model answered: all of them, or those that no passive party knows; known
+    says how many each party knows.
+    """
 
     applicants: int
     model: str
+    alone: int
     known: Mapping[str, float]

@@ -141,8 +141,8 @@ def _told_by(groups: pd.DataFrame) -> str:
     if not keeping:
         return text
     return (
-        f"{text} Which values a group holds is told by parties with `publish_bins = true` in their `party.toml`; "
-        f"not by {', '.join(keeping)}: their own people find it in the file `points.csv` beside their part of the "
+        f"{text} Which values a group holds is told by parties with publish_bins = true in their party.toml; "
+        f"not by {', '.join(keeping)}: their own people find it in the file points.csv beside their part of the "
         "model."
     )
 

@@ -128,9 +128,10 @@ class ScoringRun(TrackedRun):
         return run
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
-        """Log how many applicants were scored by which model, how many each party knows, and what it took."""
+        """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
         known = {f"known.{party}": number for party, number in answered.known.items()}
-        self._log_metrics({"applicants": answered.applicants, **known, **costs})
+        counts = {"applicants": answered.applicants, "alone": answered.alone}
+        self._log_metrics({**counts, **known, **costs})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."

@@ -101,6 +101,18 @@ def train_boosting(
     return calibration.apply(best), curve
 
 
+def with_bank_alone(joined: Joined, pd: Floats, roles: Roles, seed: int, config: BoostingConfig) -> Floats:
+    """PDs (n,) in which the bank's own model answers for the rows that no passive party knows.
+
+    As in the federation, where one is trained beside every model of log odds.
+    """
+    alone = joined.unknown
+    if not joined.coverage or not alone.any():
+        return pd
+    own, _ = train_boosting(joined.of_bank(), roles, seed, config)
+    return np.where(alone, own, pd)
+
+
 def grow_tree(
     blocks: Sequence[Block], numbers: Integers, sample: NDArray[np.bool_], config: BoostingConfig
 ) -> Floats:

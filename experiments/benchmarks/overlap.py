@@ -4,8 +4,8 @@
 federated contender on the data as they are and on data in which half of the party's rows, drawn at random, are
 missing, in training and test alike; then it scores the test applicants, as `siloscore score` does, while the party is
 absent. It prints a table in Markdown of test AUCs, means over the seeds. The ceiling is what could be kept at best: a
-random half of the test rows scored by the model that learned from all, the others by the bank alone. For tables only
-(party type `table`); the dataset itself is not touched.
+random half of the test rows scored by the model that learned from all, the others by the bank alone. The bank alone has
+the same kind of model in each line. For tables only (party type `table`); the dataset itself is not touched.
 """
 
 import argparse
@@ -30,7 +30,12 @@ from fl.splits import TEST
 from server.coordinator import new_study_name
 from server.progress import ignore
 
-ALONE = "bank-only-boosting"
+UNENCRYPTED = {"boosting.encryption": "plain", "scorecard.encryption": "plain"}
+
+
+def alone(contender: str) -> str:
+    """The bank's own model of the same kind as a federated contender."""
+    return contender.replace("federated-", "bank-only-")
 
 
 def thinned(data: Path, party: str, share: float, seed: int, out: Path) -> Path:
@@ -70,9 +75,9 @@ def mixed_auc(outcome: Outcome, contender: str, seed: int, draws: int = 20) -> f
     """The mean AUC when a random half of the test rows has the contender's PD and the other half the bank's alone."""
     test = outcome.roles[seed] == TEST
     labels, rng = outcome.joined.labels[test], np.random.default_rng(seed)
-    own, alone = outcome.pds[contender, seed][test], outcome.pds[ALONE, seed][test]
+    own, bank = outcome.pds[contender, seed][test], outcome.pds[alone(contender), seed][test]
     halves = rng.random((draws, len(labels))) < 0.5
-    return float(np.mean([auc(labels, np.where(half, own, alone)) for half in halves]))
+    return float(np.mean([auc(labels, np.where(half, own, bank)) for half in halves]))
 
 
 def auc_without(
@@ -95,16 +100,15 @@ def auc_without(
 
 def table(found: Mapping[str, Mapping[str, float]], contenders: list[str]) -> str:
     """Markdown: a line per federated contender, with what half of the overlap keeps of the gain."""
-    alone = found["full"][ALONE]
     lines = [
         "| contender | all known | half unknown | of the gain | ceiling | party absent | bank alone |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in contenders:
-        full, half = found["full"][name], found["half"][name]
+        full, half, bank = found["full"][name], found["half"][name], found["full"][alone(name)]
         absent, ceiling = (found["full"][f"{name}, {what}"] for what in ("absent", "ceiling"))
-        kept, most = ((reached - alone) / (full - alone) for reached in (half, ceiling))
-        cells = f"{full:.4f} | {half:.4f} | {kept:.1%} | {most:.1%} | {absent:.4f} | {alone:.4f}"
+        kept, most = ((reached - bank) / (full - bank) for reached in (half, ceiling))
+        cells = f"{full:.4f} | {half:.4f} | {kept:.1%} | {most:.1%} | {absent:.4f} | {bank:.4f}"
         lines.append(f"| {name} | {cells} |")
     return "\n".join(lines)
 
@@ -117,7 +121,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--test-ids", type=Path, required=True)
     parser.add_argument("--party", default="partner")
-    parser.add_argument("--contenders", default="federated-boosting,federated-network")
+    parser.add_argument("--contenders", default="federated-boosting,federated-network,federated-scorecard")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     chosen = parser.parse_args()
@@ -126,15 +130,15 @@ def main() -> None:
     for seed in chosen.seeds.split(","):
         with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
             config = replace(
-                # No encryption: the model is the same, bit for bit.
-                RunConfig.from_mapping({"boosting.encryption": "plain", **parse_settings(chosen.settings)}),
+                # The models are the same, bit for bit.
+                RunConfig.from_mapping({**UNENCRYPTED, **parse_settings(chosen.settings)}),
                 seeds=seed,
                 test_ids=str(chosen.test_ids.resolve()),
                 tracking_uri=f"sqlite:///{folder}/mlflow.db",
                 state=f"{folder}/state",
             )
             half = thinned(chosen.data.resolve(), chosen.party, 0.5, int(seed), Path(folder, "half"))
-            names = (ALONE, *contenders)
+            names = (*map(alone, contenders), *contenders)
             collected["full"].append(aucs(chosen.data, names, config, chosen.party))
             collected["half"].append(aucs(half, names, config))
     means = {name: pd.DataFrame(rows).mean().to_dict() for name, rows in collected.items()}

@@ -83,7 +83,8 @@ def begun(make_tables: Callable[..., Path], federate: Callable) -> Begun:
 
 
 def test_the_final_forest_is_the_one_with_the_best_validation_auc(tables: Path, federate: Callable) -> None:
-    run = federate(tables, boosting={"trees": 12, "learning_rate": 0.8, "patience": 12, "min_leaf_count": 3})
+    rash = {"trees": 12, "learning_rate": 0.8, "patience": 12, "min_leaf_count": 3}
+    run = federate(tables, boosting=rash, alignment="inner")
     roles, looks = trained(run)
     aucs = [event.metrics["valid.auc"] for event in looks]
     assert len(aucs) == 12

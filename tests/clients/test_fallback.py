@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from clients.aligned import read_applications, read_table
+from clients.aligned import known_to_none, read_applications, read_coverage, read_table
 from clients.boosting import log_odds
-from clients.fallback import FALLBACK, fallback_model
+from clients.evaluation import SCORES
+from clients.fallback import FALLBACK, fallback_log_odds, fallback_model
 from clients.store import Store
 from experiments.baselines.boosting import train_boosting
 from experiments.joined import read_joined
@@ -49,3 +50,24 @@ def test_the_bank_alone_needs_none(make_tables: Callable[..., Path], federate: C
     roles = assign_roles(run.federation, 1)
     train(run.federation, Training("federated-boosting", 1, roles, run.config, ignore))
     assert not Path(run.config.state, "bank", "s", FALLBACK).exists()
+
+
+@pytest.mark.parametrize("contender", ["federated-boosting", "federated-network", "federated-scorecard"])
+def test_it_answers_for_whom_no_party_knows_unless_the_score_is_of_another_kind(
+    tables: Path, federate: Callable, contender: str
+) -> None:
+    run = federate(tables)
+    roles = assign_roles(run.federation, 1)
+    train(run.federation, Training(contender, 1, roles, run.config, ignore))
+    study = Store(Path(run.config.state, "bank", "s"))
+    nobody = known_to_none(read_coverage(study), len(roles))
+    assert 0.05 < nobody.mean() < 0.15  # two parties know 70 % each
+
+    pd = Store(study.folder / contender / "1").read(SCORES)["pd"]
+    own = expit(fallback_log_odds(study, 1, read_table(study), run.config))
+
+    if contender == "federated-scorecard":
+        assert not np.isclose(pd[nobody], own[nobody]).any()
+    else:
+        np.testing.assert_array_equal(pd[nobody], own[nobody])
+        assert np.isclose(pd[~nobody], own[~nobody]).mean() < 0.1

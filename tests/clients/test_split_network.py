@@ -49,7 +49,7 @@ def test_every_party_fits_its_inputs_on_its_own_training_rows(tables: Path, fede
 def test_the_final_model_is_the_one_with_the_best_validation_auc(tables: Path, federate: Callable) -> None:
     # At this rate the network learns for a while and then overfits.
     wild = QUIET | {"batches": 40, "learning_rate": 0.3, "patience": 40}
-    run = federate(tables, wild)
+    run = federate(tables, wild, alignment="inner")
 
     roles, looks = trained(run)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clients.declaration import read_declaration, write_declaration
-from experiments.baselines.boosting import train_boosting
+from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.joined import read_joined, read_scores
 from server.boosting import round_trips
 from server.coordinator import assign_roles, train
@@ -24,7 +24,9 @@ def assert_equal_twins(run) -> list[dict]:
     trained = train(run.federation, Training("federated-boosting", 1, roles, run.config, events.append))
     federated = read_scores(run.config, "bank", "federated-boosting", 1)
 
-    pooled, curve = train_boosting(read_joined(run.config, "bank"), roles, 1, config)
+    joined = read_joined(run.config, "bank")
+    pooled, curve = train_boosting(joined, roles, 1, config)
+    pooled = with_bank_alone(joined, pooled, roles, 1, config)
 
     np.testing.assert_array_equal(federated, pooled)
     assert [dict(event.metrics) for event in events if event.metrics] == curve

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clients.declaration import read_declaration, write_declaration
+from experiments.baselines.boosting import with_bank_alone
 from experiments.baselines.network import train_network
 from experiments.joined import read_joined, read_scores
 from server.coordinator import assign_roles, train
@@ -23,7 +24,9 @@ def assert_equal_twins(run, network: dict | None = None) -> None:
     train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
     federated = read_scores(run.config, "bank", "federated-network", 1)
 
-    pooled, curve = train_network(read_joined(run.config, "bank"), roles, 1, run.config.network)
+    joined = read_joined(run.config, "bank")
+    pooled, curve = train_network(joined, roles, 1, run.config.network)
+    pooled = with_bank_alone(joined, pooled, roles, 1, run.config.boosting)
 
     np.testing.assert_allclose(federated, pooled, rtol=1e-3, atol=1e-5)
     steps = [event for event in events if event.metrics]
