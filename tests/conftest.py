@@ -141,7 +141,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         scorecard: dict | None = None,
         **settings: object,
     ) -> Run:
-        card = {"bins": 5, "min_group": 5, "min_iv": 0.0, "exchanges": 5, "encryption": "plain"} | (
+        card = {"bins": 5, "min_group": 5, "max_p": 1.0, "exchanges": 5, "encryption": "plain"} | (
             scorecard or {}
         )
         quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}

@@ -88,8 +88,7 @@ def group(session: Session, request: GroupRequest) -> Solved:
     own = Design(setup.codes[setup.training], setup.binning.shape.bins)
     bads = own.totals(labels.astype(np.float64)).astype(np.int64)
     goods = own.totals(np.ones(len(labels))).astype(np.int64) - bads
-    limits = config.min_group, config.min_iv
-    found = [grouped(demanded(setup.binning.shape, config), goods, bads, *limits)]
+    found = [grouped(demanded(setup.binning.shape, config), goods, bads, config)]
     for number, (name, known) in enumerate(zip(names, _known(session, names), strict=True)):
         shape = Shape.from_arrays(of_party(kept, number))
         seen = known[setup.positions[setup.training]]
@@ -99,7 +98,7 @@ def group(session: Session, request: GroupRequest) -> Solved:
         bads, counts = _checked_bads(name, sums, labels, seen), kept[f"counts/{number}"]
         if (bads > counts).any():
             raise ProtocolError(f"the counts of {name} leave too few rows in a bin")
-        found.append(grouped(demanded(shape, config), counts - bads, bads, *limits))
+        found.append(grouped(demanded(shape, config), counts - bads, bads, config))
     learned = setup.positions[setup.training]
     bank = BankColumns.of(found[0].grouping, [known[learned] for known in _known(session, names)])
     evidence_of_all = {

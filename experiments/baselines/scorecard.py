@@ -136,7 +136,7 @@ def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config
     design = Design(codes[learned], shape.bins)
     bads = design.totals(joined.labels[learned].astype(np.float64)).astype(np.int64)
     goods = design.totals(np.ones(len(learned))).astype(np.int64) - bads
-    return Grouped(binning, codes, group(shape, goods, bads, config.min_group, config.min_iv))
+    return Grouped(binning, codes, group(shape, goods, bads, config))
 
 
 def _card(

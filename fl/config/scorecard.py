@@ -11,6 +11,7 @@ class ScorecardConfig:
 
     bins          quantile bins of a column at most, that of missing values included
     min_group     goods and bads of a bin at least; smaller bins are merged
+    max_p         how probable a column's differences in bad rate may be by chance (chi-square test); others are dropped
     min_iv        information value of a column at least; weaker columns are dropped
     monotone      keep to the signs that `party.toml` declares: points never move against them
     c             strength of the fit against the penalty, scikit-learn's C
@@ -28,7 +29,8 @@ class ScorecardConfig:
 
     bins: int = 10
     min_group: int = 20
-    min_iv: float = 0.02
+    max_p: float = 0.001
+    min_iv: float = 0.0
     monotone: bool = True
     c: float = 0.1
     l1_ratio: float = 0.0
@@ -52,6 +54,7 @@ class ScorecardConfig:
             require(positive(value), f"scorecard.{setting_name(name)}", "positive", value)
         # Without any L2 the weights of a one-hot column would not be unique.
         require(0 <= self.l1_ratio < 1, "scorecard.l1-ratio", "from 0 to below 1", self.l1_ratio)
+        require(0 < self.max_p <= 1, "scorecard.max-p", "above 0 and at most 1", self.max_p)
         require(0 <= self.min_iv < float("inf"), "scorecard.min-iv", "0 or more", self.min_iv)
         finite = abs(self.base_score) < 1e6
         require(finite, "scorecard.base-score", "below a million", self.base_score)

@@ -11,8 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from fl.binning import UNKNOWN, Codes, Shape
+from fl.config import ScorecardConfig
 from fl.errors import ProtocolError
 
 Integers = NDArray[np.int64]
@@ -125,11 +127,12 @@ class Evidence:
         }
 
 
-def group(shape: Shape, goods: Integers, bads: Integers, minimum: int, weakest: float) -> Evidence:
+def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig) -> Evidence:
     """Groups of a party's columns by the goods and bads (all bins,) of their bins.
 
-    A group has `minimum` goods and bads or more. Columns below an information value of `weakest` are dropped, and
-    those that are left with one group. Signs of the shape are kept to.
+    A group has `min_group` goods and bads or more. Columns are dropped that are left with one group, whose information
+    value is below `min_iv`, or whose groups may well differ by chance: a p-value above `max_p`. Signs of the shape
+    are kept to.
     """
     starts = np.cumsum(shape.bins) - shape.bins
     groups, of_good, of_bad, information = [], [], [], np.zeros(len(shape))
@@ -140,11 +143,12 @@ def group(shape: Shape, goods: Integers, bads: Integers, minimum: int, weakest: 
             bool(shape.ordered[column]),
             bool(shape.missing[column]),
             int(shape.signs[column]),
-            minimum,
+            config.min_group,
         )
         good, bad = (np.bincount(numbers, part).astype(np.int64) for part in own)
         information[column] = information_value(good, bad)
-        if len(good) < 2 or information[column] < weakest:
+        weak = information[column] < config.min_iv or chance(good, bad) > config.max_p
+        if len(good) < 2 or weak:
             numbers = np.full(bins, DROPPED, np.int16)
         else:
             of_good.append(good)
@@ -206,6 +210,15 @@ def information_value(goods: Integers, bads: Integers) -> float:
         return 0.0
     shares: Any = bads / bads.sum() - goods / goods.sum()
     return float(shares @ weight_of_evidence(goods, bads))
+
+
+def chance(goods: Integers, bads: Integers) -> float:
+    """The p-value of Pearson's chi-square test that all groups (m,) have the same bad rate; 1 for a single group."""
+    if len(goods) < 2:
+        return 1.0
+    counted = np.stack([goods, bads])
+    expected = counted.sum(axis=1, keepdims=True) * counted.sum(axis=0) / counted.sum()
+    return float(chdtrc(len(goods) - 1, ((counted - expected) ** 2 / expected).sum()))
 
 
 def stability_index(before: Integers, after: Integers) -> float:

@@ -54,7 +54,7 @@ def study(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
         boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
-        scorecard=ScorecardConfig(bins=5, min_group=5, min_iv=0.0, exchanges=3, encryption="plain"),
+        scorecard=ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=3, encryption="plain"),
     )
     with inline.opened(3) as run_federation:
         run_federation(config, ignore)

@@ -58,7 +58,9 @@ def train_all(
         study="s",
         network=NetworkConfig(batches=6, batch_size=64, evaluate_every=2),
         boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
-        scorecard=ScorecardConfig(bins=5, min_group=5, min_iv=min_iv, exchanges=3, encryption="plain"),
+        scorecard=ScorecardConfig(
+            bins=5, min_group=5, max_p=1.0, min_iv=min_iv, exchanges=3, encryption="plain"
+        ),
     )
     federation = connect(InlineGrid(config), config, ignore)
     roles, pds = assign_roles(federation, 1), {}

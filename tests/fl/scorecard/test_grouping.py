@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
+from fl.config import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.scorecard.grouping import (
     DROPPED,
     Grouping,
+    chance,
     group,
     information_value,
     merge,
@@ -117,12 +120,31 @@ def test_information_value_is_that_of_toad() -> None:
 def test_weak_columns_and_constants_are_dropped() -> None:
     goods = np.array([80, 20, 50, 51, 100, 0])
     bads = np.array([40, 60, 50, 49, 99, 1])
-    found = group(shape(2, 2, 2), goods, bads, 5, 0.02)
+    found = group(shape(2, 2, 2), goods, bads, ScorecardConfig(min_group=5, max_p=1.0, min_iv=0.02))
     assert found.grouping.groups.tolist() == [0, 1, DROPPED, DROPPED, DROPPED, DROPPED]
     assert found.grouping.columns.tolist() == [0]
     assert found.grouping.counts.tolist() == [2]
     assert found.goods.tolist() == [80, 20]
     assert found.information[2] == 0 < found.information[1] < 0.02 < found.information[0]
+
+
+def test_the_p_value_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    goods, bads = rng.integers(20, 90, (2, 6))
+    expected = scipy.stats.chi2_contingency(np.stack([goods, bads]), correction=False).pvalue
+    assert chance(goods, bads) == pytest.approx(expected, rel=1e-9)
+    assert chance(goods[:1], bads[:1]) == 1
+
+
+def test_of_columns_that_say_nothing_few_stay_whatever_the_number_of_rows() -> None:
+    rng = np.random.default_rng(1)
+    for rows in (1_000, 30_000):
+        codes, labels = rng.integers(0, 5, (400, rows)), (rng.random(rows) < 0.1).astype(int)
+        bads = np.concatenate([np.bincount(column, labels, 5) for column in codes]).astype(np.int64)
+        goods = np.concatenate([np.bincount(column, minlength=5) for column in codes]) - bads
+        config = ScorecardConfig(min_group=5, max_p=0.05)
+        kept = group(shape(*[5] * 400), goods, bads, config).grouping.columns
+        assert 0.02 < len(kept) / 400 < 0.08
 
 
 def test_groups_of_rows() -> None:
