@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -321,13 +320,11 @@ def ui(
     Example: siloscore ui
     """
     from experiments.display import console
-    from experiments.mlflow_page import free_port, latest_link
-    from server.leaderboard import ENVIRONMENT, server_command
+    from experiments.mlflow_page import free_port, latest_link, serve
 
     port = port or free_port()
-    uri = f"sqlite:///{store.resolve()}"
     console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
-    subprocess.run(server_command(uri, port), env=os.environ | ENVIRONMENT, check=False)
+    serve(store, port)
 
 
 def _study(

@@ -1,10 +1,13 @@
 """Where a study is to be seen in MLflow."""
 
+import os
+import signal
 import socket
+import subprocess
 from pathlib import Path
 
 from fl.errors import ConfigError
-from server.leaderboard import ui_link
+from server.leaderboard import ENVIRONMENT, server_command, ui_link
 
 
 def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
@@ -18,6 +21,16 @@ def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
     if found is None:
         raise ConfigError(f"The MLflow store {store} has no experiment {experiment!r}.")
     return ui_link(f"http://127.0.0.1:{port}", found.experiment_id)
+
+
+def serve(store: Path, port: int) -> None:
+    """Run MLflow's server on a store until this process is told to end (Ctrl-C, SIGTERM), and end all of it then."""
+    command = server_command(store_uri(store), port)
+    # MLflow starts workers and does not end them on SIGTERM, so the signals are taken here, for the whole group.
+    server = subprocess.Popen(command, env=os.environ | ENVIRONMENT, start_new_session=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os.killpg(server.pid, signal.SIGTERM))
+    server.wait()
 
 
 def store_uri(store: Path) -> str:
