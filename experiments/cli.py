@@ -102,21 +102,22 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
-    from experiments.study import ALL
+    from experiments.comparison import write_json
+    from experiments.display import comparison_tables, console, explanation, progress_bars
+    from experiments.mlflow_page import latest_link
+    from experiments.study import ALL, run_study
+    from server.summary import headline
 
-    names = _words(contenders) or ALL
-    _study(
-        names,
-        data,
-        seeds,
-        parties,
-        test_ids,
-        backend,
-        store,
-        experiment,
-        json,
-        _encrypted(settings, encryption),
-    )
+    dataset, config = _configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
+    config = _logged(config, dataset, experiment, store)
+    with progress_bars() as report:
+        outcome = run_study(dataset, config, _words(contenders) or ALL, backend.value, report)
+    tables = comparison_tables(outcome.comparison, len(config.seed_numbers))
+    console.print(*tables, explanation(outcome.comparison), sep="\n")
+    console.print(headline(outcome.comparison), style="bold")
+    if json:
+        write_json(json, outcome.results)
+    _point_to(store, latest_link(store, experiment))
 
 
 @app.command()
@@ -137,17 +138,18 @@ def run(
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8
     """
-    _study(
-        (contender,),
-        data,
-        seeds,
-        parties,
-        test_ids,
-        backend,
-        store,
-        experiment,
-        json,
-        _encrypted(settings, encryption),
+    compare(
+        data=data,
+        seeds=seeds,
+        contenders=contender,
+        parties=parties,
+        test_ids=test_ids,
+        backend=backend,
+        store=store,
+        experiment=experiment,
+        encryption=encryption,
+        json=json,
+        settings=settings,
     )
 
 
@@ -325,36 +327,6 @@ def ui(
     port = port or free_port()
     console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
     serve(store, port)
-
-
-def _study(
-    contenders: tuple[str, ...],
-    data: Path,
-    seeds: str,
-    parties: str,
-    test_ids: Path | None,
-    backend: Backend,
-    store: Path,
-    experiment: str,
-    json: Path | None,
-    settings: list[str],
-) -> None:
-    from experiments.comparison import write_json
-    from experiments.display import comparison_tables, console, explanation, progress_bars
-    from experiments.mlflow_page import latest_link
-    from experiments.study import run_study
-    from server.summary import headline
-
-    dataset, config = _configured(data, seeds, parties, test_ids, settings)
-    config = _logged(config, dataset, experiment, store)
-    with progress_bars() as report:
-        outcome = run_study(dataset, config, contenders, backend.value, report)
-    tables = comparison_tables(outcome.comparison, len(config.seed_numbers))
-    console.print(*tables, explanation(outcome.comparison), sep="\n")
-    console.print(headline(outcome.comparison), style="bold")
-    if json:
-        write_json(json, outcome.results)
-    _point_to(store, latest_link(store, experiment))
 
 
 def _logged(config: "RunConfig", dataset: "Dataset", experiment: str, store: Path) -> "RunConfig":
