@@ -75,7 +75,8 @@ class Declaration:
     party that holds the label declares `label`, and `month` (the observation month) if its applications have
     one. `segments` are the columns by which metrics are reported. `columns` stand in the order in which the
     party offers them. `file` is the table's file name (party type `table` only). With `publish_bins` a scorecard's
-    model card says which values of its columns the points are for; without, only the party's own points table does.
+    model card says which values of its columns the points are for; without, only the party's own points table does. By
+    default the party that holds the label publishes, since the model is its own.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -88,7 +89,7 @@ class Declaration:
     segments: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     file: str | None = None
-    publish_bins: bool = False
+    publish_bins: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
@@ -99,6 +100,8 @@ class Declaration:
         for key in ("type", "name", "id", "label", "month", "file"):
             if getattr(self, key) == "":
                 raise DataError(f"{key} must not be empty.")
+        if self.publish_bins is None:
+            object.__setattr__(self, "publish_bins", self.label is not None)
         if not isinstance(self.publish_bins, bool):
             raise DataError(f"publish_bins must be true or false, not {self.publish_bins!r}.")
         if not all(isinstance(segment, str) for segment in self.segments):

@@ -1,4 +1,5 @@
-"""The bank's own model beside every federated one: it answers when a party is absent, and for whom no party knows.
+"""The bank's own model beside every federated one: it answers when a party is absent, and for businesses
+that no passive party knows.
 
 It is boosting on the bank's columns alone, with the run's settings of boosting, grown in this process without a
 message, calibrated, and kept in the study in the form of a federated forest without passive parties. It equals the

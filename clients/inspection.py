@@ -89,7 +89,6 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
             Column(column.name, column.role) for column in seen if column.role in ("numeric", "categorical")
         ),
         file=file.path.name,
-        publish_bins=label is not None,
     )
     if not declaration.columns and label is None:
         raise DataError(f"{file.path} has no column that a model could use; see that it holds more than ids.")

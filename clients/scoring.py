@@ -6,8 +6,9 @@ makes of all of them; either finds its part of the model as `model` in the store
 evaluation uses the same two, so that an applicant gets the score which the evaluation computed. A third is optional:
 `answers`, with the arguments of `log_odds`, gives further columns of the bank's file, or another `score` than log odds.
 
-An applicant whom no passive party knows is answered by the bank's own model, which was trained for nothing else. Not
-so where the protocol has `answers`: two kinds of scores in one file would mislead.
+An applicant whom no passive party knows is answered by the bank's own model, which was trained for nothing else, in the
+training's evaluation as here. Not so where the protocol's module says `ANSWERS_ALL = True`, as one does whose score is
+not log odds: two kinds of scores in one file would mislead.
 """
 
 import importlib
@@ -72,7 +73,10 @@ def contribute(session: Session, request: ContributeRequest) -> Contribution:
 
 
 def answer(session: Session, request: AnswerRequest) -> Answered:
-    """Score every applicant, by the federated model if all its parties are here, else by the bank's own; keep that."""
+    """Score every applicant, by the federated model if all its parties are here, else by the bank's own; keep that.
+
+    Of whom no passive party knows, see above.
+    """
     from clients.fallback import FALLBACK, fallback_log_odds
 
     asked = _asked(session)
@@ -91,7 +95,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         log_odds, alone = protocol.log_odds(*given), np.zeros(len(table), bool)
         if hasattr(protocol, "answers"):
             further = protocol.answers(*given)
-        elif trained:
+        if trained and not getattr(protocol, "ANSWERS_ALL", False):
             alone = known_to_none(coverage, len(table))
     else:
         name, coverage = FALLBACK, {}

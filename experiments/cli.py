@@ -138,6 +138,10 @@ def run(
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8
     """
+    from fl.errors import ConfigError
+
+    if len(_words(contender)) != 1:
+        raise ConfigError("Name one contender; siloscore compare trains several.")
     compare(
         data=data,
         seeds=seeds,
@@ -260,7 +264,8 @@ def score(
 ) -> None:
     """Score applicants by a federated model that has been trained: a score and a PD for each, at the bank alone.
 
-    The score is the log odds of default. Without one of its parties the bank's own model answers, and the file says so.
+    The score is the log odds of default, or a scorecard's points. Without one of its parties, and for applicants whom
+    none of them knows, the bank's own model answers, and the file says so.
 
     Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
     """

@@ -1,9 +1,11 @@
-"""Where a study is to be seen in MLflow."""
+"""Where a study is to be seen in MLflow, and the server that shows it."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 from fl.errors import ConfigError
@@ -26,11 +28,16 @@ def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
 def serve(store: Path, port: int) -> None:
     """Run MLflow's server on a store until this process is told to end (Ctrl-C, SIGTERM), and end all of it then."""
     command = server_command(store_uri(store), port)
-    # MLflow starts workers and does not end them on SIGTERM, so the signals are taken here, for the whole group.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # MLflow starts workers and does not end them on SIGTERM, so the whole group is ended here, whatever the reason.
     server = subprocess.Popen(command, env=os.environ | ENVIRONMENT, start_new_session=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os.killpg(server.pid, signal.SIGTERM))
-    server.wait()
+    try:
+        server.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
 
 
 def store_uri(store: Path) -> str:

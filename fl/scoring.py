@@ -72,11 +72,11 @@ class AnswerRequest:
 class Answered:
     """How many applicants the bank has scored, and by which model (a contender).
 
-    alone says how many of them the bank's own model answered: all of them, or those that no passive party knows; known
+    by_bank_alone says how many of them the bank's own model answered: all, or those that no passive party knows; known
     says how many each party knows.
     """
 
     applicants: int
     model: str
-    alone: int
+    by_bank_alone: int
     known: Mapping[str, float]

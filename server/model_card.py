@@ -1,8 +1,8 @@
 """The model card of a scorecard, in Markdown and HTML: what it is, how good, how stable, and for whom less so.
 
 Both are written from the same parts, and those from the scorecard's own tables of an evaluation (`scorecard`,
-`reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties have the
-names that their handshake told, if any.
+`groups`, `reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties
+have the names that their handshake told, if any.
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,8 @@ def html(title: str, found: Sequence[Part]) -> str:
 
 def _cell(value: object) -> str:
     """A cell of a Markdown table: what names it holds may have any character."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    text = " ".join(str(value).splitlines())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _quality(evaluation: Evaluation) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def _names(columns: pd.DataFrame) -> pd.Series:
 def _told_by(groups: pd.DataFrame) -> str:
     """What is to be said of the table of points."""
     text = (
-        "Each column gives the points of the group in which its value lies. Numbers are rounded to six digits; "
+        "Each column gives the points of the group in which its value lies. Numbers are rounded; "
         "applicants are the share of the training rows that the party knows."
     )
     told = groups["values"] != ""

@@ -130,9 +130,13 @@ class ScoringRun(TrackedRun):
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
         """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
         known = {f"known.{party}": number for party, number in answered.known.items()}
-        counts = {"applicants": answered.applicants, "alone": answered.alone}
+        counts = {"applicants": answered.applicants, "by_bank_alone": answered.by_bank_alone}
         self._log_metrics({**counts, **known, **costs})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
+        if 0 < answered.by_bank_alone < answered.applicants:
+            scored += (
+                f" {answered.by_bank_alone:,} of them, known to no passive party, by the bank's own model."
+            )
         self.client.set_tag(self.run_id, NOTE, f"{scored} The scores are at the bank.")

@@ -82,10 +82,7 @@ class Party(ABC):
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
-        """The declaration of a party of this type whose data lie in `folder`: it offers every column.
-
-        The one that holds the label publishes its bins, since the model's risk committee is its own.
-        """
+        """The declaration of a party of this type whose data lie in `folder`: it offers every column."""
         return Declaration(
             type=cls.type,
             name=Path(folder).resolve().name,
@@ -94,7 +91,6 @@ class Party(ABC):
             month=cls.month,
             segments=cls.segments,
             columns=cls.columns,
-            publish_bins=cls.label is not None,
         )
 
     @abstractmethod

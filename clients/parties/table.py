@@ -59,7 +59,6 @@ class TableParty(Party):
                 if name not in (id_column, label, month) and kind != "month"
             ),
             file=found[0].name,
-            publish_bins=label is not None,
         )
 
     @classmethod

@@ -5,9 +5,10 @@ The bank's actions are in `active`, those of passive parties in `passive`; `scor
 
 from clients.scorecard.active import begin, group, open_sums, score, solve
 from clients.scorecard.passive import count, finish, gradient, points, start, step
-from clients.scorecard.scoring import answers, contribution, log_odds
+from clients.scorecard.scoring import ANSWERS_ALL, answers, contribution, log_odds
 
 __all__ = [
+    "ANSWERS_ALL",
     "answers",
     "begin",
     "contribution",

@@ -37,11 +37,12 @@ from fl.scorecard import (
     SolveRequest,
 )
 from fl.scorecard.bank import BankColumns
-from fl.scorecard.card import Card, Share, check_told, share_of_rows, told_by_bank
+from fl.scorecard.card import Card, Share, check_told, share_of_rows, told_by_bank, with_coverage
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping
 from fl.scorecard.grouping import group as grouped
 from fl.scorecard.solver import Next, Solver, State
+from fl.scorecard.values import EXACT
 from fl.scoring import Scored
 from fl.splits import TRAIN
 
@@ -166,7 +167,8 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     finished = told_by_bank(points, bank, groups, setup.roles, own_values, own_texts, parties)
     training = setup.roles == TRAIN
     applicants = share_of_rows(groups[training], bank.counts)
-    keep_points_table(session, finished, bank.counts, applicants, parties)
+    exact = with_coverage(group_values(session, bank.grouping, EXACT), bank)
+    keep_points_table(session, points, exact, applicants, parties)
     finished = without_values(session, finished)
     information = kept["0/information"]
     shares = [Share.of_bank(own, finished, bank, groups[training], labels[training], information)]

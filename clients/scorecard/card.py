@@ -9,35 +9,35 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_table
 from clients.evaluation import keep_scores
-from clients.scorecard.scoring import SCORECARD, BankModel, Totals
+from clients.scorecard.scoring import ANSWERS_ALL, SCORECARD, BankModel, Totals
 from clients.session import Session
 from fl.calibration import Calibration
 from fl.scorecard import Finished
-from fl.scorecard.card import Card
-from fl.scorecard.points import Scale
+from fl.scorecard.card import Card, Texts
+from fl.scorecard.points import PointsTable, Scale
 from fl.scoring import Scored
 from fl.splits import VALIDATION
 
 POINTS_TABLE = "points.csv"
 """Name of the file in a party's store with the groups of its own columns and their points: column, values,
-applicants (share of the training rows that it knows) and points."""
+applicants (share of the training rows that it knows) and points. Cuts are exact here."""
 
 
 def keep_points_table(
     session: Session,
-    finished: Finished,
-    counts: NDArray[np.int64],
+    table: PointsTable,
+    values: Texts,
     applicants: NDArray[np.float64],
     known_to: Sequence[str] = (),
 ) -> None:
-    """Write the points table of the party's own columns: counts (k,) groups of each, applicants (all groups,).
+    """Write the points table of the party's own columns, with the values of each group and its share of applicants.
 
     At the bank, known_to are all passive parties.
     """
     names = np.array([*read_table(session.study).names, *(f"known to {party}" for party in known_to)])
-    columns = {"column": np.repeat(names[finished.columns], counts), "values": finished.values}
-    table = pd.DataFrame({**columns, "applicants": applicants, "points": finished.points})
-    session.store.write_file(POINTS_TABLE, table.to_csv(index=False).encode("utf-8"))
+    columns = {"column": np.repeat(names[table.columns], table.counts), "values": values}
+    kept = pd.DataFrame({**columns, "applicants": applicants, "points": table.points})
+    session.store.write_file(POINTS_TABLE, kept.to_csv(index=False).encode("utf-8"))
 
 
 def without_values(session: Session, finished: Finished) -> Finished:
@@ -63,4 +63,4 @@ def keep_card(
     kept = {"score": scores, "base": np.array(totals.base), **made, "reasons": reasons, "lost": lost}
     session.store.write(SCORECARD, {**kept, **card.texts()})
     tables = card.tables(config, totals.base, scores, roles)
-    return keep_scores(session, calibration.apply(odds), roles, tables, answers_all=True)
+    return keep_scores(session, calibration.apply(odds), roles, tables, answers_all=ANSWERS_ALL)

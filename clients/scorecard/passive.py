@@ -39,6 +39,7 @@ from fl.scorecard.design import Design
 from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
+from fl.scorecard.values import EXACT
 from fl.splits import TRAIN
 
 _KEY, _BLOCK, _MASK = "public_key", "block", "mask/"
@@ -120,7 +121,8 @@ def finish(session: Session, request: FinishRequest) -> Finished:
     groups, roles = grouping.transform(all_codes(session, setup)[known]), setup.roles[known]
     own_texts = texts(session, table.columns)
     finished = told(table, grouping, groups, roles, group_values(session, grouping), own_texts)
-    keep_points_table(session, finished, table.counts, share_of_rows(groups[roles == TRAIN], table.counts))
+    exact = group_values(session, grouping, EXACT)
+    keep_points_table(session, table, exact, share_of_rows(groups[roles == TRAIN], table.counts))
     return without_values(session, finished)
 
 

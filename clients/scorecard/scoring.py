@@ -23,6 +23,9 @@ from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import NO_REASON, REASONS, PointsTable, Scale, codes_of, prefixes, worst
 from fl.tables import Table
 
+ANSWERS_ALL = True
+"""A scorecard has points for businesses that no passive party knows; see `clients/scoring.py`."""
+
 SCORECARD = "scorecard"
 """Name in the bank's store: of every position its score (n,) and what it is made of, points (n, p) of the parties (p,)
 and base for everybody; reasons text (n, 4) of codes, lost (n, 4); and code, text and text_zh of all reasons."""

@@ -14,7 +14,7 @@ from fl.binning import Binning, Codes, Shape
 from fl.config import ScorecardConfig
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
-from fl.scorecard.values import values_of_groups
+from fl.scorecard.values import ROUNDED, printable, values_of_groups
 from fl.tables import Table
 
 
@@ -34,10 +34,10 @@ def all_codes(session: Session, setup: Setup) -> Codes:
     return setup.binning.transform(read_table(session.study))
 
 
-def group_values(session: Session, grouping: Grouping) -> Texts:
-    """Which values the groups of the party's columns stand for, (all groups,)."""
+def group_values(session: Session, grouping: Grouping, digits: int = ROUNDED) -> Texts:
+    """Which values the groups of the party's columns stand for, (all groups,), numbers with so many digits."""
     columns = with_reasons(session.party.declaration, session.party.reasons)
-    return values_of(columns, read_table(session.study), read_binning(session.store), grouping)
+    return values_of(columns, read_table(session.study), read_binning(session.store), grouping, digits)
 
 
 def texts(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
@@ -46,15 +46,23 @@ def texts(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
     return texts_of(columns, read_table(session.study), numbers)
 
 
-def values_of(columns: Mapping[str, Column], table: Table, binning: Binning, grouping: Grouping) -> Texts:
+def values_of(
+    columns: Mapping[str, Column],
+    table: Table,
+    binning: Binning,
+    grouping: Grouping,
+    digits: int = ROUNDED,
+) -> Texts:
     """As `group_values`, of declared columns."""
-    return values_of_groups(binning, table, grouping, [columns[name].unit for name in table.names])
+    units = [columns[name].unit for name in table.names]
+    return values_of_groups(binning, table, grouping, units, digits)
 
 
 def texts_of(columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
     """As `texts`, of columns that `with_reasons` made."""
     own = [columns[table.names[number]] for number in numbers]
-    return np.array([c.reason for c in own], np.str_), np.array([c.reason_zh for c in own], np.str_)
+    english, chinese = ([printable(getattr(c, name)) for c in own] for name in ("reason", "reason_zh"))
+    return np.array(english, np.str_), np.array(chinese, np.str_)
 
 
 def with_reasons(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, Column]:
@@ -64,8 +72,8 @@ def with_reasons(declaration: Declaration, usual: Mapping[str, tuple[str, str]])
     """
     found = {}
     for column in declaration.columns:
-        named = column.description or column.name
+        label = column.description or column.name
         text, text_zh = usual.get(column.name, ("", ""))
         english, chinese = column.reason or text, column.reason_zh or text_zh or column.reason
-        found[column.name] = replace(column, reason=english or named, reason_zh=chinese or named)
+        found[column.name] = replace(column, reason=english or label, reason_zh=chinese or label)
     return found

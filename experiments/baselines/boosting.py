@@ -104,7 +104,7 @@ def train_boosting(
 def with_bank_alone(joined: Joined, pd: Floats, roles: Roles, seed: int, config: BoostingConfig) -> Floats:
     """PDs (n,) in which the bank's own model answers for the rows that no passive party knows.
 
-    As in the federation, where one is trained beside every model of log odds.
+    So it does in the federation, for models whose score is log odds.
     """
     alone = joined.unknown
     if not joined.coverage or not alone.any():

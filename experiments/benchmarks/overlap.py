@@ -33,7 +33,7 @@ from server.progress import ignore
 UNENCRYPTED = {"boosting.encryption": "plain", "scorecard.encryption": "plain"}
 
 
-def alone(contender: str) -> str:
+def bank_only(contender: str) -> str:
     """The bank's own model of the same kind as a federated contender."""
     return contender.replace("federated-", "bank-only-")
 
@@ -75,7 +75,7 @@ def mixed_auc(outcome: Outcome, contender: str, seed: int, draws: int = 20) -> f
     """The mean AUC when a random half of the test rows has the contender's PD and the other half the bank's alone."""
     test = outcome.roles[seed] == TEST
     labels, rng = outcome.joined.labels[test], np.random.default_rng(seed)
-    own, bank = outcome.pds[contender, seed][test], outcome.pds[alone(contender), seed][test]
+    own, bank = outcome.pds[contender, seed][test], outcome.pds[bank_only(contender), seed][test]
     halves = rng.random((draws, len(labels))) < 0.5
     return float(np.mean([auc(labels, np.where(half, own, bank)) for half in halves]))
 
@@ -105,7 +105,7 @@ def table(found: Mapping[str, Mapping[str, float]], contenders: list[str]) -> st
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in contenders:
-        full, half, bank = found["full"][name], found["half"][name], found["full"][alone(name)]
+        full, half, bank = found["full"][name], found["half"][name], found["full"][bank_only(name)]
         absent, ceiling = (found["full"][f"{name}, {what}"] for what in ("absent", "ceiling"))
         kept, most = ((reached - bank) / (full - bank) for reached in (half, ceiling))
         cells = f"{full:.4f} | {half:.4f} | {kept:.1%} | {most:.1%} | {absent:.4f} | {bank:.4f}"
@@ -138,7 +138,7 @@ def main() -> None:
                 state=f"{folder}/state",
             )
             half = thinned(chosen.data.resolve(), chosen.party, 0.5, int(seed), Path(folder, "half"))
-            names = (*map(alone, contenders), *contenders)
+            names = (*map(bank_only, contenders), *contenders)
             collected["full"].append(aucs(chosen.data, names, config, chosen.party))
             collected["half"].append(aucs(half, names, config))
     means = {name: pd.DataFrame(rows).mean().to_dict() for name, rows in collected.items()}

@@ -11,7 +11,7 @@ class ScorecardConfig:
 
     bins          quantile bins of a column at most, that of missing values included
     min_group     goods and bads of a bin at least; smaller bins are merged
-    max_p         how probable a column's differences in bad rate may be by chance (chi-square test); others are dropped
+    max_p         highest p-value of a column that stays, by the chi-square test that all its groups have one bad rate
     min_iv        information value of a column at least; weaker columns are dropped
     monotone      keep to the signs that `party.toml` declares: points never move against them
     c             strength of the fit against the penalty, scikit-learn's C

@@ -20,7 +20,7 @@ Protocol `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
    `OpenRequest` → `Opened`, the bank: decrypts what the masks hide from it; `StepRequest` → `Stepped`, passive parties:
    the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the bank: its own block, where to go from the
    steps so far (Anderson mixing: coefficients that all parties apply to their own), and the residual there.
-6. `FinishRequest` → `Finished`, passive parties: points.
+6. `FinishRequest` → `Finished`, passive parties: points by group, which the party keeps, and what its card may tell.
 7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Points`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1` (`fl/scoring.py`).
 
@@ -36,7 +36,8 @@ What each receiver sees:
   own columns to go by, so a party can estimate the bads of each of its groups, and knows them exactly where these say
   nothing. No group has fewer than `min_group` goods or bads. Also: which of its bins are alike in risk;
 - the bank: goods and bads of each anonymous bin; **the partial score of every row after each step**; inner products of
-  steps; in scoring the points of every row, and up to four codes of columns with points lost there;
+  steps; at the end the points of each group, and which values it holds if the party publishes that; in scoring the
+  points of every row, and up to four codes of columns with points lost there;
 - the coordinator: what crosses it and is not encrypted: groups by number, partial scores and points by position.
 """
 
@@ -202,7 +203,6 @@ class Finished:
     columns    int64 (k,): its number
     points     int64 (g,): those of its groups, column by column
     values     text (g,): which values each group stands for; all empty if the party keeps that to itself
-    obeys      bool (k,): its points never move against its declared sign
     stability  float64 (k,): population stability index of its groups, test against training rows
     reasons    text (k,): what a customer who loses points there is told
     reasons_zh text (k,): the same in Chinese
@@ -211,7 +211,6 @@ class Finished:
     columns: Array
     points: Array
     values: Array
-    obeys: Array
     stability: Array
     reasons: Array
     reasons_zh: Array

@@ -21,7 +21,7 @@ from fl.scorecard import Finished
 from fl.scorecard.bank import BankColumns
 from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
-from fl.scorecard.values import KNOWN, UNKNOWN
+from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +52,6 @@ def told(
         table.columns,
         table.points,
         values,
-        obeys(table, columns.runs, columns.signs),
         np.array(stability, np.float64),
         *texts,
     )
@@ -71,8 +70,12 @@ def told_by_bank(
     names = [parties[number] for number in bank.parties]
     english = np.append(texts[0], [f"Not known to {name}" for name in names])
     chinese = np.append(texts[1], [f"{name} 无该企业记录" for name in names])
-    values = np.append(values, [KNOWN, UNKNOWN] * len(names))
-    return told(table, bank, groups, roles, values, (english, chinese))
+    return told(table, bank, groups, roles, with_coverage(values, bank), (english, chinese))
+
+
+def with_coverage(values: Texts, bank: BankColumns) -> Texts:
+    """The values of the groups of the bank's table, and then those of its columns of who is known to a party."""
+    return np.append(values, [KNOWN, UNKNOWN] * len(bank.parties))
 
 
 def share_of_rows(groups: Codes, counts: NDArray[np.int64]) -> Floats:
@@ -87,7 +90,7 @@ class Share:
 
     columns  by column: column, groups, least, most, sign (all int64), obeys, information, stability
     groups   by group, column by column: values (text, empty where the party keeps them), applicants (share of the
-             training rows that the party knows), points (int64)
+             training rows that the party knows, in whole per cents), points (int64)
     texts    in English and Chinese, what a customer is told of each column
     """
 
@@ -105,20 +108,22 @@ class Share:
         applicants: Floats,
         information: Floats,
     ) -> "Share":
-        """applicants (g,) as in `Share.groups`; information (k,) is the value of each column with points."""
-        least, most = PointsTable(columns.columns, columns.counts, finished.points).ranges()
+        """applicants (g,) are shares of rows by group; information (k,) is the value of each column with points."""
+        table = PointsTable(columns.columns, columns.counts, finished.points)
+        least, most = table.ranges()
         of_columns = {
             "column": columns.columns,
             "groups": columns.counts,
             "least": least,
             "most": most,
             "sign": columns.signs.astype(np.int64),
-            "obeys": finished.obeys,
-            "information": information,
+            "obeys": obeys(table, columns.runs, columns.signs),
+            "information": np.round(information, 3),
             "stability": finished.stability,
         }
         points = finished.points.astype(np.int64)
-        of_groups = {"values": finished.values, "applicants": applicants, "points": points}
+        # As whole per cents: of exact shares the numbers of rows, and then those of bads, could be worked out.
+        of_groups = {"values": finished.values, "applicants": np.round(applicants, 2), "points": points}
         return cls(party, of_columns, of_groups, (finished.reasons, finished.reasons_zh))
 
     @classmethod
@@ -158,14 +163,8 @@ def check_told(party: str, columns: Mapping[str, Array], grouping: Grouping) -> 
     groups = int(grouping.counts.sum())
     check_integers(f"points of {party}", finished.points, groups, -MOST, MOST)
     check_numbers(f"stability of {party}", finished.stability, (len(own),), np.float64)
-    for name, kind, length in (
-        ("values", "U", groups),
-        ("obeys", "b", len(own)),
-        ("reasons", "U", len(own)),
-        ("reasons_zh", "U", len(own)),
-    ):
-        if columns[name].dtype.kind != kind or columns[name].shape != (length,):
-            raise ProtocolError(f"{name} of {party} must be {length} of their kind")
+    for name, length in (("values", groups), ("reasons", len(own)), ("reasons_zh", len(own))):
+        _check_texts(f"{name} of {party}", columns[name], length)
     return finished
 
 
@@ -215,6 +214,14 @@ class Card:
     def _codes(self) -> list[Texts]:
         heads = prefixes(self.parties)
         return [codes_of(h, share.columns["column"]) for h, share in zip(heads, self.shares, strict=True)]
+
+
+def _check_texts(name: str, texts: Array, length: int) -> None:
+    """Refuses what would not fit in a card: a long text takes its width in memory for every other one, too."""
+    if texts.dtype.kind != "U" or texts.shape != (length,):
+        raise ProtocolError(f"{name} must be {length} texts, not {texts.shape} of {texts.dtype}")
+    if texts.dtype.itemsize > 4 * LONGEST or any(not text.isprintable() for text in texts.tolist()):
+        raise ProtocolError(f"{name} must be printable, and of {LONGEST} characters at most")
 
 
 def named(tables: Mapping[str, Table], names: Mapping[str, Sequence[str]]) -> dict[str, Table]:

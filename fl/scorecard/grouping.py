@@ -131,8 +131,8 @@ def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig
     """Groups of a party's columns by the goods and bads (all bins,) of their bins.
 
     A group has `min_group` goods and bads or more. Columns are dropped that are left with one group, whose information
-    value is below `min_iv`, or whose groups may well differ by chance: a p-value above `max_p`. Signs of the shape
-    are kept to.
+    value is below `min_iv`, or whose groups may well differ by chance: a p-value above `max_p`, a guide only, since the
+    same labels have merged them. Signs of the shape are kept to.
     """
     starts = np.cumsum(shape.bins) - shape.bins
     groups, of_good, of_bad, information = [], [], [], np.zeros(len(shape))

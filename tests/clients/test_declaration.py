@@ -242,7 +242,6 @@ def test_the_default_declaration_of_a_table_offers_its_columns(tmp_path: Path) -
         label="default",
         columns=(Column("age", "numeric"), Column("region", "categorical")),
         file="scores.csv",
-        publish_bins=True,
     )
 
 

@@ -164,12 +164,14 @@ def test_a_party_keeps_its_points_table_and_publishes_its_bins_only_if_it_says_s
         kept = pd.read_csv(model(run, party).folder / "points.csv")
         own = told[told["party"] == party].reset_index(drop=True)
         assert kept["points"].tolist() == own["points"].tolist()
-        np.testing.assert_allclose(kept["applicants"], own["applicants"])
+        np.testing.assert_array_equal(np.round(kept["applicants"], 2), own["applicants"])
         assert kept["values"].notna().all()
         assert kept.groupby("column", sort=False)["applicants"].sum().tolist() == pytest.approx(
             [1.0] * kept["column"].nunique()
         )
-        assert own["values"].tolist() == (kept["values"].tolist() if party == "tax" else [""] * len(kept))
+        # The party's own table has exact cuts, what it publishes rounded ones.
+        assert (own["values"] != "").all() == (party == "tax")
+        assert set(own["values"]) - set(kept["values"]) or party != "tax"
 
 
 def test_declared_reasons_are_told_in_both_languages(

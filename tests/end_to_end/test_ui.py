@@ -31,7 +31,9 @@ def wait(until: bool, port: int, seconds: float = 60) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name
+)
 def test_what_it_started_ends_with_it(tmp_path: Path, end: signal.Signals) -> None:
     with Study.start(f"sqlite:///{tmp_path}/mlflow.db", "siloscore", "a study"):
         pass

@@ -91,7 +91,6 @@ def test_the_default_declaration_offers_all_that_the_type_has(folder: Path) -> N
         month="observation_month",
         segments=("sector",),
         columns=Lender.columns,
-        publish_bins=True,
     )
 
 

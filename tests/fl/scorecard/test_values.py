@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from fl.binning import Binning
 from fl.scorecard.grouping import DROPPED, Grouping
-from fl.scorecard.values import values_of_groups
+from fl.scorecard.values import EXACT, ROUNDED, values_of_groups
 from fl.tables import Table
 
 LEVELS = ("coal", "food", "retail", "trade")
@@ -92,6 +92,32 @@ def test_what_they_look_like() -> None:
         "food",
         "trade",
     ]
+
+
+def test_cuts_are_told_apart_and_exact_where_that_is_asked_for() -> None:
+    found = table([1234567.0, 1234568.0, 1234569.25] * 10, [0] * 30)
+    binning = Binning.fit(found, np.arange(30), 10, 5, {})
+    each = Grouping(binning.shape, np.array([0, 1, 2, DROPPED], np.int16))
+    told = values_of_groups(binning, found, each, ["", ""], ROUNDED)
+    assert told.tolist() == ["≤ 1234567, missing", "> 1234567 to 1234568", "> 1234568"]
+    lonely = table([0.123456789, 9.0] * 10, [0] * 20)
+    binning = Binning.fit(lonely, np.arange(20), 10, 5, {})
+    each = Grouping(binning.shape, np.array([0, 1, DROPPED], np.int16))
+    assert values_of_groups(binning, lonely, each, ["", ""]).tolist()[0] == "≤ 0.123457, missing"
+    assert values_of_groups(binning, lonely, each, ["", ""], EXACT).tolist()[0] == "≤ 0.123456789, missing"
+
+
+def test_many_levels_are_counted_and_long_ones_cut_off() -> None:
+    levels = (*(f"sector {number}" for number in range(15)), "x" * 90 + "\n")
+    codes = np.repeat(np.arange(16), 5).astype(np.int32)[:, None]
+    none, known = np.empty((80, 0)), np.ones(80, bool)
+    found = Table(none, (), codes, ("sector",), (levels,), known)
+    binning = Binning.fit(found, np.arange(80), 20, 5, {})
+    groups = np.array([0] * 15 + [1], np.int16)
+    few, long = values_of_groups(binning, found, Grouping(binning.shape, groups), [""]).tolist()
+    assert few.startswith("sector 0, sector 1, ")
+    assert "sector 11, 3 more" in few
+    assert long.startswith("x" * 59 + "…")
 
 
 def test_a_column_without_points_has_no_values() -> None:
