@@ -27,17 +27,18 @@ def values_of_groups(
     """The values of each group, (all groups,), column by column, such as `> 3.5 to 7 days, missing` or `retail, trade`.
 
     table is the one that was binned, units are those of its columns. Numbers are rounded to so many digits, or as many
-    more as tell neighbouring ones apart. A missing value
-    without a bin of its own is named where such values go, in the fullest bin.
+    more as tell neighbouring ones apart. A missing value without a bin of its own is named where such values go, in
+    the fullest bin.
     """
     found = []
     for column in grouping.columns:
         own = grouping.of_column(column)
         numeric = column < len(binning.cuts)
+        cuts = _numbers(binning.cuts[column], digits) if numeric else []
         for group in range(own.max() + 1):
             bins = set(np.flatnonzero(own == group).tolist())
             texts = (
-                _range(_numbers(binning.cuts[column], digits), bins, units[column])
+                _range(cuts, bins, units[column])
                 if numeric
                 else _levels(binning, column, bins, table.levels[column - len(binning.cuts)])
             )
