@@ -19,6 +19,7 @@ class ScorecardConfig:
     exchanges     exchanges of a residual for a step at most; one costs four round trips
     depth         exchanges that Anderson mixing remembers; 1: no mixing
     tolerance     training ends when a step is shorter, in units of the root of the log likelihood
+    settled       it ends, too, when validation log loss has moved less in two exchanges in a row; 0: not so
     pdo           points to double the odds
     base_score    points of an applicant with the base odds
     base_odds     goods per bad there
@@ -37,6 +38,7 @@ class ScorecardConfig:
     exchanges: int = 30
     depth: int = 30
     tolerance: float = 0.01
+    settled: float = 0.0001
     pdo: float = 20.0
     base_score: float = 600.0
     base_odds: float = 50.0
@@ -55,6 +57,7 @@ class ScorecardConfig:
         # Without any L2 the weights of a one-hot column would not be unique.
         require(0 <= self.l1_ratio < 1, "scorecard.l1-ratio", "from 0 to below 1", self.l1_ratio)
         require(0 < self.max_p <= 1, "scorecard.max-p", "above 0 and at most 1", self.max_p)
+        require(0 <= self.settled < float("inf"), "scorecard.settled", "0 or more", self.settled)
         require(0 <= self.min_iv < float("inf"), "scorecard.min-iv", "0 or more", self.min_iv)
         finite = abs(self.base_score) < 1e6
         require(finite, "scorecard.base-score", "below a million", self.base_score)

@@ -26,6 +26,7 @@ class State:
     scores    float64 (t, n): the other parties' partial scores after each step, summed
     products  float64 (t, t): inner products of the steps
     mixes     float64 (t + 1, t + 1): coefficients of former steps that gave the point of each, and the next one
+    losses    float64 (t,): validation log loss after each exchange
     finished  the last step is the final one
     """
 
@@ -33,6 +34,7 @@ class State:
     scores: Floats
     products: Floats
     mixes: Floats
+    losses: Floats
     finished: bool = False
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -42,9 +44,10 @@ class State:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "State":
         """The state that `to_arrays` took apart."""
-        return cls(
-            arrays["weights"], arrays["scores"], arrays["products"], arrays["mixes"], bool(arrays["finished"])
+        weights, scores, products, mixes, losses, finished = (
+            arrays[name] for name in ("weights", "scores", "products", "mixes", "losses", "finished")
         )
+        return cls(weights, scores, products, mixes, losses, bool(finished))
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class Solver:
     def begin(self) -> tuple[State, Next]:
         """Before the first exchange the other parties' weights are zero."""
         weights, scores = np.zeros(1 + self.design.width), np.empty((0, len(self.labels)))
-        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), finished=not self.parties)
+        none = np.empty(0)
+        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), none, finished=not self.parties)
         return self._go(start, np.empty(0))
 
     def advance(self, before: State, scores: Floats, products: Floats) -> tuple[State, Next]:
@@ -97,11 +101,25 @@ class Solver:
         finished = length <= self.config.tolerance or count >= self.config.exchanges
         # All parties step at once, each as if alone; a share of that is sure to be an improvement.
         mix = mixing(grown, before.mixes, self.config.depth, 1 / self.parties)
-        if finished:
-            mix = (np.arange(count) == count - 1).astype(np.float64)
-        mixes = np.zeros((count + 1, count + 1))
-        mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
-        return self._go(State(before.weights, history, grown, mixes, finished), mix, length)
+        last = (np.arange(count) == count - 1).astype(np.float64)
+
+        def go(mix: Floats, finished: bool) -> tuple[State, Next]:
+            mixes = np.zeros((count + 1, count + 1))
+            mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
+            state = State(before.weights, history, grown, mixes, before.losses, finished)
+            state, following = self._go(state, mix, length)
+            losses = np.append(before.losses, following.look.validation_loss)
+            return replace(state, losses=losses), following
+
+        state, following = go(last if finished else mix, finished)
+        if not finished and self._has_settled(state.losses):
+            # Every exchange shows the bank partial scores, so there is none that validation does not need.
+            return go(last, True)
+        return state, following
+
+    def _has_settled(self, losses: Floats) -> bool:
+        """Whether validation has moved less than the settings ask for in two exchanges in a row."""
+        return len(losses) > 2 and bool((np.abs(np.diff(losses[-3:])) < self.config.settled).all())
 
     def _go(self, state: State, mix: Floats, length: float = _NAN) -> tuple[State, Next]:
         offset = np.zeros(len(self.labels))

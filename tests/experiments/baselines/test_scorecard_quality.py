@@ -15,7 +15,7 @@ from fl.splits import TRAIN
 @pytest.mark.slow
 def test_coefficients_and_quality_on_real_data(default_credit: tuple, join: Callable) -> None:
     frames, labels, roles = default_credit
-    config = ScorecardConfig(c=1.0, max_p=1.0, tolerance=1e-4)
+    config = ScorecardConfig(c=1.0, max_p=1.0, tolerance=1e-4, settled=0.0)
     joined = join(frames, labels, ("bank", "partner"))
     card = fit_scorecard(joined, roles, config)
 

@@ -34,7 +34,7 @@ class Toy:
         self.bank_counts = np.append(counts, np.full(len(coverage), 2))
         self.counts, sign = counts, np.full(2, signs, np.int8)
         self.config = ScorecardConfig(
-            c=c, l1_ratio=l1_ratio, precision=30, tolerance=1e-7, exchanges=40, min_group=5
+            c=c, l1_ratio=l1_ratio, precision=30, tolerance=1e-7, settled=0.0, exchanges=40, min_group=5
         )
         padding = np.zeros(len(coverage), np.int8)
         cone = Cone.of(self.bank_counts, np.append(counts, 0 * padding), np.append(sign, padding))

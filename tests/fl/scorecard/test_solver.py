@@ -43,6 +43,26 @@ def test_a_short_step_is_the_last() -> None:
     assert following.look.length == pytest.approx(0.009**0.5)
 
 
+def test_training_ends_when_validation_has_settled() -> None:
+    rng, ends = np.random.default_rng(2), []
+    offset = rng.normal(size=90)
+    for settled in (0.0, 1e-4):
+        one = solver(settled=settled, depth=1)
+        state, _ = one.begin()
+        for exchange in range(1, 9):
+            # Steps that grow ever smaller, though none is short enough to be the last.
+            scores = offset * (1 - 0.1**exchange)
+            state, following = one.advance(state, scores, np.append(np.zeros(exchange - 1), 1.0))
+            if state.finished:
+                break
+        ends.append(exchange if state.finished else None)
+        assert len(state.losses) == exchange
+    assert ends[0] is None
+    assert 4 <= ends[1] < 8
+    assert (np.abs(np.diff(state.losses[-3:])) < 1e-4).all()
+    assert following.mix.tolist() == [0.0] * (ends[1] - 1) + [1.0]
+
+
 def test_exchanges_are_bounded_and_the_last_step_counts() -> None:
     one = solver(exchanges=2)
     state, _ = one.begin()
