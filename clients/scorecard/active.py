@@ -37,7 +37,15 @@ from fl.scorecard import (
     SolveRequest,
 )
 from fl.scorecard.bank import BankColumns
-from fl.scorecard.card import Card, Share, check_told, share_of_rows, told_by_bank, with_coverage
+from fl.scorecard.card import (
+    Card,
+    Share,
+    check_applied,
+    check_told,
+    share_of_rows,
+    told_by_bank,
+    with_coverage,
+)
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping
 from fl.scorecard.grouping import group as grouped
@@ -175,6 +183,7 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     for number, (name, grouping) in enumerate(groupings.items()):
         finished = check_told(name, of_party(request.columns, number), grouping)
         evidence = Evidence.from_arrays(grouping.shape, of_party(kept, 1 + parties.index(name)))
+        check_applied(name, finished, evidence, rows[name]["points"][training], labels[training])
         shares.append(Share.of_passive(name, finished, evidence))
     return keep_card(session, Card(shares), totals, weights, setup.roles)
 

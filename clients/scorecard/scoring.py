@@ -139,7 +139,7 @@ def total(
     # A party none of whose columns is worth its place may have been asked, too, and has nothing to say.
     check_names("points", [name for name in contributions if name in groupings], groupings)
     for name, grouping in groupings.items():
-        parties.append(_checked(name, contributions[name], grouping, len(table)))
+        parties.append(_checked(name, contributions[name], grouping, coverage[name]))
     return Totals(scale.base(float(weights[0])), parties)
 
 
@@ -185,8 +185,9 @@ def fitting(model: Store, config: ScorecardConfig) -> dict[str, Grouping]:
     return found
 
 
-def _checked(party: str, rows: Mapping[str, Array], grouping: Grouping, count: int) -> Points:
-    """What a passive party says of `count` rows."""
+def _checked(party: str, rows: Mapping[str, Array], grouping: Grouping, known: NDArray[np.bool_]) -> Points:
+    """What a passive party says of rows, of which it knows some (n,)."""
+    count = len(known)
     check_names(f"rows of {party}", rows, ("points", "reasons", "lost"))
     reach = MOST * len(grouping.columns)
     check_integers(f"points of {party}", rows["points"], count, -reach, reach)
@@ -194,4 +195,10 @@ def _checked(party: str, rows: Mapping[str, Array], grouping: Grouping, count: i
         if rows[name].shape != (count, REASONS):
             raise ProtocolError(f"{name} of {party} must be {(count, REASONS)}, not {rows[name].shape}")
         check_integers(f"{name} of {party}", rows[name].ravel(), None, low, high)
+    if (
+        rows["points"][~known].any()
+        or rows["lost"][~known].any()
+        or (rows["reasons"][~known] != NO_REASON).any()
+    ):
+        raise ProtocolError(f"{party} must not give points or reasons to rows that it does not know")
     return Points(**rows)

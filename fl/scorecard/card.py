@@ -168,6 +168,23 @@ def check_told(party: str, columns: Mapping[str, Array], grouping: Grouping) -> 
     return finished
 
 
+def check_applied(
+    party: str, finished: Finished, evidence: Evidence, points: NDArray[np.int32], labels: NDArray[np.int8]
+) -> None:
+    """The card is that of the points which a party gave: points and labels (n,) are of the training rows.
+
+    The bank knows the goods and bads of each group, not who is in it: so what each class got in all must be what its
+    groups would have got by the card. Raises ProtocolError.
+    """
+    for name, label, sizes in (("goods", 0, evidence.goods), ("bads", 1, evidence.bads)):
+        given, by_card = int(points[labels == label].sum(dtype=np.int64)), int(sizes @ finished.points)
+        if given != by_card:
+            raise ProtocolError(
+                f"the points of {party} must be those of its card: its {name} got {given} in all, "
+                f"by its card {by_card}"
+            )
+
+
 @dataclass(frozen=True)
 class Card:
     """What is told of the whole: the parties' shares, the bank's first."""

@@ -6,7 +6,7 @@ import pytest
 from fl.binning import Shape
 from fl.errors import ProtocolError
 from fl.scorecard import Finished
-from fl.scorecard.card import Share, check_told
+from fl.scorecard.card import Share, check_applied, check_told
 from fl.scorecard.grouping import Evidence, Grouping
 
 
@@ -59,3 +59,15 @@ def test_what_cannot_be_is_refused(grouping: Grouping, finished: Finished, chang
     check_told("tax", asdict(finished), grouping)
     with pytest.raises(ProtocolError, match="of tax must"):
         check_told("tax", {**asdict(finished), **change}, grouping)
+
+
+def test_points_of_rows_must_be_those_of_the_card(grouping: Grouping, finished: Finished) -> None:
+    # Rows in groups (0, 0), (0, 1), (1, 2), the last of them bad, and one that the party does not know.
+    goods, bads = np.array([2, 0, 1, 1, 0]), np.array([0, 1, 0, 0, 1])
+    evidence = Evidence(grouping, goods, bads, np.zeros(2))
+    points, labels = np.array([5, 4, -1, 0], np.int32), np.array([0, 0, 1, 1], np.int8)
+    check_applied("tax", finished, evidence, points, labels)
+    with pytest.raises(ProtocolError, match="its goods got 10 in all, by its card 9"):
+        check_applied("tax", finished, evidence, points + (points > 4), labels)
+    with pytest.raises(ProtocolError, match="its bads got 0 in all, by its card -1"):
+        check_applied("tax", finished, evidence, np.maximum(points, 0), labels)
