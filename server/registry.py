@@ -16,7 +16,8 @@ from fl.config import RunConfig
 from fl.errors import ConfigError
 from fl.scoring import Answered
 from server.provenance import code_version
-from server.tracking import NOTE, SOURCE, ContenderRun, TrackedRun, experiment_id, store_uri
+from server.tracked_run import NOTE, SOURCE, ContenderRun, TrackedRun
+from server.tracking import experiment_id, store_uri
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
 """Tags: on a scoring run the one that trained its model, and on that one the scoring runs, latest first."""

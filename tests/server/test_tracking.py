@@ -2,6 +2,8 @@ import itertools
 import json
 import logging
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from mlflow import MlflowClient
 
 from server import leaderboard, tracking
 from server.provenance import DatasetFacts
-from server.tracking import FINAL_METRICS, Study
+from server.tracked_run import FINAL_METRICS
+from server.tracking import Study
 
 FIGURES = {f"figures/{name}.png" for name in ("roc", "ks", "calibration", "gain", "distribution")}
 
@@ -233,16 +236,34 @@ def test_artefacts_lie_beside_the_store_whatever_the_current_folder(uri, client,
 
 
 def test_nothing_is_reported_to_the_makers_of_mlflow_and_nothing_needless_to_the_user():
-    assert leaderboard.ENVIRONMENT["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert leaderboard.ENVIRONMENT.keys() <= os.environ.keys()
     assert not logging.getLogger("mlflow.store.db.utils").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("module", ["registry", "tracked_run", "tracking"])
+def test_mlflow_is_told_to_report_nothing_before_it_is_imported(module: str) -> None:
+    # In a process of its own, where nothing has imported MLflow yet.
+    program = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, path, target=None):
+        if name == "mlflow":
+            print(os.environ.get("MLFLOW_DISABLE_TELEMETRY"))
+sys.meta_path.insert(0, Watch())
+import server.{module}
+"""
+    clean = {name: value for name, value in os.environ.items() if name not in leaderboard.ENVIRONMENT}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=clean, check=False
+    )
+    assert (run.returncode, run.stdout.strip()) == (0, "true"), run.stderr
 
 
 def test_unknown_values_are_not_logged(study, client, toy_study):
     comparison = toy_study.comparison.assign(round_trips=np.nan)
     study.summarise(comparison, toy_study.evaluations)
     assert "round_trips" not in client.get_run(study.run_id).data.metrics
-    assert tracking.FINAL_METRICS[0] in client.get_run(study.run_id).data.metrics
+    assert FINAL_METRICS[0] in client.get_run(study.run_id).data.metrics
 
 
 def test_a_report_stands_above_the_studies_it_is_on(study, uri, client, toy_study, tmp_path):
