@@ -22,7 +22,7 @@ from fl.metrics.checks import Booleans, Floats, check_labels, check_pd
 MAXIMUM_POINTS = 101
 MINIMUM_GROUP = 10
 APPROVAL = 0.6
-"""The approval rate at which decisions are compared: tables `swap` and metric `bad_rate_at_60`."""
+"""The approval rate at which decisions are compared: metric `bad_rate_at_60`."""
 
 METRICS = (
     "auc",
@@ -58,9 +58,6 @@ class Evaluation:
     - `deciles`: decile, applicants, bads (int64, 1 = riskiest), bad_rate, mean_pd, bads_captured, lift;
     - `segments`: segment, level, size, withheld (all str; the last says why or is empty), bad_rate, mean_pd,
       auc, auc_low, auc_high, gini, ks (NaN where withheld); no rows when no segments were given;
-    - `swap`, with a reference model only: group (str), share (of applicants), bad_rate;
-    - `reference`, with a reference model only, one row: auc_difference, auc_difference_low,
-      auc_difference_high, p_value (DeLong), mean_absolute_difference, population_stability_index;
     - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first;
     - of the scorecard only, with a row per column that has points: `scorecard`: party, code (both str), column (its
       number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per
@@ -103,13 +100,11 @@ def evaluate(
     labels: ArrayLike,
     pd: ArrayLike,
     segments: Mapping[str, ArrayLike] | None = None,
-    reference_pd: ArrayLike | None = None,
 ) -> Evaluation:
     """Evaluate the PDs of one contender.
 
     `labels` (n,) 0 or 1; `pd` (n,) in [0, 1]; `segments` maps a column's name to the level of each row, str
-    (n,); `reference_pd` (n,) are the PDs of a model to compare with: the one in use, or the truth. Raises
-    ValueError as the functions of `fl.metrics` do; both classes need two rows.
+    (n,). Raises ValueError as the functions of `fl.metrics` do; both classes need two rows.
     """
     bads = check_labels(labels, each_class=2)
     values = check_pd(pd, len(bads))
@@ -120,10 +115,6 @@ def evaluate(
         "deciles": _deciles(bads, values),
         "segments": _segments(bads, values, segments or {}),
     }
-    if reference_pd is not None:
-        reference = check_pd(reference_pd, len(bads))
-        tables["swap"] = _swap(bads, reference, values)
-        tables["reference"] = _reference(bads, values, reference)
     return Evaluation(_metrics(bads, values), tables)
 
 
@@ -197,31 +188,6 @@ def _deciles(bads: Booleans, pd: Floats) -> Table:
         "bads_captured": bad.cumsum() / bads.sum(),
         "lift": bad / rows / bads.mean(),
     }
-
-
-def _swap(bads: Booleans, reference: Floats, pd: Floats) -> Table:
-    """Who is approved by which model at 60 % approval; bad rates of groups under the minimum are withheld."""
-    swap = metrics.swap_set(bads, reference, pd, APPROVAL)
-    sizes = np.array([group.applicants for group in swap])
-    rates = np.array([group.bad_rate for group in swap])
-    return {
-        "group": np.array(swap._fields),
-        "share": sizes / len(bads),
-        "bad_rate": np.where(sizes >= MINIMUM_GROUP, rates, np.nan),
-    }
-
-
-def _reference(bads: Booleans, pd: Floats, reference: Floats) -> Table:
-    test = metrics.delong_test(bads, pd, reference)
-    row = {
-        "auc_difference": test.difference,
-        "auc_difference_low": test.low,
-        "auc_difference_high": test.high,
-        "p_value": test.p_value,
-        "mean_absolute_difference": float(np.abs(pd - reference).mean()),
-        "population_stability_index": metrics.population_stability_index(reference, pd),
-    }
-    return {name: np.array([value]) for name, value in row.items()}
 
 
 _SEGMENT_NAMES = ("segment", "level", "size", "withheld")

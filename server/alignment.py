@@ -19,7 +19,6 @@ from fl.errors import ProtocolError
 from fl.handshake import Roster
 from server.exchange import Exchange
 
-ROUND_TRIPS = 4
 FEW = 0.05
 """Share of the smaller of two parties' businesses below which their overlap is probably a mistake."""
 _CHECK = (

@@ -51,14 +51,6 @@ def credit_codes(
     return codes.view("S18").ravel().astype("U18")
 
 
-def is_valid(code: str) -> bool:
-    """Whether the code has 18 known characters and the right check character."""
-    if len(code) != 18 or any(character not in ALPHABET for character in code):
-        return False
-    values = _VALUES[np.frombuffer(code.encode(), dtype=np.uint8)]
-    return bool((values[:17] @ _WEIGHTS + values[17]) % 31 == 0)
-
-
 def _organisation_check(bodies: np.ndarray) -> np.ndarray:
     """Check characters of GB 11714, where letters count 10 to 35."""
     digits = np.where(bodies <= ord("9"), bodies - ord("0"), bodies - ord("A") + 10).astype(np.int64)

@@ -19,7 +19,7 @@ from fl.metrics.calibration import (
     quantile_bins,
     wilson_interval,
 )
-from fl.metrics.comparison import Comparison, delong_test, paired_bootstrap, population_stability_index
+from fl.metrics.comparison import Comparison, delong_test, population_stability_index
 from fl.metrics.decisions import (
     SwapGroup,
     SwapSet,
@@ -62,7 +62,6 @@ __all__ = [
     "gini",
     "ks",
     "ks_curve",
-    "paired_bootstrap",
     "population_stability_index",
     "quantile_bins",
     "roc_curve",

@@ -1,16 +1,13 @@
-"""Is one model better than another, or only luckier? Paired tests, and the shift of a distribution."""
+"""Is one model better than another, or only luckier? A paired test, and the shift of a distribution."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from fl.metrics.checks import Booleans, Floats, check_labels, check_scores, normal_quantile
+from fl.metrics.checks import Floats, check_labels, check_scores, normal_quantile
 from fl.metrics.discrimination import Placements, placements
-
-Metric = Callable[[Booleans, Floats], float]
 
 
 class Comparison(NamedTuple):
@@ -38,52 +35,6 @@ def delong_test(labels: ArrayLike, a: ArrayLike, b: ArrayLike, level: float = 0.
     half = normal_quantile(level) * error
     p_value = float(2 * special.ndtr(-abs(difference) / error)) if error > 0 else float(difference == 0)
     return Comparison(difference, error, difference - half, difference + half, p_value)
-
-
-def paired_bootstrap(
-    labels: ArrayLike,
-    a: ArrayLike,
-    b: ArrayLike,
-    metric: Metric,
-    *,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int | np.random.SeedSequence = 0,
-) -> Comparison:
-    """`metric(labels, a) - metric(labels, b)` with a percentile interval over resampled applicants.
-
-    Each resample draws the same rows for both models, so that what they share cancels; Efron and Tibshirani,
-    An Introduction to the Bootstrap (1993), chapter 13. A resample without both classes is drawn again. The
-    p-value is twice the smaller share of resamples on either side of zero, counting the data themselves as
-    one.
-    """
-    bads = check_labels(labels)
-    first, second = check_scores(a, len(bads)), check_scores(b, len(bads))
-    if resamples < 2:
-        raise ValueError(f"the bootstrap needs at least two resamples, not {resamples}")
-    tails = special.ndtr(normal_quantile(level) * np.array([-1.0, 1.0]))
-    generator = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
-    for i in range(resamples):
-        rows = _resampled(bads, generator)
-        drawn[i] = metric(bads[rows], first[rows]) - metric(bads[rows], second[rows])
-    low, high = np.quantile(drawn, tails)
-    side = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return Comparison(
-        float(metric(bads, first) - metric(bads, second)),
-        float(drawn.std(ddof=1)),
-        float(low),
-        float(high),
-        min(1.0, 2 * (side + 1) / (resamples + 1)),
-    )
-
-
-def _resampled(bads: Booleans, generator: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Row numbers (n,) drawn with replacement, holding both classes."""
-    while True:
-        rows = generator.integers(len(bads), size=len(bads))
-        if bads[rows].any() and not bads[rows].all():
-            return rows
 
 
 def population_stability_index(expected: ArrayLike, actual: ArrayLike, bins: int = 10) -> float:

@@ -125,20 +125,9 @@ def test_a_withheld_level_shows_its_size_class_and_no_figures():
     assert np.isnan(table["bad_rate"][1:]).all()
 
 
-def test_a_reference_model_adds_the_swap_set_and_the_paired_difference():
-    labels, pd = applicants()
-    weaker = np.random.default_rng(2).permutation(pd)
-    tables = evaluate(labels, pd, reference_pd=weaker).tables
-    swap = dict(zip(tables["swap"]["group"], tables["swap"]["bad_rate"], strict=True))
-    assert swap["swapped_in"] < swap["swapped_out"]
-    assert tables["swap"]["share"].sum() == pytest.approx(1)
-    assert tables["reference"]["auc_difference"][0] == metrics.delong_test(labels, pd, weaker).difference
-    assert tables["reference"]["mean_absolute_difference"][0] == np.abs(pd - weaker).mean()
-
-
 def test_an_evaluation_survives_the_journey_as_arrays():
     labels, pd = applicants(400)
-    sent = evaluate(labels, pd, {"size": np.where(pd > 0.1, "小", "micro")}, reference_pd=pd[::-1])
+    sent = evaluate(labels, pd, {"size": np.where(pd > 0.1, "小", "micro")})
     arrays = sent.to_arrays()
     assert all(values.dtype.kind in "fiU" for values in arrays.values())
     received = Evaluation.from_arrays(arrays)

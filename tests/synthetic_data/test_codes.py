@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from synthetic_data.codes import credit_codes, is_valid
+from synthetic_data.codes import ALPHABET, credit_codes
+
+
+def is_valid(code: str) -> bool:
+    """Whether the code has 18 known characters and the right check character (GB 32100-2015)."""
+    if len(code) != 18 or any(character not in ALPHABET for character in code):
+        return False
+    values = [ALPHABET.index(character) for character in code]
+    return sum(value * 3**place for place, value in enumerate(values[:17])) % 31 == -values[17] % 31
 
 
 def draw(count: int, seed: int = 0) -> np.ndarray:

@@ -63,39 +63,6 @@ def test_delong_rejects_equal_models_as_rarely_as_it_should():
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.044)
 
 
-def test_bootstrap_and_delong_agree_on_the_auc(rivals):
-    test = metrics.delong_test(*rivals)
-    bootstrap = metrics.paired_bootstrap(*rivals, metrics.auc, resamples=400)
-    assert bootstrap.difference == pytest.approx(test.difference, abs=1e-12)
-    assert bootstrap.standard_error == pytest.approx(test.standard_error, rel=0.15)
-    assert bootstrap.low == pytest.approx(test.low, abs=test.standard_error / 2)
-    assert bootstrap.high == pytest.approx(test.high, abs=test.standard_error / 2)
-
-
-def test_bootstrap_takes_any_metric_and_repeats_itself(rivals):
-    def approval(labels, pd):
-        return metrics.approval_rate_at_bad_rate(labels, pd, 0.06)
-
-    first = metrics.paired_bootstrap(*rivals, approval, resamples=60, seed=3)
-    assert first == metrics.paired_bootstrap(*rivals, approval, resamples=60, seed=3)
-    assert first.low <= first.difference <= first.high
-
-
-def test_bootstrap_of_a_model_with_itself_is_zero(draw):
-    labels, pd = draw(100, seed=1)
-    assert metrics.paired_bootstrap(labels, pd, pd, metrics.brier, resamples=20) == (0, 0, 0, 0, 1)
-
-
-def test_bootstrap_survives_a_rare_class():
-    result = metrics.paired_bootstrap([1, 0, 0], [0.9, 0.2, 0.1], [0.1, 0.2, 0.3], metrics.auc, resamples=50)
-    assert result.difference == 1.0
-
-
-def test_bootstrap_needs_resamples():
-    with pytest.raises(ValueError, match="at least two resamples"):
-        metrics.paired_bootstrap([0, 1], [0.1, 0.2], [0.1, 0.2], metrics.auc, resamples=1)
-
-
 def test_population_stability_index_agrees_with_toad(draw):
     toad = pytest.importorskip("toad.metrics", reason="toad has no wheel for this platform")
     before, after = draw(3_000, seed=1)[1], draw(2_000, seed=2, strength=1.3)[1]
