@@ -126,5 +126,5 @@ def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:
 
 def _to_months(numbers: NDArray[np.int32]) -> NDArray[np.datetime64]:
     months = numbers.astype(np.int64).astype("datetime64[M]")
-    months[numbers < 0] = np.datetime64("NaT")
+    months[numbers < 0] = np.datetime64("NaT", "M")
     return months

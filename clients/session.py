@@ -12,7 +12,7 @@ import logging
 import traceback
 from dataclasses import replace
 from datetime import datetime
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
@@ -55,8 +55,8 @@ class Session:
 
     @cached_property
     def party(self) -> Party:
-        """The party's data, opened once per process."""
-        return _open(self._data, labelled=not self.is_scoring)
+        """The party's data, opened once per process as long as the files do not change."""
+        return _open(self._data, not self.is_scoring, _files(self._data))
 
     def earlier(self, study: str, model: str = "") -> Store:
         """The state of an earlier study, or of a model within it. Raises ProtocolError for an impossible name."""
@@ -178,6 +178,13 @@ def state_folder(config: RunConfig, data: Path) -> Path:
     return (Path(config.model_data) / data.name if config.model_data else data) / "state"
 
 
-@cache
-def _open(folder: Path, labelled: bool) -> Party:
+def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What tells that the party's files are still those that were read: names, sizes, times of change."""
+    found = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
+    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in found))
+
+
+# Bounded, since one process may meet the parties of many datasets, each with all its records.
+@lru_cache(maxsize=16)
+def _open(folder: Path, labelled: bool, files: tuple[tuple[str, int, int], ...]) -> Party:
     return open_party(folder, labelled)

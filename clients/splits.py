@@ -58,6 +58,7 @@ def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
 def _read_ids(path: Path) -> list[str]:
     """One id per line; a first line that names the column, as in a CSV file, matches no business and does no harm."""
     try:
-        return path.read_text("utf-8").split()
+        lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The file of test ids {path} cannot be read: {error}.") from None
+    return [line.strip() for line in lines]

@@ -88,6 +88,10 @@ class Store:
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as content:
             return {name.removeprefix(_ARRAY): content[name] for name in content}
 
+    def remove(self, name: str) -> None:
+        """Forget the arrays that `write` kept under that name, if any."""
+        (self.folder / f"{name}.npz").unlink(missing_ok=True)
+
     def _steps(self) -> list[int]:
         return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 

@@ -124,8 +124,8 @@ def train(federation: Federation, training: Training) -> Trained:
 
 
 def new_study_name(data: str) -> str:
-    """A name that no earlier study has: that of the dataset's folder, the time, and something random."""
-    label = re.sub(r"[^A-Za-z0-9_]+", "-", Path(data).name).strip("-") or "study"
+    """A name that no earlier study has: that of the dataset's folder, as far as is short, the time, and chance."""
+    label = re.sub(r"[^A-Za-z0-9_]+", "-", Path(data).name)[:60].strip("-") or "study"
     return f"{label}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 

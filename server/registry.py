@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -130,9 +131,11 @@ class ScoringRun(TrackedRun):
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
         """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
-        known = {f"known.{party}": number for party, number in answered.known.items()}
         counts = {"applicants": answered.applicants, "by_bank_alone": answered.by_bank_alone}
-        self._log_metrics({**counts, **known, **costs})
+        self._log_metrics({**counts, **costs})
+        # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
+        known = pd.DataFrame(answered.known.items(), columns=["party", "applicants"])
+        self._log_files({}, {"known": known})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."

@@ -229,6 +229,9 @@ class _Bank:
             forest, own, np.array(kept, np.int64), self.grower.base, calibration, self._best.scores
         )
         model.write(self._session.store)
+        # Whoever kept a training's ciphertexts or sealed sides shall not be able to have them opened later.
+        for secret in (_SECRET, _SEAL):
+            self._session.store.remove(secret)
         self._session.state = {}
         none = np.empty(0, np.uint8)
         return Demanded(

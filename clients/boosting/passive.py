@@ -119,6 +119,7 @@ def finish(session: Session, request: FinishRequest) -> Finished:
     if not 0 <= request.splits <= len(splits):
         raise ProtocolError(f"splits must lie between 0 and {len(splits)}")
     keep_splits(session.store, splits.first(request.splits))
+    session.store.remove(_SEAL)
     session.state = {}
     return Finished()
 

@@ -123,7 +123,7 @@ class Party(ABC):
         if declared.label is None:
             raise DataError(f"party '{declared.name}' does not hold the label, so it has no applications.")
         table = self.application_table()
-        months = table[roles.month] if declared.month is not None else np.datetime64("NaT")
+        months = table[roles.month] if declared.month is not None else np.datetime64("NaT", "s")
         result = pd.DataFrame({"label": table[roles.label]} if self.labelled else {}, index=table.index)
         result["month"] = pd.Series(months, index=table.index, dtype="datetime64[s]")
         for segment in declared.segments:

@@ -198,6 +198,9 @@ def _reply(
         counts = [grouping.counts + 1 for grouping in _fitting(session).values()]
         values = following.residual[:, None]
         encrypted, ticket = _owner(session).encrypt(values, _offsets(values), counts)
+    else:
+        # Whoever kept the ciphertexts shall not be able to have them opened later.
+        session.store.remove(_SECRET)
     session.state = {
         **{_STATE + name: array for name, array in state.to_arrays().items()},
         **{_TICKET + name: array for name, array in ticket.items()},

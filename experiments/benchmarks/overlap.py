@@ -86,7 +86,7 @@ def auc_without(
     """The AUC of the test applicants as they are scored while a party is absent."""
     applications = open_party(data / parties[0]).applications()
     declared = read_declaration(data / parties[0])
-    ids = Path(config.test_ids).read_text("utf-8").split()
+    ids = Path(config.test_ids).read_text("utf-8").splitlines()
     test = applications[applications.index.isin(ids)]
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         file, out = Path(folder, "applicants.csv"), Path(folder, "scores.csv")

@@ -60,8 +60,9 @@ def weights_of(config: RunConfig, joined: Joined) -> NDArray[np.float64]:
     found = []
     for party in joined.tables:
         store = Store(Path(config.state, party, config.study, model))
-        if (store.folder / "model.npz").exists():  # a party without a column worth its place has none
-            found.append(store.read("model")["weights"][int(party == joined.active) :])
+        kept = store.read("model")
+        if "weights" in kept:  # a party without a column worth its place has none
+            found.append(kept["weights"][int(party == joined.active) :])
     return np.concatenate(found)
 
 

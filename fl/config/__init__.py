@@ -107,9 +107,9 @@ class RunConfig:
             )
         # The parties make a folder of it.
         require(
-            re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)?", self.study) is not None,
+            re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?", self.study) is not None,
             "study",
-            "of letters, digits, '_', '.' and '-'",
+            "of up to 100 letters, digits, '_', '.' and '-'",
             self.study,
         )
         named = re.fullmatch(r"([\w.-]+/[\w.-]+/[0-9]+)?", self.model)
