@@ -18,28 +18,27 @@ SCORES = "scores"
 
 def keep_scores(
     session: Session,
-    pd: NDArray[np.float64],
+    log_odds: NDArray[np.float64],
     roles: NDArray[np.int8],
     tables: Mapping[str, Table] | None = None,
     answers_all: bool = False,
 ) -> Scored:
     """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage.
 
-    tables are the protocol's own, by name, to go with the evaluation. Where there are passive parties, the bank's
-    fallback for their absence is trained, too; it also answers for rows that no passive party knows, as in scoring
-    (`clients/scoring.py`), unless the protocol's model answers for all.
+    log_odds (n,) are those of default. tables are the protocol's own, by name, to go with the evaluation. Where there
+    are passive parties, the bank's fallback for their absence is trained, too; it also has a say on rows that no
+    passive party knows, as in scoring (`clients/scoring.py`), unless the protocol's model answers for all.
     """
     # Not above, since boosting, of which it is a part, needs this module.
-    from clients.fallback import fallback_log_odds, train_fallback
+    from clients.fallback import train_fallback, with_fallback
 
     coverage, seed = read_coverage(session.study), session.envelope.seed
     if coverage:
         train_fallback(session, seed, roles)
-        alone = known_to_none(coverage, len(pd))
-        if alone.any() and not answers_all:
-            own = read_table(session.study).take(np.flatnonzero(alone))
-            pd = pd.copy()
-            pd[alone] = expit(fallback_log_odds(session.study, seed, own, session.config))
+        if not answers_all:
+            unknown, table = known_to_none(coverage, len(roles)), read_table(session.study)
+            log_odds = with_fallback(session.study, seed, log_odds, unknown, table, session.config)
+    pd = expit(log_odds)
     session.store.write(SCORES, {"pd": pd})
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}

@@ -1,5 +1,5 @@
-"""The bank's own model beside every federated one: it answers when a party is absent, and for businesses
-that no passive party knows.
+"""The bank's own model beside every federated one: it answers when a party is absent, and together with the federated
+model for businesses that no passive party knows.
 
 It is boosting on the bank's columns alone, with the run's settings of boosting, grown in this process without a
 message, calibrated, and kept in the study in the form of a federated forest without passive parties. It equals the
@@ -33,6 +33,26 @@ def fallback_model(study: Store, seed: int) -> Store:
 def fallback_log_odds(study: Store, seed: int, table: Table, config: RunConfig) -> NDArray[np.float64]:
     """The log odds of default (n,) by a study's fallback, of the rows of the bank's table."""
     return log_odds(fallback_model(study, seed), table, {}, {}, config)
+
+
+def with_fallback(
+    study: Store,
+    seed: int,
+    log_odds: NDArray[np.float64],
+    unknown: NDArray[np.bool_],
+    table: Table,
+    config: RunConfig,
+) -> NDArray[np.float64]:
+    """A federated model's log odds (n,), but where `unknown` (n,) the mean of its own and the fallback's.
+
+    Both have only the bank's columns to go by for a business that no passive party knows; they err differently.
+    """
+    if not unknown.any():
+        return log_odds
+    found = log_odds.copy()
+    found[unknown] += fallback_log_odds(study, seed, table.take(np.flatnonzero(unknown)), config)
+    found[unknown] /= 2
+    return found
 
 
 def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None:

@@ -6,7 +6,7 @@ makes of all of them; either finds its part of the model as `model` in the store
 evaluation uses the same two, so that an applicant gets the score which the evaluation computed. A third is optional:
 `answers`, with the arguments of `log_odds`, gives further columns of the bank's file, or another `score` than log odds.
 
-An applicant whom no passive party knows is answered by the bank's own model, which was trained for nothing else, in the
+An applicant whom no passive party knows gets the mean log odds of the federated and of the bank's own model, in the
 training's evaluation as here. Not so where the protocol's module says `ANSWERS_ALL = True`, as one does whose score is
 not log odds: two kinds of scores in one file would mislead.
 """
@@ -77,7 +77,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
 
     Of whom no passive party knows, see above.
     """
-    from clients.fallback import FALLBACK, fallback_log_odds
+    from clients.fallback import FALLBACK, fallback_log_odds, with_fallback
 
     asked = _asked(session)
     model, table = _model_and_table(session, asked)
@@ -87,27 +87,26 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
     further: Mapping[str, NDArray[Any]] = {}
+    unknown = np.zeros(len(table), bool)
     if set(trained) <= set(request.parties):
         name, protocol = asked.contender, _module(asked.protocol)
         contributions = {party: of_party(request.contributions, k) for k, party in enumerate(request.parties)}
         coverage = {party: aligned[party] for party in trained}
         given = model, table, coverage, contributions, session.config
-        log_odds, alone = protocol.log_odds(*given), np.zeros(len(table), bool)
+        log_odds = protocol.log_odds(*given)
         if hasattr(protocol, "answers"):
             further = protocol.answers(*given)
         if trained and not getattr(protocol, "ANSWERS_ALL", False):
-            alone = known_to_none(coverage, len(table))
+            unknown = known_to_none(coverage, len(table))
+            log_odds = with_fallback(study, asked.seed, log_odds, unknown, table, session.config)
     else:
         name, coverage = FALLBACK, {}
-        log_odds, alone = np.empty(len(table)), np.ones(len(table), bool)
-    if alone.any():
-        own = table.take(np.flatnonzero(alone))
-        log_odds[alone] = fallback_log_odds(study, asked.seed, own, session.config)
-    models = np.where(alone, FALLBACK, name)
+        log_odds = fallback_log_odds(study, asked.seed, table, session.config)
+    models = np.where(unknown, f"{name} + {FALLBACK}", name)
     answers = _answers(session, log_odds, coverage, models, further)
     session.study.write_file(ANSWERS, answers.to_csv(lineterminator="\n").encode())
     known = {party: float(own.sum()) for party, own in coverage.items()}
-    return Answered(len(answers), name, int(alone.sum()), known)
+    return Answered(len(answers), name, int(unknown.sum()), known)
 
 
 def _answers(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import nn
 
@@ -143,9 +142,9 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     """The bank: the PD of every position by the final model, kept here, and its evaluation on the test rows."""
     table, coverage = read_table(session.study), read_coverage(session.study)
     contributions = {party: {_EMBEDDINGS: found} for party, found in request.embeddings.items()}
-    pd = expit(log_odds(session.store, table, coverage, contributions, session.config))
+    found = log_odds(session.store, table, coverage, contributions, session.config)
     _, roles, _ = _setup(session.store.folder)
-    return keep_scores(session, pd, roles)
+    return keep_scores(session, found, roles)
 
 
 def contribution(model: Store, table: Table, config: RunConfig) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.baselines.scorecard import train_scorecard
@@ -151,14 +152,14 @@ def _train(
     owner, _, algorithm = name.rpartition("-")
     seen = joined.of_bank() if owner == "bank-only" else joined
     if algorithm == "boosting":
-        scores, curve = train_boosting(seen, roles, seed, config.boosting)
-        return with_bank_alone(seen, scores, roles, seed, config.boosting), curve, {}
+        log_odds, curve = train_boosting(seen, roles, seed, config.boosting)
+        return expit(with_bank_alone(seen, log_odds, roles, seed, config.boosting)), curve, {}
     if algorithm == "network":
         # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
         from experiments.baselines.network import train_network
 
-        scores, curve = train_network(seen, roles, seed, config.network)
-        return with_bank_alone(seen, scores, roles, seed, config.boosting), curve, {}
+        log_odds, curve = train_network(seen, roles, seed, config.network)
+        return expit(with_bank_alone(seen, log_odds, roles, seed, config.boosting)), curve, {}
     if algorithm == "scorecard":
         return train_scorecard(seen, roles, config.scorecard)
     from experiments.baselines.trees import train_trees

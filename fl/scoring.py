@@ -9,10 +9,10 @@ Protocol `scoring/1` scores applicants by a model that was trained before, in a 
    protocol that trained the model;
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
-Nine round trips with the handshake, whatever the protocol and the number of rows. The bank's own model answers for
-applicants whom no passive party knows, unless the protocol has another kind of score. Without one of the parties that
-the model was trained with it answers for everybody: the bank is aligned with itself, six round trips. So it does when
-a party keeps silent or fails on the way; one that refuses says why, and ends the run.
+Nine round trips with the handshake, whatever the protocol and the number of rows. The bank's own model has a say, too,
+on applicants whom no passive party knows, unless the protocol has another kind of score. Without one of the parties
+that the model was trained with it alone answers for everybody: the bank is aligned with itself, six round trips. So it
+does when a party keeps silent or fails on the way; one that refuses says why, and ends the run.
 """
 
 from collections.abc import Mapping
@@ -72,11 +72,11 @@ class AnswerRequest:
 class Answered:
     """How many applicants the bank has scored, and by which model (a contender).
 
-    by_bank_alone says how many of them the bank's own model answered: all, or those that no passive party knows; known
-    says how many each party knows.
+    known says how many each party knows. by_both says how many no passive party knows, so that the bank's own model had
+    a say on them, too.
     """
 
     applicants: int
     model: str
-    by_bank_alone: int
+    by_both: int
     known: Mapping[str, float]

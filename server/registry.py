@@ -131,7 +131,7 @@ class ScoringRun(TrackedRun):
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
         """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
-        counts = {"applicants": answered.applicants, "by_bank_alone": answered.by_bank_alone}
+        counts = {"applicants": answered.applicants, "by_both": answered.by_both}
         self._log_metrics({**counts, **costs})
         # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
         known = pd.DataFrame(answered.known.items(), columns=["party", "applicants"])
@@ -139,8 +139,8 @@ class ScoringRun(TrackedRun):
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
-        if 0 < answered.by_bank_alone < answered.applicants:
+        if answered.by_both:
             scored += (
-                f" {answered.by_bank_alone:,} of them, known to no passive party, by the bank's own model."
+                f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
             )
         self.client.set_tag(self.run_id, NOTE, f"{scored} The scores are at the bank.")

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from clients.aligned import read_coverage, read_table
 from clients.binned import read_binning, read_setup
@@ -114,7 +113,7 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     found[setup.positions] = model.calibration.log_odds(model.scores)
     found[test] = log_odds(session.store, table, coverage, contributions, session.config)
     tables = {"importance": importance(model.forest, [session.party.declaration.name, *coverage])}
-    return keep_scores(session, expit(found), setup.roles, tables)
+    return keep_scores(session, found, setup.roles, tables)
 
 
 def importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:

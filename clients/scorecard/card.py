@@ -63,4 +63,4 @@ def keep_card(
     kept = {"score": scores, "base": np.array(totals.base), **made, "reasons": reasons, "lost": lost}
     session.store.write(SCORECARD, {**kept, **card.texts()})
     tables = card.tables(config, totals.base, scores, roles)
-    return keep_scores(session, calibration.apply(odds), roles, tables, answers_all=ANSWERS_ALL)
+    return keep_scores(session, calibration.log_odds(odds), roles, tables, answers_all=ANSWERS_ALL)

@@ -55,7 +55,7 @@ class Block:
 def train_boosting(
     joined: Joined, roles: Roles, seed: int, config: BoostingConfig
 ) -> tuple[Floats, list[dict[str, float]]]:
-    """Train with early stopping on the validation AUC: PDs (n,) of all rows, and the metrics of every tree."""
+    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every tree."""
     labels, train, validation = joined.labels, roles == TRAIN, roles == VALIDATION
     binned: dict[str, tuple[Codes, Shape]] = {}
     for name, table in joined.tables.items():
@@ -98,19 +98,21 @@ def train_boosting(
         if config.patience and waited >= config.patience:
             break
     calibration = Calibration.fit(best[validation], labels[validation]) if config.calibrate else Calibration()
-    return calibration.apply(best), curve
+    return calibration.log_odds(best), curve
 
 
-def with_bank_alone(joined: Joined, pd: Floats, roles: Roles, seed: int, config: BoostingConfig) -> Floats:
-    """PDs (n,) in which the bank's own model answers for the rows that no passive party knows.
+def with_bank_alone(
+    joined: Joined, log_odds: Floats, roles: Roles, seed: int, config: BoostingConfig
+) -> Floats:
+    """Log odds (n,) in which the bank's own model has as much of a say on the rows that no passive party knows.
 
-    So it does in the federation, for models whose score is log odds.
+    So it has in the federation, for models whose score is log odds.
     """
-    alone = joined.unknown
-    if not joined.coverage or not alone.any():
-        return pd
+    unknown = joined.unknown
+    if not joined.coverage or not unknown.any():
+        return log_odds
     own, _ = train_boosting(joined.of_bank(), roles, seed, config)
-    return np.where(alone, own, pd)
+    return np.where(unknown, (log_odds + own) / 2, log_odds)
 
 
 def grow_tree(

@@ -10,6 +10,7 @@ import copy
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
@@ -47,16 +48,16 @@ class PooledNetwork(nn.Module):
         logits: Tensor = self.top(own, others, self.present[positions])
         return logits
 
-    def predict(self, positions: NDArray[np.int_]) -> NDArray[np.float64]:
-        """PDs at some positions."""
+    def log_odds(self, positions: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Log odds of default at some positions."""
         with torch.no_grad():
-            return torch.sigmoid(self(positions).double()).numpy()
+            return self(positions).double().numpy()
 
 
 def train_network(
     joined: Joined, roles: Roles, seed: int, config: NetworkConfig
 ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
-    """Train with early stopping on the validation AUC: PDs (n,) of all rows, and the metrics of every batch."""
+    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every batch."""
     torch.set_num_threads(1)
     network = PooledNetwork(joined, roles, seed, config)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
@@ -67,7 +68,7 @@ def train_network(
     for number, positions in enumerate(training_batches(roles, seed, config), start=1):
         metrics = {}
         if number % config.evaluate_every == 0 or number == config.batches:
-            pd = network.predict(validation)
+            pd = expit(network.log_odds(validation))
             auc = float(roc_auc_score(joined.labels[validation], pd))
             metrics = {"valid.auc": auc, "valid.loss": float(log_loss(joined.labels[validation], pd))}
             looks_without_improvement += 1
@@ -83,4 +84,4 @@ def train_network(
         if looks_without_improvement >= config.patience:
             break
     network.load_state_dict(best)
-    return network.predict(np.arange(len(roles))), curve
+    return network.log_odds(np.arange(len(roles))), curve

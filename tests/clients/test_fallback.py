@@ -1,3 +1,4 @@
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from clients.fallback import FALLBACK, fallback_log_odds, fallback_model
 from clients.store import Store
 from experiments.baselines.boosting import train_boosting
 from experiments.joined import read_joined
+from fl.splits import TEST
 from server.coordinator import assign_roles, train
 from server.progress import ignore
 from server.training import Training
@@ -28,11 +30,11 @@ def test_it_is_the_boosting_of_the_bank_alone(
 
     study = Store(Path(run.config.state, "bank", "s"))
     kept = fallback_model(study, 1)
-    pd = expit(log_odds(kept, read_table(study), {}, {}, run.config))
+    own = log_odds(kept, read_table(study), {}, {}, run.config)
     alone, _ = train_boosting(read_joined(run.config, "bank").of_bank(), roles, 1, run.config.boosting)
-    np.testing.assert_array_equal(pd, alone)
-    assert len(np.unique(pd)) > 3
-    assert len(pd) == len(read_applications(study).labels)
+    np.testing.assert_array_equal(own, alone)
+    assert len(np.unique(own)) > 3
+    assert len(own) == len(read_applications(study).labels)
 
 
 def test_contenders_of_a_seed_share_it(tables: Path, federate: Callable) -> None:
@@ -52,8 +54,15 @@ def test_the_bank_alone_needs_none(make_tables: Callable[..., Path], federate: C
     assert not Path(run.config.state, "bank", "s", FALLBACK).exists()
 
 
-@pytest.mark.parametrize("contender", ["federated-boosting", "federated-network", "federated-scorecard"])
-def test_it_answers_for_whom_no_party_knows_unless_the_score_is_of_another_kind(
+PROTOCOL = {
+    "federated-boosting": "boosting",
+    "federated-network": "split_network",
+    "federated-scorecard": "scorecard",
+}
+
+
+@pytest.mark.parametrize("contender", PROTOCOL)
+def test_it_has_a_say_on_whom_no_party_knows_unless_the_score_is_of_another_kind(
     tables: Path, federate: Callable, contender: str
 ) -> None:
     run = federate(tables)
@@ -63,11 +72,19 @@ def test_it_answers_for_whom_no_party_knows_unless_the_score_is_of_another_kind(
     nobody = known_to_none(read_coverage(study), len(roles))
     assert 0.05 < nobody.mean() < 0.15  # two parties know 70 % each
 
-    pd = Store(study.folder / contender / "1").read(SCORES)["pd"]
-    own = expit(fallback_log_odds(study, 1, read_table(study), run.config))
+    kept, table, coverage = Store(study.folder / contender / "1"), read_table(study), read_coverage(study)
+    protocol = importlib.import_module(f"clients.{PROTOCOL[contender]}")
+    given = {
+        party: protocol.contribution(
+            Store(Path(run.config.state, party, "s", contender, "1")),
+            read_table(Store(Path(run.config.state, party, "s"))),
+            run.config,
+        )
+        for party in coverage
+    }
+    federated = protocol.log_odds(kept, table, coverage, given, run.config)
+    both = (federated + fallback_log_odds(study, 1, table, run.config)) / 2
 
-    if contender == "federated-scorecard":
-        assert not np.isclose(pd[nobody], own[nobody]).any()
-    else:
-        np.testing.assert_array_equal(pd[nobody], own[nobody])
-        assert np.isclose(pd[~nobody], own[~nobody]).mean() < 0.1
+    expected = federated if contender == "federated-scorecard" else np.where(nobody, both, federated)
+    np.testing.assert_array_equal(kept.read(SCORES)["pd"][roles == TEST], expit(expected)[roles == TEST])
+    assert not np.isclose(both, federated)[nobody].any()

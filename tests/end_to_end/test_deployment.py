@@ -165,7 +165,10 @@ def test_deployed_parties_train_and_score_and_one_may_die(
     np.testing.assert_array_equal(answers["pd"], pds[answers.index])
     known = answers["parties"] == "bank; tax"
     assert 0 < known.sum() < len(answers)
-    assert answers["model"].tolist() == np.where(known, "federated-boosting", "bank-only-boosting").tolist()
+    assert (
+        answers["model"].tolist()
+        == np.where(known, "federated-boosting", "federated-boosting + bank-only-boosting").tolist()
+    )
 
     deployment.kill("tax")
     alone = replace(scoring, study="alone", timeout=15, connect_timeout=5)

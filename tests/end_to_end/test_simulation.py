@@ -192,10 +192,8 @@ def test_applicants_are_scored_through_flower(
     assert ended.left == alone.left == []
     found = read_answers(tmp_path / "scores.csv")
     nobody = int((found["parties"] == "bank").sum())
-    told = (
-        f"{200 - nobody} applicants scored by federated-boosting, {nobody} by bank-only-boosting (bank 200, "
-    )
-    assert told in ended.output
+    models = f"federated-boosting, {nobody} by federated-boosting + bank-only-boosting"
+    assert f"{200 - nobody} applicants scored by {models} (bank 200, " in ended.output
     assert "200 applicants scored by bank-only-boosting (bank 200)" in alone.output
     assert found["business_id"].tolist() == ids[:200].tolist()
     assert found["pd"].tolist() == [pds[one] for one in found["business_id"]]

@@ -143,8 +143,8 @@ def test_an_applicant_gets_what_the_evaluation_computed(
     if contender not in SCORECARDS:  # whose scores are points
         np.testing.assert_allclose(answers["score"], np.log(answers["pd"] / (1 - answers["pd"])), rtol=1e-9)
     nobody = (answers["parties"] == "bank") & (contender not in SCORECARDS)
-    assert answers["model"].tolist() == np.where(nobody, FALLBACK, contender).tolist()
-    assert (found.answered.model, found.answered.by_bank_alone) == (contender, nobody.sum())
+    assert answers["model"].tolist() == np.where(nobody, f"{contender} + {FALLBACK}", contender).tolist()
+    assert (found.answered.model, found.answered.by_both) == (contender, nobody.sum())
     assert found.answered.applicants == count
     assert found.absent == ()
     assert found.costs.round_trips == 9

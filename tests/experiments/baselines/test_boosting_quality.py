@@ -29,6 +29,6 @@ def test_the_pooled_twin_is_as_good_as_xgboost(
     expected = roc_auc_score(labels[test], rival.predict_proba(columns[test])[:, 1])
 
     joined = join(frames, labels, parties)
-    pd_, _ = train_boosting(joined, roles, 1, SETTINGS)
+    log_odds, _ = train_boosting(joined, roles, 1, SETTINGS)
 
-    assert roc_auc_score(labels[test], pd_[test]) > expected - 0.003
+    assert roc_auc_score(labels[test], log_odds[test]) > expected - 0.003

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from clients.declaration import read_declaration, write_declaration
 from experiments.baselines.boosting import with_bank_alone
@@ -28,7 +29,7 @@ def assert_equal_twins(run, network: dict | None = None) -> None:
     pooled, curve = train_network(joined, roles, 1, run.config.network)
     pooled = with_bank_alone(joined, pooled, roles, 1, run.config.boosting)
 
-    np.testing.assert_allclose(federated, pooled, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(federated, expit(pooled), rtol=1e-3, atol=1e-5)
     steps = [event for event in events if event.metrics]
     assert len(steps) == len(curve)
     for event, metrics in zip(steps, curve, strict=True):
