@@ -61,8 +61,9 @@ class Evaluation:
     - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first;
     - of the scorecard only, with a row per column that has points: `scorecard`: party, code (both str), column (its
       number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per
-      group: party, code, values (str, empty where a party keeps them), applicants (share), points (int64); `reasons`:
-      code, text, text_zh (str); and with one row `scale`: pdo, base_score, base_odds, base, score_stability.
+      group: party, code, values (str, empty where a party keeps them), applicants (share), points, alone (int64: of a
+      business that no passive party knows); `reasons`: code, text, text_zh (str); and with one row `scale`: pdo,
+      base_score, base_odds, base, alone_base, score_stability.
     """
 
     metrics: dict[str, float]

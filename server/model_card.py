@@ -5,7 +5,7 @@ Both are written from the same parts, and those from the scorecard's own tables 
 have the names that their handshake told, if any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TypeAlias
 
@@ -40,9 +40,15 @@ def parts(evaluation: Evaluation) -> list[Part]:
     """What the card says."""
     columns, groups = (pd.DataFrame(dict(evaluation.tables[name])) for name in ("scorecard", "groups"))
     scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
-    least, most = (int(scale["base"] + columns[name].sum()) for name in ("least", "most"))
+    least, most = _range(columns, groups, scale)
+    alone = (
+        f" A business that no other party knows has {int(scale['alone_base'])} to begin with, and the points that the "
+        "bank would give by itself."
+        if _has_alone(groups)
+        else ""
+    )
     intended = (
-        f"Points add up: {int(scale['base'])} for everybody, and those of one group in every column. "
+        f"Points add up: {int(scale['base'])} to begin with, and those of one group in every column.{alone} "
         f"{scale['pdo']:g} points double the odds of being good; {scale['base_score']:g} stand for "
         f"{scale['base_odds']:g} goods per bad. Scores can lie between {least} and {most}. The probability of "
         "default is calibrated on validation rows. Learned from applicants whose outcome is known: it says nothing of "
@@ -131,6 +137,25 @@ def _names(columns: pd.DataFrame) -> pd.Series:
     return columns["name"].where(columns["name"] != "", (columns["column"].astype(int) + 1).astype(str))
 
 
+def _has_alone(groups: pd.DataFrame) -> bool:
+    """Whether there are points of their own for businesses that only the bank knows."""
+    own = _of_bank(groups)
+    return bool((own["alone"] != own["points"]).any())
+
+
+def _of_bank(groups: pd.DataFrame) -> pd.DataFrame:
+    """The bank's groups: its columns stand first."""
+    return groups[groups["party"] == groups["party"].iloc[0]]
+
+
+def _range(columns: pd.DataFrame, groups: pd.DataFrame, scale: Mapping[str, float]) -> tuple[int, int]:
+    """The lowest and the highest score that can be."""
+    alone = _of_bank(groups).groupby("code")["alone"]
+    least = min(scale["base"] + columns["least"].sum(), scale["alone_base"] + alone.min().sum())
+    most = max(scale["base"] + columns["most"].sum(), scale["alone_base"] + alone.max().sum())
+    return int(least), int(most)
+
+
 def _told_by(groups: pd.DataFrame) -> str:
     """What is to be said of the table of points."""
     text = (
@@ -149,10 +174,10 @@ def _told_by(groups: pd.DataFrame) -> str:
 
 
 def _points(columns: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
-    """The points of every group."""
+    """The points of every group, and the bank's for businesses that no other party knows, if they differ."""
     names = dict(zip(columns["code"], _names(columns), strict=True))
     number = (groups.groupby("code", sort=False).cumcount() + 1).astype(str)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "party": groups["party"],
             "column": groups["code"].map(names),
@@ -161,6 +186,10 @@ def _points(columns: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
             "points": groups["points"],
         }
     )
+    if _has_alone(groups):
+        own = groups["party"] == groups["party"].iloc[0]
+        table["known to no other"] = groups["alone"].astype(str).where(own, "–")
+    return table
 
 
 def _number(value: float) -> str:

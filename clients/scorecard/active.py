@@ -13,7 +13,7 @@ from clients.scorecard.scoring import (
     EVIDENCE,
     PARTIES,
     bank_columns,
-    bank_part,
+    bank_groups,
     fitting,
     party_names,
     total,
@@ -36,7 +36,7 @@ from fl.scorecard import (
     Solved,
     SolveRequest,
 )
-from fl.scorecard.bank import BankColumns
+from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import (
     Card,
     Share,
@@ -49,6 +49,7 @@ from fl.scorecard.card import (
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping
 from fl.scorecard.grouping import group as grouped
+from fl.scorecard.points import Scale
 from fl.scorecard.solver import Next, Solver, State
 from fl.scorecard.values import EXACT
 from fl.scoring import Scored
@@ -162,30 +163,31 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     arrays = _section(session.state, _STATE)
     if not arrays or not bool(arrays["finished"]):
         raise ProtocolError("training has not ended")
-    weights = State.from_arrays(arrays).weights
+    state = State.from_arrays(arrays)
     groupings, parties, kept = fitting(model, config), party_names(model), model.read(EVIDENCE)
     table, coverage = read_table(session.study), read_coverage(session.study)
     rows = {name: of_party(request.rows, number) for number, name in enumerate(groupings)}
-    totals = total(model, weights, table, coverage, rows, config)
     bank = bank_columns(model, config)
+    points = BankPoints.of(bank, state.weights, state.alone, Scale.of(config))
+    totals = total(model, points, table, coverage, rows, config)
     own = session.party.declaration.name
     labels = read_applications(session.study).labels
-    points, groups = bank_part(model, weights, table, coverage, config)
+    groups = bank_groups(model, table, coverage, config)
     own_values, own_texts = group_values(session, bank.grouping), texts(session, bank.grouping.columns)
-    finished = told_by_bank(points, bank, groups, setup.roles, own_values, own_texts, parties)
+    finished = told_by_bank(points.table, bank, groups, setup.roles, own_values, own_texts, parties)
     training = setup.roles == TRAIN
     applicants = share_of_rows(groups[training], bank.counts)
     exact = with_coverage(group_values(session, bank.grouping, EXACT), bank)
-    keep_points_table(session, points, exact, applicants, parties)
+    keep_points_table(session, points.table, exact, applicants, parties, points.alone_table)
     finished = without_values(session, finished)
     information = kept["0/information"]
-    shares = [Share.of_bank(own, finished, bank, groups[training], labels[training], information)]
+    shares = [Share.of_bank(own, finished, bank, points, groups[training], labels[training], information)]
     for number, (name, grouping) in enumerate(groupings.items()):
         finished = check_told(name, of_party(request.columns, number), grouping)
         evidence = Evidence.from_arrays(grouping.shape, of_party(kept, 1 + parties.index(name)))
         check_applied(name, finished, evidence, rows[name]["points"][training], labels[training])
         shares.append(Share.of_passive(name, finished, evidence))
-    return keep_card(session, Card(shares), totals, weights, setup.roles)
+    return keep_card(session, Card(shares), totals, points, state, setup.roles)
 
 
 def _reply(

@@ -13,14 +13,17 @@ from clients.scorecard.scoring import ANSWERS_ALL, SCORECARD, BankModel, Totals
 from clients.session import Session
 from fl.calibration import Calibration
 from fl.scorecard import Finished
+from fl.scorecard.bank import BankPoints
 from fl.scorecard.card import Card, Texts
 from fl.scorecard.points import PointsTable, Scale
+from fl.scorecard.solver import State
 from fl.scoring import Scored
 from fl.splits import VALIDATION
 
 POINTS_TABLE = "points.csv"
 """Name of the file in a party's store with the groups of its own columns and their points: column, values,
-applicants (share of the training rows that it knows) and points. Cuts are exact here."""
+applicants (share of the training rows that it knows) and points; at the bank points_alone, those of a business that no
+passive party knows. Cuts are exact here."""
 
 
 def keep_points_table(
@@ -29,14 +32,16 @@ def keep_points_table(
     values: Texts,
     applicants: NDArray[np.float64],
     known_to: Sequence[str] = (),
+    alone: PointsTable | None = None,
 ) -> None:
     """Write the points table of the party's own columns, with the values of each group and its share of applicants.
 
-    At the bank, known_to are all passive parties.
+    At the bank, known_to are all passive parties, and alone are the points of a business that none of them knows.
     """
     names = np.array([*read_table(session.study).names, *(f"known to {party}" for party in known_to)])
     columns = {"column": np.repeat(names[table.columns], table.counts), "values": values}
-    kept = pd.DataFrame({**columns, "applicants": applicants, "points": table.points})
+    points = {"points": table.points} | ({} if alone is None else {"points_alone": alone.points})
+    kept = pd.DataFrame({**columns, "applicants": applicants, **points})
     session.store.write_file(POINTS_TABLE, kept.to_csv(index=False).encode("utf-8"))
 
 
@@ -48,7 +53,7 @@ def without_values(session: Session, finished: Finished) -> Finished:
 
 
 def keep_card(
-    session: Session, card: Card, totals: Totals, weights: NDArray[np.float64], roles: NDArray[np.int8]
+    session: Session, card: Card, totals: Totals, points: BankPoints, state: State, roles: NDArray[np.int8]
 ) -> Scored:
     """Store the model, and scores, reasons and PDs of every position; evaluate those of the test rows."""
     config = session.config.scorecard
@@ -57,10 +62,10 @@ def keep_card(
     calibration = Calibration()
     if config.calibrate:
         calibration = Calibration.fit(odds[validation], labels[validation])
-    BankModel(weights, calibration).write(session.store)
+    BankModel(state.weights, state.alone, calibration).write(session.store)
     reasons, lost = totals.reasons(card.parties)
     made = {"points": totals.points, "parties": np.array(card.parties, np.str_)}
-    kept = {"score": scores, "base": np.array(totals.base), **made, "reasons": reasons, "lost": lost}
+    kept = {"score": scores, "base": totals.base, **made, "reasons": reasons, "lost": lost}
     session.store.write(SCORECARD, {**kept, **card.texts()})
-    tables = card.tables(config, totals.base, scores, roles)
+    tables = card.tables(config, points, scores, roles)
     return keep_scores(session, calibration.log_odds(odds), roles, tables, answers_all=ANSWERS_ALL)

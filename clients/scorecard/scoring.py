@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from clients.aligned import known_to_none
 from clients.binned import read_binning
 from clients.scorecard.shares import demanded
 from clients.store import Store
@@ -17,7 +18,7 @@ from fl.config import RunConfig, ScorecardConfig
 from fl.errors import ProtocolError
 from fl.nesting import of_party
 from fl.scorecard import Array, Points
-from fl.scorecard.bank import BankColumns
+from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import MOST, Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import NO_REASON, REASONS, PointsTable, Scale, codes_of, prefixes, worst
@@ -27,8 +28,8 @@ ANSWERS_ALL = True
 """A scorecard has points for businesses that no passive party knows; see `clients/scoring.py`."""
 
 SCORECARD = "scorecard"
-"""Name in the bank's store: of every position its score (n,) and what it is made of, points (n, p) of the parties (p,)
-and base for everybody; reasons text (n, 4) of codes, lost (n, 4); and code, text and text_zh of all reasons."""
+"""Name in the bank's store: of every position its score (n,) and what it is made of, base (n,) and points (n, p) of
+the parties (p,); reasons text (n, 4) of codes, lost (n, 4); and code, text and text_zh of all reasons."""
 
 MODEL, GROUPS, PARTIES, EVIDENCE = "model", "groups", "parties", "evidence"
 """Names in the stores: a party's points or the bank's weights; a passive party's groups; at the bank the passive
@@ -37,28 +38,34 @@ parties with the shapes of their columns, and the groups of all columns."""
 
 @dataclass(frozen=True)
 class BankModel:
-    """What the bank keeps of a scorecard: its weights (1 + width,), the intercept first, and the calibration."""
+    """What the bank keeps of a scorecard: its weights (1 + width,), the intercept first, and the calibration.
+
+    alone are the weights for businesses that no passive party knows.
+    """
 
     weights: NDArray[np.float64]
+    alone: NDArray[np.float64]
     calibration: Calibration
 
     def write(self, model: Store) -> None:
         """Keep it as the model."""
         numbers = {name: np.array(value) for name, value in vars(self.calibration).items()}
-        model.write(MODEL, {"weights": self.weights, **numbers})
+        model.write(MODEL, {"weights": self.weights, "alone": self.alone, **numbers})
 
     @classmethod
     def read(cls, model: Store) -> Self:
         """What `write` kept. Raises FileNotFoundError."""
         kept = model.read(MODEL)
-        return cls(kept["weights"], Calibration(float(kept["slope"]), float(kept["intercept"])))
+        return cls(
+            kept["weights"], kept["alone"], Calibration(float(kept["slope"]), float(kept["intercept"]))
+        )
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What all parties say of rows; base points are everybody's, and the first party is the bank."""
+    """What all parties say of rows, the bank first, and the base points (n,) that rows have to begin with."""
 
-    base: int
+    base: NDArray[np.int64]
     parties: list[Points]
 
     @property
@@ -94,7 +101,9 @@ def log_odds(
 ) -> NDArray[np.float64]:
     """At the bank: the log odds of default of the rows of a table, (n,), with every passive party's `contribution`."""
     found = BankModel.read(model)
-    totals = total(model, found.weights, table, coverage, contributions, config.scorecard)
+    totals = total(
+        model, bank_points(model, found, config.scorecard), table, coverage, contributions, config.scorecard
+    )
     return found.calibration.log_odds(Scale.of(config.scorecard).log_odds(totals.scores))
 
 
@@ -110,8 +119,8 @@ def answers(
     Of each its code, the points lost, and what the customer is told; the texts empty and 0 points where there is none.
     """
     kept = model.read(SCORECARD)
-    weights = BankModel.read(model).weights
-    totals = total(model, weights, table, coverage, contributions, config.scorecard)
+    points = bank_points(model, BankModel.read(model), config.scorecard)
+    totals = total(model, points, table, coverage, contributions, config.scorecard)
     codes, lost = totals.reasons(kept["parties"].tolist())
     columns: dict[str, Array] = {"score": totals.scores}
     english, chinese = (dict(zip(kept["code"], kept[name], strict=True)) for name in ("text", "text_zh"))
@@ -126,35 +135,41 @@ def answers(
 
 def total(
     model: Store,
-    weights: NDArray[np.float64],
+    points: BankPoints,
     table: Table,
     coverage: Mapping[str, NDArray[np.bool_]],
     contributions: Mapping[str, Mapping[str, Array]],
     config: ScorecardConfig,
 ) -> Totals:
     """At the bank: what it and the parties say of the rows of a table; ProtocolError if that cannot be."""
-    scale = Scale.of(config)
-    parties = [points_of(*bank_part(model, weights, table, coverage, config))]
+    groups, unknown = bank_groups(model, table, coverage, config), known_to_none(coverage, len(table))
+    said = (vars(points_of(own, groups)).values() for own in (points.table, points.alone_table))
+    chosen = (
+        np.where(unknown.reshape(-1, *(1,) * (joint.ndim - 1)), alone, joint)
+        for joint, alone in zip(*said, strict=True)
+    )
+    parties = [Points(*chosen)]
     groupings = fitting(model, config)
     # A party none of whose columns is worth its place may have been asked, too, and has nothing to say.
     check_names("points", [name for name in contributions if name in groupings], groupings)
     for name, grouping in groupings.items():
         parties.append(_checked(name, contributions[name], grouping, coverage[name]))
-    return Totals(scale.base(float(weights[0])), parties)
+    return Totals(points.bases(unknown), parties)
 
 
-def bank_part(
-    model: Store,
-    weights: NDArray[np.float64],
-    table: Table,
-    coverage: Mapping[str, NDArray[np.bool_]],
-    config: ScorecardConfig,
-) -> tuple[PointsTable, Codes]:
-    """The bank's own points, and the groups (n, k) of the rows of a table."""
-    bank, names = bank_columns(model, config), party_names(model)
+def bank_points(model: Store, found: BankModel, config: ScorecardConfig) -> BankPoints:
+    """The bank's own points."""
+    return BankPoints.of(bank_columns(model, config), found.weights, found.alone, Scale.of(config))
+
+
+def bank_groups(
+    model: Store, table: Table, coverage: Mapping[str, NDArray[np.bool_]], config: ScorecardConfig
+) -> Codes:
+    """The groups (n, k) of the rows of a table in the bank's columns."""
+    names = party_names(model)
     check_names("coverage", coverage, names)
-    groups = bank.transform(read_binning(model).transform(table), [coverage[name] for name in names])
-    return PointsTable(bank.columns, bank.counts, Scale.of(config).points(weights[1:])), groups
+    known = [coverage[name] for name in names]
+    return bank_columns(model, config).transform(read_binning(model).transform(table), known)
 
 
 def points_of(table: PointsTable, groups: Codes) -> Points:

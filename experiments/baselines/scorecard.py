@@ -16,7 +16,7 @@ from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config import ScorecardConfig
 from fl.evaluation import Table
-from fl.scorecard.bank import BankColumns
+from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import Card, Share, named, told, told_by_bank
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping, group
@@ -33,8 +33,8 @@ class Scorecard:
     """A scorecard of pooled data.
 
     weights    by party that has any, those of its groups; the bank's begin with the intercept
-    tables     by the same parties, their points
-    base       points that everybody has
+    tables     by the same parties, their points beside the others'
+    base       points that rows have to begin with, int64 (n,)
     scores     int64 (n,): of all rows
     pd         float64 (n,)
     evidence   by party: goods and bads of its groups
@@ -44,7 +44,7 @@ class Scorecard:
 
     weights: dict[str, Floats]
     tables: dict[str, PointsTable]
-    base: int
+    base: NDArray[np.int64]
     scores: NDArray[np.int64]
     pd: Floats
     evidence: dict[str, Evidence]
@@ -88,6 +88,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
         seen = joined.coverage[name][used]
         passive[name] = _Passive(groupings[name], found[name].codes[used], seen, training[used], config)
     state, to_do = solver.begin()
+    alone = state.weights
     looks: list[Look] = []
     while parties and not state.finished:
         steps = [one.step(to_do.mix, to_do.residual) for one in passive.values()]
@@ -99,9 +100,10 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
         looks.append(to_do.look)
     scale = Scale.of(config)
     weights = {joined.active: state.weights} | {name: one.values[-1] for name, one in passive.items()}
-    tables = {joined.active: PointsTable(bank.columns, bank.counts, scale.points(state.weights[1:]))}
-    base = scale.base(float(state.weights[0]))
-    total = base + tables[joined.active].totals(own)
+    points = BankPoints.of(bank, state.weights, alone, scale)
+    tables = {joined.active: points.table}
+    base = points.bases(joined.unknown)
+    total = base + points.totals(own, joined.unknown)
     for name in parties:
         grouping = groupings[name]
         tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
@@ -109,7 +111,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
     evidence = {name: own.evidence for name, own in found.items()}
-    card = _card(joined, found, bank, tables, roles).tables(config, base, total, roles)
+    card = _card(joined, found, bank, points, tables, roles).tables(config, points, total, roles)
     names = {name: table.names for name, table in joined.tables.items()}
     pd = calibration.apply(odds)
     return Scorecard(weights, tables, base, total, pd, evidence, looks, named(card, names))
@@ -143,24 +145,25 @@ def _card(
     joined: Joined,
     found: dict[str, Grouped],
     bank: BankColumns,
+    points: BankPoints,
     tables: dict[str, PointsTable],
     roles: Roles,
 ) -> Card:
     """The model card, as the parties tell it in the federation, with the values of every group."""
     shares, training = [], roles == TRAIN
     passive = [name for name in joined.tables if name != joined.active]
-    for name, points in tables.items():
+    for name, own_points in tables.items():
         table, grouping, codes = joined.tables[name], found[name].evidence.grouping, found[name].codes
         values = values_of(joined.columns[name], table, found[name].binning, grouping)
         texts = texts_of(joined.columns[name], table, grouping.columns)
         if name == joined.active:
             groups = bank.transform(codes, [joined.coverage[party] for party in passive])
-            finished = told_by_bank(points, bank, groups, roles, values, texts, passive)
+            finished = told_by_bank(own_points, bank, groups, roles, values, texts, passive)
             own, information = groups[training], found[name].evidence.information
-            share = Share.of_bank(name, finished, bank, own, joined.labels[training], information)
+            share = Share.of_bank(name, finished, bank, points, own, joined.labels[training], information)
         else:
             groups = grouping.transform(codes[table.known])
-            finished = told(points, grouping, groups, roles[table.known], values, texts)
+            finished = told(own_points, grouping, groups, roles[table.known], values, texts)
             share = Share.of_passive(name, finished, found[name].evidence)
         shares.append(share)
     return Card(shares)

@@ -1,4 +1,9 @@
-"""The bank's own columns: those of its table, and one for each passive party that some business is unknown to."""
+"""The bank's own columns: those of its table, and one for each passive party that some business is unknown to.
+
+It has two sets of points for them. With the points of the passive parties go those of the whole scorecard. A business
+that none of them knows is better served by those of the bank's own scorecard, which is where training begins: they do
+not count on what the others would have said.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +16,13 @@ from fl.config import ScorecardConfig
 from fl.scorecard.cone import Cone
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Grouping
+from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import BankBlock
 from fl.scorecard.solver import Solver
 
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -77,3 +85,31 @@ class BankColumns:
         selective = np.where(np.arange(design.width) < own, l1, 0.0)
         block = BankBlock(design.rows(training), labels[training], self.cone, selective, l2)
         return Solver(block, design, labels, training, parties, config)
+
+
+@dataclass(frozen=True)
+class BankPoints:
+    """The bank's points: of its columns, and what everybody has to begin with.
+
+    base, table              beside the passive parties' points
+    alone_base, alone_table  of a business that no passive party knows
+    """
+
+    base: int
+    table: PointsTable
+    alone_base: int
+    alone_table: PointsTable
+
+    @classmethod
+    def of(cls, bank: BankColumns, weights: Floats, alone: Floats, scale: Scale) -> "BankPoints":
+        """From the weights (1 + width,) of the whole scorecard and of the bank's own, the intercept first."""
+        tables = [PointsTable(bank.columns, bank.counts, scale.points(own[1:])) for own in (weights, alone)]
+        return cls(scale.base(float(weights[0])), tables[0], scale.base(float(alone[0])), tables[1])
+
+    def bases(self, unknown: Flags) -> Integers:
+        """What each row has to begin with, (n,); unknown (n,) are rows that no passive party knows."""
+        return np.where(unknown, self.alone_base, self.base)
+
+    def totals(self, groups: Codes, unknown: Flags) -> Integers:
+        """The points (n,) of rows in groups (n, k), without those."""
+        return np.where(unknown, self.alone_table.totals(groups), self.table.totals(groups))

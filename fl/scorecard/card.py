@@ -18,7 +18,7 @@ from fl.errors import ProtocolError
 from fl.evaluation import Table
 from fl.metrics import population_stability_index
 from fl.scorecard import Finished
-from fl.scorecard.bank import BankColumns
+from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
 from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
@@ -90,7 +90,8 @@ class Share:
 
     columns  by column: column, groups, least, most, sign (all int64), obeys, information, stability
     groups   by group, column by column: values (text, empty where the party keeps them), applicants (share of the
-             training rows that the party knows, in whole per cents), points (int64)
+             training rows that the party knows, in whole per cents), points, and alone, those of a business that
+             no passive party knows (both int64; the latter 0 but at the bank)
     texts    in English and Chinese, what a customer is told of each column
     """
 
@@ -107,9 +108,14 @@ class Share:
         columns: Grouping | BankColumns,
         applicants: Floats,
         information: Floats,
+        alone: PointsTable | None = None,
     ) -> "Share":
-        """applicants (g,) are shares of rows by group; information (k,) is the value of each column with points."""
+        """applicants (g,) are shares of rows by group; information (k,) is the value of each column with points.
+
+        alone are the bank's points of businesses that no passive party knows.
+        """
         table = PointsTable(columns.columns, columns.counts, finished.points)
+        tables = [table] if alone is None else [table, alone]
         least, most = table.ranges()
         of_columns = {
             "column": columns.columns,
@@ -117,13 +123,18 @@ class Share:
             "least": least,
             "most": most,
             "sign": columns.signs.astype(np.int64),
-            "obeys": obeys(table, columns.runs, columns.signs),
+            "obeys": np.logical_and.reduce([obeys(own, columns.runs, columns.signs) for own in tables]),
             "information": np.round(information, 3),
             "stability": finished.stability,
         }
         points = finished.points.astype(np.int64)
         # As whole per cents: of exact shares the numbers of rows, and then those of bads, could be worked out.
-        of_groups = {"values": finished.values, "applicants": np.round(applicants, 2), "points": points}
+        of_groups = {
+            "values": finished.values,
+            "applicants": np.round(applicants, 2),
+            "points": points,
+            "alone": np.zeros_like(points) if alone is None else alone.points,
+        }
         return cls(party, of_columns, of_groups, (finished.reasons, finished.reasons_zh))
 
     @classmethod
@@ -132,6 +143,7 @@ class Share:
         party: str,
         finished: Finished,
         bank: BankColumns,
+        points: BankPoints,
         groups: Codes,
         labels: NDArray[np.int8],
         information: Floats,
@@ -141,7 +153,7 @@ class Share:
             _information_of_coverage(own, labels) for own in groups.T[len(bank.grouping.columns) :]
         ]
         values = np.append(information[bank.grouping.columns], of_coverage)
-        return cls.of(party, finished, bank, share_of_rows(groups, bank.counts), values)
+        return cls.of(party, finished, bank, share_of_rows(groups, bank.counts), values, points.alone_table)
 
     @classmethod
     def of_passive(cls, party: str, finished: Finished, evidence: Evidence) -> "Share":
@@ -210,12 +222,13 @@ class Card:
         return {"code": np.concatenate(self._codes()), "text": english, "text_zh": chinese}
 
     def tables(
-        self, config: ScorecardConfig, base: int, scores: NDArray[np.int64], roles: Roles
+        self, config: ScorecardConfig, points: BankPoints, scores: NDArray[np.int64], roles: Roles
     ) -> dict[str, Table]:
-        """The card's tables in an evaluation; base are everybody's points, and scores (n,) those of all rows."""
+        """The card's tables in an evaluation; points are the bank's, and scores (n,) those of all rows."""
         scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
         stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
-        scale |= {"base": np.array([base]), "score_stability": np.array([stability])}
+        bases = {"base": np.array([points.base]), "alone_base": np.array([points.alone_base])}
+        scale |= {**bases, "score_stability": np.array([stability])}
         return {"scorecard": self.columns(), "groups": self.groups(), "reasons": self.texts(), "scale": scale}
 
     def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Table:

@@ -28,6 +28,7 @@ class State:
     mixes     float64 (t + 1, t + 1): coefficients of former steps that gave the point of each, and the next one
     losses    float64 (t,): validation log loss after each exchange
     finished  the last step is the final one
+    alone     float64 (1 + width,): the own weights before any exchange, which are the bank's own scorecard
     """
 
     weights: Floats
@@ -35,7 +36,8 @@ class State:
     products: Floats
     mixes: Floats
     losses: Floats
-    finished: bool = False
+    finished: bool
+    alone: Floats
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Named arrays that `from_arrays` reads."""
@@ -44,10 +46,9 @@ class State:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "State":
         """The state that `to_arrays` took apart."""
-        weights, scores, products, mixes, losses, finished = (
-            arrays[name] for name in ("weights", "scores", "products", "mixes", "losses", "finished")
-        )
-        return cls(weights, scores, products, mixes, losses, bool(finished))
+        names = ("weights", "scores", "products", "mixes", "losses", "finished", "alone")
+        weights, scores, products, mixes, losses, finished, alone = (arrays[name] for name in names)
+        return cls(weights, scores, products, mixes, losses, bool(finished), alone)
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Solver:
         """Before the first exchange the other parties' weights are zero."""
         weights, scores = np.zeros(1 + self.design.width), np.empty((0, len(self.labels)))
         none = np.empty(0)
-        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), none, finished=not self.parties)
-        return self._go(start, np.empty(0))
+        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), none, not self.parties, weights)
+        state, following = self._go(start, np.empty(0))
+        return replace(state, alone=state.weights), following
 
     def advance(self, before: State, scores: Floats, products: Floats) -> tuple[State, Next]:
         """After an exchange: the parties' partial scores (n,) and inner products (t,), both summed over them."""
@@ -106,7 +108,7 @@ class Solver:
         def go(mix: Floats, finished: bool) -> tuple[State, Next]:
             mixes = np.zeros((count + 1, count + 1))
             mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
-            state = State(before.weights, history, grown, mixes, before.losses, finished)
+            state = replace(before, scores=history, products=grown, mixes=mixes, finished=finished)
             state, following = self._go(state, mix, length)
             losses = np.append(before.losses, following.look.validation_loss)
             return replace(state, losses=losses), following

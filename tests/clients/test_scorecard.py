@@ -7,19 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from clients.aligned import read_applications, read_coverage
+from clients.aligned import known_to_none, read_applications, read_coverage, read_table
+from clients.binned import read_binning
 from clients.declaration import read_declaration, write_declaration
 from clients.evaluation import SCORES
 from clients.parties.tax import TaxParty
 from clients.scorecard.scoring import SCORECARD
 from clients.store import Store
+from experiments.baselines.scorecard import group_columns
+from experiments.joined import read_joined
 from fl.scorecard import (
     Points,
     PointsRequest,
 )
+from fl.scorecard.bank import BankColumns
 from fl.scorecard.points import Scale
-from fl.splits import VALIDATION
+from fl.splits import TRAIN, VALIDATION
 from server.coordinator import assign_roles, train
 from server.exchange import FederationError
 from server.progress import Progress
@@ -61,8 +66,11 @@ def test_a_score_is_the_sum_of_the_parties_points(many: Path, federate: Callable
             ask = {str(party): PointsRequest()}
             own = run.federation.exchange.ask("evaluate.scorecard_points", ask, Points, MODEL)[str(party)]
             np.testing.assert_array_equal(own.points, kept["points"][:, place])
-    intercept = float(model(run, "bank").read("model")["weights"][0])
-    assert int(kept["base"]) == Scale.of(run.config.scorecard).base(intercept)
+    weights, scale = model(run, "bank").read("model"), Scale.of(run.config.scorecard)
+    nobody = known_to_none(read_coverage(study(run, "bank")), 1000)
+    base, alone = (scale.base(float(weights[name][0])) for name in ("weights", "alone"))
+    assert (base != alone, 0 < nobody.sum() < 1000) == (True, True)
+    np.testing.assert_array_equal(kept["base"], np.where(nobody, alone, base))
     assert len(np.unique(kept["score"])) > 10
 
 
@@ -78,12 +86,42 @@ def test_reasons_of_a_thousand_applicants_fall_in_points_lost(many: Path, federa
     assert set(named) <= set(kept["code"])
     assert {code[:3] for code in named} == {"BAN", "SUP", "TAX"}
     columns = pd.DataFrame(dict(evaluation.tables["scorecard"])).set_index("code")
-    span = (columns["most"] - columns["least"])[named]
-    assert (lost[reasons != ""] <= span).all()
-    # Who has the most points that there are has nothing to be told.
-    most = kept["base"] + columns["most"].sum()
-    assert (lost[kept["score"] == most] == 0).all()
-    assert (lost.sum(axis=1) <= most - kept["score"]).all()
+    groups = pd.DataFrame(dict(evaluation.tables["groups"]))
+    alone = groups[groups["party"] == "bank"].groupby("code")["alone"]
+    joint = pd.DataFrame({"span": columns["most"] - columns["least"], "most": columns["most"]})
+    own = pd.DataFrame({"span": alone.max() - alone.min(), "most": alone.max()})
+    nobody = known_to_none(read_coverage(study(run, "bank")), 1000)
+    assert {code[:3] for code in reasons[nobody].ravel() if code} == {"BAN"}
+    for rows, limits in ((nobody, own), (~nobody, joint)):
+        named = reasons[rows] != ""
+        assert (lost[rows][named] <= limits["span"][reasons[rows][named]]).all()
+        # Who has the most points that there are has nothing to be told.
+        to_most = kept["base"][rows] + limits["most"].sum() - kept["score"][rows]
+        assert (lost[rows][to_most == 0] == 0).all()
+        assert (lost[rows].sum(axis=1) <= to_most).all()
+
+
+def test_whom_no_party_knows_the_bank_scores_as_it_would_by_itself(many: Path, federate: Callable) -> None:
+    run = federate(many)
+    roles, _ = trained(run)
+    study_, kept = study(run, "bank"), model(run, "bank")
+    joined = read_joined(run.config, "bank")
+    nobody = known_to_none(read_coverage(study_), 1000)
+    # The bank's own scorecard of the same columns, with those of who is known to whom.
+    alone = LogisticRegression(C=run.config.scorecard.c, tol=1e-8, max_iter=10_000)
+    found = group_columns(joined, "bank", roles == TRAIN, run.config.scorecard).evidence.grouping
+    bank = BankColumns(found, kept.read("evidence")["covered"])
+    codes = read_binning(kept).transform(read_table(study_))
+    groups = bank.transform(codes, list(read_coverage(study_).values()))
+    one_hot = np.concatenate(
+        [own[:, None] == np.arange(n) for own, n in zip(groups.T, bank.counts, strict=True)], 1
+    )
+    alone.fit(one_hot[roles == TRAIN], joined.labels[roles == TRAIN])
+    odds = alone.decision_function(one_hot)[nobody]
+    scale = Scale.of(run.config.scorecard)
+    np.testing.assert_allclose(
+        kept.read(SCORECARD)["score"][nobody], scale.offset - scale.factor * odds, atol=len(bank.counts)
+    )
 
 
 def test_what_a_passive_party_lets_go_are_points_and_codes(tables: Path, federate: Callable) -> None:

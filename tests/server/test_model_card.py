@@ -29,6 +29,7 @@ def evaluation(toy_study) -> Evaluation:
         "values": np.array(["≤ 3", "> 3 to 5", "> 5 to 9", "> 9", "missing", "", ""]),
         "applicants": np.array([0.2, 0.2, 0.3, 0.2, 0.1, 0.25, 0.75]),
         "points": np.array([12, 5, 0, -3, -10, 3, -4]),
+        "alone": np.array([18, 5, 0, -3, -10, 0, 0]),
     }
     reasons = {
         "code": np.array(["BAN01", "TAX03"]),
@@ -40,6 +41,7 @@ def evaluation(toy_study) -> Evaluation:
         "base_score": np.array([600.0]),
         "base_odds": np.array([50.0]),
         "base": np.array([540]),
+        "alone_base": np.array([545]),
         "score_stability": np.array([0.02]),
     }
     before = toy_study.evaluations["federated-network"]
@@ -58,8 +60,9 @@ def test_both_say_the_same(evaluation: Evaluation) -> None:
     found = model_card.files("federated-scorecard", evaluation)
     for text in found.values():
         assert "Model card: federated-scorecard" in text
-        assert "540 for everybody" in text
-        assert "between 526 and 555" in text
+        assert "540 to begin with" in text
+        assert "known to no other" in text
+        assert "between 526 and 563" in text
         assert "账户流入偏低" in text
         assert "−10" not in text
         assert "-10 to 12" in text
