@@ -21,6 +21,8 @@ import tomli_w
 
 from clients.errors import DataError, listing, suggestion, utf8_problem
 
+COVERAGE = "coverage"
+"""The segment by which parties know a business; every evaluation has it."""
 FILE_NAME = "party.toml"
 DEFAULT_ID = "business_id"
 
@@ -108,6 +110,10 @@ class Declaration:
             raise DataError("segments must be a list of column names.")
         if self.label is None and (self.month is not None or self.segments):
             raise DataError("month and segments belong to the party that holds the label; remove them.")
+        if COVERAGE in self.segments:
+            raise DataError(
+                f"a segment called {COVERAGE} would be taken for who knows a business; rename the column."
+            )
         self._check_roles()
 
     def _check_roles(self) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clients.aligned import known_to_none, read_applications, read_coverage, read_table
+from clients.declaration import COVERAGE
 from clients.session import Session
 from fl.evaluation import Table, evaluate
 from fl.scoring import Scored
@@ -42,7 +43,7 @@ def keep_scores(
     session.store.write(SCORES, {"pd": pd})
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
-    segments["coverage"] = coverage_names(coverage, len(pd))[test]
+    segments[COVERAGE] = coverage_names(coverage, len(pd))[test]
     found = evaluate(applications.labels[test], pd[test], segments)
     return Scored(replace(found, tables=found.tables | dict(tables or {})).to_arrays())
 

@@ -2,10 +2,9 @@
 
 from clients.declaration import schema_hash
 from clients.session import Session
-from fl import alignment, boosting, handshake, scorecard, scoring, splits
+from fl import alignment, boosting, handshake, scorecard, scoring, split_network, splits
 from fl.handshake import DescribeRequest, Description
 
-# The split network's version stands as text, since its module takes seconds to import PyTorch.
 PROTOCOLS = (
     handshake.VERSION,
     alignment.VERSION,
@@ -13,7 +12,7 @@ PROTOCOLS = (
     scoring.VERSION,
     boosting.VERSION,
     scorecard.VERSION,
-    "split_network/1",
+    split_network.VERSION,
 )
 
 

@@ -49,9 +49,14 @@ def run_ablation(
 ) -> Outcome:
     """Train every federation that the question needs, under every seed, and log the gains to one parent run.
 
-    Raises ConfigError for a contender that is not federated or a dataset without a passive party.
+    Raises ConfigError for a contender that is not federated, a dataset without a passive party, or an alignment by
+    which the federations would have other rows.
     """
     protocol_of(contender)
+    if config.alignment != "left":
+        raise ConfigError(
+            f"Federations can be compared on the same rows only with alignment=left, not {config.alignment}."
+        )
     passive = dataset.parties[1:]
     if not passive:
         raise ConfigError(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
-from clients.declaration import Column, read_declaration
+from clients.declaration import COVERAGE, Column, read_declaration
 from clients.evaluation import SCORES, coverage_names
 from clients.parties import party_type
 from clients.scorecard.shares import with_reasons
@@ -55,7 +55,7 @@ class Joined:
     def segments(self) -> dict[str, NDArray[np.str_]]:
         """The level of each row in every segment, coverage among them."""
         names = coverage_names(self.coverage, len(self.labels))
-        return {**self.applications.segments, "coverage": names}
+        return {**self.applications.segments, COVERAGE: names}
 
     def of_bank(self) -> "Joined":
         """What the active party has alone."""

@@ -1,1 +1,1 @@
-"""The learning itself: pure functions and small classes on arrays, without files, MLflow or Flower."""
+"""The mathematics of the protocols, on arrays, and the messages that they exchange; nothing of parties or studies."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fl.errors import ProtocolError
 
 VERSION = "handshake/1"
+KINDS = {"numeric", "categorical"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def form_roster(descriptions: Mapping[str, Description], protocols: tuple[str, .
     """The roster of parties that described themselves; `protocols` are those that the run needs.
 
     Raises ProtocolError for a federation with no label holder or with several, for a party without one of the
-    protocols, or for one that offers no column.
+    protocols, or for one that offers no column or does not describe those that it offers.
     """
     active = [name for name, about in descriptions.items() if about.holds_label]
     if not active:
@@ -76,5 +77,13 @@ def form_roster(descriptions: Mapping[str, Description], protocols: tuple[str, .
             )
         if not about.columns:
             raise ProtocolError(f"Party {name} offers no column; declare at least one in its party.toml.")
+        if not len(set(about.columns)) == len(about.columns) == len(about.kinds) == len(about.grades):
+            raise ProtocolError(
+                f"Party {name} must describe each of its columns once, by a kind and a grade."
+            )
+        if not set(about.kinds) <= KINDS:
+            raise ProtocolError(
+                f"Party {name} has columns of other kinds than {' and '.join(sorted(KINDS))}."
+            )
     passive = tuple(sorted(name for name in descriptions if name != active[0]))
     return Roster(active[0], passive, descriptions)

@@ -51,6 +51,21 @@ class UtilityParty(Party):
         Column("unpaid_to_billed", "numeric", "log ratio", "Unpaid (2 months) to a month's bill", 1, 4),
     )
 
+    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "electricity_12m": ("Little electricity used", "用电量偏低"),
+        "electricity_trend_3m": ("Use of electricity has fallen in three months", "近三个月用电量下降"),
+        "electricity_trend_6m": ("Use of electricity has fallen in six months", "近六个月用电量下降"),
+        "electricity_year_on_year": ("Less electricity used than a year ago", "用电量同比下降"),
+        "electricity_volatility_12m": ("Use of electricity varies much", "用电量波动较大"),
+        "water_trend_6m": ("Use of water has fallen in six months", "近六个月用水量下降"),
+        "water_year_on_year": ("Less water used than a year ago", "用水量同比下降"),
+        "days_late_3m": ("Utility bills of late paid late", "近期水电费逾期缴纳"),
+        "days_late_12m": ("Utility bills paid late", "水电费逾期缴纳"),
+        "most_days_late_12m": ("A utility bill paid very late in the year", "年内水电费逾期时间较长"),
+        "months_late_12m": ("Utility bills often paid late", "水电费逾期月份较多"),
+        "unpaid_to_billed": ("Unpaid utility bills", "欠缴水电费"),
+    }
+
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """See `Party.features`."""
         meters, bills = Panel(records["meters"], as_of), Panel(records["bills"], as_of)

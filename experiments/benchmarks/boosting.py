@@ -1,10 +1,9 @@
 """What federated boosting costs, against the same trees on the joined table and against XGBoost.
 
 `python -m experiments.benchmarks.boosting --rows 10000 30000 --columns 5 20` measures on ready tables of known signal;
-with `--data DIR` on real data: a folder with `bank.csv` (id, default, features), `partner.csv` (id, features) and
-`test_ids.csv`. Each case runs in a process of its own, so that its memory is its own. Prints a table in Markdown and,
-for several sizes, how cost grows with rows and columns; `--figure FILE` draws it, `--store URI` logs one MLflow run
-per case.
+with `--data DIR --test-ids FILE` on a dataset of numeric columns. Each case runs in a process of its own, so that its
+memory is its own. Prints a table in Markdown and, for several sizes, how cost grows with rows and columns; `--figure
+FILE` draws it, `--store URI` logs one MLflow run per case.
 
 Phases: `set-up` (bins, keys, the end), `bank` (decrypt, search, encrypt), `parties` (add up, reply), `scoring`, and
 `coordinator`; the alignment is a benchmark of its own. `--profile` prints a finer split. Memory is the largest peak of
@@ -74,6 +73,7 @@ class Case:
     settings: tuple[str, ...]
     profile: bool = False
     data: str = ""
+    test_ids: str = ""
 
 
 def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
@@ -91,12 +91,6 @@ def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
         _write_party(folder / party, named.assign(id=ids).sample(frac=1, random_state=rng))
 
 
-def copy_real(data: Path, folder: Path) -> None:
-    """Both tables of a real data set as parties."""
-    for party in ("bank", "partner"):
-        _write_party(folder / party, pd.read_csv(data / f"{party}.csv"))
-
-
 def _write_party(folder: Path, frame: pd.DataFrame) -> None:
     folder.mkdir(parents=True)
     frame.to_csv(folder / "table.csv", index=False)
@@ -109,18 +103,20 @@ def _write_party(folder: Path, frame: pd.DataFrame) -> None:
 def measure(case: Case) -> dict[str, float | str]:
     """One row of the table. Raises AssertionError when the federated scores are not the pooled twin's."""
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        data = Path(folder) / "data"
+        data = Path(case.data) if case.data else Path(folder) / "data"
         own = {"study": "bench", "state": f"{folder}/state", "tracking-uri": f"sqlite:///{folder}/mlflow.db"}
-        if case.data:
-            copy_real(Path(case.data), data)
-            own["test-ids"] = str(Path(case.data).resolve() / "test_ids.csv")
-        else:
+        own["test-ids"] = str(Path(case.test_ids).resolve()) if case.test_ids else ""
+        if not case.data:
             write_tables(data, case.rows, case.columns)
         dataset = open_dataset(data)
         own |= {"data": str(dataset.folder), "parties": ",".join(dataset.parties), "contenders": CONTENDER}
         config = RunConfig.from_mapping(parse_settings([*SETTINGS, *case.settings]) | own)
         events: list[Progress] = []
-        with profiled(case.profile), peak_memory() as peaks, open_backend(case.backend, 2) as run_federation:
+        with (
+            profiled(case.profile),
+            peak_memory() as peaks,
+            open_backend(case.backend, len(dataset.parties)) as run_federation,
+        ):
             run_federation(config, events.append)
         costs = next(event.costs for event in events if event.costs)
         joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
@@ -253,7 +249,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="real data instead of made tables")
+    parser.add_argument("--data", type=Path, help="a dataset instead of made tables")
+    parser.add_argument("--test-ids", type=Path, help="its fixed test set")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 30_000])
     parser.add_argument("--columns", type=int, nargs="+", default=[5, 20])
     parser.add_argument("--trees", type=int, default=20)
@@ -267,9 +264,6 @@ def main() -> None:
         "--append", type=Path, help="JSON lines of all measurements, those of earlier calls too"
     )
     args = parser.parse_args()
-    if args.data is not None and not (args.data / "partner.csv").exists():
-        print(f"Skipped: there is no data set in {args.data}.")
-        return
     sizes = [(0, 0)] if args.data else [(rows, columns) for rows in args.rows for columns in args.columns]
     measured: list[dict[str, float | str]] = []
     if args.append is not None and args.append.exists():
@@ -277,8 +271,8 @@ def main() -> None:
     for engine in args.engines:
         for rows, columns in sizes:
             settings = (f"boosting.trees={args.trees}", f"boosting.encryption={engine}", *args.settings)
-            data = str(args.data or "")
-            case = Case(rows, columns, args.backend, settings, args.profile, data)
+            real = str(args.data or ""), str(args.test_ids or "")
+            case = Case(rows, columns, args.backend, settings, args.profile, *real)
             fresh = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=fresh) as pool:
                 row = pool.submit(measure, case).result()

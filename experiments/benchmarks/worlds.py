@@ -4,8 +4,7 @@
 20,000 applicants per world and seed, runs the study on it in one process, and prints a table in Markdown: means over
 the seeds, and the standard error of each mean. A single test set of 5,000 rows tells little: its AUC has a standard
 deviation of 0.018. The true PD is left out unless `--truth` asks for it, since it takes most of the time.
-`--contenders` names others than those of a standard study; bank-only-network, bank-only-trees and pooled-trees must be
-among them.
+`--contenders` names others than those of a standard study; bank-only-trees and pooled-trees must be among them.
 """
 
 import argparse

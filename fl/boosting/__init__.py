@@ -39,7 +39,7 @@ What each receiver sees:
   label, column's name, cut or leaf weight.
 
 A sum over few rows would tell the bank in which bin they are, so a party merges bins that have fewer than
-`min_bin_count` rows in a node. Row sampling and the order of positions have no part in labels.
+`min_bin_count` rows in a node. Labels have no part in row sampling; the order of positions is drawn by the bank alone.
 """
 
 from collections.abc import Mapping

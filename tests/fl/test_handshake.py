@@ -59,3 +59,20 @@ def test_a_party_that_lacks_a_protocol_is_named_with_what_it_speaks() -> None:
 def test_a_party_that_offers_nothing_is_named() -> None:
     with pytest.raises(ProtocolError, match="Party tax offers no column"):
         form_roster(described(party("bank", True), replace(party("tax"), columns=())), NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kinds": ()}, "must describe each of its columns once"),
+        ({"grades": (3, 3)}, "must describe each of its columns once"),
+        (
+            {"columns": ("inflow", "inflow"), "kinds": ("numeric",) * 2, "grades": (3, 3)},
+            "each of its columns once",
+        ),
+        ({"kinds": ("text",)}, "other kinds than categorical and numeric"),
+    ],
+)
+def test_a_party_must_describe_what_it_offers(change: dict, message: str) -> None:
+    with pytest.raises(ProtocolError, match=f"Party tax .*{message}"):
+        form_roster(described(party("bank", True), replace(party("tax"), **change)), NEEDED)
