@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.backends import open_backend
 from experiments.dataset import Dataset
-from experiments.engines import open_backend
 from experiments.joined import read_joined, read_roles, read_scores
 from experiments.study import start_study
 from fl.config import RunConfig

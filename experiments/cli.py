@@ -39,7 +39,7 @@ Data = Annotated[Path, typer.Option(help="Folder of the dataset: one folder with
 Seeds = Annotated[str, typer.Option(help="Training seeds, comma-separated.")]
 Parties = Annotated[str, typer.Option(help="Party folders to take part, comma-separated. Default: all.")]
 TestIds = Annotated[Path | None, typer.Option(help="File with the ids of a fixed test set, one per line.")]
-Engine = Annotated[
+BackendOption = Annotated[
     Backend,
     typer.Option(help="Flower's Simulation Engine, or everything in this process (faster, for sweeps)."),
 ]
@@ -91,7 +91,7 @@ def compare(
     contenders: Annotated[str, typer.Option(help="Models to compare, comma-separated. Default: all.")] = "",
     parties: Parties = "",
     test_ids: TestIds = None,
-    backend: Engine = Backend.simulation,
+    backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
     encryption: Encryption = "",
@@ -127,7 +127,7 @@ def run(
     seeds: Seeds = "1",
     parties: Parties = "",
     test_ids: TestIds = None,
-    backend: Engine = Backend.simulation,
+    backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
     encryption: Encryption = "",
@@ -184,7 +184,7 @@ def report(
     ] = None,
     parties: Parties = "",
     test_ids: TestIds = None,
-    backend: Engine = Backend.inline,
+    backend: BackendOption = Backend.inline,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore-report",
     settings: Setting = [],  # noqa: B006
@@ -214,7 +214,7 @@ def ablation(
     seeds: Seeds = "1",
     parties: Parties = "",
     test_ids: TestIds = None,
-    backend: Engine = Backend.inline,
+    backend: BackendOption = Backend.inline,
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
     settings: Setting = [],  # noqa: B006
@@ -259,7 +259,7 @@ def score(
     parties: Annotated[
         str, typer.Option(help="Party folders that are there, comma-separated. Default: all of the training.")
     ] = "",
-    backend: Engine = Backend.simulation,
+    backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
 ) -> None:
     """Score applicants by a federated model that has been trained: a score and a PD for each, at the bank alone.

@@ -1,11 +1,11 @@
 """Which errors are the user's to act on: the command tells them in a sentence, without a traceback."""
 
 from clients.errors import DataError
-from experiments.engines.simulation import EngineError
+from experiments.backends.simulation import BackendError
 from fl.errors import ConfigError, ProtocolError
 from server.exchange import FederationError
 
-EXPECTED = (ConfigError, DataError, EngineError, FederationError, ProtocolError)
+EXPECTED = (ConfigError, DataError, BackendError, FederationError, ProtocolError)
 
 
 def sentence(error: BaseException) -> str:

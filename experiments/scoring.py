@@ -18,8 +18,8 @@ from clients.files import SUFFIXES
 from clients.parties import open_party
 from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
+from experiments.backends import open_backend
 from experiments.dataset import party_names
-from experiments.engines import open_backend
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
@@ -48,7 +48,7 @@ def score_applicants(
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
     that are there, by default all of the training that have a folder. Raises ConfigError, DataError, and whatever the
-    engine raises; then nothing has been written.
+    backend raises; then nothing has been written.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"The answers go to a .csv or a .parquet file, not to {out}.")

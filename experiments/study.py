@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from experiments.backends import open_backend
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.baselines.scorecard import train_scorecard
 from experiments.comparison import Result, compare
 from experiments.dataset import Dataset
-from experiments.engines import open_backend
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
 from fl.errors import ConfigError
@@ -66,7 +66,7 @@ def run_study(
     """Train and compare the contenders under every seed of the configuration.
 
     `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, a repeated one
-    or none, and whatever the engine raises when the federation fails; the MLflow runs then end as failed.
+    or none, and whatever the backend raises when the federation fails; the MLflow runs then end as failed.
     """
     check_contenders(contenders)
     if not has_truth(dataset.folder):

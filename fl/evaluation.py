@@ -63,7 +63,7 @@ class Evaluation:
       number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per
       group: party, code, values (str, empty where a party keeps them), applicants (share), points, alone (int64: of a
       business that no passive party knows); `reasons`: code, text, text_zh (str); and with one row `scale`: pdo,
-      base_score, base_odds, base, alone_base, score_stability.
+      base_score, base_odds, base, alone_base, score_stability, and bank (str, the party whose alone counts).
     """
 
     metrics: dict[str, float]

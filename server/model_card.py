@@ -7,7 +7,7 @@ have the names that their handshake told, if any.
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -40,11 +40,12 @@ def parts(evaluation: Evaluation) -> list[Part]:
     """What the card says."""
     columns, groups = (pd.DataFrame(dict(evaluation.tables[name])) for name in ("scorecard", "groups"))
     scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
-    least, most = _range(columns, groups, scale)
+    of_bank = groups[groups["party"] == scale["bank"]]
+    least, most = _range(columns, of_bank, scale)
     alone = (
         f" A business that no other party knows has {int(scale['alone_base'])} to begin with, and the points that the "
         "bank would give by itself."
-        if _has_alone(groups)
+        if _has_alone(of_bank)
         else ""
     )
     intended = (
@@ -58,7 +59,7 @@ def parts(evaluation: Evaluation) -> list[Part]:
         ("What it is", intended, None),
         ("Quality", "On the test rows, which took no part in training.", _quality(evaluation)),
         ("Columns", "Information value is of single columns, on the training rows.", _columns(columns)),
-        ("Points", _told_by(groups), _points(columns, groups)),
+        ("Points", _told_by(groups), _points(columns, groups, str(scale["bank"]))),
         ("Signs", _signs(columns), None),
         ("Stability", _stability(columns, float(scale["score_stability"])), None),
         ("Segments", "On the test rows; small segments are withheld.", _segments(evaluation)),
@@ -137,20 +138,14 @@ def _names(columns: pd.DataFrame) -> pd.Series:
     return columns["name"].where(columns["name"] != "", (columns["column"].astype(int) + 1).astype(str))
 
 
-def _has_alone(groups: pd.DataFrame) -> bool:
-    """Whether there are points of their own for businesses that only the bank knows."""
-    own = _of_bank(groups)
-    return bool((own["alone"] != own["points"]).any())
+def _has_alone(of_bank: pd.DataFrame) -> bool:
+    """Whether the bank's groups have points of their own for businesses that only the bank knows."""
+    return bool((of_bank["alone"] != of_bank["points"]).any())
 
 
-def _of_bank(groups: pd.DataFrame) -> pd.DataFrame:
-    """The bank's groups: its columns stand first."""
-    return groups[groups["party"] == groups["party"].iloc[0]]
-
-
-def _range(columns: pd.DataFrame, groups: pd.DataFrame, scale: Mapping[str, float]) -> tuple[int, int]:
-    """The lowest and the highest score that can be."""
-    alone = _of_bank(groups).groupby("code")["alone"]
+def _range(columns: pd.DataFrame, of_bank: pd.DataFrame, scale: Mapping[str, Any]) -> tuple[int, int]:
+    """The lowest and the highest score that can be; of_bank are the bank's groups."""
+    alone = of_bank.groupby("code")["alone"]
     least = min(scale["base"] + columns["least"].sum(), scale["alone_base"] + alone.min().sum())
     most = max(scale["base"] + columns["most"].sum(), scale["alone_base"] + alone.max().sum())
     return int(least), int(most)
@@ -173,7 +168,7 @@ def _told_by(groups: pd.DataFrame) -> str:
     )
 
 
-def _points(columns: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+def _points(columns: pd.DataFrame, groups: pd.DataFrame, bank: str) -> pd.DataFrame:
     """The points of every group, and the bank's for businesses that no other party knows, if they differ."""
     names = dict(zip(columns["code"], _names(columns), strict=True))
     number = (groups.groupby("code", sort=False).cumcount() + 1).astype(str)
@@ -186,8 +181,8 @@ def _points(columns: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
             "points": groups["points"],
         }
     )
-    if _has_alone(groups):
-        own = groups["party"] == groups["party"].iloc[0]
+    own = groups["party"] == bank
+    if _has_alone(groups[own]):
         table["known to no other"] = groups["alone"].astype(str).where(own, "–")
     return table
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from experiments.engines.inline import InlineGrid
+    from experiments.backends.inline import InlineGrid
     from fl.config import RunConfig
     from server.coordinator import Federation
 
@@ -126,8 +126,8 @@ class Run(NamedTuple):
 @pytest.fixture
 def federate(tmp_path: Path) -> Callable[..., Run]:
     """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
+    from experiments.backends.inline import InlineGrid
     from experiments.dataset import open_dataset
-    from experiments.engines.inline import InlineGrid
     from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
     from server.coordinator import connect
     from server.progress import ignore

@@ -66,9 +66,9 @@ def texts_of(columns: Mapping[str, Column], table: Table, numbers: NDArray[np.in
 
 
 def with_reasons(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, Column]:
-    """The declared columns by name, each with what a customer is told; usual is what the client type says.
+    """The declared columns by name, each with what a customer is told; usual is what the party type says.
 
-    As `party.toml` declares it, else as the client type does, else the column's description, else its name.
+    As `party.toml` declares it, else as the party type does, else the column's description, else its name.
     """
     found = {}
     for column in declaration.columns:

@@ -1,4 +1,4 @@
-"""A real run on the inline engine of which every message that arrives at a party is kept, as a curious party would.
+"""A real run on the inline backend of which every message that arrives at a party is kept, as a curious party would.
 
 Nothing else differs from an ordinary run: the parties, the coordinator and the configuration are the same. The parties'
 state goes to a folder that is thrown away, and nothing is logged to MLflow.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clients.app import app as client_app
 from clients.declaration import read_declaration
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.config import NetworkConfig, RunConfig
 from fl.evaluation import Evaluation

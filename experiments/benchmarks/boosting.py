@@ -31,10 +31,10 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from clients.declaration import Column, Declaration, write_declaration
+from experiments.backends import BACKENDS, open_backend
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
-from experiments.engines import BACKENDS, open_backend
 from experiments.joined import Joined, read_joined, read_roles, read_scores
 from experiments.settings import parse_settings
 from fl.config import RunConfig

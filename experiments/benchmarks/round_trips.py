@@ -1,4 +1,4 @@
-"""What a round trip costs on each engine, and what the coordinator's exchange adds to Flower's own.
+"""What a round trip costs on each backend, and what the coordinator's exchange adds to Flower's own.
 
 `python -m experiments.benchmarks.round_trips --data data/demo` asks every party the cheapest question there is (its
 description, with the party's data in memory) many times: in turn by Flower's `send_and_receive` and by `Exchange`,
@@ -14,9 +14,9 @@ from pathlib import Path
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
+from experiments.backends import simulation
+from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
-from experiments.engines import simulation
-from experiments.engines.inline import InlineGrid
 from fl.config import RunConfig
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Envelope, pack
@@ -55,7 +55,7 @@ def measure(grid: Grid, config: RunConfig) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure both engines and print a table."""
+    """Measure both backends and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("data/demo"))
     dataset = open_dataset(parser.parse_args().data)
@@ -69,11 +69,11 @@ def main() -> None:
             run_federation(config, found.append)
         rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
     print(
-        "| engine | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"
+        "| backend | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"
     )
-    for engine, row in rows.items():
+    for backend, row in rows.items():
         flower, ours = row["flower"], row["exchange"]
-        print(f"| {engine} | {flower:.1f} | {ours:.1f} | {ours - flower:+.1f} |")
+        print(f"| {backend} | {flower:.1f} | {ours:.1f} | {ours - flower:+.1f} |")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from clients.store import Store
+from experiments.backends.inline import InlineGrid
 from experiments.baselines.scorecard import group_columns
 from experiments.dataset import Dataset, open_dataset
-from experiments.engines.inline import InlineGrid
 from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
 from fl.config import RunConfig

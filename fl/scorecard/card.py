@@ -228,7 +228,7 @@ class Card:
         scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
         stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
         bases = {"base": np.array([points.base]), "alone_base": np.array([points.alone_base])}
-        scale |= {**bases, "score_stability": np.array([stability])}
+        scale |= {**bases, "score_stability": np.array([stability]), "bank": np.array([self.parties[0]])}
         return {"scorecard": self.columns(), "groups": self.groups(), "reasons": self.texts(), "scale": scale}
 
     def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Table:

@@ -13,7 +13,7 @@ from fl.messages import Envelope, pack
 def send() -> Callable[..., RecordDict]:
     """Sends a request to the party of a partition, or to the one that is deployed in a folder."""
     from clients.app import app
-    from experiments.engines.inline import InlineGrid
+    from experiments.backends.inline import InlineGrid
 
     def deliver(
         config: RunConfig, action: str, body: object, envelope: Envelope, node: dict | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from fl.config import RunConfig
 from fl.scoring import (
     Answered,

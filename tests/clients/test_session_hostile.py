@@ -64,7 +64,7 @@ def test_no_request_goes_round_the_count_of_steps(
 def sent_with(config: RunConfig, **envelope: object) -> RecordDict:
     """The reply to a blind request whose envelope no honest coordinator could have made."""
     from clients.app import app
-    from experiments.engines.inline import InlineGrid
+    from experiments.backends.inline import InlineGrid
 
     InlineGrid(config)
     record = pack(BlindRequest(), Envelope("s", "", 1))

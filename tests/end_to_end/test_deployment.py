@@ -21,7 +21,7 @@ from clients.evaluation import SCORES
 from clients.scoring import ANSWERS
 from clients.session import SCORING
 from clients.store import Store
-from experiments.engines.simulation import _children, _free_port, _write_app
+from experiments.backends.simulation import _children, _free_port, _write_app
 from experiments.scoring import read_answers
 from fl.config import BoostingConfig, RunConfig
 

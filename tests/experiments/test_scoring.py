@@ -15,7 +15,7 @@ from clients.aligned import read_applications
 from clients.evaluation import SCORES
 from clients.store import Store
 from experiments import cli
-from experiments.engines import inline
+from experiments.backends import inline
 from fl.config import BoostingConfig, RunConfig, ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import ignore

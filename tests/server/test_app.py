@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Context, RecordDict
 
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from fl.config import NetworkConfig, RunConfig
 from fl.errors import ConfigError
 from server.app import app

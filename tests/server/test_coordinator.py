@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from fl.config import NetworkConfig, RunConfig
 from fl.errors import ConfigError, ProtocolError
 from server.coordinator import connect, coordinate, new_study_name

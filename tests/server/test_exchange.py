@@ -9,7 +9,7 @@ import pytest
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from experiments.joined import read_scores
 from fl.config import NetworkConfig, RunConfig
 from fl.messages import refusal

@@ -42,6 +42,7 @@ def evaluation(toy_study) -> Evaluation:
         "base_odds": np.array([50.0]),
         "base": np.array([540]),
         "alone_base": np.array([545]),
+        "bank": np.array(["bank"]),
         "score_stability": np.array([0.02]),
     }
     before = toy_study.evaluations["federated-network"]
@@ -98,3 +99,13 @@ def test_signs_that_are_broken_are_named(evaluation: Evaluation) -> None:
     broken = dict(evaluation.tables["scorecard"]) | {"obeys": np.array([False, True])}
     other = replace(evaluation, tables=evaluation.tables | {"scorecard": broken})
     assert "demanded direction: BAN01, of 1" in model_card.files("x", other)["model_card.md"]
+
+
+def test_a_bank_none_of_whose_columns_has_points_says_so_of_nobody(evaluation: Evaluation) -> None:
+    tables = dict(evaluation.tables)
+    for name in ("scorecard", "groups"):
+        rows = tables[name]["party"] != "bank"
+        tables[name] = {key: column[rows] for key, column in tables[name].items()}
+    found = model_card.files("x", replace(evaluation, tables=tables))["model_card.md"]
+    assert "known to no other" not in found
+    assert "between 536 and 545" in found

@@ -20,8 +20,8 @@ from clients.scorecard.scoring import SCORECARD, contribution
 from clients.scoring import ANSWERS
 from clients.session import SCORING
 from clients.store import Store
+from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
-from experiments.engines.inline import InlineGrid
 from experiments.scoring import read_answers
 from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
 from fl.messages import to_bytes

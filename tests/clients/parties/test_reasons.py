@@ -1,4 +1,4 @@
-"""Every column of the built-in client types has a reason for the customer, in English and in Chinese."""
+"""Every column of the built-in party types has a reason for the customer, in English and in Chinese."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Both Flower apps in one process, on a grid of our own: for tests and sweeps, a few milliseconds per round trip.
 
-The messages are the same as under any other engine: each is turned into its bytes and back on both ways, so that no
+The messages are the same as under the other backend: each is turned into its bytes and back on both ways, so that no
 party ever holds an array of another, and what could not travel fails here too.
 """
 

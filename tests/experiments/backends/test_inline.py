@@ -6,7 +6,7 @@ import pytest
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from experiments.engines.inline import InlineGrid
+from experiments.backends.inline import InlineGrid
 from fl.config import RunConfig
 from fl.handshake import DescribeRequest
 from fl.messages import Envelope, pack

@@ -37,7 +37,7 @@ _STOP_SECONDS = 20
 _STATUS_EVERY_SECONDS = 30.0
 
 
-class EngineError(RuntimeError):
+class BackendError(RuntimeError):
     """The run failed; the text says why, and where Flower's log is."""
 
 
@@ -61,7 +61,7 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
 
     parties is the most of any run.
 
-    The function raises EngineError when a run fails, and when Flower says that it did not complete, whatever the exit
+    The function raises BackendError when a run fails, and when Flower says that it did not complete, whatever the exit
     code of its command line.
     """
     with (
@@ -95,15 +95,15 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
         for event in reader.read():
             report(event)
             if event.stage == "failed":
-                raise EngineError(event.text)
+                raise BackendError(event.text)
             if event.stage == "done":
                 return
         if finished and status != "finished:completed":
-            raise EngineError(details or _tail(link.log))
+            raise BackendError(details or _tail(link.log))
         if finished:
             return
         if link.process.poll() is not None:
-            raise EngineError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
+            raise BackendError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
         time.sleep(0.2)
 
 
@@ -138,7 +138,7 @@ def _flwr(link: _Link, *arguments: str) -> dict:
     text = done.stdout
     answer = json.loads(text[text.index("{") : text.rindex("}") + 1]) if "{" in text else {}
     if done.returncode or not answer.get("success"):
-        raise EngineError(f"`flwr {arguments[0]}` failed: {(done.stderr or done.stdout).strip()}")
+        raise BackendError(f"`flwr {arguments[0]}` failed: {(done.stderr or done.stdout).strip()}")
     return answer
 
 
@@ -185,7 +185,7 @@ def _wait_until_healthy(link: _Link) -> None:
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
-    raise EngineError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
+    raise BackendError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The engine's own parts; that a whole run works, the end-to-end tests show."""
+"""The backend's own parts; that a whole run works, the end-to-end tests show."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import time
 import tomllib
 from pathlib import Path
 
-from experiments.engines.simulation import _stop, _write_app
+from experiments.backends.simulation import _stop, _write_app
 from fl.config import NetworkConfig, RunConfig
 
 # As Flower's SuperLink does: a child in a session of its own, which starts another; each writes its process id.

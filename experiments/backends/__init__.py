@@ -2,8 +2,8 @@
 
 from contextlib import AbstractContextManager
 
-from experiments.engines import inline, simulation
-from experiments.engines.simulation import RunFederation
+from experiments.backends import inline, simulation
+from experiments.backends.simulation import RunFederation
 
 BACKENDS = {"simulation": simulation.opened, "inline": inline.opened}
 
