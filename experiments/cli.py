@@ -105,9 +105,12 @@ def compare(
     from experiments.comparison import write_json
     from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
+    from experiments.outputs import check_file
     from experiments.study import ALL, run_study
     from server.summary import headline
 
+    if json:
+        check_file(json, "The table")
     dataset, config = _configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
@@ -336,6 +339,9 @@ def ui(
 
 def _logged(config: "RunConfig", dataset: "Dataset", experiment: str, store: Path) -> "RunConfig":
     """The configuration of a run that is logged to an MLflow store of this machine."""
+    from experiments.outputs import check_store
+
+    check_store(store)
     uri = f"sqlite:///{store.resolve()}"
     return replace(config, world=dataset.world, experiment=experiment, tracking_uri=uri)
 

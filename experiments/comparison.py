@@ -87,7 +87,9 @@ def _row(result: Result, baseline: Result | None) -> dict[str, object]:
         row["approval_rate"] = approval_rate_at_bad_rate(result.labels, result.pd, accepted)
         if result is not baseline:
             row["uplift_auc"] = metrics["auc"] - baseline.evaluation.metrics["auc"]
-            row["uplift_gini_relative"] = metrics["gini"] / baseline.evaluation.metrics["gini"] - 1
+            # A baseline that ranks nobody leaves nothing to relate to.
+            if gini := baseline.evaluation.metrics["gini"]:
+                row["uplift_gini_relative"] = metrics["gini"] / gini - 1
             row["p_value"] = delong_test(result.labels, result.pd, baseline.pd).p_value
     return row | {
         "round_trips": result.costs["round_trips"],

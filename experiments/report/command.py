@@ -7,6 +7,7 @@ from pathlib import Path
 from experiments.dataset import Dataset
 from experiments.display import console, progress_bars
 from experiments.mlflow_page import latest_link
+from experiments.outputs import check_folder, check_store
 from experiments.report.policy import DEFAULT, read_policy
 from experiments.report.run import Source, Task, make_report, of_dataset, of_worlds
 from experiments.settings import parse_settings
@@ -69,6 +70,8 @@ def write_report(
     out: Path,
 ) -> None:
     """Run it all, with progress, and say what was found and where it is."""
+    check_folder(out, "The report")
+    check_store(store)
     rules, cash_flow = read_policy(policy or DEFAULT)
     config = replace(config, experiment=experiment, tracking_uri=f"sqlite:///{store.resolve()}")
     task = Task(pair, config, rules, cash_flow, backend, command)
