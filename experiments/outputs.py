@@ -1,4 +1,4 @@
-"""What a command writes is checked before it works: where a file or a folder cannot be, minutes of work would be lost."""
+"""What a command writes to is checked before it works: minutes of work would be lost where nothing can be written."""
 
 import tempfile
 from pathlib import Path
