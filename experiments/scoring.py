@@ -20,6 +20,7 @@ from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
 from experiments.backends import open_backend
 from experiments.dataset import party_names
+from experiments.outputs import check_file
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
@@ -52,8 +53,7 @@ def score_applicants(
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"The answers go to a .csv or a .parquet file, not to {out}.")
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"There is no folder {out.parent} for the answers.")
+    check_file(out, "The answers")
     model = find_model(uri, run)
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.party_names if (folder / name / FILE_NAME).exists())

@@ -3,9 +3,9 @@
 `python -m experiments.benchmarks.overlap --data DIR --test-ids FILE --party partner --seeds 1,2,3` trains each
 federated contender on the data as they are and on data in which half of the party's rows, drawn at random, are
 missing, in training and test alike; then it scores the test applicants, as `siloscore score` does, while the party is
-absent. It prints a table in Markdown of test AUCs, means over the seeds. The ceiling is what could be kept at best: a
-random half of the test rows scored by the model that learned from all, the others by the bank alone. The bank alone has
-the same kind of model in each line. For tables only (party type `table`); the dataset itself is not touched.
+absent. It prints a table in Markdown of test AUCs, means over the seeds. The ceiling is a random half of the test rows
+scored by the model that learned from all, the others by the bank alone. The bank alone has the same kind of model in
+each line. For tables only (party type `table`); the dataset itself is not touched.
 """
 
 import argparse
