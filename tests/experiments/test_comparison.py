@@ -113,3 +113,14 @@ def test_machines_get_means_and_every_seed(results: list[Result], tmp_path: Path
     for name in promised:
         assert federated[name] == pytest.approx(np.mean([one[name] for one in federated["seeds"].values()]))
     assert content["bank-only-network"]["uplift_auc"] is None
+
+
+def test_a_baseline_that_ranks_nobody_leaves_no_relative_uplift() -> None:
+    nobody, other = result("bank-only-network", 1), result("federated-network", 1)
+    even = np.full(len(nobody.labels), 0.2)
+    flat = Result(nobody.contender, 1, even, nobody.labels, evaluate(nobody.labels, even), nobody.costs)
+
+    row = compare([flat, other]).set_index("contender").loc["federated-network"]
+
+    assert np.isnan(row["uplift_gini_relative"])
+    assert row["uplift_auc"] == pytest.approx(row["auc"] - 0.5)

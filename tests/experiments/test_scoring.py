@@ -216,7 +216,11 @@ def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(
         ("business_id\nnobody", (), "new.csv, line 2, column 'business_id': bank has no application of"),
         (None, (), "new.csv does not exist"),
         ("business_id\n业00001", ("--out", "scores.txt"), "The answers go to a .csv or a .parquet file"),
-        ("business_id\n业00001", ("--out", "no/where.csv"), "cannot be written to no/where.csv: there is no folder"),
+        (
+            "business_id\n业00001",
+            ("--out", "no/where.csv"),
+            "cannot be written to no/where.csv: there is no folder",
+        ),
         ("business_id\n业00001", ("--parties", "tax"), "exactly one party must hold the label"),
         ("business_id\n业00001", ("--store", "none.db"), "There is no MLflow store none.db"),
         ("business_id\n业00001", ("--data", "nowhere"), "nowhere is no dataset"),
