@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clients.aligned import write_applicants, write_applications, write_coverage, write_schema, write_table
-from clients.applicants import applications_of
-from clients.declaration import schema_hash
+from clients.data.applicants import applications_of
+from clients.data.declaration import schema_hash
 from clients.parties import Party
 from clients.randomness import own_generator
 from clients.session import Session

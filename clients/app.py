@@ -37,7 +37,7 @@ def _handler(protocol: str, action: str) -> Callable[[Message, Context], Message
 serve("handshake", query=("describe",))
 serve("alignment", train=("blind", "raise_points", "match", "order"))
 serve("splits", train=("assign",))
-serve("split_network", train=("start", "forward", "backward", "finish"), evaluate=("embed", "score"))
+serve("network", train=("start", "forward", "backward", "finish"), evaluate=("embed", "score"))
 serve(
     "boosting",
     train=("start", "begin", "grow", "add_up", "split", "finish"),

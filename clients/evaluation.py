@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clients.aligned import known_to_none, read_applications, read_coverage, read_table
-from clients.declaration import COVERAGE
+from clients.data.declaration import COVERAGE
 from clients.session import Session
 from fl.evaluation import Table, evaluate
 from fl.scoring import Scored
@@ -31,7 +31,7 @@ def keep_scores(
     passive party knows, as in scoring (`clients/scoring.py`), unless the protocol's model answers for all.
     """
     # Not above, since boosting, of which it is a part, needs this module.
-    from clients.fallback import train_fallback, with_fallback
+    from clients.reserve import train_fallback, with_fallback
 
     coverage, seed = read_coverage(session.study), session.envelope.seed
     if coverage:

@@ -1,8 +1,8 @@
 """A party's description of itself."""
 
-from clients.declaration import schema_hash
+from clients.data.declaration import schema_hash
 from clients.session import Session
-from fl import alignment, boosting, handshake, scorecard, scoring, split_network, splits
+from fl import alignment, boosting, handshake, network, scorecard, scoring, splits
 from fl.handshake import DescribeRequest, Description
 
 PROTOCOLS = (
@@ -12,7 +12,7 @@ PROTOCOLS = (
     scoring.VERSION,
     boosting.VERSION,
     scorecard.VERSION,
-    split_network.VERSION,
+    network.VERSION,
 )
 
 

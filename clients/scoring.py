@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clients.aligned import known_to_none, read_applicants, read_coverage, read_schema, read_table
-from clients.applicants import applications_of
-from clients.declaration import schema_hash
+from clients.data.applicants import applications_of
+from clients.data.declaration import schema_hash
 from clients.session import Session
 from clients.store import Store
 from fl.errors import ProtocolError
@@ -77,7 +77,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
 
     Of whom no passive party knows, see above.
     """
-    from clients.fallback import FALLBACK, fallback_log_odds, with_fallback
+    from clients.reserve import FALLBACK, fallback_log_odds, with_fallback
 
     asked = _asked(session)
     model, table = _model_and_table(session, asked)

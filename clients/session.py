@@ -18,7 +18,7 @@ from typing import get_type_hints
 
 from flwr.app import Context, Message, RecordDict
 
-from clients.errors import DataError
+from clients.data.errors import DataError
 from clients.parties import Party, open_party
 from clients.store import Arrays, Store, retain
 from fl.config import RunConfig

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications
-from clients.errors import DataError
+from clients.data.errors import DataError
 from clients.randomness import own_generator
 from clients.session import Session
 from fl.errors import ProtocolError

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.backends import open_backend
+from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
 from experiments.dataset import Dataset
 from experiments.joined import read_joined, read_roles, read_scores
 from experiments.study import start_study
@@ -21,7 +22,6 @@ from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
 from fl.splits import TEST
 from server.coordinator import protocol_of
-from server.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
 from server.progress import Progress, Report
 
 Parties = frozenset[str]

@@ -102,12 +102,12 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
-    from experiments.comparison import write_json
+    from experiments.comparison.summary import headline
+    from experiments.comparison.table import write_json
     from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.outputs import check_file
     from experiments.study import ALL, run_study
-    from server.summary import headline
 
     if json:
         check_file(json, "The table")
@@ -199,7 +199,7 @@ def report(
 
     Example: siloscore report --worlds base,no-partner-signal --economies 1,2,3 --out reports/worlds
     """
-    from experiments.report.command import choose_pair, choose_sources, write_report
+    from experiments.lending.command import choose_pair, choose_sources, write_report
 
     pair = choose_pair(algorithm, contenders)
     sources, config = choose_sources(
@@ -229,9 +229,9 @@ def ablation(
     Example: siloscore ablation --data data/demo --seeds 1,2 --set boosting.encryption=plain
     """
     from experiments.ablation import run_ablation
+    from experiments.comparison.gains import headline
     from experiments.display import console, gains_table, progress_bars
     from experiments.mlflow_page import latest_link
-    from server.gains import headline
 
     dataset, config = _configured(data, seeds, parties, test_ids, settings)
     config = _logged(config, dataset, experiment, store)

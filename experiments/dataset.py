@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from clients.declaration import FILE_NAME, read_declaration
-from clients.errors import DataError
+from clients.data.declaration import FILE_NAME, read_declaration
+from clients.data.errors import DataError
+from clients.data.values import look_alikes, shown
 from clients.parties import Party, open_party
-from clients.values import look_alikes, shown
-from server.provenance import DatasetFacts
+from server.tracking.provenance import DatasetFacts
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from experiments.comparison.summary import COST, QUALITY, Columns, baseline_of, is_usable, winner
 from server.progress import Progress as Event
 from server.progress import Report
-from server.summary import COST, QUALITY, Columns, baseline_of, is_usable, winner
 
 console = Console()
 

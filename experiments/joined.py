@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
-from clients.declaration import COVERAGE, Column, read_declaration
+from clients.data.declaration import COVERAGE, Column, read_declaration
 from clients.evaluation import SCORES, coverage_names
 from clients.parties import party_type
 from clients.scorecard.shares import with_reasons

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from fl.errors import ConfigError
-from server.leaderboard import ENVIRONMENT, server_command, ui_link
+from server.tracking.leaderboard import ENVIRONMENT, server_command, ui_link
 
 
 def latest_link(store: Path, experiment: str, port: int = 5000) -> str:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from clients.inspection import Inspection
+    from clients.data.inspection import Inspection
 
 
 def parties() -> None:
@@ -47,7 +47,7 @@ def check_party(
 
     Example: siloscore check-party tax
     """
-    from clients.contract import find_party, verdicts
+    from clients.data.contract import find_party, verdicts
     from experiments.display import console
 
     # As `python -m` does, so that a module in the current folder can be named; last, so that it hides nothing.
@@ -78,8 +78,8 @@ def init_party(
 
     Example: siloscore init-party data/mine/bank/applicants.csv --id business_id --label default
     """
-    from clients.declaration import FILE_NAME, write_declaration
-    from clients.inspection import inspect_table
+    from clients.data.declaration import FILE_NAME, write_declaration
+    from clients.data.inspection import inspect_table
     from clients.parties import party_type, write_default
     from experiments.display import console
     from fl.errors import ConfigError

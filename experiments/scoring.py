@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from clients.applicants import read_applicants_file
-from clients.declaration import FILE_NAME
-from clients.files import SUFFIXES
+from clients.data.applicants import read_applicants_file
+from clients.data.declaration import FILE_NAME
+from clients.data.files import SUFFIXES
 from clients.parties import open_party
 from clients.scoring import ANSWERS
 from clients.session import SCORING, state_folder
@@ -24,7 +24,7 @@ from experiments.outputs import check_file
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
-from server.registry import find_model
+from server.tracking.registry import find_model
 
 
 @dataclass(frozen=True)

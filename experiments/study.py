@@ -16,7 +16,7 @@ from scipy.special import expit
 from experiments.backends import open_backend
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.baselines.scorecard import train_scorecard
-from experiments.comparison import Result, compare
+from experiments.comparison.table import Result, compare
 from experiments.dataset import Dataset
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config import RunConfig
@@ -25,7 +25,7 @@ from fl.evaluation import Table, evaluate
 from fl.splits import TEST, Roles
 from server.coordinator import CONTENDERS as FEDERATED
 from server.progress import Progress, Report
-from server.tracking import Study
+from server.tracking.study import Study
 
 Curve = list[dict[str, float]]
 ALL = (

@@ -2,7 +2,7 @@
 
 import os
 
-from server.leaderboard import ENVIRONMENT
+from server.tracking.leaderboard import ENVIRONMENT
 
 # MLflow reads these when it is imported, hence before any module of this package; what the user has set holds.
 os.environ.update(ENVIRONMENT | dict(os.environ))

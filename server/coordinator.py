@@ -22,12 +22,12 @@ from fl.errors import ConfigError
 from fl.evaluation import Evaluation
 from fl.handshake import Roster, form_roster
 from fl.splits import Roles, Split, SplitRequest
-from server import boosting, scorecard, split_network
+from server import boosting, network, scorecard
 from server.alignment import Alignment, align, doubts
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
-from server.registry import register
-from server.tracking import Study, store_uri
+from server.tracking.registry import register
+from server.tracking.study import Study, store_uri
 from server.training import Training
 
 
@@ -43,7 +43,7 @@ class TrainingProtocol(Protocol):
 
 CONTENDERS: dict[str, TrainingProtocol] = {
     "federated-boosting": boosting,
-    "federated-network": split_network,
+    "federated-network": network,
     "federated-scorecard": scorecard,
 }
 

@@ -24,7 +24,7 @@ from server.alignment import align
 from server.coordinator import new_study_name, protocol_of
 from server.exchange import Costs, Exchange, FederationError, Reply
 from server.progress import Progress, Report
-from server.registry import ScoringRun
+from server.tracking.registry import ScoringRun
 
 _STATE = "answers"  # under which the parties keep what belongs to this conversation alone
 

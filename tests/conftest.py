@@ -21,7 +21,7 @@ settings.load_profile("no-deadline")
 
 
 class ToyStudy(NamedTuple):
-    """Evaluations by contender, and the comparison of them as `server.summary` describes it."""
+    """Evaluations by contender, and the comparison of them as `experiments.comparison.summary` describes it."""
 
     evaluations: dict
     comparison: pd.DataFrame
@@ -98,7 +98,7 @@ def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 
 def write_table_declaration(folder: Path, label: bool, months: bool) -> None:
-    from clients.declaration import Column, Declaration, write_declaration
+    from clients.data.declaration import Column, Declaration, write_declaration
 
     columns = (*(Column(name, "numeric") for name in "abc"), Column("kind", "categorical"))
     held = {"label": "default", "segments": ("kind",)} if label else {}

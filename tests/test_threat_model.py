@@ -51,7 +51,7 @@ MESSAGES = sorted({kind for action in served() for kind in action.messages()}, k
 
 
 def test_the_actions_are_found() -> None:
-    assert Action("split_network", "backward") in served()
+    assert Action("network", "backward") in served()
     assert len(MESSAGES) > 15
 
 

@@ -3,9 +3,9 @@
 The bank's actions are in `active`, those of passive parties in `passive`; `scoring` uses the forest later.
 """
 
-from clients.boosting.active import begin, split
+from clients.boosting.label_holder import begin, split
+from clients.boosting.model import contribution, log_odds, outcomes, score
 from clients.boosting.passive import add_up, finish, grow, start
-from clients.boosting.scoring import contribution, log_odds, outcomes, score
 
 __all__ = [
     "add_up",

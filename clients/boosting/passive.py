@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.binned import Setup, read_setup, set_up
-from clients.boosting.scoring import keep_splits
+from clients.boosting.model import keep_splits
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers

@@ -14,8 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TypeVar
 
-from clients.declaration import FILE_NAME, read_declaration, write_declaration
-from clients.errors import DataError, listing, suggestion
+from clients.data.declaration import FILE_NAME, read_declaration, write_declaration
+from clients.data.errors import DataError, listing, suggestion
 from clients.parties.base import Party
 
 __all__ = [

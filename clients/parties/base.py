@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from clients import values
-from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.errors import DataError, listing, suggestion
-from clients.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data import values
+from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
+from clients.data.errors import DataError, listing, suggestion
+from clients.data.files import SUFFIXES, Kind, open_table, tables_in
 
 APPLICATIONS = "applications"
 """The record table of the label holder: one row per business."""

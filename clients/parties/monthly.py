@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.errors import DataError
+from clients.data.errors import DataError
 
 Array = npt.NDArray[np.float64]
 HISTORY = 18

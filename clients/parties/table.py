@@ -12,9 +12,9 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 
-from clients.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.errors import DataError, DataWarning, listing
-from clients.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
+from clients.data.errors import DataError, DataWarning, listing
+from clients.data.files import SUFFIXES, Kind, open_table, tables_in
 from clients.parties.base import Party, Roles
 
 TABLE = "table"
@@ -63,7 +63,7 @@ class TableParty(Party):
 
     @classmethod
     def example_records(cls, as_of: pd.Series) -> dict[str, pd.DataFrame]:
-        """One table, for `clients.contract.check_party`: any table would do."""
+        """One table, for `clients.data.contract.check_party`: any table would do."""
         numbers = np.arange(len(as_of), dtype=np.float64)
         columns = {"turnover": numbers + 1, "rating": np.where(numbers % 2 == 0, "good", "poor")}
         return {TABLE: pd.DataFrame({DEFAULT_ID: as_of.index, **columns})}

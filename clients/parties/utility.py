@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from clients.declaration import Column
+from clients.data.declaration import Column
 from clients.parties.base import Party
 from clients.parties.monthly import (
     Panel,

@@ -3,9 +3,9 @@
 The bank's actions are in `active`, those of passive parties in `passive`; `scoring` uses the scorecard later.
 """
 
-from clients.scorecard.active import begin, group, open_sums, score, solve
+from clients.scorecard.label_holder import begin, group, open_sums, score, solve
+from clients.scorecard.model import ANSWERS_ALL, answers, contribution, log_odds
 from clients.scorecard.passive import count, finish, gradient, points, start, step
-from clients.scorecard.scoring import ANSWERS_ALL, answers, contribution, log_odds
 
 __all__ = [
     "ANSWERS_ALL",

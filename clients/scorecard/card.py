@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_table
 from clients.evaluation import keep_scores
-from clients.scorecard.scoring import ANSWERS_ALL, SCORECARD, BankModel, Totals
+from clients.scorecard.model import ANSWERS_ALL, SCORECARD, BankModel, Totals
 from clients.session import Session
 from fl.calibration import Calibration
 from fl.scorecard import Finished

@@ -10,7 +10,7 @@ import numpy as np
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_points_table, without_values
-from clients.scorecard.scoring import GROUPS, MODEL, contribution
+from clients.scorecard.model import GROUPS, MODEL, contribution
 from clients.scorecard.shares import all_codes, bin_columns, demanded, group_values, texts
 from clients.session import Session
 from clients.store import Store

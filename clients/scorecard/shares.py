@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_binning, set_up
-from clients.declaration import Column, Declaration
+from clients.data.declaration import Column, Declaration
 from clients.session import Session
 from fl.binning import Binning, Codes, Shape
 from fl.config import ScorecardConfig

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.joined import Joined
-from fl.preprocessing import Encoder
+from fl.network.preprocessing import Encoder
 from fl.splits import TRAIN, Roles
 
 

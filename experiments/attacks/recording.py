@@ -18,16 +18,15 @@ from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
 from clients.app import app as client_app
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.config import NetworkConfig, RunConfig
 from fl.evaluation import Evaluation
 from fl.handshake import form_roster
 from fl.messages import refusal_in, unpack
-from fl.split_network import BackwardRequest, ForwardRequest, ScoreRequest
+from fl.network import BackwardRequest, ForwardRequest, ScoreRequest
 from fl.splits import VALIDATION, Roles
-from server import split_network
 from server.alignment import Alignment
 from server.coordinator import Federation, TrainingProtocol, assign_roles, connect
 from server.exchange import Exchange
@@ -38,9 +37,9 @@ Kept = Mapping[str, tuple[type[Any], ...]]
 """By action the type of its request, and of its reply if that is of use, too."""
 
 _KEPT: Kept = {
-    "train.split_network_forward": (ForwardRequest,),
-    "train.split_network_backward": (BackwardRequest,),
-    "evaluate.split_network_score": (ScoreRequest,),
+    "train.network_forward": (ForwardRequest,),
+    "train.network_backward": (BackwardRequest,),
+    "evaluate.network_score": (ScoreRequest,),
 }
 
 
@@ -131,7 +130,7 @@ def record(config: RunConfig, report: Report, networks: Mapping[str, NetworkConf
         for seed in config.seed_numbers:
             for name, network in networks.items():
                 settings, tap = replace(config, network=network), Tap(config, _KEPT)
-                roles, evaluation = train_tapped(settings, alignment, name, seed, report, split_network, tap)
+                roles, evaluation = train_tapped(settings, alignment, name, seed, report, network_half, tap)
                 joined = read_joined(config, config.party_names[0])
                 yield Recording(name, seed, tap.messages, joined, roles, evaluation)
 

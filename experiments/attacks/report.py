@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from experiments.attacks import features, labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.recording import record

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from experiments.joined import Joined
 from fl.config import NetworkConfig
-from fl.preprocessing import Encoder
-from fl.split_network import training_batches
-from fl.split_network.models import learning_rate, new_bottom, new_top
+from fl.network import training_batches
+from fl.network.models import learning_rate, new_bottom, new_top
+from fl.network.preprocessing import Encoder
 from fl.splits import TRAIN, VALIDATION, Roles
 
 

@@ -30,7 +30,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.special import expit
 
-from clients.declaration import Column, Declaration, write_declaration
+from clients.data.declaration import Column, Declaration, write_declaration
 from experiments.backends import BACKENDS, open_backend
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.benchmarks.memory import peak_memory
@@ -40,9 +40,9 @@ from experiments.settings import parse_settings
 from fl.config import RunConfig
 from fl.metrics import auc
 from fl.splits import TEST, TRAIN, Roles
-from server.drawing import colour, new_axes
 from server.progress import Progress
-from server.tracking import Study
+from server.tracking.drawing import colour, new_axes
+from server.tracking.study import Study
 
 CONTENDER, EXPERIMENT, MADE = "federated-boosting", "siloscore-benchmarks", "made"
 PHASES = {

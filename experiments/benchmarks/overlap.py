@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from clients.parties import open_party
 from experiments.dataset import open_dataset
 from experiments.scoring import score_applicants

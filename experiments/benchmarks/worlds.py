@@ -11,7 +11,7 @@ import argparse
 
 import pandas as pd
 
-from experiments.comparison import GAIN, compare
+from experiments.comparison.table import GAIN, compare
 from experiments.economies import economy
 from experiments.settings import parse_settings
 from experiments.study import ALL, run_study

@@ -7,7 +7,7 @@ from fl.config.checks import positive, require, setting_name
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Settings of the split network (`fl/split_network`).
+    """Settings of the split network (`fl/network`).
 
     batch_size      rows per training batch
     batches         training batches at most; one costs two round trips

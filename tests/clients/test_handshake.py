@@ -3,8 +3,8 @@ from pathlib import Path
 
 from flwr.app import RecordDict
 
-from clients.declaration import read_declaration, schema_hash
-from fl import alignment, boosting, handshake, scorecard, scoring, split_network, splits
+from clients.data.declaration import read_declaration, schema_hash
+from fl import alignment, boosting, handshake, network, scorecard, scoring, splits
 from fl.config import RunConfig
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Envelope, unpack
@@ -34,6 +34,6 @@ def test_a_party_says_who_it_is_and_what_it_offers(send: Callable[..., RecordDic
     assert bank.grades == (3, 3, 3, 3)
     assert bank.rows == 400
     assert bank.schema == schema_hash(read_declaration(tables / "bank"))
-    modules = alignment, boosting, handshake, scorecard, scoring, splits, split_network
+    modules = alignment, boosting, handshake, scorecard, scoring, splits, network
     spoken = {module.VERSION for module in modules}
     assert set(bank.protocols) == spoken

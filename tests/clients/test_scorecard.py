@@ -11,10 +11,10 @@ from sklearn.linear_model import LogisticRegression
 
 from clients.aligned import known_to_none, read_applications, read_coverage, read_table
 from clients.binned import read_binning
-from clients.declaration import read_declaration, write_declaration
+from clients.data.declaration import read_declaration, write_declaration
 from clients.evaluation import SCORES
 from clients.parties.tax import TaxParty
-from clients.scorecard.scoring import SCORECARD
+from clients.scorecard.model import SCORECARD
 from clients.store import Store
 from experiments.baselines.scorecard import group_columns
 from experiments.joined import read_joined

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from clients.aligned import read_applications
-from clients.declaration import read_declaration, write_declaration
+from clients.data.declaration import read_declaration, write_declaration
 from clients.store import Store
 from fl.nesting import nested, of_party
 from fl.scorecard import (

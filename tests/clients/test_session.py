@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flwr.app import RecordDict
 
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from clients.session import state_folder
 from clients.store import Store
 from fl.alignment import BlindedIds, BlindRequest, MatchRequest, OrderRequest

@@ -13,7 +13,7 @@ from fl.alignment import BlindRequest
 from fl.config import RunConfig
 from fl.handshake import DescribeRequest
 from fl.messages import ENVELOPE, Envelope, pack, refusal_in
-from fl.split_network import FinishRequest
+from fl.network import FinishRequest
 
 SECRET = "业00017 owes 4,200,000"
 Send = Callable[..., RecordDict]
@@ -48,7 +48,7 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     ("action", "body", "envelope"),
     [
         ("train.alignment_blind", BlindRequest(), Envelope("s", "", 0)),
-        ("train.split_network_finish", FinishRequest(False), Envelope("s", "m", 0)),
+        ("train.network_finish", FinishRequest(False), Envelope("s", "m", 0)),
         ("train.alignment_blind", BlindRequest(), Envelope("", "", 1)),
         ("query.handshake_describe", DescribeRequest(), Envelope("s", "", 1)),
         ("train.alignment_blind", BlindRequest(), Envelope("s", "", -1)),

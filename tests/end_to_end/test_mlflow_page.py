@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
-from server import leaderboard
-from server.tracking import Study
+from server.tracking import leaderboard
+from server.tracking.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.mlflow_page import free_port
-from server.tracking import Study
+from server.tracking.study import Study
 
 
 def answers(port: int) -> bool:

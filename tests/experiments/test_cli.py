@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from clients.declaration import read_declaration
-from clients.errors import DataError
+from clients.data.declaration import read_declaration
+from clients.data.errors import DataError
 from experiments import cli
 
 

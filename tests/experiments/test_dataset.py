@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.errors import DataError
+from clients.data.errors import DataError
 from experiments.dataset import open_dataset
 
 

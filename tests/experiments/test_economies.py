@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from experiments.economies import economy, write_economy
 from fl.errors import ConfigError
 from synthetic_data import STANDARD

@@ -1,6 +1,6 @@
 import pytest
 
-from clients.errors import DataError
+from clients.data.errors import DataError
 from experiments.failures import EXPECTED, sentence
 from fl.errors import ConfigError
 

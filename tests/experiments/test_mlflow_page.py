@@ -5,7 +5,7 @@ import pytest
 
 from experiments.mlflow_page import free_port, latest_link
 from fl.errors import ConfigError
-from server.tracking import Study
+from server.tracking.study import Study
 
 
 def test_the_link_leads_to_the_experiment_in_the_view_of_runs(tmp_path: Path) -> None:

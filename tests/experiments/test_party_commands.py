@@ -12,7 +12,7 @@ import pytest
 import typer
 import typer.core
 
-from clients.declaration import read_declaration
+from clients.data.declaration import read_declaration
 from clients.parties import party_types
 from experiments import cli
 from experiments.dataset import open_dataset

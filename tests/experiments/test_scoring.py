@@ -19,7 +19,7 @@ from experiments.backends import inline
 from fl.config import BoostingConfig, RunConfig, ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import ignore
-from server.registry import find_model
+from server.tracking.registry import find_model
 
 
 class Study(NamedTuple):

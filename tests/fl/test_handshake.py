@@ -6,7 +6,7 @@ import pytest
 from fl.errors import ProtocolError
 from fl.handshake import Description, form_roster
 
-NEEDED = ("alignment/1", "split_network/1")
+NEEDED = ("alignment/1", "network/1")
 
 
 def party(name: str, holds_label: bool = False) -> Description:
@@ -18,7 +18,7 @@ def party(name: str, holds_label: bool = False) -> Description:
         grades=(3,),
         rows=10,
         holds_label=holds_label,
-        protocols=("alignment/1", "handshake/1", "split_network/1"),
+        protocols=("alignment/1", "handshake/1", "network/1"),
         schema="0",
     )
 
@@ -52,7 +52,7 @@ def test_two_labels_are_refused_by_name() -> None:
 
 def test_a_party_that_lacks_a_protocol_is_named_with_what_it_speaks() -> None:
     old = replace(party("tax"), protocols=("alignment/1",))
-    with pytest.raises(ProtocolError, match=r"Party tax does not speak split_network/1.*speaks alignment/1"):
+    with pytest.raises(ProtocolError, match=r"Party tax does not speak network/1.*speaks alignment/1"):
         form_roster(described(party("bank", True), old), NEEDED)
 
 

@@ -15,8 +15,8 @@ from flwr.common.constant import ErrorCode
 
 from clients.aligned import read_applicants, read_applications, read_table
 from clients.evaluation import SCORES
-from clients.fallback import FALLBACK
-from clients.scorecard.scoring import SCORECARD, contribution
+from clients.reserve import FALLBACK
+from clients.scorecard.model import SCORECARD, contribution
 from clients.scoring import ANSWERS
 from clients.session import SCORING
 from clients.store import Store

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from clients.declaration import Column
+from clients.data.declaration import Column
 from clients.parties import Party
 from clients.parties.monthly import Panel, log_amount, total
 

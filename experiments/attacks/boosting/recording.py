@@ -42,7 +42,7 @@ _KEPT: Kept = {
     "evaluate.boosting_score": (ScoreRequest,),
 }
 _DEMANDS = ("train.boosting_begin", "train.boosting_split")
-_GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients/boosting/active.py`)
+_GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients/boosting/label_holder.py`)
 
 
 @dataclass(frozen=True)

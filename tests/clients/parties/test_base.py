@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.declaration import FILE_NAME, Column, Declaration
-from clients.errors import DataError
+from clients.data.declaration import FILE_NAME, Column, Declaration
+from clients.data.errors import DataError
 from clients.parties.base import Party
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.errors import DataError
+from clients.data.errors import DataError
 from clients.parties.monthly import (
     Panel,
     highest,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import clients.parties
-from clients.declaration import FILE_NAME
-from clients.errors import DataError
+from clients.data.declaration import FILE_NAME
+from clients.data.errors import DataError
 from clients.parties import ENTRY_POINT_GROUP, Origin, open_party, origins, party_type, party_types, register
 from clients.parties.base import Party
 from clients.parties.supply_chain import SupplyChainParty

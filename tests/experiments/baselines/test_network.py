@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from clients.declaration import read_declaration, write_declaration
+from clients.data.declaration import read_declaration, write_declaration
 from experiments.baselines.boosting import with_bank_alone
 from experiments.baselines.network import train_network
 from experiments.joined import read_joined, read_scores

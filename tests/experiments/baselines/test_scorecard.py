@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.declaration import read_declaration, write_declaration
-from clients.scorecard.scoring import SCORECARD
+from clients.data.declaration import read_declaration, write_declaration
+from clients.scorecard.model import SCORECARD
 from clients.store import Store
 from experiments.baselines.scorecard import Scorecard, fit_scorecard, metrics
 from experiments.joined import read_joined, read_scores

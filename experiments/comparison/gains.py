@@ -1,0 +1,66 @@
+"""What each party adds, in words and as a figure; see `experiments/ablation.py` for the frame.
+
+The frame has a row per question and party, with the columns question, party, auc_with, auc_without, gain, gain_low,
+gain_high and p_value.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.comparison.summary import p_value_text
+from server.tracking.drawing import BADS, GOODS, QUIET, new_axes
+
+LEAVE_ONE_OUT, ADD_ONE = "to all others", "to the bank alone"
+"""The two questions: what a party adds to the federation of all others, and to the bank by itself."""
+
+_COLOURS = {LEAVE_ONE_OUT: GOODS, ADD_ONE: BADS}
+
+
+def headline(gains: pd.DataFrame) -> str:
+    """Who adds most to all others."""
+    rows = gains[gains["question"] == LEAVE_ONE_OUT]
+    best = rows.loc[rows["gain"].idxmax()]
+    return f"{best.party} adds {best.gain:+.3f} AUC to the others"
+
+
+def described(study: str, contender: str, gains: pd.DataFrame) -> str:
+    """The study's description: headline, table, and how to read it."""
+    lines = [
+        "| Party | | AUC with | without | Gain | 95 % | p |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in gains.itertuples():
+        lines.append(
+            f"| {row.party} | {row.question} | {row.auc_with:.3f} | {row.auc_without:.3f} | {row.gain:+.3f} "
+            f"| {row.gain_low:+.3f} to {row.gain_high:+.3f} | {p_value_text(row.p_value)} |"
+        )
+    return "\n\n".join(
+        [
+            f"**{headline(gains)}** ({contender})",
+            "\n".join(lines),
+            "Each line compares two federations on the same test rows, with the party and without it (paired DeLong "
+            "interval; means over the seeds).",
+            f"Study: {study}. Each federation and seed is a run nested below it.",
+        ]
+    )
+
+
+def draw_gains(gains: pd.DataFrame) -> Figure:
+    """A point with its interval per party and question."""
+    parties = list(dict.fromkeys(gains["party"]))
+    height = 2.0 + 0.7 * len(parties)
+    figure, axes = new_axes(headline(gains), "gain in AUC, with 95 % interval", "", height=height)
+    for shift, (question, colour) in zip((-0.12, 0.12), _COLOURS.items(), strict=True):
+        rows = gains[gains["question"] == question].set_index("party").loc[parties]
+        places = [place + shift for place in range(len(parties))]
+        spans = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
+        axes.errorbar(rows["gain"], places, xerr=spans, fmt="o", color=colour, capsize=3, label=question)
+    # Names of parties may be long, and stand where other figures have numbers.
+    left, below, _, tall = axes.get_position().bounds
+    left = max(left, min(0.4, 0.05 + 0.014 * max(len(party) for party in parties)))
+    axes.set_position((left, below, 0.96 - left, tall))
+    axes.axvline(0, color=QUIET, linewidth=1)
+    axes.set_yticks(range(len(parties)), parties)
+    axes.set_ylim(len(parties) - 0.5, -0.5)
+    axes.legend(loc="best", frameon=False)
+    return figure

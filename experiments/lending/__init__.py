@@ -1,0 +1,1 @@
+"""What a score would change for a lender: a policy, its decisions, and the report on them."""

@@ -1,0 +1,81 @@
+"""Two models of the same applicants, and all that a decision needs to know about these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.data.declaration import read_declaration
+from experiments.dataset import Dataset
+from experiments.lending.policy import CashFlow
+from experiments.study import Outcome
+from fl.splits import TEST, VALIDATION
+
+FIRST_TIME, ON_PLATFORM = "first-time borrowers", "supply-chain firms"
+"""The groups that a report looks at besides all applicants, where the data tell who belongs to them."""
+_SEGMENT, _LEVEL = "first_time_borrower", "yes"
+
+
+@dataclass(frozen=True)
+class Applicants:
+    """Some rows of a study: labels int8 (n,), mean monthly cash flow (n,), CNY, and the PDs (n,) under both models.
+
+    groups says, by name, who belongs to one: bool (n,).
+    """
+
+    labels: NDArray[np.int8]
+    cash_flow: NDArray[np.float64]
+    groups: Mapping[str, NDArray[np.bool_]]
+    reference: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> "Applicants":
+        """The applicants of these rows, in their order."""
+        return Applicants(
+            self.labels[rows],
+            self.cash_flow[rows],
+            {name: member[rows] for name, member in self.groups.items()},
+            self.reference[rows],
+            self.challenger[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """Both models of one economy, trained under one seed; economy is 0 where the data are a user's own."""
+
+    economy: int
+    seed: int
+    validation: Applicants
+    test: Applicants
+
+    def resampled(self, rows: NDArray[np.int_]) -> "Case":
+        """The case with these of its test applicants."""
+        return replace(self, test=self.test.take(rows))
+
+
+def read_cases(
+    dataset: Dataset, outcome: Outcome, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
+) -> list[Case]:
+    """A case for every seed of a study in which both models of `pair`, reference and challenger, took part.
+
+    Raises ConfigError when the bank has no column of the cash flow's name.
+    """
+    joined = outcome.joined
+    groups = {}
+    if _SEGMENT in joined.segments:
+        groups[FIRST_TIME] = joined.segments[_SEGMENT] == _LEVEL
+    for folder in dataset.parties:
+        declared = read_declaration(dataset.folder / folder)
+        if declared.type == "supply_chain" and declared.name in joined.coverage:
+            groups[ON_PLATFORM] = joined.coverage[declared.name]
+    flow = cash_flow.of(joined.tables[joined.active])
+    cases = []
+    for seed, roles in outcome.roles.items():
+        everybody = Applicants(joined.labels, flow, groups, *(outcome.pds[name, seed] for name in pair))
+        cases.append(Case(economy, seed, everybody.take(roles == VALIDATION), everybody.take(roles == TEST)))
+    return cases

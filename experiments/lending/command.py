@@ -1,0 +1,91 @@
+"""`siloscore report`: from what was typed to a finished report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from experiments.dataset import Dataset
+from experiments.display import console, progress_bars
+from experiments.lending.policy import DEFAULT, read_policy
+from experiments.lending.run import Source, Task, make_report, of_dataset, of_worlds
+from experiments.mlflow_page import latest_link
+from experiments.outputs import check_folder, check_store
+from experiments.settings import parse_settings
+from experiments.study import check_contenders
+from fl.config import RunConfig
+from fl.errors import ConfigError
+
+DATA = Path("data/demo")
+
+
+def choose_pair(algorithm: str, contenders: str) -> tuple[str, str]:
+    """Reference and challenger: those named, or the bank-only and the federated contender of the algorithm.
+
+    Raises ConfigError when not two are named, or one that there is not.
+    """
+    names = _words(contenders) or (f"bank-only-{algorithm}", f"federated-{algorithm}")
+    check_contenders(names)
+    if len(names) != 2:
+        raise ConfigError(
+            f"A report compares two contenders, such as A,B; these are {len(names)}: {contenders}."
+        )
+    return names[0], names[1]
+
+
+def choose_sources(
+    worlds: str,
+    economies: str,
+    businesses: int,
+    data: Path | None,
+    seeds: str,
+    settings: list[str],
+    configured: Callable[[Path], tuple[Dataset, RunConfig]],
+) -> tuple[list[Source], RunConfig]:
+    """The datasets to report on, and the configuration of their studies; `configured` opens the user's own.
+
+    Raises ConfigError when both worlds and data are named, and for an unknown world or an economy that is no number.
+    """
+    names = _words(worlds)
+    if not names:
+        dataset, config = configured(data or DATA)
+        return of_dataset(dataset), config
+    if data:
+        raise ConfigError("A report is on --worlds or on --data; name one of them.")
+    numbers = _words(economies)
+    if not numbers or not all(word.isdecimal() for word in numbers):
+        raise ConfigError(f"Economies must be whole numbers with commas, not {economies!r}.")
+    config = replace(RunConfig.from_mapping(parse_settings(settings)), seeds=seeds)
+    return of_worlds(names, tuple(int(word) for word in numbers), businesses), config
+
+
+def write_report(
+    sources: list[Source],
+    config: RunConfig,
+    pair: tuple[str, str],
+    policy: Path | None,
+    backend: str,
+    store: Path,
+    experiment: str,
+    command: str,
+    out: Path,
+) -> None:
+    """Run it all, with progress, and say what was found and where it is."""
+    check_folder(out, "The report")
+    check_store(store)
+    rules, cash_flow = read_policy(policy or DEFAULT)
+    config = replace(config, experiment=experiment, tracking_uri=f"sqlite:///{store.resolve()}")
+    task = Task(pair, config, rules, cash_flow, backend, command)
+    with progress_bars() as progress:
+        found = make_report(sources, task, out, progress)
+    for line in found:
+        console.print(line.replace("**", ""))
+    console.print(f"The report: {out / 'report.html'}", soft_wrap=True)
+    console.print(
+        f"In MLflow: run `siloscore ui --store {store} --experiment {experiment}` and open "
+        f"{latest_link(store, experiment)}",
+        soft_wrap=True,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

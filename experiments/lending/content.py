@@ -1,0 +1,153 @@
+"""What a report says, in which order: from the cases of every world to a page and its figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.lending import figures, wording
+from experiments.lending.cases import Case
+from experiments.lending.claims import CLAIMS
+from experiments.lending.decisions import Policy
+from experiments.lending.intervals import RESAMPLES, summarise
+from experiments.lending.measures import APPROVAL, BAD_RATE, OWN, RANKING, choose_cutoffs, swap, trade_off
+from experiments.lending.page import Code, Heading, Part, Picture
+
+
+@dataclass(frozen=True)
+class World:
+    """What was found in a world, or on a user's own data.
+
+    summary is as of `intervals.summarise`; swap and trade_off are means of those of `measures` over all cases; sizes
+    are economies, training seeds of each, and mean test applicants.
+    """
+
+    name: str
+    summary: pd.DataFrame
+    swap: pd.DataFrame
+    trade_off: pd.DataFrame
+    sizes: tuple[int, int, float]
+
+
+def found_in(name: str, cases: list[Case], policy: Policy) -> World:
+    """Everything that the report shows of one world."""
+    cutoffs = [choose_cutoffs(case, policy) for case in cases]
+    economies = {case.economy for case in cases}
+    return World(
+        name,
+        summarise(cases, policy),
+        _mean([swap(case, own) for case, own in zip(cases, cutoffs, strict=True)]),
+        _mean([trade_off(case) for case in cases]),
+        (len(economies), len(cases) // len(economies), sum(len(case.test) for case in cases) / len(cases)),
+    )
+
+
+def draw(worlds: list[World], pair: figures.Pair) -> dict[str, Figure]:
+    """The figures of a report by name."""
+    drawn = {"gains": figures.gains({world.name: world.summary for world in worlds}, pair, _CLAIMED)}
+    for world in worlds:
+        drawn[f"{world.name}-trade-off"] = figures.trade_off(world.trade_off, world.summary, world.name, pair)
+        drawn[f"{world.name}-swap"] = figures.swap(world.swap, world.name, pair)
+        drawn[f"{world.name}-lines"] = figures.lines(world.summary, world.name, pair)
+    return drawn
+
+
+def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
+    """The page's parts."""
+    summaries = {world.name: world.summary for world in worlds}
+    parts: list[Part] = [
+        Heading("What federation changes for a lender", 1),
+        f"`{pair[1]}` beside `{pair[0]}`, the model in use, under one lending policy and on the same test applicants.",
+        *(wording.headline(world.name, world.summary) for world in worlds),
+        Picture("gains", "Relative gain of Gini in each world, with its interval"),
+        Heading("Beside published figures"),
+        "A report on China's digital inclusive finance names what shared data brought to four institutions, by "
+        "federated learning or otherwise. Beside each figure stands what was measured here: changes with their 95 % "
+        "interval in brackets.",
+        wording.claim_table(summaries, pair),
+    ]
+    for world in worlds:
+        parts += _about(world, pair)
+    return [*parts, *_how(worlds, pair, policy, command)]
+
+
+def _about(world: World, pair: figures.Pair) -> list[Part]:
+    name = world.name
+    return [
+        Heading(f"{name}"),
+        Picture(f"{name}-trade-off", f"Bad rate against approval rate of both models, {name}"),
+        Heading("Ranking", 3),
+        wording.measure_table(world.summary, RANKING, pair),
+        Heading("Each model at its own cut-off, chosen on validation rows", 3),
+        wording.measure_table(world.summary, OWN, pair),
+        Heading("At equal approval", 3),
+        Picture(f"{name}-swap", f"Bad rates of those on whom the models agree and differ, {name}"),
+        wording.measure_table(world.summary, APPROVAL, pair),
+        Heading("At equal bad rate", 3),
+        Picture(f"{name}-lines", f"Average lines of both models, {name}"),
+        wording.measure_table(world.summary, BAD_RATE, pair),
+    ]
+
+
+def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
+    several = any(world.sizes[0] > 1 for world in worlds)
+    interval = (
+        "Student's t over the economies, of each the mean over its training seeds"
+        if several
+        else f"a bootstrap over the test applicants ({RESAMPLES} resamples, the same for both models)"
+    )
+    sizes = "; ".join(f"{world.name}: {_size(world)}" for world in worlds)
+    return [
+        Heading("How it was made"),
+        Code(command),
+        f"{sizes}. Figures are means; intervals are {interval}. Changes are in points for shares, in per cent of the "
+        "model in use for Gini, KS, lines and credit.",
+        "**Cut-offs.** A model's own cut-off is chosen on validation rows by the policy. At equal approval the "
+        "new model approves as many test applicants as the model in use does. At equal bad rate both approve as many "
+        "as they can without a larger bad rate than the model in use had among those it approved in validation.",
+        "**Accepted and declined.** Every applicant's outcome is known here, also of those whom a model declines; a "
+        "bank knows those of its accepted only. Among these both models rank worse, since the worst are gone, and the "
+        "model in use looks worst of all, since it is by its own score that they were chosen: a gain measured there is "
+        "larger than the gain there is. Both are shown.",
+        "**Profit** is of the first year, with lines drawn in full. Expected profit trusts each model's own PD; "
+        "realised profit does not, and hangs on the few largest loans that fail.",
+        wording.policy_table(policy),
+    ]
+
+
+_CLAIMED = {
+    f"{claim.lender} +{gain} %": gain / 100
+    for claim, gain in zip([claim for claim in CLAIMS if claim.cutoffs == RANKING], (10, 20), strict=True)
+}
+
+
+def metrics(worlds: list[World]) -> Mapping[str, float]:
+    """The report's main figures for MLflow, as `world/measure`."""
+    found = {}
+    for world in worlds:
+        for name, (cutoffs, measure) in _METRICS.items():
+            row = world.summary.loc[(cutoffs, measure)]
+            found |= {f"{world.name}/{name}{end}": row[part] for end, part in _ENDS.items()}
+    return {name: float(value) for name, value in found.items() if pd.notna(value)}
+
+
+_METRICS = {
+    "uplift_gini_relative": (RANKING, "gini"),
+    "uplift_ks_relative": (RANKING, "ks"),
+    "uplift_approval_rate": (BAD_RATE, "approval_rate"),
+    "uplift_line_relative": (BAD_RATE, "average_line"),
+    "uplift_realised_profit": (OWN, "realised_profit"),
+}
+_ENDS = {"": "change", "_low": "low", "_high": "high"}
+
+
+def _size(world: World) -> str:
+    economies, seeds, applicants = world.sizes
+    of_each = f"{seeds} training {'seed' if seeds == 1 else 'seeds'} and {applicants:,.0f} test applicants"
+    return of_each if economies == 1 else f"{economies} economies with {of_each} each"
+
+
+def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Mean of frames of the same shape, row by row; NaN counts nowhere."""
+    return pd.concat(frames).groupby(level=0, sort=False).mean()

@@ -1,0 +1,135 @@
+"""Makes a report: runs the studies, gathers their cases, writes the pages and logs all to MLflow under one run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from clients.data.declaration import read_declaration
+from experiments.dataset import Dataset
+from experiments.economies import economy
+from experiments.lending.cases import Case, read_cases
+from experiments.lending.content import World, compose, draw, found_in, metrics
+from experiments.lending.decisions import Policy
+from experiments.lending.page import write_page
+from experiments.lending.policy import CashFlow
+from experiments.lending.wording import headline
+from experiments.study import run_study
+from fl.config import RunConfig
+from server.coordinator import new_study_name
+from server.progress import Progress, Report
+from server.tracking.study import Study
+from synthetic_data.worlds import world_named
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to report on.
+
+    pair        reference and challenger, two contenders of a study
+    config      settings of every study, its seeds among them; dataset and names are set here
+    policy      and where the bank's table tells cash_flow
+    backend     where federations run
+    command     as typed, for the page
+    """
+
+    pair: tuple[str, str]
+    config: RunConfig
+    policy: Policy
+    cash_flow: CashFlow
+    backend: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset of a report: of which world and economy, and how to have it for a while."""
+
+    world: str
+    economy: int
+    opened: AbstractContextManager[Dataset]
+    simulated: bool
+
+
+def of_dataset(dataset: Dataset) -> list[Source]:
+    """Data at hand."""
+    return [Source(dataset.world or dataset.facts.name, 0, nullcontext(dataset), simulated=False)]
+
+
+def of_worlds(worlds: Sequence[str], economies: Sequence[int], businesses: int) -> list[Source]:
+    """Economies of these seeds in each world, each simulated when its turn comes. ConfigError for an unknown world."""
+    return [
+        Source(world_named(world).name, seed, economy(world, seed, businesses), simulated=True)
+        for world in worlds
+        for seed in economies
+    ]
+
+
+def make_report(sources: list[Source], task: Task, out: Path, report: Report) -> list[str]:
+    """Write `report.md`, `report.html` and `figures/` into a folder and to MLflow: each world's finding, in a line.
+
+    In MLflow the studies are nested below the report's run. Raises ConfigError when a bank has no column of cash flow
+    as the policy names it, and what `run_study` raises.
+    """
+    run = Study.start(
+        task.config.tracking_uri,
+        task.config.experiment,
+        f"report {task.pair[1]}",
+        params={**task.config.to_mapping(), **_flat(task)},
+    )
+    with run:
+        cases: dict[str, list[Case]] = {}
+        for source in sources:
+            cases.setdefault(source.world, []).extend(_cases(source, task, run, report))
+        worlds = [found_in(name, found, task.policy) for name, found in cases.items()]
+        drawn = draw(worlds, task.pair)
+        write_page(out, compose(worlds, task.pair, task.policy, task.command), drawn)
+        found = [headline(world.name, world.summary) for world in worlds]
+        run.report(
+            "\n\n".join(found),
+            metrics(worlds),
+            drawn,
+            dict(_tables(worlds)),
+            [out / "report.md", out / "report.html"],
+        )
+    return found
+
+
+def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
+    """Run the study of one dataset."""
+    if source.simulated:
+        report(Progress(f"Simulating {source.world}", source.economy))
+    with source.opened as dataset:
+        _check_cash_flow(dataset, task.cash_flow)
+        config = replace(
+            task.config,
+            data=str(dataset.folder),
+            parties=",".join(dataset.parties),
+            world=dataset.world,
+            study=new_study_name(str(dataset.folder)),
+        )
+        outcome = run_study(dataset, config, task.pair, task.backend, report)
+        run.adopt(outcome.run_id)
+        return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy)
+
+
+def _check_cash_flow(dataset: Dataset, cash_flow: CashFlow) -> None:
+    """Fail before training rather than after it."""
+    declared = read_declaration(dataset.folder / dataset.active).columns
+    cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
+
+
+def _tables(worlds: list[World]) -> Iterator[tuple[str, pd.DataFrame]]:
+    for world in worlds:
+        yield f"{world.name}-measures", world.summary.reset_index()
+        yield f"{world.name}-swap", world.swap.reset_index(names="group")
+        yield f"{world.name}-trade-off", world.trade_off.reset_index()
+
+
+def _flat(task: Task) -> dict[str, object]:
+    """Policy and pair as parameters of the run."""
+    policy = {f"policy.{name.replace('_', '-')}": value for name, value in asdict(task.policy).items()}
+    column = task.cash_flow.column or f"{task.cash_flow.usual:g} CNY"
+    return {**policy, "policy.cash-flow": column, "reference": task.pair[0], "challenger": task.pair[1]}

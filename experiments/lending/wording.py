@@ -1,0 +1,145 @@
+"""How the figures of a report are written, and the frames of text that its pages show."""
+
+import pandas as pd
+
+from experiments.lending.claims import CLAIMS
+from experiments.lending.decisions import Policy
+from experiments.lending.measures import APPROVAL, BAD_RATE, MEASURES, OWN, RANKING
+
+DASH = "–"
+CHANGE, INTERVAL = "change", "95 % interval"
+SAME_BY_CONSTRUCTION = {(APPROVAL, "approval_rate"), (APPROVAL, "swapped"), (BAD_RATE, "bad_rate")}
+"""Rows that tell nothing where they stand."""
+
+
+def labels(pair: tuple[str, str]) -> tuple[str, str]:
+    """How reference and challenger are called in a table: by what they are, or where that says too little by name."""
+    kinds = {"bank-only": "bank alone", "federated": "federated"}
+    first, second = (kinds.get(name.rpartition("-")[0], name) for name in pair)
+    return pair if first == second else (first, second)
+
+
+def level(measure: str, value: float) -> str:
+    """A figure with its unit; a dash where there is none."""
+    if pd.isna(value):
+        return DASH
+    return {
+        "share": f"{100 * value:.1f} %",
+        "rate": f"{100 * value:.2f} %",
+        "coefficient": f"{value:.3f}",
+        "line": f"{value:,.0f} CNY",
+        "profit": f"{value:,.0f} CNY",
+    }[MEASURES[measure].kind]
+
+
+def change(measure: str, value: float) -> str:
+    """A change with its sign and unit; a dash where there is none."""
+    return DASH if pd.isna(value) else f"{_signed(measure, value)} {_unit(measure)}"
+
+
+def interval(measure: str, low: float, high: float) -> str:
+    """Both ends of a change's interval."""
+    if pd.isna(low) or pd.isna(high):
+        return DASH
+    return f"{_signed(measure, low)} to {_signed(measure, high)} {_unit(measure)}"
+
+
+def finding(measure: str, row: pd.Series) -> str:
+    """A change with its interval, in a line of text."""
+    if pd.isna(row["low"]):
+        return change(measure, row["change"])
+    ends = f"{_signed(measure, row['low'])} to {_signed(measure, row['high'])}"
+    return f"{change(measure, row['change'])} ({ends})"
+
+
+def sure(row: pd.Series) -> bool:
+    """Whether the interval of the change excludes none."""
+    return bool(row["low"] > 0 or row["high"] < 0)
+
+
+def headline(world: str, summary: pd.DataFrame) -> str:
+    """What federation brings in a world, in a sentence."""
+    gini, approved = summary.loc[(RANKING, "gini")], summary.loc[(BAD_RATE, "approval_rate")]
+    if not sure(gini):
+        return (
+            f"**{world}**: no gain can be shown. Gini {finding('gini', gini)}, "
+            f"approvals at equal bad rate {finding('approval_rate', approved)}."
+        )
+    first, second = (level("approval_rate", approved[name]) for name in ("reference", "challenger"))
+    return (
+        f"**{world}**: Gini {finding('gini', gini)}. At equal bad rate {second} of applicants are approved "
+        f"instead of {first}: {finding('approval_rate', approved)}."
+    )
+
+
+def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
+    """The rows of one pair of cut-offs."""
+    alone, federated = labels(pair)
+    rows = [
+        {
+            "": MEASURES[name].title,
+            alone: level(name, row["reference"]),
+            federated: level(name, row["challenger"]),
+            CHANGE: change(name, row["change"]),
+            INTERVAL: interval(name, row["low"], row["high"]),
+        }
+        for name, row in summary.loc[cutoffs].iterrows()
+        if (cutoffs, name) not in SAME_BY_CONSTRUCTION
+    ]
+    return pd.DataFrame(rows)
+
+
+def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
+    """Published figures, what stands beside them in each world, and what of it can be compared."""
+    where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
+    rows = []
+    for claim in CLAIMS:
+        title = MEASURES[claim.measure].title + where.get(claim.cutoffs, "")
+        row = {"who": claim.lender, "says": claim.says, "here": title}
+        for world, summary in summaries.items():
+            row[world] = DASH
+            if (claim.cutoffs, claim.measure) in summary.index:
+                found = summary.loc[(claim.cutoffs, claim.measure)]
+                row[world] = finding(claim.measure, found)
+                if not claim.change:
+                    before, after = (
+                        level(claim.measure, found[name]) for name in ("reference", "challenger")
+                    )
+                    row[world] = f"{after}; {labels(pair)[0]} {before}: {row[world]}"
+        rows.append(row | {"comparable?": claim.comparable})
+    return pd.DataFrame(rows)
+
+
+def policy_table(policy: Policy) -> pd.DataFrame:
+    """The policy, in words."""
+    chosen = {
+        "profit": "at the largest expected profit",
+        "approval-rate": f"to approve {100 * policy.target:g} %",
+        "bad-rate": f"for a bad rate of {100 * policy.target:g} %",
+        "none": f"PD {100 * policy.maximum_pd:g} %",
+    }[policy.choose]
+    grades = "; ".join(f"PD up to {100 * end:g} %: {100 * share:g} %" for end, share in policy.grades)
+    price = (
+        f"{100 * policy.loss_given_default:g} % of PD + {100 * policy.funding_cost:g} % funding + "
+        f"{100 * policy.margin:g} % margin, at most {100 * policy.maximum_price:g} % per year"
+    )
+    rows = {
+        "cut-off, on validation rows": chosen,
+        "line, share of a year's cash flow": grades,
+        "line, limits": f"{policy.minimum_line:,.0f} to {policy.maximum_line:,.0f} CNY",
+        "price": price,
+        "loss given default": f"{100 * policy.loss_given_default:g} % of the line",
+        "operating cost": f"{policy.operating_cost:,.0f} CNY per loan and year",
+    }
+    return pd.DataFrame(rows.items(), columns=["policy", ""])
+
+
+def _signed(measure: str, value: float) -> str:
+    kind = MEASURES[measure].kind
+    if kind == "profit":
+        return f"{value:+z,.0f}"
+    return f"{100 * value:+z.{2 if kind == 'rate' else 1}f}"
+
+
+def _unit(measure: str) -> str:
+    return {"coefficient": "%", "line": "%", "profit": "CNY"}.get(MEASURES[measure].kind, "points")

@@ -1,0 +1,1 @@
+"""A study in MLflow; only this package talks to it."""

@@ -1,0 +1,146 @@
+"""Trained contenders in MLflow: registered as model versions, found again, and linked with the runs that score by them.
+
+A registered version holds no weights, since those stay with the parties. It points to the run that trained the model,
+and its tags say which study, contender and seed a scoring run has to name to the parties.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from fl.config import RunConfig
+from fl.errors import ConfigError
+from fl.scoring import Answered
+from server.tracking.provenance import code_version
+from server.tracking.study import experiment_id, store_uri
+from server.tracking.tracked_run import NOTE, SOURCE, ContenderRun, TrackedRun
+
+TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
+"""Tags: on a scoring run the one that trained its model, and on that one the scoring runs, latest first."""
+
+_DESCRIPTION = (
+    "No weights are here: each party keeps its part of the model, under the study, contender and seed in the tags. "
+    "`siloscore score --run {run_id}` scores applicants by it; the run has its evaluation."
+)
+_REMEMBERED = 20
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A federated contender in MLflow, and the settings under which it was trained."""
+
+    run_id: str
+    contender: str
+    seed: int
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """What `RunConfig.model` calls it."""
+        return f"{self.config.study}/{self.contender}/{self.seed}"
+
+
+def register(run: ContenderRun, config: RunConfig) -> None:
+    """Register a finished contender as a version of the experiment's model of that name."""
+    client, experiment = run.client, run.client.get_experiment(run.experiment_id)
+    name = f"{experiment.name}-{run.contender}".replace("/", "-").replace(":", "-")
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    client.create_model_version(
+        name,
+        source=client.get_run(run.run_id).info.artifact_uri,
+        run_id=run.run_id,
+        tags={"study": config.study, "contender": run.contender, "seed": str(run.seed), "run_id": run.run_id},
+        description=_DESCRIPTION.format(run_id=run.run_id),
+    )
+
+
+def find_model(uri: str, words: str) -> TrainedModel:
+    """The model trained by a run: `words` are its id, or STUDY/CONTENDER or STUDY/CONTENDER/SEED.
+
+    Raises ConfigError when there is none, when it is not a federated one, or when several fit.
+    """
+    client = MlflowClient(uri)
+    found = _by_name(client, words.split("/")) if "/" in words else _by_id(client, words)
+    if not found:
+        raise ConfigError(
+            f"There is no finished run {words!r} in this store; name a run of a federated contender by its id, or as "
+            "STUDY/CONTENDER or STUDY/CONTENDER/SEED."
+        )
+    if len(found) > 1:
+        seeds = ", ".join(sorted(run.data.tags["seed"] for run in found))
+        raise ConfigError(f"{words!r} was trained under the seeds {seeds}; name one: {words}/SEED.")
+    (run,) = found
+    contender = run.data.tags.get("contender", "")
+    if not contender.startswith("federated-"):
+        raise ConfigError(
+            f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
+        )
+    config = RunConfig.from_texts(run.data.params)
+    return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config)
+
+
+def _by_id(client: MlflowClient, run_id: str) -> list[Run]:
+    try:
+        return [client.get_run(run_id)]
+    except MlflowException:
+        return []
+
+
+def _by_name(client: MlflowClient, words: list[str]) -> list[Run]:
+    tags = dict(zip(("contender", "seed"), words[1:], strict=False))
+    wanted = [f"params.study = '{_quoted(words[0])}'", "attributes.status = 'FINISHED'"]
+    wanted += [f"tags.{tag} = '{_quoted(value)}'" for tag, value in tags.items()]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, " and ".join(wanted)))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "")
+
+
+class ScoringRun(TrackedRun):
+    """One scoring of applicants: a run beside those of the study, with counts alone."""
+
+    @classmethod
+    def start(cls, config: RunConfig) -> Self:
+        """Start it in the experiment of the training, each run linked to the other by a tag."""
+        client = MlflowClient(store_uri(config))
+        tags = {"kind": "scoring", "study": config.study, "model": config.model, SOURCE: "siloscore"}
+        tags |= {TRAINED_BY: config.model_run, "git": code_version() or ""}
+        named = {tag: value for tag, value in tags.items() if value}
+        trained = client.get_run(config.model_run) if config.model_run else None
+        experiment = (
+            trained.info.experiment_id
+            if trained
+            else experiment_id(client, store_uri(config), config.experiment)
+        )
+        run = cls(client, client.create_run(experiment, run_name=f"scoring by {config.model}", tags=named))
+        if trained:
+            earlier = trained.data.tags.get(SCORED_BY, "").split()
+            client.set_tag(config.model_run, SCORED_BY, " ".join([run.run_id, *earlier][:_REMEMBERED]))
+        return run
+
+    def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
+        """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
+        counts = {"applicants": answered.applicants, "by_both": answered.by_both}
+        self._log_metrics({**counts, **costs})
+        # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
+        known = pd.DataFrame(answered.known.items(), columns=["party", "applicants"])
+        self._log_files({}, {"known": known})
+        self.client.set_tag(self.run_id, "answered_by", answered.model)
+        without = f"; absent: {', '.join(absent)}" if absent else ""
+        scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
+        if answered.by_both:
+            scored += (
+                f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
+            )
+        self.client.set_tag(self.run_id, NOTE, f"{scored} The scores are at the bank.")

@@ -1,0 +1,161 @@
+"""One run in MLflow: a contender trained with one seed, and what every run of ours has in common.
+
+Runs are addressed by their ids, never through MLflow's global active run. A run that is left by an exception ends as
+FAILED, and its description begins with why.
+"""
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+
+from experiments.comparison import summary
+from fl.evaluation import Evaluation
+from server.tracking import figures, model_card
+
+# A new store announces each step of its creation; only what goes wrong there concerns the user.
+for _name in ("mlflow.store.db.utils", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+FINAL_METRICS = (
+    "auc",
+    "auc_low",
+    "auc_high",
+    "gini",
+    "ks",
+    "brier",
+    "uplift_auc",
+    "round_trips",
+    "megabytes",
+    "seconds",
+)
+"""Every child run's metrics besides its curves, rounded to four decimals, as the browser shows every digit.
+`uplift_auc` is over the baseline of the same seed. The exact figures and all others stand in `tables/`."""
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
+"""Tags that MLflow's pages show as a run's description and source."""
+_SHOWN_AS_TABLE = "mlflow.loggedArtifacts"
+
+
+class TrackedRun(AbstractContextManager["TrackedRun"]):
+    """A run that ends as FINISHED when its `with` block does, and as FAILED or KILLED when that raises."""
+
+    def __init__(self, client: MlflowClient, run: Run) -> None:
+        self.client = client
+        self.run_id: str = run.info.run_id
+        self.experiment_id: str = run.info.experiment_id
+        self._started: Run = run
+        self._tables: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self.finish("FAILED" if isinstance(error, Exception) else "KILLED", error)
+
+    def finish(self, status: Status = "FINISHED", error: BaseException | str | None = None) -> None:
+        """End the run. An `error` heads its description, so that whoever opens the run sees why it failed."""
+        if error is not None:
+            kind = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
+            before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
+            self.client.set_tag(self.run_id, NOTE, f"**{status}** {kind}{error}\n\n{before}".strip())
+        self.client.set_terminated(self.run_id, status)
+
+    def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        now = int(time.time() * 1000)
+        batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+        self.client.log_batch(self.run_id, metrics=batch)
+
+    def _log_final(self, metrics: Mapping[str, Any]) -> None:
+        """Log those of `metrics` that are final ones and known."""
+        known = {name: metrics[name] for name in FINAL_METRICS if name in metrics}
+        self._log_metrics({name: round(value, 4) for name, value in known.items() if pd.notna(value)})
+
+    def _log_files(
+        self,
+        drawn: Mapping[str, Figure],
+        tables: Mapping[str, pd.DataFrame],
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log figures as PNG, tables as JSON and texts by file name in one go: each call costs a query of the store."""
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("figures", "tables"):
+                Path(folder, kind).mkdir()
+            for name, figure in drawn.items():
+                figure.savefig(Path(folder, "figures", f"{name}.png"))
+            for name, table in tables.items():
+                # The layout that the browser shows as a table, where a tag says so, and `mlflow.load_table`
+                # reads.
+                table.to_json(
+                    Path(folder, "tables", f"{name}.json"), orient="split", index=False, double_precision=10
+                )
+            for name, text in (texts or {}).items():
+                Path(folder, name).write_text(text, "utf-8")
+            self.client.log_artifacts(self.run_id, folder)
+        self._tables += [f"tables/{name}.json" for name in tables]
+        shown = [{"path": path, "type": "table"} for path in self._tables]
+        self.client.set_tag(self.run_id, _SHOWN_AS_TABLE, json.dumps(shown))
+
+
+class ContenderRun(TrackedRun):
+    """One contender trained with one seed: a child run of the study."""
+
+    @property
+    def contender(self) -> str:
+        """The contender's name."""
+        return str(self._started.data.tags["contender"])
+
+    @property
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return int(self._started.data.tags["seed"])
+
+    def log_round(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log one point of each curve, such as {"valid.auc": 0.81}, in one batch; `step` is the round.
+
+        Raises ValueError for a name without a dot: those are the final metrics, which have no steps.
+        """
+        if bare := [name for name in metrics if "." not in name]:
+            raise ValueError(f"a curve needs a dotted name such as valid.auc, not {', '.join(bare)}")
+        self._log_metrics(metrics, step)
+
+    def log_evaluation(self, evaluation: Evaluation) -> None:
+        """Log the final metrics, the figures and the tables of the contender."""
+        self._log_final(evaluation.metrics)
+        tables = {name: pd.DataFrame(dict(table)) for name, table in evaluation.tables.items()}
+        tables["metrics"] = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
+        drawn = {name: draw(self.contender, evaluation) for name, draw in figures.FIGURES.items()}
+        self._log_files(drawn, tables, model_card.files(self.contender, evaluation))
+        self._add_line(summary.quality_line(self.contender, evaluation.metrics))
+
+    def log_costs(self, costs: Mapping[str, float]) -> None:
+        """Log what training took.
+
+        costs: round_trips, bytes_up to the coordinator and bytes_down to parties, wall seconds, cpu_seconds, and
+        whatever finer split of these there is, for the table.
+        """
+        costs = {**costs, "megabytes": (costs["bytes_up"] + costs["bytes_down"]) / 1e6}
+        self._log_final(costs)
+        self._log_files({}, {"costs": pd.DataFrame([costs])})
+        self._add_line(summary.cost_line(costs))
+
+    def _add_line(self, line: str) -> None:
+        before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
+        self.client.set_tag(self.run_id, NOTE, f"{before}\n\n{line}".strip())

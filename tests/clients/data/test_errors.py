@@ -1,0 +1,55 @@
+"""The wording of errors: place first, then what is wrong."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from clients.data.errors import DataError, DataWarning, listing, suggestion, utf8_problem
+
+
+def test_an_error_names_file_row_and_column_before_the_problem() -> None:
+    error = DataError.at(Path("bank/bank.csv"), "'x' is not a number.", row="line 17", column="inflow")
+
+    assert str(error) == "bank/bank.csv, line 17, column 'inflow': 'x' is not a number."
+
+
+def test_a_warning_is_worded_like_an_error() -> None:
+    warning = DataWarning.at(Path("tax.csv"), "the column is empty.", column="arrears")
+
+    assert str(warning) == "tax.csv, column 'arrears': the column is empty."
+
+
+def test_an_error_survives_the_way_between_processes() -> None:
+    error = DataError.at(Path("bank.csv"), "it is empty.")
+
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("inflwo", " Did you mean 'Inflow'?"),
+        ("INFLOW", " Did you mean 'Inflow'?"),
+        (" Inflow", " Did you mean 'Inflow'?"),
+        ("zebra", ""),
+    ],
+)
+def test_the_nearest_known_word_is_suggested_if_one_is_near(word: str, expected: str) -> None:
+    assert suggestion(word, ["Inflow", "outgoings"]) == expected
+
+
+def test_a_long_listing_ends_in_a_count() -> None:
+    assert listing(["a", "b", "c", "d"], limit=2) == "'a', 'b' and 2 more"
+    assert listing([]) == "none"
+
+
+def test_a_byte_that_is_not_utf8_is_located_by_line_and_offset() -> None:
+    content = "id,region\n1,北京\n".encode() + b"2,\xd6\xd0\n"
+    with pytest.raises(UnicodeDecodeError) as caught:
+        content.decode()
+
+    line, problem = utf8_problem(content, caught.value)
+
+    assert line == "line 3"
+    assert problem == "byte 21 (0xd6) is not valid UTF-8; save the file as UTF-8."

@@ -1,0 +1,265 @@
+"""A table is read exactly or not at all, and whoever keeps the file is told the line to look at."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clients.data.errors import DataError
+from clients.data.files import Kind, open_table
+
+KINDS: dict[str, Kind] = {"id": "id", "default": "label", "month": "month", "age": "number", "region": "text"}
+ROWS = """\
+id,default,month,age,region,remark
+007,0,2024-01,3.5,north,"a ""quoted"" remark
+of two lines"
+008,1,2024-02-01,,south,
+
+009,0,2024-02,NA,NA,none
+"""
+
+
+def table(folder: Path, content: str | bytes) -> Path:
+    path = folder / "x.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def parquet(folder: Path, columns: dict[str, list[object]]) -> Path:
+    path = folder / "x.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def read_error(path: Path, kinds: dict[str, Kind], unique_id: bool = False) -> str:
+    """What is said about the file, without its folder."""
+    with pytest.raises(DataError) as caught:
+        open_table(path).read(kinds, unique_id)
+    return str(caught.value).replace(f"{path.parent}/", "")
+
+
+def test_the_columns_asked_for_are_read_in_that_order_and_in_their_dtypes(tmp_path: Path) -> None:
+    frame = open_table(table(tmp_path, ROWS)).read(KINDS, unique_id=True)
+
+    assert list(frame) == list(KINDS)
+    assert frame["id"].tolist() == ["007", "008", "009"]
+    assert frame["default"].dtype == np.int8
+    assert frame["month"].tolist() == [
+        pd.Timestamp(2024, 1, 1),
+        pd.Timestamp(2024, 2, 1),
+        pd.Timestamp(2024, 2, 1),
+    ]
+    assert frame["month"].dtype == "datetime64[s]"
+    assert frame["age"].dtype == np.float64
+    assert frame["age"].isna().tolist() == [False, True, True]
+    assert frame["region"].isna().tolist() == [False, False, True]
+
+
+def test_csv_and_parquet_of_the_same_table_read_the_same(tmp_path: Path) -> None:
+    frame = open_table(table(tmp_path, ROWS)).read(KINDS)
+    frame.to_parquet(tmp_path / "x.parquet")
+
+    pd.testing.assert_frame_equal(open_table(tmp_path / "x.parquet").read(KINDS), frame)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_files_of_other_systems_are_read(tmp_path: Path, newline: str, mark: str) -> None:
+    path = table(tmp_path, mark + newline.join(["id,age", "007,1", "008,2"]))
+
+    assert open_table(path).read({"id": "id", "age": "number"})["id"].tolist() == ["007", "008"]
+
+
+def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    path = table(tmp_path, "id,age,x,x\n1,2,inf,a\n2,3,,b\n")
+
+    assert open_table(path).read({"age": "number"})["age"].tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "x.csv is empty; it needs a header and at least one row."),
+        ("\n\n", "x.csv is empty; it needs a header and at least one row."),
+        ("id,age\n", "x.csv has a header but no rows."),
+        ("id,Age\n1,2\n", "x.csv has no column 'age'. Did you mean 'Age'?"),
+        ("id;age\n1;2\n", "x.csv has no column 'id'. Its columns are 'id;age'."),
+        ("id,age,age\n1,2,3\n", "x.csv has 2 columns called 'age'; rename all but one."),
+        ("id,age\n1,2\n\n,3\n", "x.csv, line 4, column 'id': the id is missing."),
+        ("id,age\n1,2\nNA,3\n", "x.csv, line 3, column 'id': the id is missing."),
+        ("id,age\n 1,2\n", "x.csv, line 2, column 'id': the id ' 1' has spaces around it; remove them."),
+        (
+            'id,age\n"1",2\n"2","3\n4"\n',
+            r"x.csv, line 3, column 'age': '3\n4' is not a number; write it like 1234.5",
+        ),
+        (
+            "id,age\n1,2\n2,\n3,4k\n",
+            "x.csv, line 4, column 'age': '4k' is not a number; write it like 1234.5",
+        ),
+        ("id,age\n1,2\n2,inf\n", "x.csv, line 3, column 'age': the value is infinite; leave the cell empty"),
+        ("id,age\n1,2\n2\n", "x.csv, line 3: the row has 1 cells where the header has 2."),
+        ("id,age\n1,2,3\n2,3\n", "x.csv, line 2: the row has 3 cells where the header has 2."),
+        ('id,age\n1,2\n2,"3\n3,4\n4,5\n', "x.csv, line 3: the row is not valid CSV (unexpected end of data)"),
+        (
+            b"id,age\n1,2\n2,\xb0\n",
+            "x.csv, line 3: byte 13 (0xb0) is not valid UTF-8; save the file as UTF-8.",
+        ),
+        ("id,age\n1,2\n".encode("utf-16"), "x.csv, line 1: byte 0 (0xff) is not valid UTF-8"),
+        (b"id,age,remark\n1,2,\xe5\x8c", "x.csv, line 2: byte 18 (0xe5) is not valid UTF-8"),
+    ],
+)
+def test_a_mistake_in_a_csv_file_is_located(tmp_path: Path, content: str | bytes, problem: str) -> None:
+    assert read_error(table(tmp_path, content), {"id": "id", "age": "number"}).startswith(problem)
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_an_enormous_cell_of_a_csv_file_is_located(tmp_path: Path, kind: Kind) -> None:
+    path = table(tmp_path, f"id,age\n1,2\n2,{'3' * 10**7}\n")
+
+    assert read_error(path, {"id": "id", "age": kind}) == (
+        "x.csv, line 3: a cell has more than 131,072 characters; shorten it, or close the quotation mark before it."
+    )
+
+
+def test_a_duplicate_id_is_located_by_both_lines(tmp_path: Path) -> None:
+    path = table(tmp_path, 'id\n1\n"2"\n\n3\n2\n3\n')
+
+    assert read_error(path, {"id": "id"}, unique_id=True) == (
+        "x.csv, lines 3 and 6, column 'id': the id '2' stands twice; "
+        "a business applies once per dataset, so keep one row."
+    )
+
+
+def test_an_id_may_repeat_where_it_need_not_be_unique(tmp_path: Path) -> None:
+    assert len(open_table(table(tmp_path, "id\n1\n1\n")).read({"id": "id"})) == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        (["1", "2 ", "3"], "x.parquet, row 2, column 'a': the id '2 ' has spaces around it; remove them."),
+        (["1", None, "3"], "x.parquet, row 2, column 'a': the id is missing."),
+        (
+            ["a", "b", "A"],
+            "x.parquet, rows 1 and 3, column 'a': the ids 'a' and 'A' differ only in letter case",
+        ),
+        (["a", "b" * 10**7], "x.parquet, row 2, column 'a': the cell has 10,000,000 characters"),
+        ([1, 2, 1], "x.parquet, rows 1 and 3, column 'a': the id '1' stands twice"),
+        ([1.0, 2.0], "x.parquet, column 'a': the column holds values of type double; store ids as texts"),
+        ([], "x.parquet has a header but no rows."),
+    ],
+)
+def test_a_mistake_in_a_parquet_file_is_located(tmp_path: Path, cells: list[object], problem: str) -> None:
+    assert read_error(parquet(tmp_path, {"a": cells}), {"a": "id"}, unique_id=True).startswith(problem)
+
+
+def test_a_column_of_a_name_with_dots_is_read(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"a.b": [1.0], "a": [2.0]})
+
+    assert open_table(path).read({"a": "number"}).to_dict("list") == {"a": [2.0]}
+    assert open_table(path).read({"a.b": "number"}).to_dict("list") == {"a.b": [1.0]}
+
+
+@pytest.mark.parametrize("kept", [0, 3, 0.5, -1])
+def test_a_truncated_parquet_file_is_called_so_in_one_sentence(tmp_path: Path, kept: float) -> None:
+    path = parquet(tmp_path, {"id": [str(i) for i in range(1000)]})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else int(kept)])
+
+    message = read_error(path, {"id": "id"})
+
+    assert message == "x.parquet is not a whole Parquet file; it may be truncated or of another format."
+
+
+def test_a_damaged_parquet_page_is_called_so(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"id": [str(i) for i in range(1000)]})
+    content = bytearray(path.read_bytes())
+    content[4:200] = b"\xff" * 196
+    path.write_bytes(content)
+
+    assert "is not a whole Parquet file" in read_error(path, {"id": "id"})
+
+
+def test_parquet_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"region": ["beijing", "shanghai"]})
+    path.write_bytes(path.read_bytes().replace(b"beijing", b"\xb1\xb1\xbe\xa9bei"))
+
+    assert read_error(path, {"region": "text"}).startswith(
+        "x.parquet, column 'region': the column holds text that is"
+    )
+
+
+def test_a_missing_file_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    table(tmp_path, ROWS)
+
+    assert read_error(tmp_path / "y.csv", KINDS) == "y.csv does not exist; tables in its folder: 'x.csv'."
+    assert read_error(tmp_path / "y.parquet", KINDS).startswith("y.parquet does not exist")
+
+
+def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
+    assert read_error(tmp_path / "x.xlsx", KINDS) == "x.xlsx: a table must be a .csv or a .parquet file."
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_a_file_that_cannot_be_opened_is_told_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+
+    assert read_error(tmp_path / name, KINDS) == f"{name} cannot be read (Is a directory)."
+
+
+def test_kinds_are_guessed_from_the_values(tmp_path: Path) -> None:
+    path = table(tmp_path, "id,flag,age,region,nothing\n007,true,1,a,\n008,false,,b,\n")
+
+    assert open_table(path).guess_kinds() == {
+        "id": "number",
+        "flag": "number",
+        "age": "number",
+        "region": "text",
+        "nothing": "number",
+    }
+
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**12), 10**12)
+
+
+@given(
+    st.lists(st.tuples(CELLS.map(lambda s: f"<{s}>"), NUMBERS), min_size=1, max_size=30),
+    st.sampled_from([0, 1]),
+)
+def test_what_a_csv_writer_writes_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float | None]], quoting: int
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting).writerows([("name", "amount"), *rows])
+    path = table(tmp_path_factory.getbasetemp(), text.getvalue())
+
+    frame = open_table(path).read({"amount": "number", "name": "text"})
+
+    assert frame["name"].tolist() == [name for name, _ in rows]
+    np.testing.assert_array_equal(frame["amount"], [np.nan if x is None else float(x) for _, x in rows])
+
+
+@settings(deadline=None)
+@given(st.lists(CELLS, min_size=1, max_size=20), st.data())
+def test_the_line_named_is_the_one_where_the_row_begins(
+    tmp_path_factory: pytest.TempPathFactory, remarks: list[str], data: st.DataObject
+) -> None:
+    row = data.draw(st.integers(0, len(remarks) - 1))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(["remark", "amount"])
+    for index, remark in enumerate(remarks):
+        if index == row:
+            line = len((text.getvalue() + "|").replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+        writer.writerow([remark, "wrong" if index == row else "1"])
+    path = table(tmp_path_factory.getbasetemp(), text.getvalue())
+
+    assert f"x.csv, line {line}, column 'amount': 'wrong'" in read_error(path, {"amount": "number"})

@@ -1,0 +1,163 @@
+"""The first look at a table: kinds, what is left out and why, and what may be a leak."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clients.data.declaration import write_declaration
+from clients.data.errors import DataError
+from clients.data.inspection import Seen, inspect_table
+from clients.parties import open_party
+
+ROWS = 200
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    default = (np.arange(ROWS) % 4 == 0).astype(int)
+    return pd.DataFrame(
+        {
+            "id": [f"c{number:04d}" for number in rng.permutation(ROWS)],
+            "default": default,
+            "month": np.where(np.arange(ROWS) % 2, "2024-03", "2024-04"),
+            "turnover": rng.normal(size=ROWS),
+            "sector": rng.choice(["coal", "food", "纺织"], ROWS),
+            "stage": rng.integers(1, 5, ROWS),
+            "street": rng.choice([f"street {number}" for number in range(60)], ROWS),
+            "gaps": np.where(rng.random(ROWS) < 0.25, np.nan, rng.normal(size=ROWS)),
+            "line": np.arange(ROWS) + 17,
+            "firm": [f"firm {number}" for number in range(ROWS)],
+            "country": "CN",
+            "nothing": np.nan,
+            "founded": pd.date_range("1990-01-01", periods=ROWS).strftime("%Y-%m-%d"),
+        }
+    )
+
+
+def seen(table: pd.DataFrame, folder: Path, suffix: str = "csv", **roles: str) -> dict[str, Seen]:
+    path = folder / f"own.{suffix}"
+    table.to_csv(path, index=False) if suffix == "csv" else table.to_parquet(path, index=False)
+    inspection = inspect_table(path, **{"id": "id", "label": "default", "month": "month"} | roles)
+    assert inspection.rows == len(table)
+    return {column.name: column for column in inspection.columns}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
+    table: pd.DataFrame, tmp_path: Path, suffix: str
+) -> None:
+    found = seen(table, tmp_path, suffix)
+
+    assert list(found) == list(table)
+    assert {name: column.role for name, column in found.items()} == {
+        "id": "id",
+        "default": "label",
+        "month": "month",
+        "turnover": "numeric",
+        "sector": "categorical",
+        "stage": "numeric",
+        "street": "categorical",
+        "gaps": "numeric",
+        "line": "left out",
+        "firm": "left out",
+        "country": "left out",
+        "nothing": "left out",
+        "founded": "left out",
+    }
+    said = {name: " ".join(column.remarks) for name, column in found.items()}
+    assert said["default"] == "25.0% are defaults."
+    assert said["turnover"] == said["sector"] == said["gaps"] == ""
+    assert said["stage"].startswith("Few whole numbers: if they are codes")
+    assert said["street"].startswith("Many categories")
+    assert said["line"] == "It counts up like a row number."
+    assert "text of its own" in said["firm"]
+    assert said["country"] == "The same in every row."
+    assert said["nothing"] == "No row has a value."
+    assert said["founded"].startswith("A date")
+    assert found["gaps"].missing == pytest.approx(table["gaps"].isna().mean())
+    assert found["sector"].distinct == 3
+
+
+def test_dates_of_a_parquet_file_are_dates_too(table: pd.DataFrame, tmp_path: Path) -> None:
+    found = seen(table.assign(founded=pd.to_datetime(table["founded"])), tmp_path, "parquet")
+
+    assert found["founded"].role == "left out"
+
+
+def test_what_is_written_can_be_opened(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.to_csv(tmp_path / "own.csv", index=False)
+    inspection = inspect_table(tmp_path / "own.csv", "id", "default", "month")
+    write_declaration(tmp_path, inspection.declaration)
+
+    party = open_party(tmp_path)
+
+    assert party.declaration.column_names == ("turnover", "sector", "stage", "street", "gaps")
+    assert len(party.applications()) == ROWS
+    assert party.applications()["month"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        lambda default: default * 5000.0,
+        lambda default: -default + np.linspace(0, 0.5, ROWS),
+        lambda default: np.where(default == 1, "written off", "open"),
+        lambda default: np.where(default == 1, 1.5, np.nan),
+    ],
+    ids=["amount", "falling", "category", "gaps"],
+)
+def test_a_column_that_nearly_equals_the_label_is_marked(table: pd.DataFrame, tmp_path: Path, leak) -> None:
+    found = seen(table.assign(after=leak(table["default"].to_numpy())), tmp_path)
+
+    (said,) = (remark for remark in found["after"].remarks if "LEAK" in remark)
+    assert "AUC 1.000" in said
+    assert [name for name, column in found.items() if "LEAK" in " ".join(column.remarks)] == ["after"]
+    without_label = seen(
+        table.assign(after=leak(table["default"].to_numpy())), tmp_path, label=None, month=None
+    )
+    assert "LEAK" not in " ".join(without_label["after"].remarks)
+
+
+def test_the_row_labels_that_pandas_writes_are_left_out(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.sample(frac=0.9, random_state=1).to_parquet(tmp_path / "own.parquet")
+
+    (labels,) = inspect_table(tmp_path / "own.parquet", "id").columns[-1:]
+
+    assert (labels.name, labels.role) == ("__index_level_0__", "left out")
+
+
+def test_ids_that_count_up_are_remarked(table: pd.DataFrame, tmp_path: Path) -> None:
+    found = seen(table.assign(id=np.arange(ROWS)[::-1]), tmp_path)
+
+    assert found["id"].remarks[0].startswith("The ids count up like row numbers")
+
+
+def test_a_label_that_never_changes_is_remarked(table: pd.DataFrame, tmp_path: Path) -> None:
+    assert "the same in every row" in seen(table.assign(default=0), tmp_path)["default"].remarks[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "roles", "problem"),
+    [
+        ({}, {"id": "uscc"}, "own.csv has no column 'uscc'."),
+        ({"id": "twin"}, {}, "own.csv, lines 2 and 3, column 'id': the id 'twin' stands twice"),
+        ({"default": 2}, {}, "column 'default': the label must be 0 or 1; the values found are 2."),
+        ({}, {"label": None}, "the observation month belongs to the party that holds the label"),
+        ({}, {"label": "sector"}, "the label must be 0 or 1; the values found are coal, food, 纺织."),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(
+    table: pd.DataFrame, tmp_path: Path, changes: dict, roles: dict, problem: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        seen(table.assign(**changes), tmp_path, **roles)
+
+    assert problem in str(caught.value)
+
+
+def test_a_table_of_ids_alone_is_refused(table: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has no column that a model could use"):
+        seen(table[["id", "country"]], tmp_path, label=None, month=None)

@@ -1,0 +1,234 @@
+"""A column of any Arrow type becomes what it should be, or the row that cannot is found."""
+
+import datetime
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clients.data import values
+from clients.data.values import BadValues
+
+
+def column(cells: list[Any], kind: pa.DataType | None = None) -> pa.ChunkedArray:
+    """The cells in chunks of two, as a file's row groups may cut them."""
+    array = pa.array(cells, kind)
+    return pa.chunked_array([array[start : start + 2] for start in range(0, len(array), 2)], array.type)
+
+
+def failure(
+    convert: Callable[[pa.ChunkedArray], pa.ChunkedArray], cells: pa.ChunkedArray
+) -> tuple[str, tuple[int, ...]]:
+    with pytest.raises(BadValues) as caught:
+        convert(cells)
+    return caught.value.problem, caught.value.rows
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("cells", "expected"),
+        [
+            (column([1, None, 3]), [1.0, None, 3.0]),
+            (column([2**60 + 1], pa.int64()), [float(2**60)]),
+            (column([1.5, float("nan")]), [1.5, None]),
+            (column([1.5, None], pa.float32()), [1.5, None]),
+            (column([True, False, None]), [1.0, 0.0, None]),
+            (column([Decimal("12.30")]), [12.3]),
+            (column([None, None], pa.null()), [None, None]),
+            (column([" 1 ", "-2.5e3", "+4", "TRUE", "false"]), [1.0, -2500.0, 4.0, 1.0, 0.0]),
+            (column(["", "  ", "NA", "NaN", "null", None]), [None] * 6),
+            (column(["1", "2", "1"]).dictionary_encode(), [1.0, 2.0, 1.0]),
+            (column(["1"], pa.large_string()), [1.0]),
+        ],
+    )
+    def test_become_floats_with_nulls(self, cells: pa.ChunkedArray, expected: list[float | None]) -> None:
+        converted = values.numbers(cells)
+
+        assert converted.type == pa.float64()
+        assert converted.to_pylist() == expected
+
+    @pytest.mark.parametrize("text", ["1,234", "12 CNY", "1_000", "0x10", "--", "none", "¥5"])
+    def test_that_do_not_parse_are_found(self, text: str) -> None:
+        problem, rows = failure(values.numbers, column(["1", "2", "NA", text, "also wrong"]))
+
+        assert rows == (3,)
+        assert problem.startswith(f"'{text}' is not a number")
+
+    @pytest.mark.parametrize("infinite", [float("inf"), float("-inf"), "inf", "-Infinity", "1e999"])
+    def test_that_are_infinite_are_found(self, infinite: float | str) -> None:
+        _, rows = failure(values.numbers, column([None, None, infinite]))
+
+        assert rows == (2,)
+
+    def test_are_cut_off_where_they_are_long(self) -> None:
+        problem, rows = failure(values.numbers, column(["1", "b" * 10**7]))
+
+        assert rows == (1,)
+        assert problem.startswith(f"'{'b' * 60}'… is not a number")
+
+    def test_are_not_made_of_dates(self) -> None:
+        assert failure(values.numbers, column([datetime.date(2024, 3, 1)]))[0].startswith(
+            "the column holds values of type date32[day], where numbers are needed"
+        )
+
+    @settings(deadline=None)
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
+    def test_keep_every_bit_of_their_text(self, floats: list[float]) -> None:
+        assert values.numbers(column([repr(x) for x in floats], pa.string())).to_pylist() == floats
+
+    @settings(deadline=None)
+    @given(st.integers(1, 40), st.data())
+    def test_are_blamed_at_the_first_row_that_does_not_parse(self, length: int, data: st.DataObject) -> None:
+        wrong = data.draw(st.sets(st.integers(0, length - 1), min_size=1))
+        cells = ["x" if row in wrong else "1" for row in range(length)]
+
+        assert failure(values.numbers, column(cells))[1] == (min(wrong),)
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("cells", "expected"),
+        [
+            (column([" north ", "", "  ", None]), ["north", None, None, None]),
+            (column([1, None]), ["1", None]),
+            (column([2.0, 2.5, float("nan"), None]), ["2", "2.5", None, None]),
+            (column([-3.0, 1e300]), ["-3", "1e+300"]),
+            (column([True, None]), ["true", None]),
+            (column([None], pa.null()), [None]),
+            (column(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
+        ],
+    )
+    def test_are_trimmed_and_codes_are_whole(
+        self, cells: pa.ChunkedArray, expected: list[str | None]
+    ) -> None:
+        assert values.texts(cells).to_pylist() == expected
+
+    def test_are_no_documents(self) -> None:
+        problem, rows = failure(values.texts, column(["a", "b" * values.LONGEST, "c" * 10**7]))
+
+        assert rows == (2,)
+        assert problem.startswith("the cell has 10,000,000 characters")
+
+    def test_are_not_made_of_dates(self) -> None:
+        assert "where texts are needed" in failure(values.texts, column([datetime.date(2024, 3, 1)]))[0]
+
+
+class TestIds:
+    def test_are_kept_as_they_stand(self) -> None:
+        assert values.ids(column(["007", "91350100M000100Y43", "a b"])).to_pylist() == [
+            "007",
+            "91350100M000100Y43",
+            "a b",
+        ]
+
+    def test_that_are_whole_numbers_become_their_decimal_text(self) -> None:
+        assert values.ids(column([7, 2**62], pa.int64())).to_pylist() == ["7", str(2**62)]
+
+    @pytest.mark.parametrize("cells", [["a", None], ["a", ""], ["a", "  "], [1, None], [1.0, float("nan")]])
+    def test_must_be_there(self, cells: list[Any]) -> None:
+        assert failure(values.ids, column(cells)) == ("the id is missing.", (1,))
+
+    @pytest.mark.parametrize("stray", [" 007", "007 ", "007\t", "\u3000007", "007\n"])
+    def test_with_stray_spaces_are_found(self, stray: str) -> None:
+        problem, rows = failure(values.ids, column(["1", "2", stray]))
+
+        assert rows == (2,)
+        assert problem == f"the id {stray!r} has spaces around it; remove them."
+
+    @pytest.mark.parametrize("other", ["AB1", "a b1", "ａｂ1", "ab\u30001"])
+    def test_that_look_alike_are_found(self, other: str) -> None:
+        problem, rows = failure(values.ids, column(["x", "ab1", "y", "ab1", other]))
+
+        assert rows == (1, 4)
+        assert problem == (
+            f"the ids 'ab1' and {other!r} differ only in letter case, width or spaces; "
+            "write each business's id in one way."
+        )
+
+    def test_that_are_long_are_not_repeated(self) -> None:
+        problem, rows = failure(values.ids, column(["a", " " + "b" * 10**7]))
+
+        assert rows == (1,)
+        assert problem == "the cell has 10,000,001 characters, and at most 10,000 are read; shorten it."
+        assert len(failure(values.ids, column([" " + "b" * 9000]))[0]) < 150
+
+    def test_are_not_floats(self) -> None:
+        assert "type double; store ids as texts" in failure(values.ids, column([7.0]))[0]
+
+
+class TestMonths:
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            column(["2024-03", " 2024-03-01", "2024-03-31", "2024-03-15 00:00:00"]),
+            column([datetime.date(2024, 3, 1), datetime.date(2024, 3, 31)]),
+            column([datetime.datetime(2024, 3, 31, 23, 59)], pa.timestamp("ns")),
+            column(
+                [datetime.datetime(2024, 2, 29, 17, tzinfo=datetime.UTC)],
+                pa.timestamp("us", tz="Asia/Shanghai"),
+            ),
+        ],
+    )
+    def test_become_their_first_day(self, cells: pa.ChunkedArray) -> None:
+        converted = values.months(cells)
+
+        assert converted.type == pa.timestamp("s")
+        assert set(converted.to_pylist()) == {datetime.datetime(2024, 3, 1)}
+
+    @pytest.mark.parametrize("text", ["2024-13", "03/2024", "202403", "March", "2024-02-31"])
+    def test_that_do_not_parse_are_found(self, text: str) -> None:
+        problem, rows = failure(values.months, column(["2024-01", "2024-02", text]))
+
+        assert rows == (2,)
+        assert problem == f"'{text}' is not a month; write it like 2024-03 or 2024-03-01."
+
+    @pytest.mark.parametrize("cells", [["2024-01", ""], ["2024-01", None], [datetime.date(2024, 3, 1), None]])
+    def test_must_be_there(self, cells: list[Any]) -> None:
+        assert failure(values.months, column(cells)) == ("the month is missing.", (1,))
+
+    def test_that_lie_in_the_future_are_found(self) -> None:
+        today = datetime.date.today()
+        assert len(values.months(column([today]))) == 1
+
+        problem, rows = failure(values.months, column(["2024-01", "2024-02", f"{today.year + 7}-03"]))
+
+        assert rows == (2,)
+        assert problem == (f"{today.year + 7}-03 lies in the future (it is {today:%Y-%m}); correct the date.")
+
+    def test_are_not_numbers(self) -> None:
+        assert "where months are needed" in failure(values.months, column([202403]))[0]
+
+
+class TestLabels:
+    @pytest.mark.parametrize("cells", [[0, 1], [0.0, 1.0], ["0", "1"], [False, True], ["0.0", "1.0"]])
+    def test_are_zero_or_one(self, cells: list[Any]) -> None:
+        converted = values.labels(column(cells))
+
+        assert converted.type == pa.int8()
+        assert converted.to_pylist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        ("cells", "row", "found"),
+        [
+            ([0, 1, 2], 2, "0, 1, 2"),
+            (["no", "yes", None], 0, "no, yes"),
+            ([0.5, 1.0], 0, "0.5, 1"),
+            ([3, 1, 4, 5, 9, 2, 6], 0, "1, 2, 3, 4, 5, …"),
+        ],
+    )
+    def test_of_other_values_are_shown(self, cells: list[Any], row: int, found: str) -> None:
+        assert failure(values.labels, column(cells)) == (
+            f"the label must be 0 or 1; the values found are {found}.",
+            (row,),
+        )
+
+    @pytest.mark.parametrize("cells", [[1, None], ["1", "NA"], [1.0, float("nan")]])
+    def test_must_be_there(self, cells: list[Any]) -> None:
+        problem, rows = failure(values.labels, column(cells))
+
+        assert rows == (1,)
+        assert problem.startswith("the label is missing")

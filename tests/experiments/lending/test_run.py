@@ -1,0 +1,167 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from experiments.dataset import Dataset, open_dataset
+from experiments.lending import run as run_module
+from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, read_cases
+from experiments.lending.decisions import Policy
+from experiments.lending.policy import CashFlow
+from experiments.lending.run import Task, make_report, of_dataset, of_worlds
+from experiments.study import run_study
+from fl.config import NetworkConfig, RunConfig
+from fl.errors import ConfigError
+from fl.splits import TEST
+from server.progress import Progress, ignore
+from server.tracking.leaderboard import TAG
+
+PAIR = ("bank-only-network", "federated-network")
+NETWORK = NetworkConfig(batches=4, batch_size=64)
+
+
+def task(store: Path, **changes: object) -> Task:
+    config = RunConfig(
+        seeds="3",
+        experiment="report",
+        tracking_uri=f"sqlite:///{store}/mlflow.db",
+        state=str(store / "state"),
+        network=NETWORK,
+    )
+    return replace(Task(PAIR, config, Policy(), CashFlow(), "inline", "siloscore report --out x"), **changes)
+
+
+class Made(NamedTuple):
+    """A report of a ready table."""
+
+    out: Path
+    found: list[str]
+    client: MlflowClient
+    run: Run
+    events: list[Progress]
+
+
+@pytest.fixture(scope="module")
+def made(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("report")
+    events: list[Progress] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.lending.intervals.RESAMPLES", 10)
+        sources = of_dataset(open_dataset(make_tables()))
+        found = make_report(sources, task(folder), folder / "out", events.append)
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("report").experiment_id
+    (run,) = client.search_runs([experiment], "tags.study LIKE 'report%'")
+    return Made(folder / "out", found, client, run, events)
+
+
+def test_pages_and_figures_are_written(made: Made) -> None:
+    assert (made.out / "report.html").stat().st_size > 50_000
+    text = (made.out / "report.md").read_text("utf-8")
+    (said,) = made.found
+    assert said in text
+    assert ": 1 training seed and 100 test applicants." in text
+    assert len(list((made.out / "figures").glob("*.png"))) == 4
+
+
+def test_mlflow_has_the_report_above_its_studies(made: Made) -> None:
+    client, run = made.client, made.run
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["mlflow.note.content"] == "\n\n".join(made.found)
+    assert run.data.params["challenger"] == "federated-network"
+    assert run.data.params["policy.loss-given-default"] == "0.6"
+    assert {name.split("/")[1] for name in run.data.metrics} >= {"uplift_gini_relative", "uplift_ks_relative"}
+    artefacts = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert artefacts == {"report.md", "report.html", "figures", "tables"}
+
+    below = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert len(below) == 1
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert run.info.run_id in experiment.tags[TAG]
+
+
+def test_the_watcher_hears_of_the_studies(made: Made) -> None:
+    stages = [event.stage for event in made.events]
+    assert {"align", "bank-only-network", "federated-network", "done"} <= set(stages)
+    assert not [stage for stage in stages if stage.startswith("Simulating")]
+
+
+def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(generated)
+    config = RunConfig(
+        data=str(generated),
+        parties=",".join(dataset.parties),
+        study="cases",
+        state=str(tmp_path),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        network=NETWORK,
+    )
+    outcome = run_study(dataset, config, PAIR, "inline", ignore)
+
+    (case,) = read_cases(dataset, outcome, PAIR, CashFlow("inflow_12m"), economy=7)
+
+    test = outcome.roles[1] == TEST
+    ids, months = (getattr(outcome.joined.applications, name)[test] for name in ("ids", "months"))
+    assert (case.economy, case.seed) == (7, 1)
+    np.testing.assert_array_equal(case.test.challenger, outcome.results[1].pd)
+    np.testing.assert_array_equal(case.test.labels, outcome.results[1].labels)
+    form = pd.read_parquet(generated / "bank" / "applications.parquet").set_index("business_id").loc[ids]
+    np.testing.assert_array_equal(case.test.groups[FIRST_TIME], form["first_time_borrower"] == "yes")
+    on_platform = pd.read_parquet(generated / "supply_chain" / "orders.parquet")["business_id"].unique()
+    np.testing.assert_array_equal(case.test.groups[ON_PLATFORM], np.isin(ids, on_platform))
+    accounts = pd.read_parquet(generated / "bank" / "accounts.parquet")
+    own = accounts[accounts["business_id"] == ids[0]]
+    month = own["month"].to_numpy().astype("datetime64[M]").astype(int)
+    lag = months[0].astype(int) - month
+    assert case.test.cash_flow[0] == pytest.approx(own["inflow"][(lag >= 0) & (lag < 12)].mean())
+
+
+def test_a_bank_without_the_column_is_told_before_anything_is_trained(tables: Path, tmp_path: Path) -> None:
+    events: list[Progress] = []
+    with pytest.raises(ConfigError, match=r"no numeric column 'inflow_12m'.* It has a, b, c"):
+        make_report(
+            of_dataset(open_dataset(tables)),
+            task(tmp_path, cash_flow=CashFlow("inflow_12m")),
+            tmp_path / "out",
+            events.append,
+        )
+    assert events == []
+    assert not (tmp_path / "out").exists()
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("report").experiment_id])
+    assert run.info.status == "FAILED"
+
+
+def test_every_world_has_every_economy_in_turn() -> None:
+    sources = of_worlds(("base", "recession"), (3, 4), 1_000)
+    assert [(source.world, source.economy) for source in sources] == [
+        ("base", 3),
+        ("base", 4),
+        ("recession", 3),
+        ("recession", 4),
+    ]
+    with pytest.raises(ConfigError, match="world"):
+        of_worlds(("bass",), (1,), 1_000)
+
+
+def test_an_economy_is_simulated_when_its_turn_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Dataset] = []
+
+    def stop(dataset: Dataset, cash_flow: CashFlow) -> None:
+        opened.append(dataset)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(run_module, "_check_cash_flow", stop)
+    events: list[Progress] = []
+    with pytest.raises(ConfigError, match="enough"):
+        make_report(of_worlds(("base",), (5, 6), 300), task(tmp_path), tmp_path / "out", events.append)
+    (dataset,) = opened
+    assert dataset.facts.name == "base-300-5"
+    assert not dataset.folder.exists()
+    assert [(event.stage, event.seed) for event in events] == [("Simulating base", 5)]
