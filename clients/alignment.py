@@ -1,123 +1,158 @@
-"""A party's half of the alignment; see `fl/alignment.py` for the conversation.
+"""A party's half of the alignment; see `fl/alignment` for the conversation.
 
-Its result, kept in the study's store for every protocol after it, is the party's features in the common order
-(`features`), and at the active party also its ids, labels, months and segments (`applications`).
+Its result, kept in the study's store for every conversation after it, is the party's features in the common order
+(`Table`), and at the label holder also the rows' ids, labels, months and segments (`Applications`).
 """
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clients.aligned import write_applicants, write_applications, write_coverage, write_schema, write_table
-from clients.data.applicants import applications_of
+from clients.aligned import Coverage, Schema, applications_of_rows, table_of
+from clients.applicants import ScoredIds, applications_of
 from clients.data.declaration import schema_hash
-from clients.parties import Party
 from clients.randomness import own_generator
 from clients.session import Session
 from fl.alignment import (
     Aligned,
     BlindedIds,
+    BlindPoints,
     BlindRequest,
+    Matched,
     MatchRequest,
+    Order,
     OrderRequest,
     RaisedIds,
     RaiseRequest,
-    RowOrders,
-    hash_to_points,
-    match_points,
-    new_exponent,
-    raise_to,
 )
+from fl.alignment.intersection import hash_to_points, match_points, new_exponent, raise_to
 from fl.arrays import check_integers, check_names
 from fl.errors import ProtocolError
+from fl.messages import Letter
 
 _MONTHS = 12 * 1_000  # after January 1970: no month of a credit application is later
 
 
+@dataclass(frozen=True)
+class Blinded:
+    """Between blinding and matching: the ids in the order of the points, and their secret exponent.
+
+    rows int64 (n,), at the label holder: where each row stands in its applications, in the common order.
+    """
+
+    ids: NDArray[np.str_]
+    exponent: bytes
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """At the label holder after matching: `Blinded.rows`, of those that take part."""
+
+    rows: NDArray[np.int64]
+
+
 def blind(session: Session, request: BlindRequest) -> BlindedIds:
-    """Step 1: blind the own ids, in an order that tells nothing."""
-    if session.envelope.step != 1:
-        raise ProtocolError("a study is aligned once")
+    """Step 1: blind the ids, in an order that tells nothing."""
     session.begin_study()
-    party = session.party
-    ids = _applicants(session) if party.declaration.label is not None else _randomly_ordered(party.ids())
+    rows = np.empty(0, np.int64)
+    if session.holds_label:
+        applications = applications_of(session)
+        rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
+        ids = pd.unique(applications.index[rows]).astype(np.str_)
+    else:
+        ids = session.party.ids()
+        # The position in the message is all that the label holder learns of a business that it does not know.
+        ids = ids[_random_order(len(ids))]
     exponent = new_exponent()
-    session.state = {"ids": ids, "exponent": np.frombuffer(exponent, np.uint8)}
-    return BlindedIds(raise_to(hash_to_points(ids), exponent))
+    session.keep(Blinded(ids, exponent, rows))
+    return BlindedIds(Letter.of(BlindPoints(raise_to(hash_to_points(ids), exponent))))
 
 
 def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
-    """Step 2, a passive party: raise the bank's points; they stay in the bank's order."""
-    return RaisedIds(raise_to(request.points, session.state["exponent"].tobytes()))
+    """Step 2, a passive party: raise the label holder's points; they stay in its order."""
+    points = request.points.read(BlindPoints).points
+    return RaisedIds(Letter.of(BlindPoints(raise_to(points, session.state(Blinded).exponent))))
 
 
-def match(session: Session, request: MatchRequest) -> RowOrders:
-    """Step 3, the active party: find each of its businesses at the others and fix the positions."""
-    ids, exponent = session.state["ids"], session.state["exponent"].tobytes()
+def match(session: Session, request: MatchRequest) -> Matched:
+    """Step 3, the label holder: find its businesses at the others and fix the rows."""
+    blinded = session.state(Blinded)
     check_names("raised points", request.raised, request.blinded)
     if request.mode not in ("left", "inner"):
         raise ProtocolError("the alignment's mode must be left or inner")
-    if any(len(points) != len(ids) for points in request.raised.values()):
-        raise ProtocolError(f"raised points must be as many as the {len(ids)} blinded ids")
+    places = {}
+    for party, letter in request.blinded.items():
+        raised = request.raised[party].read(BlindPoints).points
+        if len(raised) != len(blinded.ids):
+            raise ProtocolError(f"raised points must be as many as the {len(blinded.ids)} blinded ids")
+        places[party] = match_points(raised, raise_to(letter.read(BlindPoints).points, blinded.exponent))
+    rows, applications = blinded.rows, applications_of(session)
+    # A business may have several rows, each as of another month.
+    business = pd.Index(blinded.ids).get_indexer(applications.index[rows]).astype(np.int32)
+    if request.mode == "inner" and places:
+        common = np.all([of_party >= 0 for of_party in places.values()], axis=0)[business]
+        rows, business = rows[common], business[common]
+    months = _to_numbers(applications["month"].to_numpy()[rows].astype("datetime64[M]"))
+    at_rows = {party: of_party[business] for party, of_party in places.items()}
+    session.study.keep(Coverage({party: of_party >= 0 for party, of_party in at_rows.items()}))
+    session.keep(Rows(rows))
+    at_rows[session.party.declaration.name] = business
     orders = {
-        name: match_points(request.raised[name], raise_to(points, exponent))
-        for name, points in request.blinded.items()
+        # The month of a business that a party does not know is none of that party's business.
+        party: Letter.of(Order(of_party, np.where(of_party >= 0, months, -1).astype(np.int32)))
+        for party, of_party in at_rows.items()
     }
-    if request.mode == "inner" and orders:
-        common = np.all([rows >= 0 for rows in orders.values()], axis=0)
-        ids, orders = ids[common], {name: rows[common] for name, rows in orders.items()}
-    applications = applications_of(session)
-    months = applications["month"].reindex(ids).to_numpy().astype("datetime64[M]")
-    session.state = {"ids": ids}
-    write_coverage(session.study, {name: rows >= 0 for name, rows in orders.items()})
-    return RowOrders(orders, _to_numbers(months))
+    return Matched(positions=len(rows), orders=orders)
 
 
 def order(session: Session, request: OrderRequest) -> Aligned:
-    """Step 4: keep the own features in the common order; the exponent is forgotten."""
-    ids, party = session.state["ids"], session.party
-    holds_label = party.declaration.label is not None
-    rows = np.arange(len(ids), dtype=np.int32) if holds_label else request.rows
-    check_integers("rows", rows, None, -1, len(ids))
-    check_integers("months", request.months, len(rows), -1, _MONTHS)
-    known = rows >= 0
-    if len(np.unique(rows[known])) < known.sum():
-        raise ProtocolError("rows must name each business once")
-    frame = party.matrix(ids[rows[known]], _to_months(request.months[known]))
-    write_table(session.study, frame, known)
-    write_schema(session.study, schema_hash(party.declaration))
-    if holds_label and session.is_scoring:
-        write_applicants(session.study, ids)
-    elif holds_label:
-        write_applications(session.study, party.applications().loc[ids])
-    session.state = {}
-    return Aligned(len(rows), int(known.sum()))
+    """Step 4: keep the features in the common order; the exponent is forgotten."""
+    party, told = session.party, request.order.read(Order)
+    if session.holds_label:
+        applications = applications_of(session).iloc[session.state(Rows).rows]
+        ids, known = applications.index.to_numpy().astype(np.str_), np.ones(len(applications), bool)
+    else:
+        ids, known = _places(told, session.state(Blinded).ids)
+    frame = party.matrix(ids, _to_months(told.months[known]))
+    session.study.keep(table_of(frame, known))
+    session.study.keep(Schema(schema_hash(party.declaration)))
+    if session.holds_label and not session.is_scoring:
+        session.study.keep(applications_of_rows(applications))
+    elif session.holds_label:
+        session.study.keep(ScoredIds(ids))
+    session.keep(None)
+    return Aligned(len(known), int(known.sum()))
 
 
-def _applicants(session: Session) -> NDArray[np.str_]:
-    """The active party's ids, in an order that nobody else can know."""
-    if session.is_scoring:
-        return _randomly_ordered(applications_of(session).index.to_numpy().astype(np.str_))
-    return _shuffled(session.party)
+def _places(told: Order, ids: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """At a passive party: the id of every row that it knows, and which rows those are. ProtocolError if it cannot be."""
+    check_integers("businesses", told.businesses, None, -1, len(ids))
+    check_integers("months", told.months, len(told.businesses), -1, _MONTHS)
+    known = told.businesses >= 0
+    rows = np.stack([told.businesses[known], told.months[known]], axis=1)
+    if len(np.unique(rows, axis=0)) < len(rows):
+        raise ProtocolError("rows must name each business once for a month")
+    return ids[told.businesses[known]], known
 
 
-def _shuffled(party: Party) -> NDArray[np.str_]:
-    """The active party's applicants in a fixed order that only it can know.
+def _secret_order(applications: pd.DataFrame) -> NDArray[np.int64]:
+    """An order (n,) of the applications that only the label holder can know, and that is the same for the same data.
 
-    The permutation is seeded by a hash of its own table with the labels, which nobody else holds: the others
-    cannot undo it, and the same data give the same order, so that a run can be repeated.
+    It is seeded by a hash of the table with the labels, which nobody else holds: the others cannot undo it, and a run
+    can be repeated.
     """
-    applications = party.applications().sort_index()
-    rng = own_generator("order", pd.util.hash_pandas_object(applications).to_numpy().tobytes())
-    return rng.permutation(applications.index.to_numpy().astype(np.str_))
+    by_id = np.argsort(applications.index.to_numpy(), kind="stable")
+    content = pd.util.hash_pandas_object(applications.iloc[by_id]).to_numpy().tobytes()
+    return by_id[own_generator("order", content).permutation(len(by_id))]
 
 
-def _randomly_ordered(ids: NDArray[np.str_]) -> NDArray[np.str_]:
-    # The position in the message is all that the bank learns of a business that it does not know. NumPy's own
-    # generator could be worked out from the places of those that both know.
-    return ids[np.argsort(np.frombuffer(os.urandom(8 * len(ids)), np.uint64))]
+def _random_order(count: int) -> NDArray[np.int64]:
+    # NumPy's own generator could be worked out from the places of those that both know.
+    return np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
 
 
 def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""What both halves of a protocol on bins read of a model's set-up: the rows that take part, and the bins."""
+"""What both halves of a conversation on bins read of a model's set-up: the rows that take part, and the bins."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,13 +12,19 @@ from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_integers
 from fl.binning import Binning, Codes
-from fl.errors import ProtocolError
-from fl.splits import TEST, TRAIN
-
-_BINNING, _SETUP = "binning", "setup"
+from fl.messages import Letter
+from fl.splits import TEST, TRAIN, Split
 
 
 @dataclass(frozen=True)
+class Start:
+    """What a model was started with: its seed, and the role of every position, int8 (n,)."""
+
+    seed: int
+    roles: NDArray[np.int8]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """A model's rows and bins at a party.
 
@@ -35,44 +41,39 @@ class Setup:
     codes: Codes
 
 
-def set_up(session: Session, seed: int, roles: NDArray[np.int8], bins: int, minimum: int) -> Setup:
-    """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
-    if session.envelope.step != 1:
-        raise ProtocolError("a model is started once")
+def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
+    """Take the seed and the split that a model is started with, and keep them. ProtocolError for roles that do not fit."""
+    roles = split.read(Split).roles
     check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
-    return begin_model(session, session.store, seed, roles, bins, minimum)
+    start = Start(seed, roles)
+    session.store.keep(start)
+    return start
 
 
-def begin_model(
-    session: Session, model: Store, seed: int, roles: NDArray[np.int8], bins: int, minimum: int
-) -> Setup:
-    """The same for any model of this study."""
-    table = read_table(session.study)
+def set_up(session: Session, seed: int, split: Letter[Split], bins: int, minimum: int) -> Setup:
+    """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
+    start, table = start_model(session, seed, split), read_table(session.study)
     signs = {column.name: column.sign for column in session.party.declaration.columns}
-    rows = np.flatnonzero(roles == TRAIN)
-    binning = Binning.fit(table, rows, bins, minimum, signs)
-    model.write(_BINNING, binning.to_arrays())
-    model.write(_SETUP, {"seed": np.array(seed), "roles": roles})
-    return _setup(model.folder, session.study.folder)
+    rows = np.flatnonzero(start.roles == TRAIN)
+    session.store.keep(Binning.fit(table, rows, bins, minimum, signs))
+    return read_setup(session)
 
 
 def read_setup(session: Session) -> Setup:
-    """What `set_up` kept. Raises ProtocolError before it."""
-    if not session.envelope.step > 0 or not session.store.has(_SETUP):
-        raise ProtocolError("this model has not been started")
+    """What `set_up` has kept."""
     return _setup(session.store.folder, session.study.folder)
-
-
-def read_binning(model: Store) -> Binning:
-    """How a model bins the party's columns. Raises FileNotFoundError."""
-    return Binning.from_arrays(model.read(_BINNING))
 
 
 # The same at every message of a model, so a worker process reads it once.
 @lru_cache(maxsize=4)
 def _setup(model: Path, study: Path) -> Setup:
-    kept, binning = Store(model).read(_SETUP), read_binning(Store(model))
-    roles = kept["roles"]
-    positions = np.flatnonzero(roles != TEST)
-    codes = binning.transform(read_table(Store(study)), positions)
-    return Setup(int(kept["seed"]), roles, positions, roles[positions] == TRAIN, binning, codes)
+    start, binning = Store(model).read(Start), Store(model).read(Binning)
+    positions = np.flatnonzero(start.roles != TEST)
+    return Setup(
+        seed=start.seed,
+        roles=start.roles,
+        positions=positions,
+        training=start.roles[positions] == TRAIN,
+        binning=binning,
+        codes=binning.transform(read_table(Store(study)), positions),
+    )

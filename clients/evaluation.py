@@ -1,4 +1,4 @@
-"""The active party's last step in every protocol: keep each row's PD for itself, and tell how good they are."""
+"""The label holder's last step in every conversation that trains: keep each row's PD, and tell how good they are."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,48 +7,43 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from clients.aligned import known_to_none, read_applications, read_coverage, read_table
+from clients.aligned import read_applications, read_coverage, read_table
 from clients.data.declaration import COVERAGE
+from clients.reserve import with_reserve
+from clients.scores import Scores
 from clients.session import Session
-from fl.evaluation import Table, evaluate
-from fl.scoring import Scored
+from fl.evaluation import Columns, Scored
+from fl.evaluation.measures import evaluate
 from fl.splits import TEST
-
-SCORES = "scores"
 
 
 def keep_scores(
     session: Session,
     log_odds: NDArray[np.float64],
     roles: NDArray[np.int8],
-    tables: Mapping[str, Table] | None = None,
+    tables: Mapping[str, Columns] | None = None,
     answers_all: bool = False,
 ) -> Scored:
-    """Store the PD of every position and evaluate those of the test rows, also by segment and by coverage.
+    """Keep the PD of every position and evaluate those of the test rows, also by segment and by coverage.
 
-    log_odds (n,) are those of default. tables are the protocol's own, by name, to go with the evaluation. Where there
-    are passive parties, the bank's fallback for their absence is trained, too; it also has a say on rows that no
-    passive party knows, as in scoring (`clients/scoring.py`), unless the protocol's model answers for all.
+    log_odds (n,) are those of default. tables are the conversation's own, by name, to go with the evaluation. The
+    reserve model has a say on rows that no passive party knows, as in scoring (`clients/scoring.py`), unless the
+    conversation's model answers for all.
     """
-    # Not above, since boosting, of which it is a part, needs this module.
-    from clients.reserve import train_fallback, with_fallback
-
-    coverage, seed = read_coverage(session.study), session.envelope.seed
-    if coverage:
-        train_fallback(session, seed, roles)
-        if not answers_all:
-            unknown, table = known_to_none(coverage, len(roles)), read_table(session.study)
-            log_odds = with_fallback(session.study, seed, log_odds, unknown, table, session.config)
+    coverage = read_coverage(session.study)
+    if coverage and not answers_all:
+        table, config = read_table(session.study), session.config
+        log_odds = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
     pd = expit(log_odds)
-    session.store.write(SCORES, {"pd": pd})
+    session.store.keep(Scores(pd))
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
     segments[COVERAGE] = coverage_names(coverage, len(pd))[test]
-    found = evaluate(applications.labels[test], pd[test], segments)
-    return Scored(replace(found, tables=found.tables | dict(tables or {})).to_arrays())
+    evaluation = evaluate(applications.labels[test], pd[test], segments)
+    return Scored(replace(evaluation, tables={**evaluation.tables, **(tables or {})}))
 
 
-def coverage_names(coverage: dict[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
+def coverage_names(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
     """Which passive parties know each row, as text such as `tax` or `tax, supply_chain` or `none`."""
     names = np.full(rows, "", dtype=object)
     for party, known in coverage.items():

@@ -2,18 +2,8 @@
 
 from clients.data.declaration import schema_hash
 from clients.session import Session
-from fl import alignment, boosting, handshake, network, scorecard, scoring, splits
+from fl import protocols
 from fl.handshake import DescribeRequest, Description
-
-PROTOCOLS = (
-    handshake.VERSION,
-    alignment.VERSION,
-    splits.VERSION,
-    scoring.VERSION,
-    boosting.VERSION,
-    scorecard.VERSION,
-    network.VERSION,
-)
 
 
 def describe(session: Session, request: DescribeRequest) -> Description:
@@ -27,7 +17,7 @@ def describe(session: Session, request: DescribeRequest) -> Description:
         kinds=tuple(column.kind for column in declared.columns),
         grades=tuple(column.grade for column in declared.columns),
         rows=len(party),
-        holds_label=declared.label is not None,
-        protocols=PROTOCOLS,
+        target="binary" if declared.label is not None else "",
+        conversations=tuple(conversation.announced for conversation in protocols.CONVERSATIONS),
         schema=schema_hash(declared),
     )

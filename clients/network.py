@@ -16,7 +16,8 @@ from clients.evaluation import keep_scores
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_integers, check_names, check_numbers
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.network import (
     BackwardRequest,

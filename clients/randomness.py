@@ -7,6 +7,7 @@ a draw within each class can tell the classes apart by its outcome.
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def own_generator(purpose: str, *secrets: bytes) -> np.random.Generator:
@@ -18,3 +19,8 @@ def own_generator(purpose: str, *secrets: bytes) -> np.random.Generator:
     for secret in secrets:
         digest.update(hashlib.sha256(secret).digest())
     return np.random.default_rng(np.frombuffer(digest.digest(), np.uint32))
+
+
+def goss_generator(labels: NDArray[np.int8], seed: int, tree: int) -> np.random.Generator:
+    """The stream from which GOSS draws a tree's rows of small gradient; labels (n,) are those of the training rows."""
+    return own_generator(f"goss/{seed}/{tree}", labels.tobytes())

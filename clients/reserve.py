@@ -1,76 +1,85 @@
-"""The bank's own model beside every federated one: it answers when a party is absent, and together with the federated
-model for businesses that no passive party knows.
+"""The bank's half of the reserve model; see `fl/reserve.py`.
 
-It is boosting on the bank's columns alone, with the run's settings of boosting, grown in this process without a
-message, calibrated, and kept in the study in the form of a federated forest without passive parties. It equals the
-contender `bank-only-boosting`, bit for bit.
+It is grown in this process without a message, calibrated, and kept in the study in the form of a federated forest
+without passive parties.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from clients.aligned import read_applications
-from clients.binned import begin_model
-from clients.boosting.model import BankModel, log_odds
-from clients.boosting.randomness import goss_generator
+from clients.aligned import known_to_none, read_applications, read_table
+from clients.binned import Setup, set_up
+from clients.forests import BankModel, log_odds
+from clients.randomness import goss_generator
 from clients.session import Session
+from clients.scores import Scores
 from clients.store import Store
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Growth
 from fl.calibration import Calibration
-from fl.config import RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from fl.metrics import auc
+from fl.reserve import RESERVE, Trained, TrainRequest
 from fl.tables import Table
 
-FALLBACK = "bank-only-boosting"
+
+def reserve_model(study: Store, seed: int) -> Store:
+    """Where a study keeps the reserve model of a seed."""
+    return Store(study.folder / RESERVE / str(seed))
 
 
-def fallback_model(study: Store, seed: int) -> Store:
-    """Where a study keeps the fallback of its models under a seed."""
-    return Store(study.folder / FALLBACK / str(seed))
+def reserve_log_odds(study: Store, seed: int, table: Table, config: RunConfig) -> NDArray[np.float64]:
+    """The log odds of default (n,) by a study's reserve model, of the rows of the bank's table."""
+    return log_odds(reserve_model(study, seed), table, {}, {}, config)
 
 
-def fallback_log_odds(study: Store, seed: int, table: Table, config: RunConfig) -> NDArray[np.float64]:
-    """The log odds of default (n,) by a study's fallback, of the rows of the bank's table."""
-    return log_odds(fallback_model(study, seed), table, {}, {}, config)
-
-
-def with_fallback(
+def with_reserve(
     study: Store,
     seed: int,
     log_odds: NDArray[np.float64],
-    unknown: NDArray[np.bool_],
+    coverage: Mapping[str, NDArray[np.bool_]],
     table: Table,
     config: RunConfig,
 ) -> NDArray[np.float64]:
-    """A federated model's log odds (n,), but where `unknown` (n,) the mean of its own and the fallback's.
+    """A federated model's log odds (n,), but the mean of its and the reserve model's for whom no passive party knows.
 
-    Both have only the bank's columns to go by for a business that no passive party knows; they err differently.
+    Both have only the bank's columns to go by for such a business; they err differently.
     """
-    if not unknown.any():
+    unknown = np.flatnonzero(known_to_none(coverage, len(table)))
+    if not len(unknown):
         return log_odds
-    found = log_odds.copy()
-    found[unknown] += fallback_log_odds(study, seed, table.take(np.flatnonzero(unknown)), config)
-    found[unknown] /= 2
-    return found
+    mean = log_odds.copy()
+    mean[unknown] = (log_odds[unknown] + reserve_log_odds(study, seed, table.take(unknown), config)) / 2
+    return mean
 
 
-def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None:
-    """Train it under a seed, unless another contender of the study has done so already."""
-    store, config = fallback_model(session.study, seed), session.config.boosting
-    if store.has("model"):
-        return
-    setup = begin_model(session, store, seed, roles, config.bins, config.min_bin_count)
-    labels, training = read_applications(session.study).labels[setup.positions], setup.training
+def train(session: Session, request: TrainRequest) -> Trained:
+    """Grow the forest on the bank's columns, and keep it with the PD of every position."""
+    config = session.config.section(BoostingConfig)
+    setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    labels = read_applications(session.study).labels[setup.positions]
+    session.store.keep(_grow(session.party.declaration.name, setup, labels, config))
+    pd = expit(log_odds(session.store, read_table(session.study), {}, {}, session.config))
+    session.store.keep(Scores(pd))
+    return Trained(len(session.store.read(BankModel).forest.roots))
+
+
+def _grow(bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingConfig) -> BankModel:
+    """The best forest by validation AUC, calibrated; labels (n,) are of the rows that train or validate."""
+    training, seed = setup.training, setup.seed
     data = Data(
-        session.party.declaration.name,
-        labels,
-        training,
-        setup.codes,
-        setup.binning.shape,
-        [],
-        seed,
-        lambda tree: goss_generator(labels[training], seed, tree),
+        name=bank,
+        labels=labels,
+        training=training,
+        codes=setup.codes,
+        shape=setup.binning.shape,
+        passive=[],
+        seed=seed,
+        secret_generator=lambda tree: goss_generator(labels[training], seed, tree),
     )
     grower = Grower(data, config, Growth())
     grower.begin()
@@ -81,13 +90,19 @@ def train_fallback(session: Session, seed: int, roles: NDArray[np.int8]) -> None
         grower.grow_alone()
         grower.resolve({})
         grower.settle()
-        found = auc(labels[~training], grower.growth.scores[~training])
-        if not config.patience or found > best_auc:
-            best_auc, trees, scores = found, grower.growth.tree, grower.growth.scores
+        validation_auc = auc(labels[~training], grower.growth.scores[~training])
+        if not config.patience or validation_auc > best_auc:
+            best_auc, trees, scores = validation_auc, grower.growth.tree, grower.growth.scores
     forest = grower.growth.forest.first(trees)
     kept = forest.split_counts(1)
     calibration = Calibration()
     if config.calibrate:
         calibration = Calibration.fit(scores[~training], labels[~training])
-    own = grower.growth.own.first(kept[0])
-    BankModel(forest, own, np.array(kept, np.int64), grower.base, calibration, scores).write(store)
+    return BankModel(
+        forest=forest,
+        splits=grower.growth.own.first(kept[0]),
+        kept=np.array(kept, np.int64),
+        base=grower.base,
+        calibration=calibration,
+        scores=scores,
+    )

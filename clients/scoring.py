@@ -1,141 +1,179 @@
 """A party's half of scoring applicants by a model that was trained before; see `fl/scoring.py` for the conversation.
 
-A training protocol takes part by two functions of its module: `contribution(model, table, config)`, what a passive
-party adds to the score of a table's rows, and `log_odds(model, table, coverage, contributions, config)`, what the bank
-makes of all of them; either finds its part of the model as `model` in the store that it is given. The protocol's own
-evaluation uses the same two, so that an applicant gets the score which the evaluation computed. A third is optional:
-`answers`, with the arguments of `log_odds`, gives further columns of the bank's file, or another `score` than log odds.
+The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions, so
+that an applicant gets the score which the evaluation computed.
 
-An applicant whom no passive party knows gets the mean log odds of the federated and of the bank's own model, in the
-training's evaluation as here. Not so where the protocol's module says `ANSWERS_ALL = True`, as one does whose score is
-not log odds: two kinds of scores in one file would mislead.
+An applicant whom no passive party knows gets the mean log odds of the federated and of the reserve model, in the
+training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log odds:
+two kinds of scores in one file would mislead.
 """
 
-import importlib
 from collections.abc import Mapping
-from types import ModuleType
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, get_type_hints
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from clients.aligned import known_to_none, read_applicants, read_coverage, read_schema, read_table
-from clients.data.applicants import applications_of
+from clients.aligned import Schema, known_to_none, read_coverage, read_table
+from clients.applicants import Applicants, ScoredIds, keep_applicants
 from clients.data.declaration import schema_hash
+from clients.reserve import reserve_log_odds, with_reserve
 from clients.session import Session
 from clients.store import Store
+from fl import protocols
+from fl.config.run import RunConfig
 from fl.errors import ProtocolError
-from fl.nesting import of_party
-from fl.scoring import (
-    Answered,
-    AnswerRequest,
-    ContributeRequest,
-    Contribution,
-    Prepared,
-    PrepareRequest,
-)
+from fl.messages import Letter
+from fl.reserve import RESERVE
+from fl.scoring import Answered, AnswerRequest, Contributed, ContributeRequest, Prepared, PrepareRequest
 from fl.tables import Table
 
 ANSWERS = "scores.csv"
-"""Of a scoring run's study at the bank: a row per applicant."""
+"""Of a scoring run's study at the bank, for its own people: a row per applicant."""
 
-_MODEL = "model"
+Booleans = NDArray[np.bool_]
+Columns = Mapping[str, NDArray[Any]]
+
+
+class Scorer(Protocol):
+    """What the party half of a conversation that trains offers to score by its models, each found in its store."""
+
+    ANSWERS_ALL: bool
+    """Whether its models answer for businesses that no passive party knows, without the reserve model."""
+
+    def is_trained(self, model: Store) -> bool:
+        """Whether the store holds this party's part of a trained model."""
+        ...
+
+    def contribution(self, model: Store, table: Table, config: RunConfig) -> Any:
+        """What a passive party adds to the score of the rows of a table, as a record."""
+        ...
+
+    def log_odds(
+        self,
+        model: Store,
+        table: Table,
+        coverage: Mapping[str, Booleans],
+        contributions: Mapping[str, Any],
+        config: RunConfig,
+    ) -> NDArray[np.float64]:
+        """At the bank: the log odds of default (n,) of a table's rows; coverage says which rows each party knows."""
+        ...
+
+    def answers(
+        self,
+        model: Store,
+        table: Table,
+        coverage: Mapping[str, Booleans],
+        contributions: Mapping[str, Any],
+        config: RunConfig,
+    ) -> Columns:
+        """At the bank: further columns of its answers, or another `score` than log odds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The bank's answers, a row per applicant in the order of the file; columns by name, each (n,).
+
+    The id; score, the log odds of default unless the conversation has another; pd; parties, whose columns had a part in
+    it; model, which one answered; then the conversation's own.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a frame."""
+        return pd.DataFrame(dict(self.columns))
 
 
 def prepare(session: Session, request: PrepareRequest) -> Prepared:
     """Find the model, and make sure that it can score the data as they are declared now."""
     party, study = session.party, session.earlier(request.study)
     model = session.earlier(request.study, f"{request.contender}/{request.seed}")
-    _module(request.protocol)
-    if not model.has(_MODEL):
+    if not _scorer(request.conversation).is_trained(model):
         raise ProtocolError(
             f"it does not keep the model {request.study}/{request.contender}/{request.seed} (any more); a party keeps "
             "as many studies as its setting keep-studies says"
         )
-    if read_schema(study) != schema_hash(party.declaration):
+    if study.read(Schema).digest != schema_hash(party.declaration):
         raise ProtocolError(
             "its declared columns have changed since the model was trained; undo that in its party.toml, or train again"
         )
-    session.study.write(_MODEL, {name: np.array(value) for name, value in vars(request).items()})
-    if party.declaration.label is None:
+    session.keep(request)
+    if not session.holds_label:
         return Prepared(())
-    applications_of(session)
+    keep_applicants(session)
     return Prepared(tuple(read_coverage(study)))
 
 
-def contribute(session: Session, request: ContributeRequest) -> Contribution:
-    """What the own part of the model says of every position."""
-    asked = _asked(session)
+def contribute(session: Session, request: ContributeRequest) -> Contributed:
+    """What this party's part of the model says of every position."""
+    asked = session.state(PrepareRequest)
     model, table = _model_and_table(session, asked)
-    return Contribution(_module(asked.protocol).contribution(model, table, session.config))
+    return Contributed(Letter.of(_scorer(asked.conversation).contribution(model, table, session.config)))
 
 
 def answer(session: Session, request: AnswerRequest) -> Answered:
-    """Score every applicant, by the federated model if all its parties are here, else by the bank's own; keep that.
+    """Score every applicant, by the federated model if all its parties are here, else by the reserve model; keep that.
 
-    Of whom no passive party knows, see above.
+    On applicants whom no passive party knows, both have a say; see above.
     """
-    from clients.reserve import FALLBACK, fallback_log_odds, with_fallback
-
-    asked = _asked(session)
+    asked = session.state(PrepareRequest)
     model, table = _model_and_table(session, asked)
-    study = session.earlier(asked.study)
-    trained, aligned = tuple(read_coverage(study)), read_coverage(session.study)
-    for party in request.parties:
+    study, aligned = session.earlier(asked.study), read_coverage(session.study)
+    trained = tuple(read_coverage(study))
+    for party in request.contributions:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
-    further: Mapping[str, NDArray[Any]] = {}
+    further: Columns = {}
     unknown = np.zeros(len(table), bool)
-    if set(trained) <= set(request.parties):
-        name, protocol = asked.contender, _module(asked.protocol)
-        contributions = {party: of_party(request.contributions, k) for k, party in enumerate(request.parties)}
+    if set(trained) <= set(request.contributions):
+        name, scorer = asked.contender, _scorer(asked.conversation)
         coverage = {party: aligned[party] for party in trained}
-        given = model, table, coverage, contributions, session.config
-        log_odds = protocol.log_odds(*given)
-        if hasattr(protocol, "answers"):
-            further = protocol.answers(*given)
-        if trained and not getattr(protocol, "ANSWERS_ALL", False):
+        kind = get_type_hints(scorer.contribution)["return"]
+        contributions = {party: request.contributions[party].read(kind) for party in trained}
+        log_odds = scorer.log_odds(model, table, coverage, contributions, session.config)
+        further = scorer.answers(model, table, coverage, contributions, session.config)
+        if trained and not scorer.ANSWERS_ALL:
             unknown = known_to_none(coverage, len(table))
-            log_odds = with_fallback(study, asked.seed, log_odds, unknown, table, session.config)
+            log_odds = with_reserve(study, asked.seed, log_odds, coverage, table, session.config)
     else:
-        name, coverage = FALLBACK, {}
-        log_odds = fallback_log_odds(study, asked.seed, table, session.config)
-    models = np.where(unknown, f"{name} + {FALLBACK}", name)
+        name, coverage = RESERVE, {}
+        log_odds = reserve_log_odds(study, asked.seed, table, session.config)
+    models = np.where(unknown, f"{name} + {RESERVE}", name)
     answers = _answers(session, log_odds, coverage, models, further)
-    session.study.write_file(ANSWERS, answers.to_csv(lineterminator="\n").encode())
-    known = {party: float(own.sum()) for party, own in coverage.items()}
-    return Answered(len(answers), name, int(unknown.sum()), known)
+    session.study.keep(answers)
+    session.study.write_file(ANSWERS, answers.frame().to_csv(index=False, lineterminator="\n").encode())
+    known = {party: int(rows.sum()) for party, rows in coverage.items()}
+    return Answered(applicants=len(log_odds), model=name, by_both=int(unknown.sum()), known=known)
 
 
 def _answers(
     session: Session,
     log_odds: NDArray[np.float64],
-    coverage: Mapping[str, NDArray[np.bool_]],
+    coverage: Mapping[str, Booleans],
     models: NDArray[np.str_],
-    further: Mapping[str, NDArray[Any]],
-) -> pd.DataFrame:
-    """A row per applicant in the order of the file.
-
-    The columns: score, the log odds of default unless the protocol has another; pd; parties, whose columns had a part
-    in it; model, which one answered; then the protocol's own.
-    """
-    declared, ids = session.party.declaration, read_applicants(session.study)
+    further: Columns,
+) -> Answers:
+    """The answers, from those of the positions."""
+    declared, ids = session.party.declaration, session.study.read(ScoredIds).ids
     parties = np.full(len(ids), declared.name, dtype=object)
     for party, known in coverage.items():
         parties[known] += f"; {party}"
-    rows = {"score": log_odds, "pd": expit(log_odds), "parties": parties, "model": models, **further}
-    return pd.DataFrame(rows, index=pd.Index(ids, name=declared.id)).loc[applications_of(session).index]
-
-
-def _asked(session: Session) -> PrepareRequest:
-    """What `prepare` was asked. Raises ProtocolError before it."""
-    if not session.study.has(_MODEL):
-        raise ProtocolError("no model has been prepared for scoring")
-    kept = session.study.read(_MODEL)
-    texts = (str(kept[name]) for name in ("study", "contender"))
-    return PrepareRequest(*texts, int(kept["seed"]), str(kept["protocol"]))
+    columns = {
+        declared.id: ids,
+        "score": log_odds,
+        "pd": expit(log_odds),
+        "parties": parties.astype(np.str_),
+        "model": models,
+        **further,
+    }
+    in_file = pd.Index(ids).get_indexer(session.study.read(Applicants).ids)
+    return Answers({name: values[in_file] for name, values in columns.items()})
 
 
 def _model_and_table(session: Session, asked: PrepareRequest) -> tuple[Store, Table]:
@@ -144,12 +182,9 @@ def _model_and_table(session: Session, asked: PrepareRequest) -> tuple[Store, Ta
     return session.earlier(asked.study, f"{asked.contender}/{asked.seed}"), table
 
 
-def _module(protocol: str) -> ModuleType:
-    """The party half of a training protocol that this party speaks. Raises ProtocolError for any other."""
-    from clients.handshake import PROTOCOLS
-
-    name = protocol.partition("/")[0]
-    found = importlib.import_module(f"clients.{name}") if protocol in PROTOCOLS else None
-    if found is None or not hasattr(found, "contribution"):
-        raise ProtocolError(f"it cannot score by the protocol {protocol}")
-    return found
+def _scorer(version: str) -> Scorer:
+    """How a conversation's models score. Raises ProtocolError for a conversation that trains none."""
+    conversation = protocols.announced(version)
+    if not conversation.contenders:
+        raise ProtocolError(f"it cannot score by the conversation {version}")
+    return cast(Scorer, conversation.half("clients"))

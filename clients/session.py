@@ -1,12 +1,11 @@
 """What happens at a party between a message's arrival and its reply.
 
-A protocol's party half is a module with one function per action, `action(session, request) -> reply`, whose
-annotations name the message types. `answer` does the rest for all of them: reads the configuration, checks the step
-number, repeats the stored reply when a request comes twice, commits the new state with the reply, and turns errors
-into sentences that may leave the party.
+A conversation's party half is a module with one function per action, `action(session, request) -> reply`. `answer` does
+the rest for all of them: reads the configuration, checks that the request is the next one in its conversation's order,
+repeats the stored reply when a request comes twice, commits the new state with the reply, and turns errors into
+sentences that may leave the party.
 """
 
-import importlib
 import json
 import logging
 import traceback
@@ -14,17 +13,22 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, TypeVar
 
 from flwr.app import Context, Message, RecordDict
 
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
-from clients.store import Arrays, Store, retain
-from fl.config import RunConfig
+from clients.store import Commit, Store, retain
+from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
-from fl.messages import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+from fl.messages import Declaration, declaration_of
 from fl.processes import cpu_seconds
+from fl.protocols import Conversation
+from fl.records import decode, encode
+from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+
+State = TypeVar("State")
 
 log = logging.getLogger(__name__)
 
@@ -41,40 +45,65 @@ class Session:
         self.config = config
         self.envelope = envelope
         self._data = data
-        self._state_folder = state
+        self._folder = state
         # Scoring must not end the studies whose models it needs, so its own are kept apart and counted apart.
         self._root = state / SCORING if self.is_scoring else state
         self.study = Store(self._root / envelope.study)
         self.store = Store(self._root / envelope.study / envelope.model)
-        self.state: Arrays = {}
-
-    @property
-    def is_scoring(self) -> bool:
-        """Whether the run scores applicants by an earlier study's model, instead of training."""
-        return bool(self.config.model)
+        self.kept = b""
 
     @cached_property
     def party(self) -> Party:
         """The party's data, opened once per process as long as the files do not change."""
         return _open(self._data, not self.is_scoring, _files(self._data))
 
+    @property
+    def is_scoring(self) -> bool:
+        """Whether the run scores applicants by an earlier study's model, instead of training."""
+        return isinstance(self.config, ScoringConfig)
+
+    @property
+    def holds_label(self) -> bool:
+        """Whether this party knows the outcomes."""
+        return self.party.declaration.label is not None
+
+    def state(self, kind: type[State]) -> State:
+        """What the answer to the request before this one has kept, of that kind. ProtocolError if it kept something else."""
+        return decode(kind, self.kept)
+
+    def keep(self, state: object | None) -> None:
+        """Keep a record for the next request, or nothing: the conversation needs no state any more."""
+        self.kept = b"" if state is None else encode(state)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """The settings of a run that trains. ProtocolError in one that scores."""
+        if not isinstance(self.config, TrainingConfig):
+            raise ProtocolError("this is asked for in a run that trains only")
+        return self.config
+
+    @property
+    def scoring(self) -> ScoringConfig:
+        """The settings of a run that scores. ProtocolError in one that trains."""
+        if not isinstance(self.config, ScoringConfig):
+            raise ProtocolError("this is asked for in a run that scores only")
+        return self.config
+
     def earlier(self, study: str, model: str = "") -> Store:
         """The state of an earlier study, or of a model within it. Raises ProtocolError for an impossible name."""
         named = Envelope(study, model)
-        return Store(self._state_folder / named.study / named.model)
+        return Store(self._folder / named.study / named.model)
 
     def begin_study(self) -> None:
         """Make room for a new study under the retention rule (`keep-studies`)."""
         retain(self._root, self.envelope.study, self.config.keep_studies)
 
 
-def answer(protocol: str, action: str, message: Message, context: Context) -> Message:
-    """Answer one message by the function `action` of the module `clients.<protocol>`."""
+def answer(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
+    """Answer one message, a request of class `kind`, by the conversation's party half."""
     began = cpu_seconds()
     try:
-        envelope = envelope_of(message.content)
-        _check_kind(message, envelope)
-        record = _answer(protocol, action, message.content, context, envelope, began)
+        record = _answer(conversation, kind, message.content, context, began)
     except (ConfigError, ProtocolError) as error:
         record = refusal(str(error))
     except DataError as error:
@@ -84,7 +113,7 @@ def answer(protocol: str, action: str, message: Message, context: Context) -> Me
         record = refusal(f"the data in {name} are not in order; its own log says what and where ({LOG})")
     except Exception:
         # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
-        _write_log(context, f"{protocol}_{action} failed\n{traceback.format_exc()}")
+        _write_log(context, f"{kind.__name__} of {conversation.name} failed\n{traceback.format_exc()}")
         record = refusal(f"it met an unexpected error; its own log says which ({LOG})")
     return Message(record, reply_to=message)
 
@@ -100,38 +129,41 @@ def _write_log(context: Context, text: str) -> None:
         file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
 
 
-def _check_kind(message: Message, envelope: Envelope) -> None:
-    """A query touches no state; every other request touches some, of a study that it names."""
-    is_query = message.metadata.message_type.startswith("query.")
-    if is_query != (envelope.step == 0) or not (is_query or envelope.study):
-        raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
-
-
 def _answer(
-    protocol: str, action: str, record: RecordDict, context: Context, envelope: Envelope, began: float
+    conversation: Conversation, kind: type[Any], record: RecordDict, context: Context, began: float
 ) -> RecordDict:
-    function = getattr(importlib.import_module(f"clients.{protocol}"), action)
-    request_type = get_type_hints(function)["request"]
-    session = _session(context, envelope)
-    last = session.store.last() if envelope.step else None
-    if last is not None and last.step == envelope.step:
-        return from_bytes(last.reply)
-    if last is not None and last.step != envelope.step - 1:
-        raise ProtocolError(
-            f"step {envelope.step} of {envelope.study}/{envelope.model} does not follow its last step {last.step}"
-        )
-    if last is not None:
-        session.state = last.state
-    reply = function(session, unpack(request_type, record))
-    spent = cpu_seconds() - began
-    packed = pack(reply, replace(envelope, cpu_seconds=spent))
-    if last is not None:
-        session.store.commit(envelope.step, session.state, to_bytes(packed))
+    declaration, envelope = declaration_of(kind), envelope_of(record)
+    if declaration.is_query != (envelope.step == 0) or not (declaration.is_query or envelope.study):
+        raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
+    session = Session(_config(context), envelope, _folder(context), _state(context))
+    action = {"conversation": conversation.name, "action": declaration.action}
+    if not declaration.is_query:
+        last = session.store.last()
+        if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
+            return from_bytes(last.reply)
+        _check_order(declaration, conversation, envelope, last)
+        session.kept = last.state
+    reply = getattr(conversation.half("clients"), declaration.action)(session, unpack(record, kind))
+    packed = pack(reply, replace(envelope, cpu_seconds=cpu_seconds() - began))
+    if not declaration.is_query:
+        session.store.commit(Commit(step=envelope.step, **action, state=session.kept, reply=to_bytes(packed)))
     return packed
 
 
-def _session(context: Context, envelope: Envelope) -> Session:
-    return Session(_config(context), envelope, _folder(context), _state(context))
+def _check_order(
+    declaration: Declaration, conversation: Conversation, envelope: Envelope, last: Commit
+) -> None:
+    """Raises ProtocolError unless the request is the next step of its store, in the declared order."""
+    if envelope.step != last.step + 1:
+        raise ProtocolError(
+            f"step {envelope.step} of {envelope.study}/{envelope.model} does not follow its last step {last.step}"
+        )
+    if last.step and last.conversation != conversation.name:
+        raise ProtocolError(f"this state belongs to the conversation {last.conversation}")
+    if last.action not in (declaration.after or ("",)):
+        before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"
+        came = f"the last was {last.action}" if last.action else "nothing has come"
+        raise ProtocolError(f"{conversation.name}_{declaration.action} comes {before}, and {came}")
 
 
 def _config(context: Context) -> RunConfig:
@@ -141,7 +173,7 @@ def _config(context: Context) -> RunConfig:
 # The same at every message of a run. As text, since to a cache of mappings 1 and true would be the same.
 @lru_cache(maxsize=4)
 def _parsed(settings: str) -> RunConfig:
-    return RunConfig.from_mapping(json.loads(settings))
+    return read_config(json.loads(settings))
 
 
 def _state(context: Context) -> Path:
@@ -159,13 +191,12 @@ def _folder(context: Context) -> Path:
     if _is_deployed(context):
         return Path(str(context.node_config["party-folder"]))
     config, partition = _config(context), int(context.node_config["partition-id"])
-    names = config.party_names
-    if partition >= len(names):
+    if partition >= len(config.parties):
         raise ConfigError(
-            f"there are more SuperNodes than the {len(names)} parties of the run; start it with "
-            f"--federation-config num-supernodes={len(names)}"
+            f"there are more SuperNodes than the {len(config.parties)} parties of the run; start it with "
+            f"--federation-config num-supernodes={len(config.parties)}"
         )
-    return config.data_folder / names[partition]
+    return config.data_folder / config.parties[partition]
 
 
 def state_folder(config: RunConfig, data: Path) -> Path:
@@ -175,7 +206,8 @@ def state_folder(config: RunConfig, data: Path) -> Path:
     """
     if config.state:
         return Path(config.state) / data.name
-    return (Path(config.model_data) / data.name if config.model_data else data) / "state"
+    trained_on = config.model_data if isinstance(config, ScoringConfig) else ""
+    return (Path(trained_on) / data.name if trained_on else data) / "state"
 
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -10,10 +10,12 @@ from clients.data.errors import DataError
 from clients.randomness import own_generator
 from clients.session import Session
 from fl.errors import ProtocolError
+from fl.messages import Letter
 from fl.splits import (
     TEST,
     TRAIN,
     VALIDATION,
+    Assigned,
     Roles,
     Split,
     SplitRequest,
@@ -22,28 +24,27 @@ from fl.splits import (
     split_given_test,
 )
 
-SPLIT = "split"
 
-
-def assign(session: Session, request: SplitRequest) -> Split:
+def assign(session: Session, request: SplitRequest) -> Assigned:
     """A fixed test set where the run names one, else by vintage where the data have months, else by label."""
-    config, applications = session.config, read_applications(session.study)
+    config, applications = session.training, read_applications(session.study)
+    labels, months = applications.labels, applications.months
     # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.
-    rng = own_generator(
-        f"split {request.seed}", "\0".join(applications.ids).encode(), applications.labels.tobytes()
-    )
+    rng = own_generator(f"split {request.seed}", "\0".join(applications.ids).encode(), labels.tobytes())
     if config.test_ids:
         test = np.isin(applications.ids, _read_ids(Path(config.test_ids)))
-        split = Split(split_given_test(applications.labels, test, config.validation_share, rng), "file")
-    elif np.isnat(applications.months).any():
-        roles = split_by_label(applications.labels, config.test_share, config.validation_share, rng)
-        split = Split(roles, "label")
+        basis, roles = "file", split_given_test(labels, test, config.validation_share, rng)
+    elif np.isnat(months).any():
+        basis, roles = "label", split_by_label(labels, config.test_share, config.validation_share, rng)
     else:
-        roles = split_by_vintage(applications.months, config.test_share, config.validation_share)
-        split = Split(roles, "vintage")
-    _check_classes(applications.labels, split.roles)
-    session.store.write(SPLIT, {"roles": split.roles})
-    return split
+        basis, roles = "vintage", split_by_vintage(months, config.test_share, config.validation_share)
+    _check_classes(labels, roles)
+    split = Split(roles)
+    session.store.keep(split)
+    training, validation, test_rows = np.bincount(roles, minlength=3).tolist()
+    return Assigned(
+        split=Letter.of(split), basis=basis, training=training, validation=validation, test=test_rows
+    )
 
 
 def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:

@@ -8,44 +8,36 @@ request that is sent twice is answered from the file instead of being applied tw
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import ClassVar, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from fl.records import decode, encode
 
-Arrays = Mapping[str, NDArray[Any]]
+Record = TypeVar("Record")
 
-_STEP = ".step"
-_REPLY = "reply"
-_STATE = "state/"
-_ARRAY = "array/"  # before every name in a file, since `numpy.savez` has some of its own, such as `file`
+_STEP, _RECORD = ".step", ".record"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Commit:
-    """What a party knows after answering request number `step`: its state, and in `file` the reply's wire form."""
+    """What a party knows after answering request number `step`, 0 before the first.
 
-    step: int
-    state: Arrays
-    file: Path | None = None
+    conversation and action are those of the request, state is the encoded record that its answer has kept, and reply the
+    wire form of that answer.
+    """
 
-    @property
-    def reply(self) -> bytes:
-        """The reply, read when asked for: only a request that comes twice needs it, and it can be large."""
-        if self.file is None:
-            return b""
-        with np.load(self.file, allow_pickle=False) as content:
-            return content[_ARRAY + _REPLY].tobytes()
+    step: int = 0
+    conversation: str = ""
+    action: str = ""
+    state: bytes = b""
+    reply: bytes = b""
 
 
 class Store:
     """The state of one study, or of one model within it, in a folder.
 
-    Two kinds of content: the last `Commit`, replaced at every step, and named arrays that stay (`write`, `read`).
+    Two kinds of content: the last `Commit`, replaced at every step, and one record of a kind that stays (`keep`, `read`).
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
@@ -57,67 +49,50 @@ class Store:
 
     def last(self) -> Commit:
         """The last commit; step 0 with empty state before the first."""
-        found = self._steps()
-        if not found:
-            return Commit(0, {})
-        step = max(found)
+        steps = self._steps()
+        if not steps:
+            return Commit()
         cached = self._last.get(self.folder)
-        return cached if cached is not None and cached.step == step else self._load(step)
+        if cached is not None and cached.step == max(steps):
+            return cached
+        return decode(Commit, (self.folder / _step_file(max(steps))).read_bytes())
 
-    def commit(self, step: int, state: Arrays, reply: bytes) -> None:
-        """Make `state` and `reply` the last commit, then forget the one before."""
+    def commit(self, commit: Commit) -> None:
+        """Make this the last commit, then forget the one before."""
         old = self._steps()
-        content = {_STATE + name: array for name, array in state.items()}
-        self._replace(_step_file(step), {**content, _REPLY: np.frombuffer(reply, np.uint8)})
-        for other in old:
-            if other != step:
-                (self.folder / _step_file(other)).unlink(missing_ok=True)
+        self.write_file(_step_file(commit.step), encode(commit))
+        for step in old:
+            if step != commit.step:
+                (self.folder / _step_file(step)).unlink(missing_ok=True)
         self._last.clear()  # One model trains at a time; a cache of one bounds the memory of a long study.
-        self._last[self.folder] = Commit(step, state, self.folder / _step_file(step))
+        self._last[self.folder] = commit
 
-    def write(self, name: str, arrays: Arrays) -> None:
-        """Keep named arrays beside the commits, replacing earlier ones of the same name."""
-        self._replace(f"{name}.npz", arrays)
+    def keep(self, record: object) -> None:
+        """Keep a record beside the commits, in place of an earlier one of its kind."""
+        self.write_file(_record_file(type(record)), encode(record))
 
-    def has(self, name: str) -> bool:
-        """Whether `write` kept arrays under that name."""
-        return (self.folder / f"{name}.npz").exists()
+    def has(self, kind: type) -> bool:
+        """Whether a record of this kind is kept."""
+        return (self.folder / _record_file(kind)).exists()
 
-    def read(self, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays that `write` kept. Raises FileNotFoundError when there are none."""
-        with np.load(self.folder / f"{name}.npz", allow_pickle=False) as content:
-            return {name.removeprefix(_ARRAY): content[name] for name in content}
+    def read(self, kind: type[Record]) -> Record:
+        """The record of this kind. Raises FileNotFoundError when there is none."""
+        return decode(kind, (self.folder / _record_file(kind)).read_bytes())
 
-    def remove(self, name: str) -> None:
-        """Forget the arrays that `write` kept under that name, if any."""
-        (self.folder / f"{name}.npz").unlink(missing_ok=True)
+    def remove(self, kind: type) -> None:
+        """Forget the record of this kind, if there is one."""
+        (self.folder / _record_file(kind)).unlink(missing_ok=True)
 
-    def _steps(self) -> list[int]:
-        return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
-
-    def _load(self, step: int) -> Commit:
-        file, prefix = self.folder / _step_file(step), _ARRAY + _STATE
-        with np.load(file, allow_pickle=False) as content:
-            state = {name.removeprefix(prefix): content[name] for name in content if name.startswith(prefix)}
-        return Commit(step, state, file)
-
-    def write_file(self, name: str, content: bytes | memoryview) -> None:
-        """Keep a file of any kind beside them."""
-        with self._replacing(name) as file:
-            file.write(content)
-
-    def _replace(self, name: str, arrays: Arrays) -> None:
-        with self._replacing(name) as file:
-            np.savez(file, **{_ARRAY + key: array for key, array in arrays.items()})
-
-    @contextmanager
-    def _replacing(self, name: str) -> Iterator[BinaryIO]:
-        """A file to be written that takes the place of one of that name when it is whole."""
+    def write_file(self, name: str, content: bytes) -> None:
+        """Keep a file of any kind beside them; it takes the place of one of that name when it is whole."""
         _make_private(self.folder)
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            yield file
+            file.write(content)
         partial.replace(self.folder / name)
+
+    def _steps(self) -> list[int]:
+        return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 
 
 def retain(root: Path, study: str, keep: int) -> None:
@@ -141,3 +116,7 @@ def _make_private(folder: Path) -> None:
 
 def _step_file(step: int) -> str:
     return f"{step:08d}{_STEP}"
+
+
+def _record_file(kind: type) -> str:
+    return f"{kind.__name__}{_RECORD}"

@@ -17,7 +17,7 @@ from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw
 from experiments.dataset import Dataset
 from experiments.joined import read_joined, read_roles, read_scores
 from experiments.study import start_study
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
 from fl.splits import TEST

@@ -18,7 +18,7 @@ from experiments import party_commands
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
-    from fl.config import RunConfig
+    from fl.config.run import RunConfig
 
 app = typer.Typer(
     help="Federated credit scoring of small businesses, compared with what a bank can do alone.",
@@ -364,7 +364,7 @@ def _configured(
     """The dataset, opened and checked, and the configuration of a new study on it."""
     from experiments.dataset import open_dataset
     from experiments.settings import parse_settings
-    from fl.config import RunConfig
+    from fl.config.run import RunConfig
     from fl.errors import ConfigError
     from server.coordinator import new_study_name
 

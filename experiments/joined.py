@@ -4,6 +4,7 @@ It is read from the parties' own stores after the alignment of a federated run, 
 rows, features and roles.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 
 from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
 from clients.data.declaration import COVERAGE, Column, read_declaration
-from clients.evaluation import SCORES, coverage_names
+from clients.evaluation import coverage_names
 from clients.parties import party_type
 from clients.scorecard.shares import with_reasons
+from clients.scores import Scores
 from clients.session import state_folder
-from clients.splits import SPLIT
 from clients.store import Store
-from fl.config import RunConfig
-from fl.splits import Roles
+from fl.config.run import RunConfig
+from fl.splits import Roles, Split
 from fl.tables import Table
 
 _TRUTH = Path("truth", "applicants.parquet")
@@ -38,7 +39,7 @@ class Joined:
     active: str
     tables: dict[str, Table]
     applications: Applications
-    coverage: dict[str, NDArray[np.bool_]]
+    coverage: Mapping[str, NDArray[np.bool_]]
     columns: dict[str, dict[str, Column]]
 
     @property
@@ -73,7 +74,7 @@ class Joined:
 
 def read_joined(config: RunConfig, active: str) -> Joined:
     """The joined table of an aligned study; its parties have the names that they gave in the federation."""
-    declared = {folder: read_declaration(config.data_folder / folder) for folder in config.party_names}
+    declared = {folder: read_declaration(config.data_folder / folder) for folder in config.parties}
     names = {folder: about.name for folder, about in declared.items()}
     tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
     coverage = read_coverage(_study(config, active))
@@ -84,12 +85,12 @@ def read_joined(config: RunConfig, active: str) -> Joined:
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
     """The roles that the active party gave under a seed."""
-    return Store(_study(config, active).folder / "splits" / str(seed)).read(SPLIT)["roles"]
+    return Store(_study(config, active).folder / "splits" / str(seed)).read(Split).roles
 
 
 def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> NDArray[np.float64]:
     """The PDs of a federated contender, which it left in the active party's own store."""
-    return Store(_study(config, active).folder / contender / str(seed)).read(SCORES)["pd"]
+    return Store(_study(config, active).folder / contender / str(seed)).read(Scores).pd
 
 
 def has_truth(data: Path) -> bool:

@@ -2,14 +2,14 @@
 
 import tomllib
 
-from fl.config import Scalar
+from fl.config.run import Scalar
 from fl.errors import ConfigError
 
 _MADE_ELSEWHERE = {
     **{name: f"use the option --{name}" for name in ("data", "parties", "contenders", "seeds", "experiment")},
     "tracking-uri": "use the option --store",
     "world": "it is the dataset's",
-    **dict.fromkeys(("study", "parent-run", "progress"), "the command sees to it"),
+    **dict.fromkeys(("task", "study", "parent-run", "progress"), "the command sees to it"),
     **dict.fromkeys(("model", "model-run", "model-data", "applicants"), "use the command `siloscore score`"),
 }
 

@@ -19,7 +19,7 @@ from experiments.baselines.scorecard import train_scorecard
 from experiments.comparison.table import Result, compare
 from experiments.dataset import Dataset
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.evaluation import Table, evaluate
 from fl.splits import TEST, Roles

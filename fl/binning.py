@@ -32,12 +32,25 @@ class Shape:
     missing  bool (c,): the last bin holds missing values
     ordered  bool (c,): bins rise with the value; else they are levels of a category
     signs    int8 (c,): +1 where the risk must not fall with the value, −1 where it must not rise, 0 no demand
+
+    Raises ProtocolError unless they fit together: it may come from another party.
     """
 
     bins: NDArray[np.int64]
     missing: NDArray[np.bool_]
     ordered: NDArray[np.bool_]
     signs: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        kinds = {"bins": np.int64, "missing": np.bool_, "ordered": np.bool_, "signs": np.int8}
+        for name, kind in kinds.items():
+            array = getattr(self, name)
+            if array.dtype != kind or array.shape != self.bins.shape or self.bins.ndim != 1:
+                raise ProtocolError(f"{name} must be {np.dtype(kind)}, one for each column")
+        if len(self) and not (
+            self.bins.min() >= 1 and self.bins.max() <= MOST_BINS and np.abs(self.signs).max() <= 1
+        ):
+            raise ProtocolError(f"a column has 1 to {MOST_BINS} bins and a sign of -1, 0 or 1")
 
     def __len__(self) -> int:
         return len(self.bins)
@@ -50,26 +63,6 @@ class Shape:
     def without_signs(self) -> "Shape":
         """The same, with no demand on any column."""
         return replace(self, signs=np.zeros_like(self.signs))
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The shape in named arrays, perhaps of another party. Raises ProtocolError unless they fit together."""
-        kinds = {"bins": np.int64, "missing": np.bool_, "ordered": np.bool_, "signs": np.int8}
-        if sorted(arrays) != sorted(kinds):
-            raise ProtocolError(f"a shape consists of {', '.join(kinds)}")
-        found = cls(**{name: arrays[name] for name in kinds})
-        for name, kind in kinds.items():
-            if arrays[name].dtype != kind or arrays[name].shape != found.bins.shape or found.bins.ndim != 1:
-                raise ProtocolError(f"{name} must be {np.dtype(kind)}, one for each column")
-        if len(found) and not (
-            found.bins.min() >= 1 and found.bins.max() <= MOST_BINS and np.abs(found.signs).max() <= 1
-        ):
-            raise ProtocolError(f"a column has 1 to {MOST_BINS} bins and a sign of -1, 0 or 1")
-        return found
 
 
 @dataclass(frozen=True)
@@ -149,25 +142,6 @@ class Binning:
                 placed = np.where(gap, last, placed)
             binned[known, number] = placed[known]
         return binned
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        return {
-            **{f"cuts/{number}": cuts for number, cuts in enumerate(self.cuts)},
-            **{f"levels/{number}": levels for number, levels in enumerate(self.levels)},
-            **{name: getattr(self, name) for name in ("missing", "bins", "fullest", "signs")},
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The binning that `to_arrays` took apart."""
-        numeric = sum(name.startswith("cuts/") for name in arrays)
-        categorical = sum(name.startswith("levels/") for name in arrays)
-        return cls(
-            tuple(arrays[f"cuts/{number}"] for number in range(numeric)),
-            tuple(arrays[f"levels/{number}"] for number in range(categorical)),
-            *(arrays[name] for name in ("missing", "bins", "fullest", "signs")),
-        )
 
 
 def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.float64]:

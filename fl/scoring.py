@@ -1,6 +1,6 @@
-"""What is said of scores: of a trained model's on its test rows, and of those of new applicants.
+"""Scoring applicants by a trained model: each party says its part of the score, the label holder adds them up.
 
-Protocol `scoring/1` scores applicants by a model that was trained before, in a study of its own beside the training:
+Conversation `scoring/1` scores applicants by a model that was trained before, in a study of its own beside the training:
 
 1. `PrepareRequest` → `Prepared`, the bank and then the model's passive parties: is the model there, and are the columns
    still those that it learned from?
@@ -17,58 +17,47 @@ does when a party keeps silent or fails on the way; one that refuses says why, a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
-
-VERSION = "scoring/1"
-
-
-@dataclass(frozen=True)
-class Scored:
-    """An `Evaluation` on the test rows, as its named arrays; never a row's own score."""
-
-    evaluation: Mapping[str, np.ndarray[Any, Any]]
-
-
-@dataclass(frozen=True)
-class PrepareRequest:
-    """Names the model that is to score: of which study, contender and seed, trained by which protocol's version."""
-
-    study: str
-    contender: str
-    seed: int
-    protocol: str
+from fl.messages import Content, Count, Letter, Reader, Request, Setting, request
 
 
 @dataclass(frozen=True)
 class Prepared:
     """The party has the model. parties are, from the bank, the passive ones that it was trained with, in order."""
 
-    parties: tuple[str, ...]
+    parties: Setting[tuple[str, ...]]
+
+
+@request("prepare")
+@dataclass(frozen=True, kw_only=True)
+class PrepareRequest(Request[Prepared]):
+    """Names the model that is to score: of which study, contender and seed, trained by which conversation's version."""
+
+    study: Setting[str]
+    contender: Setting[str]
+    seed: Setting[int]
+    conversation: Setting[str]
+
+
+ContributionLetter = Annotated[Letter[Any], Reader.LABEL_HOLDER, Content.PER_ROW]
+"""A party's part of every row's score, in the form of the conversation that trained the model."""
 
 
 @dataclass(frozen=True)
-class ContributeRequest:
+class Contributed:
+    """What a passive party adds to the score of every position: outcomes of splits, embeddings, or points."""
+
+    contribution: ContributionLetter
+
+
+@request("contribute", after=("prepare",))
+@dataclass(frozen=True)
+class ContributeRequest(Request[Contributed]):
     """Asks a passive party for what it adds to the score of every position."""
 
 
-@dataclass(frozen=True)
-class Contribution:
-    """What the protocol's `contribution` gives: outcomes of splits, embeddings, or points with reasons."""
-
-    arrays: Mapping[str, np.ndarray[Any, Any]]
-
-
-@dataclass(frozen=True)
-class AnswerRequest:
-    """For the bank: the contributions of the parties, named `<number of the party>/<array>`; none for its own model."""
-
-    parties: tuple[str, ...]
-    contributions: Mapping[str, np.ndarray[Any, Any]]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answered:
     """How many applicants the bank has scored, and by which model (a contender).
 
@@ -76,7 +65,15 @@ class Answered:
     a say on them, too.
     """
 
-    applicants: int
-    model: str
-    by_both: int
-    known: Mapping[str, float]
+    applicants: Count
+    model: Setting[str]
+    by_both: Count
+    known: Mapping[str, Count]
+
+
+@request("answer", after=("prepare",))
+@dataclass(frozen=True)
+class AnswerRequest(Request[Answered]):
+    """For the bank: by party what it contributes; nobody's where the bank's own model is to answer."""
+
+    contributions: Mapping[str, ContributionLetter]

@@ -2,36 +2,46 @@
 
 Roles are an int8 array (n,) of TRAIN, VALIDATION and TEST. Ids never decide a role.
 
-Protocol `splits/1`, one round trip: `SplitRequest` → `Split` from the active party.
+Conversation `splits/1`, one round trip: `SplitRequest` → `Assigned` from the label holder.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.errors import ProtocolError
+from fl.messages import Count, PerRow, Request, Setting, ToParties, request
 
-VERSION = "splits/1"
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Roles = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
-class SplitRequest:
-    """Asks the active party to give every position a role, under this seed where chance decides."""
-
-    seed: int
-
-
-@dataclass(frozen=True)
 class Split:
-    """The role of every position, int8 (n,), and how it was decided: `vintage`, `label` or `file`."""
+    """The role of every position: int8 (n,) of TRAIN, VALIDATION and TEST."""
 
-    roles: np.ndarray[Any, Any]
-    basis: str
+    roles: PerRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assigned:
+    """The split, how it was decided (`vintage`, `label` or `file`), and how many rows have each role."""
+
+    split: ToParties[Split]
+    basis: Setting[str]
+    training: Count
+    validation: Count
+    test: Count
+
+
+@request("assign")
+@dataclass(frozen=True)
+class SplitRequest(Request[Assigned]):
+    """Asks the label holder to give every position a role, under this seed where chance decides."""
+
+    seed: Setting[int]
 
 
 def split_by_vintage(months: NDArray[np.datetime64], test_share: float, validation_share: float) -> Roles:

@@ -58,27 +58,3 @@ class Table:
     def take(self, rows: NDArray[np.int_]) -> Self:
         """Some of the rows, in that order."""
         return replace(self, numeric=self.numeric[rows], codes=self.codes[rows], known=self.known[rows])
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        return {
-            "numeric": self.numeric,
-            "numeric_names": np.array(self.numeric_names, dtype=str),
-            "codes": self.codes,
-            "categorical_names": np.array(self.categorical_names, dtype=str),
-            "known": self.known,
-            **{f"levels/{j}": np.array(texts, dtype=str) for j, texts in enumerate(self.levels)},
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The table that `to_arrays` took apart."""
-        names = tuple(arrays["categorical_names"].tolist())
-        return cls(
-            numeric=arrays["numeric"],
-            numeric_names=tuple(arrays["numeric_names"].tolist()),
-            codes=arrays["codes"],
-            categorical_names=names,
-            levels=tuple(tuple(arrays[f"levels/{j}"].tolist()) for j in range(len(names))),
-            known=arrays["known"],
-        )

@@ -3,18 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from fl.alignment import (
-    Aligned,
-    BlindedIds,
-    BlindRequest,
-    MatchRequest,
-    OrderRequest,
-    RaisedIds,
-    RaiseRequest,
-    RowOrders,
-)
+from fl.alignment import BlindRequest, MatchRequest, OrderRequest, RaiseRequest
 from fl.errors import ProtocolError
 from fl.handshake import Roster
 from server.exchange import Exchange
@@ -29,50 +18,48 @@ _CHECK = (
 
 @dataclass(frozen=True)
 class Alignment:
-    """The common order: how many positions, and how many of them each party knows."""
+    """The common order: by label holder its block of positions, and how many positions each party knows."""
 
-    positions: int
+    blocks: Mapping[str, range]
     known: Mapping[str, int]
+
+    @property
+    def positions(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.blocks.values()))
 
 
 def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) -> Alignment:
-    """Four round trips, three without passive parties: afterwards position k is the same business at every party.
+    """Four round trips, three without passive parties: afterwards position k is the same row at every party.
 
-    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the bank's (`left`). In
-    `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of what is known.
+    Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the label holder's
+    (`left`). In `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of what
+    is known.
     """
     dispensable = roster.passive if scoring else ()
-    blinded = exchange.ask(
-        "train.alignment_blind", dict.fromkeys(roster.all, BlindRequest()), BlindedIds, "", dispensable
-    )
-    bank_points = blinded.pop(roster.active).points
-    raised = {}
-    if blinded:
-        questions = {party: RaiseRequest(bank_points) for party in blinded}
-        raised = exchange.ask("train.alignment_raise_points", questions, RaisedIds, "", dispensable)
+    asked = dict.fromkeys(roster.all, BlindRequest())
+    blinded = {p: reply.points for p, reply in exchange.ask(asked, dispensable=dispensable).items()}
+    of_holder = blinded.pop(roster.holder)
+    raised = exchange.ask({party: RaiseRequest(of_holder) for party in blinded}, dispensable=dispensable)
     request = MatchRequest(
-        mode,
-        {party: blinded[party].points for party in roster.passive if party in raised},
-        {party: raised[party].points for party in roster.passive if party in raised},
+        mode=mode,
+        blinded={party: blinded[party] for party in roster.passive if party in raised},
+        raised={party: raised[party].points for party in roster.passive if party in raised},
     )
-    found = exchange.ask("train.alignment_match", {roster.active: request}, RowOrders)[roster.active]
-    if not len(found.months):
+    matched = exchange.ask_one(roster.holder, request)
+    if not matched.positions:
         raise ProtocolError(
             f"The alignment found no business that all parties know; is the id column the same? {_CHECK.capitalize()}."
         )
-    orders = {roster.active: OrderRequest(np.empty(0, np.int32), found.months)}
-    for party, rows in found.orders.items():
-        # The month of a business that a party does not know is none of its business.
-        orders[party] = OrderRequest(rows, np.where(rows >= 0, found.months, -1).astype(np.int32))
-    answers = exchange.ask("train.alignment_order", orders, Aligned, "", dispensable)
-    known = {party: answer.known for party, answer in answers.items()}
+    orders = {party: OrderRequest(order) for party, order in matched.orders.items()}
+    known = {party: answer.known for party, answer in exchange.ask(orders, dispensable=dispensable).items()}
     knowing_none = [party for party in known if not known[party]]
     if knowing_none and not scoring:
         raise ProtocolError(
-            f"Party {', '.join(knowing_none)} knows no business of {roster.active}; is the id column the same? "
+            f"Party {', '.join(knowing_none)} knows no business of {roster.holder}; is the id column the same? "
             f"{_CHECK.capitalize()}."
         )
-    return Alignment(len(found.months), known)
+    return Alignment({roster.holder: range(matched.positions)}, known)
 
 
 def doubts(alignment: Alignment, roster: Roster) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from fl.config import RunConfig
+from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from server.coordinator import coordinate
 from server.progress import Report, append_to, ignore
 from server.scoring import score
@@ -16,13 +16,13 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run what the run configuration describes."""
-    config = RunConfig.from_mapping(context.run_config)
+    config = read_config(context.run_config)
     conduct(grid, config, append_to(Path(config.progress)) if config.progress else ignore)
 
 
 def conduct(grid: Grid, config: RunConfig, report: Report) -> None:
-    """Score applicants if the configuration names a model to do it by, else train."""
-    if config.model:
+    """Train, or score applicants, as the kind of configuration says."""
+    if isinstance(config, ScoringConfig):
         score(grid, config, report)
-    else:
+    elif isinstance(config, TrainingConfig):
         coordinate(grid, config, report)

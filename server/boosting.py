@@ -30,11 +30,11 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.layouts import children
-from fl.boosting.sealing import combined
-from fl.config import BoostingConfig
+from fl.boosting.padding import combined
+from fl.config.boosting import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
-from fl.nesting import nested
+
 from fl.scoring import Scored
 from fl.splits import TEST
 from server.exchange import Exchange

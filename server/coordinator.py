@@ -1,7 +1,8 @@
 """One run of the federation, from the first hello to the last evaluation.
 
-The order is that of every protocol: handshake, alignment, split, training, evaluation. The parties align once
-per run, then each contender is trained under each seed.
+The order is that of every run that trains: handshake, alignment, split, training, evaluation. The parties align once
+per run; under each seed the label holder splits the rows and trains its reserve model, and then each contender is
+trained.
 """
 
 import re
@@ -12,43 +13,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import cast
 
 from flwr.serverapp import Grid
 
-from fl import alignment, handshake, splits
-from fl.config import RunConfig
-from fl.errors import ConfigError
+from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster, form_roster
-from fl.splits import Roles, Split, SplitRequest
-from server import boosting, network, scorecard
+from fl.protocols import conversation_of, essential
+from fl.reserve import RESERVE, TrainRequest
+from fl.splits import Assigned, SplitRequest
 from server.alignment import Alignment, align, doubts
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
 from server.tracking.registry import register
 from server.tracking.study import Study, store_uri
-from server.training import Training
+from server.training import Trainer, Training
 
 
-class TrainingProtocol(Protocol):
-    """What a module `server/<protocol>.py` offers."""
-
-    PROTOCOL: str
-
-    def train(self, exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
-        """Train one model and evaluate it."""
-        ...
-
-
-CONTENDERS: dict[str, TrainingProtocol] = {
-    "federated-boosting": boosting,
-    "federated-network": network,
-    "federated-scorecard": scorecard,
-}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trained:
     """One federated model: its evaluation on the test rows, and what it took; seconds is wall time."""
 
@@ -68,7 +51,7 @@ class Federation:
     alignment: Alignment
 
 
-def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
+def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Trained]:
     """A whole run: connect, align, train every contender under every seed, and log each to MLflow.
 
     The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A failure is
@@ -79,10 +62,14 @@ def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
         with _study(config) as study:
             federation = connect(grid, config, report)
             trained = []
-            for seed in config.seed_numbers:
-                roles = assign_roles(federation, seed)
-                for contender in config.contender_names:
-                    training = Training(contender, seed, roles, config, report)
+            for seed in config.seeds:
+                assigned = assign_roles(federation, seed)
+                if config.contenders:
+                    train_reserve(federation, assigned, seed, report)
+                for contender in config.contenders:
+                    training = Training(
+                        contender=contender, seed=seed, assigned=assigned, config=config, on_progress=report
+                    )
                     trained.append(_train_tracked(study, federation, training))
     except Exception as error:
         report(Progress("failed", text=str(error)))
@@ -91,15 +78,14 @@ def coordinate(grid: Grid, config: RunConfig, report: Report) -> list[Trained]:
     return trained
 
 
-def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
+def connect(grid: Grid, config: TrainingConfig, on_progress: Report) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
-    protocols = {alignment.VERSION, handshake.VERSION, splits.VERSION}
-    protocols |= {protocol_of(name).PROTOCOL for name in config.contender_names}
+    spoken = {c.announced for c in essential() if c.name != "scoring"}
+    spoken |= {conversation_of(name).announced for name in config.contenders}
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
-    roster = form_roster(
-        exchange.connect(len(config.party_names), config.connect_timeout), tuple(sorted(protocols))
-    )
+    described = exchange.connect(len(config.parties), config.connect_timeout)
+    roster = form_roster(described, tuple(sorted(spoken)))
     on_progress(Progress("align"))
     aligned = align(exchange, roster, config.alignment)
     if doubt := doubts(aligned, roster):
@@ -107,20 +93,34 @@ def connect(grid: Grid, config: RunConfig, on_progress: Report) -> Federation:
     return Federation(exchange, roster, aligned)
 
 
-def assign_roles(federation: Federation, seed: int) -> Roles:
-    """The active party's split of the rows under a seed: int8 (n,)."""
-    active = federation.roster.active
-    request = {active: SplitRequest(seed)}
-    return federation.exchange.ask("train.splits_assign", request, Split, f"splits/{seed}")[active].roles
+def assign_roles(federation: Federation, seed: int) -> Assigned:
+    """The label holder's split of the rows under a seed."""
+    return federation.exchange.ask_one(federation.roster.holder, SplitRequest(seed), f"splits/{seed}")
+
+
+def train_reserve(federation: Federation, assigned: Assigned, seed: int, report: Report) -> None:
+    """Let the label holder train its reserve model under a seed, and report what that cost."""
+    exchange = federation.exchange
+    costs, began = exchange.costs, time.perf_counter()
+    report(Progress(RESERVE, seed))
+    exchange.ask_one(federation.roster.holder, TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}")
+    spent = exchange.costs.since(costs).to_mapping() | {"seconds": time.perf_counter() - began}
+    report(Progress(RESERVE, seed, costs=spent))
 
 
 def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
     exchange = federation.exchange
     costs, began = exchange.costs, time.perf_counter()
-    evaluation = protocol_of(training.contender).train(exchange, federation.roster, training)
-    spent = exchange.costs.since(costs)
-    return Trained(training.contender, training.seed, evaluation, spent, time.perf_counter() - began)
+    trainer = cast(Trainer, conversation_of(training.contender).half("server"))
+    evaluation = trainer.train(exchange, federation.roster, training)
+    return Trained(
+        contender=training.contender,
+        seed=training.seed,
+        evaluation=evaluation,
+        costs=exchange.costs.since(costs),
+        seconds=time.perf_counter() - began,
+    )
 
 
 def new_study_name(data: str) -> str:
@@ -130,7 +130,7 @@ def new_study_name(data: str) -> str:
 
 
 @contextmanager
-def _study(config: RunConfig) -> Iterator[Study]:
+def _study(config: TrainingConfig) -> Iterator[Study]:
     """The MLflow run above those of the contenders; only one of our own is ours to end."""
     uri = store_uri(config)
     if config.parent_run:
@@ -142,7 +142,8 @@ def _study(config: RunConfig) -> Iterator[Study]:
 
 def _train_tracked(study: Study, federation: Federation, training: Training) -> Trained:
     report = training.on_progress
-    with study.contender(training.contender, training.seed, dict(training.config.to_mapping())) as run:
+    trained_by = replace(training.config, contenders=(training.contender,), seeds=(training.seed,))
+    with study.contender(training.contender, training.seed, dict(trained_by.to_mapping())) as run:
 
         def log_and_report(event: Progress) -> None:
             if any(name.startswith("valid.") for name in event.metrics):
@@ -157,12 +158,3 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
             register(run, training.config)
         report(Progress(training.contender, training.seed, costs=costs))
         return trained
-
-
-def protocol_of(contender: str) -> TrainingProtocol:
-    """The protocol that trains a contender. Raises ConfigError if there is none of that name."""
-    if contender not in CONTENDERS:
-        raise ConfigError(
-            f"There is no federated contender {contender!r}; there are {', '.join(CONTENDERS)}."
-        )
-    return CONTENDERS[contender]

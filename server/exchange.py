@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flwr.app import Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -17,7 +17,9 @@ from flwr.serverapp import Grid
 
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
-from fl.messages import Envelope, envelope_of, pack, refusal_in, size_of, unpack
+from fl.messages import Request, declaration_of
+from fl.protocols import message_type
+from fl.wire import Envelope, envelope_of, pack, refusal_in, size_of, unpack
 
 Reply = TypeVar("Reply")
 
@@ -102,9 +104,7 @@ class Exchange:
         questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
         # A node that has just gone may still be listed.
         dispensable = () if least is None else questions
-        answers = self._round_trip(
-            "query.handshake_describe", questions, Description, Envelope(self._study), dispensable
-        )
+        answers = self._round_trip(questions, Envelope(self._study), dispensable)
         for node, about in answers.items():
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
@@ -113,39 +113,42 @@ class Exchange:
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
     def ask(
-        self,
-        action: str,
-        requests: Mapping[str, object],
-        reply: type[Reply],
-        model: str = "",
-        dispensable: Collection[str] = (),
+        self, requests: Mapping[str, Request[Reply]], model: str = "", dispensable: Collection[str] = ()
     ) -> dict[str, Reply]:
-        """One round trip: send each party its request, return each party's reply.
+        """One round trip, if anybody is asked: send each party its request, return each party's reply.
 
-        action is Flower's message type, such as `train.alignment_blind`; model names the state at the parties
-        that the request touches, by default the study's own. A dispensable party that keeps silent or fails has no
-        reply; all else raises FederationError naming the party, its refusal too.
+        model names the state at the parties that the requests touch, by default the study's own. A dispensable party that
+        keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
         """
-        questions = {party: (self._nodes[party], body) for party, body in requests.items()}
-        return self._round_trip(action, questions, reply, Envelope(self._study, model), dispensable)
+        if not requests:
+            return {}
+        questions = {party: (self._nodes[party], request) for party, request in requests.items()}
+        return self._round_trip(questions, Envelope(self._study, model), dispensable)
+
+    def ask_one(self, party: str, request: Request[Reply], model: str = "") -> Reply:
+        """The same of one party."""
+        return self.ask({party: request}, model)[party]
 
     def _round_trip(
         self,
-        action: str,
-        questions: Mapping[str, tuple[int, object]],
-        reply: type[Reply],
+        questions: Mapping[str, tuple[int, Request[Reply]]],
         envelope: Envelope,
         dispensable: Collection[str] = (),
     ) -> dict[str, Reply]:
+        (kind,) = {type(request) for _, request in questions.values()}
+        declaration, to = declaration_of(kind), message_type(kind)
         packed: dict[str, tuple[int, RecordDict]] = {}
-        for party, (node, body) in questions.items():
+        for party, (node, request) in questions.items():
             step = 0
-            if not action.startswith("query."):
+            if not declaration.is_query:
                 step = self._steps[party, envelope.model] = self._steps[party, envelope.model] + 1
-            packed[party] = node, pack(body, replace(envelope, step=step))
-        records = self._send(action, packed, dispensable)
+            packed[party] = node, pack(request, replace(envelope, step=step))
+        records = self._send(to, packed, dispensable)
+        action = to.partition(".")[2]
         replies = {
-            party: _opened(party, action, reply, records[party]) for party in packed if party in records
+            party: _opened(party, action, declaration.replies, records[party])
+            for party in packed
+            if party in records
         }
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
         before = counted.cpu_by_action.get(action, 0.0)
@@ -238,10 +241,10 @@ def _accepted(party: str, action: str, record: RecordDict) -> RecordDict:
     return record
 
 
-def _opened(party: str, action: str, kind: type[Reply], record: RecordDict) -> tuple[Reply, float]:
+def _opened(party: str, action: str, kinds: tuple[type[Any], ...], record: RecordDict) -> tuple[Any, float]:
     """A reply, and the CPU seconds that it cost the party."""
     try:
-        return unpack(kind, record), envelope_of(record).cpu_seconds
+        return unpack(record, *kinds), envelope_of(record).cpu_seconds
     except ProtocolError as error:
         raise FederationError(f"The reply of party {party} to {action} is malformed: {error}") from None
 

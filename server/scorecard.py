@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
-from fl.nesting import nested, of_party
+
 from fl.scorecard import (
     VERSION,
     BeginRequest,

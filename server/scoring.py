@@ -3,26 +3,18 @@
 It sees how many applicants there are and who answered, and neither ids nor scores: the bank keeps those.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from flwr.serverapp import Grid
 
-from fl import alignment, handshake, scoring
-from fl.config import RunConfig
+from fl.config.run import ScoringConfig
 from fl.handshake import Roster, form_roster
-from fl.nesting import nested
-from fl.scoring import (
-    Answered,
-    AnswerRequest,
-    ContributeRequest,
-    Contribution,
-    Prepared,
-    PrepareRequest,
-)
+from fl.protocols import conversation_of, essential
+from fl.scoring import Answered, AnswerRequest, ContributeRequest, PrepareRequest
 from server.alignment import align
-from server.coordinator import new_study_name, protocol_of
-from server.exchange import Costs, Exchange, FederationError, Reply
+from server.coordinator import new_study_name
+from server.exchange import Costs, Exchange, FederationError
 from server.progress import Progress, Report
 from server.tracking.registry import ScoringRun
 
@@ -38,7 +30,7 @@ class Scoring:
     costs: Costs
 
 
-def score(grid: Grid, config: RunConfig, report: Report) -> Scoring:
+def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
     """Score the applicants of `config.applicants` by `config.model`, and log how many to MLflow.
 
     A failure is reported with its reason, and raised again.
@@ -55,15 +47,14 @@ def score(grid: Grid, config: RunConfig, report: Report) -> Scoring:
     return found
 
 
-def converse(exchange: Exchange, config: RunConfig, report: Report) -> Scoring:
+def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring:
     """The whole conversation. Raises FederationError, ProtocolError or ConfigError."""
     study, contender, seed = config.model_parts
-    protocol = protocol_of(contender).PROTOCOL
+    version = conversation_of(contender).announced
     report(Progress("connect"))
-    roster = _connect(exchange, config, protocol)
-    request = PrepareRequest(study, contender, seed, protocol)
-    trained = exchange.ask("train.scoring_prepare", {roster.active: request}, Prepared, _STATE)
-    wanted = trained[roster.active].parties
+    roster = _connect(exchange, config, version)
+    request = PrepareRequest(study=study, contender=contender, seed=seed, conversation=version)
+    wanted = exchange.ask_one(roster.holder, request, _STATE).parties
     absent: set[str] = set()
 
     def left(there: Collection[str]) -> tuple[str, ...]:
@@ -73,34 +64,26 @@ def converse(exchange: Exchange, config: RunConfig, report: Report) -> Scoring:
         return () if absent else wanted
 
     asked = left(roster.passive)
-    prepared = _ask(exchange, "train.scoring_prepare", dict.fromkeys(asked, request), Prepared)
-    roster = Roster(roster.active, left(prepared) if asked else (), roster.descriptions)
+    # Without one of these parties the bank answers alone.
+    prepared = exchange.ask(dict.fromkeys(asked, request), _STATE, dispensable=asked)
+    roster = Roster(roster.holders, left(prepared) if asked else (), roster.descriptions)
     report(Progress("align"))
     aligned = align(exchange, roster, "left", scoring=True)
     report(Progress("score"))
     asked = left(aligned.known) if roster.passive else ()
-    found = _ask(
-        exchange, "evaluate.scoring_contribute", dict.fromkeys(asked, ContributeRequest()), Contribution
-    )
-    parties = left(found) if asked else ()
-    arrays = {party: found[party].arrays for party in parties}
-    answer = AnswerRequest(parties, nested(arrays, parties))
-    answered = exchange.ask("evaluate.scoring_answer", {roster.active: answer}, Answered, _STATE)
-    return Scoring(answered[roster.active], tuple(sorted(absent)), exchange.costs)
+    contributed = exchange.ask(dict.fromkeys(asked, ContributeRequest()), _STATE, dispensable=asked)
+    parties = left(contributed) if asked else ()
+    answer = AnswerRequest({party: contributed[party].contribution for party in parties})
+    answered = exchange.ask_one(roster.holder, answer, _STATE)
+    return Scoring(answered, tuple(sorted(absent)), exchange.costs)
 
 
-def _connect(exchange: Exchange, config: RunConfig, protocol: str) -> Roster:
-    """The parties that are there in time; only the bank must be."""
-    found = exchange.connect(len(config.party_names), config.connect_timeout, least=1)
-    if not any(about.holds_label for about in found.values()):
+def _connect(exchange: Exchange, config: ScoringConfig, version: str) -> Roster:
+    """The parties that are there in time; only the label holder must be."""
+    described = exchange.connect(len(config.parties), config.connect_timeout, least=1)
+    if not any(about.target for about in described.values()):
         raise FederationError(
-            f"The party that holds the label is not there, and only it can answer; there are {', '.join(found)}."
+            f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."
         )
-    return form_roster(found, (alignment.VERSION, handshake.VERSION, scoring.VERSION, protocol))
-
-
-def _ask(
-    exchange: Exchange, action: str, requests: Mapping[str, object], reply: type[Reply]
-) -> dict[str, Reply]:
-    """Asks passive parties; who does not answer is missing."""
-    return exchange.ask(action, requests, reply, _STATE, tuple(requests)) if requests else {}
+    needed = (version, *(c.announced for c in essential() if c.name in ("handshake", "alignment", "scoring")))
+    return form_roster(described, needed)

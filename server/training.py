@@ -1,23 +1,25 @@
-"""What every protocol is given to train one model, and how it reports on the way."""
+"""What every conversation that trains is given to train one model, and how it reports on the way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fl.config import RunConfig
+from fl.config.run import TrainingConfig
+from fl.evaluation import Evaluation
+from fl.handshake import Roster
+from fl.splits import Assigned
+from server.exchange import Exchange
 from server.progress import Progress, Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
-    """One model to train: whose contender, under which seed, on which rows (roles int8 (n,))."""
+    """One model to train: whose contender, under which seed, on which split of the rows."""
 
     contender: str
     seed: int
-    roles: NDArray[np.int8]
-    config: RunConfig
+    assigned: Assigned
+    config: TrainingConfig
     on_progress: Report
 
     @property
@@ -28,3 +30,15 @@ class Training:
     def report(self, step: int, steps: int, party: str, metrics: Mapping[str, float] | None = None) -> None:
         """Tell which party has just done its part of a step of training, and the step's metrics if it has any."""
         self.on_progress(Progress(self.contender, self.seed, step, steps, party, metrics or {}))
+
+
+class Trainer(Protocol):
+    """What the coordinator's half of a conversation that trains offers."""
+
+    def train(self, exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
+        """Train one model from start to evaluation; the parties keep their parts under `training.model`."""
+        ...
+
+    def round_trips(self, config: TrainingConfig, passive: int) -> int:
+        """The most round trips that `train` takes with so many passive parties."""
+        ...

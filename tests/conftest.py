@@ -12,7 +12,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from experiments.backends.inline import InlineGrid
-    from fl.config import RunConfig
+    from fl.config.run import TrainingConfig
     from server.coordinator import Federation
 
 # How long an example takes depends on the machine and on its other users, so it says nothing about the code.
@@ -30,7 +30,7 @@ class ToyStudy(NamedTuple):
 @pytest.fixture(scope="session")
 def toy_study() -> ToyStudy:
     from fl import metrics
-    from fl.evaluation import evaluate
+    from fl.evaluation.measures import evaluate
 
     generator = np.random.default_rng(5)
     logit = -2.2 + 1.3 * generator.normal(size=2_000)
@@ -118,7 +118,7 @@ def tables(make_tables: Callable[..., Path]) -> Path:
 class Run(NamedTuple):
     """A federation in this process after its alignment, and what it runs by."""
 
-    config: "RunConfig"
+    config: "TrainingConfig"
     grid: "InlineGrid"
     federation: "Federation"
 
@@ -128,7 +128,10 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
     from experiments.backends.inline import InlineGrid
     from experiments.dataset import open_dataset
-    from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
+    from fl.config.boosting import BoostingConfig
+    from fl.config.network import NetworkConfig
+    from fl.config.run import TrainingConfig
+    from fl.config.scorecard import ScorecardConfig
     from server.coordinator import connect
     from server.progress import ignore
 
@@ -147,12 +150,13 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
-        parties = ",".join(open_dataset(data).parties)
-        config = RunConfig(
-            **{"data": str(data), "parties": parties, "network": NetworkConfig(**small)}
-            | {"boosting": BoostingConfig(**quick | (boosting or {})), "scorecard": ScorecardConfig(**card)}
-            | settings
-        )
+        config = TrainingConfig(**{"data": str(data), "parties": open_dataset(data).parties} | settings)
+        for section in (
+            NetworkConfig(**small),
+            BoostingConfig(**quick | (boosting or {})),
+            ScorecardConfig(**card),
+        ):
+            config = config.with_section(section)
         grid = InlineGrid(config)
         return Run(config, grid, connect(grid, config, ignore))
 

@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from experiments.cli import app
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])

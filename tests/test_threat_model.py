@@ -12,7 +12,7 @@ from typing import get_type_hints
 
 import pytest
 
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.messages import Envelope
 
 ROOT = Path(__file__).parent.parent

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage
 from clients.binned import Setup, read_setup, set_up
-from clients.boosting.model import BankModel
-from clients.boosting.randomness import goss_generator
+from clients.forests import BankModel
+from clients.randomness import goss_generator
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
@@ -28,10 +28,10 @@ from fl.boosting.gradients import log_loss, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Demand, Growth, Passive
 from fl.boosting.layouts import Layout
-from fl.boosting.sealing import KEY_BYTES, combined, new_secret, pad
-from fl.boosting.sealing import public_key as seal_key
+from fl.boosting.padding import KEY_BYTES, combined, new_secret, pad
+from fl.boosting.padding import public_key as seal_key
 from fl.calibration import Calibration
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.binned import Setup, read_setup, set_up
-from clients.boosting.model import keep_splits
+from clients.forests import keep_splits
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -34,9 +34,9 @@ from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.sealing import KEY_BYTES, new_secret, pad, public_key, sides
+from fl.boosting.padding import KEY_BYTES, new_secret, pad, public_key, sides
 from fl.boosting.search import allowed, histogram
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
 

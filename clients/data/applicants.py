@@ -1,4 +1,4 @@
-"""The applicants of a run: the bank's own applications when it trains, those of a file when it scores.
+"""A file of applicants to be scored.
 
 The file is a table, CSV or Parquet, with the bank's id column, and where its applications have observation months it
 may have that column, too: without it each applicant is scored as of the month of its application. What is known of
@@ -13,14 +13,6 @@ import pandas as pd
 from clients.data.errors import DataError
 from clients.data.files import Kind, TableFile, open_table
 from clients.parties import Party
-from clients.session import Session
-
-
-def applications_of(session: Session) -> pd.DataFrame:
-    """The businesses that the run is about, id as index, with at least their `month` (datetime64[s])."""
-    if session.is_scoring:
-        return read_applicants_file(session.party, Path(session.config.applicants))
-    return session.party.applications()
 
 
 def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:

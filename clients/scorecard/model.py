@@ -14,7 +14,8 @@ from clients.store import Store
 from fl.arrays import check_integers, check_names
 from fl.binning import Codes, Shape
 from fl.calibration import Calibration
-from fl.config import RunConfig, ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.nesting import of_party
 from fl.scorecard import Array, Points

@@ -11,7 +11,7 @@ from clients.binned import Setup, read_binning, set_up
 from clients.data.declaration import Column, Declaration
 from clients.session import Session
 from fl.binning import Binning, Codes, Shape
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.values import ROUNDED, printable, values_of_groups

@@ -5,7 +5,7 @@ from rich.table import Table
 from experiments.attacks import report as network
 from experiments.attacks.boosting import report as boosting
 from experiments.attacks.tables import boosting_tables, network_tables
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from server.progress import Report
 

@@ -21,7 +21,8 @@ from clients.app import app as client_app
 from clients.data.declaration import read_declaration
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.evaluation import Evaluation
 from fl.handshake import form_roster
 from fl.messages import refusal_in, unpack

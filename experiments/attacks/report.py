@@ -9,7 +9,7 @@ from clients.data.declaration import read_declaration
 from experiments.attacks import features, labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.recording import record
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.splits import TEST
 from server.progress import Progress, Report

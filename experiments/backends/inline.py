@@ -16,9 +16,9 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from clients.app import app as client_app
-from fl.config import RunConfig
-from fl.messages import from_bytes, to_bytes
+from clients.app import new_app
+from fl.config.run import RunConfig
+from fl.wire import from_bytes, to_bytes
 from server.app import conduct
 from server.progress import Report
 
@@ -34,17 +34,17 @@ def opened(parties: int) -> Iterator[Callable[[RunConfig, Report], None]]:
 class InlineGrid(Grid):
     """A grid whose nodes answer at once, in this process; node k + 2 is the k-th party of the configuration."""
 
-    def __init__(self, config: RunConfig, app: ClientApp = client_app) -> None:
+    def __init__(self, config: RunConfig, app: ClientApp | None = None) -> None:
         # Flower stamps these on every message; in its own engines the process start-up sets them.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, _COORDINATOR
-        self._app = app
+        self._app = app or new_app()
         self._run = Run.create_empty(run_id=1)
         self._replies: dict[str, Message] = {}
         self._contexts = {
             node: Context(
                 1, node, {"partition-id": node - 2}, RecordDict(), _user_config(config.to_mapping())
             )
-            for node in range(2, 2 + len(config.party_names))
+            for node in range(2, 2 + len(config.parties))
         }
 
     def set_run(self, run: Run) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import tomli_w
 
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from server.progress import ProgressReader, Report
 
 RunFederation = Callable[[RunConfig, Report], None]
@@ -108,7 +108,7 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
 
 
 def _submit(link: _Link, app: Path, config: RunConfig) -> str:
-    parties = len(config.party_names)
+    parties = len(config.parties)
     processors = max(1, min(parties, os.cpu_count() or 1))
     resources = (
         f"num-supernodes={parties} client-resources-num-cpus=1 init-args-num-cpus={processors} "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.boosting.randomness import goss_generator
+from clients.randomness import goss_generator
 from experiments.joined import Joined
 from fl.binning import UNKNOWN, Binning, Codes, Shape
 from fl.boosting.gradients import (
@@ -25,7 +25,7 @@ from fl.boosting.gradients import (
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, search, weight
 from fl.calibration import Calibration
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from fl.metrics import auc
 from fl.splits import TRAIN, VALIDATION, Roles
 

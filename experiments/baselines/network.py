@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from experiments.joined import Joined
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.network import training_batches
 from fl.network.models import learning_rate, new_bottom, new_top
 from fl.network.preprocessing import Encoder

@@ -14,7 +14,7 @@ from clients.scorecard.shares import texts_of, values_of
 from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Table
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import Card, Share, named, told, told_by_bank

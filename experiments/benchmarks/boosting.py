@@ -37,7 +37,7 @@ from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
 from experiments.joined import Joined, read_joined, read_roles, read_scores
 from experiments.settings import parse_settings
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.metrics import auc
 from fl.splits import TEST, TRAIN, Roles
 from server.progress import Progress

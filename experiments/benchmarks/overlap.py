@@ -24,7 +24,7 @@ from experiments.dataset import open_dataset
 from experiments.scoring import score_applicants
 from experiments.settings import parse_settings
 from experiments.study import Outcome, run_study
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.metrics import auc
 from fl.splits import TEST
 from server.coordinator import new_study_name

@@ -17,7 +17,7 @@ from flwr.serverapp import Grid, ServerApp
 from experiments.backends import simulation
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Envelope, pack
 from server.exchange import Exchange

@@ -22,7 +22,7 @@ from experiments.baselines.scorecard import group_columns
 from experiments.dataset import Dataset, open_dataset
 from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.scorecard.points import PointsTable
 from fl.splits import TEST, TRAIN, VALIDATION, Roles
 from server.coordinator import Trained, assign_roles, connect, train

@@ -15,7 +15,7 @@ from experiments.comparison.table import GAIN, compare
 from experiments.economies import economy
 from experiments.settings import parse_settings
 from experiments.study import ALL, run_study
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from server.coordinator import new_study_name
 from server.progress import ignore
 

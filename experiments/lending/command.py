@@ -12,7 +12,7 @@ from experiments.mlflow_page import latest_link
 from experiments.outputs import check_folder, check_store
 from experiments.settings import parse_settings
 from experiments.study import check_contenders
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 
 DATA = Path("data/demo")

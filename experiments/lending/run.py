@@ -17,7 +17,7 @@ from experiments.lending.page import write_page
 from experiments.lending.policy import CashFlow
 from experiments.lending.wording import headline
 from experiments.study import run_study
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from server.coordinator import new_study_name
 from server.progress import Progress, Report
 from server.tracking.study import Study

@@ -8,26 +8,26 @@ sums exact, so the forest equals the one grown on the joined table, bit for bit,
 (`experiments/baselines/boosting.py`).
 
 The parts: `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
-`sealing` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
+`padding` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
-Protocol `boosting/1`:
+Conversation `boosting/1`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
 2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
-   the next ones. Where another passive party splits a node, the coordinator opens its sides (`sealing`). If those are
-   not sealed, its outcome comes first, by way of the coordinator, and the sums in a round trip of their own:
-   `SumRequest` → `Summed`.
+   the next ones. Where another passive party splits a node, the coordinator passes on the sides of its rows under a
+   pad (`padding`). If sides are not handed over in advance, they come first, by way of the coordinator, and the sums
+   in a round trip of their own: `SumRequest` → `Summed`.
 3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
    tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
-   until the bank has finished.
+   until the bank answers `Ended`.
 4. `FinishRequest` → `Finished`, passive parties.
-5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Outcomes`, passive parties, and then
+5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
-Round trips: at most 7 + 2 · depth · trees; the bank alone grows a tree per message: 3 + trees. Gradients sent ahead of
-the splits that decide which of them count are more than sums need. The setting `boosting.ahead` trades: `level` keeps
-to the levels of a tree (2 · depth + 2 round trips per tree), `none` encrypts only what counts (at most 4 · depth). With
-several passive parties whose sides are not sealed it is at most 3 · depth, 3 · depth + 1 and 4 · depth per tree.
+Round trips: at most 7 + 2 · depth · trees. Gradients sent ahead of the splits that decide which of them count are more
+than sums need. The setting `boosting.ahead` trades: `level` keeps to the levels of a tree (2 · depth + 2 round trips
+per tree), `none` encrypts only what counts (at most 4 · depth). With several passive parties and without
+`boosting.sealed-sides` it is at most 3 · depth, 3 · depth + 1 and 4 · depth per tree.
 
 What each receiver sees:
 
@@ -35,8 +35,7 @@ What each receiver sees:
   came to that; its own splits, and which child of a split is lighter; encrypted gradients;
 - the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
   for every split the side of the rows in its node; in scoring, for every split the side of every test row;
-- the coordinator: what crosses it and is not encrypted or sealed, so rows by position, splits by number, and no id,
-  label, column's name, cut or leaf weight.
+- the coordinator: how many trees there are and how good they are, and sides under a pad. Letters it does not open.
 
 A sum over few rows would tell the bank in which bin they are, so a party merges bins that have fewer than
 `min_bin_count` rows in a node. Labels have no part in row sampling; the order of positions is drawn by the bank alone.
@@ -44,163 +43,221 @@ A sum over few rows would tell the bank in which bin they are, so a party merges
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = "boosting/1"
+from fl.binning import Shape
+from fl.boosting.forest import Splits
+from fl.evaluation import Scored
+from fl.messages import (
+    Aggregate,
+    Ciphertext,
+    Count,
+    Figure,
+    PerRow,
+    PublicKey,
+    Request,
+    Sealed,
+    Setting,
+    ToLabelHolder,
+    ToParties,
+    ToPassive,
+    request,
+)
+from fl.records import Array
+from fl.splits import Split
 
-Array = np.ndarray[Any, Any]
-
-# Who splits a node, to a passive party.
-NOBODY, THE_BANK, YOU, ANOTHER = -1, 0, 1, 2
+# Who splits a node, to a passive party: nobody, the bank, that party, or the k-th of the other passive ones, OTHERS + k.
+NOBODY, THE_BANK, YOU, OTHERS = -1, 0, 1, 2
 
 
-@dataclass(frozen=True)
-class StartRequest:
-    """Asks a passive party to bin its columns by the training rows, and perhaps to seal sides; roles is int8 (n,)."""
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What the bank is told of a party's columns, and the public key of the pad over its sides, uint8 (32,) or empty."""
 
-    seed: int
-    roles: Array
-    seal: bool
+    shape: Aggregate[Shape]
+    pad_key: PublicKey[Array]
 
 
 @dataclass(frozen=True)
 class Started:
-    """The `Shape` of the party's columns, and if sides are to be sealed its public key for that, uint8 (32,)."""
+    """The party has binned its columns."""
 
-    shape: Mapping[str, Array]
-    seal_key: Array
-
-
-@dataclass(frozen=True)
-class BeginRequest:
-    """Asks the bank for its first demand. parties are the passive ones in order; shapes theirs, `nested`.
-
-    seal_keys are their public keys if sides are sealed, else empty.
-    """
-
-    seed: int
-    roles: Array
-    parties: tuple[str, ...]
-    shapes: Mapping[str, Array]
-    seal_keys: Mapping[str, Array]
+    columns: ToLabelHolder[Columns]
 
 
-@dataclass(frozen=True)
-class Demanded:
-    """What the bank wants next (`growth.Demand`); k nodes, n rows that train or validate.
+@request("start")
+@dataclass(frozen=True, kw_only=True)
+class StartRequest(Request[Started]):
+    """Asks a passive party to bin its columns by the training rows; hand_over: and to hand over its padded sides."""
 
-    finished      training has ended; what follows is empty
-    kept          when finished: how many of its splits each passive party keeps, int64 (parties,)
+    seed: Setting[int]
+    split: ToParties[Split]
+    hand_over: Setting[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What all passive parties are to do next; k nodes, n rows that train or validate.
+
     tree          the tree of which sums are wanted; ahead: of its root, else of the next level's nodes
     wanted        sums are wanted at all; not after the last splits of the last tree
-    owners        int16 (k,): −1 nobody, 0 the bank, p the p-th passive party
     lighter_left  bool (k,)
-    columns, left by passive party: `Splits`
     bank_left     uint8: packed bits (n,), where the bank's splits send the rows of their nodes
-    pads          by passive party, if sides are sealed: uint8 (s, ⌈n/8⌉), what opens those of its splits
-    public_key    of the encryption; with the first demand only, as is seal_key, uint8 (32,) or empty
+    public_key    of the encryption; with the first task only, as is pad_key, uint8 (32,) or empty
     encrypted     gradients and hessians
-    settled       how many trees stand; with the log loss on training rows, and AUC and log loss on validation rows, of
-                  that forest when the last one has just been settled, else NaN
     """
 
-    finished: bool
-    kept: Array
-    tree: int
-    ahead: bool
-    wanted: bool
-    owners: Array
-    lighter_left: Array
-    columns: Mapping[str, Array]
-    left: Mapping[str, Array]
-    bank_left: Array
-    pads: Mapping[str, Array]
-    public_key: Mapping[str, Array]
-    seal_key: Array
-    encrypted: Mapping[str, Array]
-    settled: int
-    train_loss: float
-    validation_auc: float
-    validation_loss: float
+    tree: Count
+    ahead: Setting[bool]
+    wanted: Setting[bool]
+    lighter_left: Aggregate[Array]
+    bank_left: PerRow
+    public_key: PublicKey[Mapping[str, Array]]
+    pad_key: PublicKey[Array]
+    encrypted: Ciphertext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """What one passive party is told of the k nodes of a level.
+
+    owners  int16 (k,): who splits each: NOBODY, THE_BANK, YOU, or OTHERS and above
+    splits  its own ones, in the order of the nodes
+    pads    by other passive party, where sides are handed over: uint8 (t, ⌈n/8⌉), what opens the sides of its splits,
+            of the rows in their nodes only
+    """
+
+    owners: Aggregate[Array]
+    splits: Aggregate[Splits]
+    pads: Mapping[str, Sealed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demanded:
+    """What the bank wants next.
+
+    task    for all passive parties, and by name what is for each alone
+    chosen  by passive party, where sides are handed over: packed bits uint8 (s, ⌈(b + 1)/8⌉), which of its b bins and
+            the unknown make up the left side of each of its splits
+    wanted  the passive parties are to add up
+    waits   those of them that must know first where others send rows
+    trees   how many trees stand; with the log loss on training rows, and AUC and log loss on validation rows, of that
+            forest when the last one has just been settled, else NaN
+    """
+
+    task: ToPassive[Task]
+    levels: Mapping[str, ToPassive[Level]]
+    chosen: Mapping[str, Aggregate[Array]]
+    wanted: Setting[bool]
+    waits: Setting[tuple[str, ...]]
+    trees: Count
+    train_loss: Figure
+    validation_auc: Figure
+    validation_loss: Figure
 
 
 @dataclass(frozen=True)
-class GrowRequest:
-    """For a passive party: a demand as far as it concerns it.
+class Kept:
+    """How many of its splits the forest keeps."""
 
-    owners is int8 (k,) of NOBODY, THE_BANK, YOU and ANOTHER; columns int64 (s,) and left uint8 (s, 32) are its own
-    splits in the order of the nodes; members as in `SumRequest`, if sides are sealed. If they are not, it is empty, and
-    where there is ANOTHER, `encrypted` comes with a `SumRequest`.
-    """
+    splits: Count
 
-    tree: int
-    ahead: bool
-    wanted: bool
-    owners: Array
-    lighter_left: Array
-    columns: Array
-    left: Array
-    bank_left: Array
-    members: Array
-    public_key: Mapping[str, Array]
-    seal_key: Array
-    encrypted: Mapping[str, Array]
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Training has ended; by passive party what it keeps, and the rest as in `Demanded`."""
+
+    kept: Mapping[str, ToPassive[Kept]]
+    trees: Count
+    train_loss: Figure
+    validation_auc: Figure
+    validation_loss: Figure
+
+
+@request("begin")
+@dataclass(frozen=True, kw_only=True)
+class BeginRequest(Request[Demanded]):
+    """Asks the bank for its first demand, by the columns of each passive party."""
+
+    seed: Setting[int]
+    split: ToParties[Split]
+    columns: Mapping[str, ToLabelHolder[Columns]]
 
 
 @dataclass(frozen=True)
+class Members:
+    """Whether a party's splits send the rows of their nodes left: packed bits uint8 (⌈n/8⌉,).
+
+    All splits in one, since a row is in one node, and nothing of rows that are in none of these.
+    """
+
+    left: PerRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """What a passive party has added up for the bank.
+
+    sums        the reply of `encrypted_sums`
+    candidates  uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what `search.allowed` says of each new node
+    homes       uint8 (k, c, width): its merged bins (`merging`)
+    """
+
+    sums: Ciphertext
+    candidates: Aggregate[Array]
+    homes: Aggregate[Array]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Grown:
-    """A passive party's splits made, and the sums if nothing else has to be known for them.
+    """A passive party's splits made, and the sums if they are wanted and nothing else has to be known for them.
 
-    members     uint8 (⌈n/8⌉,): packed bits, whether the own splits send the rows of their nodes left; all in one, since
-                a row is in one node, and nothing of rows that are in none of these
-    sums        the reply of `encrypted_sums`; candidates uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of what
-                `search.allowed` says of each new node; homes uint8 (k, c, width): its merged bins (`merging`); all
-                empty where they are still to come, or not wanted
-    sealed      with the first answer: the sealed sides (`sealing`), or empty
+    sides are those of all its bins under a pad (`padding`), with the first answer where they are handed over, or empty.
     """
 
-    members: Array
-    sealed: Array
-    sums: Mapping[str, Array]
-    candidates: Array
-    homes: Array
+    members: ToParties[Members]
+    sums: ToLabelHolder[Sums] | None
+    sides: Sealed
 
 
-@dataclass(frozen=True)
-class SumRequest:
-    """For a passive party: where other ones' splits send rows (`Grown.members`, joined), and the gradients."""
+@request("grow", after=("start", "grow", "add_up"))
+@dataclass(frozen=True, kw_only=True)
+class GrowRequest(Request[Grown]):
+    """For a passive party: what the bank demands of it.
 
-    members: Array
-    encrypted: Mapping[str, Array]
+    sides are by other passive party the padded sides of its new splits, uint8 (t, ⌈n/8⌉); none if not handed over.
+    """
+
+    task: ToPassive[Task]
+    level: ToPassive[Level]
+    sides: Mapping[str, Sealed]
 
 
 @dataclass(frozen=True)
 class Summed:
-    """As in `Grown`."""
+    """The sums that had to wait."""
 
-    sums: Mapping[str, Array]
-    candidates: Array
-    homes: Array
+    sums: ToLabelHolder[Sums]
 
 
+@request("add_up", after=("grow",))
 @dataclass(frozen=True)
-class SplitRequest:
-    """For the bank: what the passive parties answered, each array as in `Grown`; sums `nested`."""
+class SumRequest(Request[Summed]):
+    """For a passive party: the task again, and where other ones send the rows of the nodes that they split."""
 
-    members: Mapping[str, Array]
-    sums: Mapping[str, Array]
-    candidates: Mapping[str, Array]
-    homes: Mapping[str, Array]
+    task: ToPassive[Task]
+    members: Mapping[str, ToParties[Members]]
 
 
-@dataclass(frozen=True)
-class FinishRequest:
-    """Tells a passive party how many of its splits the forest keeps."""
+@request("split", after=("begin", "split"))
+@dataclass(frozen=True, kw_only=True)
+class SplitRequest(Request[Demanded | Ended]):
+    """For the bank: where the passive parties' splits send rows, and what they have added up, if that was wanted."""
 
-    splits: int
+    members: Mapping[str, ToParties[Members]]
+    sums: Mapping[str, ToLabelHolder[Sums]]
 
 
 @dataclass(frozen=True)
@@ -208,23 +265,40 @@ class Finished:
     """The party holds its part of the final forest."""
 
 
+@request("finish", after=("grow",))
 @dataclass(frozen=True)
-class OutcomesRequest:
-    """Asks a passive party for the outcomes of all its splits at the test rows; the bank knows the others' scores."""
+class FinishRequest(Request[Finished]):
+    """Tells a passive party how many of its splits the forest keeps."""
+
+    kept: ToPassive[Kept]
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Packed bits, uint8 (s, ⌈t/8⌉): whether each split sends each of the t test rows left."""
+    """Packed bits, uint8 (s, ⌈t/8⌉): whether each split of the party sends each of t rows left."""
 
-    outcomes: Array
+    outcomes: PerRow
 
 
 @dataclass(frozen=True)
-class ScoreRequest:
-    """For the bank: every passive party's `Outcomes`."""
+class Told:
+    """The outcomes of all the party's splits at the test rows."""
 
-    outcomes: Mapping[str, Array]
+    outcomes: ToLabelHolder[Outcomes]
+
+
+@request("outcomes", after=("finish",))
+@dataclass(frozen=True)
+class OutcomesRequest(Request[Told]):
+    """Asks a passive party for the outcomes of all its splits at the test rows; the bank knows the others' scores."""
+
+
+@request("score", after=("split",))
+@dataclass(frozen=True)
+class ScoreRequest(Request[Scored]):
+    """For the bank: every passive party's outcomes at the test rows."""
+
+    outcomes: Mapping[str, ToLabelHolder[Outcomes]]
 
 
 def packed(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:

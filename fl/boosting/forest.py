@@ -5,7 +5,7 @@ A node that a passive party splits is to the bank a number among that party's sp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -109,10 +109,6 @@ class Forest:
             np.append(self.gains, np.zeros(count)),
             np.append(self.columns, np.full(count, LEAF, np.int32)),
         )
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays, the constructor's arguments."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def first(self, trees: int) -> "Forest":
         """The first trees; nodes of later ones stay, and nothing leads to them."""

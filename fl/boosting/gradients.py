@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from fl.seeds import generator
 
 Integers = NDArray[np.int64]

@@ -16,7 +16,7 @@ from fl.boosting.growth import Data, Demand, Flags, Floats, Growth, Integers
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import Found, allowed, child_bounds, histogram, search, weight
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 
 UNBOUNDED = (-np.inf, np.inf)
 

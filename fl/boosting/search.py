@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes, Shape
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.network import Floats
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.optim.adamw import adamw
 
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.network import Floats
 from fl.seeds import generator
 

@@ -10,18 +10,19 @@ The parts: `grouping` (bins to groups), `design` (one-hot columns), `cone` (sign
 `mixing` (Anderson's), `solver` (the bank's way through the exchanges), `bank` (the bank's own columns), `points`
 (points and reasons), `values` (groups in words), `card` (what is told of the whole).
 
-Protocol `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
+Conversation `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows.
 2. `BeginRequest` → `Begun`, the bank: a key, and encrypted labels.
 3. `CountRequest` → `Counted`, passive parties: sums of the labels by bin.
-4. `GroupRequest` → `Solved`, the bank: groups, and the first encrypted residual.
+4. `GroupRequest` → `Grouped`, the bank: groups, and the first encrypted residual; or `Ended` if no party has a column
+   worth its place.
 5. An exchange: `GradientRequest` → `Masked`, passive parties: sums of the residual by group, under a mask;
    `OpenRequest` → `Opened`, the bank: decrypts what the masks hide from it; `StepRequest` → `Stepped`, passive parties:
    the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the bank: its own block, where to go from the
-   steps so far (Anderson mixing: coefficients that all parties apply to their own), and the residual there.
+   steps so far (Anderson mixing: coefficients that all parties apply to their own), and the residual there; or `Ended`.
 6. `FinishRequest` → `Finished`, passive parties: points by group, which the party keeps, and what its card may tell.
-7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Points`, passive parties, and then
+7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1` (`fl/scoring.py`).
 
 Round trips: 7 + 4 · E; the bank alone: 3. What is masked has to come back opened before a party can step, so an
@@ -38,167 +39,240 @@ What each receiver sees:
 - the bank: goods and bads of each anonymous bin; **the partial score of every row after each step**; inner products of
   steps; at the end the points of each group, and which values it holds if the party publishes that; in scoring the
   points of every row, and up to four codes of columns with points lost there;
-- the coordinator: what crosses it and is not encrypted: groups by number, partial scores and points by position.
+- the coordinator: who has columns worth their place, and how good the scorecard is. Letters it does not open.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
+from fl.binning import Shape
+from fl.evaluation import Scored
+from fl.messages import (
+    Aggregate,
+    Ciphertext,
+    Count,
+    Counts,
+    Figure,
+    PerRow,
+    PublicKey,
+    Request,
+    Setting,
+    ToLabelHolder,
+    ToParties,
+    ToPassive,
+    request,
+)
+from fl.records import Array
+from fl.splits import Split
 
-VERSION = "scorecard/1"
 
-Array = np.ndarray[Any, Any]
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """What the bank is told of a party's columns; counts int64 (all bins,): training rows in each bin."""
 
-
-@dataclass(frozen=True)
-class StartRequest:
-    """Asks a passive party to bin its columns by the training rows; roles is int8 (n,)."""
-
-    seed: int
-    roles: Array
+    shape: Aggregate[Shape]
+    counts: Counts
 
 
 @dataclass(frozen=True)
 class Started:
-    """The `Shape` of the party's columns, and int64 (all bins,): how many training rows are in each bin."""
+    """The party has binned its columns."""
 
-    shape: Mapping[str, Array]
-    counts: Array
+    columns: ToLabelHolder[Columns]
 
 
-@dataclass(frozen=True)
-class BeginRequest:
-    """Asks the bank for its encrypted labels.
+@request("start")
+@dataclass(frozen=True, kw_only=True)
+class StartRequest(Request[Started]):
+    """Asks a passive party to bin its columns by the training rows."""
 
-    parties are the passive ones in order; shapes theirs, `nested`; counts, by party, as in `Started`.
-    """
+    seed: Setting[int]
+    split: ToParties[Split]
 
-    seed: int
-    roles: Array
-    parties: tuple[str, ...]
-    shapes: Mapping[str, Array]
-    counts: Mapping[str, Array]
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The bank's public key, and its encrypted labels of the training rows."""
+
+    public_key: PublicKey[Mapping[str, Array]]
+    encrypted: Ciphertext
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The bank's public key, and the encrypted labels of the training rows."""
+    """What the passive parties are to count."""
 
-    public_key: Mapping[str, Array]
-    encrypted: Mapping[str, Array]
+    labels: ToPassive[Labels]
+
+
+@request("begin")
+@dataclass(frozen=True, kw_only=True)
+class BeginRequest(Request[Begun]):
+    """Asks the bank for its encrypted labels, by the columns of each passive party."""
+
+    seed: Setting[int]
+    split: ToParties[Split]
+    columns: Mapping[str, ToLabelHolder[Columns]]
 
 
 @dataclass(frozen=True)
-class CountRequest:
-    """For a passive party: what `Begun` says."""
+class Sums:
+    """Encrypted sums of a passive party: a reply of `encrypted_sums`."""
 
-    public_key: Mapping[str, Array]
-    encrypted: Mapping[str, Array]
+    sums: Ciphertext
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The labels summed by bin and one more for the rows that the party does not know: a reply of `encrypted_sums`."""
+    """The labels summed by bin, and one more sum for the rows that the party does not know."""
 
-    sums: Mapping[str, Array]
+    sums: ToLabelHolder[Sums]
+
+
+@request("count", after=("start",))
+@dataclass(frozen=True)
+class CountRequest(Request[Counted]):
+    """For a passive party: the labels that it is to add up."""
+
+    labels: ToPassive[Labels]
 
 
 @dataclass(frozen=True)
-class GroupRequest:
-    """For the bank: what the passive parties counted, `nested`."""
+class Groups:
+    """Of one passive party the group of each of its bins, int16 (all bins,): `Grouping.groups`."""
 
-    sums: Mapping[str, Array]
+    groups: Aggregate[Array]
 
 
-@dataclass(frozen=True)
-class Solved:
-    """Where the bank stands after t exchanges.
+@dataclass(frozen=True, kw_only=True)
+class Residual:
+    """Where the parties are to go.
 
-    finished   training has ended: each party's last step gave its final weights
-    groups     after no exchange: of each passive party, `Grouping.groups`
-    mix        float64 (t,): coefficients of the parties' weights after each step; together, where the residual is
+    mix        float64 (t,): coefficients of a party's weights after each step; together, where the residual is
     encrypted  that residual in the training rows
-    exchanges  t; with the length of the last step, and log loss on training rows, AUC and log loss on validation rows
     """
 
-    finished: bool
-    groups: Mapping[str, Array]
-    mix: Array
-    encrypted: Mapping[str, Array]
-    exchanges: int
-    length: float
-    train_loss: float
-    validation_auc: float
-    validation_loss: float
+    mix: Aggregate[Array]
+    encrypted: Ciphertext
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where training stands after so many exchanges: log loss on training rows, AUC and log loss on validation rows."""
+
+    exchanges: Count
+    train_loss: Figure
+    validation_auc: Figure
+    validation_loss: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped:
+    """By passive party with a column worth its place its groups, and the residual of the bank's own scorecard."""
+
+    groups: Mapping[str, ToPassive[Groups]]
+    residual: ToPassive[Residual]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solved:
+    """The residual after another exchange."""
+
+    residual: ToPassive[Residual]
+    progress: Progress
 
 
 @dataclass(frozen=True)
-class GradientRequest:
-    """For a passive party: what concerns it of `Solved`; groups only before the first exchange."""
+class Ended:
+    """Training has ended: each party's last step gave its final weights."""
 
-    groups: Array
-    mix: Array
-    encrypted: Mapping[str, Array]
+    progress: Progress
+
+
+@request("group", after=("begin",))
+@dataclass(frozen=True)
+class GroupRequest(Request[Grouped | Ended]):
+    """For the bank: what the passive parties counted."""
+
+    sums: Mapping[str, ToLabelHolder[Sums]]
 
 
 @dataclass(frozen=True)
 class Masked:
     """The residual summed by group (and over unknown rows) under a mask: a masked reply of `encrypted_sums`."""
 
-    sums: Mapping[str, Array]
+    sums: ToLabelHolder[Sums]
+
+
+@request("gradient", after=("count", "step"))
+@dataclass(frozen=True, kw_only=True)
+class GradientRequest(Request[Masked]):
+    """For a passive party: where to go; groups only before the first exchange."""
+
+    groups: ToPassive[Groups] | None
+    residual: ToPassive[Residual]
 
 
 @dataclass(frozen=True)
-class OpenRequest:
-    """For the bank: the masked sums of the parties, `nested`."""
+class OpenedSums:
+    """A party's masked sums opened: random numbers to whoever does not hold the mask."""
 
-    sums: Mapping[str, Array]
+    sums: Ciphertext
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The same opened, `nested`: random numbers to whoever does not hold the masks."""
+    """By passive party its sums."""
 
-    opened: Mapping[str, Array]
+    sums: Mapping[str, ToPassive[OpenedSums]]
 
 
+@request("open_sums", after=("group", "solve"))
 @dataclass(frozen=True)
-class StepRequest:
-    """For a passive party: its own sums, opened."""
+class OpenRequest(Request[Opened]):
+    """For the bank: the masked sums of the parties."""
 
-    opened: Mapping[str, Array]
+    sums: Mapping[str, ToLabelHolder[Sums]]
 
 
-@dataclass(frozen=True)
-class Stepped:
-    """After a party's step number t.
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A party's step number t.
 
     scores    float64 (k,): partial scores of the rows that train or validate and that the party knows
     products  float64 (t,): inner products of the step with each step so far
     """
 
-    scores: Array
-    products: Array
+    scores: PerRow
+    products: Aggregate[Array]
 
 
 @dataclass(frozen=True)
-class SolveRequest:
-    """For the bank: every party's `Stepped`."""
+class Stepped:
+    """The party has taken a step."""
 
-    scores: Mapping[str, Array]
-    products: Mapping[str, Array]
+    step: ToLabelHolder[Step]
 
 
+@request("step", after=("gradient",))
 @dataclass(frozen=True)
-class FinishRequest:
-    """Tells a passive party that its last step was the final one."""
+class StepRequest(Request[Stepped]):
+    """For a passive party: its own sums, opened."""
+
+    sums: ToPassive[OpenedSums]
 
 
+@request("solve", after=("open_sums",))
 @dataclass(frozen=True)
-class Finished:
-    """The party holds its points. Of each of its k columns that have points:
+class SolveRequest(Request[Solved | Ended]):
+    """For the bank: every party's step."""
+
+    steps: Mapping[str, ToLabelHolder[Step]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a party tells of each of its k columns that have points.
 
     columns    int64 (k,): its number
     points     int64 (g,): those of its groups, column by column
@@ -208,20 +282,28 @@ class Finished:
     reasons_zh text (k,): the same in Chinese
     """
 
-    columns: Array
-    points: Array
-    values: Array
-    stability: Array
-    reasons: Array
-    reasons_zh: Array
+    columns: Aggregate[Array]
+    points: Aggregate[Array]
+    values: Aggregate[Array]
+    stability: Aggregate[Array]
+    reasons: Setting[Array]
+    reasons_zh: Setting[Array]
 
 
 @dataclass(frozen=True)
-class PointsRequest:
-    """Asks a passive party for the points of every position."""
+class Finished:
+    """The party holds its points."""
+
+    card: ToLabelHolder[Card]
 
 
+@request("finish", after=("step",))
 @dataclass(frozen=True)
+class FinishRequest(Request[Finished]):
+    """Tells a passive party that its last step was the final one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Points:
     """Of every position; one that the party does not know has no points and no reasons.
 
@@ -230,14 +312,28 @@ class Points:
     lost     int32 (n, 4): points lost there, against the column's best group
     """
 
-    points: Array
-    reasons: Array
-    lost: Array
+    points: PerRow
+    reasons: PerRow
+    lost: PerRow
 
 
 @dataclass(frozen=True)
-class ScoreRequest:
-    """For the bank: what the parties said of their columns (`Finished`) and of the rows (`Points`), both `nested`."""
+class Told:
+    """The points of every position."""
 
-    columns: Mapping[str, Array]
-    rows: Mapping[str, Array]
+    points: ToLabelHolder[Points]
+
+
+@request("points", after=("finish",))
+@dataclass(frozen=True)
+class PointsRequest(Request[Told]):
+    """Asks a passive party for the points of every position."""
+
+
+@request("score", after=("group", "solve"))
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest(Request[Scored]):
+    """For the bank: by party what it tells of its columns and of the rows."""
+
+    cards: Mapping[str, ToLabelHolder[Card]]
+    points: Mapping[str, ToLabelHolder[Points]]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import Codes
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.cone import Cone
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Grouping

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fl.arrays import check_integers, check_names, check_numbers
 from fl.binning import Codes
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.evaluation import Table
 from fl.metrics import population_stability_index

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from fl.binning import UNKNOWN, Codes, Shape
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 
 Integers = NDArray[np.int64]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.int64]
@@ -84,10 +84,6 @@ class PointsTable:
             known = groups != UNKNOWN
             lost[known, place] = own.max() - own[groups[known]]
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays, the constructor's arguments."""
-        return dict(vars(self))
 
     def by_column(self) -> list[Points]:
         """The points of each column."""

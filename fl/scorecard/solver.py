@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.boosting.gradients import log_loss
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.metrics import auc
 from fl.scorecard.design import Design
 from fl.scorecard.mixing import mixing

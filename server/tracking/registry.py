@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.scoring import Answered
 from server.tracking.provenance import code_version

@@ -25,7 +25,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
 from experiments.comparison import overlays, summary
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.evaluation import Evaluation
 from server.tracking import drawing, leaderboard
 from server.tracking.provenance import DatasetFacts, code_version

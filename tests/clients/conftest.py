@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 from flwr.app import Context, Message, RecordDict
 
-from fl.config import RunConfig
-from fl.messages import Envelope, pack
+from fl.config.run import RunConfig
+from fl.protocols import message_type
+from fl.wire import Envelope, pack
 
 
 @pytest.fixture
@@ -16,11 +17,11 @@ def send() -> Callable[..., RecordDict]:
     from experiments.backends.inline import InlineGrid
 
     def deliver(
-        config: RunConfig, action: str, body: object, envelope: Envelope, node: dict | None = None
+        config: RunConfig, body: object, envelope: Envelope, node: dict | None = None
     ) -> RecordDict:
         InlineGrid(config)  # Flower refuses to make messages outside a run
         node = node if node is not None else {"partition-id": 0}
         context = Context(1, 2, node, RecordDict(), dict(config.to_mapping()))
-        return app(Message(pack(body, envelope), 2, action), context).content
+        return app(Message(pack(body, envelope), 2, message_type(type(body))), context).content
 
     return deliver

@@ -18,7 +18,7 @@ from fl.alignment import (
     new_exponent,
     raise_to,
 )
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.messages import Envelope, refusal_in, unpack
 
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications
-from clients.boosting.randomness import goss_generator
+from clients.randomness import goss_generator
 from clients.evaluation import SCORES
 from clients.store import Store
 from fl.boosting import (

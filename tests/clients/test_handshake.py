@@ -5,7 +5,7 @@ from flwr.app import RecordDict
 
 from clients.data.declaration import read_declaration, schema_hash
 from fl import alignment, boosting, handshake, network, scorecard, scoring, splits
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Envelope, unpack
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.backends.inline import InlineGrid
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.scoring import (
     Answered,
     AnswerRequest,

@@ -11,7 +11,7 @@ from clients.data.declaration import read_declaration
 from clients.session import state_folder
 from clients.store import Store
 from fl.alignment import BlindedIds, BlindRequest, MatchRequest, OrderRequest
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Envelope, envelope_of, refusal_in, to_bytes, unpack
 

@@ -10,7 +10,7 @@ import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from fl.alignment import BlindRequest
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.handshake import DescribeRequest
 from fl.messages import ENVELOPE, Envelope, pack, refusal_in
 from fl.network import FinishRequest

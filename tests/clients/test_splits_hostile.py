@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clients.aligned import write_applications
 from clients.session import Session
 from clients.splits import assign
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.messages import Envelope
 from fl.splits import SplitRequest, split_by_label
 

@@ -23,7 +23,8 @@ from clients.session import SCORING
 from clients.store import Store
 from experiments.backends.simulation import _children, _free_port, _write_app
 from experiments.scoring import read_answers
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 
 PROGRAMS = Path(sys.executable).parent
 

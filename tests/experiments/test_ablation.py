@@ -6,7 +6,8 @@ from mlflow import MlflowClient
 
 from experiments.ablation import ADD_ONE, LEAVE_ONE_OUT, Judged, federations, gains, run_ablation
 from experiments.dataset import open_dataset
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
 from server.progress import ignore

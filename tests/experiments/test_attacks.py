@@ -17,7 +17,8 @@ from experiments.attacks.features import reconstruct
 from experiments.attacks.recording import Batch, Recording, record
 from experiments.attacks.report import play_all
 from experiments.attacks.tables import network_tables
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.evaluation import evaluate
 from server.progress import ignore

@@ -16,7 +16,9 @@ from clients.evaluation import SCORES
 from clients.store import Store
 from experiments import cli
 from experiments.backends import inline
-from fl.config import BoostingConfig, RunConfig, ScorecardConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from server.progress import ignore
 from server.tracking.registry import find_model

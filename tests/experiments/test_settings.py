@@ -1,7 +1,7 @@
 import pytest
 
 from experiments.settings import parse_settings
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 
 

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 
 from experiments.dataset import open_dataset
 from experiments.study import ALL, Outcome, run_study
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from server.progress import Progress
 

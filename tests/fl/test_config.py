@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.config import BoostingConfig, NetworkConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ import pytest
 from flwr.app import Context, RecordDict
 
 from experiments.backends.inline import InlineGrid
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from server.app import app
 from server.progress import ProgressReader

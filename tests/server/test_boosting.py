@@ -1,6 +1,6 @@
 import pytest
 
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from server.boosting import round_trips
 
 

@@ -8,7 +8,8 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.backends.inline import InlineGrid
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError, ProtocolError
 from server.coordinator import connect, coordinate, new_study_name
 from server.exchange import FederationError

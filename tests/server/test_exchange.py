@@ -11,7 +11,8 @@ from flwr.common.constant import ErrorCode
 
 from experiments.backends.inline import InlineGrid
 from experiments.joined import read_scores
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.messages import refusal
 from fl.splits import Split, SplitRequest
 from server.coordinator import assign_roles, connect, train

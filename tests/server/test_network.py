@@ -54,7 +54,7 @@ def test_every_batch_is_reported_by_those_at_work(tables: Path, federate: Callab
 
 
 def test_the_default_stays_within_three_hundred_round_trips() -> None:
-    from fl.config import NetworkConfig
+    from fl.config.network import NetworkConfig
 
     assert round_trips(NetworkConfig(), passive=2) <= 300
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from server.coordinator import assign_roles, train
 from server.scorecard import round_trips
 from server.training import Training

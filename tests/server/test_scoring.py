@@ -23,7 +23,10 @@ from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
 from experiments.scoring import read_answers
-from fl.config import BoostingConfig, NetworkConfig, RunConfig, ScorecardConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.config.run import RunConfig
 from fl.messages import to_bytes
 from server.coordinator import assign_roles, connect, train
 from server.exchange import Exchange, FederationError

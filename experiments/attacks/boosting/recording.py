@@ -27,7 +27,8 @@ from fl.boosting import (
     SumRequest,
 )
 from fl.boosting.growth import Growth
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from fl.evaluation import Evaluation
 from fl.messages import envelope_of, refusal_in
 from fl.splits import TEST, TRAIN, Roles

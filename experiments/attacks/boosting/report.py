@@ -10,7 +10,8 @@ from experiments.attacks.boosting.bins import reconstruct
 from experiments.attacks.boosting.recording import record
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.report import choose_passive, mean_of
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from fl.splits import TEST
 from server.progress import Progress, Report
 

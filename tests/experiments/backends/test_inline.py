@@ -7,7 +7,7 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from experiments.backends.inline import InlineGrid
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.handshake import DescribeRequest
 from fl.messages import Envelope, pack
 from fl.splits import Split, SplitRequest

@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 
 from experiments.backends.simulation import _stop, _write_app
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 
 # As Flower's SuperLink does: a child in a session of its own, which starts another; each writes its process id.
 FAMILY = """

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from experiments.baselines.boosting import train_boosting
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN
 
 SETTINGS = BoostingConfig(trees=20, depth=4, learning_rate=0.3, bins=32, l2=1.0, patience=0)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from experiments.baselines.scorecard import fit_scorecard, group_columns
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.splits import TRAIN
 
 

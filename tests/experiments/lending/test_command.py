@@ -4,7 +4,7 @@ import pytest
 
 from experiments.dataset import open_dataset
 from experiments.lending.command import DATA, choose_pair, choose_sources
-from fl.config import RunConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 
 

@@ -16,7 +16,8 @@ from experiments.lending.decisions import Policy
 from experiments.lending.policy import CashFlow
 from experiments.lending.run import Task, make_report, of_dataset, of_worlds
 from experiments.study import run_study
-from fl.config import NetworkConfig, RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from fl.splits import TEST
 from server.progress import Progress, ignore

@@ -10,7 +10,7 @@ from fl.boosting.gradients import (
     sampled_columns,
     sampled_rows,
 )
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 
 
 def test_gradients_are_those_of_the_log_loss() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, histogram, search, weight
-from fl.config import BoostingConfig
+from fl.config.boosting import BoostingConfig
 
 FREE = (-np.inf, np.inf)
 SHAPE = Shape(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.network import inference
 from fl.network.models import embed, new_bottom, new_top, predict
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from fl.config import NetworkConfig
+from fl.config.network import NetworkConfig
 from fl.network import training_batches
 from fl.network.defence import defend, secret_normal
 from fl.network.models import (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.scorecard.grouping import (
     DROPPED,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fl.binning import UNKNOWN
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.points import PointsTable, Scale, codes_of, obeys, prefixes, worst
 
 

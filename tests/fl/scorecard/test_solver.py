@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fl.config import ScorecardConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.cone import Cone
 from fl.scorecard.design import Design
 from fl.scorecard.regression import BankBlock

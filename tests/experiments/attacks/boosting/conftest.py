@@ -7,7 +7,8 @@ import pytest
 
 from experiments.attacks.boosting.recording import Recording, record
 from experiments.dataset import open_dataset
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from server.progress import ignore
 
 

@@ -7,7 +7,8 @@ import pytest
 from experiments.attacks.boosting.report import options, play_all
 from experiments.attacks.contenders import play
 from experiments.attacks.tables import boosting_tables
-from fl.config import BoostingConfig, RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import RunConfig
 from fl.errors import ConfigError
 from server.progress import ignore
 

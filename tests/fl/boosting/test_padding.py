@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fl.binning import UNKNOWN
-from fl.boosting.sealing import combined, new_secret, pad, public_key, sides
+from fl.boosting.padding import combined, new_secret, pad, public_key, sides
 
 BINS = np.array([4, 3], np.int64)
 ROWS = 203

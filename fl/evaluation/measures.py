@@ -1,15 +1,6 @@
-"""What the label holder tells the coordinator about a model: a few metrics and points of curves, never rows.
-
-`evaluate` runs where the labels are. What it returns crosses the organisation's border, so every bin and
-every step of a curve holds ten applicants or more (`MINIMUM_GROUP`) and a curve has at most 101 points; a
-segment with fewer than ten goods or ten bads is withheld, as are more when what was withheld could be had by
-subtraction. An `Evaluation` travels as named arrays, see `to_arrays`.
-
-A table is a mapping from column name to a one-dimensional array; `pandas.DataFrame(table)` makes it a frame.
-"""
+"""Evaluating a model where the labels are: the metrics, curves and tables of an `Evaluation`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -17,84 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fl import metrics
+from fl.evaluation import APPROVAL, MAXIMUM_POINTS, MINIMUM_GROUP, Columns, Evaluation
 from fl.metrics.checks import Booleans, Floats, check_labels, check_pd
 
-MAXIMUM_POINTS = 101
-MINIMUM_GROUP = 10
-APPROVAL = 0.6
-"""The approval rate at which decisions are compared: metric `bad_rate_at_60`."""
-
-METRICS = (
-    "auc",
-    "auc_low",
-    "auc_high",
-    "gini",
-    "ks",
-    "brier",
-    "calibration_error",
-    "bad_rate",
-    "mean_pd",
-    "bad_rate_at_60",
-)
-"""The final metrics, the same for every contender and in this order. All are shares; `auc_low` and `auc_high`
-bound the 95 % interval, `bad_rate_at_60` is the bad rate among the 60 % of applicants with the lowest PD."""
-
-Table = Mapping[str, NDArray[Any]]
-
 _SIZE_CLASSES = (0, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics and tables of one contender on one set of rows.
-
-    `metrics` has the keys `METRICS`. `tables`, by name, with their columns (floats unless said otherwise):
-
-    - `roc`: fpr, tpr, riskiest applicants first;
-    - `ks`: pd, bads, goods (shares of each class at or below that PD);
-    - `gain`: applicants, bads (shares, riskiest first);
-    - `calibration`: predicted, observed, low, high, applicants (int64), by rising PD;
-    - `distribution`: low, high (the bin's ends), bads, goods (shares of each class in the bin);
-    - `deciles`: decile, applicants, bads (int64, 1 = riskiest), bad_rate, mean_pd, bads_captured, lift;
-    - `segments`: segment, level, size, withheld (all str; the last says why or is empty), bad_rate, mean_pd,
-      auc, auc_low, auc_high, gini, ks (NaN where withheld); no rows when no segments were given;
-    - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first;
-    - of the scorecard only, with a row per column that has points: `scorecard`: party, code (both str), column (its
-      number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per
-      group: party, code, values (str, empty where a party keeps them), applicants (share), points, alone (int64: of a
-      business that no passive party knows); `reasons`: code, text, text_zh (str); and with one row `scale`: pdo,
-      base_score, base_odds, base, alone_base, score_stability, and bank (str, the party whose alone counts).
-    """
-
-    metrics: dict[str, float]
-    tables: dict[str, Table]
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Flatten to arrays named `metrics/<name>`, shape (1,), and `<table>/<column>`; no pickles."""
-        arrays: dict[str, NDArray[Any]] = {
-            f"metrics/{name}": np.array([value]) for name, value in self.metrics.items()
-        }
-        for name, table in self.tables.items():
-            arrays |= {f"{name}/{column}": values for column, values in table.items()}
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Evaluation":
-        """Inverse of `to_arrays`; ValueError for names without a slash, missing metrics, or ragged tables."""
-        tables: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, values in arrays.items():
-            table, slash, column = name.partition("/")
-            if not slash or values.ndim != 1:
-                raise ValueError(f"array {name!r} of shape {values.shape} is not a column of an evaluation")
-            tables.setdefault(table, {})[column] = values
-        for name, columns in tables.items():
-            lengths = {column: len(values) for column, values in columns.items()}
-            if len(set(lengths.values())) > 1:
-                raise ValueError(f"the columns of table {name!r} differ in length: {lengths}")
-        final = {name: float(values[0]) for name, values in tables.pop("metrics", {}).items()}
-        if missing := [name for name in METRICS if name not in final]:
-            raise ValueError(f"the evaluation lacks the metrics {', '.join(missing)}")
-        return cls(final, dict(tables))
 
 
 def evaluate(
@@ -109,7 +26,7 @@ def evaluate(
     """
     bads = check_labels(labels, each_class=2)
     values = check_pd(pd, len(bads))
-    tables: dict[str, Table] = {
+    tables: dict[str, Columns] = {
         **_curves(bads, values),
         "calibration": metrics.calibration_curve(bads, values, 10, MINIMUM_GROUP)._asdict(),
         "distribution": _distribution(bads, values),
@@ -135,7 +52,7 @@ def _metrics(bads: Booleans, pd: Floats) -> dict[str, float]:
     }
 
 
-def _curves(bads: Booleans, pd: Floats) -> dict[str, Table]:
+def _curves(bads: Booleans, pd: Floats) -> dict[str, Columns]:
     """ROC, KS and gain curve, read off at the same evenly spaced shares of applicants, riskiest first.
 
     Within a group of equal PDs the exact curves run straight, so that reading them between two points is
@@ -155,7 +72,7 @@ def _curves(bads: Booleans, pd: Floats) -> dict[str, Table]:
     }
 
 
-def _distribution(bads: Booleans, pd: Floats) -> Table:
+def _distribution(bads: Booleans, pd: Floats) -> Columns:
     """Shares of each class in up to 20 bins, which meet midway between the PDs that they part.
 
     The outermost ends have the mean PD of their bin in the middle, as the least and greatest PD are
@@ -176,7 +93,7 @@ def _distribution(bads: Booleans, pd: Floats) -> Table:
     }
 
 
-def _deciles(bads: Booleans, pd: Floats) -> Table:
+def _deciles(bads: Booleans, pd: Floats) -> Columns:
     """Bads by tenths of the applicants (fewer where PDs tie or rows are few), 1 = riskiest."""
     group = metrics.quantile_bins(-pd, 10, MINIMUM_GROUP)
     rows, bad = np.bincount(group), np.bincount(group[bads], minlength=int(group.max()) + 1)
@@ -196,7 +113,7 @@ _SEGMENT_MEASURES = ("bad_rate", "mean_pd", "auc", "auc_low", "auc_high", "gini"
 _NOT_REPORTED = (float("nan"),) * len(_SEGMENT_MEASURES)
 
 
-def _segments(bads: Booleans, pd: Floats, segments: Mapping[str, ArrayLike]) -> Table:
+def _segments(bads: Booleans, pd: Floats, segments: Mapping[str, ArrayLike]) -> Columns:
     """The measures of each level of each segment column, or why they are withheld."""
     names: list[tuple[str, str, str, str]] = []
     rows: list[tuple[float, ...]] = []

@@ -1,22 +1,14 @@
-"""Private set intersection by Diffie–Hellman: who is known to both parties, and nothing of the others' ids.
+"""The mathematics of the private set intersection: ids to points of a group, and points to secret powers.
 
 Each party maps its ids to points of the prime-order group ristretto255 (RFC 9496) and raises them to a secret
 exponent; exponents commute, so H(x)^(ab) is equal at both parties exactly for equal ids, while H(x)^a alone tells
 nothing without the exponent (decisional Diffie–Hellman; Meadows 1986, Huberman, Franklin and Hogg 1999). Secure
 against semi-honest parties. Points are arrays (n, 32) of uint8, ids arrays (n,) of text.
-
-Protocol `alignment/1`, four round trips for any number of parties:
-
-1. all parties blind their ids: `BlindRequest` → `BlindedIds`;
-2. each passive party raises the bank's points once more: `RaiseRequest` → `RaisedIds`;
-3. the bank raises the passive parties' points, matches, and fixes the row order: `MatchRequest` → `RowOrders`;
-4. every party learns its own row at each position: `OrderRequest` → `Aligned`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,78 +18,11 @@ from numpy.typing import NDArray
 from fl.errors import ProtocolError
 from fl.processes import count
 
-VERSION = "alignment/1"
 # A tag of our own keeps these points apart from every other use of the same ids.
 _DOMAIN = b"siloscore/alignment/1\x00"
 _POINT = rbcl.crypto_core_ristretto255_BYTES
 
 Points = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class BlindRequest:
-    """Asks a party to blind its ids under a fresh secret exponent."""
-
-
-@dataclass(frozen=True)
-class BlindedIds:
-    """A party's ids, blinded, in a random order: points (n, 32) uint8."""
-
-    points: np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class RaiseRequest:
-    """The bank's blinded ids, for a passive party to raise to its exponent: points (n, 32) uint8."""
-
-    points: np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class RaisedIds:
-    """The bank's ids under both exponents, in the order they came: points (n, 32) uint8."""
-
-    points: np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class MatchRequest:
-    """For the bank, by passive party: its blinded ids, and the bank's ids that it raised.
-
-    mode is `left` (all of the bank's businesses) or `inner` (those known to every party).
-    """
-
-    mode: str
-    blinded: Mapping[str, np.ndarray[Any, Any]]
-    raised: Mapping[str, np.ndarray[Any, Any]]
-
-
-@dataclass(frozen=True)
-class RowOrders:
-    """By passive party: its row at each position, −1 where it does not know the business; int32 (n,).
-
-    months is the observation month at each position, int32 (n,) months since January 1970, −1 where data has none.
-    The order of positions is shuffled by the bank.
-    """
-
-    orders: Mapping[str, np.ndarray[Any, Any]]
-    months: np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class OrderRequest:
-    """For one party: its own part of `RowOrders`; for the bank `rows` is empty, since it set the order."""
-
-    rows: np.ndarray[Any, Any]
-    months: np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """The positions of the common order, and how many of them this party knows."""
-
-    positions: int
-    known: int
 
 
 def new_exponent() -> bytes:

@@ -1,0 +1,81 @@
+"""A trained forest at work: what a passive party tells of its splits, and what the bank makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.store import Store
+from fl.arrays import check_bytes, check_names
+from fl.binning import Binning
+from fl.boosting import Outcomes, packed, unpacked
+from fl.boosting.forest import Forest, Splits
+from fl.calibration import Calibration
+from fl.config.run import RunConfig
+from fl.tables import Table
+
+ANSWERS_ALL = False
+"""The reserve model has a say on businesses that no passive party knows; see `clients/scoring.py`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankModel:
+    """What the bank keeps of a forest: the trees, its own splits, how many splits it and each passive party has.
+
+    scores (n,) are those of the rows that train or validate, before calibration.
+    """
+
+    forest: Forest
+    splits: Splits
+    kept: NDArray[np.int64]
+    base: float
+    calibration: Calibration
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PassiveModel:
+    """What a passive party keeps of a forest: its own splits."""
+
+    splits: Splits
+
+
+def is_trained(model: Store) -> bool:
+    """Whether a store holds a party's part of a trained forest."""
+    return model.has(BankModel) or model.has(PassiveModel)
+
+
+def contribution(model: Store, table: Table, config: RunConfig) -> Outcomes:
+    """What a passive party adds to the score of the rows of a table: where its splits send them."""
+    codes = model.read(Binning).transform(table)
+    return Outcomes(packed(model.read(PassiveModel).splits.outcomes(codes)))
+
+
+def log_odds(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Outcomes],
+    config: RunConfig,
+) -> NDArray[np.float64]:
+    """At the bank: the log odds of default of the rows of a table, (n,), with every passive party's `contribution`."""
+    bank, rows = model.read(BankModel), len(table)
+    check_names("outcomes", contributions, coverage)
+    outcomes = [bank.splits.outcomes(model.read(Binning).transform(table))]
+    for party, count in zip(coverage, bank.kept[1:], strict=True):
+        bits = contributions[party].outcomes
+        check_bytes(f"outcomes of {party}", bits, (int(count), -(-rows // 8)))
+        outcomes.append(unpacked(bits, rows))
+    return bank.calibration.log_odds(bank.forest.score(bank.base, outcomes, rows))
+
+
+def answers(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Outcomes],
+    config: RunConfig,
+) -> dict[str, NDArray[np.str_]]:
+    """Columns of the bank's answers beside score and PD: none."""
+    return {}

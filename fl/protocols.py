@@ -1,0 +1,147 @@
+"""Every conversation that parties can have, declared once; all else derives from this list.
+
+What a party registers and announces, what a coordinator offers, which settings a run has, which contenders a study, which
+order of requests a party accepts, and who reads what: each follows from `CONVERSATIONS`, read at the moment of use. To
+add a protocol, write its messages, its section of settings and its two halves, and add a line here.
+
+The halves are modules: the party's is `clients.<name>`, the coordinator's `server.<name>`. Those of a protocol of
+another distribution are `<package>.clients` and `<package>.server`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from fl import alignment, boosting, handshake, network, reserve, scorecard, scoring, splits
+from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.errors import ConfigError, ProtocolError
+from fl.messages import declaration_of
+
+VERTICAL, HORIZONTAL, HYBRID = "vertical", "horizontal", "hybrid"
+"""Layouts of the data: parties hold other columns, other rows, or both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """One conversation between the coordinator and the parties.
+
+    name        also the section of its settings
+    version     parties that speak to each other speak the same
+    messages    the module that declares its requests
+    layouts     of the data that it is for
+    settings    the class of its section of the settings, if it has one
+    contenders  what a study can train by it
+    package     where its halves are, if they are not this project's
+    """
+
+    name: str
+    version: int
+    messages: ModuleType
+    layouts: tuple[str, ...] = (VERTICAL, HORIZONTAL, HYBRID)
+    settings: type[Any] | None = None
+    contenders: tuple[str, ...] = ()
+    package: str = ""
+
+    @property
+    def announced(self) -> str:
+        """Name and version, such as `boosting/1`."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def requests(self) -> tuple[type[Any], ...]:
+        """Its request classes, in the order of their definition."""
+        return tuple(
+            kind
+            for kind in vars(self.messages).values()
+            if isinstance(kind, type)
+            and kind.__module__ == self.messages.__name__
+            and "__declaration__" in vars(kind)
+        )
+
+    def half(self, room: str) -> ModuleType:
+        """Its half in `clients` or in `server`."""
+        return import_module(f"{self.package}.{room}" if self.package else f"{room}.{self.name}")
+
+
+CONVERSATIONS: tuple[Conversation, ...] = (
+    Conversation(name="handshake", version=1, messages=handshake),
+    Conversation(name="alignment", version=1, messages=alignment, layouts=(VERTICAL, HYBRID)),
+    Conversation(name="splits", version=1, messages=splits),
+    Conversation(name="reserve", version=1, messages=reserve),
+    Conversation(name="scoring", version=1, messages=scoring),
+    Conversation(
+        name="boosting",
+        version=1,
+        messages=boosting,
+        layouts=(VERTICAL,),
+        settings=BoostingConfig,
+        contenders=("federated-boosting",),
+    ),
+    Conversation(
+        name="network",
+        version=1,
+        messages=network,
+        layouts=(VERTICAL,),
+        settings=NetworkConfig,
+        contenders=("federated-network",),
+    ),
+    Conversation(
+        name="scorecard",
+        version=1,
+        messages=scorecard,
+        layouts=(VERTICAL,),
+        settings=ScorecardConfig,
+        contenders=("federated-scorecard",),
+    ),
+)
+
+
+def federated_contenders() -> dict[str, Conversation]:
+    """What a federation can train, by the conversation that does it."""
+    return {name: conversation for conversation in CONVERSATIONS for name in conversation.contenders}
+
+
+def essential() -> tuple[Conversation, ...]:
+    """The conversations that train no contender: every run needs some of them."""
+    return tuple(conversation for conversation in CONVERSATIONS if not conversation.contenders)
+
+
+def algorithms() -> tuple[str, ...]:
+    """The conversations that train models, by name."""
+    return tuple(conversation.name for conversation in CONVERSATIONS if conversation.contenders)
+
+
+def conversation_of(contender: str) -> Conversation:
+    """The conversation that trains a contender. Raises ConfigError if there is none of that name."""
+    offered = federated_contenders()
+    if contender not in offered:
+        raise ConfigError(f"There is no federated contender {contender!r}; there are {', '.join(offered)}.")
+    return offered[contender]
+
+
+def announced(version: str) -> Conversation:
+    """The conversation that is announced as `version`. Raises ProtocolError if there is none."""
+    for conversation in CONVERSATIONS:
+        if conversation.announced == version:
+            return conversation
+    raise ProtocolError(f"there is no conversation {version[:100]!r}")
+
+
+def actions() -> Iterator[tuple[Conversation, type[Any]]]:
+    """Every request class, with its conversation."""
+    for conversation in CONVERSATIONS:
+        for kind in conversation.requests:
+            yield conversation, kind
+
+
+def message_type(request: type[Any]) -> str:
+    """Flower's message type of a request class, such as `train.boosting_grow`. Raises ProtocolError if it is in none."""
+    for conversation, kind in actions():
+        if kind is request:
+            declaration = declaration_of(kind)
+            return f"{'query' if declaration.is_query else 'train'}.{conversation.name}_{declaration.action}"
+    raise ProtocolError(f"{request.__name__} is no request of any conversation")

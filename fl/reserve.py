@@ -1,0 +1,31 @@
+"""The reserve model: the bank's own, which answers when the federated one cannot.
+
+It is boosting on the bank's columns alone, with the run's settings of boosting. It scores applicants when a passive
+party is away, and has a say on businesses that no passive party knows. It equals the contender `bank-only-boosting` bit
+for bit, and is kept under that name.
+
+Conversation `reserve/1`, one round trip: `TrainRequest` → `Trained` from the label holder.
+"""
+
+from dataclasses import dataclass
+
+from fl.messages import Count, Request, Setting, ToParties, request
+from fl.splits import Split
+
+RESERVE = "bank-only-boosting"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The label holder keeps its reserve model, which has so many trees."""
+
+    trees: Count
+
+
+@request("train")
+@dataclass(frozen=True)
+class TrainRequest(Request[Trained]):
+    """Asks the label holder to train its reserve model under a seed."""
+
+    seed: Setting[int]
+    split: ToParties[Split]

@@ -1,0 +1,132 @@
+"""A message in Flower's form: few objects, each of which costs a request of its own in a deployment, and no pickle.
+
+A record (`fl/records.py`) travels as one field of bytes beside its envelope, cut into pieces of five megabytes, since
+Flower sends an object whole. This is the only module of `fl` that knows of Flower.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from re import compile as pattern
+from typing import Any, TypeVar
+
+from flwr.app import ConfigRecord, RecordDict
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
+
+from fl.errors import ProtocolError
+from fl.records import decode, encode
+
+Body = TypeVar("Body")
+
+_ENVELOPE, _BODY, _REFUSAL = "envelope", "body", "refusal"
+_PIECE = 5_000_000
+_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where a message belongs, besides its body.
+
+    study        the study whose state it touches; empty for queries, which touch none
+    model        the model within the study, such as `federated-network/1`; empty for the study itself
+    step         number of the request within that state, from 1; a reply repeats it
+    cpu_seconds  in a reply: what answering cost the party
+    """
+
+    study: str = ""
+    model: str = ""
+    step: int = 0
+    cpu_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if type(getattr(self, item.name)) is not item.type:
+                raise ProtocolError(f"The envelope's {item.name} has the wrong type.")
+        # Both become folders at the party, so they must not lead anywhere else, nor into another study.
+        names = ([self.study] if self.study else []) + (self.model.split("/") if self.model else [])
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ProtocolError(f"{name[:100]!r} is no valid name of a study or model.")
+
+    @property
+    def seed(self) -> int:
+        """The seed of a model that is named by contender and seed. ProtocolError for another one."""
+        seed = self.model.rpartition("/")[2]
+        if not (seed.isascii() and seed.isdecimal()):
+            raise ProtocolError(f"{self.model!r} names no seed, such as federated-network/1.")
+        return int(seed)
+
+
+def pack(body: object, envelope: Envelope) -> RecordDict:
+    """The wire form of a message."""
+    content = encode(body)
+    pieces = [content[at : at + _PIECE] for at in range(0, len(content), _PIECE)]
+    records = {f"{_BODY}/{number}": ConfigRecord({_BODY: piece}) for number, piece in enumerate(pieces)}
+    head = ConfigRecord({"kind": type(body).__name__, "pieces": len(pieces), **asdict(envelope)})
+    return RecordDict({_ENVELOPE: head, **records})
+
+
+def unpack(record: RecordDict, *kinds: type[Body]) -> Body:
+    """The message in a wire form, which is of one of these kinds.
+
+    Raises ProtocolError when it is of none, or a field is absent, superfluous, or of another type than declared.
+    """
+    head = _head(record)
+    kind = next((kind for kind in kinds if kind.__name__ == head.get("kind")), None)
+    if kind is None:
+        expected = " or ".join(kind.__name__ for kind in kinds)
+        raise ProtocolError(f"a message must be a {expected}, not a {str(head.get('kind'))[:100]}")
+    try:
+        names = [f"{_BODY}/{number}" for number in range(len(record) - 1)]
+        pieces = [record.config_records[name][_BODY] for name in names]
+        if head.get("pieces") != len(pieces):
+            raise ProtocolError("a message came without some of its pieces")
+        return decode(kind, b"".join(pieces))  # type: ignore[arg-type]
+    except (KeyError, TypeError):
+        raise ProtocolError("a message came in pieces that do not fit together") from None
+
+
+def envelope_of(record: RecordDict) -> Envelope:
+    """The envelope of a wire form; ProtocolError when it is absent or malformed."""
+    head = _head(record)
+    try:
+        return Envelope(**{item.name: head[item.name] for item in fields(Envelope)})
+    except KeyError:
+        raise ProtocolError("a message came without a valid envelope") from None
+
+
+def _head(record: RecordDict) -> dict[str, Any]:
+    try:
+        return dict(record.config_records[_ENVELOPE])
+    except KeyError:
+        raise ProtocolError("a message came without a valid envelope") from None
+
+
+def refusal(text: str) -> RecordDict:
+    """The wire form of a party's refusal: one sentence that may be told to everybody."""
+    return RecordDict({_REFUSAL: ConfigRecord({"text": text})})
+
+
+def refusal_in(record: RecordDict) -> str | None:
+    """The sentence of a refusal, or None when the record is an ordinary message."""
+    return str(record[_REFUSAL]["text"]) if _REFUSAL in record else None
+
+
+def to_bytes(record: RecordDict) -> bytes:
+    """The bytes that travel for a wire form (protocol buffers)."""
+    return bytes(recorddict_to_proto(record).SerializeToString())
+
+
+def from_bytes(content: bytes) -> RecordDict:
+    """The wire form that travelled as these bytes."""
+    proto = RecordDictProto()
+    proto.ParseFromString(content)
+    return recorddict_from_proto(proto)
+
+
+def size_of(record: RecordDict) -> int:
+    """Bytes of payload in a wire form."""
+    return sum(
+        len(value if isinstance(value, bytes) else str(value))
+        for part in record.config_records.values()
+        for value in part.values()
+    )
