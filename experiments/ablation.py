@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.backends import open_backend
-from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
+from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, describe, draw_gains, headline
+from experiments.comparison.publishing import label_new_children, publish
 from experiments.dataset import Dataset
 from experiments.joined import read_joined, read_roles, read_scores
 from experiments.study import start_study
@@ -80,16 +81,17 @@ def run_ablation(
                 register=False,
             )
             run_federation(run, report)
-            study.name_children("parties", ", ".join(parties))
+            label_new_children(study, "parties", ", ".join(parties))
             labels = read_joined(run, dataset.active).labels
             for seed in config.seed_numbers:
                 test = read_roles(run, dataset.active, seed) == TEST
                 pd_of_all = read_scores(run, dataset.active, contender, seed)
                 judged[members, seed] = Judged(pd_of_all[test], labels[test])
         found = gains(passive, judged)
-        study.publish(
+        publish(
+            study,
             headline(found),
-            described(config.study, contender, found),
+            describe(config.study, contender, found),
             {"gains": draw_gains(found)},
             {"gains": found},
         )

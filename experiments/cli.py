@@ -102,8 +102,8 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
+    from experiments.comparison.results import write_json
     from experiments.comparison.summary import headline
-    from experiments.comparison.table import write_json
     from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.outputs import check_file

@@ -17,7 +17,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from experiments.comparison.summary import COST, QUALITY, Columns, baseline_of, is_usable, winner
+from experiments.comparison.summary import (
+    COST,
+    QUALITY,
+    Columns,
+    baseline_of,
+    cell_text,
+    is_usable,
+    p_value_text,
+    winner,
+)
 from server.progress import Progress as Event
 from server.progress import Report
 
@@ -102,13 +111,20 @@ def _title(event: Event) -> str:
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
     """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
-    noun = "seed" if seeds == 1 else "seeds"
     quality = {name: column for name, column in QUALITY.items() if name != "approval_rate"}
     gain = {"approval_rate": QUALITY["approval_rate"], **COST}
     return (
-        _table(comparison, quality, f"Test rows, mean of {seeds} {noun}", interval=True),
+        _table(comparison, quality, f"Test rows, {_mean_of(seeds)}", interval=True),
         _table(comparison, gain, "Gain and cost"),
     )
+
+
+def _mean_of(seeds: int) -> str:
+    return f"mean of {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def _empty_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
 
 
 _SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
@@ -116,7 +132,7 @@ _SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
 
 def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
     """Contenders that a bank could use first, then the yardsticks."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = _empty_table(title)
     table.add_column("", no_wrap=True)
     for heading, _ in columns.values():
         table.add_column(_SHORT.get(heading, heading), justify="right", no_wrap=True)
@@ -127,8 +143,8 @@ def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: boo
     for group in (comparison[usable], comparison[~usable]):
         for row in group.to_dict("records"):
             cells = []
-            for name, (heading, show) in columns.items():
-                cells.append("–" if pd.isna(row[name]) else show(row[name]))
+            for name, (heading, write) in columns.items():
+                cells.append(cell_text(row[name], write))
                 if interval and heading == "AUC":
                     cells.append(f"{row['auc_low']:.3f}–{row['auc_high']:.3f}")
             table.add_row(row["contender"], *cells, style="bold green" if row["contender"] == best else None)
@@ -139,24 +155,22 @@ def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: boo
 def explanation(comparison: pd.DataFrame) -> str:
     """How to read the tables of a comparison."""
     baseline = baseline_of(comparison["contender"])
-    said = [
+    sentences = [
         f"Uplift and p (paired DeLong test): against {baseline}.",
         "Approved: approval rate at the bad rate that it has at 60 % approval.",
         "Recovered: share of pooled-trees minus bank-only-trees.",
         "Contenders below the line use what no party may see.",
     ]
-    return " ".join(said if baseline is not None else said[2:])
+    return " ".join(sentences if baseline is not None else sentences[2:])
 
 
 def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
     """What each party adds, for a terminal of 80 columns."""
-    noun = "seed" if seeds == 1 else "seeds"
-    title = f"{contender}: what each party adds, mean of {seeds} {noun}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = _empty_table(f"{contender}: what each party adds, {_mean_of(seeds)}")
     for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
         table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
     for row in gains.to_dict("records"):
         interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
         figures = (f"{row['auc_with']:.3f}", f"{row['gain']:+.3f}", interval)
-        table.add_row(row["party"], row["question"], *figures, QUALITY["p_value"][1](row["p_value"]))
+        table.add_row(row["party"], row["question"], *figures, p_value_text(row["p_value"]))
     return table

@@ -1,4 +1,4 @@
-"""Where a study is to be seen in MLflow, and the server that shows it."""
+"""The address of a study's leaderboard in MLflow's browser interface, and the server that shows it."""
 
 import contextlib
 import os
@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from fl.errors import ConfigError
-from server.tracking.leaderboard import ENVIRONMENT, server_command, ui_link
+from server.tracking import ENVIRONMENT
+from server.tracking.leaderboard import KEY
 
 
 def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
@@ -19,10 +20,25 @@ def latest_link(store: Path, experiment: str, port: int = 5000) -> str:
     """
     from mlflow import MlflowClient
 
-    found = MlflowClient(store_uri(store)).get_experiment_by_name(experiment)
-    if found is None:
+    entity = MlflowClient(store_uri(store)).get_experiment_by_name(experiment)
+    if entity is None:
         raise ConfigError(f"The MLflow store {store} has no experiment {experiment!r}.")
-    return ui_link(f"http://127.0.0.1:{port}", found.experiment_id)
+    return leaderboard_link(f"http://127.0.0.1:{port}", entity.experiment_id)
+
+
+def leaderboard_link(base_url: str, experiment_id: str) -> str:
+    """The address of an experiment's leaderboard at an MLflow server.
+
+    Without the workflow type, MLflow opens its pages for language-model applications instead.
+    """
+    query = f"workflowType=machine_learning&viewStateShareKey={KEY}"
+    return f"{base_url.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
+
+
+def server_command(uri: str, port: int) -> list[str]:
+    """The command that serves the store `uri` to browsers on this machine only; run it in `ENVIRONMENT`."""
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1", *address]
 
 
 def serve(store: Path, port: int) -> None:
@@ -41,7 +57,7 @@ def serve(store: Path, port: int) -> None:
 
 
 def store_uri(store: Path) -> str:
-    """The tracking URI of a store that there is. Raises ConfigError when there is none."""
+    """The tracking URI of a store. Raises ConfigError when it does not exist."""
     if not store.exists():
         raise ConfigError(f"There is no MLflow store {store}; `siloscore compare` makes one.")
     return f"sqlite:///{store.resolve()}"

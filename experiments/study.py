@@ -16,7 +16,8 @@ from scipy.special import expit
 from experiments.backends import open_backend
 from experiments.baselines.boosting import train_boosting, with_bank_alone
 from experiments.baselines.scorecard import train_scorecard
-from experiments.comparison.table import Result, compare
+from experiments.comparison.publishing import publish_comparison
+from experiments.comparison.results import Result, compare
 from experiments.dataset import Dataset
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores, read_true_pd
 from fl.config.run import RunConfig
@@ -99,7 +100,7 @@ def run_study(
                 pds[name, seed] = scores
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
-        study.summarise(comparison, {name: first[name] for name in comparison["contender"]})
+        publish_comparison(study, comparison, {name: first[name] for name in comparison["contender"]})
     report(Progress("done"))
     return Outcome(results, comparison, study.experiment_id, study.run_id, joined, roles, pds)
 

@@ -42,6 +42,7 @@ from fl.metrics import auc
 from fl.splits import TEST, TRAIN, Roles
 from server.progress import Progress
 from server.tracking.drawing import colour, new_axes
+from server.tracking.pages import markdown_table
 from server.tracking.study import Study
 
 CONTENDER, EXPERIMENT, MADE = "federated-boosting", "siloscore-benchmarks", "made"
@@ -231,9 +232,8 @@ def markdown(table: pd.DataFrame) -> str:
         "auc.xgboost": ("XGBoost AUC", ".4f"),
     }
     kept = {name: about for name, about in shown.items() if name in table}
-    lines = [[title for title, _ in kept.values()], ["---:"] * len(kept)]
-    lines += [[format(row[name], how) for name, (_, how) in kept.items()] for row in table.to_dict("records")]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    texts = {title: [format(value, form) for value in table[name]] for name, (title, form) in kept.items()}
+    return markdown_table(pd.DataFrame(texts))
 
 
 def log(row: dict[str, float | str], uri: str) -> None:
@@ -241,7 +241,7 @@ def log(row: dict[str, float | str], uri: str) -> None:
     named = {name: value for name, value in row.items() if isinstance(value, str)}
     name = f"boosting {row['data']} {row['rows']:,} × {row['columns']}, {row['engine']}"
     with Study.start(uri, EXPERIMENT, name, params=named) as study:
-        study.log_measurement({key: float(value) for key, value in row.items() if key not in named})
+        study.log_metrics({key: float(value) for key, value in row.items() if key not in named})
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from fl.metrics import auc
 from fl.splits import TEST
 from server.coordinator import new_study_name
 from server.progress import ignore
+from server.tracking.pages import markdown_table
 
 UNENCRYPTED = {"boosting.encryption": "plain", "scorecard.encryption": "plain"}
 
@@ -100,17 +101,23 @@ def auc_without(
 
 def table(found: Mapping[str, Mapping[str, float]], contenders: list[str]) -> str:
     """Markdown: a line per federated contender, with what half of the overlap keeps of the gain."""
-    lines = [
-        "| contender | all known | half unknown | of the gain | ceiling | party absent | bank alone |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     for name in contenders:
         full, half, bank = found["full"][name], found["half"][name], found["full"][bank_only(name)]
         absent, ceiling = (found["full"][f"{name}, {what}"] for what in ("absent", "ceiling"))
         kept, most = ((reached - bank) / (full - bank) for reached in (half, ceiling))
-        cells = f"{full:.4f} | {half:.4f} | {kept:.1%} | {most:.1%} | {absent:.4f} | {bank:.4f}"
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
+        rows.append(
+            {
+                "contender": name,
+                "all known": f"{full:.4f}",
+                "half unknown": f"{half:.4f}",
+                "of the gain": f"{kept:.1%}",
+                "ceiling": f"{most:.1%}",
+                "party absent": f"{absent:.4f}",
+                "bank alone": f"{bank:.4f}",
+            }
+        )
+    return markdown_table(pd.DataFrame(rows))
 
 
 def main() -> None:

@@ -11,13 +11,14 @@ import argparse
 
 import pandas as pd
 
-from experiments.comparison.table import GAIN, compare
+from experiments.comparison.results import GAIN, compare
 from experiments.economies import economy
 from experiments.settings import parse_settings
 from experiments.study import ALL, run_study
 from fl.config.run import RunConfig
 from server.coordinator import new_study_name
 from server.progress import ignore
+from server.tracking.pages import markdown_table
 
 
 def study_of_world(
@@ -49,19 +50,16 @@ def summary(aucs: pd.DataFrame) -> str:
     """
     alone, pooled = (aucs.loc[name] for name in GAIN)
     gain = pooled.mean() - alone.mean()
-    lines = [
-        "| contender | AUC | ± | Gini | uplift over bank-only | ± | recovered |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     for name, values in aucs.iterrows():
         alone_by_the_same = f"bank-only-{str(name).rpartition('-')[2]}"
         uplift = values - aucs.loc[alone_by_the_same if alone_by_the_same in aucs.index else GAIN[0]]
         recovered = (values.mean() - alone.mean()) / gain
-        lines.append(
-            f"| {name} | {values.mean():.4f} | {values.sem():.4f} | {2 * values.mean() - 1:.3f} "
-            f"| {uplift.mean():+.4f} | {uplift.sem():.4f} | {recovered:.0%} |"
-        )
-    return "\n".join(lines)
+        auc, gini = (f"{values.mean():.4f}", f"{values.sem():.4f}"), f"{2 * values.mean() - 1:.3f}"
+        over_bank = f"{uplift.mean():+.4f}", f"{uplift.sem():.4f}"
+        rows.append([name, *auc, gini, *over_bank, f"{recovered:.0%}"])
+    titles = ["contender", "AUC", "±", "Gini", "uplift over bank-only", "±", "recovered"]
+    return markdown_table(pd.DataFrame(rows, columns=titles))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""What each party adds, in words and as a figure; see `experiments/ablation.py` for the frame.
+"""What each party adds, in words and as a figure.
 
-The frame has a row per question and party, with the columns question, party, auc_with, auc_without, gain, gain_low,
-gain_high and p_value.
+The gains are a frame, made by `experiments.ablation`, with a row per question and party and the columns question,
+party, auc_with, auc_without, gain, gain_low, gain_high and p_value.
 """
 
 import pandas as pd
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.comparison.summary import p_value_text
 from server.tracking.drawing import BADS, GOODS, QUIET, new_axes
+from server.tracking.pages import to_markdown
 
 LEAVE_ONE_OUT, ADD_ONE = "to all others", "to the bank alone"
 """The two questions: what a party adds to the federation of all others, and to the bank by itself."""
@@ -23,21 +24,24 @@ def headline(gains: pd.DataFrame) -> str:
     return f"{best.party} adds {best.gain:+.3f} AUC to the others"
 
 
-def described(study: str, contender: str, gains: pd.DataFrame) -> str:
-    """The study's description: headline, table, and how to read it."""
-    lines = [
-        "| Party | | AUC with | without | Gain | 95 % | p |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in gains.itertuples():
-        lines.append(
-            f"| {row.party} | {row.question} | {row.auc_with:.3f} | {row.auc_without:.3f} | {row.gain:+.3f} "
-            f"| {row.gain_low:+.3f} to {row.gain_high:+.3f} | {p_value_text(row.p_value)} |"
-        )
-    return "\n\n".join(
+def describe(study: str, contender: str, gains: pd.DataFrame) -> str:
+    """The study's description in Markdown: headline, table, and how to read it."""
+    low, high = (gains[name].map("{:+.3f}".format) for name in ("gain_low", "gain_high"))
+    table = pd.DataFrame(
+        {
+            "Party": gains["party"],
+            "": gains["question"],
+            "AUC with": gains["auc_with"].map("{:.3f}".format),
+            "without": gains["auc_without"].map("{:.3f}".format),
+            "Gain": gains["gain"].map("{:+.3f}".format),
+            "95 %": low + " to " + high,
+            "p": gains["p_value"].map(p_value_text),
+        }
+    )
+    return to_markdown(
         [
             f"**{headline(gains)}** ({contender})",
-            "\n".join(lines),
+            table,
             "Each line compares two federations on the same test rows, with the party and without it (paired DeLong "
             "interval; means over the seeds).",
             f"Study: {study}. Each federation and seed is a run nested below it.",

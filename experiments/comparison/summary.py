@@ -1,12 +1,14 @@
-"""A study in words: the headline, the comparison table and the descriptions of runs, as text and Markdown.
+"""A study in words: its headline, and its description with the comparison of the contenders.
 
-The comparison is a pandas DataFrame with one row per contender and the columns `COLUMNS`; a figure that does
-not apply to a contender is NaN and shows as a dash.
+The comparison is a pandas DataFrame with one row per contender and the columns `COLUMNS`. A figure that does
+not apply to a contender is NaN and is written as a dash.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import pandas as pd
+
+from server.tracking.pages import to_markdown
 
 COLUMNS = (
     "contender",
@@ -28,27 +30,26 @@ COLUMNS = (
 )
 
 BASELINES = ("bank-only-boosting", "bank-only-network", "bank-only-scorecard", "bank-only-trees")
-"""What a bank can do alone: the first of these in a study is what its other contenders are compared with."""
+"""What a bank can do alone. A study's other contenders are compared with the first of these that it has."""
 
 SIGNIFICANT = 0.05
 """Above this p-value a difference of AUC is not called one."""
 
-_DASH = "–"
-_GAP = " | \u00a0"
-"""MLflow's pages set the cells of a table without any space between them, hence the hard one."""
+_GAP = "\u00a0"
+"""MLflow's pages set the cells of a table without any space between them, hence this hard one before each."""
 
 Columns = dict[str, tuple[str, Callable[[float], str]]]
-"""Column of the comparison: its title and how a value is written."""
+"""By column of the comparison its title, and the function that writes a value."""
 
 
 def baseline_of(contenders: Iterable[str]) -> str | None:
     """The contender of a study with which the others are compared, or None when it has none of `BASELINES`."""
-    there = set(contenders)
-    return next((name for name in BASELINES if name in there), None)
+    names = set(contenders)
+    return next((name for name in BASELINES if name in names), None)
 
 
 def is_usable(contender: str) -> bool:
-    """Whether the contender can exist outside an experiment: no pooled rows and no knowledge of the truth."""
+    """Whether the contender can exist outside an experiment: it needs neither pooled rows nor the true PD."""
     return not contender.startswith(("pooled-", "true-"))
 
 
@@ -74,12 +75,8 @@ def headline(comparison: pd.DataFrame) -> str:
         return _bank_only_headline(comparison, best)
     if pd.isna(best.uplift_auc):
         return f"{best.contender} AUC {best.auc:.3f}"
-    sure = (
-        ""
-        if pd.isna(best.p_value) or best.p_value < SIGNIFICANT
-        else f" (not significant, p = {best.p_value:.2f})"
-    )
-    return f"{best.contender} {best.uplift_auc:+.3f} AUC over bank-only{sure}"
+    doubt = f" (not significant, p = {best.p_value:.2f})" if best.p_value >= SIGNIFICANT else ""
+    return f"{best.contender} {best.uplift_auc:+.3f} AUC over bank-only{doubt}"
 
 
 def _bank_only_headline(comparison: pd.DataFrame, best: pd.Series) -> str:
@@ -92,34 +89,17 @@ def _bank_only_headline(comparison: pd.DataFrame, best: pd.Series) -> str:
 
 
 def study_description(name: str, comparison: pd.DataFrame) -> str:
-    """The parent run's description: headline, comparison table, and how to read it."""
-    return "\n\n".join(
+    """The description of a study in Markdown: headline, comparison, and how to read it."""
+    return to_markdown(
         [
             headline(comparison),
-            comparison_markdown(comparison, QUALITY),
-            comparison_markdown(comparison, COST),
+            comparison_table(comparison, QUALITY),
+            comparison_table(comparison, COST),
             f"Uplift and p-value (paired DeLong test) compare with {baseline_of(comparison['contender'])}; "
             "approved is the approval rate at the bad rate that it has at 60 % approval; recovered is the share of "
             "the pooled gain. Pooled contenders and the true PD are yardsticks: they use what no party may see.",
             f"Study: {name}. Each contender and seed is a run nested below it.",
         ]
-    )
-
-
-def quality_line(contender: str, metrics: Mapping[str, float]) -> str:
-    """How good a contender is; `metrics` as in `fl.evaluation.Evaluation`."""
-    return (
-        f"**{contender}: AUC {metrics['auc']:.3f}** (95 % interval {metrics['auc_low']:.3f} to "
-        f"{metrics['auc_high']:.3f}), Gini {metrics['gini']:.3f}, KS {metrics['ks']:.3f}, "
-        f"Brier {metrics['brier']:.4f}."
-    )
-
-
-def cost_line(costs: Mapping[str, float]) -> str:
-    """What training took; `costs` has round_trips, megabytes, seconds and cpu_seconds."""
-    return (
-        f"Trained in {costs['seconds']:.0f} s ({costs['cpu_seconds']:.0f} s of CPU) with "
-        f"{costs['round_trips']:,.0f} round trips and {costs['megabytes']:.1f} MB moved."
     )
 
 
@@ -153,20 +133,23 @@ COST: Columns = {
     "seconds": ("Seconds", _number(0)),
     "cpu_seconds": ("CPU seconds", _number(0)),
 }
-"""Two tables rather than one, since the page shows it in a column of half the window's width."""
+"""The columns of two tables rather than one, since MLflow's page is half as wide as the window."""
 
 
-def comparison_markdown(comparison: pd.DataFrame, columns: Columns) -> str:
-    """The comparison as a Markdown table of `columns`: the winner in bold, rivals, then yardsticks."""
-    titles = ["Contender", *(title for title, _ in columns.values())]
-    rows = [titles]
+def comparison_table(comparison: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The `columns` of the comparison as texts: the winner in bold, its rivals, then the yardsticks."""
     best = winner(comparison).contender
-    ranked = comparison.assign(usable=comparison["contender"].map(is_usable))
-    for row in ranked.sort_values(["usable", "auc"], ascending=False).to_dict("records"):
-        name = f"**{row['contender']}**" if row["contender"] == best else str(row["contender"])
-        cells = [
-            _DASH if pd.isna(row[column]) else show(row[column]) for column, (_, show) in columns.items()
-        ]
-        rows.append([name, *cells])
-    head, *body = (f"| {_GAP.join(cells)} |" for cells in rows)
-    return "\n".join([head, f"| --- {'| ---: ' * len(columns)}|", *body])
+    ranked = comparison.assign(usable=comparison["contender"].map(is_usable)).sort_values(
+        ["usable", "auc"], ascending=False
+    )
+    names = ranked["contender"].map(lambda name: f"**{name}**" if name == best else name)
+    texts = {
+        f"{_GAP}{title}": [f"{_GAP}{cell_text(value, write)}" for value in ranked[column]]
+        for column, (title, write) in columns.items()
+    }
+    return pd.DataFrame({"Contender": names.to_list(), **texts})
+
+
+def cell_text(value: float, write: Callable[[float], str]) -> str:
+    """A value of the comparison as it is written; a dash where it does not apply."""
+    return "–" if pd.isna(value) else write(value)

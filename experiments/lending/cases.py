@@ -1,4 +1,4 @@
-"""Two models of the same applicants, and all that a decision needs to know about these."""
+"""Two models of the same applicants, and all that a lending decision needs to know about the applicants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ _SEGMENT, _LEVEL = "first_time_borrower", "yes"
 
 @dataclass(frozen=True)
 class Applicants:
-    """Some rows of a study: labels int8 (n,), mean monthly cash flow (n,), CNY, and the PDs (n,) under both models.
+    """Some rows of a study: labels int8 (n,), mean monthly cash flow (n,) in CNY, and the PDs (n,) under both models.
 
-    groups says, by name, who belongs to one: bool (n,).
+    groups says by the name of a group who belongs to it: bool (n,).
     """
 
     labels: NDArray[np.int8]
@@ -46,7 +46,7 @@ class Applicants:
 
 @dataclass(frozen=True)
 class Case:
-    """Both models of one economy, trained under one seed; economy is 0 where the data are a user's own."""
+    """The applicants of one economy and both models of them under one seed; economy is 0 for a user's own data."""
 
     economy: int
     seed: int
@@ -61,7 +61,7 @@ class Case:
 def read_cases(
     dataset: Dataset, outcome: Outcome, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
 ) -> list[Case]:
-    """A case for every seed of a study in which both models of `pair`, reference and challenger, took part.
+    """A case for every seed of a study, which has both contenders of `pair`: reference and challenger.
 
     Raises ConfigError when the bank has no column of the cash flow's name.
     """

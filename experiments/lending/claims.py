@@ -1,4 +1,4 @@
-"""What the report on China's digital inclusive finance says of federated platforms, and what here stands beside it."""
+"""What a report on China's digital inclusive finance says of federated platforms, and the measures beside it here."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,11 @@ from experiments.lending.measures import BAD_RATE, OWN, RANKING
 
 @dataclass(frozen=True)
 class Claim:
-    """One figure of the report.
+    """One published figure.
 
-    cutoffs and measure name the row of `measure` beside it, change says whether it is the row's change or the
-    challenger's level that is of the same kind.
+    cutoffs and measure name the row of `measures.measure` that stands beside it; change says whether the change of that
+    row is of the same kind as the figure, or else the challenger's level is. gain is the published gain as a share,
+    where the figure of gains shows it.
     """
 
     lender: str
@@ -19,6 +20,7 @@ class Claim:
     measure: str
     change: bool
     comparable: str
+    gain: float | None = None
 
 
 CLAIMS = (
@@ -31,6 +33,7 @@ CLAIMS = (
         "Comparable: a small-business score to which other organisations add columns. Not: the report does not say by "
         "which measure or over which score; the relative gain of Gini is this project's reading, and a gain of AUC "
         "would be a smaller number.",
+        gain=0.1,
     ),
     Claim(
         "ICBC",
@@ -40,6 +43,7 @@ CLAIMS = (
         True,
         "Comparable and not as above; KS is the other measure that Chinese banks quote. It is taken at one cut-off and "
         "scatters more than Gini.",
+        gain=0.2,
     ),
     Claim(
         "ICBC",

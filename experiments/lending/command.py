@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.dataset import Dataset
 from experiments.display import console, progress_bars
 from experiments.lending.policy import DEFAULT, read_policy
-from experiments.lending.run import Source, Task, make_report, of_dataset, of_worlds
+from experiments.lending.report import Source, Task, make_report, of_dataset, of_worlds
 from experiments.mlflow_page import latest_link
 from experiments.outputs import check_folder, check_store
 from experiments.settings import parse_settings
@@ -19,9 +19,9 @@ DATA = Path("data/demo")
 
 
 def choose_pair(algorithm: str, contenders: str) -> tuple[str, str]:
-    """Reference and challenger: those named, or the bank-only and the federated contender of the algorithm.
+    """Reference and challenger: the contenders named, or the bank-only and the federated one of the algorithm.
 
-    Raises ConfigError when not two are named, or one that there is not.
+    Raises ConfigError unless they are two different contenders that exist.
     """
     names = _words(contenders) or (f"bank-only-{algorithm}", f"federated-{algorithm}")
     check_contenders(names)
@@ -41,7 +41,7 @@ def choose_sources(
     settings: list[str],
     configured: Callable[[Path], tuple[Dataset, RunConfig]],
 ) -> tuple[list[Source], RunConfig]:
-    """The datasets to report on, and the configuration of their studies; `configured` opens the user's own.
+    """The datasets to report on, and the configuration of their studies; `configured` opens a dataset of the user's.
 
     Raises ConfigError when both worlds and data are named, and for an unknown world or an economy that is no number.
     """
@@ -69,16 +69,16 @@ def write_report(
     command: str,
     out: Path,
 ) -> None:
-    """Run it all, with progress, and say what was found and where it is."""
+    """Make the report, with progress, and print its findings and where it is."""
     check_folder(out, "The report")
     check_store(store)
     rules, cash_flow = read_policy(policy or DEFAULT)
     config = replace(config, experiment=experiment, tracking_uri=f"sqlite:///{store.resolve()}")
     task = Task(pair, config, rules, cash_flow, backend, command)
     with progress_bars() as progress:
-        found = make_report(sources, task, out, progress)
-    for line in found:
-        console.print(line.replace("**", ""))
+        findings = make_report(sources, task, out, progress)
+    for finding in findings:
+        console.print(finding.replace("**", ""))
     console.print(f"The report: {out / 'report.html'}", soft_wrap=True)
     console.print(
         f"In MLflow: run `siloscore ui --store {store} --experiment {experiment}` and open "

@@ -1,4 +1,4 @@
-"""What a report says, in which order: from the cases of every world to a page and its figures."""
+"""What a report says and in which order: from the cases of every world to a page and its figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 from experiments.lending import figures, wording
 from experiments.lending.cases import Case
 from experiments.lending.claims import CLAIMS
-from experiments.lending.decisions import Policy
 from experiments.lending.intervals import RESAMPLES, summarise
 from experiments.lending.measures import APPROVAL, BAD_RATE, OWN, RANKING, choose_cutoffs, swap, trade_off
-from experiments.lending.page import Code, Heading, Part, Picture
+from experiments.lending.policy import Policy
+from server.tracking.pages import Code, Heading, Part, Picture
 
 
 @dataclass(frozen=True)
 class World:
-    """What was found in a world, or on a user's own data.
+    """What was measured in a world, or on a user's own data.
 
-    summary is as of `intervals.summarise`; swap and trade_off are means of those of `measures` over all cases; sizes
-    are economies, training seeds of each, and mean test applicants.
+    summary is the frame of `intervals.summarise`; swap and trade_off are means of the frames of `measures` over all
+    cases. sizes are the number of economies, of training seeds of each, and of test applicants on average.
     """
 
     name: str
@@ -30,14 +30,14 @@ class World:
     sizes: tuple[int, int, float]
 
 
-def found_in(name: str, cases: list[Case], policy: Policy) -> World:
-    """Everything that the report shows of one world."""
+def world_from_cases(name: str, cases: list[Case], policy: Policy) -> World:
+    """Measure everything that the report shows of one world."""
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
     economies = {case.economy for case in cases}
     return World(
         name,
         summarise(cases, policy),
-        _mean([swap(case, own) for case, own in zip(cases, cutoffs, strict=True)]),
+        _mean([swap(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]),
         _mean([trade_off(case) for case in cases]),
         (len(economies), len(cases) // len(economies), sum(len(case.test) for case in cases) / len(cases)),
     )
@@ -45,16 +45,18 @@ def found_in(name: str, cases: list[Case], policy: Policy) -> World:
 
 def draw(worlds: list[World], pair: figures.Pair) -> dict[str, Figure]:
     """The figures of a report by name."""
-    drawn = {"gains": figures.gains({world.name: world.summary for world in worlds}, pair, _CLAIMED)}
+    by_name = {"gains": figures.gains({world.name: world.summary for world in worlds}, pair, _CLAIMED)}
     for world in worlds:
-        drawn[f"{world.name}-trade-off"] = figures.trade_off(world.trade_off, world.summary, world.name, pair)
-        drawn[f"{world.name}-swap"] = figures.swap(world.swap, world.name, pair)
-        drawn[f"{world.name}-lines"] = figures.lines(world.summary, world.name, pair)
-    return drawn
+        by_name[f"{world.name}-trade-off"] = figures.trade_off(
+            world.trade_off, world.summary, world.name, pair
+        )
+        by_name[f"{world.name}-swap"] = figures.swap(world.swap, world.name, pair)
+        by_name[f"{world.name}-lines"] = figures.lines(world.summary, world.name, pair)
+    return by_name
 
 
 def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
-    """The page's parts."""
+    """The parts of the report's page."""
     summaries = {world.name: world.summary for world in worlds}
     parts: list[Part] = [
         Heading("What federation changes for a lender", 1),
@@ -75,7 +77,7 @@ def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: st
 def _about(world: World, pair: figures.Pair) -> list[Part]:
     name = world.name
     return [
-        Heading(f"{name}"),
+        Heading(name),
         Picture(f"{name}-trade-off", f"Bad rate against approval rate of both models, {name}"),
         Heading("Ranking", 3),
         wording.measure_table(world.summary, RANKING, pair),
@@ -106,10 +108,10 @@ def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) 
         "**Cut-offs.** A model's own cut-off is chosen on validation rows by the policy. At equal approval the "
         "new model approves as many test applicants as the model in use does. At equal bad rate both approve as many "
         "as they can without a larger bad rate than the model in use had among those it approved in validation.",
-        "**Accepted and declined.** Every applicant's outcome is known here, also of those whom a model declines; a "
-        "bank knows those of its accepted only. Among these both models rank worse, since the worst are gone, and the "
-        "model in use looks worst of all, since it is by its own score that they were chosen: a gain measured there is "
-        "larger than the gain there is. Both are shown.",
+        "**Accepted and declined.** Every applicant's outcome is known here, even if a model declines the applicant; a "
+        "bank knows the outcomes of accepted applicants only. Among these both models rank worse, since the worst "
+        "applicants are gone, and the model in use looks worst of all, since its own score chose them: a gain measured "
+        "there is larger than the gain there is. Both are shown.",
         "**Profit** is of the first year, with lines drawn in full. Expected profit trusts each model's own PD; "
         "realised profit does not, and hangs on the few largest loans that fail.",
         wording.policy_table(policy),
@@ -117,19 +119,18 @@ def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) 
 
 
 _CLAIMED = {
-    f"{claim.lender} +{gain} %": gain / 100
-    for claim, gain in zip([claim for claim in CLAIMS if claim.cutoffs == RANKING], (10, 20), strict=True)
+    f"{claim.lender} +{100 * claim.gain:.0f} %": claim.gain for claim in CLAIMS if claim.gain is not None
 }
 
 
 def metrics(worlds: list[World]) -> Mapping[str, float]:
     """The report's main figures for MLflow, as `world/measure`."""
-    found = {}
+    values = {}
     for world in worlds:
         for name, (cutoffs, measure) in _METRICS.items():
             row = world.summary.loc[(cutoffs, measure)]
-            found |= {f"{world.name}/{name}{end}": row[part] for end, part in _ENDS.items()}
-    return {name: float(value) for name, value in found.items() if pd.notna(value)}
+            values |= {f"{world.name}/{name}{end}": row[part] for end, part in _ENDS.items()}
+    return {name: float(value) for name, value in values.items() if pd.notna(value)}
 
 
 _METRICS = {

@@ -1,14 +1,15 @@
-"""From cases to a row with its interval: over economies where there are several, else over resampled applicants."""
+"""Means of the measures of several cases, with an interval: over economies, or over resampled applicants of one."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from experiments.lending.cases import Case
-from experiments.lending.decisions import Policy
-from experiments.lending.measures import choose_cutoffs, measure
+from experiments.lending.measures import Cutoffs, choose_cutoffs, measure
+from experiments.lending.policy import Policy
 
 LEVEL = 0.95
 RESAMPLES = 400
@@ -17,17 +18,17 @@ RESAMPLES = 400
 def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
     """Every measure of a world: index as of `measure`, columns reference, challenger, change, low and high.
 
-    Figures are means over the economies, of each the mean over its seeds; low and high bound the 95 % interval of the
-    change. With several economies it is Student's t over them, for seeds of one economy share their test rows
-    and are no sample of anything. With one it is a percentile bootstrap over its test applicants, the same
-    for both models and all seeds, with models and own cut-offs as they are.
+    Figures are means over the economies, and those of an economy are means over its seeds. low and high bound the 95 %
+    interval of the change. With several economies it is Student's t over them, since seeds of one economy share their
+    test rows and are no independent sample. With one it is a percentile bootstrap over its test applicants, who are
+    the same for both models and all seeds; the models and their own cut-offs stay as they are.
     """
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
-    found = [measure(case, own) for case, own in zip(cases, cutoffs, strict=True)]
+    measured = [measure(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]
     economies = pd.Index([case.economy for case in cases], name="economy")
-    by_economy = pd.concat(found, keys=range(len(cases)), names=["case"]).reset_index("case")
+    by_economy = pd.concat(measured, keys=range(len(cases)), names=["case"]).reset_index("case")
     by_economy["economy"] = economies[by_economy.pop("case").to_numpy()]
-    order = found[0].index
+    order = measured[0].index
     means = by_economy.groupby(["economy", *order.names], sort=False).mean()
     summary = means.groupby(order.names, sort=False).mean().reindex(order)
     if economies.nunique() > 1:
@@ -37,7 +38,7 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
         return summary.assign(low=summary["change"] - half, high=summary["change"] + half)
     drawn = pd.concat(
         [
-            pd.concat([measure(case, own)["change"] for case, own in resampled], axis=1).mean(axis=1)
+            pd.concat([measure(case, chosen)["change"] for case, chosen in resampled], axis=1).mean(axis=1)
             for resampled in _resamples(cases, cutoffs)
         ],
         axis=1,
@@ -47,17 +48,17 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
     )
 
 
-def _resamples(cases: list[Case], cutoffs: list) -> Iterator[list[tuple]]:
+def _resamples(cases: list[Case], cutoffs: list[Cutoffs]) -> Iterator[list[tuple[Case, Cutoffs]]]:
     """The cases again and again, each time with the same draw of test applicants for all of them."""
     for seeds in np.random.SeedSequence(0).spawn(RESAMPLES):
         yield [
-            (case.resampled(_draw(case.test.labels, np.random.default_rng(seeds))), own)
-            for case, own in zip(cases, cutoffs, strict=True)
+            (case.resampled(draw_rows(case.test.labels, np.random.default_rng(seeds))), chosen)
+            for case, chosen in zip(cases, cutoffs, strict=True)
         ]
 
 
-def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Row numbers (n,) drawn with replacement, holding both classes."""
+def draw_rows(labels: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Row numbers (n,), drawn with replacement until there are rows of both classes of `labels` (n,)."""
     while True:
         rows = rng.integers(len(labels), size=len(labels))
         if 0 < labels[rows].sum() < len(rows):

@@ -1,14 +1,15 @@
-"""What two models come to under one policy: rates, lines, prices and profits, at three pairs of cut-offs.
+"""What two models lead to under one policy: rates, lines, prices and profits, at three pairs of cut-offs.
 
 Both models decide on the same test applicants. Cut-offs are
 
-- `own`: each model's by the policy, chosen on its validation rows: what a bank would see;
+- `own`: each model's own, which the policy chooses on validation rows: what a bank would see;
 - `approval`: the challenger approves as many as the reference does at its own cut-off;
 - `bad-rate`: both approve as many as they can without a larger bad rate, read off the test rows, than the reference
   had at its own cut-off on validation rows. The limit is from other rows than the curves that it cuts, and both
   are cut alike, so that neither model gains by luck.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,24 +19,27 @@ from numpy.typing import NDArray
 from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, Applicants, Case
 from experiments.lending.decisions import (
     Decision,
-    Policy,
     choose_cutoff,
     cutoff_at_approval,
     cutoff_at_bad_rate,
     decide,
     profit,
 )
+from experiments.lending.policy import Policy
 from fl import metrics
 
+Both = tuple[float, float]
+"""A measure of the reference and of the challenger."""
 RANKING, OWN, APPROVAL, BAD_RATE = "ranking", "own", "approval", "bad-rate"
 GROUPS = {"first_time": FIRST_TIME, "supply_chain": ON_PLATFORM}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A row of the report: how it is called, and its kind, which says how it is written and what a change of it is.
+    """A row of the report: its title, and its kind, which says how it is written and what a change of it is.
 
-    share and rate change by points, profit by CNY per applicant; coefficient and line by a share of the reference's.
+    A share or rate changes by points, a profit by CNY per applicant, a coefficient or line by a share of the
+    reference's.
     """
 
     title: str
@@ -70,7 +74,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Cutoffs:
-    """What is fixed before the test rows are looked at: the policy of each model, and the bad rate to be equal."""
+    """What is fixed before the test rows are looked at: the policy of each model, and the bad rate for both."""
 
     reference: Policy
     challenger: Policy
@@ -89,7 +93,7 @@ def choose_cutoffs(case: Case, policy: Policy) -> Cutoffs:
 def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
     """Every measure of a case: index (cut-offs, measure), columns reference, challenger, change.
 
-    NaN where there is nobody to measure; measures of a group that the data do not tell are left out.
+    A measure of nobody is NaN; measures of a group are left out where the data do not tell who belongs to it.
     """
     test = case.test
     own = cutoffs.reference, cutoffs.challenger
@@ -103,11 +107,11 @@ def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
         replace(policy, maximum_pd=cutoff_at_bad_rate(test.labels, pd_, limit))
         for policy, pd_ in zip(own, (test.reference, test.challenger), strict=True)
     )
-    found = {RANKING: _ranking(test, cutoffs.reference)}
+    measured = {RANKING: _ranking(test, cutoffs.reference)}
     for name, (first, second) in {OWN: own, APPROVAL: equal_approval, BAD_RATE: equal_bad_rate}.items():
-        found[name] = _book(test, first, second)
+        measured[name] = _book(test, first, second)
     frame = pd.concat(
-        {name: pd.DataFrame(rows).T for name, rows in found.items()}, names=["cut-offs", "measure"]
+        {name: pd.DataFrame(rows).T for name, rows in measured.items()}, names=["cut-offs", "measure"]
     )
     frame.columns = pd.Index(["reference", "challenger"])
     kinds = frame.index.get_level_values("measure").map(lambda name: MEASURES[name].kind)
@@ -139,22 +143,19 @@ def trade_off(case: Case) -> pd.DataFrame:
     return pd.DataFrame(rates, index=pd.Index(shares, name="approval"))
 
 
-Pair = tuple[float, float]
-
-
-def _ranking(test: Applicants, policy: Policy) -> dict[str, Pair]:
-    """Gini and KS of both models, among all and among those whom the reference accepts."""
+def _ranking(test: Applicants, policy: Policy) -> dict[str, Both]:
+    """Gini and KS of both models, among all applicants and among those whom the reference accepts."""
     accepted = test.take(test.reference <= policy.maximum_pd)
     found = {}
     for suffix, rows in (("", test), ("_accepted", accepted)):
         both = 0 < rows.labels.sum() < len(rows)
         for name, score in (("gini", metrics.gini), ("ks", metrics.ks)):
             pds = rows.reference, rows.challenger
-            found[name + suffix] = _pair(score(rows.labels, pd_) if both else np.nan for pd_ in pds)
+            found[name + suffix] = _both(score(rows.labels, pd_) if both else np.nan for pd_ in pds)
     return found
 
 
-def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Pair]:
+def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Both]:
     """The measures of both models' decisions."""
     policies, pds = (first, second), (test.reference, test.challenger)
     decisions = [decide(pd_, test.cash_flow, policy) for pd_, policy in zip(pds, policies, strict=True)]
@@ -164,32 +165,32 @@ def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Pair]:
         profit(decision, test.labels, policy) for decision, policy in zip(decisions, policies, strict=True)
     )
     found = {
-        "approval_rate": _pair(d.approved.mean() for d in decisions),
-        "bad_rate": _pair(_mean(test.labels, d.approved) for d in decisions),
-        "bad_rate_declined": _pair(_mean(test.labels, ~d.approved) for d in decisions),
-        "average_line": _pair(_mean(d.line, d.approved) for d in decisions),
-        "average_line_common": _pair(_mean(d.line, common) for d in decisions),
-        "credit": _pair(d.line.mean() for d in decisions),
-        "price": _pair(_price(d) for d in decisions),
-        "expected_profit": _pair(made.mean() for made in expected),
-        "realised_profit": _pair(made.mean() for made in realised),
-        "swapped": _pair((d.approved & ~common).mean() for d in decisions),
-        "bad_rate_swapped": _pair(_mean(test.labels, d.approved & ~common) for d in decisions),
+        "approval_rate": _both(d.approved.mean() for d in decisions),
+        "bad_rate": _both(_mean(test.labels, d.approved) for d in decisions),
+        "bad_rate_declined": _both(_mean(test.labels, ~d.approved) for d in decisions),
+        "average_line": _both(_mean(d.line, d.approved) for d in decisions),
+        "average_line_common": _both(_mean(d.line, common) for d in decisions),
+        "credit": _both(d.line.mean() for d in decisions),
+        "price": _both(_price(d) for d in decisions),
+        "expected_profit": _both(made.mean() for made in expected),
+        "realised_profit": _both(made.mean() for made in realised),
+        "swapped": _both((d.approved & ~common).mean() for d in decisions),
+        "bad_rate_swapped": _both(_mean(test.labels, d.approved & ~common) for d in decisions),
     }
     for suffix, group in GROUPS.items():
         if group in test.groups:
             inside = test.groups[group]
-            found[f"approval_rate_{suffix}"] = _pair(_mean(d.approved, inside) for d in decisions)
-            found[f"bad_rate_{suffix}"] = _pair(_mean(test.labels, d.approved & inside) for d in decisions)
-            found[f"average_line_{suffix}"] = _pair(_mean(d.line, d.approved & inside) for d in decisions)
+            found[f"approval_rate_{suffix}"] = _both(_mean(d.approved, inside) for d in decisions)
+            found[f"bad_rate_{suffix}"] = _both(_mean(test.labels, d.approved & inside) for d in decisions)
+            found[f"average_line_{suffix}"] = _both(_mean(d.line, d.approved & inside) for d in decisions)
     if FIRST_TIME in test.groups:
-        found["share_first_time"] = _pair(_mean(test.groups[FIRST_TIME], d.approved) for d in decisions)
+        found["share_first_time"] = _both(_mean(test.groups[FIRST_TIME], d.approved) for d in decisions)
     return {name: found[name] for name in MEASURES if name in found}
 
 
-def _pair(values: object) -> Pair:
-    first, second = values  # type: ignore[misc]
-    return float(first), float(second)
+def _both(values: Iterable[float]) -> Both:
+    reference, challenger = values
+    return float(reference), float(challenger)
 
 
 def _mean(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> float:

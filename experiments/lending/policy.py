@@ -1,4 +1,4 @@
-"""A lending policy from its TOML file, and where a bank's table tells cash flow."""
+"""A bank's lending policy, and where its table has the cash flow of a business; both are read from a TOML file."""
 
 import tomllib
 from dataclasses import dataclass, fields
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.lending.decisions import Policy
 from fl.errors import ConfigError
 from fl.tables import Table
 
+CHOICES = ("profit", "approval-rate", "bad-rate", "none")
 DEFAULT = Path(__file__).with_name("policy.toml")
 _NAMES = {
     "cut-off": {"choose": "choose", "target": "target", "maximum-pd": "maximum_pd"},
@@ -29,12 +29,64 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
+class Policy:
+    """A lending policy.
+
+    choose              how the cut-off is found on validation rows: at the largest expected `profit`, or at the
+                        `approval-rate` or `bad-rate` of `target`; with `none` it is maximum_pd
+    target              the share of the applicants to approve, or of bads among the approved
+    maximum_pd          nobody with a higher PD is approved, however the cut-off is found
+    grades              by rising PD, each with its highest PD and the line as a share of a year's cash flow, which
+                        is no larger than that of the grade before; a PD above the last grade belongs to the last
+    minimum_line        smallest line, CNY; who would get less gets this
+    maximum_line        largest line, CNY
+    loss_given_default  share of the line that is lost when its borrower defaults
+    funding_cost        what the bank pays for the money, per year
+    margin              what the bank wants above expected loss and funding, per year
+    maximum_price       the highest price, per year
+    operating_cost      of one loan, CNY per year
+
+    Raises ConfigError for a value out of range.
+    """
+
+    choose: str = "profit"
+    target: float = 0.0
+    maximum_pd: float = 1.0
+    grades: tuple[tuple[float, float], ...] = ((0.01, 0.12), (0.02, 0.10), (0.04, 0.08), (1.0, 0.05))
+    minimum_line: float = 20_000.0
+    maximum_line: float = 1_000_000.0
+    loss_given_default: float = 0.60
+    funding_cost: float = 0.022
+    margin: float = 0.010
+    maximum_price: float = 0.055
+    operating_cost: float = 1_000.0
+
+    def __post_init__(self) -> None:
+        _require(self.choose in CHOICES, "choose", ", ".join(CHOICES), self.choose)
+        for name in ("target", "maximum_pd", "loss_given_default"):
+            _require(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
+        for name in ("funding_cost", "margin", "maximum_price", "operating_cost", "minimum_line"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), name, "0 or more", value)
+        fits = self.minimum_line <= self.maximum_line < float("inf")
+        _require(fits, "maximum_line", f"{self.minimum_line:g} (minimum-line) or more", self.maximum_line)
+        _require(len(self.grades) > 0, "grades", "one grade or more", self.grades)
+        ends, shares = np.array(self.grades, dtype=np.float64).T
+        rising = bool((np.diff(ends) > 0).all()) and ends[0] > 0 and ends[-1] <= 1
+        _require(rising, "grades", "of rising PD, above 0 and up to 1", self.grades)
+        falling = bool((np.diff(shares) <= 0).all()) and shares[-1] >= 0 and shares[0] < float("inf")
+        _require(falling, "grades", "of shares of 0 or more that do not rise with the PD", self.grades)
+
+
+@dataclass(frozen=True)
 class CashFlow:
     """Where to find a business's mean monthly cash flow.
 
-    column  numeric column of the bank's table; empty: everybody has the usual one
-    scale   `log`: the column is log(1 + CNY); `linear`: it is CNY
+    column  numeric column of the bank's table; if empty, every business has the usual cash flow
+    scale   `log` if the column is log(1 + CNY), `linear` if it is CNY
     usual   CNY a month where there is no column
+
+    Raises ConfigError for a value out of range.
     """
 
     column: str = ""
@@ -68,18 +120,15 @@ class CashFlow:
 
 
 def read_policy(path: Path) -> tuple[Policy, CashFlow]:
-    """The policy of a file, in which every key left out is that of `policy.toml` beside this module.
+    """The policy of a file; a key that it leaves out is as in `policy.toml` beside this module.
 
-    Raises ConfigError, which names the file, for what is no TOML, an unknown key (with the nearest known one), a value
-    of the wrong type or one out of range.
+    Raises ConfigError, which names the file, for a file that is no TOML, an unknown key (with the nearest known one),
+    and a value of the wrong type or out of range.
     """
     values = _values(DEFAULT) | _values(path)
-    own = {item.name for item in fields(CashFlow)}
+    cash_flow = {item.name: values.pop(item.name) for item in fields(CashFlow)}
     try:
-        return (
-            Policy(**{name: value for name, value in values.items() if name not in own}),
-            CashFlow(**{name: value for name, value in values.items() if name in own}),
-        )
+        return Policy(**values), CashFlow(**cash_flow)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -94,11 +143,11 @@ def _values(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML in UTF-8: {error}.") from None
     values = {}
     for section, keys in content.items():
-        known = _NAMES[_known(section, _NAMES, path, "section")]
+        names = _NAMES[_known(section, _NAMES, path, "section")]
         if not isinstance(keys, dict):
             raise ConfigError(f"{path}: {section} must be a section, written [{section}].")
         for key, value in keys.items():
-            name = known[_known(key, known, path, f"key in [{section}]")]
+            name = names[_known(key, names, path, f"key in [{section}]")]
             values[name] = _checked(value, name, f"{path}: {key} in [{section}]")
     return values
 
@@ -132,3 +181,8 @@ def _checked(value: object, name: str, where: str) -> object:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _require(condition: bool, name: str, allowed: str, value: object) -> None:
+    if not condition:
+        raise ConfigError(f"The policy's {name.replace('_', '-')} must be {allowed}, not {value!r}.")

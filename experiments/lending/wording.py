@@ -1,19 +1,19 @@
-"""How the figures of a report are written, and the frames of text that its pages show."""
+"""How the numbers of a report are written, and the frames of text that its pages show as tables."""
 
 import pandas as pd
 
 from experiments.lending.claims import CLAIMS
-from experiments.lending.decisions import Policy
 from experiments.lending.measures import APPROVAL, BAD_RATE, MEASURES, OWN, RANKING
+from experiments.lending.policy import Policy
 
 DASH = "–"
 CHANGE, INTERVAL = "change", "95 % interval"
 SAME_BY_CONSTRUCTION = {(APPROVAL, "approval_rate"), (APPROVAL, "swapped"), (BAD_RATE, "bad_rate")}
-"""Rows that tell nothing where they stand."""
+"""Rows that tell nothing, since equal cut-offs of that kind make both models equal there."""
 
 
 def labels(pair: tuple[str, str]) -> tuple[str, str]:
-    """How reference and challenger are called in a table: by what they are, or where that says too little by name."""
+    """What a table calls reference and challenger: who shares, or their names where that is the same for both."""
     kinds = {"bank-only": "bank alone", "federated": "federated"}
     first, second = (kinds.get(name.rpartition("-")[0], name) for name in pair)
     return pair if first == second else (first, second)
@@ -53,7 +53,7 @@ def finding(measure: str, row: pd.Series) -> str:
 
 
 def sure(row: pd.Series) -> bool:
-    """Whether the interval of the change excludes none."""
+    """Whether the interval of the change excludes zero."""
     return bool(row["low"] > 0 or row["high"] < 0)
 
 
@@ -73,7 +73,7 @@ def headline(world: str, summary: pd.DataFrame) -> str:
 
 
 def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
-    """The rows of one pair of cut-offs."""
+    """The measures at one pair of cut-offs, as texts."""
     alone, federated = labels(pair)
     rows = [
         {
@@ -90,7 +90,7 @@ def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) ->
 
 
 def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
-    """Published figures, what stands beside them in each world, and what of it can be compared."""
+    """Published figures, what was measured beside them in each world, and what of it can be compared."""
     where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
     rows = []
     for claim in CLAIMS:
@@ -99,11 +99,11 @@ def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd
         for world, summary in summaries.items():
             row[world] = DASH
             if (claim.cutoffs, claim.measure) in summary.index:
-                found = summary.loc[(claim.cutoffs, claim.measure)]
-                row[world] = finding(claim.measure, found)
+                measured = summary.loc[(claim.cutoffs, claim.measure)]
+                row[world] = finding(claim.measure, measured)
                 if not claim.change:
                     before, after = (
-                        level(claim.measure, found[name]) for name in ("reference", "challenger")
+                        level(claim.measure, measured[name]) for name in ("reference", "challenger")
                     )
                     row[world] = f"{after}; {labels(pair)[0]} {before}: {row[world]}"
         rows.append(row | {"comparable?": claim.comparable})

@@ -1,43 +1,33 @@
-"""The model card of a scorecard, in Markdown and HTML: what it is, how good, how stable, and for whom less so.
+"""The model card of a scorecard, in Markdown and HTML: what it is, how good, how stable, and for whom it is less so.
 
-Both are written from the same parts, and those from the scorecard's own tables of an evaluation (`scorecard`,
-`groups`, `reasons`, `scale`), so it needs nothing but what the coordinator has been told. Columns of passive parties
-have the names that their handshake told, if any.
+It is written from the scorecard's own tables of an evaluation (`scorecard`, `groups`, `reasons`, `scale`), so it needs
+nothing but what the coordinator has been told. Columns of passive parties have the names that their handshake told, if
+it told any.
 """
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fl.evaluation import Evaluation
-
-Part: TypeAlias = tuple[str, str, pd.DataFrame | None]
-"""A heading, a paragraph under it, and perhaps a table."""
+from server.tracking.pages import Heading, Part, to_html, to_markdown
 
 STABLE, SHIFTED = 0.1, 0.25
 """Population stability indices below the first are customarily called stable, above the second shifted."""
-
-_STYLE = (
-    "body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .8em;border-bottom:1px solid #ddd;text-align:left}"
-    "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:1.6em}"
-)
 
 
 def files(contender: str, evaluation: Evaluation) -> dict[str, str]:
     """The card by file name; none for a model that is no scorecard."""
     if "scorecard" not in evaluation.tables:
         return {}
-    found = parts(evaluation)
-    title = f"Model card: {contender}"
-    return {"model_card.md": markdown(title, found), "model_card.html": html(title, found)}
+    page = [Heading(f"Model card: {contender}", 1), *parts(evaluation)]
+    return {"model_card.md": to_markdown(page), "model_card.html": to_html(page, {})}
 
 
 def parts(evaluation: Evaluation) -> list[Part]:
-    """What the card says."""
+    """What the card says below its title."""
     columns, groups = (pd.DataFrame(dict(evaluation.tables[name])) for name in ("scorecard", "groups"))
     scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
     of_bank = groups[groups["party"] == scale["bank"]]
@@ -56,54 +46,35 @@ def parts(evaluation: Evaluation) -> list[Part]:
         "others, and a person should decide on cases near a cut-off."
     )
     return [
-        ("What it is", intended, None),
-        ("Quality", "On the test rows, which took no part in training.", _quality(evaluation)),
-        ("Columns", "Information value is of single columns, on the training rows.", _columns(columns)),
-        ("Points", _told_by(groups), _points(columns, groups, str(scale["bank"]))),
-        ("Signs", _signs(columns), None),
-        ("Stability", _stability(columns, float(scale["score_stability"])), None),
-        ("Segments", "On the test rows; small segments are withheld.", _segments(evaluation)),
-        ("Reasons", "What a customer who loses points is told.", _reasons(evaluation)),
+        Heading("What it is"),
+        intended,
+        Heading("Quality"),
+        "On the test rows, which took no part in training.",
+        _quality(evaluation),
+        Heading("Columns"),
+        "Information value is that of the single column, on the training rows.",
+        _columns(columns),
+        Heading("Points"),
+        _told_by(groups),
+        _points(columns, groups, str(scale["bank"])),
+        Heading("Signs"),
+        _signs(columns),
+        Heading("Stability"),
+        _stability(columns, float(scale["score_stability"])),
+        Heading("Segments"),
+        "On the test rows; small segments are withheld.",
+        _segments(evaluation),
+        Heading("Reasons"),
+        "What a customer who loses points is told.",
+        _reasons(evaluation),
     ]
 
 
-def markdown(title: str, found: Sequence[Part]) -> str:
-    """The card as Markdown."""
-    text = [f"# {title}"]
-    for heading, paragraph, table in found:
-        text += [f"## {heading}", paragraph]
-        if table is not None:
-            rows = [table.columns, ["---"] * len(table.columns), *table.to_numpy()]
-            text.append("\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows))
-    return "\n\n".join(text) + "\n"
-
-
-def html(title: str, found: Sequence[Part]) -> str:
-    """The card as one HTML page without anything from elsewhere."""
-    body = [f"<h1>{escape(title)}</h1>"]
-    for heading, paragraph, table in found:
-        body += [f"<h2>{escape(heading)}</h2>", f"<p>{escape(paragraph)}</p>"]
-        if table is not None:
-            body.append(table.to_html(index=False, border=0, escape=True))
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    return (
-        f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n'
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
-
-
-def _cell(value: object) -> str:
-    """A cell of a Markdown table: what names it holds may have any character."""
-    text = " ".join(str(value).splitlines())
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
 def _quality(evaluation: Evaluation) -> pd.DataFrame:
-    found = evaluation.metrics
-    interval = f"{found['auc']:.4f} ({found['auc_low']:.4f}–{found['auc_high']:.4f})"
+    metrics = evaluation.metrics
+    interval = f"{metrics['auc']:.4f} ({metrics['auc_low']:.4f}–{metrics['auc_high']:.4f})"
     shown = {"AUC (95 %)": interval} | {
-        label: f"{found[name]:.4f}"
+        label: f"{metrics[name]:.4f}"
         for label, name in (
             ("Gini", "gini"),
             ("KS", "ks"),
@@ -157,8 +128,8 @@ def _told_by(groups: pd.DataFrame) -> str:
         "Each column gives the points of the group in which its value lies. Numbers are rounded; "
         "applicants are the share of the training rows that the party knows."
     )
-    told = groups["values"] != ""
-    keeping = [party for party in groups["party"].unique() if not told[groups["party"] == party].any()]
+    published = groups["values"] != ""
+    keeping = [party for party in groups["party"].unique() if not published[groups["party"] == party].any()]
     if not keeping:
         return text
     return (
@@ -181,9 +152,9 @@ def _points(columns: pd.DataFrame, groups: pd.DataFrame, bank: str) -> pd.DataFr
             "points": groups["points"],
         }
     )
-    own = groups["party"] == bank
-    if _has_alone(groups[own]):
-        table["known to no other"] = groups["alone"].astype(str).where(own, "–")
+    of_bank = groups["party"] == bank
+    if _has_alone(groups[of_bank]):
+        table["known to no other"] = groups["alone"].astype(str).where(of_bank, "–")
     return table
 
 

@@ -15,8 +15,12 @@ class DatasetFacts:
     rows: int
 
 
-def code_version(root: Path = Path(__file__).parent.parent) -> str | None:
-    """The commit that is checked out in `root`, with `-dirty` if files differ; None if none is."""
+ROOT = Path(__file__).parents[2]
+"""The folder that holds the packages of this code."""
+
+
+def code_version(root: Path = ROOT) -> str | None:
+    """The commit that is checked out in `root`, with `-dirty` if files differ; None where there is no repository."""
     # A package inside somebody else's repository, as a virtual environment may be, must not report that one.
     if not (root / ".git").exists():
         return None

@@ -18,7 +18,7 @@ from fl.errors import ConfigError
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
 from server.tracking.study import experiment_id, store_uri
-from server.tracking.tracked_run import NOTE, SOURCE, ContenderRun, TrackedRun
+from server.tracking.tracked_run import SOURCE, ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
 """Tags: on a scoring run the one that trained its model, and on that one the scoring runs, latest first."""
@@ -132,10 +132,10 @@ class ScoringRun(TrackedRun):
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
         """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
         counts = {"applicants": answered.applicants, "by_both": answered.by_both}
-        self._log_metrics({**counts, **costs})
+        self.log_metrics({**counts, **costs})
         # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
         known = pd.DataFrame(answered.known.items(), columns=["party", "applicants"])
-        self._log_files({}, {"known": known})
+        self.log_files({}, {"known": known})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
@@ -143,4 +143,4 @@ class ScoringRun(TrackedRun):
             scored += (
                 f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
             )
-        self.client.set_tag(self.run_id, NOTE, f"{scored} The scores are at the bank.")
+        self.describe(f"{scored} The scores are at the bank.")

@@ -1,7 +1,7 @@
-"""One run in MLflow: a contender trained with one seed, and what every run of ours has in common.
+"""One run in MLflow: what every run has in common, and the run of a contender that is trained with one seed.
 
 Runs are addressed by their ids, never through MLflow's global active run. A run that is left by an exception ends as
-FAILED, and its description begins with why.
+FAILED, and its description begins with the reason.
 """
 
 import json
@@ -19,11 +19,10 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
-from experiments.comparison import summary
 from fl.evaluation import Evaluation
 from server.tracking import figures, model_card
 
-# A new store announces each step of its creation; only what goes wrong there concerns the user.
+# A new store announces each step of its creation; only what goes wrong concerns the user.
 for _name in ("mlflow.store.db.utils", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -39,7 +38,7 @@ FINAL_METRICS = (
     "megabytes",
     "seconds",
 )
-"""Every child run's metrics besides its curves, rounded to four decimals, as the browser shows every digit.
+"""The metrics of a contender's run besides its curves, rounded to four decimals, as the browser shows every digit.
 `uplift_auc` is over the baseline of the same seed. The exact figures and all others stand in `tables/`."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -50,13 +49,17 @@ _SHOWN_AS_TABLE = "mlflow.loggedArtifacts"
 
 
 class TrackedRun(AbstractContextManager["TrackedRun"]):
-    """A run that ends as FINISHED when its `with` block does, and as FAILED or KILLED when that raises."""
+    """A run that ends as FINISHED when its `with` block does, and as FAILED or KILLED when that raises.
+
+    client is MLflow's, run_id and experiment_id are its ids, and started is the run as it was when this object was
+    made; what has been logged since then is not in it.
+    """
 
     def __init__(self, client: MlflowClient, run: Run) -> None:
         self.client = client
         self.run_id: str = run.info.run_id
         self.experiment_id: str = run.info.experiment_id
-        self._started: Run = run
+        self.started = run
         self._tables: list[str] = []
 
     def __enter__(self) -> Self:
@@ -74,35 +77,44 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         """End the run. An `error` heads its description, so that whoever opens the run sees why it failed."""
         if error is not None:
             kind = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
-            before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
-            self.client.set_tag(self.run_id, NOTE, f"**{status}** {kind}{error}\n\n{before}".strip())
+            self.describe(f"**{status}** {kind}{error}\n\n{self._description()}".strip())
         self.client.set_terminated(self.run_id, status)
 
-    def _log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+    def describe(self, text: str) -> None:
+        """Set the description, in Markdown, that the run's page shows."""
+        self.client.set_tag(self.run_id, NOTE, text)
+
+    def _description(self) -> str:
+        return str(self.client.get_run(self.run_id).data.tags.get(NOTE, ""))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics by name in one batch, as of one step."""
         now = int(time.time() * 1000)
         batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
         self.client.log_batch(self.run_id, metrics=batch)
 
-    def _log_final(self, metrics: Mapping[str, Any]) -> None:
-        """Log those of `metrics` that are final ones and known."""
-        known = {name: metrics[name] for name in FINAL_METRICS if name in metrics}
-        self._log_metrics({name: round(value, 4) for name, value in known.items() if pd.notna(value)})
+    def log_final_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Log those of `metrics` that are among `FINAL_METRICS` and are not NaN."""
+        final = {name: metrics[name] for name in FINAL_METRICS if name in metrics}
+        self.log_metrics({name: round(value, 4) for name, value in final.items() if pd.notna(value)})
 
-    def _log_files(
+    def log_files(
         self,
         drawn: Mapping[str, Figure],
         tables: Mapping[str, pd.DataFrame],
         texts: Mapping[str, str] | None = None,
     ) -> None:
-        """Log figures as PNG, tables as JSON and texts by file name in one go: each call costs a query of the store."""
+        """Log figures as `figures/<name>.png`, tables as `tables/<name>.json`, and texts by the name of their file.
+
+        Each call costs a query of the store.
+        """
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("figures", "tables"):
                 Path(folder, kind).mkdir()
             for name, figure in drawn.items():
                 figure.savefig(Path(folder, "figures", f"{name}.png"))
             for name, table in tables.items():
-                # The layout that the browser shows as a table, where a tag says so, and `mlflow.load_table`
-                # reads.
+                # The browser shows this layout as a table, where a tag says so, and `mlflow.load_table` reads it.
                 table.to_json(
                     Path(folder, "tables", f"{name}.json"), orient="split", index=False, double_precision=10
                 )
@@ -115,47 +127,63 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
 
 
 class ContenderRun(TrackedRun):
-    """One contender trained with one seed: a child run of the study."""
+    """The run of one contender that is trained with one seed: a child of the study's run."""
 
     @property
     def contender(self) -> str:
         """The contender's name."""
-        return str(self._started.data.tags["contender"])
+        return str(self.started.data.tags["contender"])
 
     @property
     def seed(self) -> int:
         """The seed that it was trained with."""
-        return int(self._started.data.tags["seed"])
+        return int(self.started.data.tags["seed"])
 
     def log_round(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log one point of each curve, such as {"valid.auc": 0.81}, in one batch; `step` is the round.
 
-        Raises ValueError for a name without a dot: those are the final metrics, which have no steps.
+        Raises ValueError for a name without a dot, since those belong to the final metrics, which have no steps.
         """
         if bare := [name for name in metrics if "." not in name]:
             raise ValueError(f"a curve needs a dotted name such as valid.auc, not {', '.join(bare)}")
-        self._log_metrics(metrics, step)
+        self.log_metrics(metrics, step)
 
     def log_evaluation(self, evaluation: Evaluation) -> None:
         """Log the final metrics, the figures and the tables of the contender."""
-        self._log_final(evaluation.metrics)
+        self.log_final_metrics(evaluation.metrics)
         tables = {name: pd.DataFrame(dict(table)) for name, table in evaluation.tables.items()}
         tables["metrics"] = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
         drawn = {name: draw(self.contender, evaluation) for name, draw in figures.FIGURES.items()}
-        self._log_files(drawn, tables, model_card.files(self.contender, evaluation))
-        self._add_line(summary.quality_line(self.contender, evaluation.metrics))
+        self.log_files(drawn, tables, model_card.files(self.contender, evaluation))
+        self._add_line(quality_line(self.contender, evaluation.metrics))
 
     def log_costs(self, costs: Mapping[str, float]) -> None:
         """Log what training took.
 
-        costs: round_trips, bytes_up to the coordinator and bytes_down to parties, wall seconds, cpu_seconds, and
-        whatever finer split of these there is, for the table.
+        costs has round_trips, bytes_up to the coordinator, bytes_down to the parties, wall seconds, cpu_seconds, and
+        for the table whatever finer split of these there is.
         """
         costs = {**costs, "megabytes": (costs["bytes_up"] + costs["bytes_down"]) / 1e6}
-        self._log_final(costs)
-        self._log_files({}, {"costs": pd.DataFrame([costs])})
-        self._add_line(summary.cost_line(costs))
+        self.log_final_metrics(costs)
+        self.log_files({}, {"costs": pd.DataFrame([costs])})
+        self._add_line(cost_line(costs))
 
     def _add_line(self, line: str) -> None:
-        before = self.client.get_run(self.run_id).data.tags.get(NOTE, "")
-        self.client.set_tag(self.run_id, NOTE, f"{before}\n\n{line}".strip())
+        self.describe(f"{self._description()}\n\n{line}".strip())
+
+
+def quality_line(contender: str, metrics: Mapping[str, float]) -> str:
+    """How good a contender is; metrics are those of `fl.evaluation.Evaluation`."""
+    return (
+        f"**{contender}: AUC {metrics['auc']:.3f}** (95 % interval {metrics['auc_low']:.3f} to "
+        f"{metrics['auc_high']:.3f}), Gini {metrics['gini']:.3f}, KS {metrics['ks']:.3f}, "
+        f"Brier {metrics['brier']:.4f}."
+    )
+
+
+def cost_line(costs: Mapping[str, float]) -> str:
+    """What training took; costs has round_trips, megabytes, seconds and cpu_seconds."""
+    return (
+        f"Trained in {costs['seconds']:.0f} s ({costs['cpu_seconds']:.0f} s of CPU) with "
+        f"{costs['round_trips']:,.0f} round trips and {costs['megabytes']:.1f} MB moved."
+    )

@@ -11,7 +11,9 @@ import urllib.request
 
 import pytest
 
-from server.tracking import leaderboard
+from experiments.comparison.publishing import publish_comparison
+from experiments.mlflow_page import leaderboard_link, server_command
+from server.tracking import ENVIRONMENT
 from server.tracking.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,7 +32,7 @@ def finished(tmp_path_factory, toy_study):
         for name, evaluation in toy_study.evaluations.items():
             with study.contender(name, 1) as run:
                 run.log_evaluation(evaluation)
-        study.summarise(toy_study.comparison, toy_study.evaluations)
+        publish_comparison(study, toy_study.comparison, toy_study.evaluations)
     return uri, study
 
 
@@ -43,10 +45,10 @@ def server(finished, tmp_path_factory):
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            leaderboard.server_command(finished[0], port),
+            server_command(finished[0], port),
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | leaderboard.ENVIRONMENT,
+            env=os.environ | ENVIRONMENT,
             start_new_session=True,
         )
     try:
@@ -92,7 +94,7 @@ def margin(toy_study):
 
 
 def test_the_link_shows_who_won_and_by_how_much(finished, server, margin, toy_study, tmp_path):
-    page = rendered(leaderboard.ui_link(server, finished[1].experiment_id), tmp_path)
+    page = rendered(leaderboard_link(server, finished[1].experiment_id), tmp_path)
     assert margin in page
     for name, evaluation in toy_study.evaluations.items():
         assert f"{name} · seed 1" in page

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mlflow_page import free_port, latest_link
+from experiments.mlflow_page import free_port, latest_link, leaderboard_link, server_command
 from fl.errors import ConfigError
 from server.tracking.study import Study
 
@@ -31,3 +31,16 @@ def test_without_a_store_it_says_how_to_make_one(tmp_path: Path) -> None:
 def test_a_free_port_can_be_taken() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", free_port()))
+
+
+def test_the_link_opens_the_leaderboard_among_training_runs():
+    link = leaderboard_link("http://127.0.0.1:5000/", "3")
+    assert link == (
+        "http://127.0.0.1:5000/#/experiments/3/runs?workflowType=machine_learning&viewStateShareKey=leaderboard"
+    )
+
+
+def test_the_server_listens_on_this_machine_only():
+    command = server_command("sqlite:////data/mlflow.db", 5050)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert command[command.index("--backend-store-uri") + 1] == "sqlite:////data/mlflow.db"

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, described, draw_gains, headline
+from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT, describe, draw_gains, headline
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_the_headline_names_who_adds_most(gains: pd.DataFrame) -> None:
 
 
 def test_the_description_has_a_line_per_party_and_question(gains: pd.DataFrame) -> None:
-    text = described("s", "federated-boosting", gains)
+    text = describe("s", "federated-boosting", gains)
     assert "| supply | to all others | 0.840 | 0.830 | +0.010 | -0.010 to +0.030 | 0.200 |" in text
     assert text.count("\n| ") == 2 + 4
     assert "Study: s." in text

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from experiments.comparison import summary
+from server.tracking.pages import markdown_table
 
 
 def comparison(**aucs: float) -> pd.DataFrame:
@@ -49,14 +50,14 @@ def test_an_incomplete_comparison_is_refused():
 
 def test_the_table_puts_the_winner_first_and_yardsticks_last():
     frame = comparison(bank_only_network=0.75, federated_network=0.80, pooled_trees=0.81, true_pd=0.84)
-    rows = summary.comparison_markdown(frame, summary.QUALITY).splitlines()[2:]
+    rows = markdown_table(summary.comparison_table(frame, summary.QUALITY)).splitlines()[2:]
     names = [row.split("|")[1].strip() for row in rows]
     assert names == ["**federated-network**", "bank-only-network", "true-pd", "pooled-trees"]
 
 
 def test_the_table_shows_a_dash_for_what_does_not_apply():
     frame = comparison(bank_only_network=0.75, federated_network=0.80)
-    lines = summary.comparison_markdown(frame, summary.QUALITY).splitlines()
+    lines = markdown_table(summary.comparison_table(frame, summary.QUALITY)).splitlines()
     assert len({line.count("|") for line in lines}) == 1
     # Markdown sees no table unless this line consists of these characters only.
     assert set(lines[1]) == set("|-: ")
@@ -69,12 +70,3 @@ def test_the_study_s_description_starts_with_the_headline():
     text = summary.study_description("demo", frame)
     assert text.splitlines()[0] == summary.headline(frame)
     assert "Study: demo." in text
-
-
-def test_two_lines_tell_quality_and_cost():
-    quality = summary.quality_line(
-        "x", {"auc": 0.8, "auc_low": 0.77, "auc_high": 0.83, "gini": 0.6, "ks": 0.45, "brier": 0.04}
-    )
-    assert quality.startswith("**x: AUC 0.800** (95 % interval 0.770 to 0.830)")
-    costs = summary.cost_line({"seconds": 41.2, "cpu_seconds": 60.0, "round_trips": 1212, "megabytes": 48.26})
-    assert costs == "Trained in 41 s (60 s of CPU) with 1,212 round trips and 48.3 MB moved."

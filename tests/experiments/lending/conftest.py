@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, Applicants, Case
-from experiments.lending.decisions import Policy
+from experiments.lending.policy import Policy
 
 
 def draw_applicants(rows: int, rng: np.random.Generator, better: float) -> Applicants:

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from experiments.lending.cases import Case
-from experiments.lending.content import World, compose, draw, found_in, metrics
-from experiments.lending.decisions import Policy
+from experiments.lending.content import World, compose, draw, metrics, world_from_cases
 from experiments.lending.measures import RANKING
-from experiments.lending.page import Picture, to_markdown
+from experiments.lending.policy import Policy
+from server.tracking.pages import Picture, to_markdown
 
 PAIR = ("bank-only-boosting", "federated-boosting")
 
@@ -16,8 +16,8 @@ PAIR = ("bank-only-boosting", "federated-boosting")
 def worlds(make_case: Callable[..., Case]) -> list[World]:
     policy = Policy()
     return [
-        found_in("base", [make_case(economy, seed) for economy in (1, 2) for seed in (1, 2)], policy),
-        found_in("bare", [make_case(economy, better=0.0) for economy in (1, 2)], policy),
+        world_from_cases("base", [make_case(economy, seed) for economy in (1, 2) for seed in (1, 2)], policy),
+        world_from_cases("bare", [make_case(economy, better=0.0) for economy in (1, 2)], policy),
     ]
 
 
@@ -47,7 +47,7 @@ def test_the_page_tells_what_kind_of_interval_it_shows(
 ) -> None:
     assert "Student's t over the economies" in to_markdown(compose(worlds, PAIR, Policy(), ""))
     monkeypatch.setattr("experiments.lending.intervals.RESAMPLES", 5)
-    alone = found_in("data", [make_case(0, rows=300)], Policy())
+    alone = world_from_cases("data", [make_case(0, rows=300)], Policy())
     assert "a bootstrap over the test applicants" in to_markdown(compose([alone], PAIR, Policy(), ""))
 
 

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from experiments.lending import figures
 from experiments.lending.cases import Case
-from experiments.lending.content import World, found_in
-from experiments.lending.decisions import Policy
+from experiments.lending.content import World, world_from_cases
 from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING
+from experiments.lending.policy import Policy
 from server.tracking.drawing import colour
 
 PAIR = ("bank-only-boosting", "federated-boosting")
@@ -17,7 +17,7 @@ PAIR = ("bank-only-boosting", "federated-boosting")
 
 @pytest.fixture(scope="module")
 def world(make_case: Callable[..., Case]) -> World:
-    return found_in("base", [make_case(economy) for economy in (1, 2, 3)], Policy())
+    return world_from_cases("base", [make_case(economy) for economy in (1, 2, 3)], Policy())
 
 
 def title(figure: Figure) -> str:

@@ -7,9 +7,9 @@ from scipy import stats
 
 from experiments.lending import intervals
 from experiments.lending.cases import Case
-from experiments.lending.decisions import Policy
 from experiments.lending.intervals import summarise
 from experiments.lending.measures import OWN, RANKING, choose_cutoffs, measure
+from experiments.lending.policy import Policy
 
 GINI = (RANKING, "gini")
 
@@ -61,5 +61,5 @@ def test_a_challenger_without_an_advantage_shows_none(make_case: Callable[..., C
 def test_every_resample_has_both_classes() -> None:
     labels = np.array([1, 0, 0, 0, 0, 0])
     for seed in range(50):
-        rows = intervals._draw(labels, np.random.default_rng(seed))
+        rows = intervals.draw_rows(labels, np.random.default_rng(seed))
         assert 0 < labels[rows].sum() < len(rows)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from experiments.lending.cases import Case
-from experiments.lending.decisions import Policy, decide, profit
+from experiments.lending.decisions import decide, profit
 from experiments.lending.measures import (
     APPROVAL,
     BAD_RATE,
@@ -20,6 +20,7 @@ from experiments.lending.measures import (
     swap,
     trade_off,
 )
+from experiments.lending.policy import Policy
 
 SIDES = ["reference", "challenger"]
 

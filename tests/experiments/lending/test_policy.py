@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.lending.decisions import Policy
-from experiments.lending.policy import DEFAULT, CashFlow, read_policy
+from experiments.lending.policy import DEFAULT, CashFlow, Policy, read_policy
 from fl.errors import ConfigError
 from fl.tables import Table
 
@@ -81,3 +80,20 @@ def test_without_a_column_everybody_has_the_usual_cash_flow() -> None:
 def test_a_column_that_the_bank_has_not_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no numeric column 'inflow'.* It has a, b. Name one of them"):
         CashFlow("inflow").of(bank(a=[1], b=[2]))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"choose": "luck"}, "choose must be profit, approval-rate, bad-rate, none, not 'luck'"),
+        ({"loss_given_default": 1.2}, "loss-given-default must be from 0 to 1, not 1.2"),
+        ({"funding_cost": float("nan")}, "funding-cost must be 0 or more, not nan"),
+        ({"minimum_line": 2e6}, r"maximum-line must be 2e\+06 \(minimum-line\) or more"),
+        ({"grades": ()}, "grades must be one grade or more"),
+        ({"grades": ((0.02, 0.1), (0.01, 0.1))}, "grades must be of rising PD"),
+        ({"grades": ((0.01, 0.1), (0.02, 0.2))}, "grades must be of shares of 0 or more that do not rise"),
+    ],
+)
+def test_a_policy_must_make_sense(values: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Policy(**values)

@@ -7,9 +7,9 @@ import pytest
 from experiments.lending import wording
 from experiments.lending.cases import Case
 from experiments.lending.claims import CLAIMS
-from experiments.lending.decisions import Policy
 from experiments.lending.intervals import summarise
 from experiments.lending.measures import APPROVAL, BAD_RATE, MEASURES, RANKING
+from experiments.lending.policy import Policy
 
 PAIR = ("bank-only-boosting", "federated-boosting")
 

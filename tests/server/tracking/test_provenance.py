@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from server.tracking.provenance import code_version
+from server.tracking.provenance import ROOT, code_version
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -19,6 +19,10 @@ def checkout(tmp_path):
     git("add", "code.py")
     git("commit", "--message", "first")
     return tmp_path
+
+
+def test_the_version_is_asked_of_the_folder_that_holds_the_packages():
+    assert (ROOT / "server" / "tracking" / "provenance.py").is_file()
 
 
 @needs_git

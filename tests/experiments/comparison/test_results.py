@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from experiments.comparison.results import Result, compare, per_seed, write_json
 from experiments.comparison.summary import COLUMNS
-from experiments.comparison.table import Result, compare, per_seed, write_json
 from fl.evaluation import evaluate
 
 NAMES = ("bank-only-network", "federated-network", "bank-only-trees", "pooled-trees")

@@ -10,11 +10,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from experiments.dataset import Dataset, open_dataset
-from experiments.lending import run as run_module
+from experiments.lending import report as report_module
 from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, read_cases
-from experiments.lending.decisions import Policy
-from experiments.lending.policy import CashFlow
-from experiments.lending.run import Task, make_report, of_dataset, of_worlds
+from experiments.lending.policy import CashFlow, Policy
+from experiments.lending.report import Task, make_report, of_dataset, of_worlds
 from experiments.study import run_study
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig
@@ -154,11 +153,11 @@ def test_every_world_has_every_economy_in_turn() -> None:
 def test_an_economy_is_simulated_when_its_turn_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Dataset] = []
 
-    def stop(dataset: Dataset, cash_flow: CashFlow) -> None:
+    def stop(dataset: Dataset, *_: object) -> None:
         opened.append(dataset)
         raise ConfigError("enough")
 
-    monkeypatch.setattr(run_module, "_check_cash_flow", stop)
+    monkeypatch.setattr(report_module, "run_study", stop)
     events: list[Progress] = []
     with pytest.raises(ConfigError, match="enough"):
         make_report(of_worlds(("base",), (5, 6), 300), task(tmp_path), tmp_path / "out", events.append)

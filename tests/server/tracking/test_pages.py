@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.lending.page import Code, Heading, Part, Picture, to_html, to_markdown, write_page
+from server.tracking.pages import (
+    Code,
+    Heading,
+    Part,
+    Picture,
+    markdown_table,
+    to_html,
+    to_markdown,
+    write_page,
+)
 
 TABLE = pd.DataFrame({"": ["approval", "a|b <c>"], "bank alone": ["60.0 %", "–"]})
 PARTS: list[Part] = [
@@ -45,7 +54,7 @@ def test_markdown() -> None:
     assert to_markdown(PARTS) == (
         "# Title & more\n\nA **bold** word, a `code` and 1 < 2.\n\n"
         "```sh\nsiloscore report --out 'a b'\n```\n\n"
-        "|  | bank alone |\n| --- | --- |\n| approval | 60.0 % |\n| a\\|b <c> | – |\n\n"
+        "|  | bank alone |\n| --- | ---: |\n| approval | 60.0 % |\n| a\\|b &lt;c> | – |\n\n"
         '![a "dot"](figures/dot.png)\n'
     )
 
@@ -66,8 +75,44 @@ def test_html_is_whole_escaped_and_needs_no_other_file(dot: Figure) -> None:
 
 
 def test_files_stand_where_the_markdown_looks_for_them(dot: Figure, tmp_path: Path) -> None:
-    write_page(tmp_path / "new" / "out", PARTS, {"dot": dot})
+    pages = write_page(tmp_path / "new" / "out", "report", PARTS, {"dot": dot})
     folder = tmp_path / "new" / "out"
+    assert pages == [folder / "report.md", folder / "report.html"]
     (name,) = re.findall(r"\]\((.+?)\)", (folder / "report.md").read_text("utf-8"))
     assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert (folder / "report.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("<img src=x>", "&lt;img src=x>"),
+        ("&lt;", "&amp;lt;"),
+        ("[here](http://example.org)", "\\[here\\](http://example.org)"),
+        ("a *b* _c_ ~~d~~ e_f", "a \\*b\\* \\_c\\_ \\~\\~d\\~\\~ e_f"),
+        ("`<a_>*` and **p < 0.001**", "`<a_>*` and **p < 0.001**"),
+        ("a\n# b", "a # b"),
+    ],
+)
+def test_markdown_reads_no_markup_but_bold_and_code(text: str, written: str) -> None:
+    assert to_markdown([text]) == f"{written}\n"
+    assert to_markdown([Heading(text), Picture("x", text)]).count(written) == 2
+    assert f"| {written} |" in markdown_table(pd.DataFrame({"a": [text]}))
+
+
+def test_a_command_cannot_leave_its_block() -> None:
+    assert to_markdown([Code("a ```\n# b")]) == "````sh\na ```\n# b\n````\n"
+
+
+def test_pictures_are_found_whatever_their_name() -> None:
+    assert to_markdown([Picture("my data)-swap", "x")]) == "![x](figures/my%20data%29-swap.png)\n"
+
+
+def test_only_columns_of_numbers_are_aligned_right() -> None:
+    frame = pd.DataFrame({"a": ["1", "x"], "b": ["+1.2 points", "–"], "c": [3, 4]})
+    assert markdown_table(frame).splitlines()[1] == "| --- | ---: | ---: |"
+    assert markdown_table(frame[:0]).splitlines()[1] == "| ---: | ---: | ---: |"
+
+
+def test_a_cell_keeps_the_kind_of_its_column() -> None:
+    assert "| 3 | 0.5 |" in markdown_table(pd.DataFrame({"points": [3], "share": [0.5]}))

@@ -1,4 +1,4 @@
-"""Makes a report: runs the studies, gathers their cases, writes the pages and logs all to MLflow under one run."""
+"""Makes a report: runs the studies, gathers their cases, writes the pages, and logs all to MLflow under one run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,18 +8,18 @@ from pathlib import Path
 import pandas as pd
 
 from clients.data.declaration import read_declaration
+from experiments.comparison.publishing import nest, publish_report
 from experiments.dataset import Dataset
 from experiments.economies import economy
 from experiments.lending.cases import Case, read_cases
-from experiments.lending.content import World, compose, draw, found_in, metrics
-from experiments.lending.decisions import Policy
-from experiments.lending.page import write_page
-from experiments.lending.policy import CashFlow
+from experiments.lending.content import World, compose, draw, metrics, world_from_cases
+from experiments.lending.policy import CashFlow, Policy
 from experiments.lending.wording import headline
 from experiments.study import run_study
 from fl.config.run import RunConfig
 from server.coordinator import new_study_name
 from server.progress import Progress, Report
+from server.tracking.pages import write_page
 from server.tracking.study import Study
 from synthetic_data.worlds import world_named
 
@@ -29,10 +29,11 @@ class Task:
     """What to report on.
 
     pair        reference and challenger, two contenders of a study
-    config      settings of every study, its seeds among them; dataset and names are set here
-    policy      and where the bank's table tells cash_flow
-    backend     where federations run
-    command     as typed, for the page
+    config      settings of every study, its seeds among them; the report sets the dataset and the study's name
+    policy      the bank's lending policy
+    cash_flow   where the bank's table has the cash flow that the policy needs
+    backend     where federations run: a name among `experiments.backends.BACKENDS`
+    command     the command as typed, for the page
     """
 
     pair: tuple[str, str]
@@ -45,7 +46,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset of a report: of which world and economy, and how to have it for a while."""
+    """One dataset of a report: its world and economy, and the context in which it is there.
+
+    simulated says whether entering that context simulates it.
+    """
 
     world: str
     economy: int
@@ -54,7 +58,7 @@ class Source:
 
 
 def of_dataset(dataset: Dataset) -> list[Source]:
-    """Data at hand."""
+    """A dataset at hand as the only source."""
     return [Source(dataset.world or dataset.facts.name, 0, nullcontext(dataset), simulated=False)]
 
 
@@ -68,7 +72,7 @@ def of_worlds(worlds: Sequence[str], economies: Sequence[int], businesses: int) 
 
 
 def make_report(sources: list[Source], task: Task, out: Path, report: Report) -> list[str]:
-    """Write `report.md`, `report.html` and `figures/` into a folder and to MLflow: each world's finding, in a line.
+    """Write `report.md`, `report.html` and `figures/` into a folder and to MLflow, and return a sentence on each world.
 
     In MLflow the studies are nested below the report's run. Raises ConfigError when a bank has no column of cash flow
     as the policy names it, and what `run_study` raises.
@@ -83,18 +87,12 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
         cases: dict[str, list[Case]] = {}
         for source in sources:
             cases.setdefault(source.world, []).extend(_cases(source, task, run, report))
-        worlds = [found_in(name, found, task.policy) for name, found in cases.items()]
-        drawn = draw(worlds, task.pair)
-        write_page(out, compose(worlds, task.pair, task.policy, task.command), drawn)
-        found = [headline(world.name, world.summary) for world in worlds]
-        run.report(
-            "\n\n".join(found),
-            metrics(worlds),
-            drawn,
-            dict(_tables(worlds)),
-            [out / "report.md", out / "report.html"],
-        )
-    return found
+        worlds = [world_from_cases(name, of_world, task.policy) for name, of_world in cases.items()]
+        figures = draw(worlds, task.pair)
+        pages = write_page(out, "report", compose(worlds, task.pair, task.policy, task.command), figures)
+        findings = [headline(world.name, world.summary) for world in worlds]
+        publish_report(run, "\n\n".join(findings), metrics(worlds), figures, dict(_tables(worlds)), pages)
+    return findings
 
 
 def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
@@ -111,12 +109,12 @@ def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]
             study=new_study_name(str(dataset.folder)),
         )
         outcome = run_study(dataset, config, task.pair, task.backend, report)
-        run.adopt(outcome.run_id)
+        nest(outcome.run_id, run)
         return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy)
 
 
 def _check_cash_flow(dataset: Dataset, cash_flow: CashFlow) -> None:
-    """Fail before training rather than after it."""
+    """Raises ConfigError before training rather than after it when the bank lacks the column of cash flow."""
     declared = read_declaration(dataset.folder / dataset.active).columns
     cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
 
@@ -129,7 +127,7 @@ def _tables(worlds: list[World]) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _flat(task: Task) -> dict[str, object]:
-    """Policy and pair as parameters of the run."""
+    """Policy and pair as parameters of the report's run."""
     policy = {f"policy.{name.replace('_', '-')}": value for name, value in asdict(task.policy).items()}
     column = task.cash_flow.column or f"{task.cash_flow.usual:g} CNY"
     return {**policy, "policy.cash-flow": column, "reference": task.pair[0], "challenger": task.pair[1]}
