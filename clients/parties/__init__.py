@@ -1,8 +1,8 @@
 """Party types, and how a folder becomes a party.
 
-A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`.
-This project's own types are declared that way too (pyproject.toml), so another package's type is no less. In a
-notebook, the decorator `register` does for as long as the process lives.
+A type is a subclass of `clients.parties.base.Party`, named by an entry point of the group `siloscore.parties`. This
+project names its own types the same way (pyproject.toml), so the types of other packages are their equals. In a
+notebook, the decorator `register` makes a type known to the running process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _registered: dict[str, type[Party]] = {}
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a party type comes from: `module:Class`, and the distribution that installed it.
+    """Where a party type comes from: the class as `module:Class`, and the distribution that installed it.
 
     Distribution and version are empty for a type that was registered in this process.
     """
@@ -49,7 +49,7 @@ class Origin:
 
 
 def open_party(folder: Path, labelled: bool = True) -> Party:
-    """The party whose data lie in `folder`, its declaration and its data read and validated; labels only if wanted.
+    """The party whose data lie in `folder`, with its declaration and data read and checked; labels only if `labelled`.
 
     Raises `DataError` that says what is wrong with the folder and where.
     """
@@ -59,7 +59,7 @@ def open_party(folder: Path, labelled: bool = True) -> Party:
 
 
 def write_default(folder: Path, type_name: str) -> None:
-    """Write the declaration that a party type makes by default, in place of any `party.toml` in `folder`.
+    """Write the default declaration of a party type to `folder`, replacing any `party.toml` there.
 
     A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
     file in the folder. Raises `DataError` if the type is unknown or the file is missing.
@@ -69,11 +69,11 @@ def write_default(folder: Path, type_name: str) -> None:
 
 
 def register(kind: Kind) -> Kind:
-    """Class decorator that makes a party type known within this process, as in a notebook.
+    """Class decorator that makes a party type known within this process, for use in a notebook.
 
-    Flower's engines start processes of their own, which know what is installed and no more: a registered type trains
-    with `--backend inline` or `experiments.study.run_study(…, "inline", …)`. Registering a name again replaces the
-    class. Raises `DataError` if the class is no party type, or an installed type has its name.
+    Flower's engines start processes of their own, which know only installed types. A registered type therefore trains
+    with `--backend inline` or `experiments.study.run_study(…, "inline", …)` only. Registering a name again replaces
+    the class. Raises `DataError` if the class is no party type, or an installed type has its name.
     """
     target = f"{kind.__module__}:{kind.__qualname__}"
     if not (isinstance(kind, type) and issubclass(kind, Party)):
@@ -82,7 +82,7 @@ def register(kind: Kind) -> Kind:
         raise DataError(f'{target} cannot be registered: it needs a name, such as type = "telecom".')
     if any(origin.name == kind.type and origin.distribution for origin in origins()):
         raise DataError(
-            f"{target} cannot be registered: an installed party type is called '{kind.type}', too."
+            f"{target} cannot be registered: an installed party type is also called '{kind.type}'."
         )
     _registered[kind.type] = kind
     return kind
@@ -97,12 +97,14 @@ def origins() -> list[Origin]:
         for points in _points().values()
         for point in points
     ]
-    here = [Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()]
-    return sorted([*installed, *here], key=lambda origin: (origin.name, origin.target))
+    registered = [
+        Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()
+    ]
+    return sorted([*installed, *registered], key=lambda origin: (origin.name, origin.target))
 
 
 def party_types() -> Mapping[str, type[Party]]:
-    """All known party types by name; a type is imported, and can fail, only when it is looked up."""
+    """All known party types by name; a type is imported only when it is looked up, and only then can it fail."""
     return _KnownTypes()
 
 
@@ -150,10 +152,10 @@ class _KnownTypes(Mapping[str, type[Party]]):
 
 
 def _points() -> dict[str, list[EntryPoint]]:
-    """The entry points by name. A package may be found twice on the path; the same name and target is the same type."""
-    found = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    """The entry points by name. A package may be twice on the path, so equal names and targets count once."""
+    unique = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
     points: dict[str, list[EntryPoint]] = {}
-    for (name, _), point in sorted(found.items(), key=lambda item: item[0]):
+    for (name, _), point in sorted(unique.items(), key=lambda item: item[0]):
         points.setdefault(name, []).append(point)
     return points
 
@@ -161,7 +163,7 @@ def _points() -> dict[str, list[EntryPoint]]:
 def _load(point: EntryPoint) -> type[Party]:
     try:
         loaded = point.load()
-    except Exception as error:  # whatever another package's module does on import
+    except Exception as error:  # the module of another package can raise anything on import
         cause = f"{type(error).__name__}: {error}"
         raise DataError(f"party type '{point.name}' ({point.value}) cannot be imported: {cause}.") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Party)):
