@@ -8,7 +8,6 @@ notebook, the decorator `register` makes a type known to the running process.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,7 +24,6 @@ __all__ = [
     "open_party",
     "origins",
     "party_type",
-    "party_types",
     "register",
     "write_default",
 ]
@@ -94,8 +92,7 @@ def origins() -> list[Origin]:
         Origin(point.name, point.value, point.dist.name, point.dist.version)
         if point.dist is not None
         else Origin(point.name, point.value, "unknown")
-        for points in _points().values()
-        for point in points
+        for point in _points()
     ]
     registered = [
         Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()
@@ -103,61 +100,31 @@ def origins() -> list[Origin]:
     return sorted([*installed, *registered], key=lambda origin: (origin.name, origin.target))
 
 
-def party_types() -> Mapping[str, type[Party]]:
-    """All known party types by name; a type is imported only when it is looked up, and only then can it fail."""
-    return _KnownTypes()
-
-
 def party_type(name: str, folder: Path | None = None) -> type[Party]:
-    """The party type called `name`; `folder` is named in the error if there is none.
+    """The party type called `name`, imported only now; `folder` is named in the error if there is none.
 
-    Raises `DataError` if the type is not installed or cannot be imported.
+    Raises `DataError` if the type is not installed, is installed twice or cannot be imported.
     """
-    types = _KnownTypes()
-    if name in types:
-        return types[name]
-    where = f"{folder / FILE_NAME}: " if folder is not None else ""
-    hint = suggestion(name, types)
-    raise DataError(
-        f"{where}there is no party type '{name}'.{hint} Known types are {listing(types)}; "
-        f"a type of another package must be installed for {sys.executable}."
-    )
+    if name in _registered:
+        return _registered[name]
+    points = [point for point in _points() if point.name == name]
+    if not points:
+        where = f"{folder / FILE_NAME}: " if folder is not None else ""
+        names = sorted({origin.name for origin in origins()})
+        raise DataError(
+            f"{where}there is no party type '{name}'.{suggestion(name, names)} Known types are {listing(names)}; "
+            f"a type of another package must be installed for {sys.executable}."
+        )
+    if len(points) > 1:
+        targets = listing(point.value for point in points)
+        raise DataError(f"party type '{name}' is offered more than once ({targets}); uninstall all but one.")
+    return _load(points[0])
 
 
-class _KnownTypes(Mapping[str, type[Party]]):
-    """The registered types, and the entry points as a mapping that imports a type only when it is asked for."""
-
-    def __init__(self) -> None:
-        self._points = _points()
-
-    def __getitem__(self, name: str) -> type[Party]:
-        if name in _registered:
-            return _registered[name]
-        points = self._points[name]
-        if len(points) > 1:
-            targets = listing(point.value for point in points)
-            raise DataError(
-                f"party type '{name}' is offered more than once ({targets}); uninstall all but one."
-            )
-        return _load(points[0])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._points or name in _registered
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._points, *_registered}))
-
-    def __len__(self) -> int:
-        return len({*self._points, *_registered})
-
-
-def _points() -> dict[str, list[EntryPoint]]:
-    """The entry points by name. A package may be twice on the path, so equal names and targets count once."""
+def _points() -> list[EntryPoint]:
+    """The entry points by name and target. A package may be twice on the path, so equal ones count once."""
     unique = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    points: dict[str, list[EntryPoint]] = {}
-    for (name, _), point in sorted(unique.items(), key=lambda item: item[0]):
-        points.setdefault(name, []).append(point)
-    return points
+    return [unique[key] for key in sorted(unique)]
 
 
 def _load(point: EntryPoint) -> type[Party]:

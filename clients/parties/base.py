@@ -29,7 +29,7 @@ __all__ = ["APPLICATIONS", "MONTH", "Party", "Records"]
 
 @dataclass(frozen=True)
 class Records:
-    """A party's record tables by name, and the columns in them that are no facts.
+    """A party's record tables by name, and the names of the columns that identify, label and date their rows.
 
     `id` is a column of every table; `label` and `month` (the observation month) are columns of the table
     `applications`. A row becomes known in the month in its column `known_since`; where that is None or the table has
@@ -99,7 +99,7 @@ class Party(ABC):
         self.labelled = labelled
         self.declaration = declaration
         self.records = self.read_records()
-        if not self.declaration.columns and self.declaration.label is None:
+        if not self.declaration.columns and self.declaration.target is None:
             raise DataError.at(self.folder / FILE_NAME, "the party offers neither a column nor the label.")
         self._known = self._all_ids()
 
@@ -256,19 +256,13 @@ class Party(ABC):
 
         A label or month that is not declared is not read even if the class has one, nor is a label that is not wanted.
         """
-        declared = self.declaration
-        names = {column: column for column in (self.id, *self.tables[table])}
-        names[self.id] = declared.id
-        if table != APPLICATIONS:
-            return names
-        names.update({segment: segment for segment in declared.segments})
-        label = declared.label if self.labelled else None
-        for name, in_file in ((self.label, label), (self.month, declared.month)):
-            if name is not None and in_file is not None:
-                names[name] = in_file
-            elif name in names:
-                del names[name]
-        return names
+        declared, columns = self.declaration, self.tables[table]
+        in_file: dict[str | None, str | None] = {self.id: declared.id}
+        if table == APPLICATIONS:
+            in_file |= {self.label: declared.label if self.labelled else None, self.month: declared.month}
+            columns = (*columns, *declared.segments, *filter(None, (self.label, self.month)))
+        names = {column: in_file.get(column, column) for column in (self.id, *columns)}
+        return {column: name for column, name in names.items() if name is not None}
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""

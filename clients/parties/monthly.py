@@ -31,25 +31,20 @@ NEGLIGIBLE = 1e-3
 class History(dict[str, npt.NDArray[Any]]):
     """What is known about some businesses as of their observation months: an array for each record column.
 
-    A column of a monthly table is float64 (businesses, months), column k the month k before the observation month; a
-    column of another table is (businesses,). Equal names in two tables are not told apart.
+    A number of a monthly table is float64 (businesses, months), column k the month k before the observation month; a
+    column of another table is (businesses,). Two tables must not have a column of facts of the same name.
     """
 
     def __init__(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series, months: int, id: str) -> None:
         """Takes what `Party.features` is given. Raises `DataError` if a business has two rows in a month."""
         super().__init__()
-        self._panels = [Panel(table, as_of, months, id) for table in records.values() if MONTH in table]
         for table in records.values():
-            if MONTH not in table:
+            if MONTH in table:
+                panel = Panel(table, as_of, months, id)
+                self.update({name: panel[name] for name in table.select_dtypes("number")})
+            else:
                 facts = table.set_index(id).reindex(as_of.index)
                 self.update({name: facts[name].to_numpy() for name in facts})
-
-    def __missing__(self, column: str) -> Array:
-        panel = next((panel for panel in self._panels if column in panel), None)
-        if panel is None:
-            raise KeyError(f"no record table has the column '{column}'")
-        self[column] = panel[column]
-        return panel[column]
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,12 @@ class MonthlyParty(Party):
     """
 
     columns: ClassVar[tuple[Feature, ...]] = ()
-    months: ClassVar[int] = MONTHS
+    look_back: ClassVar[int] = MONTHS
     """How many months the features look back, the observation month included."""
 
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """See `Party.features`."""
-        history = History(records, as_of, self.months, self.id)
+        history = History(records, as_of, self.look_back, self.id)
         return pd.DataFrame(
             {column.name: column.compute(history) for column in self.columns}, index=as_of.index
         )
@@ -108,10 +103,6 @@ class Panel:
                 f"business '{table[id_column].iloc[row]}' has more than one record of "
                 f"{table['month'].iloc[row]:%Y-%m}; keep one row per business and month."
             )
-
-    def __contains__(self, column: str) -> bool:
-        """Whether the table has the column."""
-        return column in self._table
 
     def __getitem__(self, column: str) -> Array:
         """The column as an array of shape (businesses, months), NaN where there is no record."""

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.data.declaration import Declaration
 from clients.parties.base import MONTH, Party
 
 BUSINESSES = 8
@@ -59,7 +58,8 @@ class Specimen:
         folder.mkdir()
         for name, table in (self.records if records is None else records).items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
-        return self.kind(folder, self._declaration(folder, columns))
+        declared = self.kind.default_declaration(folder)
+        return self.kind(folder, replace(declared, columns=declared.columns[:columns]))
 
     def features(
         self, records: Records | None = None, ids: Ids | None = None, columns: int | None = None
@@ -88,7 +88,3 @@ class Specimen:
         """The columns of a table other than id, month and label."""
         roles = (self.id_column(table), MONTH, self.kind.label, self.kind.month)
         return [column for column in table if column not in roles]
-
-    def _declaration(self, folder: Path, columns: int | None) -> Declaration:
-        declared = self.kind.default_declaration(folder)
-        return declared if columns is None else replace(declared, columns=declared.columns[:columns])

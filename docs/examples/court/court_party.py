@@ -15,7 +15,7 @@ class CourtParty(MonthlyParty):
     """Knows the disputes that ended in court. A business that never had one is unknown to it."""
 
     type = "court"
-    months = 24
+    look_back = 24
     tables = {
         "judgments": ("business_id", "month", "amount", "loan_dispute"),
         "enforcements": ("business_id", "month", "outstanding"),

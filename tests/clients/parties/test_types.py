@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.parties import party_types
+from clients.parties import party_type
 from clients.parties.bank import BankParty
 from clients.parties.base import Party
 from clients.parties.supply_chain import SupplyChainParty
@@ -28,7 +28,7 @@ def up_to_observed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_the_type_is_installed(kind: type[Party]) -> None:
-    assert party_types()[kind.type] is kind
+    assert party_type(kind.type) is kind
 
 
 def test_every_declared_column_is_computed(kind: type[Party], records_of, features_of) -> None:

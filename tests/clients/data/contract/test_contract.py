@@ -13,7 +13,7 @@ from clients.data.contract.checks import CHECKS
 from clients.data.contract.specimen import Specimen
 from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
-from clients.parties import origins, party_types
+from clients.parties import origins, party_type
 from clients.parties.bank import BankParty
 from clients.parties.base import Party
 from clients.parties.monthly import Panel, mean, total
@@ -183,7 +183,7 @@ BROKEN = (
 # Other packages that are installed here answer for their own types.
 @pytest.mark.parametrize("name", [o.name for o in origins() if o.distribution == "siloscore"])
 def test_every_type_of_the_project_keeps_the_contract(name: str) -> None:
-    check_party(party_types()[name])
+    check_party(party_type(name))
 
 
 def test_a_type_that_keeps_the_contract_passes() -> None:
