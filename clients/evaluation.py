@@ -44,7 +44,7 @@ def keep_scores(
 
 
 def coverage_names(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArray[np.str_]:
-    """Which passive parties know each row, as text such as `tax` or `tax, supply_chain` or `none`."""
+    """Which passive parties know each row, as text such as `tax` or `tax, court` or `none`."""
     names = np.full(rows, "", dtype=object)
     for party, known in coverage.items():
         names[known] += np.where(names[known] == "", party, ", " + party).astype(object)

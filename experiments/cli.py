@@ -68,8 +68,9 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal data.")] = 1,
     truth: Annotated[bool, typer.Option("--truth", help="Compute each applicant's true PD, too.")] = False,
     parties: Annotated[
-        str, typer.Option(help="Whose records to write, comma-separated; a utility can be added.")
-    ] = "bank,tax,supply_chain",
+        str,
+        typer.Option(help="Whose records to write, comma-separated. Default: bank, tax bureau and platform."),
+    ] = "",
 ) -> None:
     """Simulate an economy of small businesses and write what each party would know of it.
 
@@ -77,8 +78,9 @@ def generate(
     """
     from experiments.display import console, step_bars
     from experiments.economies import write_economy
+    from synthetic_data import STANDARD
 
-    names = _words(parties)
+    names = _words(parties) or STANDARD
     with step_bars() as progress:
         write_economy(out, businesses, world, seed, truth, progress, names)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")

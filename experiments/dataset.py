@@ -1,4 +1,4 @@
-"""A dataset folder as an experiment sees it, which has every party's folder at hand."""
+"""A dataset folder as an experiment sees it: an experiment can read the folders of all parties."""
 
 import hashlib
 import tomllib
@@ -19,7 +19,7 @@ from server.tracking.provenance import DatasetFacts
 
 @dataclass(frozen=True)
 class Dataset:
-    """Parties by folder name, the active one first; world is empty for data that no generator made."""
+    """The parties by folder name, the label holder first; world is empty for data that no generator made."""
 
     folder: Path
     parties: tuple[str, ...]
@@ -33,9 +33,9 @@ class Dataset:
 
 
 def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
-    """Open and check every party's data, or those named, before anything runs.
+    """Open and check the data of every party, or of those named, before anything runs.
 
-    Raises DataError that names the party, file, column and row: an experiment may see them, a coordinator may not.
+    Raises DataError that names the party, file, column and row: an experiment may see these, a coordinator may not.
     """
     folder = folder.resolve()
     ordered = party_names(folder, parties)
@@ -56,28 +56,28 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
 
 
 def _compare_ids(parties: Mapping[str, Party]) -> None:
-    """Refuses ids of two parties that look alike: the alignment compares exact text and would not find them."""
+    """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
     pair = look_alikes(pa.array(np.concatenate(list(ids.values()))))
     if pair is None:
         return
-    one, other = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
+    first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
     raise DataError(
-        f"The ids {one} and {other} differ only in letter case, width or spaces; parties find common businesses by "
+        f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses by "
         "the exact text, so write each id in one way."
     )
 
 
 def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The parties of a dataset, or those named, the one that holds the label first. Raises DataError."""
-    found = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
-    if not found:
+    in_folder = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+    if not in_folder:
         raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
     for name in parties:
-        if name not in found:
-            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(found)}.")
-    names = parties or tuple(found)
-    holders = [name for name in names if read_declaration(folder / name).label is not None]
+        if name not in in_folder:
+            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(in_folder)}.")
+    names = parties or tuple(in_folder)
+    holders = [name for name in names if read_declaration(folder / name).target is not None]
     if len(holders) != 1:
         said = " and ".join(holders) if holders else "none of them"
         raise DataError(
@@ -87,7 +87,7 @@ def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def _about(path: Path) -> dict[str, Any]:
-    """What the generator wrote of a dataset; nothing for one that no generator made."""
+    """What the generator wrote about a dataset; empty for one that no generator made."""
     try:
         return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except ValueError as error:

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
-from clients.data.declaration import COVERAGE, Column, read_declaration
+from clients.data.declaration import COVERAGE, Column, read_declaration, with_reasons
 from clients.evaluation import coverage_names
 from clients.parties import party_type
-from clients.scorecard.shares import with_reasons
 from clients.scores import Scores
 from clients.session import state_folder
 from clients.store import Store
@@ -79,7 +78,7 @@ def read_joined(config: RunConfig, active: str) -> Joined:
     tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
     coverage = read_coverage(_study(config, active))
     ordered = {name: tables[name] for name in (names[active], *coverage)}
-    columns = {about.name: with_reasons(about, party_type(about.type).reasons) for about in declared.values()}
+    columns = {about.name: with_reasons(about, party_type(about.type).columns) for about in declared.values()}
     return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, columns)
 
 

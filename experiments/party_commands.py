@@ -1,4 +1,4 @@
-"""The commands for who brings a party: which types there are, is one fit to take part, and a first `party.toml`."""
+"""The commands for someone who brings a party: list the types, check a type, and write a first `party.toml`."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def parties() -> None:
-    """List the party types that can be used here, and which package each comes from.
+    """List the party types that are installed here, and the package that each comes from.
 
     Example: siloscore parties
     """
@@ -40,25 +40,25 @@ def check_party(
         str, typer.Argument(help="Name of an installed type, such as tax, or package.module:Class.")
     ],
 ) -> None:
-    """Check that a party type is fit to take part: complete, repeatable, never looking ahead, telling no more than it
-    declares.
+    """Check that a party type can take part: it is complete and repeatable, never looks ahead and discloses no more
+    than it declares.
 
-    The type is tried on made-up records. Exit code 1 if it fails a check.
+    The type is tested on its example records. The exit code is 1 if it fails a check.
 
     Example: siloscore check-party tax
     """
     from clients.data.contract import find_party, verdicts
     from experiments.display import console
 
-    # As `python -m` does, so that a module in the current folder can be named; last, so that it hides nothing.
+    # Like `python -m`, so that a module in the current folder can be named; last, so that it hides no other module.
     sys.path.append(os.getcwd())
-    found = verdicts(find_party(party))
-    for check, problem in found:
+    checked = verdicts(find_party(party))
+    for check, problem in checked:
         console.print(f"{'✗' if problem else '✓'} {check}", style="red" if problem else "green")
         if problem:
             console.print(f"  {problem}", markup=False, soft_wrap=True)
-    failed = sum(bool(verdict.problem) for verdict in found)
-    console.print(f"{party}: {len(found) - failed} of {len(found)} checks passed", markup=False)
+    failed = sum(bool(verdict.problem) for verdict in checked)
+    console.print(f"{party}: {len(checked) - failed} of {len(checked)} checks passed", markup=False)
     if failed:
         raise typer.Exit(1)
 
@@ -72,9 +72,9 @@ def init_party(
     label: Annotated[str, typer.Option(help="Column that says who defaulted (1) or repaid (0).")] = "",
     month: Annotated[str, typer.Option(help="Column with the month of the application.")] = "",
     type: Annotated[str, typer.Option(help="Party type that computes the columns from records.")] = "table",
-    force: Annotated[bool, typer.Option("--force", help="Replace a party.toml that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing party.toml.")] = False,
 ) -> None:
-    """Write a party.toml for a table of your own, and tell what stands out in it: gaps, constants, possible leaks.
+    """Write a party.toml for a table of your own, and report what is unusual in it: gaps, constants, possible leaks.
 
     Example: siloscore init-party data/mine/bank/applicants.csv --id business_id --label default
     """
@@ -86,7 +86,7 @@ def init_party(
 
     folder = table if type != "table" else table.parent
     if (folder / FILE_NAME).exists() and not force:
-        raise ConfigError(f"{folder / FILE_NAME} is there already; --force replaces it.")
+        raise ConfigError(f"{folder / FILE_NAME} exists already; --force replaces it.")
     if type != "table":
         if id or label or month:
             raise ConfigError(
@@ -104,15 +104,15 @@ def init_party(
     console.print(_report(inspection))
     console.print(
         f"{folder / FILE_NAME}: {len(inspection.declaration.columns)} of {len(inspection.columns)} columns offered. "
-        "Every grade is 3 and every sign 0 (no demand): set them where you know better, and delete what shall not "
-        "leave.",
+        "Every grade is 3 and every sign is 0 (no demand). Correct them where you know better, and delete the columns "
+        "that must not leave the party.",
         soft_wrap=True,
         highlight=False,
     )
 
 
 def _report(inspection: "Inspection") -> "Table":
-    """What was seen of each column."""
+    """A row for each column of the table that was inspected."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

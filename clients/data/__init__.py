@@ -1,1 +1,1 @@
-"""From a party's folder to a checked table: declaration, files, values, and the contract of a party type."""
+"""From a party's folder to a checked table: its declaration, files and values, and the contract of a party type."""

@@ -1,9 +1,9 @@
 """`party.toml`: what a party says about itself and about every column that it offers to a model.
 
-The declaration is the party's own act of disclosure: a column that is not declared is never offered, so
-deleting a line withholds the column. It also carries what credit policy wants to know of a column: its unit,
-the sign of its effect on risk and its data grade (JR/T 0197-2020, Financial data security: guidelines for
-data security classification).
+With its declaration a party decides what it discloses: a column that is not declared is never offered, so a party
+withholds a column by deleting its lines. The declaration also holds what credit policy needs to know about a column:
+its unit, the sign of its effect on risk, its data grade (JR/T 0197-2020, Financial data security: guidelines for data
+security classification) and the reason that a customer is told who loses points for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,7 +22,7 @@ import tomli_w
 from clients.data.errors import DataError, listing, suggestion, utf8_problem
 
 COVERAGE = "coverage"
-"""The segment by which parties know a business; every evaluation has it."""
+"""The segment that says which parties know a business; every evaluation reports by it."""
 FILE_NAME = "party.toml"
 DEFAULT_ID = "business_id"
 
@@ -35,7 +35,8 @@ class Column:
 
     `unit` is free text (`CNY`, `days`, `share`); `sign` says whether a higher value means higher risk (+1),
     lower risk (-1) or either (0, no demand); `grade` is the data grade, from 1 (public) to 5 (most
-    sensitive). `reason` is what a customer is told who is scored low for it, `reason_zh` the same in Chinese.
+    sensitive). `reason` is what a customer is told who loses points for this column, in English, and `reason_zh`
+    the same in Chinese.
 
     Raises `DataError` if a value is not allowed.
     """
@@ -70,15 +71,26 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a model predicts: a column of the label holder's applications, and the kind of its values.
+
+    `binary` is 1 for a default and 0 for a loan that was repaid.
+    """
+
+    column: str
+    kind: Literal["binary"] = "binary"
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A party's declaration.
 
     `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the
     party that holds the label declares `label`, and `month` (the observation month) if its applications have
     one. `segments` are the columns by which metrics are reported. `columns` stand in the order in which the
-    party offers them. `file` is the table's file name (party type `table` only). With `publish_bins` a scorecard's
-    model card says which values of its columns the points are for; without, only the party's own points table does. By
-    default the party that holds the label publishes, since the model is its own.
+    party offers them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card
+    of a scorecard shows the ranges of values that the points of this party's columns are given for; without it, only
+    the party's own points table shows them. By default the label holder publishes them, since the model is its own.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -112,13 +124,12 @@ class Declaration:
             raise DataError("month and segments belong to the party that holds the label; remove them.")
         if COVERAGE in self.segments:
             raise DataError(
-                f"a segment called {COVERAGE} would be taken for who knows a business; rename the column."
+                f"the name {COVERAGE} is kept for the segment of who knows a business; rename the column."
             )
         self._check_roles()
 
     def _check_roles(self) -> None:
-        """No column may play two parts that exclude each other: a label among the features gives the answer
-        away."""
+        """Refuses a column in two roles that exclude each other: a label among the features gives the answer away."""
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
@@ -129,6 +140,11 @@ class Declaration:
             for key, name in roles.items():
                 if name in values:
                     raise DataError(f"'{name}' is the {key} and cannot be one of the {names_of} too.")
+
+    @property
+    def target(self) -> Target | None:
+        """What a model predicts, if this party holds the label."""
+        return Target(self.label) if self.label is not None else None
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -230,8 +246,7 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
 
 
 def write_declaration(folder: Path, declaration: Declaration) -> None:
-    """Writes `folder/party.toml`, replacing one that is there; `read_declaration` gives the same declaration
-    back."""
+    """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
     folder = Path(folder)
     content: dict[str, Any] = {"type": declaration.type}
     if declaration.name != folder.resolve().name:
@@ -251,17 +266,35 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
 
 
 def _written(column: Column) -> dict[str, Any]:
-    """What is written of a column: kind, sign and grade always, since they are decisions; texts if there are
-    any."""
+    """The keys of a column: kind, sign and grade always, since they are decisions; a text only if it is not empty."""
     values = asdict(column)
     return {key: values[key] for key in _COLUMN_KEYS if values[key] != ""}
 
 
-def schema_hash(declaration: Declaration) -> str:
-    """SHA-256 (hex) of what a trained model relies on in a declaration.
+def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) -> dict[str, Column]:
+    """The declared columns by name, each with a `reason` and a `reason_zh` to tell a customer.
 
-    That is the type, the names of the id, label and month columns, the segments, and of each column, in
-    order, its name, kind, unit and sign. Names of party and file, descriptions and grades may change without
+    A reason is the one in `party.toml`, else the one of the party type's own column (`Party.columns`), else the
+    column's description, else its name. In Chinese, an English reason of `party.toml` comes before the description.
+    """
+    usual = {column.name: column for column in columns_of_type}
+    columns = {}
+    for column in declaration.columns:
+        fallback = column.description or column.name
+        of_type = usual.get(column.name, column)
+        columns[column.name] = replace(
+            column,
+            reason=column.reason or of_type.reason or fallback,
+            reason_zh=column.reason_zh or of_type.reason_zh or column.reason or fallback,
+        )
+    return columns
+
+
+def schema_hash(declaration: Declaration) -> str:
+    """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
+
+    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit and sign
+    of each column, in order. The names of the party and its file, descriptions, reasons and grades may change without
     a new model.
     """
     canonical = {

@@ -1,7 +1,7 @@
-"""What a party says when its folder is wrong: one exception, one warning, and the wording they share.
+"""The exception and the warning for a party's folder that is wrong, and the wording that they share.
 
-A `DataError` is read by the person who keeps the party's folder. It says where (file, line or row, column),
-what is wrong, and what to do, in a sentence or two; no stack trace is needed to act on it.
+A `DataError` is read by the person who keeps the party's folder. In a sentence or two it says where something is wrong
+(file, line or row, column), what is wrong, and what to do; no stack trace is needed to act on it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ class DataError(ValueError):
     def at(cls, file: Path, problem: str, *, row: str | None = None, column: str | None = None) -> Self:
         """The error at a place: `bank.csv, line 17, column 'inflow': problem`.
 
-        `row` is worded already (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows
-        differently.
+        `row` is already in words (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows differently.
         """
         return cls(f"{_place(file, row, column)}: {problem}")
 
@@ -44,15 +43,14 @@ def _place(file: Path, row: str | None, column: str | None) -> str:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?`, where `x` is the known word nearest to `word`; empty if none is near."""
-    known = list(known)
+    """` Did you mean 'x'?`, where `x` is the known word most similar to `word`; empty if none is similar."""
     by_lower_case = {name.casefold(): name for name in known}
     nearest = get_close_matches(word.strip().casefold(), by_lower_case, n=1)
     return f" Did you mean '{by_lower_case[nearest[0]]}'?" if nearest else ""
 
 
 def listing(words: Iterable[str], limit: int = 12) -> str:
-    """The words quoted and joined by commas; beyond `limit` only their number is told."""
+    """The words quoted and joined by commas; beyond `limit` only their number is given."""
     quoted = [f"'{word}'" for word in words]
     more = len(quoted) - limit
     if more > 0:

@@ -1,7 +1,7 @@
-"""Reading the tables of a party's folder, CSV or Parquet, strictly: a cell is what it should be, or is named.
+"""Reads the tables of a party's folder, CSV or Parquet, strictly: an error names the cell that cannot be used.
 
-A CSV file is UTF-8 with a header and commas (RFC 4180). Rows are named as a person finds them: by the line in
-a CSV file (the header is line 1), by the number of the row, counted from 1, in a Parquet file.
+A CSV file is UTF-8 with a header and commas (RFC 4180). Errors name a row as a person finds it: by
+the line in a CSV file (the header is line 1), by the number of the row, counted from 1, in a Parquet file.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from clients.data.errors import DataError, listing, suggestion, utf8_problem
 
 SUFFIXES = (".parquet", ".csv")
 
-Kind = Literal["id", "number", "text", "month", "label"]
-"""What a column is read as; the dtypes are str, float64, str, datetime64[s] and int8."""
+Kind = Literal["id", "number", "text", "month", "binary"]
+"""What a column is read as; the dtypes are str, float64, str, datetime64[s] and, for a binary label, int8."""
 
 _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
     "id": values.ids,
     "number": values.numbers,
     "text": values.texts,
     "month": values.months,
-    "label": values.labels,
+    "binary": values.labels,
 }
 _CHUNK = 1 << 20
 
@@ -269,13 +269,14 @@ class ParquetFile(TableFile):
 
 
 def _arrow_type(kind: Kind) -> pa.DataType:
-    return pa.float64() if kind in ("number", "label") else pa.string()
+    return pa.float64() if kind in ("number", "binary") else pa.string()
 
 
 def _guess(column: pa.ChunkedArray) -> Kind:
-    for kind, convert in (("number", values.numbers), ("month", values.months)):
+    kinds: tuple[Kind, ...] = ("number", "month")
+    for kind in kinds:
         with suppress(values.BadValues):
-            convert(column.drop_null())
+            _CONVERSIONS[kind](column.drop_null())
             return kind
     return "text"
 

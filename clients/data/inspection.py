@@ -1,8 +1,8 @@
-"""A first look at a ready table: a declaration to start from, and what its owner should know before others see it.
+"""A first look at a table: a declaration to start from, and what its owner should know before offering it.
 
 `inspect_table` infers each column's kind and leaves out what no model can use (constants, dates, row numbers, texts
-that name a business). It warns of columns that nearly equal the label: they are usually written down after the outcome
-is known, and a model that has them is worth nothing on the day of the application.
+that name a business). It warns of columns that nearly equal the label: such a column is usually filled in after the
+outcome is known, and a model that needs it is worth nothing on the day of the application.
 """
 
 from __future__ import annotations
@@ -10,35 +10,38 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.data.declaration import Column, Declaration
+from clients.data.declaration import Column, Declaration, Target
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
 from clients.parties.table import TableParty
 from fl.metrics import auc
 
 LEAK = 0.95
-"""AUC of a single column against the label from which on it is probably a consequence of it."""
-OWN_TEXT = 0.5
-"""Distinct texts per row from which on a text names the business rather than describes it."""
+"""A single column with this AUC against the label, or more, is probably a consequence of it."""
+NAMES = 0.5
+"""With more distinct texts per row than this, a text names the business rather than describes it."""
 FEW, MANY = 12, 50
-"""Distinct values up to which whole numbers may be codes, and from which on categories are many."""
+"""Up to FEW distinct values whole numbers may be codes; more than MANY categories are many."""
+
+Role = Literal["id", "label", "month", "numeric", "categorical", "left out"]
 
 
 @dataclass(frozen=True)
 class Seen:
     """What was seen of one column.
 
-    `role` is `id`, `label`, `month`, `numeric`, `categorical` or `left out`; `missing` the share of empty cells;
-    `distinct` the number of different values; `remarks` are sentences for the owner.
+    `missing` is the share of empty cells, `distinct` the number of different values; `remarks` are sentences for the
+    owner of the table.
     """
 
     name: str
-    role: str
+    role: Role
     missing: float
     distinct: int
     remarks: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The declaration that fits a table, its number of rows, and what was seen of every column in its order."""
+    """The declaration that fits a table, its number of rows, and what was seen of every column, in their order."""
 
     declaration: Declaration
     rows: int
@@ -64,17 +67,20 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
             "the observation month belongs to the party that holds the label; name the label, too."
         )
     file = open_table(Path(path))
-    roles: dict[str, Kind] = {id: "id"}
-    roles |= {label: "label"} if label is not None else {}
-    roles |= {month: "month"} if month is not None else {}
-    held = file.read(roles, unique_id=True)
+    roles: dict[str, Role] = {id: "id"}
+    kinds: dict[str, Kind] = {id: "id"}
+    if label is not None:
+        roles[label], kinds[label] = "label", Target(label).kind
+    if month is not None:
+        roles[month] = kinds[month] = "month"
+    of_roles = file.read(kinds, unique_id=True)
     guessed = file.guess_kinds()
     values = file.read(
         {name: kind for name, kind in guessed.items() if name not in roles and kind != "month"}
     )
-    labels = held[label].to_numpy() if label is not None else None
+    labels = of_roles[label].to_numpy() if label is not None else None
     seen = tuple(
-        _look_at_role(name, roles[name], held[name])
+        _look_at_role(name, roles[name], of_roles[name])
         if name in roles
         else _look(name, guessed[name], values.get(name), labels)
         for name in file.columns
@@ -86,63 +92,71 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         label=label,
         month=month,
         columns=tuple(
-            Column(column.name, column.role) for column in seen if column.role in ("numeric", "categorical")
+            Column(column.name, column.role)
+            for column in seen
+            if column.role == "numeric" or column.role == "categorical"
         ),
         file=file.path.name,
     )
     if not declaration.columns and label is None:
-        raise DataError(f"{file.path} has no column that a model could use; see that it holds more than ids.")
-    return Inspection(declaration, len(held), seen)
+        raise DataError(f"{file.path} has no column that a model could use; add columns of facts.")
+    return Inspection(declaration, len(of_roles), seen)
 
 
-def _look_at_role(name: str, kind: Kind, values: pd.Series) -> Seen:
+def _look_at_role(name: str, role: Role, values: pd.Series) -> Seen:
     remarks = []
-    if kind == "id" and _counts_up(pd.to_numeric(values, errors="coerce")):
+    if role == "id" and _counts_up(pd.to_numeric(values, errors="coerce")):
         remarks.append(
-            "The ids count up like row numbers; another party must know the businesses by the same."
+            "The ids count up like row numbers; the other parties must know the businesses by the same ids."
         )
-    if kind == "label":
+    if role == "label":
         remarks.append(f"{values.mean():.1%} are defaults.")
         if values.nunique() < 2:
             remarks.append("The label is the same in every row, so nothing can be learned from it.")
-    return Seen(name, kind, float(values.isna().mean()), values.nunique(), tuple(remarks))
+    return Seen(name, role, float(values.isna().mean()), values.nunique(), tuple(remarks))
 
 
 def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[np.int8] | None) -> Seen:
     if values is None:
         return Seen(
-            name, "left out", 0.0, 0, ("A date; turn it into a number, such as months before the loan.",)
+            name,
+            "left out",
+            0.0,
+            0,
+            ("It is a date; turn it into a number, such as months before the loan.",),
         )
-    role = "numeric" if kind == "number" else "categorical"
+    role: Role = "numeric" if kind == "number" else "categorical"
     seen = Seen(name, role, float(values.isna().mean()), values.nunique())
     if reason := _useless(name, kind, values, seen.distinct):
         return replace(seen, role="left out", remarks=(reason,))
     remarks = []
-    if labels is not None and (found := _leak(values, labels)) >= LEAK:
+    if labels is not None and (highest := _leak(values, labels)) >= LEAK:
         remarks.append(
-            f"LEAK? It tells the label almost exactly (AUC {found:.3f}); remove it unless it is known on the day of "
-            "the application."
+            f"LEAK? It predicts the label almost exactly (AUC {highest:.3f}); remove it unless it is known on the day "
+            "of the application."
         )
     present = values.dropna()
     if kind == "number" and seen.distinct <= FEW and (present == present.round()).all() and seen.distinct > 2:
-        remarks.append("Few whole numbers: if they are codes, write kind = 'categorical'.")
+        remarks.append("It has few whole numbers; if they are codes, write kind = 'categorical'.")
     if kind == "text" and seen.distinct > MANY:
-        remarks.append("Many categories; groups of them may serve better.")
+        remarks.append("It has many categories; fewer, larger ones may serve better.")
     return replace(seen, remarks=tuple(remarks))
 
 
 def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> str:
     """Why no model can use a column; empty if one can."""
     if re.fullmatch(r"__index_level_\d+__", name):
-        return "The row labels of pandas, which were written with the table."
+        return "It holds the row labels of pandas, which were written with the table."
     if distinct == 0:
         return "No row has a value."
     if distinct == 1 and not values.isna().any():
-        return "The same in every row."
+        return "It is the same in every row."
     if kind == "number" and _counts_up(values):
         return "It counts up like a row number."
-    if kind == "text" and distinct > MANY and distinct > OWN_TEXT * values.notna().sum():
-        return "Nearly every row has a text of its own, such as a name, which would tell who the business is."
+    if kind == "text" and distinct > MANY and distinct > NAMES * values.notna().sum():
+        return (
+            "Nearly every row has a different text, such as a name, which would reveal who the business is."
+        )
     return ""
 
 
@@ -153,17 +167,15 @@ def _counts_up(values: pd.Series) -> bool:
 
 
 def _leak(values: pd.Series, labels: npt.NDArray[np.int8]) -> float:
-    """The AUC of one column against the label: of its values, of its categories' rates, or of its gaps."""
+    """The AUC against the label of a column's gaps, or of its values or its categories' default rates if higher."""
     missing = values.isna().to_numpy()
-    found = [_auc(labels, missing.astype(np.float64))]
-    present, own = values[~missing], labels[~missing]
-    if not pd.api.types.is_numeric_dtype(present):
-        # Of rare categories the rate in the sample says nothing.
-        present = pd.Series(own, index=present.index).groupby(present).transform("mean")
-        if values.nunique() > MANY:
-            return max(found)
-    found.append(_auc(own, present.to_numpy(dtype=np.float64)))
-    return max(found)
+    of_gaps = _auc(labels, missing.astype(np.float64))
+    scores, labels = values[~missing], labels[~missing]
+    if not pd.api.types.is_numeric_dtype(scores):
+        if scores.nunique() > MANY:  # The default rate of a rare category says nothing.
+            return of_gaps
+        scores = pd.Series(labels, index=scores.index).groupby(scores).transform("mean")
+    return max(of_gaps, _auc(labels, scores.to_numpy(dtype=np.float64)))
 
 
 def _auc(labels: npt.NDArray[np.int8], scores: npt.NDArray[np.float64]) -> float:

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
-"""Cells of a text file that mean: there is no value."""
+"""Cells of a text file that mean that there is no value."""
 
 LONGEST = 10_000
-"""Characters of a text or id at most: what is longer is a document, or the rest of a file whose quotes are wrong."""
+"""The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
 
 _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
@@ -28,7 +28,7 @@ _TEXT = pa.large_string()
 
 
 class BadValues(ValueError):
-    """A column cannot be converted: a sentence on why, and the rows to blame (counted from 0), if any."""
+    """A column cannot be converted: a sentence that says why, and the rows at fault (counted from 0), if any."""
 
     def __init__(self, problem: str, *rows: int) -> None:
         """Takes the sentence and the rows."""
@@ -72,7 +72,7 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without nulls, each exactly as it stands in the file; whole numbers become their decimal text.
 
-    Parties find common businesses by the exact text, so two ids that look alike are refused, not made one.
+    Parties find common businesses by the exact text, so two ids that look alike are refused and never merged.
     """
     column = _decoded(column)
     _require_values(column, "the id is missing.")
@@ -99,7 +99,7 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
-    """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, if there are such."""
+    """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
     plain = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
     plain = pc.replace_substring_regex(plain, r"\s+", "")
@@ -119,7 +119,7 @@ def shown(value: pa.Scalar) -> str:
 
 
 def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first day of each month as timestamp[s], without nulls and none to come; texts read 2024-03 or 2024-03-01."""
+    """The first day of each month as timestamp[s]: no nulls, none in the future; texts like 2024-03 or 2024-03-01."""
     column = _decoded(column)
     _require_values(column, "the month is missing.")
     if _is_text(column.type):
@@ -158,11 +158,11 @@ def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _not_binary(column: pa.ChunkedArray) -> str:
-    found = sorted(
+    texts = sorted(
         str(value)[:_SHOWN_CHARACTERS] for value in pc.unique(column).to_pylist() if value is not None
     )
-    more = ", …" if len(found) > _SHOWN_VALUES else ""
-    return f"the label must be 0 or 1; the values found are {', '.join(found[:_SHOWN_VALUES])}{more}."
+    more = ", …" if len(texts) > _SHOWN_VALUES else ""
+    return f"the label must be 0 or 1; the values found are {', '.join(texts[:_SHOWN_VALUES])}{more}."
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,14 +1,13 @@
 """Party types, and how a folder becomes a party.
 
-A type is a subclass of `clients.parties.base.Party`, named by an entry point of group `siloscore.parties`.
-This project's own types are declared that way too (pyproject.toml), so another package's type is no less. In a
-notebook, the decorator `register` does for as long as the process lives.
+A type is a subclass of `clients.parties.base.Party`, named by an entry point of the group `siloscore.parties`. This
+project names its own types the same way (pyproject.toml), so the types of other packages are their equals. In a
+notebook, the decorator `register` makes a type known to the running process.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -25,7 +24,6 @@ __all__ = [
     "open_party",
     "origins",
     "party_type",
-    "party_types",
     "register",
     "write_default",
 ]
@@ -37,7 +35,7 @@ _registered: dict[str, type[Party]] = {}
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a party type comes from: `module:Class`, and the distribution that installed it.
+    """Where a party type comes from: the class as `module:Class`, and the distribution that installed it.
 
     Distribution and version are empty for a type that was registered in this process.
     """
@@ -49,7 +47,7 @@ class Origin:
 
 
 def open_party(folder: Path, labelled: bool = True) -> Party:
-    """The party whose data lie in `folder`, its declaration and its data read and validated; labels only if wanted.
+    """The party whose data lie in `folder`, with its declaration and data read and checked; labels only if `labelled`.
 
     Raises `DataError` that says what is wrong with the folder and where.
     """
@@ -59,7 +57,7 @@ def open_party(folder: Path, labelled: bool = True) -> Party:
 
 
 def write_default(folder: Path, type_name: str) -> None:
-    """Write the declaration that a party type makes by default, in place of any `party.toml` in `folder`.
+    """Write the default declaration of a party type to `folder`, replacing any `party.toml` there.
 
     A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
     file in the folder. Raises `DataError` if the type is unknown or the file is missing.
@@ -69,11 +67,11 @@ def write_default(folder: Path, type_name: str) -> None:
 
 
 def register(kind: Kind) -> Kind:
-    """Class decorator that makes a party type known within this process, as in a notebook.
+    """Class decorator that makes a party type known within this process, for use in a notebook.
 
-    Flower's engines start processes of their own, which know what is installed and no more: a registered type trains
-    with `--backend inline` or `experiments.study.run_study(…, "inline", …)`. Registering a name again replaces the
-    class. Raises `DataError` if the class is no party type, or an installed type has its name.
+    Flower's engines start processes of their own, which know only installed types. A registered type therefore trains
+    with `--backend inline` or `experiments.study.run_study(…, "inline", …)` only. Registering a name again replaces
+    the class. Raises `DataError` if the class is no party type, or an installed type has its name.
     """
     target = f"{kind.__module__}:{kind.__qualname__}"
     if not (isinstance(kind, type) and issubclass(kind, Party)):
@@ -82,7 +80,7 @@ def register(kind: Kind) -> Kind:
         raise DataError(f'{target} cannot be registered: it needs a name, such as type = "telecom".')
     if any(origin.name == kind.type and origin.distribution for origin in origins()):
         raise DataError(
-            f"{target} cannot be registered: an installed party type is called '{kind.type}', too."
+            f"{target} cannot be registered: an installed party type is also called '{kind.type}'."
         )
     _registered[kind.type] = kind
     return kind
@@ -94,74 +92,45 @@ def origins() -> list[Origin]:
         Origin(point.name, point.value, point.dist.name, point.dist.version)
         if point.dist is not None
         else Origin(point.name, point.value, "unknown")
-        for points in _points().values()
-        for point in points
+        for point in _points()
     ]
-    here = [Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()]
-    return sorted([*installed, *here], key=lambda origin: (origin.name, origin.target))
-
-
-def party_types() -> Mapping[str, type[Party]]:
-    """All known party types by name; a type is imported, and can fail, only when it is looked up."""
-    return _KnownTypes()
+    registered = [
+        Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()
+    ]
+    return sorted([*installed, *registered], key=lambda origin: (origin.name, origin.target))
 
 
 def party_type(name: str, folder: Path | None = None) -> type[Party]:
-    """The party type called `name`; `folder` is named in the error if there is none.
+    """The party type called `name`, imported only now; `folder` is named in the error if there is none.
 
-    Raises `DataError` if the type is not installed or cannot be imported.
+    Raises `DataError` if the type is not installed, is installed twice or cannot be imported.
     """
-    types = _KnownTypes()
-    if name in types:
-        return types[name]
-    where = f"{folder / FILE_NAME}: " if folder is not None else ""
-    hint = suggestion(name, types)
-    raise DataError(
-        f"{where}there is no party type '{name}'.{hint} Known types are {listing(types)}; "
-        f"a type of another package must be installed for {sys.executable}."
-    )
+    if name in _registered:
+        return _registered[name]
+    points = [point for point in _points() if point.name == name]
+    if not points:
+        where = f"{folder / FILE_NAME}: " if folder is not None else ""
+        names = sorted({origin.name for origin in origins()})
+        raise DataError(
+            f"{where}there is no party type '{name}'.{suggestion(name, names)} Known types are {listing(names)}; "
+            f"a type of another package must be installed for {sys.executable}."
+        )
+    if len(points) > 1:
+        targets = listing(point.value for point in points)
+        raise DataError(f"party type '{name}' is offered more than once ({targets}); uninstall all but one.")
+    return _load(points[0])
 
 
-class _KnownTypes(Mapping[str, type[Party]]):
-    """The registered types, and the entry points as a mapping that imports a type only when it is asked for."""
-
-    def __init__(self) -> None:
-        self._points = _points()
-
-    def __getitem__(self, name: str) -> type[Party]:
-        if name in _registered:
-            return _registered[name]
-        points = self._points[name]
-        if len(points) > 1:
-            targets = listing(point.value for point in points)
-            raise DataError(
-                f"party type '{name}' is offered more than once ({targets}); uninstall all but one."
-            )
-        return _load(points[0])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._points or name in _registered
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._points, *_registered}))
-
-    def __len__(self) -> int:
-        return len({*self._points, *_registered})
-
-
-def _points() -> dict[str, list[EntryPoint]]:
-    """The entry points by name. A package may be found twice on the path; the same name and target is the same type."""
-    found = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    points: dict[str, list[EntryPoint]] = {}
-    for (name, _), point in sorted(found.items(), key=lambda item: item[0]):
-        points.setdefault(name, []).append(point)
-    return points
+def _points() -> list[EntryPoint]:
+    """The entry points by name and target. A package may be twice on the path, so equal ones count once."""
+    unique = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return [unique[key] for key in sorted(unique)]
 
 
 def _load(point: EntryPoint) -> type[Party]:
     try:
         loaded = point.load()
-    except Exception as error:  # whatever another package's module does on import
+    except Exception as error:  # the module of another package can raise anything on import
         cause = f"{type(error).__name__}: {error}"
         raise DataError(f"party type '{point.name}' ({point.value}) cannot be imported: {cause}.") from error
     if not (isinstance(loaded, type) and issubclass(loaded, Party)):

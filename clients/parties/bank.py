@@ -1,8 +1,7 @@
-"""A bank: its accounts month by month, and the loan applications with the facts that a loan officer writes
-down.
+"""A bank: its accounts month by month, and the loan applications with the facts that a loan officer notes.
 
-Records: `applications` (one row per business: label, observation month, facts) and `accounts` (one row per
-business and month). Amounts are CNY. The bank sees only the payments that run through it.
+Records: `applications` (a row per business with label, observation month and facts) and `accounts` (a row per business
+and month). Amounts are in CNY. The bank sees only the payments that go through its own accounts.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from clients.data.declaration import Column
-from clients.parties.base import Party
 from clients.parties.monthly import (
-    Panel,
+    Feature,
+    MonthlyParty,
     highest,
     log_amount,
     log_ratio,
@@ -28,11 +25,8 @@ from clients.parties.monthly import (
     year_on_year,
 )
 
-CATEGORIES = ("sector", "region", "area", "size", "ownership", "first_time_borrower", "purpose")
-"""What the application form has boxes for."""
 
-
-class BankParty(Party):
+class BankParty(MonthlyParty):
     """Holds the label: default within the performance window."""
 
     type = "bank"
@@ -44,7 +38,13 @@ class BankParty(Party):
             "business_id",
             "observation_month",
             "default",
-            *CATEGORIES,
+            "sector",
+            "region",
+            "area",
+            "size",
+            "ownership",
+            "first_time_borrower",
+            "purpose",
             "business_age",
             "account_age",
             "requested_amount",
@@ -63,117 +63,211 @@ class BankParty(Party):
             "days_past_due",
         ),
     }
+    # A block per feature: its meaning, the reason that a customer is told, and its computation.
+    # fmt: off
     columns = (
-        Column("sector", "categorical", description="Industry of the business", grade=2),
-        Column("region", "categorical", description="Part of the country", grade=2),
-        Column("area", "categorical", description="County or urban", grade=2),
-        Column("size", "categorical", description="Size class by annual sales", grade=2),
-        Column("ownership", "categorical", description="Kind of ownership", grade=2),
-        Column("first_time_borrower", "categorical", description="Never had a bank loan before: yes or no"),
-        Column("purpose", "categorical", description="Purpose of the loan"),
-        Column("business_age", "numeric", "log months", "Months since founding", -1, 2),
-        Column("account_age", "numeric", "log months", "Months since the account was opened", -1),
-        Column("requested_amount", "numeric", "log CNY", "Amount applied for", 0),
-        Column(
-            "amount_to_inflow", "numeric", "log ratio", "Amount applied for to monthly inflow (12 months)", 1
+        Feature(
+            "sector", "categorical", grade=2,
+            description="Industry of the business",
+            reason="Businesses in this industry default more often than others",
+            reason_zh="所属行业的违约风险较高",
+            compute=lambda past: past["sector"],
         ),
-        Column("inflow_12m", "numeric", "log CNY", "Mean monthly inflow, 12 months", -1, 4),
-        Column("inflow_trend_3m", "numeric", "log ratio", "Inflow: last 3 months to the 3 before", -1, 4),
-        Column("inflow_trend_6m", "numeric", "log ratio", "Inflow: last 6 months to the 6 before", -1, 4),
-        Column("inflow_year_on_year", "numeric", "log ratio", "Inflow: last 3 months to a year ago", -1, 4),
-        Column(
-            "inflow_volatility_12m", "numeric", "log ratio", "Variation of monthly inflow, 12 months", 1, 4
+        Feature(
+            "region", "categorical", grade=2,
+            description="Part of the country in which the business is located",
+            reason="Businesses in this region default more often than others",
+            reason_zh="所在地区的违约风险较高",
+            compute=lambda past: past["region"],
         ),
-        Column("outflow_to_inflow_3m", "numeric", "log ratio", "Outflow to inflow, 3 months", 1, 4),
-        Column("outflow_to_inflow_12m", "numeric", "log ratio", "Outflow to inflow, 12 months", 1, 4),
-        Column(
-            "balance_to_inflow_3m",
-            "numeric",
-            "log ratio",
-            "Average balance (3 months) to monthly inflow",
-            -1,
-            4,
+        Feature(
+            "area", "categorical", grade=2,
+            description="Whether the business is located in a county or a city",
+            reason="Businesses in this kind of area default more often than others",
+            reason_zh="所在城乡区域的违约风险较高",
+            compute=lambda past: past["area"],
         ),
-        Column(
-            "balance_to_inflow_12m", "numeric", "log ratio", "Average balance to inflow, 12 months", -1, 4
+        Feature(
+            "size", "categorical", grade=2,
+            description="Size class by annual sales",
+            reason="Businesses of this size default more often than others",
+            reason_zh="同等规模企业的违约风险较高",
+            compute=lambda past: past["size"],
         ),
-        Column("balance_trend_3m", "numeric", "log ratio", "Balance: last 3 months to the 3 before", -1, 4),
-        Column(
-            "minimum_to_average_3m", "numeric", "log ratio", "Minimum to average balance, 3 months", -1, 4
+        Feature(
+            "ownership", "categorical", grade=2,
+            description="Kind of ownership of the business",
+            reason="Businesses with this kind of ownership default more often than others",
+            reason_zh="该类所有制企业的违约风险较高",
+            compute=lambda past: past["ownership"],
         ),
-        Column("overdraft_days_3m", "numeric", "log days", "Days in overdraft, 3 months", 1, 4),
-        Column("overdraft_days_12m", "numeric", "log days", "Days in overdraft, 12 months", 1, 4),
-        Column("returned_payments_12m", "numeric", "log count", "Payments returned unpaid, 12 months", 1, 4),
-        Column("debt_to_inflow", "numeric", "ratio", "Debt held here to monthly inflow (12 months)", 1, 4),
-        Column("service_to_inflow_3m", "numeric", "ratio", "Debt service to inflow, 3 months", 1, 4),
-        Column("days_past_due_12m", "numeric", "days", "Most days past due in 12 months", 1, 4),
-        Column("months_past_due_12m", "numeric", "share", "Share of months past due, 12 months", 1, 4),
+        Feature(
+            "first_time_borrower", "categorical",
+            description="Whether the business has never had a bank loan: yes or no",
+            reason="Businesses with a similar borrowing history default more often than others",
+            reason_zh="借贷经历相似企业的违约风险较高",
+            compute=lambda past: past["first_time_borrower"],
+        ),
+        Feature(
+            "purpose", "categorical",
+            description="Purpose of the loan",
+            reason="Loans for this purpose default more often than others",
+            reason_zh="该用途贷款的违约风险较高",
+            compute=lambda past: past["purpose"],
+        ),
+        Feature(
+            "business_age", "numeric", "log months", sign=-1, grade=2,
+            description="Months since the business was founded",
+            reason="The business was founded only recently",
+            reason_zh="企业成立时间较短",
+            compute=lambda past: log_amount(past["business_age"]),
+        ),
+        Feature(
+            "account_age", "numeric", "log months", sign=-1,
+            description="Months since the account was opened",
+            reason="The account of the business was opened only recently",
+            reason_zh="企业开户时间较短",
+            compute=lambda past: log_amount(past["account_age"]),
+        ),
+        Feature(
+            "requested_amount", "numeric", "log CNY",
+            description="Amount applied for",
+            reason="Loans of this amount default more often than others",
+            reason_zh="同等金额贷款的违约风险较高",
+            compute=lambda past: log_amount(past["requested_amount"]),
+        ),
+        Feature(
+            "amount_to_inflow", "numeric", "log ratio", sign=1,
+            description="Amount applied for, relative to average monthly inflow (12 months)",
+            reason="The amount applied for is high compared with the money coming into the account",
+            reason_zh="申请金额相对账户流入偏高",
+            compute=lambda past: log_ratio(past["requested_amount"], mean(past["inflow"], 0, 12)),
+        ),
+        Feature(
+            "inflow_12m", "numeric", "log CNY", sign=-1, grade=4,
+            description="Average monthly inflow over the last 12 months",
+            reason="Little money came into the account in the last twelve months",
+            reason_zh="近十二个月账户流入偏低",
+            compute=lambda past: log_amount(mean(past["inflow"], 0, 12)),
+        ),
+        Feature(
+            "inflow_trend_3m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Inflow of the last 3 months, relative to the 3 before",
+            reason="Less money came into the account in the last three months than in the three before",
+            reason_zh="近三个月账户流入较前三个月下降",
+            compute=lambda past: trend(past["inflow"], 3),
+        ),
+        Feature(
+            "inflow_trend_6m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Inflow of the last 6 months, relative to the 6 before",
+            reason="Less money came into the account in the last six months than in the six before",
+            reason_zh="近六个月账户流入较前六个月下降",
+            compute=lambda past: trend(past["inflow"], 6),
+        ),
+        Feature(
+            "inflow_year_on_year", "numeric", "log ratio", sign=-1, grade=4,
+            description="Inflow of the last 3 months, relative to a year ago",
+            reason="Less money came into the account in the last three months than a year ago",
+            reason_zh="近三个月账户流入同比下降",
+            compute=lambda past: year_on_year(past["inflow"], 3),
+        ),
+        Feature(
+            "inflow_volatility_12m", "numeric", "log ratio", sign=1, grade=4,
+            description="Variation of monthly inflow over the last 12 months",
+            reason="The money coming into the account varies strongly from month to month",
+            reason_zh="账户每月流入波动较大",
+            compute=lambda past: volatility(past["inflow"], 0, 12),
+        ),
+        Feature(
+            "outflow_to_inflow_3m", "numeric", "log ratio", sign=1, grade=4,
+            description="Outflow relative to inflow over the last 3 months",
+            reason="Payments from the account were high compared with the money coming in over the last three months",
+            reason_zh="近三个月账户支出相对流入偏高",
+            compute=lambda past: log_ratio(total(past["outflow"], 0, 3), total(past["inflow"], 0, 3)),
+        ),
+        Feature(
+            "outflow_to_inflow_12m", "numeric", "log ratio", sign=1, grade=4,
+            description="Outflow relative to inflow over the last 12 months",
+            reason="Payments from the account were high compared with the money coming in over the last twelve months",
+            reason_zh="近十二个月账户支出相对流入偏高",
+            compute=lambda past: log_ratio(total(past["outflow"], 0, 12), total(past["inflow"], 0, 12)),
+        ),
+        Feature(
+            "balance_to_inflow_3m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Average balance of the last 3 months, relative to average monthly inflow (12 months)",
+            reason="The account balance of the last three months was low compared with the money coming in",
+            reason_zh="近三个月账户余额相对流入偏低",
+            compute=lambda past: log_ratio(mean(past["average_balance"], 0, 3), mean(past["inflow"], 0, 12)),
+        ),
+        Feature(
+            "balance_to_inflow_12m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Average balance of the last 12 months, relative to average monthly inflow",
+            reason="The account balance of the last twelve months was low compared with the money coming in",
+            reason_zh="近十二个月账户余额相对流入偏低",
+            compute=lambda past: log_ratio(mean(past["average_balance"], 0, 12), mean(past["inflow"], 0, 12)),
+        ),
+        Feature(
+            "balance_trend_3m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Balance of the last 3 months, relative to the 3 before",
+            reason="The account balance was lower in the last three months than in the three before",
+            reason_zh="近三个月账户余额较前三个月下降",
+            compute=lambda past: trend(past["average_balance"], 3),
+        ),
+        Feature(
+            "minimum_to_average_3m", "numeric", "log ratio", sign=-1, grade=4,
+            description="Lowest balance relative to the average balance over the last 3 months",
+            reason="The account balance fell very low at times in the last three months",
+            reason_zh="近三个月账户余额曾降至较低水平",
+            compute=lambda past: log_ratio(mean(past["minimum_balance"], 0, 3), mean(past["average_balance"], 0, 3)),
+        ),
+        Feature(
+            "overdraft_days_3m", "numeric", "log days", sign=1, grade=4,
+            description="Days in overdraft in the last 3 months",
+            reason="The account was overdrawn on some days in the last three months",
+            reason_zh="近三个月账户曾出现透支",
+            compute=lambda past: log_amount(total(past["overdraft_days"], 0, 3)),
+        ),
+        Feature(
+            "overdraft_days_12m", "numeric", "log days", sign=1, grade=4,
+            description="Days in overdraft in the last 12 months",
+            reason="The account was overdrawn on some days in the last twelve months",
+            reason_zh="近十二个月账户曾出现透支",
+            compute=lambda past: log_amount(total(past["overdraft_days"], 0, 12)),
+        ),
+        Feature(
+            "returned_payments_12m", "numeric", "log count", sign=1, grade=4,
+            description="Payments returned unpaid in the last 12 months",
+            reason="Payments were returned unpaid in the last twelve months",
+            reason_zh="近十二个月有付款被退回",
+            compute=lambda past: log_amount(total(past["returned_payments"], 0, 12)),
+        ),
+        Feature(
+            "debt_to_inflow", "numeric", "ratio", sign=1, grade=4,
+            description="Debt at this bank, relative to average monthly inflow (12 months)",
+            reason="The debt owed to this bank is high compared with the money coming into the account",
+            reason_zh="在本行的负债相对账户流入偏高",
+            compute=lambda past: mean(past["debt"], 0, 1) / np.maximum(mean(past["inflow"], 0, 12), 1),
+        ),
+        Feature(
+            "service_to_inflow_3m", "numeric", "ratio", sign=1, grade=4,
+            description="Debt service relative to inflow over the last 3 months",
+            reason="Loan repayments were high compared with the money coming in over the last three months",
+            reason_zh="近三个月还本付息相对账户流入偏高",
+            compute=lambda past: total(past["debt_service"], 0, 3) / np.maximum(total(past["inflow"], 0, 3), 1),
+        ),
+        Feature(
+            "days_past_due_12m", "numeric", "days", sign=1, grade=4,
+            description="Highest number of days past due in the last 12 months",
+            reason="A loan payment was overdue for many days in the last twelve months",
+            reason_zh="近十二个月有还款逾期天数较长",
+            compute=lambda past: highest(past["days_past_due"], 0, 12),
+        ),
+        Feature(
+            "months_past_due_12m", "numeric", "share", sign=1, grade=4,
+            description="Share of the last 12 months with a payment past due",
+            reason="Loan payments were overdue in several of the last twelve months",
+            reason_zh="近十二个月中多个月还款逾期",
+            compute=lambda past: share_of_months(past["days_past_due"], 0, 12),
+        ),
     )
-
-    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "sector": ("Risk in the industry", "所属行业风险较高"),
-        "region": ("Risk in the region", "所在地区风险较高"),
-        "area": ("Risk in the area", "所在区域风险较高"),
-        "size": ("Size of the business", "企业规模"),
-        "ownership": ("Kind of ownership", "所有制类型"),
-        "first_time_borrower": ("Credit history", "信贷历史"),
-        "purpose": ("Purpose of the loan", "贷款用途"),
-        "business_age": ("The business is young", "企业成立时间较短"),
-        "account_age": ("The account is new", "开户时间较短"),
-        "requested_amount": ("Amount applied for", "申请金额"),
-        "amount_to_inflow": ("Amount applied for is high for the inflow", "申请金额相对账户流入偏高"),
-        "inflow_12m": ("Low inflow to the account", "账户流入偏低"),
-        "inflow_trend_3m": ("Inflow has fallen in three months", "近三个月账户流入下降"),
-        "inflow_trend_6m": ("Inflow has fallen in six months", "近六个月账户流入下降"),
-        "inflow_year_on_year": ("Inflow is lower than a year ago", "账户流入同比下降"),
-        "inflow_volatility_12m": ("Inflow varies much", "账户流入波动较大"),
-        "outflow_to_inflow_3m": ("Lately more goes out than comes in", "近期支出高于收入"),
-        "outflow_to_inflow_12m": ("Over the year more goes out than comes in", "全年支出高于收入"),
-        "balance_to_inflow_3m": ("Low balance of late", "近期账户余额偏低"),
-        "balance_to_inflow_12m": ("Low balance over the year", "全年账户余额偏低"),
-        "balance_trend_3m": ("The balance has fallen", "账户余额下降"),
-        "minimum_to_average_3m": ("The balance runs low at times", "账户余额时有不足"),
-        "overdraft_days_3m": ("Overdrafts of late", "近期透支"),
-        "overdraft_days_12m": ("Overdrafts over the year", "全年透支"),
-        "returned_payments_12m": ("Payments returned unpaid", "付款被退回"),
-        "debt_to_inflow": ("High debt for the inflow", "负债相对流入偏高"),
-        "service_to_inflow_3m": ("High debt service for the inflow", "还本付息压力较大"),
-        "days_past_due_12m": ("Payments past due", "存在逾期还款"),
-        "months_past_due_12m": ("Often past due", "逾期次数较多"),
-    }
-
-    def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
-        """See `Party.features`."""
-        facts = records["applications"].set_index("business_id").reindex(as_of.index)
-        accounts = Panel(records["accounts"], as_of)
-        inflow, outflow, balance = accounts["inflow"], accounts["outflow"], accounts["average_balance"]
-        overdraft, past_due = accounts["overdraft_days"], accounts["days_past_due"]
-        usual_inflow = mean(inflow, 0, 12)
-        usual_balance = mean(balance, 0, 3)
-        amount = facts["requested_amount"].to_numpy(dtype=np.float64)
-        numbers = {
-            "business_age": log_amount(facts["business_age"].to_numpy(dtype=np.float64)),
-            "account_age": log_amount(facts["account_age"].to_numpy(dtype=np.float64)),
-            "requested_amount": log_amount(amount),
-            "amount_to_inflow": log_ratio(amount, usual_inflow),
-            "inflow_12m": log_amount(usual_inflow),
-            "inflow_trend_3m": trend(inflow, 3),
-            "inflow_trend_6m": trend(inflow, 6),
-            "inflow_year_on_year": year_on_year(inflow, 3),
-            "inflow_volatility_12m": volatility(inflow, 0, 12),
-            "outflow_to_inflow_3m": log_ratio(total(outflow, 0, 3), total(inflow, 0, 3)),
-            "outflow_to_inflow_12m": log_ratio(total(outflow, 0, 12), total(inflow, 0, 12)),
-            "balance_to_inflow_3m": log_ratio(usual_balance, usual_inflow),
-            "balance_to_inflow_12m": log_ratio(mean(balance, 0, 12), usual_inflow),
-            "balance_trend_3m": trend(balance, 3),
-            "minimum_to_average_3m": log_ratio(mean(accounts["minimum_balance"], 0, 3), usual_balance),
-            "overdraft_days_3m": log_amount(total(overdraft, 0, 3)),
-            "overdraft_days_12m": log_amount(total(overdraft, 0, 12)),
-            "returned_payments_12m": log_amount(total(accounts["returned_payments"], 0, 12)),
-            "debt_to_inflow": mean(accounts["debt"], 0, 1) / np.maximum(usual_inflow, 1),
-            "service_to_inflow_3m": total(accounts["debt_service"], 0, 3)
-            / np.maximum(total(inflow, 0, 3), 1),
-            "days_past_due_12m": highest(past_due, 0, 12),
-            "months_past_due_12m": share_of_months(past_due, 0, 12),
-        }
-        return pd.DataFrame({name: facts[name] for name in CATEGORIES} | numbers, index=as_of.index)
+    # fmt: on

@@ -1,15 +1,17 @@
-"""What every party type has in common: declaration checked, records read, answers in a fixed form.
+"""What all party types share: they check the declaration, read the records and answer in one fixed form.
 
-A new type is one subclass that says which features it can compute (`columns`), from which record tables
-(`tables`), and how (`features`). The rest is here, written once.
+A new type is a subclass that says which columns it can compute (`columns`), from which record tables (`tables`), and
+how (`features`). If all its records are dated by month, `clients.parties.monthly.MonthlyParty` leaves only the first
+two to write.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +22,41 @@ from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, listing, suggestion
 from clients.data.files import SUFFIXES, Kind, open_table, tables_in
+from clients.parties.examples import APPLICATIONS, MONTH, made_up_records
 
-APPLICATIONS = "applications"
-"""The record table of the label holder: one row per business."""
-MONTH = "month"
-"""The column of a record table that holds the month of the record."""
+__all__ = ["APPLICATIONS", "MONTH", "Party", "Records"]
 
 
-class Roles(NamedTuple):
-    """The names of the columns that play a part of their own in a party's records."""
+@dataclass(frozen=True)
+class Records:
+    """A party's record tables by name, and the names of the columns that identify, label and date their rows.
 
+    `id` is a column of every table; `label` and `month` (the observation month) are columns of the table
+    `applications`. A row becomes known in the month in its column `known_since`; where that is None or the table has
+    no such column, a row is known at any time.
+    """
+
+    tables: dict[str, pd.DataFrame]
     id: str
     label: str | None
     month: str | None
+    known_since: str | None = MONTH
+    applications: str = APPLICATIONS
+
+    def visible(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+        """The rows of the businesses of `as_of` that are known by each one's month there, without the label.
+
+        Since every type's features are computed from these tables alone, no feature can look ahead.
+        """
+        return {name: self._visible(table, as_of) for name, table in self.tables.items()}
+
+    def _visible(self, table: pd.DataFrame, as_of: pd.Series) -> pd.DataFrame:
+        position = as_of.index.get_indexer(table[self.id])
+        table = table.loc[position >= 0, [column for column in table if column != self.label]]
+        if self.known_since not in table:
+            return table
+        last_months = as_of.to_numpy()[position[position >= 0]]
+        return table[(table[self.known_since].to_numpy() <= last_months) | np.isnat(last_months)]
 
 
 class Party(ABC):
@@ -41,20 +65,21 @@ class Party(ABC):
     A subclass sets the class attributes and writes `features`. Of each record table exactly the listed
     columns are read: the id as str, `month` and the observation month as datetime64[s] (first day of the
     month), texts as str and every other column as float64. Texts are the columns in `text`, the segments, and
-    those that share their name with a categorical feature. The columns keep the names of the class even where
-    `party.toml` names the file's id, label or month otherwise.
+    those that have the name of a categorical feature. The columns keep the names of the class even where
+    `party.toml` says that the file has other names for the id, the label or the month.
     """
 
     type: ClassVar[str]
     """The name in `party.toml` and of the entry point."""
     columns: ClassVar[tuple[Column, ...]] = ()
-    """Every feature that the type can compute; the default declaration offers them all."""
-    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """By column, what a customer is told who is scored low for it, in English and Chinese, unless party.toml has it."""
+    """Every feature that the type can compute; the default declaration offers them all.
+
+    A reason that stands here is told to customers unless `party.toml` has another one.
+    """
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """The record tables (file names without suffix), and the columns of each that are required and read."""
     text: ClassVar[tuple[str, ...]] = ()
-    """Record columns that hold texts, as far as their names do not tell."""
+    """Record columns of texts that are neither segments nor named like a categorical feature."""
     id: ClassVar[str] = DEFAULT_ID
     """The id column of the record tables."""
     label: ClassVar[str | None] = None
@@ -62,27 +87,28 @@ class Party(ABC):
     month: ClassVar[str | None] = None
     """The column of the table `applications` that holds the observation month."""
     segments: ClassVar[tuple[str, ...]] = ()
-    """The columns of the table `applications` by which metrics are reported, unless party.toml has others."""
+    """The columns of the table `applications` by which metrics are reported, unless `party.toml` names others."""
 
     def __init__(self, folder: Path, declaration: Declaration, labelled: bool = True) -> None:
         """Checks the declaration against the type and reads the records. Raises `DataError`.
 
-        With `labelled` false the label's column is not read, and need not be there: for applicants whose outcome is
-        not known yet.
+        If `labelled` is false, the column of the label is not read and may be absent, as it is for applicants whose
+        outcome is not known yet.
         """
         self.folder = Path(folder)
         self.labelled = labelled
         self.declaration = declaration
-        self.check_declaration()
-        self.roles = self.record_roles()
         self.records = self.read_records()
-        if not self.declaration.columns and self.declaration.label is None:
+        if not self.declaration.columns and self.declaration.target is None:
             raise DataError.at(self.folder / FILE_NAME, "the party offers neither a column nor the label.")
         self._known = self._all_ids()
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
-        """The declaration of a party of this type whose data lie in `folder`: it offers every column."""
+        """The declaration of a party of this type whose data lie in `folder`: it offers every column.
+
+        The reasons stay with the type, so that customers are told the type's latest wording.
+        """
         return Declaration(
             type=cls.type,
             name=Path(folder).resolve().name,
@@ -90,8 +116,20 @@ class Party(ABC):
             label=cls.label,
             month=cls.month,
             segments=cls.segments,
-            columns=cls.columns,
+            columns=tuple(
+                Column(column.name, column.kind, column.unit, column.description, column.sign, column.grade)
+                for column in cls.columns
+            ),
         )
+
+    @classmethod
+    def example_records(cls, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+        """Record tables of the businesses of `as_of`, for tests of the type such as `check_party`.
+
+        `as_of` has unique business ids (str) as its index and observation months (datetime64[s]) as values. The
+        tables are made up from `tables` and `columns`; a type that such random values do not fit returns its own.
+        """
+        return made_up_records(cls, as_of)
 
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
@@ -99,8 +137,8 @@ class Party(ABC):
 
         `as_of` has unique business ids (str) as its index and the first day of each one's observation month
         (datetime64[s]; NaT where the data have no months) as values. `records` holds the tables named in
-        `tables`: rows of these businesses only, none of a later month than the business's own, and no label.
-        Returns a frame indexed as `as_of` is, with at least the columns in `columns`; a business without
+        `tables`, limited to rows of these businesses up to each one's own month, and without the label.
+        Returns a frame with the index of `as_of` and at least the columns in `columns`; a business without
         records is a row of missing values.
         """
 
@@ -119,43 +157,58 @@ class Party(ABC):
         `month` (datetime64[s], the first day of the observation month; NaT if the data have none) and each
         declared segment (categories of texts). Raises `DataError` if this party does not hold the label.
         """
-        declared, roles = self.declaration, self.roles
-        if declared.label is None:
+        declared, records = self.declaration, self.records
+        if declared.target is None:
             raise DataError(f"party '{declared.name}' does not hold the label, so it has no applications.")
-        table = self.application_table()
-        months = table[roles.month] if declared.month is not None else np.datetime64("NaT", "s")
-        result = pd.DataFrame({"label": table[roles.label]} if self.labelled else {}, index=table.index)
+        table = records.tables[records.applications]
+        months = table[records.month] if declared.month is not None else np.datetime64("NaT", "s")
+        result = pd.DataFrame({"label": table[records.label]} if self.labelled else {}, index=table.index)
         result["month"] = pd.Series(months, index=table.index, dtype="datetime64[s]")
         for segment in declared.segments:
             result[segment] = _categories(table[segment])
-        return result.set_index(pd.Index(table[roles.id], name=declared.id))
+        return result.set_index(pd.Index(table[records.id], name=declared.id))
 
     def matrix(
         self, ids: npt.NDArray[np.str_], months: npt.NDArray[np.datetime64] | None = None
     ) -> pd.DataFrame:
         """The declared columns, in declared order, of the businesses `ids` as of `months`, in that order.
 
-        `ids` has shape (rows,) and is unique; `months` is datetime64[M] of the same shape, NaT or absent
-        where the data have no months. Numeric columns are float64, categorical ones categories of texts;
-        what is not known is missing, and so is the whole row of an unknown id. Raises `DataError` if a
-        feature is infinite or the type's `features` breaks its promise.
+        A row is a business and an observation month, so `ids` (rows,) may name a business several times with
+        different months. `months` is datetime64[M] (rows,), with NaT where the data have no months; None means NaT
+        everywhere. Numeric columns are float64, categorical ones categories of texts; what is not known is missing,
+        and so is the whole row of an unknown id. Raises `ValueError` if a business has the same month twice, and
+        `DataError` if a feature is infinite or the type's `features` returns another form than it must.
         """
         rows = pd.Index(ids, dtype=str, name=self.declaration.id)
-        if not rows.is_unique:
-            raise ValueError("the ids of a matrix must be unique.")
         if months is None:
             months = np.full(len(rows), np.datetime64("NaT", "s"))
-        as_of = pd.Series(months.astype("datetime64[s]"), index=rows)[self._known.get_indexer(rows) >= 0]
-        computed = self.features(self.visible_records(as_of), as_of)
-        self._check_features(computed, as_of)
+        as_of = pd.Series(months.astype("datetime64[s]"), index=rows)
+        if (repeated := as_of.reset_index().duplicated().to_numpy()).any():
+            row = int(repeated.argmax())
+            raise ValueError(
+                f"row {row + 1}: business '{rows[row]}' stands twice with the month {months[row]}."
+            )
+        positions = np.flatnonzero(self._known.get_indexer(rows) >= 0)
+        # `features` is given each business once: first its first row, then its second.
+        occurrence = as_of.iloc[positions].groupby(level=0).cumcount().to_numpy()
+        parts = [positions[occurrence == number] for number in range(occurrence.max(initial=0) + 1)]
+        features = pd.concat([self._computed(as_of.iloc[part]) for part in parts])
         offered = {
-            column.name: self._in_dtype(computed[column.name], column) for column in self.declaration.columns
+            column.name: self._in_dtype(features[column.name], column) for column in self.declaration.columns
         }
-        return pd.DataFrame(offered, index=as_of.index).reindex(rows)
+        matrix = pd.DataFrame(offered, index=features.index).set_axis(np.concatenate(parts))
+        return matrix.reindex(np.arange(len(rows))).set_axis(rows)
 
-    # What a type with data of another shape replaces.
+    def read_records(self) -> Records:
+        """The record tables of the folder; a type whose data have another shape replaces this method.
 
-    def check_declaration(self) -> None:
+        Raises `DataError` if the declaration asks for what the type does not have, or a table cannot be read.
+        """
+        self._check_declaration()
+        tables = {name: self._read_table(name) for name in self.tables}
+        return Records(tables, self.id, self.label, self.month)
+
+    def _check_declaration(self) -> None:
         """Raises `DataError` if the declaration asks for what this type does not have."""
         declared, path = self.declaration, self.folder / FILE_NAME
         if declared.file is not None:
@@ -163,39 +216,20 @@ class Party(ABC):
         for key in ("label", "month"):
             if getattr(declared, key) is not None and getattr(self, key) is None:
                 raise DataError.at(path, f"a party of type '{self.type}' has no {key}; remove the key {key}.")
-        known = {column.name: column for column in self.columns}
+        kinds = {column.name: column.kind for column in self.columns}
         for column in declared.columns:
-            if column.name not in known:
-                hint = suggestion(column.name, known) or f" It has {listing(known)}."
+            if column.name not in kinds:
+                hint = suggestion(column.name, kinds) or f" It has {listing(kinds)}."
                 problem = f"type '{self.type}' has no such column.{hint}"
                 raise DataError.at(path, problem, column=column.name)
-            if column.kind != known[column.name].kind:
-                problem = f"kind must be '{known[column.name].kind}' in type '{self.type}'."
+            if column.kind != kinds[column.name]:
+                problem = f"kind must be '{kinds[column.name]}' in type '{self.type}'."
                 raise DataError.at(path, problem, column=column.name)
 
-    def record_roles(self) -> Roles:
-        """The names of the id, label and month columns in `records`: those of the class."""
-        return Roles(self.id, self.label, self.month)
-
-    def read_records(self) -> dict[str, pd.DataFrame]:
-        """The record tables by name. Raises `DataError`."""
-        return {name: self._read_table(name) for name in self.tables}
-
-    def application_table(self) -> pd.DataFrame:
-        """The table that holds the label, one row per business."""
-        return self.records[APPLICATIONS]
-
-    def visible_records(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
-        """What features may see: records of these businesses up to each one's month, and never the label.
-
-        Cutting here and not in each type makes it impossible for a feature to look ahead.
-        """
-        return {name: self._visible(table, as_of) for name, table in self.records.items()}
-
-    # The parts of the above.
-
     def _all_ids(self) -> pd.Index:
-        per_table = [pd.Index(table[self.roles.id].unique(), dtype=str) for table in self.records.values()]
+        per_table = [
+            pd.Index(table[self.records.id].unique(), dtype=str) for table in self.records.tables.values()
+        ]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pa.array(ids, pa.large_string())):
             first, second = (values.shown(id_) for id_ in pair)
@@ -215,51 +249,39 @@ class Party(ABC):
         names_in_file = self._names_in_file(name)
         kinds = {column: self._kind(column) for column in names_in_file.values()}
         frame = open_table(path).read(kinds, unique_id=name == APPLICATIONS)
-        return frame.rename(columns={theirs: own for own, theirs in names_in_file.items()})
+        return frame.rename(columns={in_file: name for name, in_file in names_in_file.items()})
 
     def _names_in_file(self, table: str) -> dict[str, str]:
-        """The columns to read of a record table: the class's name of each, and the one that the file uses.
+        """The columns to read of a record table: by the class's name of each, the name that the file has for it.
 
-        A label or month that is not declared is not read, even where the class expects one; nor is a label not wanted.
+        A label or month that is not declared is not read even if the class has one, nor is a label that is not wanted.
         """
-        declared = self.declaration
-        names = {column: column for column in (self.id, *self.tables[table])}
-        names[self.id] = declared.id
-        if table != APPLICATIONS:
-            return names
-        names.update({segment: segment for segment in declared.segments})
-        label = declared.label if self.labelled else None
-        for own, theirs in ((self.label, label), (self.month, declared.month)):
-            if own is not None and theirs is not None:
-                names[own] = theirs
-            elif own in names:
-                del names[own]
-        return names
+        declared, columns = self.declaration, self.tables[table]
+        in_file: dict[str | None, str | None] = {self.id: declared.id}
+        if table == APPLICATIONS:
+            in_file |= {self.label: declared.label if self.labelled else None, self.month: declared.month}
+            columns = (*columns, *declared.segments, *filter(None, (self.label, self.month)))
+        names = {column: in_file.get(column, column) for column in (self.id, *columns)}
+        return {column: name for column, name in names.items() if name is not None}
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""
         declared = self.declaration
         if column == declared.id:
             return "id"
-        if column == declared.label:
-            return "label"
+        if declared.target is not None and column == declared.target.column:
+            return declared.target.kind
         if column in (MONTH, declared.month):
             return "month"
-        categorical = {known.name for known in self.columns if known.kind == "categorical"}
+        categorical = {feature.name for feature in self.columns if feature.kind == "categorical"}
         if column in {*self.text, *self.segments, *categorical}:
             return "text"
         # A declared segment may also be a number that the features need as such.
         return "number" if any(column in required for required in self.tables.values()) else "text"
 
-    def _visible(self, table: pd.DataFrame, as_of: pd.Series) -> pd.DataFrame:
-        position = as_of.index.get_indexer(table[self.roles.id])
-        table = table.loc[position >= 0, [column for column in table if column != self.roles.label]]
-        if MONTH not in table:
-            return table
-        last_months = as_of.to_numpy()[position[position >= 0]]
-        return table[(table[MONTH].to_numpy() <= last_months) | np.isnat(last_months)]
-
-    def _check_features(self, computed: pd.DataFrame, as_of: pd.Series) -> None:
+    def _computed(self, as_of: pd.Series) -> pd.DataFrame:
+        """The features of unique businesses, as the type computes them."""
+        computed = self.features(self.records.visible(as_of), as_of)
         if not computed.index.equals(as_of.index):
             raise DataError(f"the features of type '{self.type}' must be indexed exactly as `as_of` is.")
         missing = [column for column in self.declaration.column_names if column not in computed]
@@ -267,6 +289,7 @@ class Party(ABC):
             raise DataError(
                 f"the features of type '{self.type}' lack the declared columns {listing(missing)}."
             )
+        return computed
 
     def _in_dtype(self, feature: pd.Series, column: Column) -> pd.Series:
         if column.kind == "categorical":

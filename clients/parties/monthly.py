@@ -1,33 +1,85 @@
-"""Monthly records as features: the months before an observation month side by side, and what is computed of
-them.
+"""Features of monthly records: the months before an observation month side by side, and functions of them.
 
-A `Panel` turns a long table (one row per business and month) into arrays of shape (businesses, months)
-whose column 0 is the observation month and column k the month k before it; a later month has no place in
-it. The functions below work on such arrays, skip missing months, and return one value per business, missing
-if there is nothing to compute it from. Amounts and ratios are given as logarithms, since businesses differ
-by orders of magnitude.
+A type whose records are monthly is a `MonthlyParty`: each of its columns is a `Feature`, which says in one place what
+the column means and how it is computed. A feature is computed from arrays of shape (businesses, months) whose column 0
+is the observation month and column k the month k before it; later months are not in them. The functions below work on
+such arrays, skip missing months, and return one value per business, missing if there is nothing to compute it from.
+Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clients.data.declaration import Column
 from clients.data.errors import DataError
+from clients.parties.base import MONTH, Party
 
 Array = npt.NDArray[np.float64]
-HISTORY = 18
-"""Months that features look back, the observation month included."""
+MONTHS = 18
+"""Months that features look back unless a type says otherwise, the observation month included."""
 NEGLIGIBLE = 1e-3
 """Ratios below this, or above its inverse, are cut off there before their logarithm is taken."""
+
+
+class History(dict[str, npt.NDArray[Any]]):
+    """What is known about some businesses as of their observation months: an array for each record column.
+
+    A number of a monthly table is float64 (businesses, months), column k the month k before the observation month; a
+    column of another table is (businesses,). Two tables must not have a column of facts of the same name.
+    """
+
+    def __init__(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series, months: int, id: str) -> None:
+        """Takes what `Party.features` is given. Raises `DataError` if a business has two rows in a month."""
+        super().__init__()
+        for table in records.values():
+            if MONTH in table:
+                panel = Panel(table, as_of, months, id)
+                self.update({name: panel[name] for name in table.select_dtypes("number")})
+            else:
+                facts = table.set_index(id).reindex(as_of.index)
+                self.update({name: facts[name].to_numpy() for name in facts})
+
+
+@dataclass(frozen=True)
+class Feature(Column):
+    """A column together with the function that computes it.
+
+    `compute` takes the history of some businesses and returns a value for each, (businesses,).
+    """
+
+    compute: Callable[[History], npt.NDArray[Any]] = field(kw_only=True)
+
+
+class MonthlyParty(Party):
+    """A party type with record tables of a row per business and month; its columns are features of them.
+
+    A table without a month, such as the label holder's `applications`, has a row per business.
+    """
+
+    columns: ClassVar[tuple[Feature, ...]] = ()
+    look_back: ClassVar[int] = MONTHS
+    """How many months the features look back, the observation month included."""
+
+    def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
+        """See `Party.features`."""
+        history = History(records, as_of, self.look_back, self.id)
+        return pd.DataFrame(
+            {column.name: column.compute(history) for column in self.columns}, index=as_of.index
+        )
 
 
 class Panel:
     """The last `months` months of a record table, per business."""
 
     def __init__(
-        self, table: pd.DataFrame, as_of: pd.Series, months: int = HISTORY, id_column: str = "business_id"
+        self, table: pd.DataFrame, as_of: pd.Series, months: int = MONTHS, id_column: str = "business_id"
     ) -> None:
         """Places the rows of `table` (columns `id_column`, `month`, values) by business and lag.
 
@@ -70,7 +122,9 @@ def mean(values: Array, first: int, last: int) -> Array:
     """Mean over the lags first … last-1."""
     window = values[:, first:last]
     count = (~np.isnan(window)).sum(axis=1)
-    return np.divide(total(values, first, last), count, out=np.full(len(values), np.nan), where=count > 0)
+    average: Array = np.full(len(values), np.nan)
+    np.divide(total(values, first, last), count, out=average, where=count > 0)
+    return average
 
 
 def highest(values: Array, first: int, last: int) -> Array:
@@ -91,7 +145,8 @@ def log_ratio(numerator: Array, denominator: Array) -> Array:
     Missing where either is missing, or the denominator is not positive.
     """
     defined = denominator > 0
-    ratio = np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=defined)
+    ratio: Array = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=defined)
     return np.log(np.clip(ratio, NEGLIGIBLE, 1 / NEGLIGIBLE))
 
 
@@ -125,4 +180,4 @@ def share_of_months(condition_values: Array, first: int, last: int) -> Array:
 
 
 def _month_count(dates: pd.Series) -> npt.NDArray[np.int64]:
-    return dates.to_numpy().astype("datetime64[M]").astype(np.int64)
+    return np.asarray(dates, dtype="datetime64[M]").astype(np.int64)

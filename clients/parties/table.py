@@ -1,5 +1,4 @@
-"""A party whose features stand ready in one CSV or Parquet file: a declaration is enough, no code is
-needed."""
+"""A party whose features are the columns of one CSV or Parquet file: it needs a declaration and no code."""
 
 from __future__ import annotations
 
@@ -15,12 +14,12 @@ import pandas as pd
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing
 from clients.data.files import SUFFIXES, Kind, open_table, tables_in
-from clients.parties.base import Party, Roles
+from clients.parties.base import Party, Records
 
 TABLE = "table"
 """The name of the one record table, whatever its file is called."""
 
-# What the default declaration takes for the id, the label and the month, if the file has such a column.
+# Column names that the default declaration takes for the id, the label and the month.
 _USUAL_IDS = (DEFAULT_ID, "id")
 _USUAL_LABELS = ("default", "label")
 _USUAL_MONTHS = ("observation_month", "month")
@@ -36,14 +35,14 @@ class TableParty(Party):
         """Declares every column of the one table in the folder but dates, numeric if all its values are numbers.
 
         The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if
-        there is one, and then the observation month is `observation_month` or `month`. It is a start to edit.
+        there is one, and then the observation month is `observation_month` or `month`. The party edits the result.
         Raises `DataError` if the folder has no table or several.
         """
-        found = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
-        if len(found) != 1:
-            problem = f"must hold one .csv or .parquet file to declare, and holds {len(found)}"
-            raise DataError(f"{folder} {problem}: {listing(file.name for file in found)}.")
-        kinds = open_table(found[0]).guess_kinds()
+        files = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
+        if len(files) != 1:
+            problem = f"must hold one .csv or .parquet file to declare, and holds {len(files)}"
+            raise DataError(f"{folder} {problem}: {listing(file.name for file in files)}.")
+        kinds = open_table(files[0]).guess_kinds()
         id_column = _first_of(_USUAL_IDS, kinds) or next(iter(kinds))
         label = _first_of(_USUAL_LABELS, kinds)
         month = _first_of(_USUAL_MONTHS, kinds) if label is not None else None
@@ -58,50 +57,39 @@ class TableParty(Party):
                 for name, kind in kinds.items()
                 if name not in (id_column, label, month) and kind != "month"
             ),
-            file=found[0].name,
+            file=files[0].name,
         )
 
     @classmethod
     def example_records(cls, as_of: pd.Series) -> dict[str, pd.DataFrame]:
-        """One table, for `clients.data.contract.check_party`: any table would do."""
+        """One table of the businesses, with a number and a text."""
         numbers = np.arange(len(as_of), dtype=np.float64)
         columns = {"turnover": numbers + 1, "rating": np.where(numbers % 2 == 0, "good", "poor")}
         return {TABLE: pd.DataFrame({DEFAULT_ID: as_of.index, **columns})}
 
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """The columns of the file, which are the same in every month."""
-        return records[TABLE].set_index(self.roles.id).reindex(as_of.index)
+        return records[TABLE].set_index(self.declaration.id).reindex(as_of.index)
 
-    def check_declaration(self) -> None:
-        """Raises `DataError` if the declaration names no file beside it."""
-        self._path()
+    def read_records(self) -> Records:
+        """The declared columns of the file, under the names that they have there.
 
-    def record_roles(self) -> Roles:
-        """The columns keep the names that they have in the file."""
-        return Roles(self.declaration.id, self.declaration.label, self.declaration.month)
-
-    def read_records(self) -> dict[str, pd.DataFrame]:
-        """The declared columns of the file.
-
-        A column without any value is taken out of the declaration, with a `DataWarning`.
+        A row is a business's state at its own observation month, and so is known at any time. A column without any
+        value is taken out of the declaration, with a `DataWarning`. Raises `DataError` if the declaration names no
+        file in its own folder or the file cannot be read.
         """
+        declared = self.declaration
         file = open_table(self._path())
         table = file.read(self._kinds(), unique_id=True)
-        empty = {name for name in self.declaration.column_names if table[name].isna().all()}
+        empty = {name for name in declared.column_names if table[name].isna().all()}
         for name in sorted(empty):
             problem = "the column has no value in any row and is left out."
             warn(DataWarning.at(file.path, problem, column=name), stacklevel=2)
-        columns = tuple(column for column in self.declaration.columns if column.name not in empty)
-        self.declaration = replace(self.declaration, columns=columns)
-        return {TABLE: table}
-
-    def application_table(self) -> pd.DataFrame:
-        """The file itself."""
-        return self.records[TABLE]
-
-    def visible_records(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
-        """The file as it is: each row is a business's state at its own observation month."""
-        return self.records
+        columns = tuple(column for column in declared.columns if column.name not in empty)
+        self.declaration = replace(declared, columns=columns)
+        return Records(
+            {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
+        )
 
     def _path(self) -> Path:
         name = self.declaration.file
@@ -114,16 +102,17 @@ class TableParty(Party):
         return self.folder / name
 
     def _kinds(self) -> dict[str, Kind]:
-        kinds: dict[str, Kind] = dict.fromkeys(self.declaration.segments, "text")
-        for column in self.declaration.columns:
+        declared = self.declaration
+        kinds: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
+        for column in declared.columns:
             kinds[column.name] = "number" if column.kind == "numeric" else "text"
-        kinds[self.roles.id] = "id"
-        if self.roles.label is not None and self.labelled:
-            kinds[self.roles.label] = "label"
-        if self.roles.month is not None:
-            kinds[self.roles.month] = "month"
+        kinds[declared.id] = "id"
+        if declared.target is not None and self.labelled:
+            kinds[declared.target.column] = declared.target.kind
+        if declared.month is not None:
+            kinds[declared.month] = "month"
         return kinds
 
 
-def _first_of(names: Iterable[str], there: Container[str]) -> str | None:
-    return next((name for name in names if name in there), None)
+def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:
+    return next((name for name in names if name in columns), None)

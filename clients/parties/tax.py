@@ -1,6 +1,6 @@
-"""A tax bureau: VAT invoices issued and received, and the monthly returns.
+"""A tax bureau: VAT invoices issued and received, and the monthly tax returns.
 
-Records: `invoices` and `returns`, one row per business and month each. Amounts are CNY.
+Records: `invoices` and `returns`, each with a row per business and month. Amounts are in CNY.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from clients.data.declaration import Column
-from clients.parties.base import Party
 from clients.parties.monthly import (
-    Panel,
+    Array,
+    Feature,
+    History,
+    MonthlyParty,
     highest,
     log_amount,
     log_ratio,
@@ -27,7 +27,12 @@ from clients.parties.monthly import (
 )
 
 
-class TaxParty(Party):
+def usual_revenue(past: History) -> Array:
+    """Average monthly declared revenue over the last 12 months, at least 1 CNY, (businesses,)."""
+    return np.maximum(mean(past["declared_revenue"], 0, 12), 1)
+
+
+class TaxParty(MonthlyParty):
     """Sees what was sold and bought with an invoice, and how taxes were paid."""
 
     type = "tax"
@@ -47,109 +52,148 @@ class TaxParty(Party):
         ),
         "returns": ("business_id", "month", "declared_revenue", "tax_due", "arrears", "filed_late"),
     }
+    # A block per feature: its meaning, the reason that a customer is told, and its computation.
+    # fmt: off
     columns = (
-        Column("declared_revenue_12m", "numeric", "log CNY", "Mean declared revenue a month, 12 months", -1),
-        Column(
-            "revenue_trend_3m", "numeric", "log ratio", "Declared revenue: last 3 months to the 3 before", -1
+        Feature(
+            "declared_revenue_12m", "numeric", "log CNY", sign=-1,
+            description="Average monthly declared revenue over the last 12 months",
+            reason="The revenue declared to the tax bureau is low",
+            reason_zh="向税务机关申报的收入偏低",
+            compute=lambda past: log_amount(mean(past["declared_revenue"], 0, 12)),
         ),
-        Column(
-            "revenue_trend_6m", "numeric", "log ratio", "Declared revenue: last 6 months to the 6 before", -1
+        Feature(
+            "revenue_trend_3m", "numeric", "log ratio", sign=-1,
+            description="Declared revenue of the last 3 months, relative to the 3 before",
+            reason="Declared revenue was lower in the last three months than in the three before",
+            reason_zh="近三个月申报收入较前三个月下降",
+            compute=lambda past: trend(past["declared_revenue"], 3),
         ),
-        Column(
-            "revenue_year_on_year",
-            "numeric",
-            "log ratio",
-            "Declared revenue: last 3 months to a year ago",
-            -1,
+        Feature(
+            "revenue_trend_6m", "numeric", "log ratio", sign=-1,
+            description="Declared revenue of the last 6 months, relative to the 6 before",
+            reason="Declared revenue was lower in the last six months than in the six before",
+            reason_zh="近六个月申报收入较前六个月下降",
+            compute=lambda past: trend(past["declared_revenue"], 6),
         ),
-        Column("sales_volatility_12m", "numeric", "log ratio", "Variation of invoiced sales, 12 months", 1),
-        Column(
-            "invoices_trend_3m", "numeric", "log ratio", "Sales invoices: last 3 months to the 3 before", -1
+        Feature(
+            "revenue_year_on_year", "numeric", "log ratio", sign=-1,
+            description="Declared revenue of the last 3 months, relative to a year ago",
+            reason="Declared revenue was lower in the last three months than a year ago",
+            reason_zh="近三个月申报收入同比下降",
+            compute=lambda past: year_on_year(past["declared_revenue"], 3),
         ),
-        Column("purchases_to_sales_6m", "numeric", "log ratio", "Invoiced purchases to sales, 6 months", 1),
-        Column("purchases_to_sales_18m", "numeric", "log ratio", "Invoiced purchases to sales, 18 months", 1),
-        Column("void_share_12m", "numeric", "share", "Void sales invoices, 12 months", 1),
-        Column("red_letter_share_12m", "numeric", "share", "Red-letter (reversed) invoices, 12 months", 1),
-        Column("customers", "numeric", "log count", "Customers, 3 months", -1),
-        Column(
-            "customers_year_on_year", "numeric", "log ratio", "Customers: last 3 months to a year ago", -1
+        Feature(
+            "sales_volatility_12m", "numeric", "log ratio", sign=1,
+            description="Variation of monthly invoiced sales over the last 12 months",
+            reason="Invoiced sales vary strongly from month to month",
+            reason_zh="每月开票销售额波动较大",
+            compute=lambda past: volatility(past["sales_amount"], 0, 12),
         ),
-        Column("largest_customer_share", "numeric", "share", "Sales to the largest customer, 3 months", 1),
-        Column("suppliers", "numeric", "log count", "Suppliers, 3 months", -1),
-        Column("suppliers_trend_6m", "numeric", "log ratio", "Suppliers: last 6 months to the 6 before", -1),
-        Column("tax_burden_12m", "numeric", "log ratio", "Tax due to declared revenue, 12 months", 0),
-        Column(
-            "arrears_to_revenue",
-            "numeric",
-            "ratio",
-            "Unpaid tax (2 months) to monthly declared revenue",
-            1,
-            4,
+        Feature(
+            "invoices_trend_3m", "numeric", "log ratio", sign=-1,
+            description="Number of sales invoices of the last 3 months, relative to the 3 before",
+            reason="Fewer sales invoices were issued in the last three months than in the three before",
+            reason_zh="近三个月开具的销售发票较前三个月减少",
+            compute=lambda past: trend(past["sales_number"], 3),
         ),
-        Column(
-            "arrears_peak_12m", "numeric", "ratio", "Most unpaid tax in 12 months to declared revenue", 1, 4
+        Feature(
+            "purchases_to_sales_6m", "numeric", "log ratio", sign=1,
+            description="Invoiced purchases relative to sales over the last 6 months",
+            reason="Purchases were high compared with sales in the last six months",
+            reason_zh="近六个月采购额相对销售额偏高",
+            compute=lambda past: log_ratio(total(past["purchase_amount"], 0, 6), total(past["sales_amount"], 0, 6)),
         ),
-        Column(
-            "months_in_arrears_12m", "numeric", "share", "Share of months with unpaid tax, 12 months", 1, 4
+        Feature(
+            "purchases_to_sales_18m", "numeric", "log ratio", sign=1,
+            description="Invoiced purchases relative to sales over the last 18 months",
+            reason="Purchases were high compared with sales in the last eighteen months",
+            reason_zh="近十八个月采购额相对销售额偏高",
+            compute=lambda past: log_ratio(total(past["purchase_amount"], 0, 18), total(past["sales_amount"], 0, 18)),
         ),
-        Column("filed_late_12m", "numeric", "share", "Share of returns filed late, 12 months", 1),
+        Feature(
+            "void_share_12m", "numeric", "share", sign=1,
+            description="Share of void sales invoices over the last 12 months",
+            reason="Many sales invoices were cancelled in the last twelve months",
+            reason_zh="近十二个月作废发票较多",
+            compute=lambda past: mean(past["void_share"], 0, 12),
+        ),
+        Feature(
+            "red_letter_share_12m", "numeric", "share", sign=1,
+            description="Share of red-letter (reversed) invoices over the last 12 months",
+            reason="Many sales invoices were reversed in the last twelve months",
+            reason_zh="近十二个月红字发票较多",
+            compute=lambda past: mean(past["red_letter_share"], 0, 12),
+        ),
+        Feature(
+            "customers", "numeric", "log count", sign=-1,
+            description="Average monthly number of customers over the last 3 months",
+            reason="The business sells to few customers",
+            reason_zh="企业的客户数量较少",
+            compute=lambda past: log_amount(mean(past["customers"], 0, 3)),
+        ),
+        Feature(
+            "customers_year_on_year", "numeric", "log ratio", sign=-1,
+            description="Customers of the last 3 months, relative to a year ago",
+            reason="The business has fewer customers than a year ago",
+            reason_zh="企业的客户数量同比减少",
+            compute=lambda past: year_on_year(past["customers"], 3),
+        ),
+        Feature(
+            "largest_customer_share", "numeric", "share", sign=1,
+            description="Share of sales to the largest customer over the last 3 months",
+            reason="A large share of sales goes to one customer",
+            reason_zh="销售集中于单一客户",
+            compute=lambda past: mean(past["largest_customer_share"], 0, 3),
+        ),
+        Feature(
+            "suppliers", "numeric", "log count", sign=-1,
+            description="Average monthly number of suppliers over the last 3 months",
+            reason="The business buys from few suppliers",
+            reason_zh="企业的供应商数量较少",
+            compute=lambda past: log_amount(mean(past["suppliers"], 0, 3)),
+        ),
+        Feature(
+            "suppliers_trend_6m", "numeric", "log ratio", sign=-1,
+            description="Suppliers of the last 6 months, relative to the 6 before",
+            reason="The business had fewer suppliers in the last six months than in the six before",
+            reason_zh="近六个月供应商数量较前六个月减少",
+            compute=lambda past: trend(past["suppliers"], 6),
+        ),
+        Feature(
+            "tax_burden_12m", "numeric", "log ratio",
+            description="Tax due relative to declared revenue over the last 12 months",
+            reason="Businesses with a similar ratio of tax to revenue default more often than others",
+            reason_zh="税负水平相近企业的违约风险较高",
+            compute=lambda past: log_ratio(total(past["tax_due"], 0, 12), total(past["declared_revenue"], 0, 12)),
+        ),
+        Feature(
+            "arrears_to_revenue", "numeric", "ratio", sign=1, grade=4,
+            description="Unpaid tax of the last 2 months, relative to monthly declared revenue (square root)",
+            reason="Taxes were left unpaid in the last two months",
+            reason_zh="近两个月存在欠缴税款",
+            compute=lambda past: np.sqrt(mean(past["arrears"], 0, 2) / usual_revenue(past)),
+        ),
+        Feature(
+            "arrears_peak_12m", "numeric", "ratio", sign=1, grade=4,
+            description="Highest unpaid tax of the last 12 months, relative to monthly declared revenue (square root)",
+            reason="A large amount of tax was left unpaid at some time in the last twelve months",
+            reason_zh="近十二个月欠税金额曾较高",
+            compute=lambda past: np.sqrt(highest(past["arrears"], 0, 12) / usual_revenue(past)),
+        ),
+        Feature(
+            "months_in_arrears_12m", "numeric", "share", sign=1, grade=4,
+            description="Share of the last 12 months with unpaid tax",
+            reason="Taxes were left unpaid in several of the last twelve months",
+            reason_zh="近十二个月中多个月存在欠税",
+            compute=lambda past: share_of_months(past["arrears"], 0, 12),
+        ),
+        Feature(
+            "filed_late_12m", "numeric", "share", sign=1,
+            description="Share of tax returns filed late over the last 12 months",
+            reason="Tax returns were filed late in the last twelve months",
+            reason_zh="近十二个月存在逾期申报",
+            compute=lambda past: mean(past["filed_late"], 0, 12),
+        ),
     )
-
-    reasons: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "declared_revenue_12m": ("Low declared revenue", "申报收入偏低"),
-        "revenue_trend_3m": ("Declared revenue has fallen in three months", "近三个月申报收入下降"),
-        "revenue_trend_6m": ("Declared revenue has fallen in six months", "近六个月申报收入下降"),
-        "revenue_year_on_year": ("Declared revenue is lower than a year ago", "申报收入同比下降"),
-        "sales_volatility_12m": ("Invoiced sales vary much", "开票销售波动较大"),
-        "invoices_trend_3m": ("Fewer sales invoices", "销售发票减少"),
-        "purchases_to_sales_6m": ("Purchases are high for the sales of late", "近期进项相对销项偏高"),
-        "purchases_to_sales_18m": ("Purchases are high for the sales", "进项相对销项偏高"),
-        "void_share_12m": ("Many void invoices", "作废发票较多"),
-        "red_letter_share_12m": ("Many reversed invoices", "红字发票较多"),
-        "customers": ("Few customers", "客户数量较少"),
-        "customers_year_on_year": ("Fewer customers than a year ago", "客户数量同比减少"),
-        "largest_customer_share": ("Sales depend on one customer", "销售集中于单一客户"),
-        "suppliers": ("Few suppliers", "供应商数量较少"),
-        "suppliers_trend_6m": ("Fewer suppliers than before", "供应商数量减少"),
-        "tax_burden_12m": ("Tax due for the revenue", "税负水平"),
-        "arrears_to_revenue": ("Unpaid tax", "欠缴税款"),
-        "arrears_peak_12m": ("Much unpaid tax in the year", "年内欠税较高"),
-        "months_in_arrears_12m": ("Tax often unpaid", "欠税月份较多"),
-        "filed_late_12m": ("Tax returns filed late", "逾期申报"),
-    }
-
-    def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
-        """See `Party.features`."""
-        invoices, returns = Panel(records["invoices"], as_of), Panel(records["returns"], as_of)
-        sales, purchases, number = (
-            invoices[name] for name in ("sales_amount", "purchase_amount", "sales_number")
-        )
-        customers, suppliers = invoices["customers"], invoices["suppliers"]
-        revenue, arrears = returns["declared_revenue"], returns["arrears"]
-        usual_revenue = mean(revenue, 0, 12)
-        some_revenue = np.maximum(usual_revenue, 1)
-        return pd.DataFrame(
-            {
-                "declared_revenue_12m": log_amount(usual_revenue),
-                "revenue_trend_3m": trend(revenue, 3),
-                "revenue_trend_6m": trend(revenue, 6),
-                "revenue_year_on_year": year_on_year(revenue, 3),
-                "sales_volatility_12m": volatility(sales, 0, 12),
-                "invoices_trend_3m": trend(number, 3),
-                "purchases_to_sales_6m": log_ratio(total(purchases, 0, 6), total(sales, 0, 6)),
-                "purchases_to_sales_18m": log_ratio(total(purchases, 0, 18), total(sales, 0, 18)),
-                "void_share_12m": mean(invoices["void_share"], 0, 12),
-                "red_letter_share_12m": mean(invoices["red_letter_share"], 0, 12),
-                "customers": log_amount(mean(customers, 0, 3)),
-                "customers_year_on_year": year_on_year(customers, 3),
-                "largest_customer_share": mean(invoices["largest_customer_share"], 0, 3),
-                "suppliers": log_amount(mean(suppliers, 0, 3)),
-                "suppliers_trend_6m": trend(suppliers, 6),
-                "tax_burden_12m": log_ratio(total(returns["tax_due"], 0, 12), total(revenue, 0, 12)),
-                "arrears_to_revenue": np.sqrt(mean(arrears, 0, 2) / some_revenue),
-                "arrears_peak_12m": np.sqrt(highest(arrears, 0, 12) / some_revenue),
-                "months_in_arrears_12m": share_of_months(arrears, 0, 12),
-                "filed_late_12m": mean(returns["filed_late"], 0, 12),
-            },
-            index=as_of.index,
-        )
+    # fmt: on

@@ -1,14 +1,13 @@
 """What both halves of the scorecard do with a party's own columns: bins, signs, names, values and texts of reasons."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_binning, set_up
-from clients.data.declaration import Column, Declaration
+from clients.data.declaration import Column, with_reasons
 from clients.session import Session
 from fl.binning import Binning, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
@@ -36,13 +35,13 @@ def all_codes(session: Session, setup: Setup) -> Codes:
 
 def group_values(session: Session, grouping: Grouping, digits: int = ROUNDED) -> Texts:
     """Which values the groups of the party's columns stand for, (all groups,), numbers with so many digits."""
-    columns = with_reasons(session.party.declaration, session.party.reasons)
+    columns = with_reasons(session.party.declaration, session.party.columns)
     return values_of(columns, read_table(session.study), read_binning(session.store), grouping, digits)
 
 
 def texts(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
     """What a customer is told who loses points in columns of these numbers, in English and in Chinese."""
-    columns = with_reasons(session.party.declaration, session.party.reasons)
+    columns = with_reasons(session.party.declaration, session.party.columns)
     return texts_of(columns, read_table(session.study), numbers)
 
 
@@ -63,17 +62,3 @@ def texts_of(columns: Mapping[str, Column], table: Table, numbers: NDArray[np.in
     own = [columns[table.names[number]] for number in numbers]
     english, chinese = ([printable(getattr(c, name)) for c in own] for name in ("reason", "reason_zh"))
     return np.array(english, np.str_), np.array(chinese, np.str_)
-
-
-def with_reasons(declaration: Declaration, usual: Mapping[str, tuple[str, str]]) -> dict[str, Column]:
-    """The declared columns by name, each with what a customer is told; usual is what the party type says.
-
-    As `party.toml` declares it, else as the party type does, else the column's description, else its name.
-    """
-    found = {}
-    for column in declaration.columns:
-        label = column.description or column.name
-        text, text_zh = usual.get(column.name, ("", ""))
-        english, chinese = column.reason or text, column.reason_zh or text_zh or column.reason
-        found[column.name] = replace(column, reason=english or label, reason_zh=chinese or label)
-    return found

@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from clients.data.declaration import read_declaration
-from clients.parties import party_types
+from clients.parties import origins, party_type
 from experiments import cli
 from experiments.dataset import open_dataset
 
@@ -49,8 +49,11 @@ def test_the_types_are_listed_with_their_package(siloscore: Callable[..., Ended]
     ended = siloscore("parties")
 
     assert ended.code == 0
-    for name in party_types():
-        assert re.search(rf"(?m)^ *{name} +siloscore 0", ended.output), name
+    listed = ended.output.replace("\n", " ")
+    for origin in origins():
+        package = rf"{re.escape(origin.distribution)} {re.escape(origin.version)}"
+        assert re.search(rf" *{origin.name} +{package}", listed), origin
+    assert {"bank", "table", "tax"} <= {o.name for o in origins() if o.distribution == "siloscore"}
     assert sys.executable in ended.output
 
 
@@ -145,7 +148,7 @@ def test_a_type_that_computes_its_columns_gets_a_declaration_too(
     ended = siloscore("init-party", folder, "--type", "tax")
 
     assert ended.code == 0, ended.errors
-    assert read_declaration(folder).columns == party_types()["tax"].columns
+    assert read_declaration(folder) == party_type("tax").default_declaration(folder)
 
 
 def test_a_declaration_is_replaced_only_by_force(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_declaration_is_replaced_only_by_force(siloscore: Callable[..., Ended]
 
     refused = siloscore("init-party", path, "--id", "id")
     assert (refused.code, refused.errors.count("\n")) == (2, 1)
-    assert "party.toml is there already; --force replaces it." in refused.errors
+    assert "party.toml exists already; --force replaces it." in refused.errors
     assert (path.parent / "party.toml").read_text() == "mine"
 
     assert siloscore("init-party", path, "--id", "id", "--force").code == 0

@@ -1,8 +1,8 @@
-"""The contract of a party type: what every protocol relies on, as checks that any type can be put to.
+"""The contract of a party type: checks, for any type, of what every protocol relies on.
 
-In the manner of scikit-learn's `check_estimator`: `check_party(MyParty)` in a test of the type's own package, or
-`siloscore check-party mypackage:MyParty` on the command line. The checks make small records by the type's declared
-tables and columns, or take those of its class method `example_records(as_of)`, and open them as a party would.
+They are used like scikit-learn's `check_estimator`: `check_party(MyParty)` in a test of the type's own package, or
+`siloscore check-party mypackage:MyParty` on the command line. The checks write the type's `example_records` to disk
+and open them as a party would.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Breach", "Verdict", "check_party", "find_party", "verdicts"]
 
 
 class Verdict(NamedTuple):
-    """The outcome of one check: its name, and what is wrong and what to change; empty if it is kept."""
+    """The outcome of one check: its name, and what is wrong and what to change; empty if the type passes."""
 
     check: str
     problem: str
 
 
 def check_party(kind: type[Party]) -> None:
-    """Put a party type to every check.
+    """Run every check on a party type.
 
     Raises `Breach`, an AssertionError, with a line for each check that the type does not pass.
     """
@@ -36,7 +36,7 @@ def check_party(kind: type[Party]) -> None:
 
 
 def verdicts(kind: type[Party]) -> list[Verdict]:
-    """The outcome of every check, in order. A check that the type's own code breaks off counts as not passed."""
+    """The outcome of every check, in order. A check in which the type's own code raises is not passed."""
     with Specimen(kind) as specimen:
         return [Verdict(check.name, check.problem(specimen)) for check in CHECKS]
 
@@ -47,9 +47,9 @@ def find_party(name: str) -> type[Party]:
     if not colon:
         return party_type(name)
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever another package's module does on import
+        kind = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # the module of another package can raise anything on import
         raise DataError(f"{name} cannot be imported ({type(error).__name__}: {error}).") from error
-    if not (isinstance(found, type) and issubclass(found, Party)):
+    if not (isinstance(kind, type) and issubclass(kind, Party)):
         raise DataError(f"{name} is not a subclass of clients.parties.base.Party.")
-    return found
+    return kind

@@ -1,6 +1,6 @@
-"""The checks, one function each: what is wrong with a specimen, or nothing.
+"""The checks, one function each: it returns what is wrong with a specimen, or an empty text.
 
-Each looks at what leaves the party (`Party.matrix`, `Party.applications`), so a type may compute as it likes.
+Each looks at what leaves the party (`Party.matrix`, `Party.applications`), so a type is free in how it computes.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Check:
     def problem(self, specimen: Specimen) -> str:
         """What is wrong and what to change; empty if the type passes."""
         try:
-            found = self.find(specimen)
-        except Exception as error:  # whatever another package's code does
-            found = f"{type(error).__name__}: {error}"
-        return f"{found.rstrip('.')}. {self.advice}" if found else ""
+            problem = self.find(specimen)
+        except Exception as error:  # the code of another package can raise anything
+            problem = f"{type(error).__name__}: {error}"
+        return f"{problem.rstrip('.')}. {self.advice}" if problem else ""
 
 
 def schema(specimen: Specimen) -> str:
-    """The class says all that a declaration needs."""
+    """The class has everything that a declaration needs."""
     kind = specimen.kind
     name = getattr(kind, "type", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -66,11 +66,12 @@ def grades(specimen: Specimen) -> str:
     for column in specimen.kind.columns:
         if not isinstance(column, Column):
             return f"{column!r} is no clients.data.declaration.Column, so it has no grade"
-    own = {column.name: column.grade for column in specimen.kind.columns}
+    grade_of = {column.name: column.grade for column in specimen.kind.columns}
     for column in specimen.party().declaration.columns:
-        if column.grade < own.get(column.name, column.grade):
-            said = own[column.name]
-            return f"column '{column.name}' is declared with grade {column.grade} where the class says {said}"
+        if column.grade < (grade := grade_of.get(column.name, column.grade)):
+            return (
+                f"column '{column.name}' is declared with grade {column.grade} where the class says {grade}"
+            )
     return ""
 
 
@@ -87,7 +88,7 @@ def determinism(specimen: Specimen) -> str:
 
 
 def row_order(specimen: Specimen) -> str:
-    """The order of rows in a file means nothing."""
+    """The order of rows in a file makes no difference."""
     shuffled = specimen.altered(lambda _, table: table.iloc[::-1])
     return _difference(
         specimen.features(), specimen.features(shuffled), "when the rows of the records are reversed"
@@ -95,12 +96,14 @@ def row_order(specimen: Specimen) -> str:
 
 
 def independence(specimen: Specimen) -> str:
-    """A business's features do not depend on who else is asked for, and so not on others' later months."""
+    """A business's features do not depend on which others are asked for, and so not on their later months."""
     together, party = specimen.features(), specimen.party()
     for business, month in specimen.as_of.items():
         alone = party.matrix(np.array([business]), np.array([month], dtype="datetime64[M]"))
-        if found := _difference(together.loc[[business]], alone, "when other businesses are asked for, too"):
-            return found
+        if problem := _difference(
+            together.loc[[business]], alone, "when other businesses are asked for, too"
+        ):
+            return problem
     return ""
 
 
@@ -122,8 +125,8 @@ def no_look_ahead(specimen: Specimen) -> str:
         (specimen.altered(changed), "changed"),
         (specimen.altered(lambda _, table: table[~specimen.is_later(table)]), "removed"),
     ):
-        if found := _difference(before, specimen.features(records), f"when later records are {how}"):
-            return found
+        if problem := _difference(before, specimen.features(records), f"when later records are {how}"):
+            return problem
     return ""
 
 
@@ -142,7 +145,7 @@ def no_label(specimen: Specimen) -> str:
 
 
 def unknown_businesses(specimen: Specimen) -> str:
-    """Who is unknown, or has no record yet, or is missing in one of the tables, is a row like any other."""
+    """A business that is unknown, has no record yet or is missing in one of the tables has a row like any other."""
     ids = np.array([*specimen.ids, STRANGER])
     if not specimen.features(ids=ids).loc[STRANGER].isna().all():
         return "a business that no record names has features"
@@ -157,19 +160,13 @@ def unknown_businesses(specimen: Specimen) -> str:
     dated = all(MONTH in table for table in specimen.records.values())
     if dated and not features.loc[first].isna().all():
         return "a business whose records are all later than its observation month has features"
-    for name in specimen.records if len(specimen.records) > 1 else ():
-        specimen.features(
-            specimen.altered(
-                lambda this, table, name=name: table[
-                    (this != name) | (table[specimen.id_column(table)] != first)
-                ]
-            )
-        )
+    for name, table in specimen.records.items() if len(specimen.records) > 1 else ():
+        specimen.features({**specimen.records, name: table[table[specimen.id_column(table)] != first]})
     return ""
 
 
 def nothing_else_leaves(specimen: Specimen) -> str:
-    """What leaves are the declared columns of the businesses asked for, and no category names a business."""
+    """Only the declared columns of the businesses asked for leave the party, and no category names a business."""
     asked = specimen.ids[[3, 0, 5]]
     for count in (1, None):
         declared = list(specimen.party(columns=count).declaration.column_names)
@@ -183,7 +180,7 @@ def nothing_else_leaves(specimen: Specimen) -> str:
             if any(business in level for business in specimen.ids):
                 return f"a level of the category '{name}' is the id of a business"
     party = specimen.party()
-    if party.declaration.label is not None:
+    if party.declaration.target is not None:
         offered, allowed = list(party.applications().columns), ["label", "month", *party.declaration.segments]
         if offered != allowed:
             return (
@@ -200,15 +197,15 @@ def small_inputs(specimen: Specimen) -> str:
     first = specimen.ids[0]
 
     def one_row(_: str, table: pd.DataFrame) -> pd.DataFrame:
-        own = (table[specimen.id_column(table)] == first).to_numpy() & ~specimen.is_later(table)
-        return table[own].iloc[:1]
+        of_first = (table[specimen.id_column(table)] == first).to_numpy() & ~specimen.is_later(table)
+        return table[of_first].iloc[:1]
 
     specimen.features(specimen.altered(one_row), ids=specimen.ids[:1])
     return ""
 
 
 def zeros(specimen: Specimen) -> str:
-    """Numbers may be zero."""
+    """All numbers in the records may be zero."""
 
     def emptied(_: str, table: pd.DataFrame) -> pd.DataFrame:
         numbers = [name for name in specimen.values(table) if pd.api.types.is_numeric_dtype(table[name])]
@@ -219,7 +216,7 @@ def zeros(specimen: Specimen) -> str:
 
 
 def without_months(specimen: Specimen) -> str:
-    """Data without observation months are data, too."""
+    """Features can also be computed without observation months."""
     features = specimen.party().matrix(specimen.ids)
     empty = [name for name in features if features[name].isna().all()]
     return f"without observation months no business has a value in {listing(empty)}" if empty else ""
@@ -254,8 +251,8 @@ CHECKS = (
     ),
     Check(
         "every column computed",
-        "Return every column of `columns` from `features`, indexed as `as_of` is; if made-up records cannot have it, "
-        "write the class method `example_records(as_of)`.",
+        "Return every column of `columns` from `features`, indexed as `as_of` is; if made-up records do not fit the "
+        "type, write the class method `example_records(as_of)`.",
         computed,
     ),
     Check("deterministic", "Use no random number, clock or state of an earlier call.", determinism),
@@ -289,8 +286,8 @@ CHECKS = (
     ),
     Check(
         "no observation months",
-        "Where `as_of` is NaT, let the last month of the records count; `clients.parties.monthly.Panel` does.",
+        "Where `as_of` is NaT, take the last month of the records instead; `clients.parties.monthly` does.",
         without_months,
     ),
 )
-"""Every check, in the order in which a person mends a new type."""
+"""Every check, in the order in which the author of a new type would correct it."""

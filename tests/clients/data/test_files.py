@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
 
-KINDS: dict[str, Kind] = {"id": "id", "default": "label", "month": "month", "age": "number", "region": "text"}
+KINDS: dict[str, Kind] = {
+    "id": "id",
+    "default": "binary",
+    "month": "month",
+    "age": "number",
+    "region": "text",
+}
 ROWS = """\
 id,default,month,age,region,remark
 007,0,2024-01,3.5,north,"a ""quoted"" remark

@@ -70,13 +70,13 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
     said = {name: " ".join(column.remarks) for name, column in found.items()}
     assert said["default"] == "25.0% are defaults."
     assert said["turnover"] == said["sector"] == said["gaps"] == ""
-    assert said["stage"].startswith("Few whole numbers: if they are codes")
-    assert said["street"].startswith("Many categories")
+    assert said["stage"].startswith("It has few whole numbers; if they are codes")
+    assert said["street"].startswith("It has many categories")
     assert said["line"] == "It counts up like a row number."
-    assert "text of its own" in said["firm"]
-    assert said["country"] == "The same in every row."
+    assert "a different text" in said["firm"]
+    assert said["country"] == "It is the same in every row."
     assert said["nothing"] == "No row has a value."
-    assert said["founded"].startswith("A date")
+    assert said["founded"].startswith("It is a date")
     assert found["gaps"].missing == pytest.approx(table["gaps"].isna().mean())
     assert found["sector"].distinct == 3
 

@@ -1,6 +1,6 @@
-"""Made-up monthly records of any party type, for the tests of its features."""
+"""Example records of any party type, for the tests of its features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,33 +8,22 @@ import pytest
 
 from clients.parties.base import Party
 
-MONTHS = pd.date_range("2021-10-01", "2023-06-01", freq="MS").astype("datetime64[s]")
-
-
-@pytest.fixture
-def records_of() -> Callable[[type[Party], list[str]], dict[str, pd.DataFrame]]:
-    """Random positive records of 21 months; the last three come after the observation month, 2023-03."""
-
-    def make(party: type[Party], ids: list[str]) -> dict[str, pd.DataFrame]:
-        rng = np.random.default_rng(0)
-        tables = {}
-        for name, columns in party.tables.items():
-            monthly = "month" in columns
-            frame = pd.DataFrame({"business_id": np.repeat(ids, len(MONTHS) if monthly else 1)})
-            if monthly:
-                frame["month"] = np.tile(MONTHS, len(ids))
-            for column in columns:
-                if column not in frame and column not in (party.month, party.label):
-                    frame[column] = rng.gamma(4.0, 100.0, size=len(frame)).round(2)
-            tables[name] = frame
-        return tables
-
-    return make
+OBSERVED = np.datetime64("2023-03-01", "s")
 
 
 @pytest.fixture
 def as_of() -> Callable[[list[str]], pd.Series]:
     """All businesses observed in 2023-03."""
-    return lambda ids: pd.Series(np.datetime64("2023-03-01", "s"), index=pd.Index(ids, dtype=str)).astype(
-        "datetime64[s]"
-    )
+    return lambda ids: pd.Series(OBSERVED, index=pd.Index(ids, dtype=str)).astype("datetime64[s]")
+
+
+@pytest.fixture
+def records_of(as_of) -> Callable[[type[Party], list[str]], dict[str, pd.DataFrame]]:
+    """The example records of a type: the 24 months up to 2023-03, and the four after it."""
+    return lambda kind, ids: kind.example_records(as_of(ids))
+
+
+@pytest.fixture
+def features_of(as_of) -> Callable[[type[Party], Mapping[str, pd.DataFrame], list[str]], pd.DataFrame]:
+    """The features that a type computes from exactly these records, later months included, as of 2023-03."""
+    return lambda kind, records, ids: object.__new__(kind).features(records, as_of(ids))

@@ -1,78 +1,19 @@
 """The features of party type `bank`."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from clients.parties.bank import BankParty
 
-IDS = ["a", "b", "c"]
-OBSERVED = np.datetime64("2023-03-01", "s")
 
-
-@pytest.fixture
-def features(as_of):
-    party = object.__new__(BankParty)
-    return lambda records, ids=IDS: party.features(records, as_of(ids))
-
-
-def test_every_declared_column_is_computed(features, records_of) -> None:
-    frame = features(records_of(BankParty, IDS))
-    assert list(frame.columns) == [column.name for column in BankParty.columns]
-    assert frame.index.tolist() == IDS
-    assert frame.notna().all(axis=None)
-
-
-def test_later_records_change_nothing(features, records_of) -> None:
-    records = records_of(BankParty, IDS)
-    changed = {name: table.copy() for name, table in records.items()}
-    for table in changed.values():
-        if "month" in table:
-            numbers = table.columns.difference(["business_id", "month"])
-            table.loc[table["month"] > OBSERVED, numbers] *= 7
-    cut = {
-        name: table[table["month"] <= OBSERVED] if "month" in table else table
-        for name, table in records.items()
-    }
-    expected = features(records)
-    pd.testing.assert_frame_equal(features(changed), expected)
-    pd.testing.assert_frame_equal(features(cut), expected)
-
-
-def test_a_business_without_records_is_a_row_of_missing_values(features, records_of) -> None:
-    frame = features(records_of(BankParty, IDS), [*IDS, "stranger"])
-    assert frame.loc["stranger"].isna().all()
-
-
-def test_other_businesses_and_the_order_of_rows_do_not_matter(features, records_of) -> None:
-    records = records_of(BankParty, IDS)
-    shuffled = {name: table.sample(frac=1, random_state=1) for name, table in records.items()}
-    alone = {name: table[table["business_id"] == "b"] for name, table in records.items()}
-    expected = features(records)
-    pd.testing.assert_frame_equal(features(shuffled), expected)
-    pd.testing.assert_frame_equal(features(alone, ["b"]), expected.loc[["b"]], check_dtype=False)
-
-
-def test_one_month_of_records_is_enough_and_nothing_becomes_infinite(features, records_of) -> None:
-    records = records_of(BankParty, IDS)
-    short = {name: t[t["month"] == OBSERVED] if "month" in t else t for name, t in records.items()}
-    zero = {name: t.copy() for name, t in short.items()}
-    for table in zero.values():
-        table[table.columns.difference(["business_id", "month"])] = 0.0
-    for case in (short, zero):
-        numbers = features(case).select_dtypes("number").to_numpy(dtype=float)
-        assert not np.isinf(numbers).any()
-        assert (~np.isnan(numbers)).any(axis=1).all()
-
-
-def test_features_measure_what_they_say(features, records_of) -> None:
+def test_features_measure_what_they_say(features_of, records_of) -> None:
     records = records_of(BankParty, ["a"])
     accounts = records["accounts"]
     accounts["inflow"], accounts["outflow"] = 100.0, 90.0
     accounts.loc[accounts["month"] > np.datetime64("2022-12-01"), "inflow"] = 50.0
     records["applications"]["requested_amount"] = 87.5
     accounts["days_past_due"] = np.where(accounts["month"] == np.datetime64("2022-11-01"), 30, 0)
-    row = features(records, ["a"]).loc["a"]
+    row = features_of(BankParty, records, ["a"]).loc["a"]
     assert row["inflow_trend_3m"] == pytest.approx(np.log(0.5))
     assert row["inflow_year_on_year"] == pytest.approx(np.log(0.5))
     assert row["amount_to_inflow"] == pytest.approx(0)

@@ -123,7 +123,7 @@ def test_a_label_holder_without_months_has_applications_without_months(folder: P
 def test_a_party_without_the_label_has_no_applications(folder: Path) -> None:
     party = opened(folder, label=None, month=None, segments=())
 
-    assert "default" not in party.records["applications"]
+    assert "default" not in party.records.tables["applications"]
     with pytest.raises(DataError, match="does not hold the label"):
         party.applications()
 
@@ -188,9 +188,52 @@ def test_a_matrix_of_unknown_businesses_alone_has_its_columns_all_the_same(
     assert matrix.isna().all(axis=None)
 
 
-def test_the_ids_of_a_matrix_must_be_unique(folder: Path) -> None:
-    with pytest.raises(ValueError, match="must be unique"):
-        opened(folder).matrix(np.array(["01", "01"]))
+def test_a_business_may_have_a_row_for_each_of_several_months(folder: Path) -> None:
+    party = opened(folder)
+    ids = np.array(["03", "01", "99", "01", "03", "01"])
+    as_of = months("2024-03", "2024-02", "2024-02", "2024-01", "2024-02", "2024-03")
+
+    matrix = party.matrix(ids, as_of)
+
+    assert matrix.index.tolist() == ids.tolist()
+    assert matrix["inflow_sum"].tolist()[3:] == pytest.approx([np.nan, 16.0, 3.0], nan_ok=True)
+    for row in range(len(ids)):
+        alone = party.matrix(ids[row : row + 1], as_of[row : row + 1])
+        pd.testing.assert_frame_equal(
+            matrix.iloc[[row]].astype({"sector": str}), alone.astype({"sector": str})
+        )
+
+
+def test_categories_of_several_months_are_those_of_all(folder: Path) -> None:
+    class Branches(Lender):
+        def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
+            latest = records["accounts"].sort_values("month").groupby("business_id")["branch"].last()
+            return super().features(records, as_of).assign(sector=latest.reindex(as_of.index))
+
+    ACCOUNTS.assign(branch=["a", "b", "c", "d", None, "e"]).to_csv(folder / "accounts.csv", index=False)
+
+    sectors = opened(folder, Branches).matrix(
+        np.array(["01", "01", "01", "03", "03"]),
+        months("2024-02", "2024-01", "2024-03", "2024-03", "2024-02"),
+    )["sector"]
+
+    assert sectors.cat.categories.tolist() == ["a", "b", "e"]
+    assert sectors.astype(object).where(sectors.notna(), None).tolist() == ["a", None, "b", "e", None]
+
+
+@pytest.mark.parametrize("months_", [None, months("2024-02", "2024-01", "2024-02"), months(*["NaT"] * 3)])
+def test_a_business_has_one_row_a_month(folder: Path, months_: np.ndarray | None) -> None:
+    with pytest.raises(ValueError, match=r"row 3: business '01' stands twice with the month (NaT|2024-02)"):
+        opened(folder).matrix(np.array(["01", "03", "01"]), months_)
+
+
+def test_reasons_stay_with_the_type(folder: Path) -> None:
+    class Told(Lender):
+        columns = (Column("inflow_sum", "numeric", "CNY", "Inflow", -1, 4, "Little came in", "流入偏低"),)
+
+    (offered,) = Told.default_declaration(folder).columns
+
+    assert offered == Column("inflow_sum", "numeric", "CNY", "Inflow", -1, 4)
 
 
 def test_any_column_of_the_applications_may_be_a_segment(folder: Path) -> None:
@@ -204,7 +247,7 @@ def test_any_column_of_the_applications_may_be_a_segment(folder: Path) -> None:
 
     party = opened(folder, Rater, segments=("rating", "branch"))
 
-    assert party.records["applications"]["rating"].tolist() == [1.0, 2.0]
+    assert party.records.tables["applications"]["rating"].tolist() == [1.0, 2.0]
     assert party.applications()[["rating", "branch"]].to_numpy().tolist() == [["1", "a"], ["2", "b"]]
 
 
@@ -215,8 +258,13 @@ def test_records_come_under_the_names_of_the_class_whatever_the_file_calls_them(
 
     party = opened(folder, id="uscc", month="month", label="bad")
 
-    assert list(party.records["applications"]) == ["business_id", "observation_month", "sector", "default"]
-    assert list(party.records["accounts"]) == ["business_id", "month", "inflow", "branch"]
+    assert list(party.records.tables["applications"]) == [
+        "business_id",
+        "observation_month",
+        "sector",
+        "default",
+    ]
+    assert list(party.records.tables["accounts"]) == ["business_id", "month", "inflow", "branch"]
     assert party.applications().index.name == "uscc"
     assert party.matrix(np.array(["01"]), months("2024-03"))["inflow_sum"].tolist() == [3.0]
 

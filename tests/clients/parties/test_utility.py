@@ -1,4 +1,4 @@
-"""The features of party type `utility`; what every type must keep is in the contract's tests."""
+"""The features of party type `utility`."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from clients.parties.utility import UtilityParty
 
 
-def test_features_measure_what_they_say(records_of, as_of) -> None:
+def test_features_measure_what_they_say(features_of, records_of) -> None:
     records = records_of(UtilityParty, ["a"])
     meters, bills = records["meters"], records["bills"]
     recent = meters["month"] > np.datetime64("2022-12-01")
@@ -15,7 +15,7 @@ def test_features_measure_what_they_say(records_of, as_of) -> None:
     bills["billed"], bills["unpaid"], bills["days_late"] = 99.0, 0.0, 0.0
     bills.loc[bills["month"] == np.datetime64("2023-03-01"), ["unpaid", "days_late"]] = [398.0, 24.0]
 
-    row = object.__new__(UtilityParty).features(records, as_of(["a"])).loc["a"]
+    row = features_of(UtilityParty, records, ["a"]).loc["a"]
 
     assert row["electricity_trend_3m"] == pytest.approx(np.log(0.5))
     assert row["electricity_year_on_year"] == pytest.approx(np.log(0.5))
