@@ -39,7 +39,8 @@ def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
 def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> Ended:
     """All batches until the label holder ends the training."""
     config, model = training.config.section(NetworkConfig), training.model
-    reply, batch = Learned.none(), 0
+    batch = 0
+    reply: Learned | Ended = Learned.none()
     while isinstance(reply, Learned):
         batch += 1
         look = batch % config.evaluate_every == 0 or batch == config.batches

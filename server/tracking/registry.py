@@ -13,8 +13,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from fl.config.run import RunConfig
+from fl.config.run import ScoringConfig, TrainingConfig, from_texts
 from fl.errors import ConfigError
+from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
 from server.tracking.study import experiment_id, store_uri
@@ -37,15 +38,15 @@ class TrainedModel:
     run_id: str
     contender: str
     seed: int
-    config: RunConfig
+    config: TrainingConfig
 
     @property
     def name(self) -> str:
-        """What `RunConfig.model` calls it."""
+        """What `ScoringConfig.model` calls it."""
         return f"{self.config.study}/{self.contender}/{self.seed}"
 
 
-def register(run: ContenderRun, config: RunConfig) -> None:
+def register(run: ContenderRun, config: TrainingConfig) -> None:
     """Register a finished contender as a version of the experiment's model of that name."""
     client, experiment = run.client, run.client.get_experiment(run.experiment_id)
     name = f"{experiment.name}-{run.contender}".replace("/", "-").replace(":", "-")
@@ -80,11 +81,11 @@ def find_model(uri: str, words: str) -> TrainedModel:
         raise ConfigError(f"{words!r} was trained under the seeds {seeds}; name one: {words}/SEED.")
     (run,) = found
     contender = run.data.tags.get("contender", "")
-    if not contender.startswith("federated-"):
+    if contender not in federated_contenders():
         raise ConfigError(
             f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
         )
-    config = RunConfig.from_texts(run.data.params)
+    config = from_texts(run.data.params)
     return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config)
 
 
@@ -111,7 +112,7 @@ class ScoringRun(TrackedRun):
     """One scoring of applicants: a run beside those of the study, with counts alone."""
 
     @classmethod
-    def start(cls, config: RunConfig) -> Self:
+    def start(cls, config: ScoringConfig) -> Self:
         """Start it in the experiment of the training, each run linked to the other by a tag."""
         client = MlflowClient(store_uri(config))
         tags = {"kind": "scoring", "study": config.study, "model": config.model, SOURCE: "siloscore"}
