@@ -94,11 +94,12 @@ def read_coverage(study: Store) -> Mapping[str, NDArray[np.bool_]]:
 
 
 def _read(study: Store, kind: type[Record]) -> Record:
-    record: Record = _cached(study.folder, kind)
+    hashable: Any = kind
+    record: Record = _cached(study.folder, hashable)
     return record
 
 
 # Every message of a conversation needs them and a study's never change, so a worker process keeps a few.
 @lru_cache(maxsize=24)
-def _cached(folder: Path, kind: type[Any]) -> Any:
+def _cached(folder: Path, kind: Any) -> Any:
     return Store(folder).read(kind)

@@ -74,7 +74,7 @@ def _form(hint: Hashable) -> _Form:
     if origin is Annotated:
         return _form(arguments[0])
     if hint in _PLAIN:
-        return _Form(hint, _PLAIN[hint], hint)
+        return _Form(hint, _PLAIN[hint], lambda read: read)
     if np.ndarray in (hint, origin):
         return _Form(_ArrayForm, _pack_array, _unpack_array)
     if is_dataclass(origin or hint):
