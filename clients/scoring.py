@@ -1,11 +1,11 @@
-"""A party's half of scoring applicants by a model that was trained before; see `fl/scoring.py` for the conversation.
+"""A party's half of scoring applicants by a trained model; see `fl/scoring.py` for the conversation.
 
-The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions, so
-that an applicant gets the score which the evaluation computed.
+The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions,
+so that an applicant gets the score which the evaluation computed.
 
 An applicant whom no passive party knows gets the mean log odds of the federated and of the reserve model, in the
-training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log odds:
-two kinds of scores in one file would mislead.
+training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log
+odds: two kinds of scores in one file would mislead.
 """
 
 from collections.abc import Mapping
@@ -154,7 +154,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
 
 
 def read_answers(config: ScoringConfig, folder: Path) -> Answers:
-    """What the label holder with this data folder has answered in a finished run. FileNotFoundError at another party."""
+    """What the label holder with this data folder has answered in a run. FileNotFoundError if it has not."""
     return Store(state_folder(config, folder) / SCORING / config.study).read(Answers)
 
 

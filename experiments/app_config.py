@@ -1,4 +1,6 @@
-"""What pyproject.toml tells Flower of the app: every setting of a run at its default, as `flwr run` wants to find it.
+"""What pyproject.toml tells Flower of the app: every setting of a run, as `flwr run` wants to find it.
+
+Each is at its default, but for the parties: those of a generated economy.
 
 `python -m experiments.app_config` writes it there, after the list of protocols or a setting has changed.
 """
@@ -8,6 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from fl.config.run import Scalar, app_defaults
+from synthetic_data import STANDARD
 
 _FIRST, _LAST = "[tool.flwr.app.config]", "[tool.hatch"
 
@@ -15,7 +18,7 @@ _FIRST, _LAST = "[tool.flwr.app.config]", "[tool.hatch"
 def app_config() -> str:
     """The tables of pyproject.toml, without the line that opens the first."""
     nested: dict[str, Scalar | dict[str, Scalar]] = {}
-    for key, value in app_defaults().items():
+    for key, value in {**app_defaults(), "parties": ",".join(STANDARD)}.items():
         section, _, name = key.rpartition(".")
         if section:
             table = nested.setdefault(section, {})

@@ -85,7 +85,7 @@ def connect(grid: Grid, config: TrainingConfig, on_progress: Report) -> Federati
     spoken |= {conversation_of(name).announced for name in config.contenders}
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
-    described = exchange.connect(len(config.parties), config.connect_timeout)
+    described = exchange.connect(len(config.require_parties()), config.connect_timeout)
     roster = form_roster(described, tuple(sorted(spoken)))
     on_progress(Progress("align"))
     aligned = align(exchange, roster, config.alignment)

@@ -86,6 +86,8 @@ class Party(ABC):
     """The label column of the table `applications`, for a type that holds the label."""
     month: ClassVar[str | None] = None
     """The column of the table `applications` that holds the observation month."""
+    is_platform: ClassVar[bool] = False
+    """Whether businesses trade with each other on the party's platform: reports look at those that do as a group."""
     segments: ClassVar[tuple[str, ...]] = ()
     """The columns of the table `applications` by which metrics are reported, unless `party.toml` names others."""
 

@@ -26,7 +26,7 @@ _LINES = {
     "average_line": "all approved",
     "average_line_common": "those whom both approve",
     "average_line_first_time": "first-time borrowers",
-    "average_line_supply_chain": "supply-chain firms",
+    "average_line_platform": "supply-chain firms",
 }
 
 

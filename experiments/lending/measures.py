@@ -31,7 +31,7 @@ from fl import metrics
 Both = tuple[float, float]
 """A measure of the reference and of the challenger."""
 RANKING, OWN, APPROVAL, BAD_RATE = "ranking", "own", "approval", "bad-rate"
-GROUPS = {"first_time": FIRST_TIME, "supply_chain": ON_PLATFORM}
+GROUPS = {"first_time": FIRST_TIME, "platform": ON_PLATFORM}
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ MEASURES = {
     "average_line": Measure("average line, all approved", "line"),
     "average_line_common": Measure("average line, those whom both approve", "line"),
     "average_line_first_time": Measure("average line, first-time borrowers", "line"),
-    "average_line_supply_chain": Measure("average line, supply-chain firms", "line"),
+    "average_line_platform": Measure("average line, supply-chain firms", "line"),
     "credit": Measure("credit granted per applicant", "line"),
     "price": Measure("price, weighted by line", "rate"),
     "expected_profit": Measure("expected profit per applicant", "profit"),
     "realised_profit": Measure("realised profit per applicant", "profit"),
-    "approval_rate_supply_chain": Measure("supply-chain firms approved on the score alone", "share"),
-    "bad_rate_supply_chain": Measure("bad rate of approved supply-chain firms", "share"),
+    "approval_rate_platform": Measure("supply-chain firms approved on the score alone", "share"),
+    "bad_rate_platform": Measure("bad rate of approved supply-chain firms", "share"),
     "approval_rate_first_time": Measure("first-time borrowers approved", "share"),
     "bad_rate_first_time": Measure("bad rate of approved first-time borrowers", "share"),
     "share_first_time": Measure("first-time borrowers among the approved", "share"),
