@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -75,25 +75,31 @@ def applications_of_rows(frame: pd.DataFrame) -> Applications:
 
 def known_to_none(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArray[np.bool_]:
     """Which of the positions no passive party knows, (rows,)."""
-    return ~np.logical_or.reduce([np.zeros(rows, bool), *coverage.values()])
+    return np.asarray(~np.logical_or.reduce([np.zeros(rows, bool), *coverage.values()]), bool)
 
 
 def read_table(study: Store) -> Table:
     """This party's features at each position. FileNotFoundError before the alignment."""
-    return _read(study.folder, Table)
+    return _read(study, Table)
 
 
 def read_applications(study: Store) -> Applications:
     """The label holder's applications at each position. FileNotFoundError at any other party."""
-    return _read(study.folder, Applications)
+    return _read(study, Applications)
 
 
 def read_coverage(study: Store) -> Mapping[str, NDArray[np.bool_]]:
     """At the label holder, which positions each passive party knows, in the order of the federation."""
-    return _read(study.folder, Coverage).known
+    return _read(study, Coverage).known
+
+
+def _read(study: Store, kind: type[Record]) -> Record:
+    hashable: Any = kind
+    record: Record = _cached(study.folder, hashable)
+    return record
 
 
 # Every message of a conversation needs them and a study's never change, so a worker process keeps a few.
 @lru_cache(maxsize=24)
-def _read(folder: Path, kind: type[Record]) -> Record:
+def _cached(folder: Path, kind: Any) -> Any:
     return Store(folder).read(kind)

@@ -129,7 +129,7 @@ def order(session: Session, request: OrderRequest) -> Aligned:
 
 
 def _places(told: Order, ids: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
-    """At a passive party: the id of every row that it knows, and which rows those are. ProtocolError if it cannot be."""
+    """At a passive party: the id of every row that it knows, and which rows those are. Raises ProtocolError."""
     check_integers("businesses", told.businesses, None, -1, len(ids))
     check_integers("months", told.months, len(told.businesses), -1, _MONTHS)
     known = told.businesses >= 0

@@ -42,7 +42,7 @@ class Setup:
 
 
 def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
-    """Take the seed and the split that a model is started with, and keep them. ProtocolError for roles that do not fit."""
+    """Keep the seed and the split that a model is started with. Raises ProtocolError for roles that do not fit."""
     roles = split.read(Split).roles
     check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
     start = Start(seed, roles)

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.data.declaration import COVERAGE
@@ -34,8 +33,9 @@ def keep_scores(
     if coverage and not answers_all:
         table, config = read_table(session.study), session.config
         log_odds = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
-    pd = expit(log_odds)
-    session.store.keep(Scores(pd))
+    scores = Scores(log_odds)
+    session.store.keep(scores)
+    pd = scores.pd
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
     segments[COVERAGE] = coverage_names(coverage, len(pd))[test]

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from clients.aligned import known_to_none, read_applications, read_table
 from clients.binned import Setup, set_up
 from clients.forests import BankModel, log_odds
 from clients.randomness import goss_generator
-from clients.session import Session
 from clients.scores import Scores
+from clients.session import Session
 from clients.store import Store
+from fl.boosting.gradients import log_loss
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Growth
 from fl.calibration import Calibration
@@ -58,18 +58,24 @@ def with_reserve(
 
 
 def train(session: Session, request: TrainRequest) -> Trained:
-    """Grow the forest on the bank's columns, and keep it with the PD of every position."""
+    """Grow the forest on the bank's columns, and keep it with the score of every position."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
     labels = read_applications(session.study).labels[setup.positions]
-    session.store.keep(_grow(session.party.declaration.name, setup, labels, config))
-    pd = expit(log_odds(session.store, read_table(session.study), {}, {}, session.config))
-    session.store.keep(Scores(pd))
-    return Trained(len(session.store.read(BankModel).forest.roots))
+    model, curve = _grow(session.party.declaration.name, setup, labels, config)
+    session.store.keep(model)
+    table = read_table(session.study)
+    session.store.keep(Scores(log_odds(session.store, table, {}, {}, session.config)))
+    return Trained({name: np.array([look[name] for look in curve]) for name in curve[0]})
 
 
-def _grow(bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingConfig) -> BankModel:
-    """The best forest by validation AUC, calibrated; labels (n,) are of the rows that train or validate."""
+def _grow(
+    bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingConfig
+) -> tuple[BankModel, list[dict[str, float]]]:
+    """The best forest by validation AUC, calibrated, and the metrics after every tree.
+
+    labels (n,) are of the rows that train or validate.
+    """
     training, seed = setup.training, setup.seed
     data = Data(
         name=bank,
@@ -83,6 +89,7 @@ def _grow(bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingCon
     )
     grower = Grower(data, config, Growth())
     grower.begin()
+    curve: list[dict[str, float]] = []
     best_auc, trees, scores = -1.0, 0, np.empty(0)
     while grower.growth.tree < config.trees and (
         not config.patience or grower.growth.tree - trees < config.patience
@@ -90,15 +97,15 @@ def _grow(bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingCon
         grower.grow_alone()
         grower.resolve({})
         grower.settle()
-        validation_auc = auc(labels[~training], grower.growth.scores[~training])
-        if not config.patience or validation_auc > best_auc:
-            best_auc, trees, scores = validation_auc, grower.growth.tree, grower.growth.scores
+        curve.append(_look(grower.growth.scores, labels, training))
+        if not config.patience or curve[-1]["valid.auc"] > best_auc:
+            best_auc, trees, scores = curve[-1]["valid.auc"], grower.growth.tree, grower.growth.scores
     forest = grower.growth.forest.first(trees)
     kept = forest.split_counts(1)
     calibration = Calibration()
     if config.calibrate:
         calibration = Calibration.fit(scores[~training], labels[~training])
-    return BankModel(
+    model = BankModel(
         forest=forest,
         splits=grower.growth.own.first(kept[0]),
         kept=np.array(kept, np.int64),
@@ -106,3 +113,15 @@ def _grow(bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingCon
         calibration=calibration,
         scores=scores,
     )
+    return model, curve
+
+
+def _look(
+    scores: NDArray[np.float64], labels: NDArray[np.int8], training: NDArray[np.bool_]
+) -> dict[str, float]:
+    """How good scores (n,) are on the rows that train, and on those that validate."""
+    return {
+        "train.loss": log_loss(scores[training], labels[training]),
+        "valid.auc": auc(labels[~training], scores[~training]),
+        "valid.loss": log_loss(scores[~training], labels[~training]),
+    }

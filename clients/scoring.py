@@ -1,15 +1,16 @@
-"""A party's half of scoring applicants by a model that was trained before; see `fl/scoring.py` for the conversation.
+"""A party's half of scoring applicants by a trained model; see `fl/scoring.py` for the conversation.
 
-The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions, so
-that an applicant gets the score which the evaluation computed.
+The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions,
+so that an applicant gets the score which the evaluation computed.
 
 An applicant whom no passive party knows gets the mean log odds of the federated and of the reserve model, in the
-training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log odds:
-two kinds of scores in one file would mislead.
+training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log
+odds: two kinds of scores in one file would mislead.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
 
 import numpy as np
@@ -21,10 +22,10 @@ from clients.aligned import Schema, known_to_none, read_coverage, read_table
 from clients.applicants import Applicants, ScoredIds, keep_applicants
 from clients.data.declaration import schema_hash
 from clients.reserve import reserve_log_odds, with_reserve
-from clients.session import Session
+from clients.session import SCORING, Session, state_folder
 from clients.store import Store
 from fl import protocols
-from fl.config.run import RunConfig
+from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.reserve import RESERVE
@@ -150,6 +151,11 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     session.study.write_file(ANSWERS, answers.frame().to_csv(index=False, lineterminator="\n").encode())
     known = {party: int(rows.sum()) for party, rows in coverage.items()}
     return Answered(applicants=len(log_odds), model=name, by_both=int(unknown.sum()), known=known)
+
+
+def read_answers(config: ScoringConfig, folder: Path) -> Answers:
+    """What the label holder with this data folder has answered in a run. FileNotFoundError if it has not."""
+    return Store(state_folder(config, folder) / SCORING / config.study).read(Answers)
 
 
 def _answers(

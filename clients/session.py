@@ -68,7 +68,7 @@ class Session:
         return self.party.declaration.label is not None
 
     def state(self, kind: type[State]) -> State:
-        """What the answer to the request before this one has kept, of that kind. ProtocolError if it kept something else."""
+        """What the answer to the last request has kept. Raises ProtocolError if that is of another kind."""
         return decode(kind, self.kept)
 
     def keep(self, state: object | None) -> None:

@@ -23,8 +23,8 @@ _STEP, _RECORD = ".step", ".record"
 class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
-    conversation and action are those of the request, state is the encoded record that its answer has kept, and reply the
-    wire form of that answer.
+    conversation and action are those of the request, state is the encoded record that its answer has kept, and reply
+    the wire form of that answer.
     """
 
     step: int = 0
@@ -37,7 +37,8 @@ class Commit:
 class Store:
     """The state of one study, or of one model within it, in a folder.
 
-    Two kinds of content: the last `Commit`, replaced at every step, and one record of a kind that stays (`keep`, `read`).
+    Two kinds of content: the last `Commit`, replaced at every step, and one record of each kind that stays (`keep`,
+    `read`).
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the

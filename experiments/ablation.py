@@ -18,11 +18,11 @@ from experiments.comparison.publishing import label_new_children, publish
 from experiments.dataset import Dataset
 from experiments.joined import read_joined, read_roles, read_scores
 from experiments.study import start_study
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
+from fl.protocols import conversation_of
 from fl.splits import TEST
-from server.coordinator import protocol_of
 from server.progress import Progress, Report
 
 Parties = frozenset[str]
@@ -37,7 +37,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FinishedAblation:
     """The gains, as `gains` has them, and where MLflow has the study."""
 
     gains: pd.DataFrame
@@ -46,14 +46,14 @@ class Outcome:
 
 
 def run_ablation(
-    dataset: Dataset, config: RunConfig, contender: str, backend: str, report: Report
-) -> Outcome:
+    dataset: Dataset, config: TrainingConfig, contender: str, backend: str, report: Report
+) -> FinishedAblation:
     """Train every federation that the question needs, under every seed, and log the gains to one parent run.
 
     Raises ConfigError for a contender that is not federated, a dataset without a passive party, or an alignment by
     which the federations would have other rows.
     """
-    protocol_of(contender)
+    conversation_of(contender)
     if config.alignment != "left":
         raise ConfigError(
             f"Federations can be compared on the same rows only with alignment=left, not {config.alignment}."
@@ -73,8 +73,8 @@ def run_ablation(
             parties = (dataset.active, *(name for name in passive if name in members))
             run = replace(
                 config,
-                parties=",".join(parties),
-                contenders=contender,
+                parties=parties,
+                contenders=(contender,),
                 parent_run=study.run_id,
                 study=f"{config.study}-{number}",
                 state=state,
@@ -83,9 +83,9 @@ def run_ablation(
             run_federation(run, report)
             label_new_children(study, "parties", ", ".join(parties))
             labels = read_joined(run, dataset.active).labels
-            for seed in config.seed_numbers:
+            for seed in config.seeds:
                 test = read_roles(run, dataset.active, seed) == TEST
-                pd_of_all = read_scores(run, dataset.active, contender, seed)
+                pd_of_all = read_scores(run, dataset.active, contender, seed).pd
                 judged[members, seed] = Judged(pd_of_all[test], labels[test])
         found = gains(passive, judged)
         publish(
@@ -96,7 +96,7 @@ def run_ablation(
             {"gains": found},
         )
     report(Progress("done"))
-    return Outcome(found, study.experiment_id, study.run_id)
+    return FinishedAblation(found, study.experiment_id, study.run_id)
 
 
 def federations(passive: tuple[str, ...]) -> list[Parties]:

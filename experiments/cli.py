@@ -18,7 +18,7 @@ from experiments import party_commands
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
-    from fl.config.run import RunConfig
+    from fl.config.run import TrainingConfig
 
 app = typer.Typer(
     help="Federated credit scoring of small businesses, compared with what a bank can do alone.",
@@ -109,15 +109,15 @@ def compare(
     from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.outputs import check_file
-    from experiments.study import ALL, run_study
+    from experiments.study import all_contenders, run_study
 
     if json:
         check_file(json, "The table")
     dataset, config = _configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
-        outcome = run_study(dataset, config, _words(contenders) or ALL, backend.value, report)
-    tables = comparison_tables(outcome.comparison, len(config.seed_numbers))
+        outcome = run_study(dataset, config, _words(contenders) or all_contenders(), backend.value, report)
+    tables = comparison_tables(outcome.comparison, len(config.seeds))
     console.print(*tables, explanation(outcome.comparison), sep="\n")
     console.print(headline(outcome.comparison), style="bold")
     if json:
@@ -239,7 +239,7 @@ def ablation(
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_ablation(dataset, config, contender, backend.value, report)
-    console.print(gains_table(outcome.gains, contender, len(config.seed_numbers)))
+    console.print(gains_table(outcome.gains, contender, len(config.seeds)))
     console.print(headline(outcome.gains), style="bold")
     _point_to(store, latest_link(store, experiment))
 
@@ -339,7 +339,7 @@ def ui(
     serve(store, port)
 
 
-def _logged(config: "RunConfig", dataset: "Dataset", experiment: str, store: Path) -> "RunConfig":
+def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store: Path) -> "TrainingConfig":
     """The configuration of a run that is logged to an MLflow store of this machine."""
     from experiments.outputs import check_store
 
@@ -356,29 +356,32 @@ def _point_to(store: Path, link: str) -> None:
 
 def _encrypted(settings: list[str], engine: str) -> list[str]:
     """The settings with those that an engine of encryption stands for."""
-    protocols = ("boosting", "scorecard") if engine else ()
-    return [*settings, *(f"{protocol}.encryption={engine}" for protocol in protocols)]
+    from fl.config.run import sections
+
+    encrypting = (
+        [name for name, section in sections().items() if hasattr(section, "encryption")] if engine else []
+    )
+    return [*settings, *(f"{name}.encryption={engine}" for name in encrypting)]
 
 
 def _configured(
     data: Path, seeds: str, parties: str, test_ids: Path | None, settings: list[str]
-) -> "tuple[Dataset, RunConfig]":
+) -> "tuple[Dataset, TrainingConfig]":
     """The dataset, opened and checked, and the configuration of a new study on it."""
     from experiments.dataset import open_dataset
     from experiments.settings import parse_settings
-    from fl.config.run import RunConfig
+    from fl.config.run import TrainingConfig
     from fl.errors import ConfigError
     from server.coordinator import new_study_name
 
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
     dataset = open_dataset(data, _words(parties))
-    config = RunConfig.from_mapping(parse_settings(settings))
+    config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
         config,
         data=str(dataset.folder),
-        parties=",".join(dataset.parties),
-        seeds=seeds,
+        parties=dataset.parties,
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )

@@ -87,9 +87,9 @@ def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
     return Store(_study(config, active).folder / "splits" / str(seed)).read(Split).roles
 
 
-def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> NDArray[np.float64]:
-    """The PDs of a federated contender, which it left in the active party's own store."""
-    return Store(_study(config, active).folder / contender / str(seed)).read(Scores).pd
+def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> Scores:
+    """The scores by a contender that the parties have trained, which it left in the label holder's own store."""
+    return Store(_study(config, active).folder / contender / str(seed)).read(Scores)
 
 
 def has_truth(data: Path) -> bool:

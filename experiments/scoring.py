@@ -1,13 +1,13 @@
 """Scoring as one command: the model of an MLflow run, the applicants of a file, and a file of answers.
 
 Whoever runs this has all parties' folders at hand, so what is wrong with the file of applicants is said before
-anything starts, and the answers that the bank has kept for itself are copied to where they are wanted.
+anything starts, and the answers that the bank has kept for itself are written to where they are wanted.
 """
 
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +16,19 @@ from clients.data.applicants import read_applicants_file
 from clients.data.declaration import FILE_NAME
 from clients.data.files import SUFFIXES
 from clients.parties import open_party
-from clients.scoring import ANSWERS
-from clients.session import SCORING, state_folder
+from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
 from experiments.outputs import check_file
+from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
-from server.tracking.registry import find_model
+from server.tracking.registry import TrainedModel, find_model
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FinishedScoring:
     """How many applicants each model answered, most first, and for how many of them each party contributed."""
 
     models: Mapping[str, int]
@@ -44,7 +44,7 @@ def score_applicants(
     parties: tuple[str, ...],
     backend: str,
     report: Report,
-) -> Outcome:
+) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
@@ -56,41 +56,37 @@ def score_applicants(
     check_file(out, "The answers")
     model = find_model(uri, run)
     folder = data.resolve() if data else model.config.data_folder
-    there = tuple(name for name in model.config.party_names if (folder / name / FILE_NAME).exists())
+    there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
     names = party_names(folder, parties or there)
     read_applicants_file(open_party(folder / names[0], labelled=False), applicants)
-    config = replace(
-        model.config,
-        data=str(folder),
-        parties=",".join(names),
-        contenders="",
-        tracking_uri=uri,
-        parent_run="",
-        study=new_study_name(model.name.replace("/", "-")),
-        model=model.name,
-        model_run=model.run_id,
-        model_data=model.config.data,
-        applicants=str(applicants.resolve()),
-    )
+    config = scoring_config(model, uri, folder, names, applicants)
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
-    kept = state_folder(config, folder / names[0]) / SCORING / config.study / ANSWERS
-    answers = read_answers(kept)
+    answers = read_answers(config, folder / names[0]).frame()
     _write(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
-    return Outcome(dict(Counter(answers["model"]).most_common()), contributed)
+    return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed)
 
 
-def read_answers(path: Path) -> pd.DataFrame:
-    """The answers in the bank's own file: the id, score, pd, parties, model, and what the protocol adds.
-
-    A scorecard adds reasons: then the score is points, whole numbers as those lost. A reason that is not there is an
-    empty text.
-    """
-    answers = pd.read_csv(path, dtype=str, keep_default_na=False)
-    lost = [name for name in answers if name.startswith("lost_")]
-    kinds: dict[str, type] = {"pd": float, "score": int if lost else float, **dict.fromkeys(lost, int)}
-    return answers.astype(kinds)
+def scoring_config(
+    model: TrainedModel, uri: str, data: Path, parties: tuple[str, ...], applicants: Path
+) -> ScoringConfig:
+    """The run that scores applicants by a model, with the settings that it was trained under."""
+    trained: TrainingConfig = model.config
+    common = {item.name: getattr(trained, item.name) for item in fields(RunConfig)}
+    changed = {
+        "data": str(data),
+        "parties": parties,
+        "tracking_uri": uri,
+        "study": new_study_name(model.name.replace("/", "-")),
+    }
+    return ScoringConfig(
+        **common | changed,
+        model=model.name,
+        model_run=model.run_id,
+        model_data=trained.data,
+        applicants=str(applicants.resolve()),
+    )
 
 
 def _write(answers: pd.DataFrame, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a message says of itself where it is defined: who asks what, what comes back, in which order, and who may read it.
+"""What a message says of itself where it is defined: what comes back, in which order, and who may read it.
 
 A request is a record with an action and the actions that may precede it; its reply is named by its base class:
 
@@ -6,9 +6,9 @@ A request is a record with an action and the actions that may precede it; its re
     @dataclass(frozen=True, kw_only=True)
     class GrowRequest(Request[Grown]): ...
 
-The coordinator reads every field of a request and of a reply, but for letters. A letter is what one party tells another:
-the coordinator passes it on unopened. Every field says of what content it is (`Content`), by an annotation; a letter's
-annotation names its readers. The threat model's table of messages is made of these declarations.
+The coordinator reads every field of a request and of a reply, but for letters. A letter is what one party tells
+another: the coordinator passes it on unopened. Every field says of what content it is (`Content`), by an annotation; a
+letter's annotation names its readers. The threat model's table of messages is made of these declarations.
 """
 
 from collections.abc import Callable, Iterator, Mapping

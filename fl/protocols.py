@@ -1,8 +1,8 @@
 """Every conversation that parties can have, declared once; all else derives from this list.
 
-What a party registers and announces, what a coordinator offers, which settings a run has, which contenders a study, which
-order of requests a party accepts, and who reads what: each follows from `CONVERSATIONS`, read at the moment of use. To
-add a protocol, write its messages, its section of settings and its two halves, and add a line here.
+What a party registers and announces, what a coordinator offers, which settings a run has, which contenders a study has,
+which order of requests a party accepts, and who reads what: each follows from `CONVERSATIONS`, read at the moment of
+use. To add a protocol, write its messages, its section of settings and its two halves, and add a line here.
 
 The halves are modules: the party's is `clients.<name>`, the coordinator's `server.<name>`. Those of a protocol of
 another distribution are `<package>.clients` and `<package>.server`.
@@ -139,7 +139,7 @@ def actions() -> Iterator[tuple[Conversation, type[Any]]]:
 
 
 def message_type(request: type[Any]) -> str:
-    """Flower's message type of a request class, such as `train.boosting_grow`. Raises ProtocolError if it is in none."""
+    """Flower's message type of a request class, such as `train.boosting_grow`. ProtocolError if it has none."""
     for conversation, kind in actions():
         if kind is request:
             declaration = declaration_of(kind)

@@ -15,7 +15,7 @@ do not hold.
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -34,7 +34,7 @@ _KINDS = "biufUM"  # NumPy's kinds of dtype: truth values, whole and floating-po
 
 def encode(record: object) -> bytes:
     """The bytes of a record. Raises TypeError for a field that is not of its declared type, or may not be encoded."""
-    return msgspec.msgpack.encode(_form(type(record)).pack(record))
+    return msgspec.msgpack.encode(_form_of(type(record)).pack(record))
 
 
 def decode(kind: type[Record], content: bytes | memoryview) -> Record:
@@ -42,7 +42,7 @@ def decode(kind: type[Record], content: bytes | memoryview) -> Record:
 
     Raises ProtocolError when a field is absent, superfluous, or of another type than declared.
     """
-    form = _form(kind)
+    form = _form_of(kind)
     try:
         record: Record = form.unpack(msgspec.msgpack.decode(content, type=form.schema))
     except msgspec.MsgspecError as error:
@@ -64,13 +64,17 @@ class _ArrayForm(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     content: memoryview
 
 
+def _form_of(kind: Any) -> _Form:
+    return _form(kind)
+
+
 @lru_cache(maxsize=1024)
-def _form(hint: Any) -> _Form:
+def _form(hint: Hashable) -> _Form:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _form(arguments[0])
     if hint in _PLAIN:
-        return _Form(hint, _PLAIN[hint], hint)
+        return _Form(hint, _PLAIN[hint], lambda read: read)
     if np.ndarray in (hint, origin):
         return _Form(_ArrayForm, _pack_array, _unpack_array)
     if is_dataclass(origin or hint):
@@ -106,7 +110,11 @@ def _optional(form: _Form) -> _Form:
 
 
 def _sequence(form: _Form, kind: type) -> _Form:
-    return _Form(list[form.schema], lambda v: [form.pack(o) for o in v], lambda r: kind(map(form.unpack, r)))  # type: ignore[name-defined]
+    return _Form(
+        list[form.schema],  # type: ignore[name-defined]
+        lambda value: [form.pack(one) for one in value],
+        lambda read: kind(map(form.unpack, read)),
+    )
 
 
 def _mapping(form: _Form) -> _Form:

@@ -7,9 +7,11 @@ for bit, and is kept under that name.
 Conversation `reserve/1`, one round trip: `TrainRequest` → `Trained` from the label holder.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fl.messages import Count, Request, Setting, ToParties, request
+from fl.messages import Aggregate, Request, Setting, ToParties, request
+from fl.records import Array
 from fl.splits import Split
 
 RESERVE = "bank-only-boosting"
@@ -17,9 +19,9 @@ RESERVE = "bank-only-boosting"
 
 @dataclass(frozen=True)
 class Trained:
-    """The label holder keeps its reserve model, which has so many trees."""
+    """The label holder keeps its reserve model. curve has by metric its value after every tree, (trees,)."""
 
-    trees: Count
+    curve: Mapping[str, Aggregate[Array]]
 
 
 @request("train")

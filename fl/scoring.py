@@ -1,12 +1,12 @@
 """Scoring applicants by a trained model: each party says its part of the score, the label holder adds them up.
 
-Conversation `scoring/1` scores applicants by a model that was trained before, in a study of its own beside the training:
+Conversation `scoring/1` scores applicants by a model that was trained before, in a study beside that of the training:
 
 1. `PrepareRequest` → `Prepared`, the bank and then the model's passive parties: is the model there, and are the columns
    still those that it learned from?
-2. the alignment (`fl/alignment.py`), with the bank's applicants in place of its applications;
-3. `ContributeRequest` → `Contribution`, passive parties: what they add to each position's score, in the form of the
-   protocol that trained the model;
+2. the alignment (`fl/alignment`), with the bank's applicants in place of its applications;
+3. `ContributeRequest` → `Contributed`, passive parties: what they add to each position's score, in the form of the
+   conversation that trained the model;
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
 Nine round trips with the handshake, whatever the protocol and the number of rows. The bank's own model has a say, too,

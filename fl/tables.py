@@ -1,8 +1,7 @@
 """A party's features in the common row order, as arrays: what every protocol trains on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray

@@ -33,8 +33,8 @@ def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) 
     """Four round trips, three without passive parties: afterwards position k is the same row at every party.
 
     Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the label holder's
-    (`left`). In `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of what
-    is known.
+    (`left`). In `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of
+    what is known.
     """
     dispensable = roster.passive if scoring else ()
     asked = dict.fromkeys(roster.all, BlindRequest())

@@ -34,7 +34,6 @@ from fl.boosting.padding import combined
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
-
 from fl.scoring import Scored
 from fl.splits import TEST
 from server.exchange import Exchange

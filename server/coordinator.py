@@ -64,7 +64,8 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
             trained = []
             for seed in config.seeds:
                 assigned = assign_roles(federation, seed)
-                if config.contenders:
+                # Without a passive party nobody can be away, and nobody is unknown to all.
+                if config.contenders and federation.roster.passive:
                     train_reserve(federation, assigned, seed, report)
                 for contender in config.contenders:
                     training = Training(
@@ -84,7 +85,7 @@ def connect(grid: Grid, config: TrainingConfig, on_progress: Report) -> Federati
     spoken |= {conversation_of(name).announced for name in config.contenders}
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
-    described = exchange.connect(len(config.parties), config.connect_timeout)
+    described = exchange.connect(len(config.require_parties()), config.connect_timeout)
     roster = form_roster(described, tuple(sorted(spoken)))
     on_progress(Progress("align"))
     aligned = align(exchange, roster, config.alignment)
@@ -99,12 +100,15 @@ def assign_roles(federation: Federation, seed: int) -> Assigned:
 
 
 def train_reserve(federation: Federation, assigned: Assigned, seed: int, report: Report) -> None:
-    """Let the label holder train its reserve model under a seed, and report what that cost."""
-    exchange = federation.exchange
+    """Let the label holder train its reserve model under a seed; report its curve and what it cost."""
+    exchange, holder = federation.exchange, federation.roster.holder
     costs, began = exchange.costs, time.perf_counter()
     report(Progress(RESERVE, seed))
-    exchange.ask_one(federation.roster.holder, TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}")
+    curve = exchange.ask_one(holder, TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}").curve
     spent = exchange.costs.since(costs).to_mapping() | {"seconds": time.perf_counter() - began}
+    looks = list(zip(*(values.tolist() for values in curve.values()), strict=True))
+    for tree, look in enumerate(looks, start=1):
+        report(Progress(RESERVE, seed, tree, len(looks), holder, dict(zip(curve, look, strict=True))))
     report(Progress(RESERVE, seed, costs=spent))
 
 

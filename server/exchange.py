@@ -117,8 +117,8 @@ class Exchange:
     ) -> dict[str, Reply]:
         """One round trip, if anybody is asked: send each party its request, return each party's reply.
 
-        model names the state at the parties that the requests touch, by default the study's own. A dispensable party that
-        keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
+        model names the state at the parties that the requests touch, by default the study's own. A dispensable party
+        that keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
         """
         if not requests:
             return {}

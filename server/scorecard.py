@@ -9,7 +9,6 @@ import numpy as np
 from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
-
 from fl.scorecard import (
     VERSION,
     BeginRequest,

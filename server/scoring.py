@@ -80,7 +80,7 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
 
 def _connect(exchange: Exchange, config: ScoringConfig, version: str) -> Roster:
     """The parties that are there in time; only the label holder must be."""
-    described = exchange.connect(len(config.parties), config.connect_timeout, least=1)
+    described = exchange.connect(len(config.require_parties()), config.connect_timeout, least=1)
     if not any(about.target for about in described.values()):
         raise FederationError(
             f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."

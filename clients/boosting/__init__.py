@@ -4,8 +4,8 @@ The bank's actions are in `active`, those of passive parties in `passive`; `scor
 """
 
 from clients.boosting.label_holder import begin, split
-from clients.forests import contribution, log_odds, outcomes, score
 from clients.boosting.passive import add_up, finish, grow, start
+from clients.forests import contribution, log_odds, outcomes, score
 
 __all__ = [
     "add_up",

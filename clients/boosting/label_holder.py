@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from fl.nesting import of_party
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage
@@ -35,7 +36,6 @@ from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.metrics import auc
-from fl.nesting import of_party
 
 _SECRET, _SEAL, _PARTIES = "secret_key", "seal_key", "parties"
 _GROWTH, _TICKET = "growth/", "ticket/"

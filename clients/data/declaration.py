@@ -216,12 +216,11 @@ def _toml_problem(content: bytes, message: str) -> tuple[str, str]:
 
 
 def _refuse_unknown_keys(
-    table: Mapping[str, Any], known: Iterable[str], path: Path, column: str | None = None
+    table: Mapping[str, Any], allowed: tuple[str, ...], path: Path, column: str | None = None
 ) -> None:
-    known = tuple(known)
     for key in table:
-        if key not in known:
-            hint = suggestion(key, known) or f" Known are {listing(known)}."
+        if key not in allowed:
+            hint = suggestion(key, allowed) or f" Known are {listing(allowed)}."
             raise DataError.at(path, f"unknown key '{key}'.{hint}", column=column)
 
 

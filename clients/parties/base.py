@@ -86,6 +86,8 @@ class Party(ABC):
     """The label column of the table `applications`, for a type that holds the label."""
     month: ClassVar[str | None] = None
     """The column of the table `applications` that holds the observation month."""
+    is_platform: ClassVar[bool] = False
+    """Whether businesses trade with each other on the party's platform: reports look at those that do as a group."""
     segments: ClassVar[tuple[str, ...]] = ()
     """The columns of the table `applications` by which metrics are reported, unless `party.toml` names others."""
 
@@ -101,7 +103,7 @@ class Party(ABC):
         self.records = self.read_records()
         if not self.declaration.columns and self.declaration.target is None:
             raise DataError.at(self.folder / FILE_NAME, "the party offers neither a column nor the label.")
-        self._known = self._all_ids()
+        self._businesses = self._all_ids()
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
@@ -144,11 +146,11 @@ class Party(ABC):
 
     def __len__(self) -> int:
         """How many businesses this party knows."""
-        return len(self._known)
+        return len(self._businesses)
 
     def ids(self) -> npt.NDArray[np.str_]:
         """All business ids in any of the records: shape (businesses,), sorted, without repetition."""
-        return np.array(self._known, dtype=np.str_)
+        return np.array(self._businesses, dtype=np.str_)
 
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.
@@ -188,7 +190,7 @@ class Party(ABC):
             raise ValueError(
                 f"row {row + 1}: business '{rows[row]}' stands twice with the month {months[row]}."
             )
-        positions = np.flatnonzero(self._known.get_indexer(rows) >= 0)
+        positions = np.flatnonzero(self._businesses.get_indexer(rows) >= 0)
         # `features` is given each business once: first its first row, then its second.
         occurrence = as_of.iloc[positions].groupby(level=0).cumcount().to_numpy()
         parts = [positions[occurrence == number] for number in range(occurrence.max(initial=0) + 1)]

@@ -40,6 +40,7 @@ class SupplyChainParty(MonthlyParty):
     """Sees demand before it becomes sales, and late payment before it reaches the account."""
 
     type = "supply_chain"
+    is_platform = True
     tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "orders": (
             "business_id",

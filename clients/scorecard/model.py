@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from fl.nesting import of_party
 from numpy.typing import NDArray
 
 from clients.aligned import known_to_none
@@ -14,10 +15,9 @@ from clients.store import Store
 from fl.arrays import check_integers, check_names
 from fl.binning import Codes, Shape
 from fl.calibration import Calibration
-from fl.config.scorecard import ScorecardConfig
 from fl.config.run import RunConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.nesting import of_party
 from fl.scorecard import Array, Points
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import MOST, Texts

@@ -101,20 +101,6 @@ def train_boosting(
     return calibration.log_odds(best), curve
 
 
-def with_bank_alone(
-    joined: Joined, log_odds: Floats, roles: Roles, seed: int, config: BoostingConfig
-) -> Floats:
-    """Log odds (n,) in which the bank's own model has as much of a say on the rows that no passive party knows.
-
-    So it has in the federation, for models whose score is log odds.
-    """
-    unknown = joined.unknown
-    if not joined.coverage or not unknown.any():
-        return log_odds
-    own, _ = train_boosting(joined.of_bank(), roles, seed, config)
-    return np.where(unknown, (log_odds + own) / 2, log_odds)
-
-
 def grow_tree(
     blocks: Sequence[Block], numbers: Integers, sample: NDArray[np.bool_], config: BoostingConfig
 ) -> Floats:

@@ -55,9 +55,8 @@ def summary(aucs: pd.DataFrame) -> str:
         alone_by_the_same = f"bank-only-{str(name).rpartition('-')[2]}"
         uplift = values - aucs.loc[alone_by_the_same if alone_by_the_same in aucs.index else GAIN[0]]
         recovered = (values.mean() - alone.mean()) / gain
-        auc, gini = (f"{values.mean():.4f}", f"{values.sem():.4f}"), f"{2 * values.mean() - 1:.3f}"
-        over_bank = f"{uplift.mean():+.4f}", f"{uplift.sem():.4f}"
-        rows.append([name, *auc, gini, *over_bank, f"{recovered:.0%}"])
+        aucs_text = f"{values.mean():.4f}", f"{values.sem():.4f}", f"{2 * values.mean() - 1:.3f}"
+        rows.append((name, *aucs_text, f"{uplift.mean():+.4f}", f"{uplift.sem():.4f}", f"{recovered:.0%}"))
     titles = ["contender", "AUC", "±", "Gini", "uplift over bank-only", "±", "recovered"]
     return markdown_table(pd.DataFrame(rows, columns=titles))
 

@@ -1,1 +1,1 @@
-"""Contenders side by side: their table, what is said of it in words and figures, and what each party adds."""
+"""Contenders side by side: their results, the comparison in words and figures, and what each party adds."""

@@ -1,4 +1,4 @@
-"""Contenders side by side: the table at the end of a study, from every row's PD under every contender and seed."""
+"""The results of contenders and their comparison at the end of a study, from the PDs under every contender and seed."""
 
 import json
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from fl.evaluation import APPROVAL, Evaluation
 from fl.metrics import approval_rate_at_bad_rate, bad_rate_at_approval, delong_test
 
 GAIN = ("bank-only-trees", "pooled-trees")
-"""The gain that there was to be had: from the bank's own strongest model to that of the pooled table."""
+"""The gain that pooling would bring: from the bank's own strongest model to the strongest one of all data pooled."""
 
 
 @dataclass(frozen=True)
 class Result:
     """One contender under one seed.
 
-    pd (t,) are the PDs of the test rows, labels (t,) their outcomes; costs are round_trips, bytes_up, bytes_down,
-    seconds and cpu_seconds.
+    pd (t,) are the PDs of the test rows and labels (t,) say who of them defaulted. costs are round_trips, bytes_up,
+    bytes_down, seconds and cpu_seconds.
     """
 
     contender: str
@@ -38,7 +38,7 @@ def compare(results: list[Result]) -> pd.DataFrame:
 
     Figures are means over the seeds, the p-value a median. Uplift, p-value (paired DeLong test) and approval
     rate (at the bad rate which it has at 60 % approval) compare with `baseline_of` the contenders under the same seed;
-    recovered is the share of the gain of `GAIN`. NaN where there is nothing to compare with.
+    recovered is the share of the gain of `GAIN`. A figure is NaN where there is nothing to compare with.
     """
     rows = per_seed(results)
     means = rows.drop(columns=["seed", "p_value"]).groupby("contender", sort=False).mean()
@@ -69,10 +69,10 @@ def write_json(path: Path, results: list[Result]) -> None:
     seeds = per_seed(results).assign(bytes=lambda table: table["megabytes"] * 1e6).set_index("contender")
     contenders = {}
     for name in means.index:
-        own = seeds.loc[[name]].set_index("seed")
+        of_contender = seeds.loc[[name]].set_index("seed")
         contenders[name] = {
             **_plain(means.loc[name]),
-            "seeds": {str(seed): _plain(own.loc[seed]) for seed in own.index},
+            "seeds": {str(seed): _plain(row) for seed, row in of_contender.iterrows()},
         }
     path.write_text(json.dumps({"contenders": contenders}, indent=2, allow_nan=False) + "\n", "utf-8")
 

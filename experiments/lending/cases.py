@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.data.declaration import read_declaration
+from clients.parties import party_type
 from experiments.dataset import Dataset
 from experiments.lending.policy import CashFlow
-from experiments.study import Outcome
+from experiments.study import FinishedStudy
 from fl.splits import TEST, VALIDATION
 
 FIRST_TIME, ON_PLATFORM = "first-time borrowers", "supply-chain firms"
@@ -59,23 +60,23 @@ class Case:
 
 
 def read_cases(
-    dataset: Dataset, outcome: Outcome, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
+    dataset: Dataset, study: FinishedStudy, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
 ) -> list[Case]:
     """A case for every seed of a study, which has both contenders of `pair`: reference and challenger.
 
     Raises ConfigError when the bank has no column of the cash flow's name.
     """
-    joined = outcome.joined
+    joined = study.joined
     groups = {}
     if _SEGMENT in joined.segments:
         groups[FIRST_TIME] = joined.segments[_SEGMENT] == _LEVEL
     for folder in dataset.parties:
         declared = read_declaration(dataset.folder / folder)
-        if declared.type == "supply_chain" and declared.name in joined.coverage:
+        if party_type(declared.type).is_platform and declared.name in joined.coverage:
             groups[ON_PLATFORM] = joined.coverage[declared.name]
     flow = cash_flow.of(joined.tables[joined.active])
     cases = []
-    for seed, roles in outcome.roles.items():
-        everybody = Applicants(joined.labels, flow, groups, *(outcome.pds[name, seed] for name in pair))
+    for seed, roles in study.roles.items():
+        everybody = Applicants(joined.labels, flow, groups, *(study.pds[name, seed] for name in pair))
         cases.append(Case(economy, seed, everybody.take(roles == VALIDATION), everybody.take(roles == TEST)))
     return cases

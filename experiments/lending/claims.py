@@ -60,7 +60,7 @@ CLAIMS = (
         "MYbank",
         "80 % of a chain's small firms eligible without the core enterprise's guarantee",
         OWN,
-        "approval_rate_supply_chain",
+        "approval_rate_platform",
         False,
         "Comparable: firms known to the platform, approved on the score alone. Not: the level follows from the "
         "policy's cut-off and from who applies (all have passed the bank's first look); what federation does is the "

@@ -12,7 +12,7 @@ from experiments.mlflow_page import latest_link
 from experiments.outputs import check_folder, check_store
 from experiments.settings import parse_settings
 from experiments.study import check_contenders
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 
 DATA = Path("data/demo")
@@ -39,8 +39,8 @@ def choose_sources(
     data: Path | None,
     seeds: str,
     settings: list[str],
-    configured: Callable[[Path], tuple[Dataset, RunConfig]],
-) -> tuple[list[Source], RunConfig]:
+    configured: Callable[[Path], tuple[Dataset, TrainingConfig]],
+) -> tuple[list[Source], TrainingConfig]:
     """The datasets to report on, and the configuration of their studies; `configured` opens a dataset of the user's.
 
     Raises ConfigError when both worlds and data are named, and for an unknown world or an economy that is no number.
@@ -54,13 +54,13 @@ def choose_sources(
     numbers = _words(economies)
     if not numbers or not all(word.isdecimal() for word in numbers):
         raise ConfigError(f"Economies must be whole numbers with commas, not {economies!r}.")
-    config = replace(RunConfig.from_mapping(parse_settings(settings)), seeds=seeds)
+    config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return of_worlds(names, tuple(int(word) for word in numbers), businesses), config
 
 
 def write_report(
     sources: list[Source],
-    config: RunConfig,
+    config: TrainingConfig,
     pair: tuple[str, str],
     policy: Path | None,
     backend: str,

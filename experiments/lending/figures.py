@@ -26,19 +26,18 @@ _LINES = {
     "average_line": "all approved",
     "average_line_common": "those whom both approve",
     "average_line_first_time": "first-time borrowers",
-    "average_line_supply_chain": "supply-chain firms",
+    "average_line_platform": "supply-chain firms",
 }
 
 
 def gains(summaries: Mapping[str, pd.DataFrame], pair: Pair, claimed: Mapping[str, float]) -> Figure:
     """Relative gain of Gini with its interval in every world, beside gains that others claim (by name, rising)."""
     rows = {world: summary.loc[(RANKING, "gini")] for world, summary in summaries.items()}
-    found = {world: row for world, row in rows.items() if sure(row)}
-    none = [world for world in rows if world not in found]
-    said = [f"{change('gini', row['change'])} in {world}" for world, row in found.items()]
-    said += [f"none to be shown in {' and '.join(none)}"] if none else []
+    none = [world for world, row in rows.items() if not sure(row)]
+    findings = [f"{change('gini', row['change'])} in {world}" for world, row in rows.items() if sure(row)]
+    findings += [f"none to be shown in {' and '.join(none)}"] if none else []
     figure, axes = _bars(
-        f"Gain of Gini by federation:\n{'; '.join(said)}",
+        f"Gain of Gini by federation:\n{'; '.join(findings)}",
         f"Gini of {pair[1]} over that of {pair[0]}, 95 % interval",
         left=0.21,
         height=2.1 + 0.55 * len(rows),
@@ -77,14 +76,8 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
         width=7.4,
     )
     for name, contender in zip(("reference", "challenger"), pair, strict=True):
-        axes.plot(
-            shown.index,
-            shown[name],
-            color=colour(contender),
-            linewidth=2.2,
-            label=contender,
-        )
-    for rows, said in ((at_risk, "equal bad rate"), (at_reach, "equal approval")):
+        axes.plot(shown.index, shown[name], color=colour(contender), linewidth=2.2, label=contender)
+    for rows, label in ((at_risk, "equal bad rate"), (at_reach, "equal approval")):
         ends = [
             tuple(rows.loc[name, side] for name in ("approval_rate", "bad_rate"))
             for side in ("reference", "challenger")
@@ -95,7 +88,7 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
         # Above a rising curve there is room to the left, below one to the right.
         below = rows is at_risk
         axes.annotate(
-            said,
+            label,
             ends[1] if below else ends[0],
             (9, -4) if below else (-8, 6),
             textcoords="offset points",

@@ -31,7 +31,7 @@ from fl import metrics
 Both = tuple[float, float]
 """A measure of the reference and of the challenger."""
 RANKING, OWN, APPROVAL, BAD_RATE = "ranking", "own", "approval", "bad-rate"
-GROUPS = {"first_time": FIRST_TIME, "supply_chain": ON_PLATFORM}
+GROUPS = {"first_time": FIRST_TIME, "platform": ON_PLATFORM}
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ MEASURES = {
     "average_line": Measure("average line, all approved", "line"),
     "average_line_common": Measure("average line, those whom both approve", "line"),
     "average_line_first_time": Measure("average line, first-time borrowers", "line"),
-    "average_line_supply_chain": Measure("average line, supply-chain firms", "line"),
+    "average_line_platform": Measure("average line, supply-chain firms", "line"),
     "credit": Measure("credit granted per applicant", "line"),
     "price": Measure("price, weighted by line", "rate"),
     "expected_profit": Measure("expected profit per applicant", "profit"),
     "realised_profit": Measure("realised profit per applicant", "profit"),
-    "approval_rate_supply_chain": Measure("supply-chain firms approved on the score alone", "share"),
-    "bad_rate_supply_chain": Measure("bad rate of approved supply-chain firms", "share"),
+    "approval_rate_platform": Measure("supply-chain firms approved on the score alone", "share"),
+    "bad_rate_platform": Measure("bad rate of approved supply-chain firms", "share"),
     "approval_rate_first_time": Measure("first-time borrowers approved", "share"),
     "bad_rate_first_time": Measure("bad rate of approved first-time borrowers", "share"),
     "share_first_time": Measure("first-time borrowers among the approved", "share"),
@@ -96,7 +96,7 @@ def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
     A measure of nobody is NaN; measures of a group are left out where the data do not tell who belongs to it.
     """
     test = case.test
-    own = cutoffs.reference, cutoffs.challenger
+    policies = cutoffs.reference, cutoffs.challenger
     approved = float((test.reference <= cutoffs.reference.maximum_pd).mean())
     equal_approval = (
         cutoffs.reference,
@@ -105,10 +105,10 @@ def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
     limit = 0.0 if np.isnan(cutoffs.bad_rate) else cutoffs.bad_rate
     equal_bad_rate = tuple(
         replace(policy, maximum_pd=cutoff_at_bad_rate(test.labels, pd_, limit))
-        for policy, pd_ in zip(own, (test.reference, test.challenger), strict=True)
+        for policy, pd_ in zip(policies, (test.reference, test.challenger), strict=True)
     )
     measured = {RANKING: _ranking(test, cutoffs.reference)}
-    for name, (first, second) in {OWN: own, APPROVAL: equal_approval, BAD_RATE: equal_bad_rate}.items():
+    for name, (first, second) in {OWN: policies, APPROVAL: equal_approval, BAD_RATE: equal_bad_rate}.items():
         measured[name] = _book(test, first, second)
     frame = pd.concat(
         {name: pd.DataFrame(rows).T for name, rows in measured.items()}, names=["cut-offs", "measure"]
@@ -146,13 +146,13 @@ def trade_off(case: Case) -> pd.DataFrame:
 def _ranking(test: Applicants, policy: Policy) -> dict[str, Both]:
     """Gini and KS of both models, among all applicants and among those whom the reference accepts."""
     accepted = test.take(test.reference <= policy.maximum_pd)
-    found = {}
+    scores = {}
     for suffix, rows in (("", test), ("_accepted", accepted)):
         both = 0 < rows.labels.sum() < len(rows)
         for name, score in (("gini", metrics.gini), ("ks", metrics.ks)):
             pds = rows.reference, rows.challenger
-            found[name + suffix] = _both(score(rows.labels, pd_) if both else np.nan for pd_ in pds)
-    return found
+            scores[name + suffix] = _both(score(rows.labels, pd_) if both else np.nan for pd_ in pds)
+    return scores
 
 
 def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Both]:
@@ -164,7 +164,7 @@ def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Both]:
     realised = (
         profit(decision, test.labels, policy) for decision, policy in zip(decisions, policies, strict=True)
     )
-    found = {
+    book = {
         "approval_rate": _both(d.approved.mean() for d in decisions),
         "bad_rate": _both(_mean(test.labels, d.approved) for d in decisions),
         "bad_rate_declined": _both(_mean(test.labels, ~d.approved) for d in decisions),
@@ -180,12 +180,12 @@ def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Both]:
     for suffix, group in GROUPS.items():
         if group in test.groups:
             inside = test.groups[group]
-            found[f"approval_rate_{suffix}"] = _both(_mean(d.approved, inside) for d in decisions)
-            found[f"bad_rate_{suffix}"] = _both(_mean(test.labels, d.approved & inside) for d in decisions)
-            found[f"average_line_{suffix}"] = _both(_mean(d.line, d.approved & inside) for d in decisions)
+            book[f"approval_rate_{suffix}"] = _both(_mean(d.approved, inside) for d in decisions)
+            book[f"bad_rate_{suffix}"] = _both(_mean(test.labels, d.approved & inside) for d in decisions)
+            book[f"average_line_{suffix}"] = _both(_mean(d.line, d.approved & inside) for d in decisions)
     if FIRST_TIME in test.groups:
-        found["share_first_time"] = _both(_mean(test.groups[FIRST_TIME], d.approved) for d in decisions)
-    return {name: found[name] for name in MEASURES if name in found}
+        book["share_first_time"] = _both(_mean(test.groups[FIRST_TIME], d.approved) for d in decisions)
+    return {name: book[name] for name in MEASURES if name in book}
 
 
 def _both(values: Iterable[float]) -> Both:

@@ -16,7 +16,7 @@ from experiments.lending.content import World, compose, draw, metrics, world_fro
 from experiments.lending.policy import CashFlow, Policy
 from experiments.lending.wording import headline
 from experiments.study import run_study
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from server.coordinator import new_study_name
 from server.progress import Progress, Report
 from server.tracking.pages import write_page
@@ -37,7 +37,7 @@ class Task:
     """
 
     pair: tuple[str, str]
-    config: RunConfig
+    config: TrainingConfig
     policy: Policy
     cash_flow: CashFlow
     backend: str

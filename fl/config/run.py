@@ -35,7 +35,7 @@ class RunConfig:
 
     data             folder of the dataset; absolute, because Flower runs the apps from a copy elsewhere; empty in a
                      deployment, where every party knows its own folder
-    parties          names of the party folders in it; partition k is the k-th
+    parties          names of the parties' folders in it; partition k is the k-th; in a deployment as many as take part
     study            name under which the parties keep what this run makes, and of the MLflow run; a name is good for
                      one run; empty: the coordinator makes one up
     state            folder for the parties' state; empty: `state/` within each party's folder
@@ -51,7 +51,7 @@ class RunConfig:
     task: ClassVar[str]
 
     data: str = ""
-    parties: tuple[str, ...] = ("bank", "tax", "supply_chain")
+    parties: tuple[str, ...] = ()
     study: str = ""
     state: str = ""
     keep_studies: int = 5
@@ -75,6 +75,11 @@ class RunConfig:
         require(positive(self.timeout), "timeout", "positive", self.timeout)
         require(positive(self.connect_timeout), "connect-timeout", "positive", self.connect_timeout)
         require(_distinct(self.parties), "parties", "distinct names", ",".join(self.parties))
+
+    def require_parties(self) -> tuple[str, ...]:
+        """The parties. ConfigError when none is named."""
+        require(bool(self.parties), "parties", "the names of those that take part", "")
+        return self.parties
 
     @property
     def data_folder(self) -> Path:
@@ -158,9 +163,8 @@ class TrainingConfig(RunConfig):
             f"below 1 together with the validation-share of {self.validation_share:g}",
             self.test_share,
         )
-        distinct = not self.contenders or _distinct(self.contenders)
-        require(distinct, "contenders", "distinct names", ",".join(self.contenders))
-        allowed = _distinct(self.seeds) and all(0 <= seed < 2**32 for seed in self.seeds)
+        require(_distinct(self.contenders), "contenders", "distinct names", ",".join(self.contenders))
+        allowed = bool(self.seeds) and _distinct(self.seeds) and all(0 <= seed < 2**32 for seed in self.seeds)
         require(allowed, "seeds", "distinct whole numbers from 0 to 4294967295", _written(self.seeds))
 
 
@@ -226,7 +230,7 @@ def app_defaults() -> dict[str, Scalar]:
 
 
 def _distinct(values: tuple[Any, ...]) -> bool:
-    return len(values) == len(set(values)) >= 1
+    return len(values) == len(set(values))
 
 
 def _require_absolute(config: RunConfig, *names: str) -> None:
@@ -260,7 +264,7 @@ def _written(value: Any) -> Scalar:
 def _like(key: str, value: Scalar, default: Any) -> Any:
     """`value` as the type of `default`: whole numbers pass as floats, texts with commas as lists."""
     if isinstance(default, tuple):
-        return _listed(key, str(value), type(default[0]))
+        return _listed(key, str(value), type(default[0]) if default else str)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):

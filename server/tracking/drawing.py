@@ -5,7 +5,7 @@ can be drawn in any process and thread. A contender has the same colour in every
 colour-blind-safe palette of Okabe and Ito (2008), and each kind of learner its own line.
 """
 
-from zlib import crc32
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,32 +13,41 @@ from matplotlib.figure import Figure
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from fl.protocols import algorithms
+
+LineStyle: TypeAlias = str | tuple[int, tuple[int, ...]]
+
 BADS, GOODS, QUIET = "#D55E00", "#0072B2", "#8A8A8A"
 
-_COLOURS = {
-    "bank-only-boosting": "#B79F00",
-    "bank-only-network": "#E69F00",
-    "bank-only-trees": "#D55E00",
-    "federated-network": "#0072B2",
-    "federated-boosting": "#56B4E9",
-    "federated-scorecard": "#332288",
-    "pooled-boosting": "#117733",
-    "pooled-network": "#009E73",
-    "pooled-trees": "#CC79A7",
-    "true-pd": "#000000",
-}
-_SPARE_COLOURS = ("#882255", "#999933", "#AA4499", "#44AA99", "#661100")
-_LINES = {"network": "-", "trees": "--", "boosting": "--", "scorecard": "-.", "pd": ":"}
+_SHARES = ("bank-only", "federated", "pooled")
+_PALETTE = (
+    ("#B79F00", "#56B4E9", "#117733"),
+    ("#E69F00", "#0072B2", "#009E73"),
+    ("#AA4499", "#332288", "#44AA99"),
+)
+"""By algorithm, in the order of `fl.protocols`, a colour for each way to share data."""
+_YARDSTICKS = {"bank-only-trees": "#D55E00", "pooled-trees": "#CC79A7", "true-pd": "#000000"}
+_LINES = ("--", "-", "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 
 def colour(contender: str) -> str:
-    """The contender's colour: the same in every figure, study and session, even for a name unknown here."""
-    return _COLOURS.get(contender) or _SPARE_COLOURS[crc32(contender.encode()) % len(_SPARE_COLOURS)]
+    """The contender's colour: the same in every figure, study and session."""
+    if contender in _YARDSTICKS:
+        return _YARDSTICKS[contender]
+    share, _, algorithm = contender.rpartition("-")
+    return _PALETTE[_number(algorithm) % len(_PALETTE)][_SHARES.index(share) if share in _SHARES else -1]
 
 
-def line_style(contender: str) -> str:
-    """The line of the contender's kind of learner: network solid, trees and boosting dashed, truth dotted."""
-    return _LINES.get(contender.rpartition("-")[2], "-")
+def line_style(contender: str) -> LineStyle:
+    """The line of the contender's algorithm; stock trees are dashed, the truth is dotted."""
+    algorithm = contender.rpartition("-")[2]
+    return {"trees": "--", "pd": ":"}.get(algorithm) or _LINES[_number(algorithm) % len(_LINES)]
+
+
+def _number(algorithm: str) -> int:
+    """The place of an algorithm in `fl.protocols`; that of a name from elsewhere is after all others."""
+    names = algorithms()
+    return names.index(algorithm) if algorithm in names else len(names)
 
 
 def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8) -> tuple[Figure, Axes]:

@@ -29,10 +29,10 @@ from server.tracking.drawing import (
 
 def roc(contender: str, evaluation: Evaluation) -> Figure:
     """ROC curve with the AUC and its interval."""
-    found, table = evaluation.metrics, evaluation.tables["roc"]
+    metrics, table = evaluation.metrics, evaluation.tables["roc"]
     figure, axes = new_axes(
-        f"{contender}: AUC {found['auc']:.3f}\n"
-        f"95 % interval {found['auc_low']:.3f} to {found['auc_high']:.3f}",
+        f"{contender}: AUC {metrics['auc']:.3f}\n"
+        f"95 % interval {metrics['auc_low']:.3f} to {metrics['auc_high']:.3f}",
         "goods refused (false positive rate)",
         "bads refused (true positive rate)",
     )
@@ -67,10 +67,10 @@ def ks(contender: str, evaluation: Evaluation) -> Figure:
 
 def calibration(contender: str, evaluation: Evaluation) -> Figure:
     """Predicted against observed bad rate by tenths of the applicants, with 95 % intervals."""
-    found = evaluation.metrics
+    metrics = evaluation.metrics
     figure, axes = new_axes(
-        f"{contender}: predicted PD is {100 * found['calibration_error']:.1f} points off on average\n"
-        f"mean PD {percent(found['mean_pd'], 1)}, bad rate {percent(found['bad_rate'], 1)}",
+        f"{contender}: predicted PD is {100 * metrics['calibration_error']:.1f} points off on average\n"
+        f"mean PD {percent(metrics['mean_pd'], 1)}, bad rate {percent(metrics['bad_rate'], 1)}",
         "mean predicted PD",
         "observed bad rate, 95 % interval",
     )

@@ -1,4 +1,4 @@
-"""Trained contenders in MLflow: registered as model versions, found again, and linked with the runs that score by them.
+"""Trained contenders in MLflow: registered as model versions, looked up, and linked with the runs that score by them.
 
 A registered version holds no weights, since those stay with the parties. It points to the run that trained the model,
 and its tags say which study, contender and seed a scoring run has to name to the parties.
@@ -13,15 +13,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from fl.config.run import RunConfig
+from fl.config.run import ScoringConfig, TrainingConfig, from_texts
 from fl.errors import ConfigError
+from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
 from server.tracking.study import experiment_id, store_uri
 from server.tracking.tracked_run import SOURCE, ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
-"""Tags: on a scoring run the one that trained its model, and on that one the scoring runs, latest first."""
+"""Tags: a scoring run names the run that trained its model, and that one names the scoring runs, latest first."""
 
 _DESCRIPTION = (
     "No weights are here: each party keeps its part of the model, under the study, contender and seed in the tags. "
@@ -37,15 +38,15 @@ class TrainedModel:
     run_id: str
     contender: str
     seed: int
-    config: RunConfig
+    config: TrainingConfig
 
     @property
     def name(self) -> str:
-        """What `RunConfig.model` calls it."""
+        """What `ScoringConfig.model` calls it."""
         return f"{self.config.study}/{self.contender}/{self.seed}"
 
 
-def register(run: ContenderRun, config: RunConfig) -> None:
+def register(run: ContenderRun, config: TrainingConfig) -> None:
     """Register a finished contender as a version of the experiment's model of that name."""
     client, experiment = run.client, run.client.get_experiment(run.experiment_id)
     name = f"{experiment.name}-{run.contender}".replace("/", "-").replace(":", "-")
@@ -64,27 +65,27 @@ def register(run: ContenderRun, config: RunConfig) -> None:
 
 
 def find_model(uri: str, words: str) -> TrainedModel:
-    """The model trained by a run: `words` are its id, or STUDY/CONTENDER or STUDY/CONTENDER/SEED.
+    """The model trained by a run; `words` are the run's id, or STUDY/CONTENDER or STUDY/CONTENDER/SEED.
 
-    Raises ConfigError when there is none, when it is not a federated one, or when several fit.
+    Raises ConfigError when there is no such run, when its contender is not federated, and when several runs fit.
     """
     client = MlflowClient(uri)
-    found = _by_name(client, words.split("/")) if "/" in words else _by_id(client, words)
-    if not found:
+    runs = _by_name(client, words.split("/")) if "/" in words else _by_id(client, words)
+    if not runs:
         raise ConfigError(
             f"There is no finished run {words!r} in this store; name a run of a federated contender by its id, or as "
             "STUDY/CONTENDER or STUDY/CONTENDER/SEED."
         )
-    if len(found) > 1:
-        seeds = ", ".join(sorted(run.data.tags["seed"] for run in found))
+    if len(runs) > 1:
+        seeds = ", ".join(sorted(run.data.tags["seed"] for run in runs))
         raise ConfigError(f"{words!r} was trained under the seeds {seeds}; name one: {words}/SEED.")
-    (run,) = found
+    (run,) = runs
     contender = run.data.tags.get("contender", "")
-    if not contender.startswith("federated-"):
+    if contender not in federated_contenders():
         raise ConfigError(
             f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
         )
-    config = RunConfig.from_texts(run.data.params)
+    config = from_texts(run.data.params)
     return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config)
 
 
@@ -108,11 +109,11 @@ def _quoted(text: str) -> str:
 
 
 class ScoringRun(TrackedRun):
-    """One scoring of applicants: a run beside those of the study, with counts alone."""
+    """One scoring of applicants: a run beside those of the study that logs only counts and costs."""
 
     @classmethod
-    def start(cls, config: RunConfig) -> Self:
-        """Start it in the experiment of the training, each run linked to the other by a tag."""
+    def start(cls, config: ScoringConfig) -> Self:
+        """Start the run in the experiment of the training, and link each run to the other by a tag."""
         client = MlflowClient(store_uri(config))
         tags = {"kind": "scoring", "study": config.study, "model": config.model, SOURCE: "siloscore"}
         tags |= {TRAINED_BY: config.model_run, "git": code_version() or ""}
@@ -130,12 +131,11 @@ class ScoringRun(TrackedRun):
         return run
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
-        """Log how many applicants were scored by which model, how many each party knows or none, and what it took."""
+        """Log how many applicants were scored by which model, how many of them each party knows, and the costs."""
         counts = {"applicants": answered.applicants, "by_both": answered.by_both}
         self.log_metrics({**counts, **costs})
         # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
-        known = pd.DataFrame(answered.known.items(), columns=["party", "applicants"])
-        self.log_files({}, {"known": known})
+        self.log_files({}, {"known": pd.DataFrame(answered.known.items(), columns=["party", "applicants"])})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
         scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."

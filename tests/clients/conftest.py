@@ -16,9 +16,7 @@ def send() -> Callable[..., RecordDict]:
     from clients.app import app
     from experiments.backends.inline import InlineGrid
 
-    def deliver(
-        config: RunConfig, body: object, envelope: Envelope, node: dict | None = None
-    ) -> RecordDict:
+    def deliver(config: RunConfig, body: object, envelope: Envelope, node: dict | None = None) -> RecordDict:
         InlineGrid(config)  # Flower refuses to make messages outside a run
         node = node if node is not None else {"partition-id": 0}
         context = Context(1, 2, node, RecordDict(), dict(config.to_mapping()))

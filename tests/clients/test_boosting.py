@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fl.nesting import nested
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications
-from clients.randomness import goss_generator
 from clients.evaluation import SCORES
+from clients.randomness import goss_generator
 from clients.store import Store
 from fl.boosting import (
     ANOTHER,
@@ -31,7 +32,6 @@ from fl.boosting import (
     SumRequest,
 )
 from fl.encrypted_sums import plain
-from fl.nesting import nested
 from fl.splits import VALIDATION
 from server.coordinator import assign_roles, train
 from server.exchange import FederationError

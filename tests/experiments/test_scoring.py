@@ -17,8 +17,8 @@ from clients.store import Store
 from experiments import cli
 from experiments.backends import inline
 from fl.config.boosting import BoostingConfig
-from fl.config.scorecard import ScorecardConfig
 from fl.config.run import RunConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import ignore
 from server.tracking.registry import find_model

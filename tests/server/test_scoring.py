@@ -25,8 +25,8 @@ from experiments.dataset import open_dataset
 from experiments.scoring import read_answers
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
-from fl.config.scorecard import ScorecardConfig
 from fl.config.run import RunConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.messages import to_bytes
 from server.coordinator import assign_roles, connect, train
 from server.exchange import Exchange, FederationError

@@ -19,7 +19,7 @@ BUSINESSES = 8
 STRANGER = "stranger-to-all"
 _FIRST_MONTH = np.datetime64("2023-01", "M")
 
-Records = Mapping[str, pd.DataFrame]
+Tables = Mapping[str, pd.DataFrame]
 Ids = npt.NDArray[np.str_]
 
 
@@ -52,7 +52,7 @@ class Specimen:
         """The type's example records."""
         return self.kind.example_records(self.as_of)
 
-    def party(self, records: Records | None = None, columns: int | None = None) -> Party:
+    def party(self, records: Tables | None = None, columns: int | None = None) -> Party:
         """The party opened on records (default: all), offering its first so many columns (default: all)."""
         folder = Path(self._root.name) / f"party{next(self._numbers)}"
         folder.mkdir()
@@ -62,7 +62,7 @@ class Specimen:
         return self.kind(folder, replace(declared, columns=declared.columns[:columns]))
 
     def features(
-        self, records: Records | None = None, ids: Ids | None = None, columns: int | None = None
+        self, records: Tables | None = None, ids: Ids | None = None, columns: int | None = None
     ) -> pd.DataFrame:
         """What leaves the party for some businesses (default: all) as of their months."""
         ids = self.ids if ids is None else ids

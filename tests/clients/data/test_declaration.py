@@ -11,8 +11,10 @@ from clients.data.declaration import (
     FILE_NAME,
     Column,
     Declaration,
+    Target,
     read_declaration,
     schema_hash,
+    with_reasons,
     write_declaration,
 )
 from clients.data.errors import DataError
@@ -69,6 +71,33 @@ def test_a_declaration_is_read_in_the_order_of_the_file(tmp_path: Path) -> None:
         ),
     )
     assert declaration.column_names == ("overdraft_days_6m", "sector")
+
+
+def test_only_the_label_holder_has_a_target(tmp_path: Path) -> None:
+    assert read(tmp_path / "bank", BANK).target == Target("default", "binary")
+    assert read(tmp_path / "tax", 'type = "tax"\n').target is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "of_type", "told"),
+    [
+        (Column("a", "numeric", reason="Mine", reason_zh="我"), ("Usual", "常"), ("Mine", "我")),
+        (Column("a", "numeric", reason="Mine"), ("Usual", "常"), ("Mine", "常")),
+        (Column("a", "numeric", description="An a"), ("Usual", "常"), ("Usual", "常")),
+        (Column("a", "numeric", reason="Mine", description="An a"), ("", ""), ("Mine", "Mine")),
+        (Column("a", "numeric", description="An a"), ("", ""), ("An a", "An a")),
+        (Column("a", "numeric"), None, ("a", "a")),
+    ],
+)
+def test_a_reason_is_the_partys_else_the_types_else_the_description_else_the_name(
+    declared: Column, of_type: tuple[str, str] | None, told: tuple[str, str]
+) -> None:
+    columns = [Column("a", "numeric", reason=of_type[0], reason_zh=of_type[1])] if of_type else []
+
+    column = with_reasons(Declaration(type="tax", name="tax", columns=(declared,)), columns)["a"]
+
+    assert (column.reason, column.reason_zh) == told
+    assert replace(column, reason=declared.reason, reason_zh=declared.reason_zh) == declared
 
 
 def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:

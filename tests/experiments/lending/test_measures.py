@@ -65,7 +65,7 @@ def test_own_decisions_are_those_of_the_policy(case: Case, policy: Policy, found
         "price": (decision.line * decision.price).sum() / decision.line.sum(),
         "realised_profit": profit(decision, test.labels, own).sum() / len(test),
         "expected_profit": profit(decision, test.challenger, own).sum() / len(test),
-        "approval_rate_supply_chain": approved[test.groups["supply-chain firms"]].mean(),
+        "approval_rate_platform": approved[test.groups["supply-chain firms"]].mean(),
         "share_first_time": test.groups["first-time borrowers"][approved].mean(),
         "bad_rate_first_time": test.labels[approved & test.groups["first-time borrowers"]].mean(),
     }

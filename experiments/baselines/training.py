@@ -1,0 +1,125 @@
+"""Every contender that needs no federation, trained on the joined table or on the bank's part of it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from experiments.baselines.boosting import train_boosting
+from experiments.baselines.scorecard import train_scorecard
+from experiments.joined import Joined, read_true_pd
+from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import TrainingConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.evaluation import Columns
+from fl.reserve import RESERVE
+from fl.splits import Roles
+
+Floats = NDArray[np.float64]
+Curve = list[dict[str, float]]
+
+TWINS = ("boosting", "network", "scorecard")
+"""The algorithms of federations that are also trained here, on the bank's table alone and on the joined one."""
+YARDSTICKS = ("bank-only-trees", "pooled-trees", "true-pd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A contender under one seed: PDs (n,) of all rows, what it took, its curve, and tables for its evaluation."""
+
+    pd: Floats
+    costs: Mapping[str, float]
+    curve: Curve = field(default_factory=list)
+    tables: Mapping[str, Columns] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserve:
+    """The bank's own boosting under a seed: log odds (n,) of all rows, its curve, and what it took."""
+
+    log_odds: Floats
+    curve: Curve
+    costs: Mapping[str, float]
+
+
+class Baselines:
+    """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one."""
+
+    def __init__(
+        self, joined: Joined, roles: Roles, seed: int, config: TrainingConfig, reserve: Reserve | None = None
+    ) -> None:
+        self._joined, self._roles, self._seed, self._config = joined, roles, seed, config
+        self._reserve = reserve
+
+    @property
+    def reserve(self) -> Reserve:
+        """The bank's own boosting."""
+        if self._reserve is None:
+            clock = _Clock()
+            settings = self._config.section(BoostingConfig)
+            log_odds, curve = train_boosting(self._joined.of_bank(), self._roles, self._seed, settings)
+            self._reserve = Reserve(log_odds=log_odds, curve=curve, costs=clock.costs())
+        return self._reserve
+
+    def train(self, contender: str) -> Trained:
+        """A contender of this seed, timed without the reserve model that has a say in it."""
+        if contender == RESERVE:
+            return Trained(
+                pd=expit(self.reserve.log_odds), costs=self.reserve.costs, curve=self.reserve.curve
+            )
+        owner, _, algorithm = contender.rpartition("-")
+        seen = self._joined.of_bank() if owner == "bank-only" else self._joined
+        clock = _Clock()
+        if algorithm in ("boosting", "network"):
+            log_odds, curve = self._log_odds(algorithm, seen)
+            costs = clock.costs()
+            return Trained(pd=expit(self._with_reserve(seen, log_odds)), costs=costs, curve=curve)
+        trained = self._pd(contender, algorithm, seen)
+        return replace(trained, costs=clock.costs())
+
+    def _log_odds(self, algorithm: str, seen: Joined) -> tuple[Floats, Curve]:
+        if algorithm == "boosting":
+            return train_boosting(seen, self._roles, self._seed, self._config.section(BoostingConfig))
+        # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
+        from experiments.baselines.network import train_network
+
+        return train_network(seen, self._roles, self._seed, self._config.section(NetworkConfig))
+
+    def _pd(self, contender: str, algorithm: str, seen: Joined) -> Trained:
+        if algorithm == "scorecard":
+            pd, curve, tables = train_scorecard(seen, self._roles, self._config.section(ScorecardConfig))
+            return Trained(pd=pd, costs={}, curve=curve, tables=tables)
+        if contender == "true-pd":
+            pd = read_true_pd(self._config.data_folder, self._joined.applications.ids)
+            return Trained(pd=pd, costs={})
+        from experiments.baselines.trees import train_trees
+
+        pd, curve = train_trees(seen.frame(), self._joined.labels, self._roles, self._seed)
+        return Trained(pd=pd, costs={}, curve=curve)
+
+    def _with_reserve(self, seen: Joined, log_odds: Floats) -> Floats:
+        """The same, but the mean with the reserve model's for whom no passive party knows, as in the federation."""
+        if not seen.coverage or not seen.unknown.any():
+            return log_odds
+        return np.where(seen.unknown, (log_odds + self.reserve.log_odds) / 2, log_odds)
+
+
+class _Clock:
+    """Counts wall and CPU seconds from its making."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def costs(self) -> dict[str, float]:
+        """Those spent, and no messages."""
+        return {
+            "round_trips": 0,
+            "bytes_up": 0,
+            "bytes_down": 0,
+            "seconds": time.perf_counter() - self._wall,
+            "cpu_seconds": time.process_time() - self._cpu,
+        }
