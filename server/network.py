@@ -45,9 +45,7 @@ def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> En
     lessons: Mapping[str, Letter[Lesson]] = {}
     batch = 1
     while True:
-        forward = {
-            party: ForwardRequest(batch=batch, lesson=lessons.get(party)) for party in roster.passive
-        }
+        forward = {party: ForwardRequest(batch=batch, lesson=lessons.get(party)) for party in roster.passive}
         embedded = exchange.ask(forward, model)
         training.report(batch, batches, ", ".join(embedded))
         backward = BackwardRequest(

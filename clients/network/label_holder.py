@@ -88,7 +88,7 @@ class _Bank:
         return Look(auc=float(roc_auc_score(labels, pd)), loss=float(log_loss(labels, pd)))
 
     def learn(self, batch: int, embeddings: Mapping[str, Floats]) -> tuple[dict[str, Floats], float]:
-        """Learn from a batch by the passive parties' embeddings: the defended gradient at each, and the mean log loss."""
+        """Learn from a batch by the passive parties' embeddings: their defended gradients, and the mean log loss."""
         positions = self.rows.in_batch(batch)
         passive, present = placed(embeddings, self.coverage, positions, self.config)
         chance = generator(self.rows.seed, "dropout", str(self.bottom.steps)).random(present.shape)
@@ -113,7 +113,11 @@ class _Bank:
 
 def _bank(session: Session, learning: Learning) -> _Bank:
     """The bank's side of the network as it stands."""
-    config, rows, coverage = session.config.section(NetworkConfig), read_rows(session), read_coverage(session.study)
+    config, rows, coverage = (
+        session.config.section(NetworkConfig),
+        read_rows(session),
+        read_coverage(session.study),
+    )
     return _Bank(
         config=config,
         rows=rows,

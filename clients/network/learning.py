@@ -21,7 +21,7 @@ from clients.store import Store
 from fl.config.network import NetworkConfig
 from fl.errors import ProtocolError
 from fl.network import Finished, FinishRequest, Floats, Started, StartRequest, Verdict, training_batches
-from fl.network.models import Part, PartState, new_bottom, new_top
+from fl.network.models import PartState, new_bottom, new_top
 from fl.network.preprocessing import Encoder
 from fl.splits import TRAIN
 from fl.tables import Table
@@ -86,7 +86,7 @@ class Rows:
         positions = self.batches[batch - 1]
         return positions[self.table.known[positions]]
 
-    def inputs(self, positions: NDArray[Any]) -> Floats:
+    def inputs(self, positions: NDArray[np.integer[Any]]) -> Floats:
         """The bottom model's inputs at some positions, (k, inputs)."""
         return self.encoder.transform(self.table, positions)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,14 +75,14 @@ def answers(
 def placed(
     embeddings: Mapping[str, Floats],
     coverage: Mapping[str, NDArray[np.bool_]],
-    rows: NDArray[np.int_],
+    rows: NDArray[np.integer[Any]],
     config: NetworkConfig,
 ) -> tuple[list[Floats], NDArray[np.bool_]]:
     """Embeddings that came from passive parties, each in the place of its row, and which are present.
 
     embeddings are float32 (k, embedding) by party, of those of the rows (n,) that it knows by its coverage. Returns
-    float32 (n, embedding) per party of the coverage, zeros where it does not know the row, and bool (n, passive). Raises
-    ProtocolError for embeddings that do not fit the coverage.
+    float32 (n, embedding) per party of the coverage, with zeros where it does not know the row, and bool (n, passive).
+    Raises ProtocolError for embeddings that do not fit the coverage.
     """
     check_names("embeddings", embeddings, coverage)
     present = np.zeros((len(rows), len(coverage)), bool)

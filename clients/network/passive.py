@@ -8,15 +8,18 @@ from fl.arrays import check_numbers
 from fl.config.network import NetworkConfig
 from fl.errors import ProtocolError
 from fl.messages import Letter
-from fl.network import BatchEmbeddings, Embedded, EmbedRequest, ForwardRequest, Lesson, Told, is_look
-from fl.network import models
+from fl.network import BatchEmbeddings, Embedded, EmbedRequest, ForwardRequest, Lesson, Told, is_look, models
 from fl.network.models import Bottom, Part
 from fl.splits import VALIDATION
 
 
 def forward(session: Session, request: ForwardRequest) -> Embedded:
     """Learn from the last batch, after keeping the weights if they are the best, and embed the next batch."""
-    config, rows, learning = session.config.section(NetworkConfig), read_rows(session), session.state(Learning)
+    config, rows, learning = (
+        session.config.section(NetworkConfig),
+        read_rows(session),
+        session.state(Learning),
+    )
     learning.check_next(request.batch, config)
     bottom = Part(Bottom(rows.encoder.width, config), config, learning.parts[BOTTOM])
     best = learning.best

@@ -13,8 +13,8 @@ embeds the next one in the same message. A request names a batch by its number, 
 for itself (`training_batches`) and knows before which of them the weights are judged (`is_look`).
 
 1. `StartRequest` → `Started`, all parties;
-2. per batch: `ForwardRequest` → `Embedded` from the passive parties, then `BackwardRequest` → `Learned` from the bank, or
-   `Ended` when the validation AUC has stopped improving, and at the last batch;
+2. per batch: `ForwardRequest` → `Embedded` from the passive parties, then `BackwardRequest` → `Learned` from the bank,
+   or `Ended` when the validation AUC has stopped improving, and at the last batch;
 3. `FinishRequest` → `Finished`, all parties return to the weights with the best validation AUC;
 4. `EmbedRequest` → `Told` from the passive parties, then `ScoreRequest` → `Scored` from the bank.
 
@@ -96,7 +96,7 @@ class Lesson:
 @request("forward", after=("start", "forward"))
 @dataclass(frozen=True, kw_only=True)
 class ForwardRequest(Request[Embedded]):
-    """For a passive party: learn from the batch before, of which the lesson is (None at the first), then embed `batch`."""
+    """For a passive party: learn the lesson from the batch before, if there was one, then embed the batch `batch`."""
 
     batch: Count
     lesson: ToPassive[Lesson] | None
@@ -112,7 +112,10 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """By passive party its lesson from the batch; the batch's mean log loss; and the look before it, if there was one."""
+    """What the bank has learned from a batch.
+
+    lessons are by passive party, loss is the mean log loss of the batch, and look is the one before it, if there was one.
+    """
 
     lessons: Mapping[str, ToPassive[Lesson]]
     loss: Figure
