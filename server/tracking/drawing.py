@@ -63,6 +63,12 @@ def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8
     return figure, axes
 
 
+def with_legend(figure: Figure, place: str, **options: str) -> Figure:
+    """The figure with a legend of its curves, without a frame."""
+    figure.axes[0].legend(loc=place, frameon=False, **options)
+    return figure
+
+
 def percent(share: float, digits: int = 0) -> str:
     """The share in per cent: 0.5 is "50 %"."""
     return f"{100 * share:.{digits}f} %"
