@@ -21,9 +21,13 @@ EXACT = {"defence": "none", "party_dropout": 0.0}
 
 def assert_equal_twins(run, network: dict | None = None) -> None:
     events: list[Progress] = []
-    roles = assign_roles(run.federation, 1)
-    train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
-    federated = read_scores(run.config, "bank", "federated-network", 1)
+    assigned = assign_roles(run.federation, 1)
+    train_reserve(run.federation, assigned, 1, ignore)
+    training = Training(
+        contender="federated-network", seed=1, assigned=assigned, config=run.config, on_progress=events.append
+    )
+    train(run.federation, training)
+    federated = read_scores(run.config, "bank", "federated-network", 1).pd
 
     joined = read_joined(run.config, "bank")
     pooled, curve = train_network(joined, roles, 1, run.config.network)
