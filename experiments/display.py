@@ -77,28 +77,21 @@ class _Bars:
     def report(self, event: Event) -> None:
         if event.stage == "failed":
             return
+        title = _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
         if (event.stage, event.seed) != self._key:
-            self._finish()
             self._key = (event.stage, event.seed)
-            if event.stage != "done":
-                self._task = self._bars.add_task(_title(event), total=None, note="")
+            if self._task is not None:
+                self._bars.update(self._task, total=1, completed=1, note="")
+            done = event.stage == "done"
+            self._task = None if done else self._bars.add_task(title, total=None, note="")
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
             note = f"{event.step}/{event.steps} {event.party}"
             self._bars.update(self._task, total=event.steps, completed=event.step, note=note)
             if "valid.auc" in event.metrics:
-                title = f"{_title(event)}, AUC {event.metrics['valid.auc']:.3f}"
-                self._bars.update(self._task, description=title)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, total=1, completed=1, note="")
-        self._task = None
-
-
-def _title(event: Event) -> str:
-    return _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
+                described = f"{title}, AUC {event.metrics['valid.auc']:.3f}"
+                self._bars.update(self._task, description=described)
 
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
