@@ -80,7 +80,9 @@ class Recording:
         batches = []
         for request in of_kind(ForwardRequest, self.messages[party]):
             if request.lesson is not None:
-                rows = positions[request.batch - 2]  # numbers begin at 1, and the lesson is from the batch before
+                rows = positions[
+                    request.batch - 2
+                ]  # numbers begin at 1, and the lesson is from the batch before
                 rows, gradient = rows[known[rows]], request.lesson.read(Lesson).gradient
                 used = gradient.any(axis=1)
                 batches.append(Batch(rows[used], gradient[used]))

@@ -14,13 +14,15 @@ from clients.parties import write_default
 from experiments.attacks import labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.features import reconstruct
-from experiments.attacks.recording import Batch, Recording, record
+from experiments.attacks.recording import Batch, Recording, of_kind, record
 from experiments.attacks.report import play_all
 from experiments.attacks.tables import network_tables
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
+from fl.evaluation import Scored
 from fl.evaluation.measures import evaluate
+from fl.network import BackwardRequest, Embedded, Ended, ForwardRequest, Learned
 from server.progress import ignore
 
 CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
@@ -118,6 +120,19 @@ def test_each_gradient_is_recorded_with_the_rows_that_it_is_for(
         assert (batch.gradient[bad] @ pattern > 0).mean() > 0.9
 
 
+def test_a_party_receives_what_the_others_wrote_to_it(recorded: Callable[[str], Recording]) -> None:
+    recording = recorded("none")
+    bank, partner = recording.messages["bank"], recording.messages["partner"]
+
+    # Each request stands before its reply.
+    assert [type(message) for message in partner] == [ForwardRequest, Embedded] * SHORT.batches
+    replies = {Learned: SHORT.batches - 1, Ended: 1, Scored: 1}
+    assert {kind: len(of_kind(kind, bank)) for kind in replies} == replies
+    sent = [message.embeddings for message in of_kind(Embedded, partner)]
+    received = [message.embeddings["partner"] for message in of_kind(BackwardRequest, bank)]
+    assert received == sent
+
+
 def test_embeddings_let_the_bank_reconstruct_columns(
     recorded: Callable[[str], Recording], rng: np.random.Generator
 ) -> None:
@@ -179,7 +194,9 @@ def test_an_unknown_party_is_named_with_those_there_are(config: TrainingConfig) 
         play_all(config, "bank", ignore)
 
 
-def test_a_recording_leaves_nothing_behind(config: TrainingConfig, recorded: Callable[[str], Recording]) -> None:
+def test_a_recording_leaves_nothing_behind(
+    config: TrainingConfig, recorded: Callable[[str], Recording]
+) -> None:
     folders: NDArray[np.str_] = np.array(sorted(os.listdir(Path(config.data) / "bank")))
 
     assert folders.tolist() == ["party.toml", "table.csv"]
