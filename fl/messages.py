@@ -143,12 +143,12 @@ def fields_of(kind: type[Any]) -> Iterator[Field]:
 def _fields(hint: Any, path: str, reader: Reader | None) -> Iterator[Field]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        notes = arguments[1:]
-        for content in (note for note in notes if isinstance(note, Content)):
-            yield Field(path, content, reader)
-            return
-        reader = next((note for note in notes if isinstance(note, Reader)), reader)
-        yield from _fields(arguments[0], path, reader)
+        reader = next((note for note in arguments[1:] if isinstance(note, Reader)), reader)
+        contents = [note for note in arguments[1:] if isinstance(note, Content)]
+        if contents:
+            yield Field(path, contents[0], reader)
+        else:
+            yield from _fields(arguments[0], path, reader)
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")

@@ -302,7 +302,11 @@ class ScoreRequest(Request[Scored]):
 
 
 def packed(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Truth values (…, n) as bits (…, ⌈n/8⌉)."""
+    """Truth values (…, n) as bits (…, ⌈n/8⌉).
+
+    >>> packed(np.array([True, False, True]))
+    array([160], dtype=uint8)
+    """
     return np.packbits(flags, axis=-1)
 
 
