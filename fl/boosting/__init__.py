@@ -55,10 +55,11 @@ from fl.messages import (
     Ciphertext,
     Count,
     Figure,
+    Padded,
     PerRow,
     PublicKey,
+    Reader,
     Request,
-    Sealed,
     Setting,
     ToLabelHolder,
     ToParties,
@@ -87,7 +88,7 @@ class Started:
     columns: ToLabelHolder[Columns]
 
 
-@request("start")
+@request("start", to=Reader.PASSIVE)
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
     """Asks a passive party to bin its columns by the training rows; hand_over: and to hand over its padded sides."""
@@ -131,7 +132,7 @@ class Level:
 
     owners: Aggregate[Array]
     splits: Aggregate[Splits]
-    pads: Mapping[str, Sealed]
+    pads: Mapping[str, Padded]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +177,7 @@ class Ended:
     validation_loss: Figure
 
 
-@request("begin")
+@request("begin", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True, kw_only=True)
 class BeginRequest(Request[Demanded]):
     """Asks the bank for its first demand, by the columns of each passive party."""
@@ -219,10 +220,10 @@ class Grown:
 
     members: ToParties[Members]
     sums: ToLabelHolder[Sums] | None
-    sides: Sealed
+    sides: Padded
 
 
-@request("grow", after=("start", "grow", "add_up"))
+@request("grow", to=Reader.PASSIVE, after=("start", "grow", "add_up"))
 @dataclass(frozen=True, kw_only=True)
 class GrowRequest(Request[Grown]):
     """For a passive party: what the bank demands of it.
@@ -232,7 +233,7 @@ class GrowRequest(Request[Grown]):
 
     task: ToPassive[Task]
     level: ToPassive[Level]
-    sides: Mapping[str, Sealed]
+    sides: Mapping[str, Padded]
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ class Summed:
     sums: ToLabelHolder[Sums]
 
 
-@request("add_up", after=("grow",))
+@request("add_up", to=Reader.PASSIVE, after=("grow",))
 @dataclass(frozen=True)
 class SumRequest(Request[Summed]):
     """For a passive party: the task again, and where other ones send the rows of the nodes that they split."""
@@ -251,7 +252,7 @@ class SumRequest(Request[Summed]):
     members: Mapping[str, ToParties[Members]]
 
 
-@request("split", after=("begin", "split"))
+@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"))
 @dataclass(frozen=True, kw_only=True)
 class SplitRequest(Request[Demanded | Ended]):
     """For the bank: where the passive parties' splits send rows, and what they have added up, if that was wanted."""
@@ -265,7 +266,7 @@ class Finished:
     """The party holds its part of the final forest."""
 
 
-@request("finish", after=("grow",))
+@request("finish", to=Reader.PASSIVE, after=("grow",))
 @dataclass(frozen=True)
 class FinishRequest(Request[Finished]):
     """Tells a passive party how many of its splits the forest keeps."""
@@ -287,13 +288,13 @@ class Told:
     outcomes: ToLabelHolder[Outcomes]
 
 
-@request("outcomes", after=("finish",))
+@request("outcomes", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class OutcomesRequest(Request[Told]):
     """Asks a passive party for the outcomes of all its splits at the test rows; the bank knows the others' scores."""
 
 
-@request("score", after=("split",))
+@request("score", to=Reader.LABEL_HOLDER, after=("split",))
 @dataclass(frozen=True)
 class ScoreRequest(Request[Scored]):
     """For the bank: every passive party's outcomes at the test rows."""

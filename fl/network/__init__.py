@@ -35,6 +35,7 @@ from fl.messages import (
     Count,
     Figure,
     PerRow,
+    Reader,
     Request,
     Setting,
     ToLabelHolder,
@@ -92,7 +93,7 @@ class Lesson:
     best: Setting[bool]
 
 
-@request("forward", after=("start", "forward"))
+@request("forward", to=Reader.PASSIVE, after=("start", "forward"))
 @dataclass(frozen=True, kw_only=True)
 class ForwardRequest(Request[Embedded]):
     """For a passive party: the last batch's lesson, none before the first, then embed batch number `batch`, from 1.
@@ -139,7 +140,7 @@ class Ended:
     validation_loss: Figure
 
 
-@request("backward", after=("start", "backward"))
+@request("backward", to=Reader.LABEL_HOLDER, after=("start", "backward"))
 @dataclass(frozen=True, kw_only=True)
 class BackwardRequest(Request[Learned | Ended]):
     """For the bank: each passive party's embeddings of batch number `batch`, from 1.
@@ -173,13 +174,13 @@ class Told:
     embeddings: ToLabelHolder[Embeddings]
 
 
-@request("embed", after=("finish",))
+@request("embed", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class EmbedRequest(Request[Told]):
     """Asks a passive party for the embeddings of all positions that it knows."""
 
 
-@request("score", after=("finish",))
+@request("score", to=Reader.LABEL_HOLDER, after=("finish",))
 @dataclass(frozen=True)
 class ScoreRequest(Request[Scored]):
     """For the bank: every passive party's embeddings of all positions."""

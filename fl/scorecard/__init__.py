@@ -55,6 +55,7 @@ from fl.messages import (
     Figure,
     PerRow,
     PublicKey,
+    Reader,
     Request,
     Setting,
     ToLabelHolder,
@@ -81,7 +82,7 @@ class Started:
     columns: ToLabelHolder[Columns]
 
 
-@request("start")
+@request("start", to=Reader.PASSIVE)
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
     """Asks a passive party to bin its columns by the training rows."""
@@ -105,7 +106,7 @@ class Begun:
     labels: ToPassive[Labels]
 
 
-@request("begin")
+@request("begin", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True, kw_only=True)
 class BeginRequest(Request[Begun]):
     """Asks the bank for its encrypted labels, by the columns of each passive party."""
@@ -129,7 +130,7 @@ class Counted:
     sums: ToLabelHolder[Sums]
 
 
-@request("count", after=("start",))
+@request("count", to=Reader.PASSIVE, after=("start",))
 @dataclass(frozen=True)
 class CountRequest(Request[Counted]):
     """For a passive party: the labels that it is to add up."""
@@ -189,7 +190,7 @@ class Ended:
     progress: Progress
 
 
-@request("group", after=("begin",))
+@request("group", to=Reader.LABEL_HOLDER, after=("begin",))
 @dataclass(frozen=True)
 class GroupRequest(Request[Grouped | Ended]):
     """For the bank: what the passive parties counted."""
@@ -204,7 +205,7 @@ class Masked:
     sums: ToLabelHolder[Sums]
 
 
-@request("gradient", after=("count", "step"))
+@request("gradient", to=Reader.PASSIVE, after=("count", "step"))
 @dataclass(frozen=True, kw_only=True)
 class GradientRequest(Request[Masked]):
     """For a passive party: where to go; groups only before the first exchange."""
@@ -227,7 +228,7 @@ class Opened:
     sums: Mapping[str, ToPassive[OpenedSums]]
 
 
-@request("open_sums", after=("group", "solve"))
+@request("open_sums", to=Reader.LABEL_HOLDER, after=("group", "solve"))
 @dataclass(frozen=True)
 class OpenRequest(Request[Opened]):
     """For the bank: the masked sums of the parties."""
@@ -254,7 +255,7 @@ class Stepped:
     step: ToLabelHolder[Step]
 
 
-@request("step", after=("gradient",))
+@request("step", to=Reader.PASSIVE, after=("gradient",))
 @dataclass(frozen=True)
 class StepRequest(Request[Stepped]):
     """For a passive party: its own sums, opened."""
@@ -262,7 +263,7 @@ class StepRequest(Request[Stepped]):
     sums: ToPassive[OpenedSums]
 
 
-@request("solve", after=("open_sums",))
+@request("solve", to=Reader.LABEL_HOLDER, after=("open_sums",))
 @dataclass(frozen=True)
 class SolveRequest(Request[Solved | Ended]):
     """For the bank: every party's step."""
@@ -297,7 +298,7 @@ class Finished:
     card: ToLabelHolder[Card]
 
 
-@request("finish", after=("step",))
+@request("finish", to=Reader.PASSIVE, after=("step",))
 @dataclass(frozen=True)
 class FinishRequest(Request[Finished]):
     """Tells a passive party that its last step was the final one."""
@@ -324,13 +325,13 @@ class Told:
     points: ToLabelHolder[Points]
 
 
-@request("points", after=("finish",))
+@request("points", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class PointsRequest(Request[Told]):
     """Asks a passive party for the points of every position."""
 
 
-@request("score", after=("group", "solve"))
+@request("score", to=Reader.LABEL_HOLDER, after=("group", "solve"))
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest(Request[Scored]):
     """For the bank: by party what it tells of its columns and of the rows."""
