@@ -155,12 +155,12 @@ def _fields_of_record(kind: type[Any], prefix: str, reader: Reader | None) -> It
 def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> Iterator[Field]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        notes = arguments[1:]
-        reader = next((note for note in notes if isinstance(note, Reader)), reader)
-        for content in (note for note in notes if isinstance(note, Content)):
-            yield Field(path, content, record, reader)
-            return
-        yield from _fields(arguments[0], path, record, reader)
+        reader = next((note for note in arguments[1:] if isinstance(note, Reader)), reader)
+        contents = [note for note in arguments[1:] if isinstance(note, Content)]
+        if contents:
+            yield Field(path, contents[0], record, reader)
+        else:
+            yield from _fields(arguments[0], path, record, reader)
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")
