@@ -109,7 +109,7 @@ def _contents(fields: Iterable[Field]) -> str:
     """Such as: `positions` (count); `businesses`, `months` (per row)."""
     names: defaultdict[Content, dict[str, None]] = defaultdict(dict)
     for field in fields:
-        names[field.content][f"`{_name(field)}`"] = None
+        names[field.content][f"`{_name(field) if field.reader else field.path}`"] = None
     return "; ".join(f"{', '.join(of_content)} ({content.value})" for content, of_content in names.items())
 
 
