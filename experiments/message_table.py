@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,22 +70,26 @@ def _by_module(fields: Iterable[Field]) -> str:
     """Such as: boosting `Members.left`; network `Embeddings.embeddings`."""
     names: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for field in fields:
-        module = field.record.__module__.split(".")[1]
+        module = field.record.__module__.removeprefix("fl.")
         names[module][f"`{field.record.__name__}.{_name(field)}`"] = None
     return "; ".join(f"{module} {', '.join(of_module)}" for module, of_module in names.items())
 
 
 def _of_conversation(conversation: Conversation) -> str:
-    rows, letters = [], {}
+    rows = []
+    letters: defaultdict[type[Any], list[Field]] = defaultdict(list)
     for message, answered in messages_of(conversation).items():
-        fields = list(fields_of(message))
-        plain = [field for field in fields if not field.reader]
-        rows.append((f"`{message.__name__}`", _direction(message, answered), _contents(plain), _letters(message)))
-        # The content of a letter in the form of another conversation is told with the message.
-        for record in {field.record: None for field in fields if field.reader and field.record is not message}:
-            letters[record] = f"`{record.__name__}`", _contents(field for field in fields if field.record is record)
-    messages = _table(("message", "direction", "for the coordinator", "letters"), rows)
-    tables = [messages, _table(("letter", "fields"), letters.values())] if letters else [messages]
+        plain = [field for field in fields_of(message) if not field.reader]
+        about = f"`{message.__name__}`", _direction(message, answered)
+        rows.append((*about, _contents(plain), _letters(message)))
+        for field in fields_of(message):
+            # A letter in the form of another conversation is told with the message.
+            if field.reader and field.record is not message:
+                letters[field.record].append(field)
+    tables = [_table(("message", "direction", "for the coordinator", "letters"), rows)]
+    if letters:
+        said = [(f"`{record.__name__}`", _contents(fields)) for record, fields in letters.items()]
+        tables.append(_table(("letter", "fields"), said))
     return "\n\n".join([f"**{conversation.announced}**", *tables])
 
 
@@ -109,12 +113,14 @@ def _contents(fields: Iterable[Field]) -> str:
     """Such as: `positions` (count); `businesses`, `months` (per row)."""
     names: defaultdict[Content, dict[str, None]] = defaultdict(dict)
     for field in fields:
-        names[field.content][f"`{_name(field) if field.reader else field.path}`"] = None
+        names[field.content][f"`{_name(field)}`"] = None
     return "; ".join(f"{', '.join(of_content)} ({content.value})" for content, of_content in names.items())
 
 
 def _name(field: Field) -> str:
-    return field.path.rpartition(".")[2]
+    """The field's path within its message or letter."""
+    within_letter = field.path.partition(".")[2] if field.reader else ""
+    return within_letter or field.path
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

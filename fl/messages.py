@@ -133,7 +133,10 @@ def declaration_of(kind: type[Any]) -> Declaration:
 
 
 class Field(NamedTuple):
-    """A field of a message: its path, its content, the record that has it, and whose letter that is in, if any's."""
+    """A field of a message: its path, its content, and the letter that it stands in with its reader, if in any.
+
+    record is the class of what the letter says, else that of the message.
+    """
 
     path: str
     content: Content
@@ -143,13 +146,9 @@ class Field(NamedTuple):
 
 def fields_of(kind: type[Any]) -> Iterator[Field]:
     """The fields of a message, those of its letters included. Raises TypeError for one that does not say what it is."""
-    return _fields_of_record(kind, "", None)
-
-
-def _fields_of_record(kind: type[Any], prefix: str, reader: Reader | None) -> Iterator[Field]:
     hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
-        yield from _fields(hints[item.name], prefix + item.name, kind, reader)
+        yield from _fields(hints[item.name], item.name, kind, None)
 
 
 def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> Iterator[Field]:
@@ -164,9 +163,11 @@ def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> I
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")
-        yield from _fields(arguments[0], path, record, reader)
+        yield from _fields(arguments[0], path, arguments[0], reader)
     elif is_dataclass(hint):
-        yield from _fields_of_record(hint, f"{path}.", reader)  # type: ignore[arg-type]
+        hints = get_type_hints(hint, include_extras=True)
+        for item in fields(hint):
+            yield from _fields(hints[item.name], f"{path}.{item.name}", record, reader)
     else:
         inner = [one for one in arguments if _is_told(one)]
         if not inner:
