@@ -144,11 +144,14 @@ def _fields(hint: Any, path: str, reader: Reader | None) -> Iterator[Field]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         notes = arguments[1:]
-        for content in (note for note in notes if isinstance(note, Content)):
-            yield Field(path, content, reader)
-            return
         reader = next((note for note in notes if isinstance(note, Reader)), reader)
-        yield from _fields(arguments[0], path, reader)
+        content = next((note for note in notes if isinstance(note, Content)), None)
+        if content is None:
+            yield from _fields(arguments[0], path, reader)
+        elif get_origin(arguments[0]) is Letter and reader is None:
+            raise TypeError(f"the letter {path} does not say for whom it is")
+        else:
+            yield Field(path, content, reader)
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")

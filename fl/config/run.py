@@ -101,8 +101,8 @@ class RunConfig:
         return replace(self, sections={**self.sections, name: section})
 
     @classmethod
-    def from_mapping(cls, settings: Mapping[str, Scalar | str]) -> Self:
-        """Build from flat keys such as `network.batch-size`; values may be texts, as MLflow keeps them.
+    def from_mapping(cls, settings: Mapping[str, Scalar]) -> Self:
+        """Build from flat keys such as `network.batch-size`; lists are texts with commas.
 
         Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one out of
         range.
@@ -268,7 +268,8 @@ def _like(key: str, value: Scalar, default: Any) -> Any:
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
-        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
+        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        kind = kinds.get(type(default), "text")
         raise ConfigError(f"Setting {key!r} must be {kind}, not {value!r}.")
     return value
 
