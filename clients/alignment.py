@@ -62,7 +62,7 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
     if session.holds_label:
         applications = applications_of(session)
         rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
-        ids = pd.unique(applications.index[rows]).astype(np.str_)
+        ids = applications.index[rows].unique().to_numpy().astype(np.str_)
     else:
         ids = session.party.ids()
         # The position in the message is all that the label holder learns of a business that it does not know.

@@ -17,7 +17,7 @@ def describe(session: Session, request: DescribeRequest) -> Description:
         kinds=tuple(column.kind for column in declared.columns),
         grades=tuple(column.grade for column in declared.columns),
         rows=len(party),
-        target="binary" if declared.label is not None else "",
+        target=declared.target.kind if declared.target else "",
         conversations=tuple(conversation.announced for conversation in protocols.CONVERSATIONS),
         schema=schema_hash(declared),
     )

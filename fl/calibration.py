@@ -12,7 +12,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Platt's map from scores to probabilities (1999): pd = 1 / (1 + exp(−slope · score − intercept))."""
+    """Platt's map from scores to probabilities (1999): pd = 1 / (1 + exp(−slope · score − intercept)).
+
+    >>> Calibration(slope=1.0, intercept=-2.0).apply(np.array([2.0]))
+    array([0.5])
+    """
 
     slope: float = 1.0
     intercept: float = 0.0

@@ -7,10 +7,9 @@ against the declared types while it reads: what has another form than declared n
 An array travels as its dtype, its shape and its bytes. Nothing is unpickled, and nothing is allocated that the bytes
 do not hold.
 
-    >>> import numpy as np
-    >>> from fl.splits import Roles
-    >>> decode(Roles, encode(Roles(roles=np.array([0, 1, 2], np.int8)))).roles
-    array([0, 1, 2], dtype=int8)
+    >>> from fl.splits import Split
+    >>> decode(Split, encode(Split(np.array([0, 1, 2], np.int8))))
+    Split(roles=array([0, 1, 2], dtype=int8))
 """
 
 import math

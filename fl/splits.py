@@ -49,6 +49,10 @@ def split_by_vintage(months: NDArray[np.datetime64], test_share: float, validati
 
     months is datetime64[M] (n,). Whole vintages only: each boundary lies where the share of rows behind it comes
     nearest to the wanted one. Raises ProtocolError with fewer than three vintages.
+
+    >>> months = np.array(["2023-01", "2023-01", "2023-02", "2023-03"], "datetime64[M]")
+    >>> split_by_vintage(months, test_share=0.25, validation_share=0.25).tolist()
+    [0, 0, 1, 2]
     """
     vintages, counts = np.unique(months, return_counts=True)
     if len(vintages) < 3:

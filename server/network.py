@@ -1,16 +1,19 @@
 """The order of the conversation that trains and evaluates a split network; see `fl/network`."""
 
+from collections.abc import Mapping
+
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
+from fl.messages import Letter
 from fl.network import (
     BackwardRequest,
     EmbedRequest,
     Ended,
     FinishRequest,
     ForwardRequest,
-    Learned,
+    Lesson,
     ScoreRequest,
     StartRequest,
 )
@@ -38,29 +41,21 @@ def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
 
 def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> Ended:
     """All batches until the label holder ends the training."""
-    config, model = training.config.section(NetworkConfig), training.model
-    batch = 0
-    reply: Learned | Ended = Learned.none()
-    while isinstance(reply, Learned):
-        batch += 1
-        look = batch % config.evaluate_every == 0 or batch == config.batches
-        forward = {
-            party: ForwardRequest(batch=batch, lesson=reply.lessons.get(party), look=look)
-            for party in roster.passive
-        }
+    batches, model = training.config.section(NetworkConfig).batches, training.model
+    lessons: Mapping[str, Letter[Lesson]] = {}
+    batch = 1
+    while True:
+        forward = {party: ForwardRequest(batch=batch, lesson=lessons.get(party)) for party in roster.passive}
         embedded = exchange.ask(forward, model)
-        training.report(batch, config.batches, ", ".join(embedded))
+        training.report(batch, batches, ", ".join(embedded))
         backward = BackwardRequest(
-            batch=batch,
-            look=look,
-            embeddings={party: answer.batch for party, answer in embedded.items()},
-            validation={
-                p: answer.validation for p, answer in embedded.items() if answer.validation is not None
-            },
+            batch=batch, embeddings={party: reply.embeddings for party, reply in embedded.items()}
         )
-        reply = exchange.ask_one(roster.holder, backward, model)
-        metrics = {"train.loss": reply.loss} if isinstance(reply, Learned) else {}
-        if look:
-            metrics |= {"valid.auc": reply.validation_auc, "valid.loss": reply.validation_loss}
-        training.report(batch, config.batches, roster.holder, metrics)
-    return reply
+        learned = exchange.ask_one(roster.holder, backward, model)
+        metrics = {} if isinstance(learned, Ended) else {"train.loss": learned.loss}
+        if learned.look is not None:
+            metrics |= {"valid.auc": learned.look.auc, "valid.loss": learned.look.loss}
+        training.report(batch, batches, roster.holder, metrics)
+        if isinstance(learned, Ended):
+            return learned
+        lessons, batch = learned.lessons, batch + 1

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from experiments.joined import Joined
 from fl.config.network import NetworkConfig
-from fl.network import training_batches
+from fl.network import is_look, training_batches
 from fl.network.models import learning_rate, new_bottom, new_top
 from fl.network.preprocessing import Encoder
 from fl.splits import TRAIN, VALIDATION, Roles
@@ -42,10 +42,10 @@ class PooledNetwork(nn.Module):
 
     def forward(self, positions: NDArray[np.int_]) -> Tensor:
         """Logits at some positions."""
-        own, *others = (
+        bank, *passive = (
             bottom(inputs[positions]) for bottom, inputs in zip(self.bottoms, self.inputs, strict=True)
         )
-        logits: Tensor = self.top(own, others, self.present[positions])
+        logits: Tensor = self.top(bank, passive, self.present[positions])
         return logits
 
     def log_odds(self, positions: NDArray[np.int_]) -> NDArray[np.float64]:
@@ -57,7 +57,10 @@ class PooledNetwork(nn.Module):
 def train_network(
     joined: Joined, roles: Roles, seed: int, config: NetworkConfig
 ) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
-    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every batch."""
+    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every batch.
+
+    As in the federation, nothing is learned from the batch at which training ends, so that it has no training loss.
+    """
     torch.set_num_threads(1)
     network = PooledNetwork(joined, roles, seed, config)
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=config.weight_decay)
@@ -67,21 +70,22 @@ def train_network(
     curve: list[dict[str, float]] = []
     for number, positions in enumerate(training_batches(roles, seed, config), start=1):
         metrics = {}
-        if number % config.evaluate_every == 0 or number == config.batches:
+        if is_look(number, config):
             pd = expit(network.log_odds(validation))
             auc = float(roc_auc_score(joined.labels[validation], pd))
             metrics = {"valid.auc": auc, "valid.loss": float(log_loss(joined.labels[validation], pd))}
             looks_without_improvement += 1
             if auc > best_auc:
                 best_auc, best, looks_without_improvement = auc, copy.deepcopy(network.state_dict()), 0
+        curve.append(metrics)
+        if number == config.batches or looks_without_improvement >= config.patience:
+            break
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(number - 1, config)
         loss = nn.functional.binary_cross_entropy_with_logits(network(positions), labels[positions])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        curve.append({"train.loss": loss.item(), **metrics})
-        if looks_without_improvement >= config.patience:
-            break
+        metrics["train.loss"] = loss.item()
     network.load_state_dict(best)
     return network.log_odds(np.arange(len(roles))), curve

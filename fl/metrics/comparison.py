@@ -24,6 +24,9 @@ def delong_test(labels: ArrayLike, a: ArrayLike, b: ArrayLike, level: float = 0.
     """AUC of `a` minus AUC of `b` on the same rows, by DeLong's paired two-sided test (1988).
 
     Scores that rank the rows alike have difference 0 and p-value 1. Needs two of each class.
+
+    >>> delong_test([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.8], [1, 9, 2, 8]).p_value
+    1.0
     """
     bads = check_labels(labels, each_class=2)
     first = placements(bads, check_scores(a, len(bads)))
@@ -43,6 +46,11 @@ def population_stability_index(expected: ArrayLike, actual: ArrayLike, bins: int
     The sum over bins of (q - p) ln(q / p), p and q being the bins' shares; bins are the quantiles of
     `expected`. An empty bin counts as half a row, which keeps the index finite. Custom: below 0.1 stable,
     above 0.25 shifted (Siddiqi, Credit Risk Scorecards, 2006).
+
+    >>> population_stability_index([1, 2, 3, 4], [1, 2, 3, 4], bins=2)
+    0.0
+    >>> round(population_stability_index([1, 2, 3, 4], [3, 3, 4, 1], bins=2), 3)
+    0.275
     """
     before, after = check_scores(expected), check_scores(actual)
     if bins < 1 or not len(before) or not len(after):

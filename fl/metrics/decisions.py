@@ -38,7 +38,11 @@ def _approval_weights(pd: Floats, approval: float) -> Floats:
 
 
 def bad_rate_at_approval(labels: ArrayLike, pd: ArrayLike, approval: float) -> float:
-    """Bad rate among the share `approval` of applicants with the lowest PD; ValueError if that is nobody."""
+    """Bad rate among the share `approval` of applicants with the lowest PD; ValueError if that is nobody.
+
+    >>> bad_rate_at_approval([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], approval=0.5)
+    0.5
+    """
     bads = check_labels(labels)
     weights = _approval_weights(check_scores(pd, len(bads)), approval)
     if not weights.any():
@@ -47,7 +51,11 @@ def bad_rate_at_approval(labels: ArrayLike, pd: ArrayLike, approval: float) -> f
 
 
 def approval_rate_at_bad_rate(labels: ArrayLike, pd: ArrayLike, bad_rate: float) -> float:
-    """Largest share of applicants, taken from the lowest PD up, whose bad rate does not exceed `bad_rate`."""
+    """Largest share of applicants, taken from the lowest PD up, whose bad rate does not exceed `bad_rate`.
+
+    >>> approval_rate_at_bad_rate([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], bad_rate=0.4)
+    0.75
+    """
     bads = check_labels(labels)
     limit = check_share("bad_rate", bad_rate)
     _, bad, rows = cumulative_counts(bads, check_scores(pd, len(bads)))

@@ -71,7 +71,11 @@ def midranks(values: Floats) -> Floats:
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: the chance that a bad scores above a good, ties counting one half."""
+    """Area under the ROC curve: the chance that a bad scores above a good, ties counting one half.
+
+    >>> auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
     bads = check_labels(labels)
     values = check_scores(scores, len(bads))
     ranks = float(midranks(values)[bads].sum())

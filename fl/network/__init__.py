@@ -3,24 +3,25 @@
 Vertical split learning (Vepakomma et al. 2018) with the label at a party instead of the server: a bottom model per
 party, a top model at the bank. What crosses a border is embeddings to the bank and their gradients back. Gradients
 at this cut layer tell labels (Li et al., "Label Leakage and Protection in Two-party Split Learning", ICLR 2022), so
-the bank disturbs them first (`defence`). A business that a party does not know gets a learned "unknown" embedding
-at the bank, which party dropout trains on known ones too.
+the bank disturbs them first (`defence`). For a business that a party does not know, the bank uses an "unknown"
+embedding that it learns; party dropout trains it on businesses that the party does know, too.
 
-The parts: `preprocessing` (columns to inputs), `models`, `defence` (of gradients), `inference` (without PyTorch's
-optimiser).
+The parts: `preprocessing` (columns to inputs), `models`, `defence` (of gradients), `inference` (row by row).
 
-Conversation `network/1`. A training batch costs two round trips, fused so that a party applies the last gradient and
-embeds the next batch in one message. Every party draws the batches for itself (`training_batches`):
+Conversation `network/1`. A training batch costs two round trips, because a passive party learns from the last batch and
+embeds the next one in the same message. A request names a batch by its number, from 1: every party draws the batches
+for itself (`training_batches`) and knows before which of them the weights are judged (`is_look`).
 
 1. `StartRequest` → `Started`, all parties;
-2. per batch: `ForwardRequest` → `Embedded` from the passive parties, `BackwardRequest` → `Learned` from the bank, or
-   `Ended` when validation has stopped improving or the last batch has been judged;
+2. per batch: `ForwardRequest` → `Embedded` from the passive parties, then `BackwardRequest` → `Learned` from the bank,
+   or `Ended` when the validation AUC has stopped improving, and at the last batch;
 3. `FinishRequest` → `Finished`, all parties return to the weights with the best validation AUC;
-4. `EmbedRequest` → `Told`, passive parties, then `ScoreRequest` → `Scored`, the bank.
+4. `EmbedRequest` → `Told` from the passive parties, then `ScoreRequest` → `Scored` from the bank.
 
 Round trips: 4 + 2 · batches; without passive parties, 3 + batches.
 
-Here are the messages; the models need PyTorch: a coordinator does without.
+Only the messages and the order of the batches are here, because the coordinator works without PyTorch and the models
+need it.
 """
 
 from collections.abc import Mapping
@@ -48,12 +49,9 @@ from fl.splits import TRAIN, Split
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Started:
-    """How many inputs and weights the party's bottom model has."""
-
-    inputs: Count
-    weights: Count
+    """The party has set up its part."""
 
 
 @request("start")
@@ -65,19 +63,22 @@ class StartRequest(Request[Started]):
     split: ToParties[Split]
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """Embeddings, float32 (k, embedding), of the rows that the party knows among those asked, in their order."""
-
-    embeddings: PerRow
-
-
 @dataclass(frozen=True, kw_only=True)
-class Embedded:
-    """A batch's embeddings, and before a look at the validation rows also theirs."""
+class BatchEmbeddings:
+    """Embeddings, float32 (k, embedding), of the rows that the party knows in a batch, in their order.
 
-    batch: ToLabelHolder[Embeddings]
-    validation: ToLabelHolder[Embeddings] | None
+    validation are those of the validation rows that it knows, likewise, if the weights are judged before this batch.
+    """
+
+    batch: PerRow
+    validation: PerRow | None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A passive party's embeddings for a batch."""
+
+    embeddings: ToLabelHolder[BatchEmbeddings]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class Lesson:
     """What the bank lets a passive party learn from a batch.
 
     gradient  float32 (k, embedding): defended, over the rows of the batch that the party knows
-    best      the weights before this gradient are the best so far
+    best      whether the weights before this lesson have the best validation AUC so far
     """
 
     gradient: PerRow
@@ -95,62 +96,54 @@ class Lesson:
 @request("forward", after=("start", "forward"))
 @dataclass(frozen=True, kw_only=True)
 class ForwardRequest(Request[Embedded]):
-    """For a passive party: the last batch's lesson, none before the first, then embed batch number `batch`, from 1.
-
-    look: embed the validation rows, too.
-    """
+    """For a passive party: learn the lesson from the batch before, if there was one, then embed the batch `batch`."""
 
     batch: Count
     lesson: ToPassive[Lesson] | None
-    look: Setting[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How the weights do on the validation rows: AUC, and the mean log loss in nats."""
+
+    auc: Figure
+    loss: Figure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
-    """By passive party its lesson, and how training stands.
+    """What the bank has learned from a batch.
 
-    loss is the batch's; the validation figures are NaN between looks.
+    lessons are by passive party, loss is the mean log loss of the batch, and look is the one before it, if any.
     """
 
     lessons: Mapping[str, ToPassive[Lesson]]
     loss: Figure
-    validation_auc: Figure
-    validation_loss: Figure
-
-    @classmethod
-    def none(cls) -> "Learned":
-        """Before the first batch."""
-        return cls(lessons={}, loss=float("nan"), validation_auc=float("nan"), validation_loss=float("nan"))
+    look: Look | None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the weights as they stand are the best."""
+    """Whether the weights as they stand have the best validation AUC."""
 
     best: Setting[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Training has ended with this look at the validation rows; which weights are the best, for the passive parties."""
+    """Training has ended with this look, and nobody learns from the batch."""
 
     verdict: ToParties[Verdict]
-    validation_auc: Figure
-    validation_loss: Figure
+    look: Look
 
 
 @request("backward", after=("start", "backward"))
 @dataclass(frozen=True, kw_only=True)
 class BackwardRequest(Request[Learned | Ended]):
-    """For the bank: each passive party's embeddings of batch number `batch`, from 1.
-
-    look: judge the weights on the validation rows, whose embeddings came with the batch, before they learn from it.
-    """
+    """For the bank: judge the weights if a look comes before `batch`, then learn from it by the parties' embeddings."""
 
     batch: Count
-    look: Setting[bool]
-    embeddings: Mapping[str, ToLabelHolder[Embeddings]]
-    validation: Mapping[str, ToLabelHolder[Embeddings]]
+    embeddings: Mapping[str, ToLabelHolder[BatchEmbeddings]]
 
 
 @dataclass(frozen=True)
@@ -167,8 +160,15 @@ class FinishRequest(Request[Finished]):
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """The final model's embeddings, float32 (k, embedding), of all rows that the party knows, in their order."""
+
+    embeddings: PerRow
+
+
+@dataclass(frozen=True)
 class Told:
-    """The embeddings of all positions that the party knows."""
+    """A passive party's final embeddings of all positions."""
 
     embeddings: ToLabelHolder[Embeddings]
 
@@ -176,13 +176,13 @@ class Told:
 @request("embed", after=("finish",))
 @dataclass(frozen=True)
 class EmbedRequest(Request[Told]):
-    """Asks a passive party for the embeddings of all positions that it knows."""
+    """Asks a passive party for the final embeddings of all positions that it knows."""
 
 
 @request("score", after=("finish",))
 @dataclass(frozen=True)
 class ScoreRequest(Request[Scored]):
-    """For the bank: every passive party's embeddings of all positions."""
+    """For the bank: every passive party's final embeddings of all positions."""
 
     embeddings: Mapping[str, ToLabelHolder[Embeddings]]
 
@@ -195,3 +195,8 @@ def training_batches(roles: NDArray[np.int8], seed: int, config: NetworkConfig) 
     orders = [rng.permutation(rows) for _ in range(-(-config.batches * size // len(rows)))]
     stream = np.concatenate(orders)
     return [stream[k * size : (k + 1) * size] for k in range(config.batches)]
+
+
+def is_look(batch: int, config: NetworkConfig) -> bool:
+    """Whether the weights are judged on the validation rows before they learn from batch number `batch`, from 1."""
+    return batch % config.evaluate_every == 0 or batch == config.batches

@@ -13,28 +13,27 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fl.network import Floats
-from fl.network.models import Bottom, Part, Top
+from fl.network.models import Bottom, Top
 
 
-def embed(bottom: Part, inputs: Floats) -> Floats:
+def embed(bottom: Bottom, inputs: Floats) -> Floats:
     """A party's embeddings float32 (n, embedding) of its inputs (n, inputs)."""
-    return linear(cast(Bottom, bottom.module).linear, inputs)
+    return linear(bottom.linear, inputs)
 
 
 def log_odds(
-    bottom: Part, top: Part, inputs: Floats, others: Sequence[Floats], present: NDArray[np.bool_]
+    bottom: Bottom, top: Top, inputs: Floats, others: Sequence[Floats], present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Log odds of default (n,) from the bank's inputs and the passive parties' embeddings.
 
     others (n, embedding) per passive party may hold anything where present (n, passive) is false.
     """
-    model = cast(Top, top.module)
-    unknown = model.unknown.detach().numpy()
-    seen = [np.where(present[:, k, None], embedding, unknown[k]) for k, embedding in enumerate(others)]
-    joined = np.concatenate([embed(bottom, inputs), *seen], axis=1)
-    first, last = cast(nn.Linear, model.hidden[0]), cast(nn.Linear, model.hidden[2])
+    unknown = top.unknown.detach().numpy()
+    filled = [np.where(present[:, k, None], embedding, unknown[k]) for k, embedding in enumerate(others)]
+    joined = np.concatenate([embed(bottom, inputs), *filled], axis=1)
+    first, last = cast(nn.Linear, top.hidden[0]), cast(nn.Linear, top.hidden[2])
     hidden = linear(last, np.maximum(linear(first, joined), 0))
-    return (linear(model.linear, joined) + hidden)[:, 0].astype(np.float64)
+    return (linear(top.linear, joined) + hidden)[:, 0].astype(np.float64)
 
 
 def linear(layer: nn.Linear, inputs: Floats) -> Floats:

@@ -1,8 +1,9 @@
 """The models of the split network in PyTorch, and what a party does with its own: embed, learn, predict."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from torch.optim.adamw import adamw
 from fl.config.network import NetworkConfig
 from fl.network import Floats
 from fl.seeds import generator
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Bottom(nn.Module):
@@ -47,55 +50,60 @@ class Top(nn.Module):
             nn.Linear(joined, config.top), nn.ReLU(), nn.Linear(config.top, 1, bias=False)
         )
 
-    def forward(self, own: Tensor, others: list[Tensor], present: Tensor) -> Tensor:
+    def forward(self, bank: Tensor, passive: list[Tensor], present: Tensor) -> Tensor:
         """Logits (n,) from the bank's embeddings (n, e), each passive party's (n, e), and presence (n, passive)."""
-        seen = [
-            torch.where(present[:, k, None], embedding, self.unknown[k]) for k, embedding in enumerate(others)
+        filled = [
+            torch.where(present[:, k, None], embedding, self.unknown[k])
+            for k, embedding in enumerate(passive)
         ]
-        joined = torch.cat([own, *seen], dim=1)
+        joined = torch.cat([bank, *filled], dim=1)
         return (self.linear(joined) + self.hidden(joined))[:, 0]  # type: ignore[no-any-return]
 
 
-class Part:
-    """A module with its optimiser, whose whole state is four arrays: what a party keeps between messages.
+@dataclass(frozen=True, kw_only=True)
+class PartState:
+    """A `Part` between two messages: weights and AdamW's two moments, float32 (w,), and the updates so far."""
+
+    weights: Floats
+    first_moment: Floats
+    second_moment: Floats
+    steps: int
+
+
+class Part(Generic[Module]):
+    """A module with its optimiser, which goes on from `state` if there is one.
 
     AdamW (Loshchilov and Hutter 2019) on one flat vector of weights, under a one-cycle learning rate (Smith 2018)
     over the batches of the configuration.
     """
 
-    def __init__(self, module: nn.Module, config: NetworkConfig) -> None:
+    def __init__(self, module: Module, config: NetworkConfig, state: PartState | None = None) -> None:
         self.module = module
         self._config = config
-        weights = parameters_to_vector(module.parameters()).detach()
-        self.steps = 0
-        self._first, self._second = torch.zeros_like(weights), torch.zeros_like(weights)
+        if state is None:
+            weights = self.weights()
+            nothing = np.zeros_like(weights)
+            state = PartState(weights=weights, first_moment=nothing, second_moment=nothing, steps=0)
+        set_weights(module, state.weights)
+        self.steps = state.steps
+        self._first, self._second = torch.tensor(state.first_moment), torch.tensor(state.second_moment)
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """weights and the two moments, float32 (w,), and the number of updates so far."""
-        return {
-            "weights": self.weights(),
-            "first_moment": self._first.numpy(),
-            "second_moment": self._second.numpy(),
-            "steps": np.array(self.steps),
-        }
+    def state(self) -> PartState:
+        """What another `Part` can go on from."""
+        return PartState(
+            weights=self.weights(),
+            first_moment=self._first.numpy().copy(),
+            second_moment=self._second.numpy().copy(),
+            steps=self.steps,
+        )
 
     def weights(self) -> Floats:
         """The module's weights as one vector."""
-        return parameters_to_vector(self.module.parameters()).detach().numpy().copy()
-
-    def set_weights(self, weights: Floats) -> None:
-        """Put the vector back into the module."""
-        vector_to_parameters(torch.tensor(weights), self.module.parameters())
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Return to a state that `state` gave."""
-        self.set_weights(state["weights"])
-        self._first, self._second = torch.tensor(state["first_moment"]), torch.tensor(state["second_moment"])
-        self.steps = int(state["steps"])
+        return _flat(self.module).numpy().copy()
 
     def update(self) -> None:
         """Apply the gradients that stand in the module, and clear them."""
-        weights = parameters_to_vector(self.module.parameters()).detach()
+        weights = _flat(self.module)
         gradient = torch.cat([_gradient(parameter).flatten() for parameter in self.module.parameters()])
         # The optimiser's functional form, since its state lives with the party and not in an object of PyTorch's.
         adamw(
@@ -114,9 +122,18 @@ class Part:
             eps=1e-8,
             maximize=False,
         )
-        self.set_weights(weights.numpy())
+        set_weights(self.module, weights.numpy())
         self.module.zero_grad()
         self.steps += 1
+
+
+def set_weights(module: nn.Module, weights: Floats) -> None:
+    """Put weights, as `Part.weights` gives them, into a module."""
+    vector_to_parameters(torch.tensor(weights), module.parameters())
+
+
+def _flat(module: nn.Module) -> Tensor:
+    return parameters_to_vector(module.parameters()).detach()
 
 
 def _gradient(parameter: Tensor) -> Tensor:
@@ -132,13 +149,13 @@ def learning_rate(step: int, config: NetworkConfig) -> float:
     return config.learning_rate * 0.5 * (1 + float(np.cos(np.pi * progress)))
 
 
-def new_bottom(inputs: int, seed: int, party: str, config: NetworkConfig) -> Part:
+def new_bottom(inputs: int, seed: int, party: str, config: NetworkConfig) -> Part[Bottom]:
     """A party's fresh bottom model; equal arguments give equal weights."""
     with _seeded(seed, "bottom", party):
         return Part(Bottom(inputs, config), config)
 
 
-def new_top(passive: int, bad_rate: float, seed: int, config: NetworkConfig) -> Part:
+def new_top(passive: int, bad_rate: float, seed: int, config: NetworkConfig) -> Part[Top]:
     """The bank's fresh top model, which starts at the bad rate of the training rows."""
     with _seeded(seed, "top"):
         top = Top(passive, config)
@@ -155,8 +172,8 @@ def _seeded(seed: int, *purpose: str) -> Iterator[None]:
 
 
 def backward(
-    bottom: Part,
-    top: Part,
+    bottom: Part[Bottom],
+    top: Part[Top],
     inputs: Floats,
     others: Sequence[Floats],
     present: NDArray[np.bool_],
@@ -174,19 +191,19 @@ def backward(
     return [_gradient(cut).numpy() for cut in cuts], loss.item()
 
 
-def embed(bottom: Part, inputs: Floats) -> Floats:
+def embed(bottom: Part[Bottom], inputs: Floats) -> Floats:
     """A party's embeddings (n, embedding) of its inputs."""
     with torch.no_grad():
         return bottom.module(torch.from_numpy(inputs)).numpy()  # type: ignore[no-any-return]
 
 
-def backward_embeddings(bottom: Part, inputs: Floats, gradient: Floats) -> None:
+def backward_embeddings(bottom: Part[Bottom], inputs: Floats, gradient: Floats) -> None:
     """Continue a gradient (n, embedding) from the bank through a passive party's bottom model."""
     bottom.module(torch.from_numpy(inputs)).backward(torch.from_numpy(gradient))
 
 
 def predict(
-    bottom: Part, top: Part, inputs: Floats, others: Sequence[Floats], present: NDArray[np.bool_]
+    bottom: Part[Bottom], top: Part[Top], inputs: Floats, others: Sequence[Floats], present: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Probability of default (n,) from the bank's inputs and the passive parties' embeddings."""
     with torch.no_grad():

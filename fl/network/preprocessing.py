@@ -8,8 +8,7 @@ in both, the mean, and sets a flag of its own where the training rows have any. 
 the levels in the training rows.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -97,7 +96,7 @@ class Encoder:
         """Inputs per row."""
         return sum(column.width for column in self.numeric) + sum(len(levels) for levels in self.levels)
 
-    def transform(self, table: Table, rows: NDArray[np.int_]) -> NDArray[np.float32]:
+    def transform(self, table: Table, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """The inputs of some rows, (len(rows), width) float32."""
         columns = zip(self.numeric, table.numeric[rows].T, strict=True)
         one_hot = zip(table.codes[rows].T, self.levels, strict=True)
@@ -105,24 +104,6 @@ class Encoder:
         parts += [encoder.transform(column) for encoder, column in columns]
         parts += [codes[:, None] == levels for codes, levels in one_hot]
         return np.concatenate(parts, axis=1).astype(np.float32)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        named: dict[str, NDArray[Any]] = {f"levels/{j}": levels for j, levels in enumerate(self.levels)}
-        for j, column in enumerate(self.numeric):
-            named |= {f"numeric/{j}/{name}": np.asarray(value) for name, value in vars(column).items()}
-        return named
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The encoder that `to_arrays` took apart."""
-        parts = [field.name for field in fields(NumericEncoder)]
-        numeric = []
-        for j in range(sum(name.startswith("numeric/") for name in arrays) // len(parts)):
-            values: dict[str, Any] = {name: arrays[f"numeric/{j}/{name}"] for name in parts}
-            numeric.append(NumericEncoder(**{**values, "flagged": bool(values["flagged"])}))
-        levels = sum(name.startswith("levels/") for name in arrays)
-        return cls(tuple(numeric), tuple(arrays[f"levels/{j}"] for j in range(levels)))
 
 
 def _normal_scores(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
