@@ -1,4 +1,7 @@
-"""Rules of what a value may be, which stand in the annotations of a dataclass: `trees: Annotated[int, at_least(1)]`."""
+"""Rules of what a value may be, which stand in the annotations of a dataclass: `trees: Annotated[int, at_least(1)]`.
+
+A module whose annotations have a lambda must not postpone them with `from __future__ import annotations`.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, get_type_hints
