@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import tomli_w
 
+from clients.data import files
 from clients.data.errors import DataError, listing, not_utf8, suggestion
 from fl.rules import Rule, rules
 
@@ -153,6 +154,16 @@ class Declaration:
     def target(self) -> Target | None:
         """What a model predicts, if this party holds the label."""
         return Target(self.label) if self.label is not None else None
+
+    @property
+    def roles(self) -> dict[str, files.Kind]:
+        """The columns of the data that are no features, by name, and what each is read as."""
+        roles: dict[str, files.Kind] = {self.id: "id"}
+        if self.target is not None:
+            roles[self.target.column] = self.target.kind
+        if self.month is not None:
+            roles[self.month] = "month"
+        return roles
 
     @property
     def column_names(self) -> tuple[str, ...]:

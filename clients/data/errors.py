@@ -43,10 +43,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def listing(words: Iterable[str], limit: int = 12) -> str:
     """The words quoted and joined by commas; beyond `limit` only their number is given."""
     quoted = [f"'{word}'" for word in words]
-    more = len(quoted) - limit
-    if more > 0:
-        return ", ".join(quoted[:limit]) + f" and {more} more"
-    return ", ".join(quoted) if quoted else "none"
+    more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
+    return ", ".join(quoted[:limit]) + more if quoted else "none"
 
 
 def not_utf8(path: Path) -> DataError:

@@ -133,6 +133,12 @@ class Party(ABC):
         """
         return made_up_records(cls, as_of)
 
+    @classmethod
+    def texts(cls) -> set[str]:
+        """The record columns that hold texts, as far as the class knows."""
+        categorical = (column.name for column in cls.columns if column.kind == "categorical")
+        return {*cls.text, *cls.segments, *categorical}
+
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
         """The feature table of some businesses.
@@ -222,8 +228,7 @@ class Party(ABC):
         for column in declared.columns:
             if column.name not in kinds:
                 hint = suggestion(column.name, kinds) or f" It has {listing(kinds)}."
-                problem = f"type '{self.type}' has no such column.{hint}"
-                raise DataError.at(path, problem, column=column.name)
+                raise DataError.at(path, f"type '{self.type}' has no such column.{hint}", column=column.name)
             if column.kind != kinds[column.name]:
                 problem = f"kind must be '{kinds[column.name]}' in type '{self.type}'."
                 raise DataError.at(path, problem, column=column.name)
@@ -268,18 +273,12 @@ class Party(ABC):
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""
-        declared = self.declaration
-        if column == declared.id:
-            return "id"
-        if declared.target is not None and column == declared.target.column:
-            return declared.target.kind
-        if column in (MONTH, declared.month):
-            return "month"
-        categorical = {feature.name for feature in self.columns if feature.kind == "categorical"}
-        if column in {*self.text, *self.segments, *categorical}:
-            return "text"
+        roles: dict[str, Kind] = {MONTH: "month"} | self.declaration.roles
+        if column in roles:
+            return roles[column]
         # A declared segment may also be a number that the features need as such.
-        return "number" if any(column in required for required in self.tables.values()) else "text"
+        is_read = any(column in required for required in self.tables.values())
+        return "number" if is_read and column not in self.texts() else "text"
 
     def _computed(self, as_of: pd.Series) -> pd.DataFrame:
         """The features of unique businesses, as the type computes them."""

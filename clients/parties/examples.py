@@ -35,19 +35,18 @@ def _made_up_table(
     ids, observed = as_of.index.to_numpy(), as_of.to_numpy().astype("datetime64[M]")
     lags = np.arange(-AFTER, BEFORE) if MONTH in columns else np.zeros(1, dtype=np.int64)
     rows = len(ids) * len(lags)
-    texts = {*kind.text, *kind.segments, *(c.name for c in kind.columns if c.kind == "categorical")}
-    table = {kind.id: np.repeat(ids, len(lags))}
+    months = np.repeat(observed, len(lags)) - np.tile(lags, len(ids))
+    roles = {MONTH: months.astype("datetime64[s]"), kind.id: np.repeat(ids, len(lags))}
+    if name == APPLICATIONS:
+        roles = {
+            kind.month: observed.astype("datetime64[s]"),
+            kind.label: (np.arange(rows) % 2).astype(np.int8),
+        } | roles
+    table = {kind.id: roles[kind.id]}
     for column in columns:
-        if column == kind.id:
-            continue
-        if column == MONTH:
-            months = np.repeat(observed, len(lags)) - np.tile(lags, len(ids))
-            table[column] = months.astype("datetime64[s]")
-        elif name == APPLICATIONS and column == kind.month:
-            table[column] = observed.astype("datetime64[s]")
-        elif name == APPLICATIONS and column == kind.label:
-            table[column] = (np.arange(rows) % 2).astype(np.int8)
-        elif column in texts:
+        if column in roles:
+            table[column] = roles[column]
+        elif column in kind.texts():
             table[column] = rng.choice(_LEVELS, rows)
         elif column.endswith("share"):
             table[column] = rng.random(rows)

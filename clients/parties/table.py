@@ -103,15 +103,12 @@ class TableParty(Party):
 
     def _kinds(self) -> dict[str, Kind]:
         declared = self.declaration
-        kinds: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
-        for column in declared.columns:
-            kinds[column.name] = "number" if column.kind == "numeric" else "text"
-        kinds[declared.id] = "id"
-        if declared.target is not None and self.labelled:
-            kinds[declared.target.column] = declared.target.kind
-        if declared.month is not None:
-            kinds[declared.month] = "month"
-        return kinds
+        segments: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
+        columns: dict[str, Kind] = {
+            column.name: "number" if column.kind == "numeric" else "text" for column in declared.columns
+        }
+        kinds = segments | columns | declared.roles
+        return {name: kind for name, kind in kinds.items() if self.labelled or name != declared.label}
 
 
 def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:
