@@ -4,8 +4,6 @@ A `DataError` is read by the person who keeps the party's folder. In a sentence 
 (file, line or row, column), what is wrong, and what to do; no stack trace is needed to act on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path

@@ -4,8 +4,6 @@ A CSV file is UTF-8 with a header and commas (RFC 4180). Errors name a row as a 
 the line in a CSV file (the header is line 1), by the number of the row, counted from 1, in a Parquet file.
 """
 
-from __future__ import annotations
-
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +36,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
 _CHUNK = 1 << 20
 
 
-def open_table(path: Path) -> TableFile:
+def open_table(path: Path) -> "TableFile":
     """The table at `path`, of which only the column names are read yet.
 
     Raises `DataError` if there is no such file or it is not a table.
@@ -156,8 +154,7 @@ class CsvFile(TableFile):
         try:
             return self._read_as(dict.fromkeys(kinds, pa.string()))
         except pa.ArrowInvalid as error:
-            problem = str(error).splitlines()[0]
-            raise DataError(f"{self.path} cannot be read as CSV ({problem}).") from error
+            raise DataError(f"{self.path} cannot be read as CSV ({str(error).splitlines()[0]}).") from error
 
     def _read_as(self, types: Mapping[str, pa.DataType]) -> pa.Table:
         return pacsv.read_csv(
@@ -189,8 +186,11 @@ class CsvFile(TableFile):
     def _check_row_lengths(self) -> None:
         for line, cells in self._records():
             if len(cells) != len(self.columns):
-                problem = f"the row has {len(cells)} cells where the header has {len(self.columns)}."
-                raise DataError.at(self.path, problem, row=f"line {line}")
+                raise DataError.at(
+                    self.path,
+                    f"the row has {len(cells)} cells where the header has {len(self.columns)}.",
+                    row=f"line {line}",
+                )
 
     def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """First line and cells of the header and of each row; lines without a character are no rows."""
@@ -220,8 +220,7 @@ class ParquetFile(TableFile):
     def __init__(self, path: Path) -> None:
         """Reads the schema."""
         self.path = path
-        with path.open("rb"):
-            pass  # so that a missing or forbidden file is told apart from a damaged one
+        path.open("rb").close()  # a missing or forbidden file is told apart from a damaged one
         with self._opened() as file:
             self.columns = tuple(file.schema_arrow.names)
 

@@ -5,8 +5,6 @@ that name a business). It warns of columns that nearly equal the label: such a c
 outcome is known, and a model that needs it is worth nothing on the day of the application.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -114,7 +112,7 @@ def _look_at_role(name: str, role: Role, values: pd.Series) -> Seen:
             role == "label" and values.nunique() < 2
         ),
     }
-    return Seen(name, role, float(values.isna().mean()), values.nunique(), _true(remarks))
+    return Seen(name, role, float(values.isna().mean()), values.nunique(), _that_hold(remarks))
 
 
 def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[np.int8] | None) -> Seen:
@@ -130,7 +128,8 @@ def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[n
     seen = Seen(name, role, float(values.isna().mean()), values.nunique())
     if reasons := _useless(name, kind, values, seen.distinct):
         return replace(seen, role="left out", remarks=reasons[:1])
-    leak, present = _leak(values, labels) if labels is not None else 0.5, values.dropna()
+    leak = _leak(values, labels) if labels is not None else 0.5
+    present = values.dropna()
     remarks = {
         f"LEAK? It predicts the label almost exactly (AUC {leak:.3f}); remove it unless it is known on the day of the "
         "application.": leak >= LEAK,
@@ -140,12 +139,12 @@ def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[n
         "It has many categories; fewer, larger ones may serve better.": kind == "text"
         and seen.distinct > MANY,
     }
-    return replace(seen, remarks=_true(remarks))
+    return replace(seen, remarks=_that_hold(remarks))
 
 
 def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> tuple[str, ...]:
     """Why no model can use a column; empty if one can."""
-    return _true(
+    return _that_hold(
         {
             "It holds the row labels of pandas, which were written with the table.": (
                 re.fullmatch(r"__index_level_\d+__", name) is not None
@@ -160,7 +159,7 @@ def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> tuple[s
     )
 
 
-def _true(sentences: Mapping[str, bool]) -> tuple[str, ...]:
+def _that_hold(sentences: Mapping[str, bool]) -> tuple[str, ...]:
     """The sentences that hold."""
     return tuple(sentence for sentence, holds in sentences.items() if holds)
 

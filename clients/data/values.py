@@ -5,8 +5,6 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 
@@ -33,8 +31,7 @@ class BadValues(ValueError):
     def __init__(self, problem: str, *rows: int) -> None:
         """Takes the sentence and the rows."""
         super().__init__(problem)
-        self.problem = problem
-        self.rows = rows
+        self.problem, self.rows = problem, rows
 
 
 def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:

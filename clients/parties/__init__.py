@@ -5,8 +5,6 @@ project names its own types the same way (pyproject.toml), so the types of other
 notebook, the decorator `register` makes a type known to the running process.
 """
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points

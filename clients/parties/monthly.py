@@ -7,8 +7,6 @@ such arrays, skip missing months, and return one value per business, missing if 
 Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -121,17 +119,17 @@ def total(values: Array, first: int, last: int) -> Array:
 def mean(values: Array, first: int, last: int) -> Array:
     """Mean over the lags first … last-1."""
     count = (~np.isnan(values[:, first:last])).sum(axis=1)
-    return total(values, first, last) / np.maximum(count, 1)
+    return np.asarray(total(values, first, last) / np.maximum(count, 1))
 
 
 def highest(values: Array, first: int, last: int) -> Array:
     """Maximum over the lags first … last-1."""
-    return np.fmax.reduce(values[:, first:last], axis=1)
+    return np.asarray(np.fmax.reduce(values[:, first:last], axis=1))
 
 
 def lowest(values: Array, first: int, last: int) -> Array:
     """Minimum over the lags first … last-1."""
-    return np.fmin.reduce(values[:, first:last], axis=1)
+    return np.asarray(np.fmin.reduce(values[:, first:last], axis=1))
 
 
 def log_ratio(numerator: Array, denominator: Array) -> Array:

@@ -5,8 +5,6 @@ They are used like scikit-learn's `check_estimator`: `check_party(MyParty)` in a
 and open them as a party would.
 """
 
-from __future__ import annotations
-
 from importlib.metadata import EntryPoint
 
 from clients.data.contract.checks import CHECKS, Breach
