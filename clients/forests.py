@@ -1,4 +1,4 @@
-"""A trained forest at work: what a passive party tells of its splits, and what the bank makes of it."""
+"""A trained forest at work: what each party keeps of it, what a passive one tells, and what the bank makes of that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from fl.arrays import check_bytes, check_names
 from fl.binning import Binning
 from fl.boosting import Outcomes, packed, unpacked
 from fl.boosting.forest import Forest, Splits
+from fl.boosting.growing import Grower
 from fl.calibration import Calibration
 from fl.config.run import RunConfig
 from fl.tables import Table
@@ -32,6 +33,24 @@ class BankModel:
     base: float
     calibration: Calibration
     scores: NDArray[np.float64]
+
+
+def bank_model(grower: Grower) -> BankModel:
+    """The best forest that a grower has grown, calibrated on the validation rows."""
+    best, data = grower.growth.best, grower.data
+    forest = grower.growth.forest.first(best.trees)
+    kept = forest.split_counts(1 + len(data.passive))
+    calibration = Calibration()
+    if grower.config.calibrate:
+        calibration = Calibration.fit(best.scores[~data.training], data.labels[~data.training])
+    return BankModel(
+        forest=forest,
+        splits=grower.growth.splits.first(kept[0]),
+        kept=np.array(kept, np.int64),
+        base=grower.base,
+        calibration=calibration,
+        scores=best.scores,
+    )
 
 
 @dataclass(frozen=True)

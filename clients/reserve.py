@@ -11,18 +11,15 @@ from numpy.typing import NDArray
 
 from clients.aligned import known_to_none, read_applications, read_table
 from clients.binned import Setup, set_up
-from clients.forests import BankModel, log_odds
+from clients.forests import BankModel, bank_model, log_odds
 from clients.randomness import goss_generator
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
-from fl.boosting.gradients import log_loss
 from fl.boosting.growing import Grower
-from fl.boosting.growth import Data, Growth
-from fl.calibration import Calibration
+from fl.boosting.growth import Data
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
-from fl.metrics import auc
 from fl.reserve import RESERVE, Trained, TrainRequest
 from fl.tables import Table
 
@@ -87,41 +84,12 @@ def _grow(
         seed=seed,
         secret_generator=lambda tree: goss_generator(labels[training], seed, tree),
     )
-    grower = Grower(data, config, Growth())
-    grower.begin()
+    grower, _ = Grower.begin(data, config)
     curve: list[dict[str, float]] = []
-    best_auc, trees, scores = -1.0, 0, np.empty(0)
-    while grower.growth.tree < config.trees and (
-        not config.patience or grower.growth.tree - trees < config.patience
-    ):
-        grower.grow_alone()
-        grower.resolve({})
-        grower.settle()
-        curve.append(_look(grower.growth.scores, labels, training))
-        if not config.patience or curve[-1]["valid.auc"] > best_auc:
-            best_auc, trees, scores = curve[-1]["valid.auc"], grower.growth.tree, grower.growth.scores
-    forest = grower.growth.forest.first(trees)
-    kept = forest.split_counts(1)
-    calibration = Calibration()
-    if config.calibrate:
-        calibration = Calibration.fit(scores[~training], labels[~training])
-    model = BankModel(
-        forest=forest,
-        splits=grower.growth.own.first(kept[0]),
-        kept=np.array(kept, np.int64),
-        base=grower.base,
-        calibration=calibration,
-        scores=scores,
-    )
-    return model, curve
-
-
-def _look(
-    scores: NDArray[np.float64], labels: NDArray[np.int8], training: NDArray[np.bool_]
-) -> dict[str, float]:
-    """How good scores (n,) are on the rows that train, and on those that validate."""
-    return {
-        "train.loss": log_loss(scores[training], labels[training]),
-        "valid.auc": auc(labels[~training], scores[~training]),
-        "valid.loss": log_loss(scores[~training], labels[~training]),
-    }
+    resolved = grower.resolve({})
+    while not resolved.ended:
+        grower.advance()
+        resolved = grower.resolve({})
+        if resolved.fit is not None:
+            curve.append(resolved.fit.metrics)
+    return bank_model(grower), curve

@@ -1,216 +1,95 @@
 """The order of the conversation that trains and evaluates boosted trees; see `fl/boosting`."""
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 
 from fl.boosting import (
-    ANOTHER,
-    NOBODY,
-    THE_BANK,
-    VERSION,
-    YOU,
     Array,
     BeginRequest,
     Demanded,
-    Finished,
+    Ended,
     FinishRequest,
     Grown,
     GrowRequest,
-    Outcomes,
     OutcomesRequest,
     ScoreRequest,
     SplitRequest,
-    Started,
     StartRequest,
-    Summed,
     SumRequest,
-    packed,
-    unpacked,
 )
-from fl.boosting.layouts import children
 from fl.boosting.padding import combined
 from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
-from fl.scoring import Scored
-from fl.splits import TEST
 from server.exchange import Exchange
 from server.training import Training
 
-PROTOCOL = VERSION
 
-Reply = TypeVar("Reply")
-
-
-def round_trips(config: BoostingConfig, passive: int) -> int:
+def round_trips(config: TrainingConfig, passive: int) -> int:
     """The most round trips that `train` takes; see `fl/boosting`."""
+    boosting = config.section(BoostingConfig)
     if not passive:
-        return 3 + config.trees
-    per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[config.ahead]
-    if passive == 1 or config.sealed_sides:
-        per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[config.ahead]
-    return 7 + config.trees * (per_level * config.depth + per_tree)
+        return 3 + boosting.trees
+    per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[boosting.ahead]
+    if passive == 1 or boosting.sealed_sides:
+        per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[boosting.ahead]
+    return 7 + boosting.trees * (per_level * boosting.depth + per_tree)
 
 
 def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
-    """Train one forest from start to evaluation; parties keep their parts under `training.model`."""
-    return _Conversation(exchange, roster, training).run()
+    """Train one forest from start to evaluation; the parties keep their parts under `training.model`."""
+    model, split = training.model, training.assigned.split
+    hand_over = training.config.section(BoostingConfig).sealed_sides and len(roster.passive) > 1
+    start = StartRequest(seed=training.seed, split=split, hand_over=hand_over)
+    started = exchange.ask(dict.fromkeys(roster.passive, start), model)
+    columns = {party: reply.columns for party, reply in started.items()}
+    begin = BeginRequest(seed=training.seed, split=split, columns=columns)
+    ended = _grow(exchange, roster, training, exchange.ask_one(roster.holder, begin, model))
+    exchange.ask({party: FinishRequest(kept) for party, kept in ended.kept.items()}, model)
+    told = exchange.ask(dict.fromkeys(roster.passive, OutcomesRequest()), model)
+    score = ScoreRequest({party: reply.outcomes for party, reply in told.items()})
+    return exchange.ask_one(roster.holder, score, model).evaluation
 
 
-class _Conversation:
-    """One model's questions to the parties, each asked as the protocol says."""
-
-    def __init__(self, exchange: Exchange, roster: Roster, training: Training) -> None:
-        self._exchange = exchange
-        self._active = roster.active
-        self._passive = roster.passive
-        self._training = training
-        self._sides = _Sides(int((training.roles != TEST).sum())) if self._seals else None
-
-    @property
-    def _seals(self) -> bool:
-        return self._training.config.boosting.sealed_sides and len(self._passive) > 1
-
-    def run(self) -> Evaluation:
-        """The whole conversation."""
-        demand = self._begin()
-        while not demand.finished:
-            demand = self._split(demand)
-        kept = zip(self._passive, demand.kept.tolist(), strict=True)
-        self._ask("train.boosting_finish", {party: FinishRequest(count) for party, count in kept}, Finished)
-        asked = dict.fromkeys(self._passive, OutcomesRequest())
-        found = self._ask("evaluate.boosting_outcomes", asked, Outcomes)
-        score = ScoreRequest({party: reply.outcomes for party, reply in found.items()})
-        scored = self._ask("evaluate.boosting_score", {self._active: score}, Scored)
-        return Evaluation.from_arrays(scored[self._active].evaluation)
-
-    def _begin(self) -> Demanded:
-        seed, roles = self._training.seed, self._training.roles
-        start = StartRequest(seed, roles, self._seals)
-        started = self._ask("train.boosting_start", dict.fromkeys(self._passive, start), Started)
-        shapes = nested({party: reply.shape for party, reply in started.items()}, self._passive)
-        keys = {party: reply.seal_key for party, reply in started.items()} if self._seals else {}
-        if self._sides is not None:
-            self._sides.bins = {party: reply.shape["bins"] for party, reply in started.items()}
-        begin = BeginRequest(seed, roles, self._passive, shapes, keys)
-        return self._ask("train.boosting_begin", {self._active: begin}, Demanded)[self._active]
-
-    def _split(self, demand: Demanded) -> Demanded:
-        """What the demand wants of the passive parties, then the bank's next demand."""
-        members: dict[str, Array] = {}
-        sums: dict[str, Array] = {}
-        candidates: dict[str, Array] = {}
-        homes: dict[str, Array] = {}
-        if self._passive:
-            opened = {} if self._sides is None else self._sides.members(demand, self._passive)
-            grown = self._ask("train.boosting_grow", self._grow_requests(demand, opened), Grown)
-            if self._sides is not None:
-                self._sides.take(demand, grown, opened)
-            members = {party: reply.members for party, reply in grown.items()}
-            replies: dict[str, Grown | Summed] = dict(grown)
-            if demand.wanted and self._waits(demand):
-                replies |= self._ask("train.boosting_add_up", self._sum_requests(demand, grown), Summed)
-            sums = nested({party: reply.sums for party, reply in replies.items()}, self._passive)
-            candidates = {party: reply.candidates for party, reply in replies.items()}
-            homes = {party: reply.homes for party, reply in replies.items()}
-            self._training.report(demand.settled, self._trees, ", ".join(grown))
-        request = SplitRequest(members, sums, candidates, homes)
-        reply = self._ask("train.boosting_split", {self._active: request}, Demanded)[self._active]
-        metrics = {
-            "train.loss": reply.train_loss,
-            "valid.auc": reply.validation_auc,
-            "valid.loss": reply.validation_loss,
-        }
-        known = {} if np.isnan(reply.validation_auc) else metrics
-        self._training.report(reply.settled, self._trees, self._active, known)
-        return reply
-
-    @property
-    def _trees(self) -> int:
-        return self._training.config.boosting.trees
-
-    def _grow_requests(self, demand: Demanded, members: Mapping[str, Array]) -> dict[str, GrowRequest]:
-        none = np.empty(0, np.uint8)
-        requests = {}
-        for number, party in enumerate(self._passive, 1):
-            others = [members[other] for other in members if other != party]
-            joined = np.bitwise_or.reduce(others) if others else none
-            requests[party] = self._grow_request(demand, number, joined)
-        return requests
-
-    def _grow_request(self, demand: Demanded, number: int, members: Array) -> GrowRequest:
-        """The demand as the passive party of that number may see it; members are where other ones' splits send rows."""
-        owners = np.full(len(demand.owners), ANOTHER, np.int8)
-        owners[demand.owners == number] = YOU
-        owners[demand.owners == 0] = THE_BANK
-        owners[demand.owners < 0] = NOBODY
-        party = self._passive[number - 1]
-        return GrowRequest(
-            demand.tree,
-            demand.ahead,
-            demand.wanted,
-            owners,
-            demand.lighter_left,
-            demand.columns[party],
-            demand.left[party],
-            demand.bank_left,
-            members,
-            demand.public_key,
-            demand.seal_key,
-            {} if number in self._waits(demand) else demand.encrypted,
+def _grow(exchange: Exchange, roster: Roster, training: Training, reply: Demanded | Ended) -> Ended:
+    """Pass on what the bank demands and the passive parties answer, until the bank ends the training."""
+    model, trees = training.model, training.config.section(BoostingConfig).trees
+    padded: dict[str, Array] = {}
+    while isinstance(reply, Demanded):
+        grown = exchange.ask({p: _grow_request(reply, p, padded) for p in reply.levels}, model)
+        padded |= {party: answer.sides for party, answer in grown.items() if answer.sides is not None}
+        summed = exchange.ask(_sum_requests(reply, grown), model)
+        if grown:
+            training.report(reply.trees, trees, ", ".join(grown))
+        sums = {party: answer.sums for party, answer in grown.items() if answer.sums is not None}
+        split = SplitRequest(
+            members={party: answer.members for party, answer in grown.items()},
+            sums=sums | {party: answer.sums for party, answer in summed.items()},
         )
-
-    def _waits(self, demand: Demanded) -> set[int]:
-        """The passive parties that must know another one's outcomes first."""
-        if self._seals:
-            return set()
-        numbers = range(1, 1 + len(self._passive))
-        owners = {int(owner) for owner in demand.owners if owner > 0}
-        return {number for number in numbers if owners - {number}}
-
-    def _sum_requests(self, demand: Demanded, grown: dict[str, Grown]) -> dict[str, SumRequest]:
-        requests = {}
-        for number in sorted(self._waits(demand)):
-            party = self._passive[number - 1]
-            others = [reply.members for name, reply in grown.items() if name != party]
-            requests[party] = SumRequest(np.bitwise_or.reduce(others), demand.encrypted)
-        return requests
-
-    def _ask(self, action: str, requests: Mapping[str, object], reply: type[Reply]) -> dict[str, Reply]:
-        if not requests:
-            return {}
-        return self._exchange.ask(action, requests, reply, self._training.model)
+        reply = exchange.ask_one(roster.holder, split, model)
+        training.report(reply.trees, trees, roster.holder, reply.fit.metrics if reply.fit else {})
+    return reply
 
 
-class _Sides:
-    """The passive parties' sealed sides, and in which nodes rows are: what it takes to say where a split sends them."""
+def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> GrowRequest:
+    """What the bank demands of a party, with the padded sides of the other passive parties' splits."""
+    others = [choice for choice in demand.chosen if choice.party != party]
+    sides = [combined(padded[choice.party], choice.rows[None]) for choice in others]
+    return GrowRequest(
+        task=demand.task,
+        level=demand.levels[party],
+        gradients=None if party in demand.waits else demand.gradients,
+        sides=np.concatenate(sides) if sides else None,
+    )
 
-    def __init__(self, rows: int) -> None:
-        self._nodes = np.zeros(rows, np.int16)
-        self._sealed: dict[str, Array] = {}
-        self.bins: dict[str, Array] = {}
 
-    def members(self, demand: Demanded, passive: tuple[str, ...]) -> dict[str, Array]:
-        """By passive party: where its splits send the rows of their nodes, packed bits."""
-        found = {}
-        for number, party in enumerate(passive, 1):
-            rows = np.zeros(len(self._nodes), bool)
-            nodes = np.flatnonzero(demand.owners == number)
-            if len(nodes):
-                choice = self.bins[party], demand.columns[party], demand.left[party]
-                opened = combined(self._sealed[party], *choice) ^ demand.pads[party]
-                for node, side in zip(nodes, unpacked(opened, len(rows)), strict=True):
-                    rows |= (self._nodes == node) & side
-            found[party] = packed(rows)
-        return found
-
-    def take(self, demand: Demanded, grown: Mapping[str, Grown], members: Mapping[str, Array]) -> None:
-        """Keep what is sealed, and follow the rows to their new nodes."""
-        self._sealed |= {party: reply.sealed for party, reply in grown.items() if len(reply.sealed)}
-        if demand.ahead:
-            self._nodes = np.zeros_like(self._nodes)
-        elif demand.wanted:
-            left = np.bitwise_or.reduce([demand.bank_left, *members.values()])
-            self._nodes = children(self._nodes, demand.owners >= 0, unpacked(left, len(self._nodes)))
+def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, SumRequest]:
+    """For the parties that wait: where the other passive parties send rows."""
+    requests: dict[str, SumRequest] = {}
+    for party in demand.waits:
+        members = tuple(answer.members for other, answer in grown.items() if other != party)
+        if demand.gradients is not None:
+            requests[party] = SumRequest(demand.gradients, members)
+    return requests

@@ -2,138 +2,102 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
-import numpy as np
-
+from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
+from fl.messages import Request
 from fl.scorecard import (
-    VERSION,
     BeginRequest,
-    Begun,
-    Counted,
     CountRequest,
-    Finished,
+    Ended,
     FinishRequest,
+    FitRequest,
     GradientRequest,
+    Grouped,
     GroupRequest,
     Masked,
-    Opened,
     OpenRequest,
-    Points,
     PointsRequest,
     ScoreRequest,
-    Solved,
     SolveRequest,
-    Started,
     StartRequest,
-    Stepped,
     StepRequest,
 )
 from fl.scorecard.card import named
-from fl.scoring import Scored
 from server.exchange import Exchange
 from server.training import Training
 
-PROTOCOL = VERSION
 
-Reply = TypeVar("Reply")
-
-
-def round_trips(config: ScorecardConfig, passive: int) -> int:
-    """The most round trips that `train` takes; see `fl/scorecard`."""
-    return 7 + 4 * config.exchanges if passive else 3
+def round_trips(config: TrainingConfig, passive: int) -> int:
+    """The most round trips that `train` takes with so many passive parties; see `fl/scorecard`."""
+    return 7 + 4 * config.section(ScorecardConfig).exchanges if passive else 3
 
 
 def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
-    """Train one scorecard from start to evaluation; parties keep their parts under `training.model`."""
-    return _Conversation(exchange, roster, training).run()
+    """Train one scorecard from start to evaluation; the parties keep their parts under `training.model`."""
+    model, grouped = training.model, _group(exchange, roster, training)
+    fitting: tuple[str, ...] = ()
+    if isinstance(grouped, Grouped):
+        # A party without a column worth its place has nothing to fit.
+        fitting = tuple(grouped.groups)
+        _fit(exchange, roster.holder, training, grouped)
+    finished = exchange.ask(dict.fromkeys(fitting, FinishRequest()), model)
+    told = exchange.ask(dict.fromkeys(fitting, PointsRequest()), model)
+    score = ScoreRequest(
+        cards={party: reply.card for party, reply in finished.items()},
+        points={party: reply.points for party, reply in told.items()},
+    )
+    evaluation = exchange.ask_one(roster.holder, score, model).evaluation
+    return replace(evaluation, tables=named(evaluation.tables, _column_names(roster)))
 
 
-class _Conversation:
-    """One model's questions to the parties, each asked as the protocol says."""
+def _group(exchange: Exchange, roster: Roster, training: Training) -> Grouped | Ended:
+    """Bins at every party, and the groups that the bank makes of them."""
+    model, seed, split = training.model, training.seed, training.assigned.split
+    started = exchange.ask(dict.fromkeys(roster.passive, StartRequest(seed=seed, split=split)), model)
+    columns = {party: reply.columns for party, reply in started.items()}
+    begun = exchange.ask_one(roster.holder, BeginRequest(seed=seed, split=split, columns=columns), model)
+    counted = exchange.ask(dict.fromkeys(roster.passive, CountRequest(begun.labels)), model)
+    sums = {party: reply.sums for party, reply in counted.items()}
+    return exchange.ask_one(roster.holder, GroupRequest(sums), model)
 
-    def __init__(self, exchange: Exchange, roster: Roster, training: Training) -> None:
-        self._exchange = exchange
-        self._roster = roster
-        self._active = roster.active
-        self._passive = roster.passive
-        self._training = training
 
-    def run(self) -> Evaluation:
-        """The whole conversation."""
-        solved = self._begin()
-        groups = solved.groups
-        # Whoever has no column worth its place has nothing to fit.
-        self._passive = tuple(party for party in self._passive if (groups[party] >= 0).any())
-        while not solved.finished:
-            solved = self._exchange_once(solved, groups)
-            groups = {party: np.empty(0, np.int16) for party in self._passive}
-        finished = self._ask(
-            "train.scorecard_finish", dict.fromkeys(self._passive, FinishRequest()), Finished
-        )
-        found = self._ask("evaluate.scorecard_points", dict.fromkeys(self._passive, PointsRequest()), Points)
-        columns = nested({party: vars(reply) for party, reply in finished.items()}, self._passive)
-        rows = nested({party: vars(reply) for party, reply in found.items()}, self._passive)
-        scored = self._ask_bank("evaluate.scorecard_score", ScoreRequest(columns, rows), Scored)
-        evaluation = Evaluation.from_arrays(scored.evaluation)
-        return replace(evaluation, tables=named(evaluation.tables, self._names()))
-
-    def _names(self) -> dict[str, list[str]]:
-        """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
-        found = {}
-        for party in self._roster.all:
-            about = self._roster.descriptions[party]
-            # Numeric ones first, each kind in its order.
-            kinds = dict(zip(about.columns, about.kinds, strict=True))
-            found[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
-        return found
-
-    def _begin(self) -> Solved:
-        """Bins at every party, and the groups that the bank makes of them."""
-        seed, roles = self._training.seed, self._training.roles
-        start = StartRequest(seed, roles)
-        started = self._ask("train.scorecard_start", dict.fromkeys(self._passive, start), Started)
-        shapes = nested({party: reply.shape for party, reply in started.items()}, self._passive)
-        counts = {party: reply.counts for party, reply in started.items()}
-        begin = BeginRequest(seed, roles, self._passive, shapes, counts)
-        begun = self._ask_bank("train.scorecard_begin", begin, Begun)
-        count = CountRequest(begun.public_key, begun.encrypted)
-        counted = self._ask("train.scorecard_count", dict.fromkeys(self._passive, count), Counted)
-        sums = nested({party: reply.sums for party, reply in counted.items()}, self._passive)
-        return self._ask_bank("train.scorecard_group", GroupRequest(sums), Solved)
-
-    def _exchange_once(self, solved: Solved, groups: Mapping[str, np.ndarray]) -> Solved:
-        """The residual to the parties, their steps to the bank."""
-        gradient = {
-            party: GradientRequest(groups[party], solved.mix, solved.encrypted) for party in self._passive
-        }
-        masked = self._ask("train.scorecard_gradient", gradient, Masked)
-        sums = nested({party: reply.sums for party, reply in masked.items()}, self._passive)
-        opened = self._ask_bank("train.scorecard_open_sums", OpenRequest(sums), Opened).opened
-        step = {party: StepRequest(of_party(opened, number)) for number, party in enumerate(self._passive)}
-        stepped = self._ask("train.scorecard_step", step, Stepped)
-        self._report(solved.exchanges + 1, ", ".join(stepped))
-        scores = {party: reply.scores for party, reply in stepped.items()}
-        products = {party: reply.products for party, reply in stepped.items()}
-        reply = self._ask_bank("train.scorecard_solve", SolveRequest(scores, products), Solved)
+def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) -> None:
+    """All exchanges until the bank ends the training: the residual to the parties, their steps to the bank."""
+    model, most = training.model, training.config.section(ScorecardConfig).exchanges
+    requests: Mapping[str, Request[Masked]] = {
+        party: FitRequest(groups=groups, residual=grouped.residual)
+        for party, groups in grouped.groups.items()
+    }
+    number = 0
+    while requests:
+        number += 1
+        masked = exchange.ask(requests, model)
+        sums = {party: reply.sums for party, reply in masked.items()}
+        opened = exchange.ask_one(bank, OpenRequest(sums), model).sums
+        stepped = exchange.ask({party: StepRequest(opened[party]) for party in masked}, model)
+        training.report(number, most, ", ".join(stepped))
+        steps = {party: reply.step for party, reply in stepped.items()}
+        solved = exchange.ask_one(bank, SolveRequest(steps), model)
         metrics = {
-            "train.loss": reply.train_loss,
-            "valid.auc": reply.validation_auc,
-            "valid.loss": reply.validation_loss,
+            "train.loss": solved.progress.train_loss,
+            "valid.auc": solved.progress.validation_auc,
+            "valid.loss": solved.progress.validation_loss,
         }
-        self._report(reply.exchanges, self._active, metrics)
-        return reply
+        training.report(solved.progress.exchanges, most, bank, metrics)
+        requests = (
+            {} if isinstance(solved, Ended) else dict.fromkeys(masked, GradientRequest(solved.residual))
+        )
 
-    def _report(self, step: int, party: str, metrics: Mapping[str, float] | None = None) -> None:
-        self._training.report(step, self._training.config.scorecard.exchanges, party, metrics)
 
-    def _ask(self, action: str, requests: Mapping[str, object], reply: type[Reply]) -> dict[str, Reply]:
-        if not requests:
-            return {}
-        return self._exchange.ask(action, requests, reply, self._training.model)
-
-    def _ask_bank(self, action: str, request: object, reply: type[Reply]) -> Reply:
-        return self._ask(action, {self._active: request}, reply)[self._active]
+def _column_names(roster: Roster) -> dict[str, list[str]]:
+    """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
+    names = {}
+    for party in roster.all:
+        about = roster.descriptions[party]
+        # Numeric columns come first, each kind in its order.
+        kinds = dict(zip(about.columns, about.kinds, strict=True))
+        names[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
+    return names

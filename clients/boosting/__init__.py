@@ -1,18 +1,22 @@
 """A party's half of boosting; see `fl/boosting` for the conversation and the mathematics.
 
-The bank's actions are in `active`, those of passive parties in `passive`; `scoring` uses the forest later.
+The bank's actions are in `label_holder`, those of passive parties in `passive`; how a trained forest scores is in
+`clients/forests.py`.
 """
 
-from clients.boosting.label_holder import begin, split
-from clients.boosting.passive import add_up, finish, grow, start
-from clients.forests import contribution, log_odds, outcomes, score
+from clients.boosting.label_holder import begin, score, split
+from clients.boosting.passive import add_up, finish, grow, outcomes, start
+from clients.forests import ANSWERS_ALL, answers, contribution, is_trained, log_odds
 
 __all__ = [
+    "ANSWERS_ALL",
     "add_up",
+    "answers",
     "begin",
     "contribution",
     "finish",
     "grow",
+    "is_trained",
     "log_odds",
     "outcomes",
     "score",

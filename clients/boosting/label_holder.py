@@ -1,310 +1,330 @@
 """What the bank does in boosting: it has labels, so it makes gradients, chooses splits and keeps the trees."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from fl.nesting import of_party
 from numpy.typing import NDArray
 
-from clients.aligned import read_applications, read_coverage
-from clients.binned import Setup, read_setup, set_up
-from clients.forests import BankModel
+from clients.aligned import read_applications, read_coverage, read_table
+from clients.binned import read_setup, set_up
+from clients.evaluation import keep_scores
+from clients.forests import BankModel, bank_model, log_odds
 from clients.randomness import goss_generator
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
-from fl.binning import Shape
 from fl.boosting import (
+    ANOTHER,
+    NOBODY,
+    THE_BANK,
+    YOU,
     Array,
     BeginRequest,
+    Choice,
+    Columns,
     Demanded,
+    Ended,
+    Fit,
+    Gradients,
+    Kept,
+    Keys,
+    Level,
+    Members,
+    Outcomes,
+    ScoreRequest,
     SplitRequest,
+    Sums,
+    Task,
     packed,
     unpacked,
 )
-from fl.boosting.gradients import log_loss, ranges, sampled_columns
+from fl.boosting.forest import LEAF, Forest
+from fl.boosting.gradients import ranges, sampled_columns
 from fl.boosting.growing import Grower
-from fl.boosting.growth import Data, Demand, Growth, Passive
-from fl.boosting.layouts import Layout
-from fl.boosting.padding import KEY_BYTES, combined, new_secret, pad
-from fl.boosting.padding import public_key as seal_key
-from fl.calibration import Calibration
+from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
+from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, choices, combined, within
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
-from fl.metrics import auc
-
-_SECRET, _SEAL, _PARTIES = "secret_key", "seal_key", "parties"
-_GROWTH, _TICKET = "growth/", "ticket/"
-_NAN = float("nan")
-
-
-def begin(session: Session, request: BeginRequest) -> Demanded:
-    """Bin the own columns, make a key, and ask for the first sums."""
-    coverage = read_coverage(session.study)
-    check_names("parties", request.parties, coverage)
-    if list(request.parties) != list(coverage):
-        raise ProtocolError("parties must stand in the order of the alignment")
-    shapes = [Shape.from_arrays(of_party(request.shapes, k)) for k in range(len(request.parties))]
-    config = session.config.boosting
-    setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
-    kept = {f"{k}/{name}": array for k, s in enumerate(shapes) for name, array in s.to_arrays().items()}
-    session.store.write(_PARTIES, {"names": np.array(request.parties, np.str_), **kept})
-    if shapes:
-        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
-        owner = new_owner(config.encryption, entries, ranges(config))
-        session.store.write(_SECRET, owner.secret())
-    if request.seal_keys:
-        check_names("seal_keys", request.seal_keys, request.parties)
-        for name, key in request.seal_keys.items():
-            check_bytes(f"seal_key of {name}", key, (KEY_BYTES,))
-        keys = {f"{k}": request.seal_keys[name] for k, name in enumerate(request.parties)}
-        session.store.write(_SEAL, {"secret": new_secret(), **keys})
-    bank = _Bank(session, Growth())
-    demand = bank.grower.begin()
-    if shapes and not bank.grower.asks_parties(0):
-        demand = bank.grower.grow_alone()
-    return bank.reply(demand, owner.public_key() if shapes else {})
-
-
-def split(session: Session, request: SplitRequest) -> Demanded:
-    """Take where rows went, and sums; finish a tree where that is due, choose the next splits."""
-    arrays = _section(session.state, _GROWTH)
-    if not arrays:
-        raise ProtocolError("training has not begun, or has ended")
-    bank = _Bank(session, Growth.from_arrays(arrays))
-    growth = bank.grower.growth
-    layout, counts = bank.grower.resolve(bank.members(request.members))
-    if bank.grower.settle() and bank.judge():
-        return bank.finish()
-    if not growth.wanted:
-        return bank.reply(bank.grower.plant() if growth.ahead else bank.grower.decide())
-    if bank.grower.asks_parties(growth.tree):
-        return bank.reply(bank.grower.advance(*bank.received(request, layout, counts)))
-    return bank.reply(bank.grower.grow_alone())
-
-
-class _Bank:
-    """The bank's side of the model at one message."""
-
-    def __init__(self, session: Session, growth: Growth) -> None:
-        self._session, self._state = session, session.state
-        self._config: BoostingConfig = session.config.boosting
-        self._setup: Setup = read_setup(session)
-        self._labels = read_applications(session.study).labels[self._setup.positions]
-        self._passive = self._read_passive()
-        self._seal = session.store.read(_SEAL) if session.store.has(_SEAL) else {}
-        training, seed = self._labels[self._setup.training], self._setup.seed
-        data = Data(
-            session.party.declaration.name,
-            self._labels,
-            self._setup.training,
-            self._setup.codes,
-            self._setup.binning.shape,
-            self._passive,
-            seed,
-            lambda tree: goss_generator(training, seed, tree),
-        )
-        self.grower = Grower(data, self._config, growth)
-        self._best = _Best.from_arrays(session.state)
-        self._entry = session.state.get("entry", np.empty(0, np.int64))
-        self._metrics = (_NAN, _NAN, _NAN)
-
-    def members(self, received: Mapping[str, Array]) -> dict[str, NDArray[np.bool_]]:
-        """Where the passive parties' pending splits send the rows of their nodes."""
-        rows, found = len(self._labels), {}
-        check_names("members", received, [party.name for party in self._passive])
-        for party in self._passive:
-            check_bytes(f"members of {party.name}", received[party.name], (-(-rows // 8),))
-            found[party.name] = unpacked(received[party.name], rows)
-        return found
-
-    def judge(self) -> bool:
-        """Look at the forest that has just got another tree: whether training ends here."""
-        growth, config, validation = self.grower.growth, self._config, ~self._setup.training
-        scores, training = growth.scores, self._setup.training
-        found = auc(self._labels[validation], scores[validation])
-        self._metrics = (
-            log_loss(scores[training], self._labels[training]),
-            found,
-            log_loss(scores[validation], self._labels[validation]),
-        )
-        if not config.patience or found > self._best.auc:
-            self._best = _Best(found, growth.tree, scores)
-        waited = growth.tree - self._best.trees
-        return growth.tree >= config.trees or 0 < config.patience <= waited
-
-    def received(
-        self, request: SplitRequest, layout: Layout, counts: NDArray[np.bool_]
-    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[NDArray[np.int64]]]:
-        """The sums, candidates and homes of the passive parties, opened and checked."""
-        growth, counted = self.grower.growth, layout.only(counts)
-        owner = _owner(self._session.store.folder, self._config.encryption)
-        ticket: Mapping[str, Array] = _section(self._state, _TICKET)
-        if owner.row_wise:
-            if growth.ahead:
-                self._entry = np.zeros(len(self._labels), np.int64)
-                self._entry[counted.rows] = np.flatnonzero(counts)
-            ticket = owner.regroup(ticket, self._entry[counted.rows], counted.offsets)
-        names = [party.name for party in self._passive]
-        check_names("candidates", request.candidates, names)
-        check_names("homes", request.homes, names)
-        nodes = 1 if growth.ahead else 2 * int((growth.owners >= 0).sum())
-        sums, candidates, homes = [], [], []
-        for number, party in enumerate(self._passive):
-            shape, used = party.shape, self._used(party, growth.tree)
-            opened = owner.decrypt(of_party(request.sums, number), ticket, shape.bins[used] - 1)
-            known = self.grower.sums_known(number, counted)
-            full = np.zeros((len(counted.offsets) - 1, len(shape), shape.width, 2), np.int64)
-            for column, part in zip(np.flatnonzero(used), opened, strict=True):
-                full[:, column, : part.shape[1]] = part
-                # A column's last bin is not told: it is the rest.
-                full[:, column, part.shape[1]] = known - part.sum(axis=1)
-            sums.append(full)
-            size = len(shape) * shape.width * 4
-            bits = request.candidates[party.name]
-            check_bytes(f"candidates of {party.name}", bits, (nodes, -(-size // 8)))
-            candidates.append(unpacked(bits, size).reshape(nodes, len(shape), shape.width, 2, 2))
-            homes.append(self._homes(request.homes[party.name], nodes, party))
-        return sums, candidates, homes
-
-    def _homes(self, received: Array, nodes: int, party: Passive) -> NDArray[np.int64]:
-        """A passive party's merged bins in the new nodes, checked."""
-        check_bytes(f"homes of {party.name}", received, (nodes, len(party.shape), party.shape.width))
-        siblings = self.grower.growth.ahead or np.array_equal(received[::2], received[1::2])
-        if (received >= party.shape.bins[:, None]).any() or not siblings:
-            raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
-        return received.astype(np.int64)
-
-    def reply(self, demand: Demand, public_key: Mapping[str, Array] | None = None) -> Demanded:
-        """Keep the state and put the demand in a message, the first one with the public keys."""
-        encrypted: Mapping[str, Array] = {}
-        ticket = _section(self._state, _TICKET)
-        if demand.layout is not None and self._passive:
-            owner = _owner(self._session.store.folder, self._config.encryption)
-            if demand.ahead or not owner.row_wise:
-                bins = [party.shape.bins[self._used(party, demand.tree)] - 1 for party in self._passive]
-                encrypted, ticket = owner.encrypt(demand.values, demand.layout.offsets, bins)
-        self._session.state = {
-            **{_GROWTH + name: array for name, array in self.grower.growth.to_arrays().items()},
-            **{_TICKET + name: array for name, array in ticket.items()},
-            **self._best.to_arrays(),
-            "entry": self._entry,
-        }
-        # With the last splits of a tree nobody but the bank has to know where its own sent rows.
-        left = np.zeros_like(demand.left) if demand.ahead else demand.left
-        none = np.empty(0, np.uint8)
-        return Demanded(
-            False,
-            np.empty(0, np.int64),
-            demand.tree,
-            demand.ahead,
-            demand.layout is not None,
-            demand.owners,
-            demand.lighter_left,
-            {name: splits.columns for name, splits in demand.splits.items()},
-            {name: splits.left for name, splits in demand.splits.items()},
-            packed(left),
-            self._pads(demand),
-            public_key or {},
-            seal_key(self._seal["secret"]) if public_key is not None and self._seal else none,
-            encrypted,
-            self.grower.growth.tree,
-            *self._metrics,
-        )
-
-    def finish(self) -> Demanded:
-        """Return to the best forest, calibrate it, and keep it as the model."""
-        growth, validation = self.grower.growth, ~self._setup.training
-        forest = growth.forest.first(self._best.trees)
-        kept = forest.split_counts(1 + len(self._passive))
-        calibration = Calibration()
-        if self._config.calibrate:
-            calibration = Calibration.fit(self._best.scores[validation], self._labels[validation])
-        own = growth.own.first(kept[0])
-        model = BankModel(
-            forest, own, np.array(kept, np.int64), self.grower.base, calibration, self._best.scores
-        )
-        model.write(self._session.store)
-        # Whoever kept a training's ciphertexts or sealed sides shall not be able to have them opened later.
-        for secret in (_SECRET, _SEAL):
-            self._session.store.remove(secret)
-        self._session.state = {}
-        none = np.empty(0, np.uint8)
-        return Demanded(
-            True,
-            np.array(kept[1:], np.int64),
-            growth.tree,
-            True,
-            False,
-            none.astype(np.int16),
-            none.astype(bool),
-            {},
-            {},
-            none,
-            {},
-            {},
-            none,
-            {},
-            growth.tree,
-            *self._metrics,
-        )
-
-    def _pads(self, demand: Demand) -> dict[str, Array]:
-        """What opens the sides of each passive party's new splits, if they are sealed."""
-        if not self._seal:
-            return {}
-        found = {}
-        for number, party in enumerate(self._passive):
-            splits, bins = demand.splits[party.name], party.shape.bins
-            shared = pad(self._seal["secret"], self._seal[f"{number}"], bins, len(self._labels))
-            found[party.name] = combined(shared, bins, splits.columns, splits.left)
-        return found
-
-    def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
-        share = self._config.column_share
-        return sampled_columns(len(party.shape), party.name, self._setup.seed, tree, share)
-
-    def _read_passive(self) -> list[Passive]:
-        coverage, kept = read_coverage(self._session.study), self._session.store.read(_PARTIES)
-        return [
-            Passive(
-                str(name), Shape.from_arrays(of_party(kept, k)), coverage[str(name)][self._setup.positions]
-            )
-            for k, name in enumerate(kept["names"])
-        ]
+from fl.evaluation import Scored
+from fl.messages import Letter
+from fl.splits import TEST
 
 
 @dataclass(frozen=True)
-class _Best:
-    """The best forest so far: its validation AUC, how many trees, and its scores (n,)."""
+class OwnerKey:
+    """The bank's secret key of the encryption."""
 
-    auc: float = -1.0
-    trees: int = 0
-    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    secret: Mapping[str, Array]
 
-    def to_arrays(self) -> dict[str, Array]:
-        return {
-            "best_auc": np.array(self.auc),
-            "best_trees": np.array(self.trees),
-            "best_scores": self.scores,
+
+@dataclass(frozen=True)
+class PassiveColumns:
+    """What each passive party has told of its columns, by name."""
+
+    columns: Mapping[str, Columns]
+
+
+@dataclass(frozen=True)
+class BankState:
+    """What the bank keeps between demands.
+
+    ticket   of the last encryption (`fl/encrypted_sums`)
+    entries  int64 (n,): which entry of a tree's encryption counts for each row, where rows are encrypted one by one
+    """
+
+    growth: Growth
+    ticket: Mapping[str, Array]
+    entries: NDArray[np.int64]
+
+
+def begin(session: Session, request: BeginRequest) -> Demanded:
+    """Bin the bank's columns, make keys, and ask for the first sums."""
+    coverage = read_coverage(session.study)
+    check_names("columns", request.columns, coverage)
+    columns = {party: request.columns[party].read(Columns) for party in coverage}
+    config = session.config.section(BoostingConfig)
+    setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    session.store.keep(PassiveColumns(columns))
+    keys: Keys | None = None
+    if columns:
+        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
+        owner = new_owner(config.encryption, entries, ranges(config))
+        session.store.keep(OwnerKey(owner.secret()))
+        keys = Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
+    grower, demand = Grower.begin(_data(session), config)
+    bank = _Bank(session, grower, {}, np.empty(0, np.int64))
+    return bank.demanded(demand, None, keys)
+
+
+def split(session: Session, request: SplitRequest) -> Demanded | Ended:
+    """Take where rows went, and sums; finish a tree where that is due, choose the next splits."""
+    state = session.state(BankState)
+    grower = Grower(_data(session), session.config.section(BoostingConfig), state.growth)
+    bank = _Bank(session, grower, state.ticket, state.entries)
+    resolved = grower.resolve(bank.members(request.members))
+    if resolved.fit is not None and resolved.ended:
+        return bank.ended(resolved.fit)
+    return bank.demanded(grower.advance(bank.answers(resolved, request.sums)), resolved.fit, None)
+
+
+def score(session: Session, request: ScoreRequest) -> Scored:
+    """Keep the PD of every position by the final forest, and evaluate those of the test rows."""
+    setup, coverage = read_setup(session), read_coverage(session.study)
+    model, test = session.store.read(BankModel), np.flatnonzero(setup.roles == TEST)
+    outcomes = {party: letter.read(Outcomes) for party, letter in request.outcomes.items()}
+    table = read_table(session.study).take(test)
+    scores = np.empty(len(setup.roles))
+    scores[setup.positions] = model.calibration.log_odds(model.scores)
+    scores[test] = log_odds(session.store, table, coverage, outcomes, session.config)
+    tables = {"importance": _importance(model.forest, [session.party.declaration.name, *coverage])}
+    return keep_scores(session, scores, setup.roles, tables)
+
+
+def _importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
+    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
+    columns = dict(forest.importance())
+    return {"party": np.array(parties, np.str_)[columns.pop("owner")], **columns}
+
+
+def _new_pad_key(session: Session, columns: Mapping[str, Columns]) -> NDArray[np.uint8] | None:
+    """The public key of the bank's pads, if the parties hand over their sides; the secret one is kept."""
+    given = {party: about.pad_key for party, about in columns.items() if about.pad_key is not None}
+    if not given:
+        return None
+    check_names("pad keys", given, columns)
+    for party, key in given.items():
+        check_bytes(f"pad key of {party}", key, (KEY_BYTES,))
+    secret = PadSecret.new()
+    session.store.keep(secret)
+    return secret.public_key
+
+
+def _data(session: Session) -> Data:
+    setup, coverage = read_setup(session), read_coverage(session.study)
+    labels = read_applications(session.study).labels[setup.positions]
+    columns = session.store.read(PassiveColumns).columns
+    return Data(
+        name=session.party.declaration.name,
+        labels=labels,
+        training=setup.training,
+        codes=setup.codes,
+        shape=setup.binning.shape,
+        passive=[
+            Passive(party, about.shape, coverage[party][setup.positions]) for party, about in columns.items()
+        ],
+        seed=setup.seed,
+        secret_generator=lambda tree: goss_generator(labels[setup.training], setup.seed, tree),
+    )
+
+
+class _Bank:
+    """Between the bank's grower and its messages, at one request."""
+
+    def __init__(
+        self, session: Session, grower: Grower, ticket: Mapping[str, Array], entries: NDArray[np.int64]
+    ) -> None:
+        self._session = session
+        self._store = session.store
+        self._grower = grower
+        self._passive = grower.data.passive
+        self._ticket, self._entries = ticket, entries
+
+    def members(self, letters: Mapping[str, Letter[Members]]) -> dict[str, NDArray[np.bool_]]:
+        """Where each passive party's splits send the rows of their nodes."""
+        rows, members = len(self._grower.data.labels), {}
+        check_names("members", letters, [party.name for party in self._passive])
+        for name, letter in letters.items():
+            bits = letter.read(Members).left
+            check_bytes(f"members of {name}", bits, (-(-rows // 8),))
+            members[name] = unpacked(bits, rows)
+        return members
+
+    def answers(self, resolved: Resolved, letters: Mapping[str, Letter[Sums]]) -> list[Answer]:
+        """The sums, candidates and homes of the passive parties, opened and checked; none if none were wanted."""
+        if resolved.layout is None or not self._passive:
+            return []
+        check_names("sums", letters, [party.name for party in self._passive])
+        layout, ticket, owner = resolved.layout, self._ticket, self._owner
+        if owner.row_wise:
+            if self._grower.growth.ahead:
+                self._entries = np.zeros(len(self._grower.data.labels), np.int64)
+                self._entries[layout.rows] = np.flatnonzero(resolved.counted)
+            ticket = owner.regroup(ticket, self._entries[layout.rows], layout.offsets)
+        return [
+            self._answer(party, letters[party.name].read(Sums), totals, ticket)
+            for party, totals in zip(self._passive, resolved.totals, strict=True)
+        ]
+
+    def _answer(
+        self, party: Passive, told: Sums, totals: NDArray[np.int64], ticket: Mapping[str, Array]
+    ) -> Answer:
+        """One party's; totals (groups, 2) are those of all its bins."""
+        growth, shape = self._grower.growth, party.shape
+        used = self._used(party, growth.tree)
+        opened = self._owner.decrypt(told.sums, ticket, shape.bins[used] - 1)
+        sums = np.zeros((len(totals), len(shape), shape.width, 2), np.int64)
+        for column, of_column in zip(np.flatnonzero(used), opened, strict=True):
+            last = of_column.shape[1]
+            sums[:, column, :last] = of_column
+            # A column's last bin is not told: it is the rest.
+            sums[:, column, last] = totals - of_column.sum(axis=1)
+        nodes = 1 if growth.ahead else 2 * int((growth.owners != LEAF).sum())
+        size = len(shape) * shape.width * 4
+        check_bytes(f"candidates of {party.name}", told.candidates, (nodes, -(-size // 8)))
+        candidates = unpacked(told.candidates, size).reshape(nodes, len(shape), shape.width, 2, 2)
+        check_bytes(f"homes of {party.name}", told.homes, (nodes, len(shape), shape.width))
+        siblings = growth.ahead or np.array_equal(told.homes[::2], told.homes[1::2])
+        if (told.homes >= shape.bins[:, None]).any() or not siblings:
+            raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
+        return Answer(sums=sums, candidates=candidates, homes=told.homes.astype(np.int64))
+
+    def demanded(self, demand: Demand, fit: Fit | None, keys: Keys | None) -> Demanded:
+        """Put the demand in a message, the first one with the public keys, and keep the state."""
+        gradients: Letter[Gradients] | None = None
+        if demand.layout is not None and self._passive:
+            gradients = Letter.of(Gradients(self._encrypted(demand)))
+        # With the last splits of a tree nobody but the bank has to know where its own sent rows.
+        left = np.zeros_like(demand.left) if demand.ahead else demand.left
+        task = Task(
+            tree=demand.tree,
+            ahead=demand.ahead,
+            wanted=demand.layout is not None,
+            lighter_left=demand.lighter_left,
+            bank_left=packed(left),
+            keys=keys,
+        )
+        levels, chosen, waits = self._levels(demand)
+        self._session.keep(BankState(self._grower.growth, self._ticket, self._entries))
+        return Demanded(
+            task=Letter.of(task),
+            levels={party: Letter.of(level) for party, level in levels.items()},
+            gradients=gradients,
+            waits=waits,
+            chosen=chosen,
+            trees=self._grower.growth.tree,
+            fit=fit,
+        )
+
+    def ended(self, fit: Fit) -> Ended:
+        """Keep the best forest as the model, calibrated, and tell the parties how many of their splits it has."""
+        model = bank_model(self._grower)
+        self._store.keep(model)
+        # Whoever kept a training's ciphertexts or padded sides shall not be able to have them opened later.
+        for secret in (OwnerKey, PadSecret):
+            self._store.remove(secret)
+        self._session.keep(None)
+        counts = zip(self._passive, model.kept[1:].tolist(), strict=True)
+        kept = {party.name: Letter.of(Kept(count)) for party, count in counts}
+        return Ended(kept=kept, trees=self._grower.growth.tree, fit=fit)
+
+    def _encrypted(self, demand: Demand) -> Mapping[str, Array]:
+        """The numbers of a demand; none where the parties have those of the tree, and only need to group them anew."""
+        assert demand.layout is not None
+        if self._owner.row_wise and not demand.ahead:
+            return {}
+        bins = [party.shape.bins[self._used(party, demand.tree)] - 1 for party in self._passive]
+        encrypted, self._ticket = self._owner.encrypt(demand.values, demand.layout.offsets, bins)
+        return encrypted
+
+    def _levels(self, demand: Demand) -> tuple[dict[str, Level], tuple[Choice, ...], tuple[str, ...]]:
+        """What each passive party is told of the nodes; which padded sides others need; who else has to wait."""
+        owners = {
+            party.name: _as_told(demand.owners, number) for number, party in enumerate(self._passive, 1)
         }
+        needed = demand.layout is not None
+        others = {name: needed and bool((told == ANOTHER).any()) for name, told in owners.items()}
+        choices_made, pads = self._pads(demand) if any(others.values()) else ((), None)
+        by_passive = np.flatnonzero(demand.owners > 0)
+        levels = {}
+        for name, told in owners.items():
+            pad = None
+            if pads is not None and others[name]:
+                theirs = told[by_passive] == ANOTHER
+                pad = within(pads[theirs], demand.nodes, by_passive[theirs])
+            levels[name] = Level(owners=told, splits=demand.splits[name], pad=pad)
+        waits = tuple(name for name, waiting in others.items() if waiting) if pads is None else ()
+        return levels, choices_made, waits
 
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> "_Best":
-        if "best_auc" not in arrays:
-            return cls()
-        return cls(float(arrays["best_auc"]), int(arrays["best_trees"]), arrays["best_scores"])
+    def _pads(self, demand: Demand) -> tuple[tuple[Choice, ...], Bits | None]:
+        """For each passive party's split, in the order of the nodes, the choice of bins and the pad of these.
+
+        Neither where sides are not handed over.
+        """
+        if not self._store.has(PadSecret):
+            return (), None
+        secret, columns = self._store.read(PadSecret), self._store.read(PassiveColumns).columns
+        owners = demand.owners[demand.owners > 0]
+        made: dict[int, Choice] = {}
+        pads = np.zeros((len(owners), -(-len(demand.nodes) // 8)), np.uint8)
+        for number, party in enumerate(self._passive, 1):
+            places, key = np.flatnonzero(owners == number), columns[party.name].pad_key
+            if len(places) and key is not None:
+                chosen = choices(party.shape.bins, demand.splits[party.name])
+                pads[places] = combined(secret.pad(key, party.shape.bins, len(demand.nodes)), chosen)
+                made |= {place: Choice(party.name, rows) for place, rows in zip(places, chosen, strict=True)}
+        return tuple(made[place] for place in sorted(made)), pads
+
+    def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
+        share, seed = self._grower.config.column_share, self._grower.data.seed
+        return sampled_columns(len(party.shape), party.name, seed, tree, share)
+
+    @property
+    def _owner(self) -> Owner:
+        return _owner(self._store.folder, self._grower.config.encryption)
+
+
+def _as_told(owners: NDArray[np.int16], number: int) -> NDArray[np.int8]:
+    """Who splits each node, as the passive party of that number may know it."""
+    conditions = [owners == LEAF, owners == 0, owners == number]
+    return np.select(conditions, [NOBODY, THE_BANK, YOU], ANOTHER).astype(np.int8)
 
 
 # The same at every message of a model: a key takes longer to load than a reply to decrypt.
 @lru_cache(maxsize=2)
 def _owner(model: Path, engine: str) -> Owner:
-    return restore_owner(engine, Store(model).read(_SECRET))
-
-
-def _section(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return restore_owner(engine, Store(model).read(OwnerKey).secret)

@@ -1,14 +1,16 @@
 """What a passive party does in boosting: bins its columns, makes its splits, adds up what it cannot read."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clients.aligned import read_table
 from clients.binned import Setup, read_setup, set_up
-from clients.forests import keep_splits
+from clients.forests import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -19,14 +21,24 @@ from fl.boosting import (
     THE_BANK,
     YOU,
     Array,
+    Columns,
     Finished,
     FinishRequest,
+    Gradients,
     Grown,
     GrowRequest,
+    Kept,
+    Keys,
+    Level,
+    Members,
+    OutcomesRequest,
     Started,
     StartRequest,
     Summed,
     SumRequest,
+    Sums,
+    Task,
+    Told,
     packed,
     unpacked,
 )
@@ -34,130 +46,191 @@ from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.padding import KEY_BYTES, new_secret, pad, public_key, sides
-from fl.boosting.search import allowed, histogram
+from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
+from fl.boosting.search import allowed
+from fl.boosting.summing import counts_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
+from fl.messages import Letter
+from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
 
-_KEY, _SEAL, _SENT = "public_key", "seal_key", "sent/"
-_NOTHING, _NO_SIDES, _NO_HOMES = (np.empty((0,) * axes, np.uint8) for axes in (1, 2, 3))
+
+@dataclass(frozen=True)
+class BankKey:
+    """The bank's public key of the encryption."""
+
+    public_key: Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """Numbers that the bank has encrypted row by row for a tree: which of them is each row's, int64 (n,), in groups."""
+
+    encrypted: Mapping[str, Array]
+    entries: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growing:
+    """What a passive party keeps between demands: its splits so far, and the k nodes that the next one may split.
+
+    nodes int16 (n,) has the node of each row, homes uint8 (k, c, width) the merged bins in each (`merging`).
+    """
+
+    splits: Splits
+    nodes: NDArray[np.int16]
+    homes: NDArray[np.uint8]
+    sent: Sent | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which sums the bank wants (`Task`), who splits the nodes before, and which of their rows go left, bool (n,).
+
+    What other passive parties split is in `left` as far as it is known.
+    """
+
+    tree: int
+    ahead: bool
+    owners: NDArray[np.int8]
+    lighter_left: Flags
+    left: Flags
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a passive party keeps of sums until it is told where others send rows. It takes no demand before."""
+
+    growing: Growing
+    asked: Asked
 
 
 def start(session: Session, request: StartRequest) -> Started:
-    """Bin the own columns."""
-    config = session.config.boosting
-    setup = set_up(session, request.seed, request.roles, config.bins, config.min_bin_count)
-    session.state = _state(Splits.none(), *_at_root(setup))
-    seal_key = _NOTHING
-    if request.seal:
+    """Bin the party's columns; make a key for its sides if they are to be handed over."""
+    config = session.config.section(BoostingConfig)
+    setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    nodes, homes = _at_root(setup)
+    session.keep(Growing(splits=Splits.none(), nodes=nodes, homes=homes, sent=None))
+    pad_key = None
+    if request.hand_over:
         if not config.sealed_sides:
-            raise ProtocolError("this run does not seal sides")
-        secret = new_secret()
-        session.store.write(_SEAL, {"secret": secret})
-        seal_key = public_key(secret)
-    return Started(setup.binning.shape.to_arrays(), seal_key)
+            raise ProtocolError("sides are not handed over in this run")
+        secret = PadSecret.new()
+        session.store.keep(secret)
+        pad_key = secret.public_key
+    return Started(Letter.of(Columns(shape=setup.binning.shape, pad_key=pad_key)))
 
 
 def grow(session: Session, request: GrowRequest) -> Grown:
-    """Make the own splits, and the sums for the next ones unless another party's splits must be known first."""
-    setup = read_setup(session)
-    rows, nodes = len(setup.positions), session.state["nodes"]
-    _check_demand(request, setup, session.state, session.config.boosting)
-    sealed = _NO_SIDES
-    if session.envelope.step == 2:
-        session.store.write(_KEY, request.public_key)
-        if len(request.seal_key):
-            sealed = _sealed(session, setup, request.seal_key)
-    new = Splits(request.columns, request.left)
-    left = unpacked(request.bank_left, rows)
-    members = np.zeros(rows, bool)
-    for node, outcome in zip(np.flatnonzero(request.owners == YOU), new.outcomes(setup.codes), strict=True):
-        members |= (nodes == node) & outcome
-    left |= members
-    knows = not (request.owners == ANOTHER).any()
-    if len(request.members):
-        left |= unpacked(request.members, rows)
-        knows = True
-    splits = _splits(session).plus(new)
-    session.state = {
-        **session.state,
-        "columns": splits.columns,
-        "left": splits.left,
-        "owners": request.owners,
-        "lighter_left": request.lighter_left,
-        "way": left,
-        "ahead": np.array(request.ahead),
-        "tree": np.array(request.tree),
-    }
-    sums: Mapping[str, Array] = {}
-    candidates, homes = _NOTHING, _NO_HOMES
-    if not request.wanted:
-        stay = nodes, session.state["homes"]
-        session.state = _state(splits, *(_at_root(setup) if request.ahead else stay)) | _sent(session.state)
-    elif knows:
-        sums, candidates, homes = _answer(session, setup, left, request.encrypted)
-    return Grown(packed(members), sealed, sums, candidates, homes)
+    """Make the party's splits, and the sums for the next ones unless others' splits must be known first."""
+    setup, growing = read_setup(session), session.state(Growing)
+    task, level = request.task.read(Task), request.level.read(Level)
+    _check_task(task, setup, growing, session.config.section(BoostingConfig))
+    _check_level(level, task, request.sides, setup)
+    padded = _take_keys(session, setup, task.keys)
+    members = np.zeros(len(setup.positions), bool)
+    outcomes = level.splits.outcomes(setup.codes)
+    for node, outcome in zip(np.flatnonzero(level.owners == YOU), outcomes, strict=True):
+        members |= (growing.nodes == node) & outcome
+    left = task.bank_left | packed(members)
+    others = np.flatnonzero(level.owners == ANOTHER)
+    if level.pad is not None and request.sides is not None:
+        left |= within(request.sides, growing.nodes, others) ^ level.pad
+    growing = replace(growing, splits=growing.splits.plus(level.splits))
+    asked = Asked(
+        tree=task.tree,
+        ahead=task.ahead,
+        owners=level.owners,
+        lighter_left=task.lighter_left,
+        left=unpacked(left, len(members)),
+    )
+    sums: Sums | None = None
+    if not task.wanted:
+        nodes, homes = _at_root(setup) if task.ahead else (growing.nodes, growing.homes)
+        session.keep(replace(growing, nodes=nodes, homes=homes))
+    elif len(others) and level.pad is None:
+        session.keep(Waiting(growing, asked))
+    else:
+        if request.gradients is None:
+            raise ProtocolError("the gradients to add up are missing")
+        sums = _add_up(session, setup, growing, asked, request.gradients)
+    return Grown(
+        members=Letter.of(Members(packed(members))),
+        sums=None if sums is None else Letter.of(sums),
+        sides=padded,
+    )
 
 
 def add_up(session: Session, request: SumRequest) -> Summed:
     """The sums, now that it is known where all rows went."""
-    setup = read_setup(session)
-    check_bytes("members", request.members, (len(packed(setup.training)),))
-    if "way" not in session.state or not (session.state["owners"] == ANOTHER).any():
-        raise ProtocolError("these sums have not been announced")
-    left = session.state["way"] | unpacked(request.members, len(setup.positions))
-    return Summed(*_answer(session, setup, left, request.encrypted))
+    setup, waiting = read_setup(session), session.state(Waiting)
+    left = packed(waiting.asked.left)
+    for letter in request.members:
+        members = letter.read(Members).left
+        check_bytes("members", members, left.shape)
+        left |= members
+    asked = replace(waiting.asked, left=unpacked(left, len(setup.positions)))
+    return Summed(Letter.of(_add_up(session, setup, waiting.growing, asked, request.gradients)))
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the splits that the final forest uses."""
-    read_setup(session)
-    splits = _splits(session)
-    if not 0 <= request.splits <= len(splits):
+    splits, count = session.state(Growing).splits, request.kept.read(Kept).splits
+    if not 0 <= count <= len(splits):
         raise ProtocolError(f"splits must lie between 0 and {len(splits)}")
-    keep_splits(session.store, splits.first(request.splits))
-    session.store.remove(_SEAL)
-    session.state = {}
+    session.store.keep(PassiveModel(splits.first(count)))
+    session.store.remove(PadSecret)
+    session.keep(None)
     return Finished()
 
 
-def _sealed(session: Session, setup: Setup, bank_key: Array) -> NDArray[np.uint8]:
-    """Which rows are in which bin, under a pad that only the bank has too."""
-    check_bytes("seal_key", bank_key, (KEY_BYTES,))
-    bins, secret = setup.binning.shape.bins, session.store.read(_SEAL)["secret"]
-    return sides(setup.codes, bins) ^ pad(secret, bank_key, bins, len(setup.codes))
+def outcomes(session: Session, request: OutcomesRequest) -> Told:
+    """Where the party's splits send the test rows."""
+    test = np.flatnonzero(read_setup(session).roles == TEST)
+    table = read_table(session.study).take(test)
+    return Told(Letter.of(contribution(session.store, table, session.config)))
 
 
-def _answer(
-    session: Session, setup: Setup, left: Flags, encrypted: Mapping[str, Array]
-) -> tuple[Mapping[str, Array], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The sums that were wanted, as `left` (n,) says where rows went, and the next nodes' candidates and homes."""
-    state, config = session.state, session.config.boosting
-    tree, ahead, owners, nodes = int(state["tree"]), bool(state["ahead"]), state["owners"], state["nodes"]
-    sample = sampled_rows(setup.training, setup.seed, tree, config.row_share)
+def _take_keys(session: Session, setup: Setup, keys: Keys | None) -> NDArray[np.uint8] | None:
+    """Keep the bank's keys, which come with the first task; the padded sides if they are to be handed over."""
+    if (keys is None) != session.store.has(BankKey):
+        raise ProtocolError("the bank's keys come with its first task and with no other")
+    if keys is None:
+        return None
+    session.store.keep(BankKey(keys.sums))
+    if (keys.pad is None) == session.store.has(PadSecret):
+        raise ProtocolError("the key of the pads comes if sides are handed over, and only then")
+    if keys.pad is None:
+        return None
+    check_bytes("the key of the pads", keys.pad, (KEY_BYTES,))
+    bins, secret = setup.binning.shape.bins, session.store.read(PadSecret)
+    return sides(setup.codes, bins) ^ secret.pad(keys.pad, bins, len(setup.codes))
+
+
+def _add_up(
+    session: Session, setup: Setup, growing: Growing, asked: Asked, gradients: Letter[Gradients]
+) -> Sums:
+    """The sums that were asked for, and the next nodes' candidates and merged bins; keeps the state at these nodes."""
+    config = session.config.section(BoostingConfig)
+    sample = sampled_rows(setup.training, setup.seed, asked.tree, config.row_share)
     shape, name = setup.binning.shape, session.party.declaration.name
-    used = sampled_columns(len(shape), name, setup.seed, tree, config.column_share)
-    responder = _responder(session.store.folder, config.encryption)
-    if ahead:
-        layout = tree_layout(nodes, owners >= YOU, sample)
-        after, homes = _at_root(setup)
-        family = 1
-    else:
-        split, bank = owners != NOBODY, owners == THE_BANK
-        layout = level_layout(nodes, split, bank, state["lighter_left"], left, sample)
-        after, homes = children(nodes, split, left), state["homes"][split]
-        family = 2
+    used = sampled_columns(len(shape), name, setup.seed, asked.tree, config.column_share)
+    layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
     new_nodes = family * len(homes)
-    counts = _counts(setup, after, sample, new_nodes)
+    counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
     parts = counts.reshape(-1, family, *counts.shape[1:])
     homes = merge(parts, homes.astype(np.int64), shape, config.min_bin_count).astype(np.uint8)
-    counted = layout.counted(left)
-    kept: dict[str, Array] = {}
+    counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
+    responder = _responder(session.store.folder, config.encryption)
     if responder.row_wise:
-        encrypted, layout, kept = _regrouped(responder, encrypted, layout, counted, state)
+        sent = _sent(encrypted, layout, counted, growing)
+        layout = layout.only(counted)
+        rows = sent.entries[layout.rows]
+        encrypted = responder.regroup(sent.encrypted, sent.offsets, rows, layout.offsets)
         counted = np.ones(len(layout.rows), bool)
     codes = setup.codes[layout.rows][:, used]
     # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
@@ -166,95 +239,82 @@ def _answer(
     bins = np.where(nowhere, last, _moved(codes, homes[:, used], layout.groups())).astype(np.uint8)
     sums = responder.sums(encrypted, layout.offsets, bins, last)
     of_nodes = np.repeat(homes, family, axis=0)
-    session.state = {**_state(_splits(session), after, of_nodes), **kept}
+    session.keep(Growing(splits=growing.splits, nodes=nodes, homes=of_nodes, sent=sent))
     candidates = [
-        allowed(at_home, int((sample & (after == node)).sum()), home, shape, config.min_leaf_count, used)
+        allowed(at_home, int((sample & (nodes == node)).sum()), home, shape, config.min_leaf_count, used)
         for node, (at_home, home) in enumerate(zip(merged(counts, of_nodes), of_nodes, strict=True))
     ]
-    return sums, packed(np.array(candidates, bool).reshape(new_nodes, -1)), of_nodes
+    return Sums(
+        sums=sums, candidates=packed(np.array(candidates, bool).reshape(new_nodes, -1)), homes=of_nodes
+    )
+
+
+def _next_nodes(
+    setup: Setup, growing: Growing, asked: Asked, sample: Flags
+) -> tuple[Layout, NDArray[np.int16], NDArray[np.uint8], int]:
+    """What the bank has encrypted, the node of each row, the merged bins by parent, and how many nodes a parent has.
+
+    A root counts as its own parent.
+    """
+    owners = asked.owners
+    if asked.ahead:
+        return tree_layout(growing.nodes, owners >= YOU, sample), *_at_root(setup), 1
+    split, by_bank = owners != NOBODY, owners == THE_BANK
+    layout = level_layout(growing.nodes, split, by_bank, asked.lighter_left, asked.left, sample)
+    return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
 
 
 def _moved(codes: Codes, homes: NDArray[np.uint8], groups: NDArray[np.int64]) -> Codes:
     """Bins (e, c) at their homes (groups, c, width), for entries of these groups (e,); UNKNOWN anywhere."""
-    known = np.minimum(codes, homes.shape[2] - 1)
-    found: Codes = homes[groups[:, None], np.arange(codes.shape[1]), known]
-    return found
+    bins = np.minimum(codes, homes.shape[2] - 1)
+    at_home: Codes = homes[groups[:, None], np.arange(codes.shape[1]), bins]
+    return at_home
 
 
-def _counts(setup: Setup, nodes: NDArray[np.int16], sample: Flags, new_nodes: int) -> NDArray[np.int64]:
-    """Rows per bin of each new node: (k, c, width)."""
-    width, found = setup.binning.shape.width, []
-    for node in range(new_nodes):
-        rows = np.flatnonzero(sample & (nodes == node))
-        found.append(histogram(setup.codes[rows], np.ones((len(rows), 1), np.int64), width)[..., 0])
-    return np.array(found)
-
-
-def _regrouped(
-    responder: Responder,
-    encrypted: Mapping[str, Array],
-    layout: Layout,
-    counted: Flags,
-    state: Mapping[str, Array],
-) -> tuple[Mapping[str, Array], Layout, dict[str, Array]]:
-    """Under an engine that encrypts row by row: only the entries that count, taken from what the tree began with."""
-    wanted = layout.only(counted)
+def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growing: Growing) -> Sent:
+    """The numbers of a tree, which come with its root: of each row the entry that counts."""
     if encrypted:
-        entry = np.zeros(len(state["nodes"]), np.int64)
-        entry[wanted.rows] = np.flatnonzero(counted)
-        kept = {_SENT + key: array for key, array in encrypted.items()}
-        kept |= {"entry": entry, "offsets": layout.offsets}
-    else:
-        if "entry" not in state:
-            raise ProtocolError("there are no encrypted numbers to add up")
-        kept = _sent(state)
-    sent = {key.removeprefix(_SENT): array for key, array in kept.items() if key.startswith(_SENT)}
-    rows = kept["entry"][wanted.rows]
-    return responder.regroup(sent, kept["offsets"], rows, wanted.offsets), wanted, kept
+        entries = np.zeros(len(growing.nodes), np.int64)
+        entries[layout.rows[counted]] = np.flatnonzero(counted)
+        return Sent(encrypted=encrypted, entries=entries, offsets=layout.offsets)
+    if growing.sent is None:
+        raise ProtocolError("there are no encrypted numbers to add up")
+    return growing.sent
 
 
-def _check_demand(
-    request: GrowRequest, setup: Setup, state: Mapping[str, Array], config: BoostingConfig
-) -> None:
-    """Raises ProtocolError unless the demand fits this party's nodes and columns."""
-    owners, nodes = request.owners, state["nodes"]
-    check_integers("owners", owners, None, NOBODY, ANOTHER + 1)
-    if "way" in state:
-        raise ProtocolError("the sums before these have not been asked for")
-    if request.wanted and len(owners) and nodes.max(initial=NOWHERE) >= len(owners):
-        raise ProtocolError("owners must be there for each node")
-    if request.lighter_left.dtype != bool or request.lighter_left.shape != owners.shape:
-        raise ProtocolError("lighter_left must be bool, one for each node")
-    own = int((owners == YOU).sum())
-    check_integers("columns", request.columns, own, 0, len(setup.binning.shape))
-    check_bytes("left", request.left, (own, 32))
-    bits = len(packed(setup.training))
-    check_bytes("bank_left", request.bank_left, (bits,))
-    check_bytes("members", request.members, (bits if len(request.members) else 0,))
-    if not 0 <= request.tree <= config.trees:
+def _check_task(task: Task, setup: Setup, growing: Growing, config: BoostingConfig) -> None:
+    """Raises ProtocolError unless the task fits this party's rows and nodes."""
+    if not 0 <= task.tree <= config.trees:
         raise ProtocolError(f"tree must lie between 0 and {config.trees}")
+    check_bytes("bank_left", task.bank_left, packed(setup.training).shape)
+    nodes = len(task.lighter_left)
+    if task.lighter_left.dtype != bool or task.lighter_left.ndim != 1:
+        raise ProtocolError("lighter_left must be bool, one for each node")
+    if task.wanted and nodes and growing.nodes.max(initial=NOWHERE) >= nodes:
+        raise ProtocolError("lighter_left must be there for each node")
 
 
-def _state(splits: Splits, nodes: NDArray[np.int16], homes: NDArray[np.uint8]) -> dict[str, Array]:
-    return {"columns": splits.columns, "left": splits.left, "nodes": nodes, "homes": homes}
-
-
-def _sent(state: Mapping[str, Array]) -> dict[str, Array]:
-    """What `_regrouped` keeps of a tree's encryption."""
-    return {key: state[key] for key in state if key.startswith(_SENT) or key in ("entry", "offsets")}
+def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -> None:
+    """Raises ProtocolError unless the level fits the task, this party's columns, and the sides that came with it."""
+    check_integers("owners", level.owners, len(task.lighter_left), NOBODY, ANOTHER + 1)
+    splits, others = ((level.owners == owner).sum() for owner in (YOU, ANOTHER))
+    check_integers("columns", level.splits.columns, int(splits), 0, len(setup.binning.shape))
+    check_bytes("left", level.splits.left, (int(splits), 32))
+    if (level.pad is None) != (padded is None) or (level.pad is not None and not others):
+        raise ProtocolError("sides of other parties come with their pad, where others split")
+    if level.pad is not None and padded is not None:
+        bits = len(packed(setup.training))
+        check_bytes("pad", level.pad, (bits,))
+        check_bytes("sides", padded, (int(others), bits))
 
 
 def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """The node of each row, and the merging, where a tree begins."""
+    """The node of each row, and the merged bins, where a tree begins: one node for all, and none merged."""
     nodes = np.zeros(len(setup.positions), np.int16)
     return nodes, unmerged(1, setup.binning.shape).astype(np.uint8)
-
-
-def _splits(session: Session) -> Splits:
-    return Splits(session.state["columns"], session.state["left"])
 
 
 # An engine's responder may keep masks that serve many trees.
 @lru_cache(maxsize=2)
 def _responder(model: Path, engine: str) -> Responder:
-    return new_responder(engine, Store(model).read(_KEY))
+    return new_responder(engine, Store(model).read(BankKey).public_key)

@@ -1,6 +1,6 @@
 """The finished scorecard at a party: its own points table for its people, and at the bank what is kept of all rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_table
 from clients.evaluation import keep_scores
-from clients.scorecard.model import ANSWERS_ALL, SCORECARD, BankModel, Totals
+from clients.scorecard.model import ANSWERS_ALL, BankModel, BankWeights, ScoredRows
 from clients.session import Session
 from fl.calibration import Calibration
-from fl.scorecard import Finished
+from fl.config.scorecard import ScorecardConfig
+from fl.evaluation import Scored
+from fl.scorecard import Card
 from fl.scorecard.bank import BankPoints
-from fl.scorecard.card import Card, Texts
+from fl.scorecard.card import Texts, WholeCard
 from fl.scorecard.points import PointsTable, Scale
-from fl.scorecard.solver import State
-from fl.scoring import Scored
 from fl.splits import VALIDATION
 
 POINTS_TABLE = "points.csv"
@@ -31,41 +31,53 @@ def keep_points_table(
     table: PointsTable,
     values: Texts,
     applicants: NDArray[np.float64],
-    known_to: Sequence[str] = (),
+    covered: Mapping[str, int] | None = None,
     alone: PointsTable | None = None,
 ) -> None:
     """Write the points table of the party's own columns, with the values of each group and its share of applicants.
 
-    At the bank, known_to are all passive parties, and alone are the points of a business that none of them knows.
+    At the bank, covered are the passive parties that it has a column for (`BankColumns.covered`), and alone are the
+    points of a business that no passive party knows.
     """
-    names = np.array([*read_table(session.study).names, *(f"known to {party}" for party in known_to)])
-    columns = {"column": np.repeat(names[table.columns], table.counts), "values": values}
+    names = dict(enumerate(read_table(session.study).names))
+    names |= {len(names) + number: f"known to {party}" for party, number in (covered or {}).items()}
+    columns = np.repeat(np.array([names[int(number)] for number in table.columns], np.str_), table.counts)
     points = {"points": table.points} | ({} if alone is None else {"points_alone": alone.points})
-    kept = pd.DataFrame({**columns, "applicants": applicants, **points})
-    session.store.write_file(POINTS_TABLE, kept.to_csv(index=False).encode("utf-8"))
+    frame = pd.DataFrame({"column": columns, "values": values, "applicants": applicants, **points})
+    session.store.write_file(POINTS_TABLE, frame.to_csv(index=False).encode("utf-8"))
 
 
-def without_values(session: Session, finished: Finished) -> Finished:
+def without_values(session: Session, card: Card) -> Card:
     """What the party tells others: which values its groups hold only if its `party.toml` publishes that."""
     if session.party.declaration.publish_bins:
-        return finished
-    return replace(finished, values=np.full(len(finished.values), ""))
+        return card
+    return replace(card, values=np.full(len(card.values), ""))
 
 
 def keep_card(
-    session: Session, card: Card, totals: Totals, points: BankPoints, state: State, roles: NDArray[np.int8]
+    session: Session,
+    card: WholeCard,
+    rows: ScoredRows,
+    points: BankPoints,
+    weights: BankWeights,
+    roles: NDArray[np.int8],
 ) -> Scored:
-    """Store the model, and scores, reasons and PDs of every position; evaluate those of the test rows."""
-    config = session.config.scorecard
-    scores, labels = totals.scores, read_applications(session.study).labels
-    odds, validation = Scale.of(config).log_odds(scores), roles == VALIDATION
+    """Keep the model, and scores, reasons and PDs of every position; evaluate those of the test rows."""
+    config = session.config.section(ScorecardConfig)
+    labels, validation = read_applications(session.study).labels, roles == VALIDATION
+    log_odds, texts = Scale.of(config).log_odds(rows.scores), card.texts()
     calibration = Calibration()
     if config.calibrate:
-        calibration = Calibration.fit(odds[validation], labels[validation])
-    BankModel(state.weights, state.alone, calibration).write(session.store)
-    reasons, lost = totals.reasons(card.parties)
-    made = {"points": totals.points, "parties": np.array(card.parties, np.str_)}
-    kept = {"score": scores, "base": totals.base, **made, "reasons": reasons, "lost": lost}
-    session.store.write(SCORECARD, {**kept, **card.texts()})
-    tables = card.tables(config, points, scores, roles)
-    return keep_scores(session, calibration.log_odds(odds), roles, tables, answers_all=ANSWERS_ALL)
+        calibration = Calibration.fit(log_odds[validation], labels[validation])
+    session.store.keep(
+        BankModel(
+            weights=weights,
+            calibration=calibration,
+            codes=texts["code"],
+            texts=texts["text"],
+            texts_zh=texts["text_zh"],
+        )
+    )
+    session.store.keep(rows)
+    tables = card.tables(config, points, rows.scores, roles)
+    return keep_scores(session, calibration.log_odds(log_odds), roles, tables, answers_all=ANSWERS_ALL)

@@ -1,7 +1,7 @@
 """What the bank does in the scorecard: it has labels, so it groups bins, encrypts residuals and says where to go."""
 
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,235 +9,247 @@ from numpy.typing import NDArray
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_card, keep_points_table, without_values
-from clients.scorecard.model import (
-    EVIDENCE,
-    PARTIES,
-    bank_columns,
-    bank_groups,
-    fitting,
-    party_names,
-    total,
-)
-from clients.scorecard.shares import bin_columns, demanded, group_values, texts
+from clients.scorecard.columns import bin_columns, demanded, group_values, reasons
+from clients.scorecard.model import BankWeights, Groupings, score_rows
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
-from fl.binning import Shape
-from fl.encrypted_sums import Owner, new_owner, restore_owner
+from fl.config.scorecard import ScorecardConfig
+from fl.encrypted_sums import Owner, Sums, new_owner, restore_owner
 from fl.errors import ProtocolError
-from fl.nesting import nested, of_party
+from fl.evaluation import Scored
+from fl.messages import Letter
+from fl.records import Array
 from fl.scorecard import (
-    Array,
     BeginRequest,
     Begun,
+    BinnedColumns,
+    Card,
+    EncryptedSums,
+    Ended,
+    Grouped,
     GroupRequest,
+    Groups,
+    Labels,
     Opened,
+    OpenedSums,
     OpenRequest,
+    Points,
+    Residual,
     ScoreRequest,
     Solved,
     SolveRequest,
+    Step,
 )
-from fl.scorecard.bank import BankColumns, BankPoints
+from fl.scorecard.bank import BankColumns
 from fl.scorecard.card import (
-    Card,
     Share,
+    WholeCard,
     check_applied,
-    check_told,
+    check_card,
     share_of_rows,
     told_by_bank,
     with_coverage,
 )
 from fl.scorecard.design import Design
-from fl.scorecard.grouping import Evidence, Grouping
-from fl.scorecard.grouping import group as grouped
-from fl.scorecard.points import Scale
+from fl.scorecard.grouping import Evidence
+from fl.scorecard.grouping import group as group_columns
 from fl.scorecard.solver import Next, Solver, State
 from fl.scorecard.values import EXACT
-from fl.scoring import Scored
 from fl.splits import TRAIN
 
-_SECRET, _STATE, _TICKET = "secret_key", "state/", "ticket/"
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OwnerKey:
+    """The secret half of the bank's key: `Owner.secret()`."""
+
+    secret: Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """What the bank remembers while passive parties add up labels: their columns, and the ticket of the labels."""
+
+    columns: Mapping[str, BinnedColumns]
+    ticket: Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchanging:
+    """What the bank remembers during an exchange: how far it is, and the ticket of the residual."""
+
+    state: State
+    ticket: Mapping[str, Array]
 
 
 def begin(session: Session, request: BeginRequest) -> Begun:
-    """Bin the own columns, make a key, and encrypt the labels."""
-    check_names("parties", request.parties, read_coverage(session.study))
-    check_names("counts", request.counts, request.parties)
-    setup, config = bin_columns(session, request.seed, request.roles), session.config.scorecard
-    kept: dict[str, Array] = {}
-    for number, (name, known) in enumerate(
-        zip(request.parties, _known(session, request.parties), strict=True)
-    ):
-        shape = Shape.from_arrays(of_party(request.shapes, number))
-        counts, rows = request.counts[name], int(known[setup.positions[setup.training]].sum())
-        check_integers(f"counts of {name}", counts, int(shape.bins.sum()), 0, rows + 1)
-        if any(part.sum() != rows for part in np.split(counts, np.cumsum(shape.bins)[:-1]) if len(shape)):
-            raise ProtocolError(
-                f"the counts of each column of {name} must add up to the {rows} rows that it knows"
-            )
-        kept |= {f"{number}/{key}": array for key, array in shape.to_arrays().items()}
-        kept[f"counts/{number}"] = counts.astype(np.int64)
-    session.store.write(PARTIES, {"names": np.array(request.parties, np.str_), **kept})
-    if not request.parties:
-        return Begun({}, {})
-    unit = 1 << config.precision
-    owner = new_owner(config.encryption, int(setup.training.sum()), ((-unit, unit),))
-    session.store.write(_SECRET, owner.secret())
-    labels = _labels(session, setup)[setup.training].astype(np.int64)
-    shapes = [Shape.from_arrays(of_party(kept, number)) for number in range(len(request.parties))]
-    encrypted, ticket = owner.encrypt(labels[:, None], _offsets(labels), [shape.bins + 1 for shape in shapes])
-    session.state = {_TICKET + name: array for name, array in ticket.items()}
-    return Begun(owner.public_key(), encrypted)
+    """Bin the bank's columns, make a key, and encrypt the labels."""
+    check_names("columns", request.columns, read_coverage(session.study))
+    setup, config = bin_columns(session, request.seed, request.split), session.config.section(ScorecardConfig)
+    coverage = _training_coverage(session, setup)
+    columns = {party: letter.read(BinnedColumns) for party, letter in request.columns.items()}
+    for party, told in columns.items():
+        _check_counts(party, told, int(coverage[party].sum()))
+    public_key: Mapping[str, Array] = {}
+    encrypted: Mapping[str, Array] = {}
+    ticket: Mapping[str, Array] = {}
+    if columns:
+        unit = 1 << config.precision
+        owner = new_owner(config.encryption, int(setup.training.sum()), ((-unit, unit),))
+        session.store.keep(OwnerKey(owner.secret()))
+        labels = _labels(session, setup)[setup.training].astype(np.int64)
+        counts = [told.shape.bins + 1 for told in columns.values()]
+        encrypted, ticket = owner.encrypt(labels[:, None], _one_group(labels), counts)
+        public_key = owner.public_key()
+    session.keep(Counting(columns=columns, ticket=ticket))
+    return Begun(Letter.of(Labels(public_key=public_key, encrypted=encrypted)))
 
 
-def group(session: Session, request: GroupRequest) -> Solved:
-    """Open the labels' sums, group all bins by them, and solve the own columns alone."""
-    setup, config = read_setup(session), session.config.scorecard
-    kept = session.store.read(PARTIES)
-    names = [str(name) for name in kept["names"]]
+def group(session: Session, request: GroupRequest) -> Grouped | Ended:
+    """Decrypt the labels' sums, group all bins by them, and solve the bank's columns alone."""
+    setup, config = read_setup(session), session.config.section(ScorecardConfig)
+    counting, coverage = session.state(Counting), _training_coverage(session, setup)
+    check_names("sums", request.sums, counting.columns)
     labels = _labels(session, setup)[setup.training]
-    own = Design(setup.codes[setup.training], setup.binning.shape.bins)
-    bads = own.totals(labels.astype(np.float64)).astype(np.int64)
-    goods = own.totals(np.ones(len(labels))).astype(np.int64) - bads
-    found = [grouped(demanded(setup.binning.shape, config), goods, bads, config)]
-    for number, (name, known) in enumerate(zip(names, _known(session, names), strict=True)):
-        shape = Shape.from_arrays(of_party(kept, number))
-        seen = known[setup.positions[setup.training]]
-        sums = _owner(session).decrypt(
-            of_party(request.sums, number), _section(session.state, _TICKET), shape.bins + 1
-        )
-        bads, counts = _checked_bads(name, sums, labels, seen), kept[f"counts/{number}"]
+    design = Design(setup.codes[setup.training], setup.binning.shape.bins)
+    bads = design.totals(labels.astype(np.float64)).astype(np.int64)
+    goods = design.totals(np.ones(len(labels))).astype(np.int64) - bads
+    of_bank = group_columns(demanded(setup.binning.shape, config), goods, bads, config)
+    passive: dict[str, Evidence] = {}
+    for party, columns in counting.columns.items():
+        shape, reply = columns.shape, request.sums[party].read(EncryptedSums)
+        sums = _owner(session).decrypt(reply.sums, counting.ticket, shape.bins + 1)
+        bads, counts = _checked_bads(party, sums, labels, coverage[party]), columns.counts.astype(np.int64)
         if (bads > counts).any():
-            raise ProtocolError(f"the counts of {name} leave too few rows in a bin")
-        found.append(grouped(demanded(shape, config), counts - bads, bads, config))
-    learned = setup.positions[setup.training]
-    bank = BankColumns.of(found[0].grouping, [known[learned] for known in _known(session, names)])
-    evidence_of_all = {
-        f"{number}/{name}": array
-        for number, evidence in enumerate(found)
-        for name, array in evidence.to_arrays().items()
-    }
-    session.store.write(EVIDENCE, {**evidence_of_all, "covered": bank.parties})
-    state, following = _solver(session, setup).begin()
-    groups = {name: evidence.grouping.groups for name, evidence in zip(names, found[1:], strict=True)}
-    return _reply(session, setup, state, following, groups)
+            raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
+        passive[party] = group_columns(demanded(shape, config), counts - bads, bads, config)
+    groupings = Groupings(
+        bank=session.party.declaration.name,
+        columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),
+        information=of_bank.information,
+        passive=passive,
+    )
+    session.store.keep(groupings)
+    state, following = _solver(session, setup, groupings).begin()
+    if state.finished:
+        return _end(session, state, following)
+    groups = {party: Letter.of(Groups(found.grouping.groups)) for party, found in groupings.fitting.items()}
+    return Grouped(groups=groups, residual=_residual(session, groupings, state, following))
 
 
 def open_sums(session: Session, request: OpenRequest) -> Opened:
     """Decrypt what the parties' masks hide."""
-    read_setup(session)
-    ticket = _section(session.state, _TICKET)
-    if not ticket:
-        raise ProtocolError("nothing is encrypted at this time")
-    owner, opened = _owner(session), {}
-    for number, (name, grouping) in enumerate(_fitting(session).items()):
-        sums = of_party(request.sums, number)
-        opened[name] = owner.open_masked(sums, ticket, grouping.counts + 1)
-    return Opened(nested(opened, tuple(opened)))
+    ticket, owner = session.state(Exchanging).ticket, _owner(session)
+    fitting = session.store.read(Groupings).fitting
+    check_names("sums", request.sums, fitting)
+    opened = {}
+    for party, letter in request.sums.items():
+        sums, counts = letter.read(EncryptedSums).sums, fitting[party].grouping.counts + 1
+        opened[party] = Letter.of(OpenedSums(owner.open_masked(sums, ticket, counts)))
+    return Opened(opened)
 
 
-def solve(session: Session, request: SolveRequest) -> Solved:
-    """Take in the parties' steps, solve the own block there, and say where to go."""
-    setup, names = read_setup(session), list(_fitting(session))
-    arrays = _section(session.state, _STATE)
-    if not arrays or bool(arrays["finished"]):
-        raise ProtocolError("training has not begun, or has ended")
-    state = State.from_arrays(arrays)
-    check_names("scores", request.scores, names)
-    check_names("products", request.products, names)
+def solve(session: Session, request: SolveRequest) -> Solved | Ended:
+    """Take in the parties' steps, solve the bank's own block there, and say where to go."""
+    setup, groupings, state = (
+        read_setup(session),
+        session.store.read(Groupings),
+        session.state(Exchanging).state,
+    )
+    check_names("steps", request.steps, groupings.fitting)
     rows, count = len(setup.positions), len(state.products) + 1
     scores, products = np.zeros(rows), np.zeros(count)
-    for name, known in zip(names, _known(session, names), strict=True):
-        seen = known[setup.positions]
-        check_numbers(f"scores of {name}", request.scores[name], (int(seen.sum()),), np.float64)
-        check_numbers(f"products of {name}", request.products[name], (count,), np.float64)
+    for party in groupings.fitting:
+        step = request.steps[party].read(Step)
+        known = read_coverage(session.study)[party][setup.positions]
+        check_numbers(f"scores of {party}", step.scores, (int(known.sum()),), np.float64)
+        check_numbers(f"products of {party}", step.products, (count,), np.float64)
         partial = np.zeros(rows)
-        partial[seen] = request.scores[name]
+        partial[known] = step.scores
         scores += partial
-        products += request.products[name]
-    return _reply(session, setup, *_solver(session, setup).advance(state, scores, products), {})
+        products += step.products
+    state, following = _solver(session, setup, groupings).advance(state, scores, products)
+    if state.finished:
+        return _end(session, state, following)
+    return Solved(residual=_residual(session, groupings, state, following), progress=following.progress)
 
 
 def score(session: Session, request: ScoreRequest) -> Scored:
-    """The score of every position, with its reasons, and its PD, kept here; their evaluation on the test rows."""
-    setup, config, model = read_setup(session), session.config.scorecard, session.store
-    arrays = _section(session.state, _STATE)
-    if not arrays or not bool(arrays["finished"]):
-        raise ProtocolError("training has not ended")
-    state = State.from_arrays(arrays)
-    groupings, parties, kept = fitting(model, config), party_names(model), model.read(EVIDENCE)
-    table, coverage = read_table(session.study), read_coverage(session.study)
-    rows = {name: of_party(request.rows, number) for number, name in enumerate(groupings)}
-    bank = bank_columns(model, config)
-    points = BankPoints.of(bank, state.weights, state.alone, Scale.of(config))
-    totals = total(model, points, table, coverage, rows, config)
-    own = session.party.declaration.name
+    """Keep the score of every position, with its reasons, and its PD; evaluate those of the test rows."""
+    setup, weights, groupings = read_setup(session), session.state(BankWeights), session.store.read(Groupings)
     labels = read_applications(session.study).labels
-    groups = bank_groups(model, table, coverage, config)
-    own_values, own_texts = group_values(session, bank.grouping), texts(session, bank.grouping.columns)
-    finished = told_by_bank(points.table, bank, groups, setup.roles, own_values, own_texts, parties)
-    training = setup.roles == TRAIN
+    check_names("cards", request.cards, groupings.fitting)
+    table, coverage, bank = read_table(session.study), read_coverage(session.study), groupings.columns
+    told = {party: letter.read(Points) for party, letter in request.points.items()}
+    rows = score_rows(session.store, weights, table, coverage, told, session.config)
+    points = weights.points(bank, session.config)
+    groups, training = groupings.of_rows(setup.binning.transform(table), coverage), setup.roles == TRAIN
     applicants = share_of_rows(groups[training], bank.counts)
     exact = with_coverage(group_values(session, bank.grouping, EXACT), bank)
-    keep_points_table(session, points.table, exact, applicants, parties, points.alone_table)
-    finished = without_values(session, finished)
-    information = kept["0/information"]
-    shares = [Share.of_bank(own, finished, bank, points, groups[training], labels[training], information)]
-    for number, (name, grouping) in enumerate(groupings.items()):
-        finished = check_told(name, of_party(request.columns, number), grouping)
-        evidence = Evidence.from_arrays(grouping.shape, of_party(kept, 1 + parties.index(name)))
-        check_applied(name, finished, evidence, rows[name]["points"][training], labels[training])
-        shares.append(Share.of_passive(name, finished, evidence))
-    return keep_card(session, Card(shares), totals, points, state, setup.roles)
+    keep_points_table(session, points.table, exact, applicants, bank.covered, points.alone_table)
+    values, texts = group_values(session, bank.grouping), reasons(session, bank.grouping.columns)
+    card = without_values(session, told_by_bank(points.table, bank, groups, setup.roles, values, texts))
+    shares = [
+        Share.of_bank(
+            groupings.bank, card, bank, points, groups[training], labels[training], groupings.information
+        )
+    ]
+    for party, evidence in groupings.fitting.items():
+        card = request.cards[party].read(Card)
+        check_card(party, card, evidence.grouping)
+        check_applied(party, card, evidence, told[party].points[training], labels[training])
+        shares.append(Share.of_passive(party, card, evidence))
+    return keep_card(session, WholeCard(shares), rows, points, weights, setup.roles)
 
 
-def _reply(
-    session: Session, setup: Setup, state: State, following: Next, groups: Mapping[str, Array]
-) -> Solved:
-    """Keep the state and put what follows in a message."""
-    encrypted: Mapping[str, Array] = {}
-    ticket: Mapping[str, Array] = {}
-    if not state.finished:
-        counts = [grouping.counts + 1 for grouping in _fitting(session).values()]
-        values = following.residual[:, None]
-        encrypted, ticket = _owner(session).encrypt(values, _offsets(values), counts)
-    else:
-        # Whoever kept the ciphertexts shall not be able to have them opened later.
-        session.store.remove(_SECRET)
-    session.state = {
-        **{_STATE + name: array for name, array in state.to_arrays().items()},
-        **{_TICKET + name: array for name, array in ticket.items()},
-    }
-    exchanges = len(state.products)
-    return Solved(state.finished, groups, following.mix, encrypted, exchanges, *astuple(following.look))
+def _residual(session: Session, groupings: Groupings, state: State, following: Next) -> Letter[Residual]:
+    """Encrypt the next residual, and remember how far training is."""
+    counts = [evidence.grouping.counts + 1 for evidence in groupings.fitting.values()]
+    values = following.residual[:, None]
+    encrypted, ticket = _owner(session).encrypt(values, _one_group(values), counts)
+    session.keep(Exchanging(state=state, ticket=ticket))
+    return Letter.of(Residual(mix=following.mix, encrypted=encrypted))
 
 
-def _checked_bads(
-    name: str, sums: list[NDArray[np.int64]], labels: NDArray[np.int8], known: NDArray[np.bool_]
-) -> NDArray[np.int64]:
+def _end(session: Session, state: State, following: Next) -> Ended:
+    """End the training: from here on nobody who kept ciphertexts can have them decrypted."""
+    session.store.remove(OwnerKey)
+    session.keep(BankWeights(joint=state.weights, alone=state.alone))
+    return Ended(following.progress)
+
+
+def _check_counts(party: str, columns: BinnedColumns, rows: int) -> None:
+    """Raises ProtocolError unless each column's counts add up to the training rows that the party knows."""
+    bins = columns.shape.bins
+    check_integers(f"counts of {party}", columns.counts, int(bins.sum()), 0, rows + 1)
+    if any(part.sum() != rows for part in np.split(columns.counts, np.cumsum(bins)[:-1]) if len(bins)):
+        raise ProtocolError(
+            f"the counts of each column of {party} must add up to the {rows} rows that it knows"
+        )
+
+
+def _checked_bads(party: str, sums: Sums, labels: NDArray[np.int8], known: Flags) -> NDArray[np.int64]:
     """The bads of each bin in a party's sums, whose columns end with those of the rows that it does not know."""
     parts = [part[0, :, 0] for part in sums]
     total, unknown = int(labels.sum()), int(labels[~known].sum())
     for part in parts:
         if part.min() < 0 or part.sum() != total or part[-1] != unknown:
-            raise ProtocolError(f"the sums of {name} are not those of its labels: its bins have changed")
+            raise ProtocolError(f"the sums of {party} are not those of its labels: its bins have changed")
     return np.concatenate([np.empty(0, np.int64), *(part[:-1] for part in parts)])
 
 
-def _solver(session: Session, setup: Setup) -> Solver:
-    bank = bank_columns(session.store, session.config.scorecard)
-    known = [rows[setup.positions] for rows in _known(session, party_names(session.store))]
-    groups, labels = bank.transform(setup.codes, known), _labels(session, setup)
-    return bank.solver(groups, labels, setup.training, len(_fitting(session)), session.config.scorecard)
+def _solver(session: Session, setup: Setup, groupings: Groupings) -> Solver:
+    coverage = {party: known[setup.positions] for party, known in read_coverage(session.study).items()}
+    groups, labels = groupings.of_rows(setup.codes, coverage), _labels(session, setup)
+    config = session.config.section(ScorecardConfig)
+    return groupings.columns.solver(groups, labels, setup.training, len(groupings.fitting), config)
 
 
-def _fitting(session: Session) -> dict[str, Grouping]:
-    return fitting(session.store, session.config.scorecard)
-
-
-def _known(session: Session, names: tuple[str, ...] | list[str]) -> list[NDArray[np.bool_]]:
-    """Which positions each of these parties knows."""
-    coverage = read_coverage(session.study)
-    return [coverage[name] for name in names]
+def _training_coverage(session: Session, setup: Setup) -> dict[str, Flags]:
+    """Which training rows each passive party knows."""
+    rows = setup.positions[setup.training]
+    return {party: known[rows] for party, known in read_coverage(session.study).items()}
 
 
 def _labels(session: Session, setup: Setup) -> NDArray[np.int8]:
@@ -245,12 +257,10 @@ def _labels(session: Session, setup: Setup) -> NDArray[np.int8]:
 
 
 def _owner(session: Session) -> Owner:
-    return restore_owner(session.config.scorecard.encryption, session.store.read(_SECRET))
+    encryption = session.config.section(ScorecardConfig).encryption
+    return restore_owner(encryption, session.store.read(OwnerKey).secret)
 
 
-def _offsets(rows: Array) -> NDArray[np.int64]:
+def _one_group(rows: Array) -> NDArray[np.int64]:
+    """The offsets of rows that are all of one group."""
     return np.array([0, len(rows)], np.int64)
-
-
-def _section(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,220 +1,216 @@
-"""A scorecard at work: the points and reasons that a passive party gives, and what the bank makes of all of them."""
+"""A trained scorecard: what each party keeps of it, and how it scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-from fl.nesting import of_party
 from numpy.typing import NDArray
 
 from clients.aligned import known_to_none
-from clients.binned import read_binning
-from clients.scorecard.shares import demanded
 from clients.store import Store
 from fl.arrays import check_integers, check_names
-from fl.binning import Codes, Shape
+from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config.run import RunConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.scorecard import Array, Points
+from fl.records import Array
+from fl.scorecard import Points
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import MOST, Texts
-from fl.scorecard.grouping import Grouping
+from fl.scorecard.grouping import Evidence, Grouping
 from fl.scorecard.points import NO_REASON, REASONS, PointsTable, Scale, codes_of, prefixes, worst
 from fl.tables import Table
 
 ANSWERS_ALL = True
 """A scorecard has points for businesses that no passive party knows; see `clients/scoring.py`."""
 
-SCORECARD = "scorecard"
-"""Name in the bank's store: of every position its score (n,) and what it is made of, base (n,) and points (n, p) of
-the parties (p,); reasons text (n, 4) of codes, lost (n, 4); and code, text and text_zh of all reasons."""
 
-MODEL, GROUPS, PARTIES, EVIDENCE = "model", "groups", "parties", "evidence"
-"""Names in the stores: a party's points or the bank's weights; a passive party's groups; at the bank the passive
-parties with the shapes of their columns, and the groups of all columns."""
+@dataclass(frozen=True, kw_only=True)
+class Groupings:
+    """What the bank keeps of the groups of all columns.
 
-
-@dataclass(frozen=True)
-class BankModel:
-    """What the bank keeps of a scorecard: its weights (1 + width,), the intercept first, and the calibration.
-
-    alone are the weights for businesses that no passive party knows.
+    bank         its name
+    columns      its own columns
+    information  float64 (c,): the information value of every column of its table
+    passive      what it knows of the columns of every passive party
     """
 
-    weights: NDArray[np.float64]
-    alone: NDArray[np.float64]
-    calibration: Calibration
+    bank: str
+    columns: BankColumns
+    information: NDArray[np.float64]
+    passive: Mapping[str, Evidence]
 
-    def write(self, model: Store) -> None:
-        """Keep it as the model."""
-        numbers = {name: np.array(value) for name, value in vars(self.calibration).items()}
-        model.write(MODEL, {"weights": self.weights, "alone": self.alone, **numbers})
+    @property
+    def fitting(self) -> dict[str, Evidence]:
+        """The evidence of those passive parties that have a column worth its place."""
+        return {name: found for name, found in self.passive.items() if len(found.grouping.columns)}
+
+    def of_rows(self, codes: Codes, coverage: Mapping[str, NDArray[np.bool_]]) -> Codes:
+        """The groups (n, k) of rows in the bank's columns, from their bins (n, c) and who knows them, bool (n,)."""
+        check_names("coverage", coverage, self.passive)
+        return self.columns.transform(codes, coverage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankWeights:
+    """The weights of the bank's columns when training has ended, float64 (1 + width,), the intercept first.
+
+    joint are those beside the passive parties' weights, alone those for businesses that no passive party knows.
+    """
+
+    joint: NDArray[np.float64]
+    alone: NDArray[np.float64]
+
+    def points(self, columns: BankColumns, config: RunConfig) -> BankPoints:
+        """The bank's points."""
+        return BankPoints.of(columns, self.joint, self.alone, Scale.of(config.section(ScorecardConfig)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankModel:
+    """What the bank keeps of a trained scorecard.
+
+    calibration maps the log odds that the points stand for to those of the PD. codes are all reason codes, text (r,);
+    texts and texts_zh are what a customer is told by them.
+    """
+
+    weights: BankWeights
+    calibration: Calibration
+    codes: Texts
+    texts: Texts
+    texts_zh: Texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassiveModel:
+    """What a passive party keeps of a trained scorecard: groups, their points, and their weights (all groups,)."""
+
+    grouping: Grouping
+    table: PointsTable
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRows:
+    """What the bank keeps for its own people of every position.
+
+    scores   int64 (n,)
+    base     int64 (n,): the points that everybody has to begin with; the rest of a score are
+    points   int64 (n,) by party
+    reasons  text (n, 4): reason codes, worst first, empty for none
+    lost     int32 (n, 4): points lost there
+    """
+
+    scores: NDArray[np.int64]
+    base: NDArray[np.int64]
+    points: Mapping[str, NDArray[np.int64]]
+    reasons: Texts
+    lost: NDArray[np.int32]
 
     @classmethod
-    def read(cls, model: Store) -> Self:
-        """What `write` kept. Raises FileNotFoundError."""
-        kept = model.read(MODEL)
-        return cls(
-            kept["weights"], kept["alone"], Calibration(float(kept["slope"]), float(kept["intercept"]))
+    def of(cls, base: NDArray[np.int64], parties: Mapping[str, Points]) -> "ScoredRows":
+        """From what each party says of the rows, the bank first, and their base points (n,)."""
+        points = {party: told.points.astype(np.int64) for party, told in parties.items()}
+        heads = prefixes(list(parties))
+        reasons, lost = worst(
+            [(codes_of(h, told.reasons), told.lost) for h, told in zip(heads, parties.values(), strict=True)]
         )
+        scores = base + np.sum(list(points.values()), axis=0)
+        return cls(scores=scores, base=base, points=points, reasons=reasons, lost=lost)
 
 
-@dataclass(frozen=True)
-class Totals:
-    """What all parties say of rows, the bank first, and the base points (n,) that rows have to begin with."""
-
-    base: NDArray[np.int64]
-    parties: list[Points]
-
-    @property
-    def scores(self) -> NDArray[np.int64]:
-        """The score (n,) of every row: what the parties' points add up to."""
-        return np.asarray(self.points.sum(axis=1) + self.base, np.int64)
-
-    @property
-    def points(self) -> NDArray[np.int64]:
-        """The points (n, p) of every row by party."""
-        return np.stack([party.points for party in self.parties], axis=1).astype(np.int64)
-
-    def reasons(self, names: Sequence[str]) -> tuple[Texts, NDArray[np.int32]]:
-        """Codes (n, 4) in falling order of points lost, empty for none, and the points (n, 4); names of the parties."""
-        heads = prefixes(names)
-        return worst([(codes_of(h, p.reasons), p.lost) for h, p in zip(heads, self.parties, strict=True)])
+def is_trained(model: Store) -> bool:
+    """Whether a store holds a party's part of a trained scorecard."""
+    return model.has(BankModel) or model.has(PassiveModel)
 
 
-def contribution(model: Store, table: Table, config: RunConfig) -> dict[str, Array]:
-    """What a passive party adds to the score of the rows of a table: `Points`, none where it has no column of worth."""
-    kept, binning = model.read(MODEL), read_binning(model)
-    grouping = Grouping(demanded(binning.shape, config.scorecard), model.read(GROUPS)["groups"])
-    groups = grouping.transform(binning.transform(table))
-    return dict(vars(points_of(PointsTable(kept["columns"], kept["counts"], kept["points"]), groups)))
+def contribution(model: Store, table: Table, config: RunConfig) -> Points:
+    """What a passive party adds to the score of the rows of a table; no points if it has no column worth its place."""
+    kept = model.read(PassiveModel)
+    return _points_of(kept.table, kept.grouping.transform(model.read(Binning).transform(table)))
 
 
 def log_odds(
     model: Store,
     table: Table,
     coverage: Mapping[str, NDArray[np.bool_]],
-    contributions: Mapping[str, Mapping[str, Array]],
+    contributions: Mapping[str, Points],
     config: RunConfig,
 ) -> NDArray[np.float64]:
-    """At the bank: the log odds of default of the rows of a table, (n,), with every passive party's `contribution`."""
-    found = BankModel.read(model)
-    totals = total(
-        model, bank_points(model, found, config.scorecard), table, coverage, contributions, config.scorecard
-    )
-    return found.calibration.log_odds(Scale.of(config.scorecard).log_odds(totals.scores))
+    """At the bank: the log odds of default (n,) of the rows of a table, with every passive party's `contribution`."""
+    scale, bank = Scale.of(config.section(ScorecardConfig)), model.read(BankModel)
+    rows = score_rows(model, bank.weights, table, coverage, contributions, config)
+    return bank.calibration.log_odds(scale.log_odds(rows.scores))
 
 
 def answers(
     model: Store,
     table: Table,
     coverage: Mapping[str, NDArray[np.bool_]],
-    contributions: Mapping[str, Mapping[str, Array]],
+    contributions: Mapping[str, Points],
     config: RunConfig,
 ) -> dict[str, Array]:
     """At the bank: the score (n,) in points, and up to four reasons, worst first.
 
-    Of each its code, the points lost, and what the customer is told; the texts empty and 0 points where there is none.
+    Each reason has its code, the points lost, and what the customer is told. Where there is none, texts are empty and
+    the points 0.
     """
-    kept = model.read(SCORECARD)
-    points = bank_points(model, BankModel.read(model), config.scorecard)
-    totals = total(model, points, table, coverage, contributions, config.scorecard)
-    codes, lost = totals.reasons(kept["parties"].tolist())
-    columns: dict[str, Array] = {"score": totals.scores}
-    english, chinese = (dict(zip(kept["code"], kept[name], strict=True)) for name in ("text", "text_zh"))
+    bank = model.read(BankModel)
+    rows = score_rows(model, bank.weights, table, coverage, contributions, config)
+    columns: dict[str, Array] = {"score": rows.scores}
+    english, chinese = (dict(zip(bank.codes, texts, strict=True)) for texts in (bank.texts, bank.texts_zh))
     for number in range(REASONS):
-        own = codes[:, number]
-        columns[f"reason_{number + 1}"] = own
-        columns[f"lost_{number + 1}"] = lost[:, number]
-        columns[f"text_{number + 1}"] = np.array([english.get(code, "") for code in own], np.str_)
-        columns[f"text_zh_{number + 1}"] = np.array([chinese.get(code, "") for code in own], np.str_)
+        codes = rows.reasons[:, number]
+        columns[f"reason_{number + 1}"] = codes
+        columns[f"lost_{number + 1}"] = rows.lost[:, number]
+        columns[f"text_{number + 1}"] = np.array([english.get(code, "") for code in codes], np.str_)
+        columns[f"text_zh_{number + 1}"] = np.array([chinese.get(code, "") for code in codes], np.str_)
     return columns
 
 
-def total(
+def score_rows(
     model: Store,
-    points: BankPoints,
+    weights: BankWeights,
     table: Table,
     coverage: Mapping[str, NDArray[np.bool_]],
-    contributions: Mapping[str, Mapping[str, Array]],
-    config: ScorecardConfig,
-) -> Totals:
-    """At the bank: what it and the parties say of the rows of a table; ProtocolError if that cannot be."""
-    groups, unknown = bank_groups(model, table, coverage, config), known_to_none(coverage, len(table))
-    said = (vars(points_of(own, groups)).values() for own in (points.table, points.alone_table))
-    chosen = (
-        np.where(unknown.reshape(-1, *(1,) * (joint.ndim - 1)), alone, joint)
-        for joint, alone in zip(*said, strict=True)
-    )
-    parties = [Points(*chosen)]
-    groupings = fitting(model, config)
-    # A party none of whose columns is worth its place may have been asked, too, and has nothing to say.
-    check_names("points", [name for name in contributions if name in groupings], groupings)
-    for name, grouping in groupings.items():
-        parties.append(_checked(name, contributions[name], grouping, coverage[name]))
-    return Totals(points.bases(unknown), parties)
+    contributions: Mapping[str, Points],
+    config: RunConfig,
+) -> ScoredRows:
+    """At the bank: what it and the passive parties say of the rows of a table.
+
+    Raises ProtocolError for contributions that cannot be.
+    """
+    groupings, unknown = model.read(Groupings), known_to_none(coverage, len(table))
+    groups = groupings.of_rows(model.read(Binning).transform(table), coverage)
+    points = weights.points(groupings.columns, config)
+    joint, alone = (vars(_points_of(each, groups)) for each in (points.table, points.alone_table))
+    own = {
+        name: np.where(unknown.reshape(-1, *(1,) * (joint[name].ndim - 1)), alone[name], joint[name])
+        for name in joint
+    }
+    # A party without a column worth its place may have been asked, too, and has nothing to say.
+    check_names("points", [name for name in contributions if name in groupings.fitting], groupings.fitting)
+    for party, evidence in groupings.fitting.items():
+        _check_points(party, contributions[party], evidence.grouping, coverage[party])
+    parties = {party: contributions[party] for party in groupings.fitting}
+    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**own), **parties})
 
 
-def bank_points(model: Store, found: BankModel, config: ScorecardConfig) -> BankPoints:
-    """The bank's own points."""
-    return BankPoints.of(bank_columns(model, config), found.weights, found.alone, Scale.of(config))
-
-
-def bank_groups(
-    model: Store, table: Table, coverage: Mapping[str, NDArray[np.bool_]], config: ScorecardConfig
-) -> Codes:
-    """The groups (n, k) of the rows of a table in the bank's columns."""
-    names = party_names(model)
-    check_names("coverage", coverage, names)
-    known = [coverage[name] for name in names]
-    return bank_columns(model, config).transform(read_binning(model).transform(table), known)
-
-
-def points_of(table: PointsTable, groups: Codes) -> Points:
+def _points_of(table: PointsTable, groups: Codes) -> Points:
     """What a party says of rows in groups (n, k)."""
-    return Points(table.totals(groups).astype(np.int32), *table.reasons(groups))
+    reasons, lost = table.reasons(groups)
+    return Points(points=table.totals(groups).astype(np.int32), reasons=reasons, lost=lost)
 
 
-def party_names(model: Store) -> list[str]:
-    """At the bank: all passive parties, in order."""
-    return [str(name) for name in model.read(PARTIES)["names"]]
-
-
-def bank_columns(model: Store, config: ScorecardConfig) -> BankColumns:
-    """At the bank: its own columns."""
-    evidence = model.read(EVIDENCE)
-    shape = demanded(read_binning(model).shape, config)
-    return BankColumns(Grouping(shape, evidence["0/groups"]), evidence["covered"])
-
-
-def fitting(model: Store, config: ScorecardConfig) -> dict[str, Grouping]:
-    """At the bank: the groups of the passive parties that have a column worth its place."""
-    kept, evidence, found = model.read(PARTIES), model.read(EVIDENCE), {}
-    for number, name in enumerate(kept["names"]):
-        shape = demanded(Shape.from_arrays(of_party(kept, number)), config)
-        grouping = Grouping(shape, evidence[f"{number + 1}/groups"])
-        if len(grouping.columns):
-            found[str(name)] = grouping
-    return found
-
-
-def _checked(party: str, rows: Mapping[str, Array], grouping: Grouping, known: NDArray[np.bool_]) -> Points:
-    """What a passive party says of rows, of which it knows some (n,)."""
-    count = len(known)
-    check_names(f"rows of {party}", rows, ("points", "reasons", "lost"))
+def _check_points(party: str, told: Points, grouping: Grouping, known: NDArray[np.bool_]) -> None:
+    """Raises ProtocolError unless a passive party may say this of rows, of which it knows some, bool (n,)."""
     reach = MOST * len(grouping.columns)
-    check_integers(f"points of {party}", rows["points"], count, -reach, reach)
-    for name, low, high in (("reasons", NO_REASON, len(grouping.shape)), ("lost", 0, 2 * MOST)):
-        if rows[name].shape != (count, REASONS):
-            raise ProtocolError(f"{name} of {party} must be {(count, REASONS)}, not {rows[name].shape}")
-        check_integers(f"{name} of {party}", rows[name].ravel(), None, low, high)
-    if (
-        rows["points"][~known].any()
-        or rows["lost"][~known].any()
-        or (rows["reasons"][~known] != NO_REASON).any()
-    ):
+    check_integers(f"points of {party}", told.points, len(known), -reach, reach)
+    ranges = {"reasons": (told.reasons, NO_REASON, len(grouping.shape)), "lost": (told.lost, 0, 2 * MOST)}
+    for name, (array, low, high) in ranges.items():
+        if array.shape != (len(known), REASONS):
+            raise ProtocolError(f"{name} of {party} must be {(len(known), REASONS)}, not {array.shape}")
+        check_integers(f"{name} of {party}", array.ravel(), None, low, high)
+    if told.points[~known].any() or told.lost[~known].any() or (told.reasons[~known] != NO_REASON).any():
         raise ProtocolError(f"{party} must not give points or reasons to rows that it does not know")
-    return Points(**rows)

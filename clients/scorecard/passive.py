@@ -1,164 +1,207 @@
 """What a passive party does in the scorecard: bins, adds up what it cannot read, steps, and gives points."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_points_table, without_values
-from clients.scorecard.model import GROUPS, MODEL, contribution
-from clients.scorecard.shares import all_codes, bin_columns, demanded, group_values, texts
+from clients.scorecard.columns import bin_columns, demanded, group_values, reasons
+from clients.scorecard.model import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_numbers
 from fl.binning import UNKNOWN, Codes
+from fl.config.scorecard import ScorecardConfig
 from fl.encrypted_sums import Responder, new_responder
-from fl.encrypted_sums.interface import Integers
 from fl.errors import ProtocolError
+from fl.messages import Letter
+from fl.records import Array
 from fl.scorecard import (
-    Array,
+    BinnedColumns,
     Counted,
     CountRequest,
+    EncryptedSums,
     Finished,
     FinishRequest,
+    FitRequest,
     GradientRequest,
+    Groups,
+    Labels,
     Masked,
-    Points,
+    OpenedSums,
     PointsRequest,
+    Residual,
     Started,
     StartRequest,
+    Step,
     Stepped,
     StepRequest,
+    Told,
 )
 from fl.scorecard.card import share_of_rows, told
 from fl.scorecard.design import Design
-from fl.scorecard.grouping import DROPPED, Grouping
+from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.scorecard.values import EXACT
 from fl.splits import TRAIN
 
-_KEY, _BLOCK, _MASK = "public_key", "block", "mask/"
+
+@dataclass(frozen=True)
+class ResponderKey:
+    """The bank's public key, as its label holder sent it."""
+
+    public_key: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a passive party fits: its groups, and the bound on the curvature (width, width) that holds for all steps."""
+
+    grouping: Grouping
+    curvature: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps that a passive party has taken: its weights after each, and how far each went, float64 (t, width)."""
+
+    weights: NDArray[np.float64]
+    steps: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking:
+    """What a passive party remembers while its sums are decrypted.
+
+    taken    its steps so far
+    weights  float64 (width,): where the residual is
+    mask     what hides the sums from the bank
+    """
+
+    taken: Steps
+    weights: NDArray[np.float64]
+    mask: Mapping[str, Array]
 
 
 def start(session: Session, request: StartRequest) -> Started:
-    """Bin the own columns, and count."""
-    setup = bin_columns(session, request.seed, request.roles)
-    shape, codes = setup.binning.shape, setup.codes[setup.training]
-    known = codes[read_table(session.study).known[setup.positions[setup.training]]]
-    counts = Design(known, shape.bins).totals(np.ones(len(known))).astype(np.int64)
-    # If none of the columns is worth its place, this is all that the party hears: its part of the model is no points.
-    none = PointsTable(*(np.empty(0, np.int64) for _ in range(3)))
-    session.store.write(GROUPS, {"groups": np.full(int(shape.bins.sum()), DROPPED, np.int16)})
-    session.store.write(MODEL, none.to_arrays())
-    return Started(shape.to_arrays(), counts)
+    """Bin the party's columns, and count the training rows in each bin."""
+    setup = bin_columns(session, request.seed, request.split)
+    shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
+    counts = Design(codes, shape.bins).totals(np.ones(len(codes))).astype(np.int64)
+    # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
+    nothing = PassiveModel(grouping=Grouping.none(shape), table=PointsTable.none(), weights=np.empty(0))
+    session.store.keep(nothing)
+    return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))
 
 
 def count(session: Session, request: CountRequest) -> Counted:
     """Add up the encrypted labels by bin."""
-    setup = read_setup(session)
-    session.store.write(_KEY, request.public_key)
+    setup, labels = read_setup(session), request.labels.read(Labels)
+    session.store.keep(ResponderKey(labels.public_key))
     bins, counts = _with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
-    offsets = np.array([0, len(bins)], np.int64)
-    responder = _responder(session.store.folder, session.config.scorecard.encryption)
-    return Counted(responder.sums(request.encrypted, offsets, bins, counts))
+    sums = _responder(session).sums(labels.encrypted, _one_group(bins), bins, counts)
+    return Counted(Letter.of(EncryptedSums(sums)))
+
+
+def fit(session: Session, request: FitRequest) -> Masked:
+    """Take the groups, work out the bound on the curvature, and begin with weights of zero."""
+    setup, config = read_setup(session), session.config.section(ScorecardConfig)
+    shape = demanded(setup.binning.shape, config)
+    grouping = Grouping(shape, request.groups.read(Groups).groups).check()
+    if not len(grouping.columns):
+        raise ProtocolError("groups leave no column, so there is nothing to fit")
+    rows = _known_training(session, setup)
+    design = Design(grouping.transform(setup.codes[rows]), grouping.counts)
+    all_known = int(rows.sum()) == int(setup.training.sum())
+    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, all_known)
+    begun = Fit(grouping, block.curvature)
+    session.store.keep(begun)
+    none = np.empty((0, design.width))
+    return _masked(session, setup, begun, Steps(none, none), request.residual)
 
 
 def gradient(session: Session, request: GradientRequest) -> Masked:
-    """Go to where the bank says, and add up the residual there, under a mask."""
-    setup = read_setup(session)
-    if "values" not in session.state:
-        _begin(session, setup, request.groups)
-    if any(name.startswith(_MASK) for name in session.state):
-        raise ProtocolError("the sums before these have not been opened yet")
-    grouping, values = _grouping(session, setup), session.state["values"]
-    check_numbers("mix", request.mix, (len(values),), np.float64)
-    groups, counts = _with_unknown(grouping.transform(setup.codes[setup.training]), grouping.counts)
-    offsets = np.array([0, len(groups)], np.int64)
-    responder = _responder(session.store.folder, session.config.scorecard.encryption)
-    sums, mask = responder.masked_sums(request.encrypted, offsets, groups, counts)
-    kept = {_MASK + name: array for name, array in mask.items()}
-    session.state = {**session.state, "weights": request.mix @ values, **kept}
-    return Masked(sums)
+    """Go to where the residual is, and add it up by group, under a mask."""
+    begun = session.store.read(Fit)
+    return _masked(session, read_setup(session), begun, session.state(Steps), request.residual)
 
 
 def step(session: Session, request: StepRequest) -> Stepped:
     """Take a step by the gradient, and tell where it leads."""
-    setup, state, config = read_setup(session), session.state, session.config.scorecard
-    mask = {name.removeprefix(_MASK): array for name, array in state.items() if name.startswith(_MASK)}
-    if not mask:
-        raise ProtocolError("there are no sums to be opened")
-    responder = _responder(session.store.folder, config.encryption)
-    opened = responder.unmask(request.opened, mask)
+    setup, state, begun = read_setup(session), session.state(Masking), session.store.read(Fit)
+    config, grouping = session.config.section(ScorecardConfig), begun.grouping
+    opened = _responder(session).unmask(request.sums.read(OpenedSums).sums, state.mask)
     # The last number of each column is of the rows that the party does not know.
     sums = np.concatenate([part[0, :-1, 0] for part in opened])
-    grouping = _grouping(session, setup)
-    known = setup.codes[read_table(session.study).known[setup.positions]]
-    design = Design(grouping.transform(known), grouping.counts)
-    block = PassiveBlock(design, cone_of(grouping), session.store.read(_BLOCK)["curvature"], config.penalty)
-    after = block.step(state["weights"], sums, config.precision)
-    values = np.concatenate([state["values"], after[None]])
-    steps = np.concatenate([state["steps"], (after - state["weights"])[None]])
-    session.state = {"values": values, "steps": steps}
-    return Stepped(design.scores(after), block.products(steps))
+    known = read_table(session.study).known[setup.positions]
+    design = Design(grouping.transform(setup.codes[known]), grouping.counts)
+    block = PassiveBlock(design, cone_of(grouping), begun.curvature, config.penalty)
+    after = block.step(state.weights, sums, config.precision)
+    taken = Steps(
+        np.concatenate([state.taken.weights, after[None]]),
+        np.concatenate([state.taken.steps, (after - state.weights)[None]]),
+    )
+    session.keep(taken)
+    return Stepped(Letter.of(Step(scores=design.scores(after), products=block.products(taken.steps))))
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the weights of the last step, as points."""
-    setup, config = read_setup(session), session.config.scorecard
-    taken = session.state.get("values", np.empty((0, 0)))
-    if not len(taken):
-        raise ProtocolError("no step has been taken")
-    grouping, weights = _grouping(session, setup), taken[-1]
-    table = PointsTable(grouping.columns, grouping.counts, Scale.of(config).points(weights))
-    session.store.write(MODEL, {"weights": weights, **table.to_arrays()})
-    session.state = {}
-    known = read_table(session.study).known
-    groups, roles = grouping.transform(all_codes(session, setup)[known]), setup.roles[known]
-    own_texts = texts(session, table.columns)
-    finished = told(table, grouping, groups, roles, group_values(session, grouping), own_texts)
+    setup, config = read_setup(session), session.config.section(ScorecardConfig)
+    grouping, weights = session.store.read(Fit).grouping, session.state(Steps).weights[-1]
+    points = PointsTable(grouping.columns, grouping.counts, Scale.of(config).points(weights))
+    session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
+    session.keep(None)
+    table = read_table(session.study)
+    groups, roles = grouping.transform(setup.binning.transform(table)[table.known]), setup.roles[table.known]
     exact = group_values(session, grouping, EXACT)
-    keep_points_table(session, table, exact, share_of_rows(groups[roles == TRAIN], table.counts))
-    return without_values(session, finished)
+    keep_points_table(session, points, exact, share_of_rows(groups[roles == TRAIN], points.counts))
+    card = told(points, groups, roles, group_values(session, grouping), reasons(session, points.columns))
+    return Finished(Letter.of(without_values(session, card)))
 
 
-def points(session: Session, request: PointsRequest) -> Points:
+def points(session: Session, request: PointsRequest) -> Told:
     """The points of every position, and where they are lost."""
-    read_setup(session)
-    return Points(**contribution(session.store, read_table(session.study), session.config))
+    return Told(Letter.of(contribution(session.store, read_table(session.study), session.config)))
 
 
-def _begin(session: Session, setup: Setup, groups: Array) -> None:
-    """Take the groups, and work out the bound on the curvature that holds for all steps."""
-    config = session.config.scorecard
-    grouping = Grouping(demanded(setup.binning.shape, config), groups).check()
-    if not len(grouping.columns):
-        raise ProtocolError("groups leave no column, so there is nothing to fit")
-    session.store.write(GROUPS, {"groups": groups})
-    known = read_table(session.study).known[setup.positions[setup.training]]
-    design = Design(grouping.transform(setup.codes[setup.training][known]), grouping.counts)
-    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, bool(known.all()))
-    session.store.write(_BLOCK, {"curvature": block.curvature})
-    none = np.empty((0, design.width))
-    session.state = {"values": none, "steps": none}
+def _masked(session: Session, setup: Setup, begun: Fit, taken: Steps, letter: Letter[Residual]) -> Masked:
+    """The sums of the residual by group under a mask, which is remembered with the weights that the residual is for."""
+    residual, grouping = letter.read(Residual), begun.grouping
+    check_numbers("mix", residual.mix, (len(taken.weights),), np.float64)
+    groups, counts = _with_unknown(grouping.transform(setup.codes[setup.training]), grouping.counts)
+    sums, mask = _responder(session).masked_sums(residual.encrypted, _one_group(groups), groups, counts)
+    session.keep(Masking(taken=taken, weights=residual.mix @ taken.weights, mask=mask))
+    return Masked(Letter.of(EncryptedSums(sums)))
 
 
-def _grouping(session: Session, setup: Setup) -> Grouping:
-    shape = demanded(setup.binning.shape, session.config.scorecard)
-    return Grouping(shape, session.store.read(GROUPS)["groups"])
+def _known_training(session: Session, setup: Setup) -> NDArray[np.bool_]:
+    """Which of the rows that train or validate train and are known to the party, (n,)."""
+    return setup.training & read_table(session.study).known[setup.positions]
 
 
-def _with_unknown(codes: Codes, counts: Integers) -> tuple[Codes, Integers]:
+def _with_unknown(codes: Codes, counts: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
     """Bins (n, k) in which rows that the party does not know have one more, the last of each column."""
     return np.where(codes == UNKNOWN, counts, codes).astype(np.uint8), counts + 1
 
 
+def _one_group(rows: Array) -> NDArray[np.int64]:
+    """The offsets of rows that are all of one group."""
+    return np.array([0, len(rows)], np.int64)
+
+
+def _responder(session: Session) -> Responder:
+    return _cached_responder(session.store.folder, session.config.section(ScorecardConfig).encryption)
+
+
 # An engine's responder may keep what serves many exchanges.
 @lru_cache(maxsize=2)
-def _responder(model: Path, engine: str) -> Responder:
-    kept: Mapping[str, Any] = Store(model).read(_KEY)
-    return new_responder(engine, kept)
+def _cached_responder(model: Path, engine: str) -> Responder:
+    return new_responder(engine, Store(model).read(ResponderKey).public_key)

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.scorecard.shares import texts_of, values_of
+from clients.scorecard.columns import reasons_of, values_of
 from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
-from fl.evaluation import Table
+from fl.evaluation import Columns
+from fl.scorecard import Progress
 from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.card import Card, Share, named, told, told_by_bank
+from fl.scorecard.card import Share, WholeCard, named, told, told_by_bank
 from fl.scorecard.design import Design
 from fl.scorecard.grouping import Evidence, Grouping, group
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
-from fl.scorecard.solver import Look
 from fl.splits import TEST, TRAIN, Roles
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scorecard:
     """A scorecard of pooled data.
 
@@ -38,7 +38,7 @@ class Scorecard:
     scores     int64 (n,): of all rows
     pd         float64 (n,)
     evidence   by party: goods and bads of its groups
-    looks      after each exchange
+    progress   after each exchange
     card       the tables of its model card
     """
 
@@ -48,73 +48,80 @@ class Scorecard:
     scores: NDArray[np.int64]
     pd: Floats
     evidence: dict[str, Evidence]
-    looks: list[Look]
-    card: dict[str, Table]
+    progress: list[Progress]
+    card: dict[str, Columns]
 
 
 def train_scorecard(
     joined: Joined, roles: Roles, config: ScorecardConfig
-) -> tuple[Floats, list[dict[str, float]], dict[str, Table]]:
+) -> tuple[Floats, list[dict[str, float]], dict[str, Columns]]:
     """PDs (n,) of all rows, the metrics after every exchange, and the tables of the model card.
 
-    No chance: seeds differ by their roles alone.
+    Nothing is drawn by chance: seeds differ by their roles alone.
     """
-    found = fit_scorecard(joined, roles, config)
-    return found.pd, [metrics(look) for look in found.looks], found.card
+    scorecard = fit_scorecard(joined, roles, config)
+    return scorecard.pd, [metrics(progress) for progress in scorecard.progress], scorecard.card
 
 
-def metrics(look: Look) -> dict[str, float]:
-    """A look as stepped metrics."""
+def metrics(progress: Progress) -> dict[str, float]:
+    """Where training stands, as stepped metrics."""
     return {
-        "train.loss": look.train_loss,
-        "valid.auc": look.validation_auc,
-        "valid.loss": look.validation_loss,
+        "train.loss": progress.train_loss,
+        "valid.auc": progress.validation_auc,
+        "valid.loss": progress.validation_loss,
     }
 
 
 def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
     """Group, fit and round the scorecard of all tables."""
-    labels, training = joined.labels, roles == TRAIN
-    found = {name: group_columns(joined, name, training, config) for name in joined.tables}
-    groupings = {name: own.evidence.grouping for name, own in found.items()}
+    labels, training, active = joined.labels, roles == TRAIN, joined.active
+    grouped = {name: group_columns(joined, name, training, config) for name in joined.tables}
+    groupings = {name: columns.evidence.grouping for name, columns in grouped.items()}
     used = np.flatnonzero(roles != TEST)
-    known = [joined.coverage[name] for name in joined.tables if name != joined.active]
-    parties = [name for name in joined.tables if name != joined.active and len(groupings[name].columns)]
-    bank = BankColumns.of(groupings[joined.active], [mask[training] for mask in known])
-    own = bank.transform(found[joined.active].codes, known)
-    solver = bank.solver(own[used], labels[used], training[used], len(parties), config)
-    passive = {}
-    for name in parties:
-        seen = joined.coverage[name][used]
-        passive[name] = _Passive(groupings[name], found[name].codes[used], seen, training[used], config)
-    state, to_do = solver.begin()
-    alone = state.weights
-    looks: list[Look] = []
+    coverage = {name: joined.coverage[name] for name in joined.tables if name != active}
+    parties = [name for name in coverage if len(groupings[name].columns)]
+    bank = BankColumns.of(groupings[active], {name: known[training] for name, known in coverage.items()})
+    bank_groups = bank.transform(grouped[active].codes, coverage)
+    solver = bank.solver(bank_groups[used], labels[used], training[used], len(parties), config)
+    passive = {
+        name: _Passive(
+            groupings[name], grouped[name].codes[used], coverage[name][used], training[used], config
+        )
+        for name in parties
+    }
+    state, following = solver.begin()
+    progress: list[Progress] = []
     while parties and not state.finished:
-        steps = [one.step(to_do.mix, to_do.residual) for one in passive.values()]
-        scores, products = np.zeros(len(used)), np.zeros(len(looks) + 1)
-        for partial, own_products in steps:
+        steps = [party.step(following.mix, following.residual) for party in passive.values()]
+        scores, products = np.zeros(len(used)), np.zeros(len(progress) + 1)
+        for partial, products_of_party in steps:
             scores += partial
-            products += own_products
-        state, to_do = solver.advance(state, scores, products)
-        looks.append(to_do.look)
+            products += products_of_party
+        state, following = solver.advance(state, scores, products)
+        progress.append(following.progress)
     scale = Scale.of(config)
-    weights = {joined.active: state.weights} | {name: one.values[-1] for name, one in passive.items()}
-    points = BankPoints.of(bank, state.weights, alone, scale)
-    tables = {joined.active: points.table}
+    weights = {active: state.weights} | {name: party.values[-1] for name, party in passive.items()}
+    points = BankPoints.of(bank, state.weights, state.alone, scale)
+    tables = {active: points.table}
     base = points.bases(joined.unknown)
-    total = base + points.totals(own, joined.unknown)
+    total = base + points.totals(bank_groups, joined.unknown)
     for name in parties:
         grouping = groupings[name]
         tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
-        total += tables[name].totals(grouping.transform(found[name].codes))
+        total += tables[name].totals(grouping.transform(grouped[name].codes))
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
-    evidence = {name: own.evidence for name, own in found.items()}
-    card = _card(joined, found, bank, points, tables, roles).tables(config, points, total, roles)
-    names = {name: table.names for name, table in joined.tables.items()}
-    pd = calibration.apply(odds)
-    return Scorecard(weights, tables, base, total, pd, evidence, looks, named(card, names))
+    card = _card(joined, grouped, bank, points, tables, roles).tables(config, points, total, roles)
+    return Scorecard(
+        weights=weights,
+        tables=tables,
+        base=base,
+        scores=total,
+        pd=calibration.apply(odds),
+        evidence={name: columns.evidence for name, columns in grouped.items()},
+        progress=progress,
+        card=named(card, {name: table.names for name, table in joined.tables.items()}),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,30 +150,29 @@ def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config
 
 def _card(
     joined: Joined,
-    found: dict[str, Grouped],
+    grouped: dict[str, Grouped],
     bank: BankColumns,
     points: BankPoints,
     tables: dict[str, PointsTable],
     roles: Roles,
-) -> Card:
+) -> WholeCard:
     """The model card, as the parties tell it in the federation, with the values of every group."""
     shares, training = [], roles == TRAIN
-    passive = [name for name in joined.tables if name != joined.active]
-    for name, own_points in tables.items():
-        table, grouping, codes = joined.tables[name], found[name].evidence.grouping, found[name].codes
-        values = values_of(joined.columns[name], table, found[name].binning, grouping)
-        texts = texts_of(joined.columns[name], table, grouping.columns)
+    for name, table_of_points in tables.items():
+        table, evidence, codes = joined.tables[name], grouped[name].evidence, grouped[name].codes
+        values = values_of(joined.columns[name], table, grouped[name].binning, evidence.grouping)
+        reasons = reasons_of(joined.columns[name], table, evidence.grouping.columns)
         if name == joined.active:
-            groups = bank.transform(codes, [joined.coverage[party] for party in passive])
-            finished = told_by_bank(own_points, bank, groups, roles, values, texts, passive)
-            own, information = groups[training], found[name].evidence.information
-            share = Share.of_bank(name, finished, bank, points, own, joined.labels[training], information)
+            groups = bank.transform(codes, joined.coverage)
+            card = told_by_bank(table_of_points, bank, groups, roles, values, reasons)
+            trained, labels = groups[training], joined.labels[training]
+            share = Share.of_bank(name, card, bank, points, trained, labels, evidence.information)
         else:
-            groups = grouping.transform(codes[table.known])
-            finished = told(own_points, grouping, groups, roles[table.known], values, texts)
-            share = Share.of_passive(name, finished, found[name].evidence)
+            groups = evidence.grouping.transform(codes[table.known])
+            card = told(table_of_points, groups, roles[table.known], values, reasons)
+            share = Share.of_passive(name, card, evidence)
         shares.append(share)
-    return Card(shares)
+    return WholeCard(shares)
 
 
 class _Passive:
@@ -180,22 +186,18 @@ class _Passive:
         training: NDArray[np.bool_],
         config: ScorecardConfig,
     ) -> None:
-        learned = known & training
         self._known, self._learned, self._precision = known, known[training], config.precision
         self._design = Design(grouping.transform(codes[known]), grouping.counts)
-        own, all_known = (
-            Design(grouping.transform(codes[learned]), grouping.counts),
-            bool(self._learned.all()),
-        )
-        self._block = PassiveBlock.of(own, cone_of(grouping), config.penalty, all_known)
-        self.values = np.empty((0, own.width))
-        self._steps = np.empty((0, own.width))
+        learned = Design(grouping.transform(codes[known & training]), grouping.counts)
+        all_known = bool(self._learned.all())
+        self._block = PassiveBlock.of(learned, cone_of(grouping), config.penalty, all_known)
+        self.values = self._steps = np.empty((0, learned.width))
 
     def step(self, mix: Floats, residual: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Partial scores (n,) after a step from the mixed weights, and inner products (t,) with the steps so far."""
-        own, weights = self._block.design, mix @ self.values
-        sums = np.zeros(own.width, np.int64)
-        for start, codes in zip(own.starts, own.codes.T, strict=True):
+        learned, weights = self._block.design, mix @ self.values
+        sums = np.zeros(learned.width, np.int64)
+        for start, codes in zip(learned.starts, learned.codes.T, strict=True):
             np.add.at(sums, start + codes.astype(np.int64), residual[self._learned])
         after = self._block.step(weights, sums, self._precision)
         self.values = np.concatenate([self.values, after[None]])

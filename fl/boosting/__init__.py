@@ -7,16 +7,16 @@ numbers, the party keeps their names, cuts and levels; leaf weights stay at the 
 sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
 (`experiments/baselines/boosting.py`).
 
-The parts: `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts` (what is encrypted),
-`padding` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
+The parts: `summing` (in the clear), `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts`
+(what is encrypted), `padding` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Conversation `boosting/1`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
 2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
-   the next ones. Where another passive party splits a node, the coordinator passes on the sides of its rows under a
-   pad (`padding`). If sides are not handed over in advance, they come first, by way of the coordinator, and the sums
-   in a round trip of their own: `SumRequest` → `Summed`.
+   the next ones. Where another passive party splits a node, the coordinator passes on the padded sides of its rows,
+   and the bank what opens them in that node (`padding`). If sides are not handed over in advance, `SumRequest` →
+   `Summed` takes the letters that say where rows went, and asks for the sums in a round trip of its own.
 3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
    tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
    until the bank answers `Ended`.
@@ -35,7 +35,8 @@ What each receiver sees:
   came to that; its own splits, and which child of a split is lighter; encrypted gradients;
 - the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
   for every split the side of the rows in its node; in scoring, for every split the side of every test row;
-- the coordinator: how many trees there are and how good they are, and sides under a pad. Letters it does not open.
+- the coordinator: how many trees there are and how good they are; how many splits each passive party makes at a level
+  and, where sides are handed over, of how many of its bins, by number; sides under a pad. It opens no letter.
 
 A sum over few rows would tell the bank in which bin they are, so a party merges bins that have fewer than
 `min_bin_count` rows in a node. Labels have no part in row sampling; the order of positions is drawn by the bank alone.
@@ -68,16 +69,16 @@ from fl.messages import (
 from fl.records import Array
 from fl.splits import Split
 
-# Who splits a node, to a passive party: nobody, the bank, that party, or the k-th of the other passive ones, OTHERS + k.
-NOBODY, THE_BANK, YOU, OTHERS = -1, 0, 1, 2
+NOBODY, THE_BANK, YOU, ANOTHER = -1, 0, 1, 2
+"""Who splits a node, as a passive party is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """What the bank is told of a party's columns, and the public key of the pad over its sides, uint8 (32,) or empty."""
+    """What the bank is told of a party's columns, and the public key of the pad over its sides, uint8 (32,), if any."""
 
     shape: Aggregate[Shape]
-    pad_key: PublicKey[Array]
+    pad_key: PublicKey[Array] | None
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,19 @@ class Started:
 @request("start")
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
-    """Asks a passive party to bin its columns by the training rows; hand_over: and to hand over its padded sides."""
+    """Asks a passive party to bin its columns by the training rows, and whether to hand over its padded sides, too."""
 
     seed: Setting[int]
     split: ToParties[Split]
     hand_over: Setting[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The bank's public keys: of the encryption and, where sides are handed over, of the pads, uint8 (32,)."""
+
+    sums: PublicKey[Mapping[str, Array]]
+    pad: PublicKey[Array] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +113,8 @@ class Task:
     tree          the tree of which sums are wanted; ahead: of its root, else of the next level's nodes
     wanted        sums are wanted at all; not after the last splits of the last tree
     lighter_left  bool (k,)
-    bank_left     uint8: packed bits (n,), where the bank's splits send the rows of their nodes
-    public_key    of the encryption; with the first task only, as is pad_key, uint8 (32,) or empty
-    encrypted     gradients and hessians
+    bank_left     uint8 (⌈n/8⌉,): packed bits, where the bank's splits send the rows of their nodes
+    keys          with the first task only
     """
 
     tree: Count
@@ -114,48 +122,76 @@ class Task:
     wanted: Setting[bool]
     lighter_left: Aggregate[Array]
     bank_left: PerRow
-    public_key: PublicKey[Mapping[str, Array]]
-    pad_key: PublicKey[Array]
-    encrypted: Ciphertext
+    keys: Keys | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
     """What one passive party is told of the k nodes of a level.
 
-    owners  int16 (k,): who splits each: NOBODY, THE_BANK, YOU, or OTHERS and above
+    owners  int8 (k,): who splits each: NOBODY, THE_BANK, YOU or ANOTHER
     splits  its own ones, in the order of the nodes
-    pads    by other passive party, where sides are handed over: uint8 (t, ⌈n/8⌉), what opens the sides of its splits,
-            of the rows in their nodes only
+    pad     uint8 (⌈n/8⌉,): what opens the sides of other parties' splits in the rows of their nodes, zero elsewhere;
+            None if there are none, or sides are not handed over
     """
 
     owners: Aggregate[Array]
     splits: Aggregate[Splits]
-    pads: Mapping[str, Sealed]
+    pad: Sealed | None
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The encrypted gradients and hessians to add up; nothing where an engine needs none sent again within a tree."""
+
+    encrypted: Ciphertext
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Of a passive party's split the bins that go left: packed bits uint8 (⌈m/8⌉,) over its padded matrix's m rows."""
+
+    party: Setting[str]
+    rows: Aggregate[Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How a forest fits: its log loss on the training rows, its AUC and log loss on the validation rows."""
+
+    train_loss: Figure
+    validation_auc: Figure
+    validation_loss: Figure
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The same by the names under which training curves are kept."""
+        return {
+            "train.loss": self.train_loss,
+            "valid.auc": self.validation_auc,
+            "valid.loss": self.validation_loss,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demanded:
     """What the bank wants next.
 
-    task    for all passive parties, and by name what is for each alone
-    chosen  by passive party, where sides are handed over: packed bits uint8 (s, ⌈(b + 1)/8⌉), which of its b bins and
-            the unknown make up the left side of each of its splits
-    wanted  the passive parties are to add up
-    waits   those of them that must know first where others send rows
-    trees   how many trees stand; with the log loss on training rows, and AUC and log loss on validation rows, of that
-            forest when the last one has just been settled, else NaN
+    task       for all passive parties; levels: by name what is for each alone
+    gradients  for all passive parties, if they are to add up
+    waits      those of them that must know first where others send rows
+    chosen     where sides are handed over and others need them: the passive parties' splits in the order of the nodes
+    trees      how many trees are finished
+    fit        of that forest, if the last of them has just been
     """
 
     task: ToPassive[Task]
     levels: Mapping[str, ToPassive[Level]]
-    chosen: Mapping[str, Aggregate[Array]]
-    wanted: Setting[bool]
+    gradients: ToPassive[Gradients] | None
     waits: Setting[tuple[str, ...]]
+    chosen: tuple[Choice, ...]
     trees: Count
-    train_loss: Figure
-    validation_auc: Figure
-    validation_loss: Figure
+    fit: Fit | None
 
 
 @dataclass(frozen=True)
@@ -167,13 +203,11 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Training has ended; by passive party what it keeps, and the rest as in `Demanded`."""
+    """Training has ended after so many trees; by passive party what it keeps, and how the last forest fits."""
 
     kept: Mapping[str, ToPassive[Kept]]
     trees: Count
-    train_loss: Figure
-    validation_auc: Figure
-    validation_loss: Figure
+    fit: Fit
 
 
 @request("begin")
@@ -214,12 +248,12 @@ class Sums:
 class Grown:
     """A passive party's splits made, and the sums if they are wanted and nothing else has to be known for them.
 
-    sides are those of all its bins under a pad (`padding`), with the first answer where they are handed over, or empty.
+    sides are those of all its bins under a pad (`padding`), with the first answer where they are handed over.
     """
 
     members: ToParties[Members]
     sums: ToLabelHolder[Sums] | None
-    sides: Sealed
+    sides: Sealed | None
 
 
 @request("grow", after=("start", "grow", "add_up"))
@@ -227,12 +261,14 @@ class Grown:
 class GrowRequest(Request[Grown]):
     """For a passive party: what the bank demands of it.
 
-    sides are by other passive party the padded sides of its new splits, uint8 (t, ⌈n/8⌉); none if not handed over.
+    gradients are for sums that need not wait. sides are the padded ones of other parties' splits in the order of the
+    nodes, uint8 (t, ⌈n/8⌉); None if there are none, or they are not handed over.
     """
 
     task: ToPassive[Task]
     level: ToPassive[Level]
-    sides: Mapping[str, Sealed]
+    gradients: ToPassive[Gradients] | None
+    sides: Sealed | None
 
 
 @dataclass(frozen=True)
@@ -245,10 +281,10 @@ class Summed:
 @request("add_up", after=("grow",))
 @dataclass(frozen=True)
 class SumRequest(Request[Summed]):
-    """For a passive party: the task again, and where other ones send the rows of the nodes that they split."""
+    """For a passive party: what to add up, and where the other ones send the rows of the nodes that they split."""
 
-    task: ToPassive[Task]
-    members: Mapping[str, ToParties[Members]]
+    gradients: ToPassive[Gradients]
+    members: tuple[ToParties[Members], ...]
 
 
 @request("split", after=("begin", "split"))
@@ -265,7 +301,7 @@ class Finished:
     """The party holds its part of the final forest."""
 
 
-@request("finish", after=("grow",))
+@request("finish", after=("grow", "add_up"))
 @dataclass(frozen=True)
 class FinishRequest(Request[Finished]):
     """Tells a passive party how many of its splits the forest keeps."""

@@ -1,89 +1,137 @@
 """The bank's half of growing: it knows gradients and which rows are where, and asks for the rest.
 
-`Grower` goes from one demand to the next. A demand splits the nodes of a level, and asks for the sums of what comes
-next: of the next level's nodes, or of the root of the next tree. Then `resolve` takes where passive parties sent rows,
-`settle` finishes a tree that has no further level, and `advance` takes the sums and makes the next demand. All that a
-grower knows between two demands is in the arrays of its `Growth`.
+`Grower.begin` makes the first demand. A demand splits the nodes of a level, and asks for the sums of what comes next:
+of the next level's nodes, or of the root of the next tree. `resolve` takes where the passive parties' splits have sent
+rows, which may finish a tree; `advance` takes the sums and makes the next demand. All that a grower knows between two
+demands is in its `Growth`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
+from fl.binning import UNKNOWN
+from fl.boosting import Fit
 from fl.boosting.forest import LEAF, Splits
-from fl.boosting.gradients import base_score, goss_weights, gradients, sampled_columns, sampled_rows
-from fl.boosting.growth import Data, Demand, Flags, Floats, Growth, Integers
+from fl.boosting.gradients import (
+    base_score,
+    goss_weights,
+    gradients,
+    log_loss,
+    sampled_columns,
+    sampled_rows,
+)
+from fl.boosting.growth import Answer, Best, Data, Demand, Flags, Floats, Growth, Integers, Resolved
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
-from fl.boosting.search import Found, allowed, child_bounds, histogram, search, weight
+from fl.boosting.search import Found, allowed, child_bounds, search, weight
+from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
+from fl.metrics import auc
 
 UNBOUNDED = (-np.inf, np.inf)
 
 
 class Grower:
-    """Grows trees from demand to demand; see the module."""
+    """Grows trees from demand to demand: `resolve` and `advance` in turn; see the module."""
 
-    def __init__(self, data: Data, config: BoostingConfig, growth: Growth | None = None) -> None:
-        self._data = data
-        self._config = config
+    def __init__(self, data: Data, config: BoostingConfig, growth: Growth) -> None:
+        self.data = data
+        self.config = config
+        self.growth = growth
         self._shapes = [data.shape, *(party.shape for party in data.passive)]
         self._names = [data.name, *(party.name for party in data.passive)]
-        self.growth = Growth() if growth is None else growth
+        self._resolved: Resolved | None = None
+
+    @classmethod
+    def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
+        """A new forest, and the first demand: the root of the first tree in which passive parties take part."""
+        rows = len(data.labels)
+        scores = np.full(rows, base_score(data.labels[data.training]))
+        growth = Growth(
+            scores=scores,
+            values=np.zeros(rows),
+            gradients=gradients(scores, data.labels, config.precision),
+            nodes=np.full(rows, NOWHERE, np.int16),
+        )
+        grower = cls(data, config, growth)
+        demand = grower._plant()
+        if data.passive and not grower._asks_parties():
+            grower.resolve({})
+            demand = grower.advance()
+        return grower, demand
 
     @property
     def base(self) -> float:
         """Where scores start."""
-        return base_score(self._data.labels[self._data.training])
+        return base_score(self.data.labels[self.data.training])
 
-    def asks_parties(self, tree: int) -> bool:
-        """Whether passive parties take part in a tree."""
-        return bool(self._data.passive) and not (tree == 0 and self._config.first_tree_bank_only)
+    def resolve(self, members: Mapping[str, Flags]) -> Resolved:
+        """Take where each passive party's splits of the last demand send the rows of their nodes, (n,) by name.
 
-    def begin(self) -> Demand:
-        """The demand for the root of the first tree."""
-        growth, rows = self.growth, len(self._data.labels)
-        growth.scores, growth.values = np.full(rows, self.base), np.zeros(rows)
-        growth.nodes = np.full(rows, NOWHERE, np.int16)
-        growth.gradients = self._gradients(0, growth.scores, growth.scores)
-        return self.plant()
-
-    def plant(self) -> Demand:
-        """The demand for a tree's root, when the tree before it has been settled."""
-        self.growth.totals = np.empty((0, 2), np.int64)
-        return self._demand({})
-
-    def resolve(self, members: Mapping[str, Flags]) -> tuple[Layout, Flags]:
-        """Take where passive parties' pending splits send the rows of their nodes, (n,) by party.
-
-        Returns what was wanted, and which of its entries count.
+        Raises RuntimeError when that demand has been resolved before.
         """
+        if self._resolved is not None:
+            raise RuntimeError("a demand is resolved once")
+        self._resolved = self._resolve(members)
+        return self._resolved
+
+    def advance(self, answers: Sequence[Answer] = ()) -> Demand:
+        """The next demand, by each passive party's answer if sums were wanted of them.
+
+        A tree of the bank's own is grown whole, and only its last splits are still to be resolved. Raises RuntimeError
+        when the last demand has not been resolved.
+        """
+        if self._resolved is None:
+            raise RuntimeError("a demand is resolved before the next one is made")
+        resolved, self._resolved = self._resolved, None
+        if resolved.layout is None:
+            return self._plant() if self.growth.ahead else self._decide()
+        if self._asks_parties():
+            return self._split_nodes(resolved.layout, answers)
+        demand = self._split_nodes(resolved.layout, ())
+        while not demand.ahead:
+            demand = self._split_nodes(self._counted()[1], ())
+        return demand
+
+    def _asks_parties(self) -> bool:
+        """Whether passive parties take part in the tree."""
+        first = self.growth.tree == 0 and self.config.first_tree_bank_only
+        return bool(self.data.passive) and not first
+
+    def _resolve(self, members: Mapping[str, Flags]) -> Resolved:
         growth = self.growth
-        for number, party in enumerate(self._data.passive, start=1):
+        for number, party in enumerate(self.data.passive, start=1):
             theirs = (growth.owners == number) & ~growth.decided
             rows = np.append(theirs, False)[growth.nodes]
             if rows.any():
                 growth.left[rows] = members[party.name][rows]
-        layout = self._layout()
-        return layout, layout.counted(growth.left)
-
-    def decide(self) -> Demand:
-        """After `resolve` of a demand that wanted no sums: the same one as if all splits were the bank's, with sums."""
-        growth = self.growth
-        growth.decided, growth.wanted = np.ones(len(growth.owners), bool), True
-        layout = self._layout()
-        owners = np.where(growth.owners == LEAF, LEAF, 0).astype(np.int16)
-        none = {party.name: Splits.none() for party in self._data.passive}
-        left = growth.left & (growth.nodes != NOWHERE)
-        return Demand(
-            owners, growth.lighter_left, none, left, growth.tree, False, layout, self._values(layout)
+        counted, layout = self._counted()
+        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
+        return Resolved(
+            counted=counted,
+            layout=layout if growth.wanted else None,
+            totals=[self._totals(layout, party.known) for party in self.data.passive],
+            fit=fit,
+            ended=fit is not None and self._has_ended(),
         )
 
-    def settle(self) -> bool:
-        """Finish the pending tree if its last level has been resolved: whether it has."""
-        growth = self.growth
-        if not growth.ahead or not len(growth.owners):
-            return False
+    def _counted(self) -> tuple[Flags, Layout]:
+        """Which entries of what is wanted count, and these alone."""
+        layout = self._layout()
+        counted = layout.counted(self.growth.left)
+        return counted, layout.only(counted)
+
+    def _totals(self, layout: Layout, known: Flags) -> Integers:
+        """The sums (groups, 2) over the entries of known rows (n,)."""
+        codes = np.where(known[layout.rows], 0, UNKNOWN).astype(np.uint8)[:, None]
+        values = self.growth.gradients[layout.rows]
+        return sums_by_bin(codes, values, layout.groups(), len(layout.offsets) - 1, 1)[:, 0, 0]
+
+    def _finish_tree(self) -> Fit:
+        """Take the last level's leaves, and look at the forest that has got another tree."""
+        growth, config = self.growth, self.config
         rows = np.flatnonzero(growth.nodes != NOWHERE)
         growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - growth.left[rows]]
         before, growth.scores = growth.scores, growth.scores + growth.values
@@ -92,70 +140,76 @@ class Grower:
         growth.owners = np.empty(0, np.int16)
         growth.tree += 1
         growth.gradients = self._gradients(growth.tree, before, growth.scores)
-        return True
+        fit = _fit(growth.scores, self.data)
+        if not config.patience or fit.validation_auc > growth.best.auc:
+            growth.best = Best(fit.validation_auc, growth.tree, growth.scores)
+        return fit
 
-    def sums_known(self, party: int, counted: Layout) -> Integers:
-        """The sums (groups, 2) over the counted entries that a passive party knows; after `settle`."""
-        known = self._data.passive[party].known[counted.rows]
-        values = self.growth.gradients[counted.rows] * known[:, None]
-        totals = np.zeros((len(counted.offsets) - 1, 2), np.int64)
-        np.add.at(totals, counted.groups(), values)
-        return totals
+    def _has_ended(self) -> bool:
+        waited = self.growth.tree - self.growth.best.trees
+        return self.growth.tree >= self.config.trees or 0 < self.config.patience <= waited
 
-    def advance(
-        self, sums: Sequence[Integers], candidates: Sequence[Flags], homes: Sequence[Integers]
-    ) -> Demand:
-        """Split on by each passive party's sums (groups, c, width, 2), candidates (k, c, width, 2, 2) and homes.
+    def _plant(self) -> Demand:
+        """The demand for a tree's root, when no splits are pending."""
+        self.growth.totals = np.empty((0, 2), np.int64)
+        return self._demand({})
 
-        Groups are the lighter children that were wanted, or the root; candidates and homes (k, c, width), in which
-        siblings are equal, speak of the k nodes of the new level. All are empty for a tree of the bank's own.
-        """
+    def _decide(self) -> Demand:
+        """After a demand that wanted no sums: the same one as if all splits were the bank's, with sums."""
+        growth = self.growth
+        growth.decided, growth.wanted = np.ones(len(growth.owners), bool), True
+        layout = self._layout()
+        return Demand(
+            owners=np.where(growth.owners == LEAF, LEAF, 0).astype(np.int16),
+            lighter_left=growth.lighter_left,
+            splits={party.name: Splits.none() for party in self.data.passive},
+            nodes=growth.nodes,
+            left=growth.left & (growth.nodes != NOWHERE),
+            tree=growth.tree,
+            ahead=False,
+            layout=layout,
+            values=self._values(layout),
+        )
+
+    def _split_nodes(self, layout: Layout, answers: Sequence[Answer]) -> Demand:
+        """Split the nodes whose sums have come; layout has the entries that these are of."""
         if self.growth.ahead:
-            self._take_root(sums)
+            self._take_root(answers)
         else:
-            self._descend(sums, homes)
+            self._descend(layout, answers)
         # Nobody need be spared the bank's own bins.
-        own = unmerged(len(self.growth.totals), self._data.shape)
-        return self._demand(self._search(candidates, [own, *homes]))
+        unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
+        return self._demand(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
 
-    def grow_alone(self) -> Demand:
-        """Grow a whole tree without the passive parties; its last splits are still to be resolved."""
-        demand = self.advance([], [], [])
-        while not demand.ahead:
-            self.resolve({})
-            demand = self.advance([], [], [])
-        return demand
-
-    def _take_root(self, sums: Sequence[Integers]) -> None:
+    def _take_root(self, answers: Sequence[Answer]) -> None:
         """Begin a tree with its root."""
-        growth, data = self.growth, self._data
+        growth, data = self.growth, self.data
         sample = self._sample(growth.tree)
-        own = histogram(data.codes[sample], growth.gradients[sample], data.shape.width)[None]
-        growth.sums = [own, *sums]
+        root = np.where(sample, 0, NOWHERE)
+        of_bank = sums_by_bin(data.codes, growth.gradients, root, 1, data.shape.width)
+        growth.sums = [of_bank, *(answer.sums for answer in answers)]
         growth.totals = growth.gradients[sample].sum(axis=0)[None]
         growth.bounds = np.array([UNBOUNDED])
         growth.nodes = np.zeros(len(data.labels), np.int16)
         growth.level = 0
         place = len(growth.forest.owners)
-        value = weight(growth.totals[0], *UNBOUNDED, self._config) * self._config.learning_rate
+        value = weight(growth.totals[0], *UNBOUNDED, self.config) * self.config.learning_rate
         growth.places = np.array([place], np.int32)
         growth.forest = growth.forest.with_root(float(value))
 
-    def _descend(self, sums: Sequence[Integers], homes: Sequence[Integers]) -> None:
-        """From the nodes that were split to their children."""
-        growth, data = self.growth, self._data
-        split, layout = growth.owners != LEAF, self._layout()
-        lighter = layout.only(layout.counted(growth.left))
-        groups = [
-            lighter.rows[low:high] for low, high in zip(lighter.offsets, lighter.offsets[1:], strict=False)
-        ]
-        own = np.stack([histogram(data.codes[g], growth.gradients[g], data.shape.width) for g in groups])
+    def _descend(self, lighter: Layout, answers: Sequence[Answer]) -> None:
+        """From the nodes that were split to their children; `lighter` has the sampled rows of the lighter ones."""
+        growth, data = self.growth, self.data
+        split = growth.owners != LEAF
+        codes, values = data.codes[lighter.rows], growth.gradients[lighter.rows]
+        of_bank = sums_by_bin(codes, values, lighter.groups(), int(split.sum()), data.shape.width)
         of_parents = [growth.sums[0][split]]
-        for parents, of_party in zip(growth.sums[1:], homes, strict=True):
-            of_parents.append(merged(parents[split], of_party[::2]))
+        for parents, answer in zip(growth.sums[1:], answers, strict=True):
+            of_parents.append(merged(parents[split], answer.homes[::2]))
+        of_lighter = [of_bank, *(answer.sums for answer in answers)]
         growth.sums = [
             _siblings(parents, light, growth.lighter_left[split])
-            for parents, light in zip(of_parents, [own, *sums], strict=True)
+            for parents, light in zip(of_parents, of_lighter, strict=True)
         ]
         growth.totals = growth.child_totals[split].reshape(-1, 2)
         growth.bounds = growth.child_bounds[split].reshape(-1, 2)
@@ -163,61 +217,79 @@ class Grower:
         growth.nodes = children(growth.nodes, split, growth.left)
         growth.level += 1
 
-    def _search(self, candidates: Sequence[Flags], homes: Sequence[Integers]) -> dict[int, tuple[int, Found]]:
+    def _search(
+        self, answers: Sequence[Answer], homes: Sequence[Integers]
+    ) -> dict[int, tuple[int, Found]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
-        growth, sample = self.growth, self._sample(self.growth.tree)
+        growth = self.growth
+        candidates = [self._candidates(), *(answer.candidates for answer in answers)]
         best: dict[int, tuple[int, Found]] = {}
         for node, total in enumerate(growth.totals):
-            own = self._own_candidates(sample & (growth.nodes == node))
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
-            fit = [own, *(party[node] for party in candidates)]
-            for owner, (sums, flags) in enumerate(zip(growth.sums, fit, strict=True)):
+            for owner, (sums, flags) in enumerate(zip(growth.sums, candidates, strict=True)):
                 of_node, shape = homes[owner][node], self._shapes[owner]
-                found = search(sums[node], total, bounds, flags, of_node, shape, self._config)
-                if found is not None and (node not in best or found.gain > best[node][1].gain):
-                    best[node] = owner, found
+                split = search(sums[node], total, bounds, flags[node], of_node, shape, self.config)
+                if split is not None and (node not in best or split.gain > best[node][1].gain):
+                    best[node] = owner, split
         return best
 
-    def _own_candidates(self, rows: Flags) -> Flags:
-        data, config = self._data, self._config
-        ones = np.ones((int(rows.sum()), 1), np.int64)
-        counts = histogram(data.codes[rows], ones, data.shape.width)[..., 0]
-        used = sampled_columns(len(data.shape), data.name, data.seed, self.growth.tree, config.column_share)
+    def _candidates(self) -> Flags:
+        """The splits by the bank's own columns that each node allows: bool (k, c, width, 2, 2)."""
+        data, growth, config = self.data, self.growth, self.config
+        sample, nodes = self._sample(growth.tree), len(growth.totals)
+        sampled = np.where(sample, growth.nodes, NOWHERE)
+        counts = counts_by_bin(data.codes, sampled, nodes, data.shape.width)
+        rows = np.bincount(sampled[sampled != NOWHERE], minlength=nodes)
+        used = sampled_columns(len(data.shape), data.name, data.seed, growth.tree, config.column_share)
         alone = unmerged(1, data.shape)[0]
-        return allowed(counts, len(ones), alone, data.shape, config.min_leaf_count, used)
+        return np.array(
+            [
+                allowed(of_node, int(total), alone, data.shape, config.min_leaf_count, used)
+                for of_node, total in zip(counts, rows, strict=True)
+            ]
+        )
 
-    def _demand(self, found: Mapping[int, tuple[int, Found]]) -> Demand:
+    def _demand(self, best: Mapping[int, tuple[int, Found]]) -> Demand:
         """Record the splits, let rows go as far as the bank knows their way, and say what is wanted next."""
-        growth, config, nodes = self.growth, self._config, len(self.growth.totals)
+        growth, config, nodes = self.growth, self.config, len(self.growth.totals)
         growth.owners = np.full(nodes, LEAF, np.int16)
         growth.lighter_left = np.zeros(nodes, bool)
         growth.child_totals = np.zeros((nodes, 2, 2), np.int64)
         growth.child_bounds = np.zeros((nodes, 2, 2))
         growth.child_values = np.zeros((nodes, 2))
-        for node, (owner, best) in sorted(found.items()):
+        for node, (owner, split) in sorted(best.items()):
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
             growth.owners[node] = owner
-            growth.lighter_left[node] = best.sums[0, 1] <= best.sums[1, 1]
-            growth.child_totals[node] = best.sums
-            growth.child_bounds[node] = child_bounds(best, self._shapes[owner], bounds, config)
-            growth.child_values[node] = np.array(best.weights) * config.learning_rate
+            growth.lighter_left[node] = split.sums[0, 1] <= split.sums[1, 1]
+            growth.child_totals[node] = split.sums
+            growth.child_bounds[node] = child_bounds(split, self._shapes[owner], bounds, config)
+            growth.child_values[node] = np.array(split.weights) * config.learning_rate
             place = int(growth.places[node])
             growth.forest = growth.forest.with_split(
-                place, owner, best.column, best.gain, growth.child_values[node]
+                place, owner, split.column, split.gain, growth.child_values[node]
             )
-        splits = [_splits(found, owner) for owner in range(len(self._names))]
-        growth.own = growth.own.plus(splits[0])
-        growth.ahead = growth.level + 1 >= config.depth or not found
+        splits = [_splits(best, owner) for owner in range(len(self._names))]
+        growth.splits = growth.splits.plus(splits[0])
+        growth.ahead = growth.level + 1 >= config.depth or not best
         growth.decided = growth.owners <= 0
-        growth.left = left = self._own_left()
+        growth.left = left = self._bank_left()
         self._leave(left)
         tree = growth.tree + (growth.ahead and nodes > 0)
         early = config.ahead == "tree" or (config.ahead == "level" and not growth.ahead)
         growth.wanted = tree < config.trees and (early or bool(growth.decided.all()))
         layout = self._layout() if growth.wanted else None
         values = self._values(layout) if layout is not None else np.empty((0, 2), np.int64)
-        named = dict(zip(self._names[1:], splits[1:], strict=True))
-        return Demand(growth.owners, growth.lighter_left, named, left, tree, growth.ahead, layout, values)
+        return Demand(
+            owners=growth.owners,
+            lighter_left=growth.lighter_left,
+            splits=dict(zip(self._names[1:], splits[1:], strict=True)),
+            nodes=growth.nodes,
+            left=left,
+            tree=tree,
+            ahead=growth.ahead,
+            layout=layout,
+            values=values,
+        )
 
     def _leave(self, left: Flags) -> None:
         """Rows that reach a leaf take its value and leave: of unsplit nodes, and of the bank's own last splits."""
@@ -232,13 +304,13 @@ class Grower:
                 continue
             growth.nodes[rows] = NOWHERE
 
-    def _own_left(self) -> Flags:
+    def _bank_left(self) -> Flags:
         """Where the bank's pending splits send rows, (n,)."""
-        growth, left = self.growth, np.zeros(len(self._data.labels), bool)
+        growth, left = self.growth, np.zeros(len(self.data.labels), bool)
         for node in np.flatnonzero(growth.owners == 0):
             number = growth.forest.numbers[growth.places[node]]
             rows = np.flatnonzero(growth.nodes == node)
-            left[rows] = growth.own.outcome(number, self._data.codes[rows])
+            left[rows] = growth.splits.outcome(number, self.data.codes[rows])
         return left
 
     def _layout(self) -> Layout:
@@ -256,25 +328,25 @@ class Grower:
         if not growth.ahead or not len(growth.owners):
             return growth.gradients[layout.rows]
         waits = np.flatnonzero(growth.nodes != NOWHERE)
-        found = []
+        by_side = {}
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            found.append(self._gradients(growth.tree + 1, growth.scores, growth.scores + values))
-        return np.where((layout.sides == RIGHT)[:, None], found[1][layout.rows], found[0][layout.rows])
+            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[layout.rows]
+        return np.where((layout.sides == RIGHT)[:, None], by_side[RIGHT], by_side[LEFT])
 
     def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:
         """Those of a tree that starts at `scores`; `before` are those at which the tree before it started."""
-        data, config = self._data, self._config
-        found = gradients(scores, data.labels, config.precision)
+        data, config = self.data, self.config
+        exact = gradients(scores, data.labels, config.precision)
         if not config.goss_top or tree == 0:
-            return found
+            return exact
         magnitudes = np.abs(gradients(before, data.labels, config.precision)[:, 0])
         weights = goss_weights(magnitudes, self._sample(tree), config, data.secret_generator(tree))
-        return np.rint(found * weights[:, None]).astype(np.int64)
+        return np.rint(exact * weights[:, None]).astype(np.int64)
 
     def _sample(self, tree: int) -> Flags:
-        return sampled_rows(self._data.training, self._data.seed, tree, self._config.row_share)
+        return sampled_rows(self.data.training, self.data.seed, tree, self.config.row_share)
 
 
 def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Integers:
@@ -285,12 +357,20 @@ def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Inte
     return pairs.reshape(-1, *parents.shape[1:])
 
 
-def _splits(found: Mapping[int, tuple[int, Found]], owner: int) -> Splits:
+def _splits(best: Mapping[int, tuple[int, Found]], owner: int) -> Splits:
     """An owner's splits in the order of the nodes."""
-    mine = [best for _, (who, best) in sorted(found.items()) if who == owner]
-    return Splits.none().plus(
-        Splits(
-            np.array([best.column for best in mine], np.int64),
-            np.packbits(np.array([best.left for best in mine], bool).reshape(-1, 256), axis=1),
-        )
+    splits = [split for _, (who, split) in sorted(best.items()) if who == owner]
+    return Splits(
+        np.array([split.column for split in splits], np.int64),
+        np.packbits(np.array([split.left for split in splits], bool).reshape(-1, 256), axis=1),
+    )
+
+
+def _fit(scores: Floats, data: Data) -> Fit:
+    """How scores (n,) fit the labels."""
+    training, validation = data.training, ~data.training
+    return Fit(
+        train_loss=log_loss(scores[training], data.labels[training]),
+        validation_auc=auc(data.labels[validation], scores[validation]),
+        validation_loss=log_loss(scores[validation], data.labels[validation]),
     )

@@ -1,13 +1,14 @@
-"""What the bank trains on, what it knows while trees grow, and what it wants next."""
+"""What the bank trains on, what it knows while trees grow, what it wants next, and what it gets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
+from fl.boosting import Fit
 from fl.boosting.forest import Forest, Splits
 from fl.boosting.layouts import Layout
 
@@ -25,7 +26,7 @@ class Passive:
     known: Flags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """What the bank trains on, over the n rows that train or validate.
 
@@ -43,86 +44,67 @@ class Data:
     secret_generator: Callable[[int], np.random.Generator]
 
 
-@dataclass
+def _empty(*shape: int, kind: Any = np.float64) -> Any:
+    return field(default_factory=lambda: np.empty(shape, kind))
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best forest so far: its validation AUC, how many trees it has, and its scores (n,)."""
+
+    auc: float = -1.0
+    trees: int = 0
+    scores: Floats = _empty(0)
+
+
+@dataclass(kw_only=True)
 class Growth:
     """What a grower knows between two demands; n rows, k nodes of the last demand, their splits pending.
 
+    scores        float64 (n,): log odds after all finished trees; values (n,): what leaves of this tree add so far
+    gradients     int64 (n, 2): gradient and hessian
+    nodes         int16 (n,): the node of each row
     tree, level   of those nodes; ahead: what follows is another tree; wanted: sums were asked for
-    scores        float64 (n,): log odds after all settled trees; values (n,): what leaves of this tree add so far
-    nodes         int16 (n,)
     sums          by party, the bank first: int64 (k, c, width, 2)
     totals        int64 (k, 2); bounds float64 (k, 2); places int32 (k,): the nodes in the forest
     owners        int16 (k,): who splits each; lighter_left bool (k,)
     left          bool (n,): where splits send rows, as far as decided bool (k,) or after `Grower.resolve`
     child_*       of the two children of each node; child_values are what they add to the score as leaves
-    forest, own   the trees, and the bank's own splits
+    forest        all trees so far; splits: the bank's own
     """
 
+    scores: Floats
+    values: Floats
+    gradients: Integers
+    nodes: NDArray[np.int16]
     tree: int = 0
     level: int = 0
     ahead: bool = True
     wanted: bool = True
-    scores: Floats = field(default_factory=lambda: np.empty(0))
-    values: Floats = field(default_factory=lambda: np.empty(0))
-    nodes: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
-    gradients: Integers = field(default_factory=lambda: np.empty((0, 2), np.int64))
     sums: list[Integers] = field(default_factory=list)
-    totals: Integers = field(default_factory=lambda: np.empty((0, 2), np.int64))
-    bounds: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    places: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
-    owners: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
-    lighter_left: Flags = field(default_factory=lambda: np.empty(0, bool))
-    left: Flags = field(default_factory=lambda: np.empty(0, bool))
-    decided: Flags = field(default_factory=lambda: np.empty(0, bool))
-    child_totals: Integers = field(default_factory=lambda: np.empty((0, 2, 2), np.int64))
-    child_bounds: Floats = field(default_factory=lambda: np.empty((0, 2, 2)))
-    child_values: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    totals: Integers = _empty(0, 2, kind=np.int64)
+    bounds: Floats = _empty(0, 2)
+    places: NDArray[np.int32] = _empty(0, kind=np.int32)
+    owners: NDArray[np.int16] = _empty(0, kind=np.int16)
+    lighter_left: Flags = _empty(0, kind=bool)
+    left: Flags = _empty(0, kind=bool)
+    decided: Flags = _empty(0, kind=bool)
+    child_totals: Integers = _empty(0, 2, 2, kind=np.int64)
+    child_bounds: Floats = _empty(0, 2, 2)
+    child_values: Floats = _empty(0, 2)
     forest: Forest = field(default_factory=Forest.none)
-    own: Splits = field(default_factory=Splits.none)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        arrays: dict[str, NDArray[Any]] = {}
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Forest):
-                arrays |= {f"forest/{name}": array for name, array in value.to_arrays().items()}
-            elif isinstance(value, Splits):
-                arrays |= {"own/columns": value.columns, "own/left": value.left}
-            elif item.name == "sums":
-                arrays |= {f"sums/{number}": array for number, array in enumerate(value)}
-            else:
-                arrays[item.name] = np.asarray(value)
-        return arrays
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The growth that `to_arrays` took apart."""
-        parts: dict[str, dict[str, NDArray[Any]]] = {"forest": {}, "own": {}, "sums": {}}
-        plain: dict[str, Any] = {}
-        for name, array in arrays.items():
-            section, _, key = name.partition("/")
-            if key:
-                parts[section][key] = array
-            else:
-                plain[name] = array
-        plain |= {name: plain[name].item() for name in ("tree", "level", "ahead", "wanted")}
-        sums = [parts["sums"][str(number)] for number in range(len(parts["sums"]))]
-        return cls(
-            **plain,
-            sums=sums,
-            forest=Forest(**parts["forest"]),
-            own=Splits(**parts["own"]),
-        )
+    splits: Splits = field(default_factory=Splits.none)
+    best: Best = field(default_factory=Best)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Demand:
     """What the bank wants next.
 
     owners        int16 (k,): LEAF, or who splits each node of the level: 0 the bank, p the p-th passive party
     lighter_left  bool (k,): which child's sums are wanted
     splits        by passive party: what it is to split, in the order of the nodes
+    nodes         int16 (n,): the node of each row that has not reached a leaf
     left          bool (n,): where the bank's own splits send rows
     tree          the tree of which sums are wanted; ahead: its root's, else those of the next level
     layout        of the numbers to encrypt, and values int64 (e, 2), those numbers; None: no sums are wanted
@@ -131,8 +113,40 @@ class Demand:
     owners: NDArray[np.int16]
     lighter_left: Flags
     splits: Mapping[str, Splits]
+    nodes: NDArray[np.int16]
     left: Flags
     tree: int
     ahead: bool
     layout: Layout | None
     values: Integers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """What is known once rows have gone where the splits of a demand send them.
+
+    counted  bool (e,): which entries of the demand's layout count; layout: only those; None if no sums were wanted
+    totals   by passive party: int64 (groups, 2), the sums over those of these entries that the party knows
+    fit      of the forest, if the demand's splits were the last of a tree, else None
+    ended    no tree follows
+    """
+
+    counted: Flags
+    layout: Layout | None
+    totals: Sequence[Integers]
+    fit: Fit | None
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a passive party says of the nodes that come next.
+
+    sums        int64 (groups, c, width, 2): of the lighter children that were wanted, or of the root
+    candidates  bool (k, c, width, 2, 2): the splits of the k new nodes that it allows (`search.allowed`)
+    homes       int64 (k, c, width): the merged bins there, equal in siblings
+    """
+
+    sums: Integers
+    candidates: Flags
+    homes: Integers

@@ -1,20 +1,25 @@
-"""Sides of rows, sealed in advance: so that what a split does is known to all who must know it without another message.
+"""Sides of rows under a pad, handed over in advance: what a split does is known in time without another message.
 
 Where one passive party splits a node, the others must learn to which side its rows went before they can add up. Asked
 for then, that is a round trip per level. Instead each passive party hands the coordinator, once per model, which rows
 are in which bin of which column, under a one-time pad that it shares with the bank alone (X25519, RFC 7748; HKDF, RFC
 5869; ChaCha20, RFC 8439). Bins of a column are disjoint, so the rows that a split sends left are the exclusive or of
-its bins' bits, and the pad of that is the exclusive or of theirs. With a split the bank sends this one pad: it opens
-the split's sides and no others.
+its bins' bits, and the pad of that is the exclusive or of theirs.
 
-The coordinator then knows of a party's bins what it would have relayed anyway, and the bank sees no sealed bits. Both
-together could open all. The threat model excludes that they collude; who does not want to rely on it sets
-`boosting.sealed-sides` to false.
+With each split the bank tells the coordinator which rows of the party's padded matrix to combine. The coordinator
+passes the result to the other passive parties without being able to read it. The bank gives those parties the
+combined pad in the rows of the split's node and nowhere else: they read the split's sides there, and outside of the
+node every bit stays padded.
 
-A matrix of bits is uint8 (rows, ⌈n/8⌉): one row per bin, column after column, and last one for the unknown.
+The bank sees no padded bits. The bank and the coordinator together could read all; the threat model excludes that they
+collude, and who does not want to rely on it sets `boosting.sealed-sides` to false.
+
+A matrix of bits is uint8 (m, ⌈n/8⌉): one row per bin, column after column, and the last one for the unknown.
 """
 
 import secrets
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -24,6 +29,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
+from fl.boosting.forest import Splits
 
 Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]
@@ -32,50 +38,69 @@ KEY_BYTES = 32
 _PURPOSE = b"siloscore/boosting/sides/1"
 
 
-def new_secret() -> Bits:
-    """A fresh secret key, uint8 (32,)."""
-    return np.frombuffer(secrets.token_bytes(KEY_BYTES), np.uint8)
+@dataclass(frozen=True)
+class PadSecret:
+    """A party's secret key of the pads that it shares with others, uint8 (32,)."""
 
+    key: Bits
 
-def public_key(secret: Bits) -> Bits:
-    """The public key of a secret one, uint8 (32,)."""
-    return np.frombuffer(_private(secret).public_key().public_bytes_raw(), np.uint8)
+    @classmethod
+    def new(cls) -> Self:
+        """A fresh one."""
+        return cls(np.frombuffer(secrets.token_bytes(KEY_BYTES), np.uint8))
 
+    @property
+    def public_key(self) -> Bits:
+        """What the other party needs, uint8 (32,)."""
+        return np.frombuffer(self._private.public_key().public_bytes_raw(), np.uint8)
 
-def pad(secret: Bits, peer: Bits, bins: Integers, rows: int) -> Bits:
-    """The pad that two parties share, each from its own secret and the other's public key: a matrix of bits.
+    def pad(self, peer: Bits, bins: Integers, rows: int) -> Bits:
+        """The pad that is shared with the owner of a public key, which has the same: a matrix of bits.
 
-    bins (c,) are those of each column of the passive one. Raises ValueError for a public key that is no point.
-    """
-    shared = _private(secret).exchange(X25519PublicKey.from_public_bytes(peer.tobytes()))
-    key = HKDF(SHA256(), KEY_BYTES, None, _PURPOSE).derive(shared)
-    # A key serves one pad, so the nonce may be anything.
-    stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
-    shape = int(bins.sum()) + 1, -(-rows // 8)
-    return np.frombuffer(stream.update(bytes(shape[0] * shape[1])), np.uint8).reshape(shape)
+        bins (c,) are those of each column of the passive party. Raises ValueError for a public key that is no point.
+        """
+        shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer.tobytes()))
+        key = HKDF(SHA256(), KEY_BYTES, None, _PURPOSE).derive(shared)
+        # A key serves one pad, so the nonce may be anything.
+        stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
+        shape = int(bins.sum()) + 1, -(-rows // 8)
+        return np.frombuffer(stream.update(bytes(shape[0] * shape[1])), np.uint8).reshape(shape)
+
+    @property
+    def _private(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self.key.tobytes())
 
 
 def sides(codes: Codes, bins: Integers) -> Bits:
-    """Which rows are in which bin, for bins (n, c): a matrix of bits."""
-    found = [codes[:, column] == bin_ for column, count in enumerate(bins) for bin_ in range(count)]
+    """Which rows are in which bin, for codes (n, c) below bins (c,): a matrix of bits."""
+    in_bins = [codes[:, column] == bin_ for column, count in enumerate(bins) for bin_ in range(count)]
     # Columns know the same businesses.
     unknown = codes[:, 0] == UNKNOWN if codes.shape[1] else np.zeros(len(codes), bool)
-    return np.packbits(np.array([*found, unknown]), axis=1)
+    return np.packbits(np.array([*in_bins, unknown]), axis=1)
 
 
-def combined(matrix: Bits, bins: Integers, columns: Integers, left: Bits) -> Bits:
-    """For splits of these columns the exclusive or of the bits of all bins that go left: (s, ⌈n/8⌉).
-
-    left (s, 32) packs a flag per bin, at index UNKNOWN that of the unknown (`forest.Splits`).
-    """
+def choices(bins: Integers, splits: Splits) -> Bits:
+    """Which rows of the matrix make up the left side of each split: packed bits (s, ⌈m/8⌉); bins (c,) as in `sides`."""
     starts = np.cumsum(bins) - bins
-    found = np.zeros((len(columns), matrix.shape[1]), np.uint8)
-    for split, (column, flags) in enumerate(zip(columns, np.unpackbits(left, axis=1), strict=True)):
-        of_column = np.flatnonzero(flags[: bins[column]]) + starts[column]
-        chosen = np.append(of_column, len(matrix) - 1) if flags[UNKNOWN] else of_column
-        found[split] = np.bitwise_xor.reduce(matrix[chosen], axis=0)
-    return found
+    chosen = np.zeros((len(splits), int(bins.sum()) + 1), bool)
+    for flags, column, left in zip(chosen, splits.columns, np.unpackbits(splits.left, axis=1), strict=True):
+        flags[starts[column] : starts[column] + bins[column]] = left[: bins[column]]
+        flags[-1] = left[UNKNOWN]
+    return np.packbits(chosen, axis=1)
 
 
-def _private(secret: Bits) -> X25519PrivateKey:
-    return X25519PrivateKey.from_private_bytes(secret.tobytes())
+def combined(matrix: Bits, chosen: Bits) -> Bits:
+    """The exclusive or of the rows of a matrix that each of s `choices` names: (s, ⌈n/8⌉)."""
+    flags = np.unpackbits(chosen, axis=1, count=len(matrix)).astype(bool)
+    rows = [np.bitwise_xor.reduce(matrix[of_split], axis=0) for of_split in flags]
+    return np.array(rows, np.uint8).reshape(len(chosen), matrix.shape[1])
+
+
+def within(bits: Bits, nodes: NDArray[np.int16], split: NDArray[np.int_]) -> Bits:
+    """The bits of each split in the rows of its node, all in one and zero elsewhere: (⌈n/8⌉,).
+
+    bits (s, ⌈n/8⌉) are those of the splits of the nodes `split` (s,); nodes (n,) is the node of each row. Of padded
+    sides and of their pads, the exclusive or of the two says which rows go left.
+    """
+    there = np.packbits(nodes == split[:, None], axis=1)
+    return np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.binning import UNKNOWN, Codes, Shape
+from fl.binning import UNKNOWN, Shape
 from fl.config.boosting import BoostingConfig
 
 Integers = NDArray[np.int64]
@@ -40,17 +40,6 @@ class Found:
     left: Flags
     sums: Integers
     weights: tuple[float, float]
-
-
-def histogram(codes: Codes, values: Integers, width: int) -> Integers:
-    """Sums (c, width, k) of values (n, k) by the bins (n, c) of their rows; UNKNOWN counts nowhere.
-
-    Sums stay below 2^53 in magnitude, where floating point is exact.
-    """
-    columns = codes.shape[1]
-    cells = (codes + np.arange(columns) * 256).ravel()
-    sums = [np.bincount(cells, np.repeat(part, columns), columns * 256) for part in values.T]
-    return np.stack(sums, -1).reshape(columns, 256, -1)[:, :width].astype(np.int64)
 
 
 def weight(sums: Any, low: Any, high: Any, config: BoostingConfig) -> Any:

@@ -45,7 +45,7 @@ class PlainOwner:
         """The numbers themselves, and a ticket."""
         self._packing.check(values, offsets)
         name = wire.new_ticket()
-        message = wire.sealed(_NUMBERS, wire.with_ticket(name, {"values": values}), offsets)
+        message = wire.with_digest(_NUMBERS, wire.with_ticket(name, {"values": values}), offsets)
         return message, wire.ticket_for(name, offsets)
 
     def regroup(self, ticket: AnyWire, rows: Integers, offsets: Integers) -> Wire:
@@ -60,10 +60,10 @@ class PlainOwner:
     def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
         """The masked sums, unchanged."""
         opened = {"sums": self._sums(reply, ticket, bin_counts, _MASKED)}
-        return wire.sealed(_OPENED, opened, wire.take_ticket(ticket))
+        return wire.with_digest(_OPENED, opened, wire.take_ticket(ticket))
 
     def _sums(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers, kind: str) -> Array:
-        wire.check_seal(kind, reply, wire.take_ticket(ticket), bin_counts)
+        wire.check_digest(kind, reply, wire.take_ticket(ticket), bin_counts)
         groups = len(wire.take(ticket, "offsets", np.int64, (None,))) - 1
         return wire.take(reply, "sums", np.int64, (groups, int(bin_counts.sum()), len(self._packing.ranges)))
 
@@ -82,12 +82,12 @@ class PlainResponder:
         values = self._values(encrypted, offsets)
         packing.check_offsets(new_offsets, len(rows))
         name = wire.regrouped(wire.take_ticket(encrypted), rows, new_offsets)
-        return wire.sealed(_NUMBERS, wire.with_ticket(name, {"values": values[rows]}), new_offsets)
+        return wire.with_digest(_NUMBERS, wire.with_ticket(name, {"values": values[rows]}), new_offsets)
 
     def sums(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Wire:
         """The sums, columns side by side: int64 (groups, all bins, k)."""
         sums = self._sums(encrypted, offsets, bins, bin_counts)
-        return wire.sealed(_SUMS, {"sums": sums}, wire.take_ticket(encrypted), bin_counts)
+        return wire.with_digest(_SUMS, {"sums": sums}, wire.take_ticket(encrypted), bin_counts)
 
     def masked_sums(
         self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers
@@ -95,17 +95,17 @@ class PlainResponder:
         """The sums plus a uniform mask modulo 2^64, and the mask."""
         sums, name = self._sums(encrypted, offsets, bins, bin_counts), wire.take_ticket(encrypted)
         mask = np.frombuffer(secrets.token_bytes(sums.nbytes), np.int64).reshape(sums.shape)
-        reply = wire.sealed(_MASKED, {"sums": sums + mask}, name, bin_counts)
+        reply = wire.with_digest(_MASKED, {"sums": sums + mask}, name, bin_counts)
         return reply, wire.with_ticket(name, {"mask": mask, "bin_counts": bin_counts})
 
     def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
         """The sums."""
-        wire.check_seal(_OPENED, opened, wire.take_ticket(mask))
+        wire.check_digest(_OPENED, opened, wire.take_ticket(mask))
         sums = wire.take(opened, "sums", np.int64, mask["mask"].shape) - mask["mask"]
         return packing.split_columns(sums, mask["bin_counts"])
 
     def _values(self, encrypted: AnyWire, offsets: Integers) -> Array:
-        wire.check_seal(_NUMBERS, encrypted, offsets)
+        wire.check_digest(_NUMBERS, encrypted, offsets)
         return wire.take(encrypted, "values", np.int64, (int(offsets[-1]), None))
 
     def _sums(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Array:

@@ -1,10 +1,10 @@
-"""The form in which keys, encrypted numbers and replies cross a border, and the seal that ties them together.
+"""The form in which keys, encrypted numbers and replies cross a border, and the digest that ties them together.
 
-Everything is a mapping of NumPy arrays, so that any transport can carry it. A seal is a BLAKE2b-256 digest (RFC 7693)
-over all arrays and over what both ends know already: the public key, the rows of each group, the request that is
-being answered. What was damaged or cut short, made under another key, or belongs to another request does not match
-its seal, and is refused before anything is computed with it. A seal has no secret in it: it finds accidents and
-mix-ups, which is what the threat model of semi-honest parties needs; against forgers on the way stands the transport
+Everything is a mapping of NumPy arrays, so that any transport can carry it. With it goes a BLAKE2b-256 digest (RFC
+7693) of all arrays and of what both ends know already: the public key, the rows of each group, the request that is
+being answered. What was damaged or cut short, made under another key, or belongs to another request does not match its
+digest, and is refused before anything is computed with it. A digest has no secret in it: it finds accidents and
+mix-ups, which is what the threat model of semi-honest parties needs. Against forgers on the way stands the transport
 (TLS).
 """
 
@@ -21,7 +21,7 @@ from fl.errors import ProtocolError
 Array: TypeAlias = np.ndarray[Any, Any]
 Wire: TypeAlias = dict[str, Array]
 
-_SEAL, _TICKET = "seal", "ticket"
+_DIGEST, _TICKET = "digest", "ticket"
 _PERSON = b"siloscore-sums/1"
 
 
@@ -45,18 +45,18 @@ def fingerprint(public_key: Mapping[str, Array]) -> bytes:
     return digest("public key", *_flat(public_key))
 
 
-def sealed(kind: str, arrays: Mapping[str, Array], *context: bytes | Array) -> Wire:
-    """The arrays with their seal; `kind` says what they are, in the plural, `context` what the receiver knows too."""
-    return {**arrays, _SEAL: as_array(_seal(kind, arrays, context))}
+def with_digest(kind: str, arrays: Mapping[str, Array], *context: bytes | Array) -> Wire:
+    """The arrays with their digest; `kind` says what they are, in the plural, `context` what the receiver knows too."""
+    return {**arrays, _DIGEST: as_array(_digest_of(kind, arrays, context))}
 
 
-def check_seal(kind: str, wire: Mapping[str, Array], *context: bytes | Array) -> None:
+def check_digest(kind: str, wire: Mapping[str, Array], *context: bytes | Array) -> None:
     """Raises ProtocolError unless the wire form is whole and belongs to this kind and context."""
-    arrays = {name: array for name, array in wire.items() if name != _SEAL}
-    if take(wire, _SEAL, np.uint8, (32,)).tobytes() != _seal(kind, arrays, context):
+    arrays = {name: array for name, array in wire.items() if name != _DIGEST}
+    if take(wire, _DIGEST, np.uint8, (32,)).tobytes() != _digest_of(kind, arrays, context):
         raise ProtocolError(
-            f"The {kind} do not match their seal: they are damaged, or were made under another key, for other rows or "
-            "columns, or for another request. Repeat the request."
+            f"The {kind} do not match their digest: they are damaged, or were made under another key, for other rows "
+            "or columns, or for another request. Repeat the request."
         )
 
 
@@ -108,10 +108,10 @@ def ticket_for(name: bytes, offsets: Array) -> Wire:
     return with_ticket(name, {"offsets": offsets.astype(np.int64)})
 
 
-def _seal(kind: str, arrays: Mapping[str, Array], context: tuple[bytes | Array, ...]) -> bytes:
+def _digest_of(kind: str, arrays: Mapping[str, Array], context: tuple[bytes | Array, ...]) -> bytes:
     # Both ends mean the same offsets and counts, whatever integers they keep them in.
-    known = (part if isinstance(part, bytes) else part.astype(np.int64) for part in context)
-    return digest("seal", kind, *known, *_flat(arrays))
+    shared = (part if isinstance(part, bytes) else part.astype(np.int64) for part in context)
+    return digest("message", kind, *shared, *_flat(arrays))
 
 
 def _flat(arrays: Mapping[str, Array]) -> list[str | bytes | Array]:

@@ -114,7 +114,7 @@ class Look:
 class Learned:
     """What the bank has learned from a batch.
 
-    lessons are by passive party, loss is the mean log loss of the batch, and look is the one before it, if there was one.
+    lessons are by passive party, loss is the mean log loss of the batch, and look is the one before it, if any.
     """
 
     lessons: Mapping[str, ToPassive[Lesson]]

@@ -96,7 +96,7 @@ class Encoder:
         """Inputs per row."""
         return sum(column.width for column in self.numeric) + sum(len(levels) for levels in self.levels)
 
-    def transform(self, table: Table, rows: NDArray[np.int_]) -> NDArray[np.float32]:
+    def transform(self, table: Table, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """The inputs of some rows, (len(rows), width) float32."""
         columns = zip(self.numeric, table.numeric[rows].T, strict=True)
         one_hot = zip(table.codes[rows].T, self.levels, strict=True)

@@ -3,8 +3,9 @@
 The bank, which alone has labels, groups every column's bins by the goods and bads in them, of which it learns encrypted
 sums; a passive party's columns are numbers to it. Then all fit one logistic regression: the bank its own block, each
 passive party its own by the encrypted residual, summed by group and revealed to that party alone (`encrypted_sums`).
-Residuals are whole numbers and sums exact, so the scorecard equals the one of the joined table under every engine
-(`experiments/baselines/scorecard.py`). At last every party holds points for its own groups, and a score is their sum.
+Residuals are whole numbers and sums are exact, so the scorecard equals the one of the joined table under every engine
+(`experiments/baselines/scorecard.py`). In the end every party holds points for its own groups, and a score is the sum
+of all parties' points.
 
 The parts: `grouping` (bins to groups), `design` (one-hot columns), `cone` (signs), `regression` (a block's step),
 `mixing` (Anderson's), `solver` (the bank's way through the exchanges), `bank` (the bank's own columns), `points`
@@ -15,31 +16,34 @@ Conversation `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
 1. `StartRequest` → `Started`, passive parties: bins of the training rows.
 2. `BeginRequest` → `Begun`, the bank: a key, and encrypted labels.
 3. `CountRequest` → `Counted`, passive parties: sums of the labels by bin.
-4. `GroupRequest` → `Grouped`, the bank: groups, and the first encrypted residual; or `Ended` if no party has a column
-   worth its place.
-5. An exchange: `GradientRequest` → `Masked`, passive parties: sums of the residual by group, under a mask;
-   `OpenRequest` → `Opened`, the bank: decrypts what the masks hide from it; `StepRequest` → `Stepped`, passive parties:
-   the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the bank: its own block, where to go from the
-   steps so far (Anderson mixing: coefficients that all parties apply to their own), and the residual there; or `Ended`.
+4. `GroupRequest` → `Grouped`, the bank: groups, and the first encrypted residual; or `Ended` if no passive party has a
+   column worth its place.
+5. An exchange: `FitRequest`, from the second exchange on `GradientRequest` → `Masked`, passive parties: sums of the
+   residual by group, under a mask; `OpenRequest` → `Opened`, the bank: decrypts what the masks hide from it;
+   `StepRequest` → `Stepped`, passive parties: the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the
+   bank: its own block, where to go from the steps so far (Anderson mixing: coefficients that all parties apply to their
+   own steps), and the residual there; or `Ended`.
 6. `FinishRequest` → `Finished`, passive parties: points by group, which the party keeps, and what its card may tell.
 7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1` (`fl/scoring.py`).
 
 Round trips: 7 + 4 · E; the bank alone: 3. What is masked has to come back opened before a party can step, so an
-exchange takes two visits to either side. Parties none of whose columns is worth its place are left out from 5 on.
+exchange takes two visits to either side. A passive party without a column worth its place is left out from 5 on; its
+part of the model is no points.
 
-A business that a party does not know is in none of its groups: the bank, which knows who knows whom, has a column for
-that, with points of its own, for each passive party.
+A business that a party does not know is in none of its groups. The bank knows which party knows whom, so it has a
+column for that, with points of its own, for each passive party.
 
 What each receiver sees:
 
-- a passive party: sums of the residual over each of its groups at every exchange. In the first the bank has only its
-  own columns to go by, so a party can estimate the bads of each of its groups, and knows them exactly where these say
-  nothing. No group has fewer than `min_group` goods or bads. Also: which of its bins are alike in risk;
+- a passive party: sums of the residual over each of its groups at every exchange. The first residual comes from the
+  bank's own columns alone, so a party can estimate the bads of each of its groups, and knows them exactly where the
+  bank's columns say nothing. No group has fewer than `min_group` goods or bads. A party also sees which of its bins are
+  alike in risk;
 - the bank: goods and bads of each anonymous bin; **the partial score of every row after each step**; inner products of
   steps; at the end the points of each group, and which values it holds if the party publishes that; in scoring the
   points of every row, and up to four codes of columns with points lost there;
-- the coordinator: who has columns worth their place, and how good the scorecard is. Letters it does not open.
+- the coordinator: who has columns worth their place, and how good the scorecard is. It does not open the letters.
 """
 
 from collections.abc import Mapping
@@ -67,8 +71,8 @@ from fl.splits import Split
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
-    """What the bank is told of a party's columns; counts int64 (all bins,): training rows in each bin."""
+class BinnedColumns:
+    """What the bank is told of a party's columns; counts int64 (all bins,): the training rows in each bin."""
 
     shape: Aggregate[Shape]
     counts: Counts
@@ -78,7 +82,7 @@ class Columns:
 class Started:
     """The party has binned its columns."""
 
-    columns: ToLabelHolder[Columns]
+    columns: ToLabelHolder[BinnedColumns]
 
 
 @request("start")
@@ -92,7 +96,7 @@ class StartRequest(Request[Started]):
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The bank's public key, and its encrypted labels of the training rows."""
+    """The bank's public key and its encrypted labels of the training rows; both empty without passive parties."""
 
     public_key: PublicKey[Mapping[str, Array]]
     encrypted: Ciphertext
@@ -112,27 +116,27 @@ class BeginRequest(Request[Begun]):
 
     seed: Setting[int]
     split: ToParties[Split]
-    columns: Mapping[str, ToLabelHolder[Columns]]
+    columns: Mapping[str, ToLabelHolder[BinnedColumns]]
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Encrypted sums of a passive party: a reply of `encrypted_sums`."""
+class EncryptedSums:
+    """Sums that a passive party cannot read: a reply of `encrypted_sums`."""
 
     sums: Ciphertext
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The labels summed by bin, and one more sum for the rows that the party does not know."""
+    """The labels summed by bin, and one more sum per column for the rows that the party does not know."""
 
-    sums: ToLabelHolder[Sums]
+    sums: ToLabelHolder[EncryptedSums]
 
 
 @request("count", after=("start",))
 @dataclass(frozen=True)
 class CountRequest(Request[Counted]):
-    """For a passive party: the labels that it is to add up."""
+    """Asks a passive party to add up the labels by bin."""
 
     labels: ToPassive[Labels]
 
@@ -146,10 +150,10 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True)
 class Residual:
-    """Where the parties are to go.
+    """The residual in the training rows, and the point that it belongs to.
 
-    mix        float64 (t,): coefficients of a party's weights after each step; together, where the residual is
-    encrypted  that residual in the training rows
+    mix        float64 (t,): the point, as coefficients of a party's weights after each of its t steps so far
+    encrypted  the residual there
     """
 
     mix: Aggregate[Array]
@@ -158,7 +162,7 @@ class Residual:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where training stands after so many exchanges: log loss on training rows, AUC and log loss on validation rows."""
+    """The scorecard after so many exchanges: log loss on the training rows, AUC and log loss on the validation rows."""
 
     exchanges: Count
     train_loss: Figure
@@ -168,7 +172,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Grouped:
-    """By passive party with a column worth its place its groups, and the residual of the bank's own scorecard."""
+    """The groups of each passive party with a column worth its place, and the residual of the bank's own scorecard."""
 
     groups: Mapping[str, ToPassive[Groups]]
     residual: ToPassive[Residual]
@@ -184,7 +188,7 @@ class Solved:
 
 @dataclass(frozen=True)
 class Ended:
-    """Training has ended: each party's last step gave its final weights."""
+    """Training has ended: a party's final weights are those after its last step."""
 
     progress: Progress
 
@@ -192,37 +196,45 @@ class Ended:
 @request("group", after=("begin",))
 @dataclass(frozen=True)
 class GroupRequest(Request[Grouped | Ended]):
-    """For the bank: what the passive parties counted."""
+    """Brings the bank the sums of each passive party."""
 
-    sums: Mapping[str, ToLabelHolder[Sums]]
+    sums: Mapping[str, ToLabelHolder[EncryptedSums]]
 
 
 @dataclass(frozen=True)
 class Masked:
     """The residual summed by group (and over unknown rows) under a mask: a masked reply of `encrypted_sums`."""
 
-    sums: ToLabelHolder[Sums]
+    sums: ToLabelHolder[EncryptedSums]
 
 
-@request("gradient", after=("count", "step"))
+@request("fit", after=("count",))
 @dataclass(frozen=True, kw_only=True)
-class GradientRequest(Request[Masked]):
-    """For a passive party: where to go; groups only before the first exchange."""
+class FitRequest(Request[Masked]):
+    """Begins the exchanges at a passive party: its groups, and the first residual."""
 
-    groups: ToPassive[Groups] | None
+    groups: ToPassive[Groups]
+    residual: ToPassive[Residual]
+
+
+@request("gradient", after=("step",))
+@dataclass(frozen=True)
+class GradientRequest(Request[Masked]):
+    """Brings a passive party the residual of another exchange."""
+
     residual: ToPassive[Residual]
 
 
 @dataclass(frozen=True)
 class OpenedSums:
-    """A party's masked sums opened: random numbers to whoever does not hold the mask."""
+    """A party's masked sums, decrypted: random numbers to everybody who does not hold the mask."""
 
     sums: Ciphertext
 
 
 @dataclass(frozen=True)
 class Opened:
-    """By passive party its sums."""
+    """The decrypted sums of each passive party."""
 
     sums: Mapping[str, ToPassive[OpenedSums]]
 
@@ -230,17 +242,17 @@ class Opened:
 @request("open_sums", after=("group", "solve"))
 @dataclass(frozen=True)
 class OpenRequest(Request[Opened]):
-    """For the bank: the masked sums of the parties."""
+    """Asks the bank to decrypt the masked sums of each passive party."""
 
-    sums: Mapping[str, ToLabelHolder[Sums]]
+    sums: Mapping[str, ToLabelHolder[EncryptedSums]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A party's step number t.
+    """Step number t of a passive party.
 
     scores    float64 (k,): partial scores of the rows that train or validate and that the party knows
-    products  float64 (t,): inner products of the step with each step so far
+    products  float64 (t,): inner products of this step with each step so far, this one included
     """
 
     scores: PerRow
@@ -254,10 +266,10 @@ class Stepped:
     step: ToLabelHolder[Step]
 
 
-@request("step", after=("gradient",))
+@request("step", after=("fit", "gradient"))
 @dataclass(frozen=True)
 class StepRequest(Request[Stepped]):
-    """For a passive party: its own sums, opened."""
+    """Asks a passive party for a step by its decrypted sums."""
 
     sums: ToPassive[OpenedSums]
 
@@ -265,20 +277,20 @@ class StepRequest(Request[Stepped]):
 @request("solve", after=("open_sums",))
 @dataclass(frozen=True)
 class SolveRequest(Request[Solved | Ended]):
-    """For the bank: every party's step."""
+    """Brings the bank the step of each passive party."""
 
     steps: Mapping[str, ToLabelHolder[Step]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a party tells of each of its k columns that have points.
+    """What a party tells of its k columns that have points.
 
-    columns    int64 (k,): its number
+    columns    int64 (k,): their numbers
     points     int64 (g,): those of its groups, column by column
     values     text (g,): which values each group stands for; all empty if the party keeps that to itself
     stability  float64 (k,): population stability index of its groups, test against training rows
-    reasons    text (k,): what a customer who loses points there is told
+    reasons    text (k,): what a customer is told who loses points in the column
     reasons_zh text (k,): the same in Chinese
     """
 
@@ -292,7 +304,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Finished:
-    """The party holds its points."""
+    """The party keeps its points."""
 
     card: ToLabelHolder[Card]
 
@@ -305,11 +317,11 @@ class FinishRequest(Request[Finished]):
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Of every position; one that the party does not know has no points and no reasons.
+    """What a party says of every position; one that it does not know has no points and no reasons.
 
     points   int32 (n,): the party's points
-    reasons  int16 (n, 4): numbers of the columns that lose most, −1 for none
-    lost     int32 (n, 4): points lost there, against the column's best group
+    reasons  int16 (n, 4): numbers of the columns in which most points are lost, worst first, −1 for none
+    lost     int32 (n, 4): points lost there, compared with the column's best group
     """
 
     points: PerRow
@@ -333,7 +345,7 @@ class PointsRequest(Request[Told]):
 @request("score", after=("group", "solve"))
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest(Request[Scored]):
-    """For the bank: by party what it tells of its columns and of the rows."""
+    """Brings the bank what each passive party tells of its columns, and of every position."""
 
     cards: Mapping[str, ToLabelHolder[Card]]
     points: Mapping[str, ToLabelHolder[Points]]

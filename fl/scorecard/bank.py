@@ -5,7 +5,7 @@ that none of them knows is better served by those of the bank's own scorecard, w
 not count on what the others would have said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,41 +30,43 @@ class BankColumns:
     """The bank's columns.
 
     grouping  of its table's columns
-    parties   int64 (p,): numbers of the passive parties that some training rows are known to and some not
+    covered   the passive parties that know some of the training rows but not all, each with its number among all
+              passive parties
     """
 
     grouping: Grouping
-    parties: NDArray[np.int64]
+    covered: Mapping[str, int]
 
     @classmethod
-    def of(cls, grouping: Grouping, known: Sequence[Flags]) -> "BankColumns":
-        """known says of each passive party which training rows (n,) it knows."""
-        partial = [number for number, rows in enumerate(known) if rows.any() and not rows.all()]
-        return cls(grouping, np.array(partial, np.int64))
+    def of(cls, grouping: Grouping, coverage: Mapping[str, Flags]) -> "BankColumns":
+        """coverage says by passive party which training rows (n,) it knows."""
+        numbered = enumerate(coverage.items())
+        return cls(grouping, {name: k for k, (name, known) in numbered if known.any() and not known.all()})
 
     @property
     def columns(self) -> NDArray[np.int64]:
         """Numbers of the columns that have points: those of the table, then one for each passive party."""
-        return np.append(self.grouping.columns, len(self.grouping.shape) + self.parties)
+        numbers = np.array(list(self.covered.values()), np.int64)
+        return np.append(self.grouping.columns, len(self.grouping.shape) + numbers)
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """Groups of each; those of a passive party are its known and its unknown rows."""
-        return np.append(self.grouping.counts, np.full(len(self.parties), 2, np.int64))
+        return np.append(self.grouping.counts, np.full(len(self.covered), 2, np.int64))
 
     @property
     def runs(self) -> NDArray[np.int64]:
         """As `Grouping.runs`."""
-        return np.append(self.grouping.runs, np.zeros(len(self.parties), np.int64))
+        return np.append(self.grouping.runs, np.zeros(len(self.covered), np.int64))
 
     @property
     def signs(self) -> NDArray[np.int8]:
         """As `Grouping.signs`."""
-        return np.append(self.grouping.signs, np.zeros(len(self.parties), np.int8))
+        return np.append(self.grouping.signs, np.zeros(len(self.covered), np.int8))
 
-    def transform(self, codes: Codes, known: Sequence[Flags]) -> Codes:
-        """The groups (n, k) of rows in bins (n, c)."""
-        unknown = [(~known[number]).astype(np.uint8)[:, None] for number in self.parties]
+    def transform(self, codes: Codes, coverage: Mapping[str, Flags]) -> Codes:
+        """The groups (n, k) of rows in bins (n, c); coverage says by passive party which of them (n,) it knows."""
+        unknown = [(~coverage[name]).astype(np.uint8)[:, None] for name in self.covered]
         return np.concatenate([self.grouping.transform(codes), *unknown], axis=1)
 
     @property
@@ -81,8 +83,8 @@ class BankColumns:
         """
         design = Design(groups, self.counts)
         l1, l2 = config.penalty
-        own = int(self.grouping.counts.sum())
-        selective = np.where(np.arange(design.width) < own, l1, 0.0)
+        of_table = int(self.grouping.counts.sum())
+        selective = np.where(np.arange(design.width) < of_table, l1, 0.0)
         block = BankBlock(design.rows(training), labels[training], self.cone, selective, l2)
         return Solver(block, design, labels, training, parties, config)
 
@@ -103,8 +105,11 @@ class BankPoints:
     @classmethod
     def of(cls, bank: BankColumns, weights: Floats, alone: Floats, scale: Scale) -> "BankPoints":
         """From the weights (1 + width,) of the whole scorecard and of the bank's own, the intercept first."""
-        tables = [PointsTable(bank.columns, bank.counts, scale.points(own[1:])) for own in (weights, alone)]
-        return cls(scale.base(float(weights[0])), tables[0], scale.base(float(alone[0])), tables[1])
+        joint, by_itself = (
+            (scale.base(float(w[0])), PointsTable(bank.columns, bank.counts, scale.points(w[1:])))
+            for w in (weights, alone)
+        )
+        return cls(*joint, *by_itself)
 
     def bases(self, unknown: Flags) -> Integers:
         """What each row has to begin with, (n,); unknown (n,) are rows that no passive party knows."""

@@ -1,30 +1,30 @@
 """What is told of a finished scorecard: every column, every group with its points, and what a customer is told.
 
-Each party says it of its own columns (`Finished`); what needs labels, the bank adds (`Share`). A pooled scorecard has
-all parties' columns at one place, and is told in the same way.
+Each party tells it of its own columns (`Card`), and the bank adds what needs labels (`Share`). The shares of all
+parties make the card of the whole (`WholeCard`). A pooled scorecard has all parties' columns in one place, and is told
+in the same way.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.arrays import check_integers, check_names, check_numbers
+from fl.arrays import check_integers, check_numbers
 from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.evaluation import Table
+from fl.evaluation import Columns
 from fl.metrics import population_stability_index
-from fl.scorecard import Finished
+from fl.records import Array
+from fl.scorecard import Card
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
 from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles
 
-Array = np.ndarray[Any, Any]
 Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 
@@ -34,26 +34,26 @@ MOST = 100_000
 
 def told(
     table: PointsTable,
-    columns: Grouping | BankColumns,
     groups: Codes,
     roles: Roles,
     values: Texts,
     texts: tuple[Texts, Texts],
-) -> Finished:
+) -> Card:
     """What a party tells of its columns; groups (n, k) and roles (n,) are of the rows that it knows.
 
     values are those of the groups, and texts, in English and Chinese, what a customer is told of each column.
     """
     stability = [
-        stability_index(*(np.bincount(own[roles == role], minlength=size) for role in (TRAIN, TEST)))
-        for own, size in zip(groups.T, table.counts, strict=True)
+        stability_index(*(np.bincount(column[roles == role], minlength=size) for role in (TRAIN, TEST)))
+        for column, size in zip(groups.T, table.counts, strict=True)
     ]
-    return Finished(
-        table.columns,
-        table.points,
-        values,
-        np.array(stability, np.float64),
-        *texts,
+    return Card(
+        columns=table.columns,
+        points=table.points,
+        values=values,
+        stability=np.array(stability, np.float64),
+        reasons=texts[0],
+        reasons_zh=texts[1],
     )
 
 
@@ -64,24 +64,22 @@ def told_by_bank(
     roles: Roles,
     values: Texts,
     texts: tuple[Texts, Texts],
-    parties: Sequence[str],
-) -> Finished:
-    """The same of the bank: values and texts are of its table's columns, and parties are all passive ones."""
-    names = [parties[number] for number in bank.parties]
-    english = np.append(texts[0], [f"Not known to {name}" for name in names])
-    chinese = np.append(texts[1], [f"{name} 无该企业记录" for name in names])
-    return told(table, bank, groups, roles, with_coverage(values, bank), (english, chinese))
+) -> Card:
+    """The same of the bank; values and texts are of its table's columns."""
+    english = np.append(texts[0], [f"No record of the business at {name}" for name in bank.covered])
+    chinese = np.append(texts[1], [f"{name} 无该企业记录" for name in bank.covered])
+    return told(table, groups, roles, with_coverage(values, bank), (english, chinese))
 
 
 def with_coverage(values: Texts, bank: BankColumns) -> Texts:
     """The values of the groups of the bank's table, and then those of its columns of who is known to a party."""
-    return np.append(values, [KNOWN, UNKNOWN] * len(bank.parties))
+    return np.append(values, [KNOWN, UNKNOWN] * len(bank.covered))
 
 
 def share_of_rows(groups: Codes, counts: NDArray[np.int64]) -> Floats:
     """The share of rows in each group, (all groups,), of rows in groups (n, k) of counts (k,)."""
-    found = [np.bincount(own, minlength=size) for own, size in zip(groups.T, counts, strict=True)]
-    return np.concatenate([np.empty(0), *found]) / max(1, len(groups))
+    rows = [np.bincount(column, minlength=size) for column, size in zip(groups.T, counts, strict=True)]
+    return np.concatenate([np.empty(0), *rows]) / max(1, len(groups))
 
 
 @dataclass(frozen=True)
@@ -96,15 +94,15 @@ class Share:
     """
 
     party: str
-    columns: Table
-    groups: Table
+    columns: Columns
+    groups: Columns
     texts: tuple[Texts, Texts]
 
     @classmethod
     def of(
         cls,
         party: str,
-        finished: Finished,
+        card: Card,
         columns: Grouping | BankColumns,
         applicants: Floats,
         information: Floats,
@@ -114,7 +112,7 @@ class Share:
 
         alone are the bank's points of businesses that no passive party knows.
         """
-        table = PointsTable(columns.columns, columns.counts, finished.points)
+        table = PointsTable(columns.columns, columns.counts, card.points)
         tables = [table] if alone is None else [table, alone]
         least, most = table.ranges()
         of_columns = {
@@ -123,25 +121,25 @@ class Share:
             "least": least,
             "most": most,
             "sign": columns.signs.astype(np.int64),
-            "obeys": np.logical_and.reduce([obeys(own, columns.runs, columns.signs) for own in tables]),
+            "obeys": np.logical_and.reduce([obeys(each, columns.runs, columns.signs) for each in tables]),
             "information": np.round(information, 3),
-            "stability": finished.stability,
+            "stability": card.stability,
         }
-        points = finished.points.astype(np.int64)
+        points = card.points.astype(np.int64)
         # As whole per cents: of exact shares the numbers of rows, and then those of bads, could be worked out.
         of_groups = {
-            "values": finished.values,
+            "values": card.values,
             "applicants": np.round(applicants, 2),
             "points": points,
             "alone": np.zeros_like(points) if alone is None else alone.points,
         }
-        return cls(party, of_columns, of_groups, (finished.reasons, finished.reasons_zh))
+        return cls(party, of_columns, of_groups, (card.reasons, card.reasons_zh))
 
     @classmethod
     def of_bank(
         cls,
         party: str,
-        finished: Finished,
+        card: Card,
         bank: BankColumns,
         points: BankPoints,
         groups: Codes,
@@ -150,46 +148,44 @@ class Share:
     ) -> "Share":
         """The bank's own: groups (n, k) and labels (n,) of the training rows; information of its table's columns."""
         of_coverage = [
-            _information_of_coverage(own, labels) for own in groups.T[len(bank.grouping.columns) :]
+            _information_of_coverage(unknown, labels) for unknown in groups.T[len(bank.grouping.columns) :]
         ]
         values = np.append(information[bank.grouping.columns], of_coverage)
-        return cls.of(party, finished, bank, share_of_rows(groups, bank.counts), values, points.alone_table)
+        return cls.of(party, card, bank, share_of_rows(groups, bank.counts), values, points.alone_table)
 
     @classmethod
-    def of_passive(cls, party: str, finished: Finished, evidence: Evidence) -> "Share":
+    def of_passive(cls, party: str, card: Card, evidence: Evidence) -> "Share":
         """A passive party's; the bank knows the goods and bads of its groups."""
         grouping, sizes = evidence.grouping, evidence.goods + evidence.bads
         # Every row that the party knows is in one group of each column.
-        known = np.repeat(
+        of_column = np.repeat(
             [part.sum() for part in np.split(sizes, np.cumsum(grouping.counts)[:-1])], grouping.counts
         )
-        return cls.of(party, finished, grouping, sizes / known, evidence.information[grouping.columns])
+        return cls.of(party, card, grouping, sizes / of_column, evidence.information[grouping.columns])
 
 
-def check_told(party: str, columns: Mapping[str, Array], grouping: Grouping) -> Finished:
-    """What a passive party tells of the columns that have groups, as arrays. Raises ProtocolError if it cannot be."""
-    check_names(f"columns of {party}", columns, [field.name for field in fields(Finished)])
-    finished, own = Finished(**columns), grouping.columns
-    if not np.array_equal(finished.columns, own):
+def check_card(party: str, card: Card, grouping: Grouping) -> None:
+    """Raises ProtocolError unless a passive party's card may be one of the columns that have groups."""
+    columns, groups = grouping.columns, int(grouping.counts.sum())
+    if not np.array_equal(card.columns, columns):
         raise ProtocolError(f"the columns of {party} must be those that have groups")
-    groups = int(grouping.counts.sum())
-    check_integers(f"points of {party}", finished.points, groups, -MOST, MOST)
-    check_numbers(f"stability of {party}", finished.stability, (len(own),), np.float64)
-    for name, length in (("values", groups), ("reasons", len(own)), ("reasons_zh", len(own))):
-        _check_texts(f"{name} of {party}", columns[name], length)
-    return finished
+    check_integers(f"points of {party}", card.points, groups, -MOST, MOST)
+    check_numbers(f"stability of {party}", card.stability, (len(columns),), np.float64)
+    _check_texts(f"values of {party}", card.values, groups)
+    _check_texts(f"reasons of {party}", card.reasons, len(columns))
+    _check_texts(f"reasons_zh of {party}", card.reasons_zh, len(columns))
 
 
 def check_applied(
-    party: str, finished: Finished, evidence: Evidence, points: NDArray[np.int32], labels: NDArray[np.int8]
+    party: str, card: Card, evidence: Evidence, points: NDArray[np.int32], labels: NDArray[np.int8]
 ) -> None:
-    """The card is that of the points which a party gave: points and labels (n,) are of the training rows.
+    """Raises ProtocolError unless a party gave rows the points of its card; points and labels (n,) of training rows.
 
-    The bank knows the goods and bads of each group, not who is in it: so what each class got in all must be what its
-    groups would have got by the card. Raises ProtocolError.
+    The bank knows the goods and bads of each group, not who is in it. So it compares what all goods got, and all bads,
+    with what their groups would have got by the card.
     """
     for name, label, sizes in (("goods", 0, evidence.goods), ("bads", 1, evidence.bads)):
-        given, by_card = int(points[labels == label].sum(dtype=np.int64)), int(sizes @ finished.points)
+        given, by_card = int(points[labels == label].sum(dtype=np.int64)), int(sizes @ card.points)
         if given != by_card:
             raise ProtocolError(
                 f"the points of {party} must be those of its card: its {name} got {given} in all, "
@@ -198,7 +194,7 @@ def check_applied(
 
 
 @dataclass(frozen=True)
-class Card:
+class WholeCard:
     """What is told of the whole: the parties' shares, the bank's first."""
 
     shares: list[Share]
@@ -208,22 +204,22 @@ class Card:
         """Whose shares they are."""
         return [share.party for share in self.shares]
 
-    def columns(self) -> Table:
+    def columns(self) -> Columns:
         """Every column with points: party, code, and as in `Share.columns`."""
         return self._of_all("columns", [np.ones(len(codes), np.int64) for codes in self._codes()])
 
-    def groups(self) -> Table:
+    def groups(self) -> Columns:
         """Every group: the party and code of its column, and as in `Share.groups`."""
         return self._of_all("groups", [share.columns["groups"] for share in self.shares])
 
-    def texts(self) -> Table:
+    def texts(self) -> Columns:
         """Every reason code, with what a customer is told."""
         english, chinese = (np.concatenate([share.texts[n] for share in self.shares]) for n in (0, 1))
         return {"code": np.concatenate(self._codes()), "text": english, "text_zh": chinese}
 
     def tables(
         self, config: ScorecardConfig, points: BankPoints, scores: NDArray[np.int64], roles: Roles
-    ) -> dict[str, Table]:
+    ) -> dict[str, Columns]:
         """The card's tables in an evaluation; points are the bank's, and scores (n,) those of all rows."""
         scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
         stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
@@ -231,12 +227,12 @@ class Card:
         scale |= {**bases, "score_stability": np.array([stability]), "bank": np.array([self.parties[0]])}
         return {"scorecard": self.columns(), "groups": self.groups(), "reasons": self.texts(), "scale": scale}
 
-    def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Table:
+    def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Columns:
         """A table of all shares; each column's party and code stand in as many of its rows as times (k,) says."""
         tables = [getattr(share, name) for share in self.shares]
         rows = [int(part.sum()) for part in times]
         names = [np.full(count, share.party) for count, share in zip(rows, self.shares, strict=True)]
-        codes = [np.repeat(own, part) for own, part in zip(self._codes(), times, strict=True)]
+        codes = [np.repeat(of_share, part) for of_share, part in zip(self._codes(), times, strict=True)]
         return {"party": np.concatenate(names), "code": np.concatenate(codes)} | {
             key: np.concatenate([table[key] for table in tables]) for key in tables[0]
         }
@@ -254,13 +250,17 @@ def _check_texts(name: str, texts: Array, length: int) -> None:
         raise ProtocolError(f"{name} must be printable, and of {LONGEST} characters at most")
 
 
-def named(tables: Mapping[str, Table], names: Mapping[str, Sequence[str]]) -> dict[str, Table]:
-    """The card's tables with the names of the columns of every party, the bank first; its last ones are of coverage."""
+def named(tables: Mapping[str, Columns], names: Mapping[str, Sequence[str]]) -> dict[str, Columns]:
+    """The card's tables with the names of columns, which are given by party, the bank first.
+
+    The bank's columns of who is known to a party come after those of its table.
+    """
     bank, *passive = names
-    known = {**names, bank: [*names[bank], *(f"known to {party}" for party in passive)]}
+    numbered = {**names, bank: [*names[bank], *(f"known to {party}" for party in passive)]}
     columns = tables["scorecard"]
-    found = [known[str(party)][int(n)] for party, n in zip(columns["party"], columns["column"], strict=True)]
-    return {**tables, "scorecard": {"name": np.array(found, np.str_), **columns}}
+    places = zip(columns["party"], columns["column"], strict=True)
+    column_names = [numbered[str(party)][int(number)] for party, number in places]
+    return {**tables, "scorecard": {"name": np.array(column_names, np.str_), **columns}}
 
 
 def _information_of_coverage(unknown: NDArray[np.uint8], labels: NDArray[np.int8]) -> float:

@@ -5,7 +5,6 @@ those of the others, which are numbers to it. Weight of evidence and information
 scoring uses them (Siddiqi, "Credit Risk Scorecards", 2006).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,24 +34,29 @@ class Grouping:
     shape: Shape
     groups: NDArray[np.int16]
 
+    @classmethod
+    def none(cls, shape: Shape) -> Self:
+        """The grouping that leaves out every column."""
+        return cls(shape, np.full(int(shape.bins.sum()), DROPPED, np.int16))
+
     @property
     def columns(self) -> Integers:
         """The numbers of the columns that stay, (k,)."""
-        return np.flatnonzero([len(own) > 0 and own[0] != DROPPED for own in self._by_column()])
+        return np.flatnonzero([len(groups) > 0 and groups[0] != DROPPED for groups in self._by_column()])
 
     @property
     def counts(self) -> Integers:
         """The groups of each column that stays, (k,)."""
-        own = self._by_column()
-        return np.array([own[column].max() + 1 for column in self.columns], np.int64)
+        groups = self._by_column()
+        return np.array([groups[column].max() + 1 for column in self.columns], np.int64)
 
     @property
     def runs(self) -> Integers:
         """By column that stays: how many of its groups, the leading ones, rise with the value; none of a category."""
-        own, shape = self._by_column(), self.shape
+        groups, shape = self._by_column(), self.shape
         return np.array(
             [
-                own[column][: shape.bins[column] - shape.missing[column]].max() + 1
+                groups[column][: shape.bins[column] - shape.missing[column]].max() + 1
                 if shape.ordered[column]
                 else 0
                 for column in self.columns
@@ -67,21 +71,22 @@ class Grouping:
 
     def transform(self, codes: Codes) -> Codes:
         """The groups (n, k) of rows in bins (n, c); UNKNOWN stays."""
-        own, found = self._by_column(), np.full((len(codes), len(self.columns)), UNKNOWN, np.uint8)
+        groups = self._by_column()
+        grouped = np.full((len(codes), len(self.columns)), UNKNOWN, np.uint8)
         for place, column in enumerate(self.columns):
             known = codes[:, column] != UNKNOWN
-            found[known, place] = own[column][codes[known, column]]
-        return found
+            grouped[known, place] = groups[column][codes[known, column]]
+        return grouped
 
     def check(self) -> Self:
         """This grouping, perhaps made by another party. Raises ProtocolError unless it fits the shape."""
         if self.groups.dtype != np.int16 or self.groups.shape != (int(self.shape.bins.sum()),):
             raise ProtocolError(f"groups must be int16, one for each of {int(self.shape.bins.sum())} bins")
-        for number, own in enumerate(self._by_column()):
-            dropped = bool((own == DROPPED).all())
-            if not dropped and not np.array_equal(np.unique(own), np.arange(own.max() + 1)):
+        for number, groups in enumerate(self._by_column()):
+            dropped = bool((groups == DROPPED).all())
+            if not dropped and not np.array_equal(np.unique(groups), np.arange(groups.max() + 1)):
                 raise ProtocolError(f"the groups of column {number} must be numbered from 0 without gaps")
-            values = own[: self.shape.bins[number] - self.shape.missing[number]]
+            values = groups[: self.shape.bins[number] - self.shape.missing[number]]
             if self.shape.ordered[number] and (np.diff(values) < 0).any():
                 raise ProtocolError(f"the groups of column {number} must rise with the value")
         return self
@@ -96,35 +101,16 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the bank knows of a party's columns: goods and bads of each group, int64 (all groups,), and values (c,).
+    """What the bank knows of a party's c columns.
 
-    information is the value of every column, of its groups before weak ones are dropped.
+    goods, bads  int64 (all groups,): training rows of either label in each group
+    information  float64 (c,): the information value of every column, also of those that were dropped
     """
 
     grouping: Grouping
     goods: Integers
     bads: Integers
     information: Floats
-
-    @classmethod
-    def from_arrays(cls, shape: Shape, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """What `to_arrays` took apart, of columns of this shape."""
-        return cls(
-            Grouping(shape, arrays["groups"]), *(arrays[name] for name in ("goods", "bads", "information"))
-        )
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays for the bank's store, with the weight of evidence of each group, for people there."""
-        starts = np.cumsum(self.grouping.counts)[:-1]
-        parts = zip(*(np.split(counts, starts) for counts in (self.goods, self.bads)), strict=True)
-        evidence = [weight_of_evidence(*part) for part in parts] if len(self.goods) else []
-        return {
-            "groups": self.grouping.groups,
-            "goods": self.goods,
-            "bads": self.bads,
-            "evidence": np.concatenate([np.empty(0), *evidence]),
-            "information": self.information,
-        }
 
 
 def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig) -> Evidence:
@@ -137,15 +123,15 @@ def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig
     starts = np.cumsum(shape.bins) - shape.bins
     groups, of_good, of_bad, information = [], [], [], np.zeros(len(shape))
     for column, (start, bins) in enumerate(zip(starts, shape.bins, strict=True)):
-        own = goods[start : start + bins], bads[start : start + bins]
+        of_column = goods[start : start + bins], bads[start : start + bins]
         numbers = merge(
-            *own,
+            *of_column,
             bool(shape.ordered[column]),
             bool(shape.missing[column]),
             int(shape.signs[column]),
             config.min_group,
         )
-        good, bad = (np.bincount(numbers, part).astype(np.int64) for part in own)
+        good, bad = (np.bincount(numbers, part).astype(np.int64) for part in of_column)
         information[column] = information_value(good, bad)
         weak = information[column] < config.min_iv or chance(good, bad) > config.max_p
         if len(good) < 2 or weak:
@@ -178,7 +164,7 @@ def merge(
         return values - (second < values)
 
     while len(members) > 1:
-        sizes = [min(goods[own].sum(), bads[own].sum()) for own in members]
+        sizes = [min(goods[bins].sum(), bads[bins].sum()) for bins in members]
         least = int(np.argmin(sizes))
         if sizes[least] >= minimum:
             break
@@ -193,10 +179,10 @@ def merge(
             break
         worst = int(np.argmin(steps))
         values = join(worst, worst + 1)
-    found = np.empty(len(goods), np.int16)
-    for number, own in enumerate(members):
-        found[own] = number
-    return found
+    groups = np.empty(len(goods), np.int16)
+    for number, bins in enumerate(members):
+        groups[bins] = number
+    return groups
 
 
 def weight_of_evidence(goods: Integers, bads: Integers) -> Floats:

@@ -8,7 +8,7 @@ applicant loses there says how much it weighs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,26 +63,31 @@ class PointsTable:
     counts: NDArray[np.int64]
     points: Points
 
+    @classmethod
+    def none(cls) -> Self:
+        """The share of a party without a column that has points."""
+        return cls(*(np.empty(0, np.int64) for _ in range(3)))
+
     def ranges(self) -> tuple[Points, Points]:
         """The least and the most points of each column, (k,) each."""
-        own = self.by_column()
-        least, most = [part.min() for part in own], [part.max() for part in own]
+        points = self.by_column()
+        least, most = [part.min() for part in points], [part.max() for part in points]
         return np.array(least, np.int64), np.array(most, np.int64)
 
     def totals(self, codes: Codes) -> Points:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
-        found = np.zeros(len(codes), np.int64)
-        for own, groups in zip(self.by_column(), codes.T, strict=True):
+        totals = np.zeros(len(codes), np.int64)
+        for points, groups in zip(self.by_column(), codes.T, strict=True):
             known = groups != UNKNOWN
-            found[known] += own[groups[known]]
-        return found
+            totals[known] += points[groups[known]]
+        return totals
 
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
         lost = np.zeros((len(codes), len(self.columns)), np.int32)
-        for place, (own, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
+        for place, (points, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
             known = groups != UNKNOWN
-            lost[known, place] = own.max() - own[groups[known]]
+            lost[known, place] = points.max() - points[groups[known]]
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
 
     def by_column(self) -> list[Points]:
@@ -112,18 +117,16 @@ def prefixes(parties: Sequence[str]) -> list[str]:
 
     The latter for all of them where letters are not enough to tell them apart, or a name has none of A to Z.
     """
-    found = ["".join(sign for sign in name.upper() if "A" <= sign <= "Z")[:3] for name in parties]
-    if len(set(found)) == len(found) and all(found):
-        return found
+    letters = ["".join(sign for sign in name.upper() if "A" <= sign <= "Z")[:3] for name in parties]
+    if len(set(letters)) == len(letters) and all(letters):
+        return letters
     return [f"P{number}" for number in range(len(parties))]
 
 
 def codes_of(prefix: str, columns: NDArray[Any]) -> NDArray[np.str_]:
     """Reason codes such as TAX07 for columns of any shape, which count from 1 there; empty for NO_REASON."""
-    found = np.array(
-        [f"{prefix}{column + 1:02d}" if column >= 0 else "" for column in columns.ravel()], np.str_
-    )
-    return found.reshape(columns.shape)
+    codes = [f"{prefix}{column + 1:02d}" if column >= 0 else "" for column in columns.ravel()]
+    return np.array(codes, np.str_).reshape(columns.shape)
 
 
 def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -131,7 +134,5 @@ def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) 
 
     runs and signs as in `grouping.Grouping`.
     """
-    found = []
-    for own, run, sign in zip(table.by_column(), runs, signs, strict=True):
-        found.append(bool((sign * np.diff(own[:run]) <= 0).all()))
-    return np.array(found, bool)
+    columns = zip(table.by_column(), runs, signs, strict=True)
+    return np.array([bool((sign * np.diff(points[:run]) <= 0).all()) for points, run, sign in columns], bool)

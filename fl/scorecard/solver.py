@@ -1,8 +1,6 @@
 """The bank's way through the exchanges: what it remembers, where it mixes, when it stops."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +8,25 @@ from numpy.typing import NDArray
 from fl.boosting.gradients import log_loss
 from fl.config.scorecard import ScorecardConfig
 from fl.metrics import auc
+from fl.scorecard import Progress
 from fl.scorecard.design import Design
 from fl.scorecard.mixing import mixing
 from fl.scorecard.regression import BankBlock
 
 Floats = NDArray[np.float64]
-_NAN = float("nan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class State:
     """The bank's state after t exchanges, over n rows that train or validate.
 
-    weights   float64 (1 + width,): the own ones, the intercept first
-    scores    float64 (t, n): the other parties' partial scores after each step, summed
+    weights   float64 (1 + width,): the bank's own, the intercept first
+    scores    float64 (t, n): the other parties' partial scores after each step, summed over the parties
     products  float64 (t, t): inner products of the steps
-    mixes     float64 (t + 1, t + 1): coefficients of former steps that gave the point of each, and the next one
+    mixes     float64 (t + 1, t + 1): by step the coefficients of former steps that gave its point; last the next point
     losses    float64 (t,): validation log loss after each exchange
     finished  the last step is the final one
-    alone     float64 (1 + width,): the own weights before any exchange, which are the bank's own scorecard
+    alone     float64 (1 + width,): the bank's weights before any exchange, which are its own scorecard
     """
 
     weights: Floats
@@ -39,35 +37,14 @@ class State:
     finished: bool
     alone: Floats
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Named arrays that `from_arrays` reads."""
-        return {name: np.asarray(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "State":
-        """The state that `to_arrays` took apart."""
-        names = ("weights", "scores", "products", "mixes", "losses", "finished", "alone")
-        weights, scores, products, mixes, losses, finished, alone = (arrays[name] for name in names)
-        return cls(weights, scores, products, mixes, losses, bool(finished), alone)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is known of the scorecard after an exchange; NaN before the first."""
-
-    length: float = _NAN
-    train_loss: float = _NAN
-    validation_auc: float = _NAN
-    validation_loss: float = _NAN
-
 
 @dataclass(frozen=True)
 class Next:
-    """Where the other parties go from here: the coefficients (t,) of their steps, and the residual there, int64."""
+    """Where the other parties go from here: coefficients (t,) of their steps, and the residual there, int64 (n,)."""
 
     mix: Floats
     residual: NDArray[np.int64]
-    look: Look = field(default_factory=Look)
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -86,9 +63,16 @@ class Solver:
 
     def begin(self) -> tuple[State, Next]:
         """Before the first exchange the other parties' weights are zero."""
-        weights, scores = np.zeros(1 + self.design.width), np.empty((0, len(self.labels)))
-        none = np.empty(0)
-        start = State(weights, scores, np.empty((0, 0)), np.zeros((1, 1)), none, not self.parties, weights)
+        weights = np.zeros(1 + self.design.width)
+        start = State(
+            weights=weights,
+            scores=np.empty((0, len(self.labels))),
+            products=np.empty((0, 0)),
+            mixes=np.zeros((1, 1)),
+            losses=np.empty(0),
+            finished=not self.parties,
+            alone=weights,
+        )
         state, following = self._go(start, np.empty(0))
         return replace(state, alone=state.weights), following
 
@@ -99,8 +83,8 @@ class Solver:
         grown[:-1, :-1] = before.products
         grown[-1] = grown[:, -1] = products
         history = np.concatenate([before.scores, scores[None]])
-        length = float(np.sqrt(max(grown[-1, -1], 0.0)))
-        finished = length <= self.config.tolerance or count >= self.config.exchanges
+        length = np.sqrt(max(grown[-1, -1], 0.0))
+        finished = bool(length <= self.config.tolerance) or count >= self.config.exchanges
         # All parties step at once, each as if alone; a share of that is sure to be an improvement.
         mix = mixing(grown, before.mixes, self.config.depth, 1 / self.parties)
         last = (np.arange(count) == count - 1).astype(np.float64)
@@ -109,8 +93,8 @@ class Solver:
             mixes = np.zeros((count + 1, count + 1))
             mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
             state = replace(before, scores=history, products=grown, mixes=mixes, finished=finished)
-            state, following = self._go(state, mix, length)
-            losses = np.append(before.losses, following.look.validation_loss)
+            state, following = self._go(state, mix)
+            losses = np.append(before.losses, following.progress.validation_loss)
             return replace(state, losses=losses), following
 
         state, following = go(last if finished else mix, finished)
@@ -123,20 +107,20 @@ class Solver:
         """Whether validation has moved less than the settings ask for in two exchanges in a row."""
         return len(losses) > 2 and bool((np.abs(np.diff(losses[-3:])) < self.config.settled).all())
 
-    def _go(self, state: State, mix: Floats, length: float = _NAN) -> tuple[State, Next]:
+    def _go(self, state: State, mix: Floats) -> tuple[State, Next]:
         offset = np.zeros(len(self.labels))
         for share, scores in zip(mix, state.scores, strict=True):
             offset += share * scores
         weights = self.block.solve(offset[self.training], state.weights)
         total = offset + weights[0] + self.design.scores(weights[1:])
         residual = self.block.residual(offset[self.training], weights, self.config.precision)
-        return replace(state, weights=weights), Next(mix, residual, self._look(total, length))
+        return replace(state, weights=weights), Next(mix, residual, self._progress(total, len(mix)))
 
-    def _look(self, scores: Floats, length: float) -> Look:
+    def _progress(self, scores: Floats, exchanges: int) -> Progress:
         rows, validation = self.training, ~self.training
-        return Look(
-            length,
-            log_loss(scores[rows], self.labels[rows]),
-            auc(self.labels[validation], scores[validation]),
-            log_loss(scores[validation], self.labels[validation]),
+        return Progress(
+            exchanges=exchanges,
+            train_loss=log_loss(scores[rows], self.labels[rows]),
+            validation_auc=auc(self.labels[validation], scores[validation]),
+            validation_loss=log_loss(scores[validation], self.labels[validation]),
         )

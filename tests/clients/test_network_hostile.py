@@ -8,70 +8,69 @@ import numpy as np
 import pytest
 
 from clients.store import Store
+from fl.config.network import NetworkConfig
+from fl.messages import Letter, Request
 from fl.network import (
     BackwardRequest,
-    Embeddings,
+    BatchEmbeddings,
     EmbedRequest,
-    Finished,
+    Ended,
     FinishRequest,
     ForwardRequest,
-    Gradients,
+    Learned,
+    Lesson,
     ScoreRequest,
-    Started,
     StartRequest,
-    training_batches,
+    Verdict,
 )
-from fl.scoring import Scored
-from fl.splits import TEST
+from fl.splits import Split
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
 MODEL = "federated-network/1"
+ROWS = 400
 
 
 class StartedModel:
-    """A federation whose parties have started one model, and the first batch's honest messages."""
+    """A federation whose parties have started one model, and honest messages of its batches."""
 
     def __init__(self, run) -> None:
         self.run, self.exchange = run, run.federation.exchange
-        self.roles = assign_roles(run.federation, 1)
-        start = StartRequest(1, self.roles)
-        roster = run.federation.roster
-        self.ask("start", dict.fromkeys(roster.all, start), Started)
-        positions = training_batches(self.roles, 1, run.config.network)[0]
-        empty = np.empty((0, run.config.network.embedding), np.float32)
-        self.forward = ForwardRequest(positions, empty, False, True)
+        self.start = StartRequest(seed=1, split=assign_roles(run.federation, 1).split)
+        self.ask(dict.fromkeys(run.federation.roster.all, self.start))
 
-    def ask(self, action: str, requests: dict, reply: type, kind: str = "train") -> dict:
-        return self.exchange.ask(f"{kind}.network_{action}", requests, reply, MODEL)
+    def ask(self, requests: dict[str, Request]) -> dict:
+        return self.exchange.ask(requests, MODEL)
 
-    def backward(self) -> BackwardRequest:
-        """The bank's honest request, after the passive parties have answered theirs."""
-        passive = self.run.federation.roster.passive
-        embedded = self.ask("forward", dict.fromkeys(passive, self.forward), Embeddings)
-        return BackwardRequest(
-            self.forward.positions,
-            {party: reply.batch for party, reply in embedded.items()},
-            {party: reply.validation for party, reply in embedded.items()},
-            True,
-        )
+    def forward(self, batch: int = 1, lessons: dict | None = None) -> dict[str, BatchEmbeddings]:
+        """The passive parties' embeddings of a batch."""
+        lessons = dict(lessons or {})
+        asked = {
+            party: ForwardRequest(batch=batch, lesson=lessons.get(party))
+            for party in self.run.federation.roster.passive
+        }
+        return {party: reply.embeddings.read(BatchEmbeddings) for party, reply in self.ask(asked).items()}
 
-    def refuses(
-        self, party: str, action: str, request: object, reply: type, why: str, kind: str = "train"
-    ) -> None:
+    def backward(self, batch: int, embeddings: dict[str, BatchEmbeddings]) -> Learned | Ended:
+        return self.ask({"bank": backward_request(batch, embeddings)})["bank"]
+
+    def refuses(self, party: str, request: Request, why: str) -> None:
         store = Store(Path(self.run.config.state, party, "s", MODEL))
         before = store.last()
         with pytest.raises(FederationError, match=why):
-            self.ask(action, {party: request}, reply, kind)
-        after = store.last()
-        assert after.step == before.step
-        for name, array in before.state.items():
-            np.testing.assert_array_equal(after.state[name], array)
+            self.ask({party: request})
+        assert store.last() == before
+
+
+def backward_request(batch: int, embeddings: dict[str, BatchEmbeddings]) -> BackwardRequest:
+    letters = {party: Letter.of(part) for party, part in embeddings.items()}
+    return BackwardRequest(batch=batch, embeddings=letters)
 
 
 @pytest.fixture
 def started(tables: Path, federate: Callable) -> StartedModel:
-    return StartedModel(federate(tables))
+    # The weights are judged before the first batch already.
+    return StartedModel(federate(tables, {"evaluate_every": 1}))
 
 
 @pytest.mark.parametrize(
@@ -90,34 +89,57 @@ def test_roles_that_do_not_fit_the_alignment(
     tables: Path, federate: Callable, party: str, spoil: Callable, why: str
 ) -> None:
     run = federate(tables)
-    roles = assign_roles(run.federation, 1)
+    roles = assign_roles(run.federation, 1).split.read(Split).roles
+    request = StartRequest(seed=1, split=Letter.of(Split(spoil(roles))))
     with pytest.raises(FederationError, match=why):
-        run.federation.exchange.ask(
-            "train.network_start", {party: StartRequest(1, spoil(roles))}, Started, MODEL
-        )
+        run.federation.exchange.ask({party: request}, MODEL)
 
 
 def test_a_second_start(started: StartedModel) -> None:
     for party in ("bank", "tax"):
-        started.refuses(party, "start", StartRequest(1, started.roles), Started, "a model is started once")
+        started.refuses(party, started.start, "network_start comes first, and the last was start")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (lambda it: replace(it, positions=np.array([400])), "positions must lie between 0 and 399"),
-        (lambda it: replace(it, positions=np.array([-1])), "positions must lie between 0 and 399"),
-        (lambda it: replace(it, positions=it.positions.astype(np.float32)), "positions must be integers"),
-        (lambda it: replace(it, positions=it.positions[None]), "positions must be integers"),
-        (
-            lambda it: replace(it, gradient=np.ones((3, 16), np.float32)),
-            r"gradient must be \(0, 16\) of float32",
-        ),
-        (lambda it: replace(it, gradient=np.empty((0, 16))), r"gradient must be \(0, 16\) of float32"),
-    ],
-)
-def test_a_first_batch_that_makes_no_sense(started: StartedModel, spoil: Callable, why: str) -> None:
-    started.refuses("tax", "forward", spoil(started.forward), Embeddings, why)
+def test_a_letter_that_says_something_else(started: StartedModel) -> None:
+    verdict = Letter.of(Verdict(True))
+    started.refuses(
+        "bank", BackwardRequest(batch=1, embeddings={"tax": verdict, "supply": verdict}), "a BatchEmbeddings is not of its declared form"
+    )
+    started.forward()
+    started.refuses("tax", ForwardRequest(batch=2, lesson=verdict), "a Lesson is not of its declared form")
+
+
+@pytest.mark.parametrize("batch", [-1, 0, 2, 8, 9])
+def test_a_first_batch_that_is_not_the_first(started: StartedModel, batch: int) -> None:
+    why = f"batch 1 is the next one, not {batch}"
+    started.refuses("bank", backward_request(batch, started.forward()), why)
+
+
+@pytest.mark.parametrize("batch", [-1, 0, 2, 8, 9])
+def test_a_first_batch_that_is_not_the_first_for_a_passive_party(started: StartedModel, batch: int) -> None:
+    why = f"batch 1 is the next one, not {batch}"
+    started.refuses("tax", ForwardRequest(batch=batch, lesson=None), why)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_a_batch_that_comes_again_or_is_left_out(started: StartedModel, batch: int) -> None:
+    why = f"batch 2 is the next one, not {batch}"
+    embeddings = started.forward()
+    learned = started.backward(1, embeddings)
+    started.refuses("tax", ForwardRequest(batch=batch, lesson=learned.lessons["tax"]), why)
+    started.refuses("bank", backward_request(batch, embeddings), why)
+
+
+def test_a_lesson_before_the_first_batch(started: StartedModel) -> None:
+    lesson = Letter.of(Lesson(gradient=np.empty((0, 16), np.float32), best=False))
+    why = "a lesson comes with every batch but the first"
+    started.refuses("tax", ForwardRequest(batch=1, lesson=lesson), why)
+
+
+def test_no_lesson_after_the_first_batch(started: StartedModel) -> None:
+    started.forward()
+    why = "a lesson comes with every batch but the first"
+    started.refuses("tax", ForwardRequest(batch=2, lesson=None), why)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +154,21 @@ def test_a_first_batch_that_makes_no_sense(started: StartedModel, spoil: Callabl
     ],
 )
 def test_a_gradient_that_is_not_for_the_last_batch(started: StartedModel, spoil: Callable, why: str) -> None:
-    embedded = started.backward().batch["tax"]
-    request = replace(started.forward, gradient=spoil(np.ones_like(embedded)))
-    started.refuses("tax", "forward", request, Embeddings, why)
+    gradient = spoil(np.ones_like(started.forward()["tax"].batch))
+    lesson = Letter.of(Lesson(gradient=gradient, best=False))
+    started.refuses("tax", ForwardRequest(batch=2, lesson=lesson), why)
 
 
-def nan_in_one(embeddings: dict) -> dict:
-    spoiled = embeddings["tax"].copy()
-    spoiled[0, 0] = np.nan
-    return embeddings | {"tax": spoiled}
+def spoiled(part: str, spoil: Callable) -> Callable:
+    """Does to the tax bureau's embeddings what `spoil` does to an array."""
+    return lambda all_of_them: (
+        all_of_them | {"tax": replace(all_of_them["tax"], **{part: spoil(getattr(all_of_them["tax"], part))})}
+    )
+
+
+def nan_in_one(embeddings: np.ndarray) -> np.ndarray:
+    embeddings[0, 0] = np.nan
+    return embeddings
 
 
 @pytest.mark.parametrize("part", ["batch", "validation"])
@@ -148,48 +176,65 @@ def nan_in_one(embeddings: dict) -> dict:
     ("spoil", "why"),
     [
         (nan_in_one, "embeddings of tax must be finite"),
-        (lambda all_of_them: all_of_them | {"tax": all_of_them["tax"][:-1]}, "embeddings of tax must be"),
-        (lambda all_of_them: all_of_them | {"tax": all_of_them["tax"][:, :3]}, "embeddings of tax must be"),
-        (lambda all_of_them: all_of_them | {"tax": all_of_them["tax"] > 0}, "embeddings of tax must be"),
-        (lambda all_of_them: {"tax": all_of_them["tax"]}, "there for supply, tax and for no other"),
-        (lambda all_of_them: all_of_them | {"other": all_of_them["tax"]}, "for no other"),
+        (lambda array: array[:-1], "embeddings of tax must be"),
+        (lambda array: array[:, :3], "embeddings of tax must be"),
+        (lambda array: array > 0, "embeddings of tax must be"),
     ],
 )
 def test_embeddings_that_no_party_made(started: StartedModel, part: str, spoil: Callable, why: str) -> None:
-    honest = started.backward()
-    request = replace(honest, **{part: spoil(getattr(honest, part))})
-    started.refuses("bank", "backward", request, Gradients, why)
+    embeddings = spoiled(part, spoil)(started.forward())
+    started.refuses("bank", backward_request(1, embeddings), why)
 
 
-def test_a_batch_of_rows_that_are_not_for_training(started: StartedModel) -> None:
-    honest = started.backward()
-    positions = honest.positions.copy()
-    positions[0] = np.flatnonzero(started.roles == TEST)[0]
-    started.refuses("bank", "backward", replace(honest, positions=positions), Gradients, "training rows")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda all_of_them: {"tax": all_of_them["tax"]},
+        lambda all_of_them: all_of_them | {"other": all_of_them["tax"]},
+        spoiled("validation", lambda _: None),
+    ],
+)
+def test_embeddings_of_other_parties_than_there_are(started: StartedModel, spoil: Callable) -> None:
+    embeddings = spoil(started.forward())
+    started.refuses("bank", backward_request(1, embeddings), "there for supply, tax and for no other")
 
 
-def test_an_empty_batch(started: StartedModel) -> None:
-    honest = started.backward()
-    request = replace(honest, positions=honest.positions[:0])
-    started.refuses("bank", "backward", request, Gradients, "training rows")
+def test_embeddings_so_large_that_training_would_break(tables: Path, federate: Callable) -> None:
+    started = StartedModel(federate(tables, {"evaluate_every": 2}))
+    huge = {
+        party: replace(part, batch=np.full_like(part.batch, 3e38)) for party, part in started.forward().items()
+    }
+    started.refuses("bank", backward_request(1, huge), "training diverged")
 
 
-def test_embeddings_so_large_that_training_would_break(started: StartedModel) -> None:
-    honest = started.backward()
-    huge = {party: np.full_like(array, 3e38) for party, array in honest.batch.items()}
-    request = replace(honest, batch=huge, validation={}, evaluate=False)
-    started.refuses("bank", "backward", request, Gradients, "training diverged")
-
-
-def test_steps_out_of_order_fail_without_a_word_about_what_is_there(started: StartedModel) -> None:
-    for party, action, request, reply, kind in (
-        ("tax", "embed", EmbedRequest(), Embeddings, "evaluate"),
-        ("bank", "score", ScoreRequest({}), Scored, "evaluate"),
-    ):
-        why = f"Party {party} refused .*: it met an unexpected error; its own log says which"
-        started.refuses(party, action, request, reply, why, kind)
+def test_steps_out_of_order(started: StartedModel) -> None:
+    started.refuses("tax", EmbedRequest(), "network_embed comes after finish, and the last was start")
+    started.refuses("bank", ScoreRequest({}), "network_score comes after finish, and the last was start")
+    finish = FinishRequest(Letter.of(Verdict(True)))
+    started.refuses("supply", finish, "network_finish comes after forward or backward, and the last was start")
 
 
 def test_nothing_trains_after_the_end(started: StartedModel) -> None:
-    started.ask("finish", {"tax": FinishRequest(False)}, Finished)
-    started.refuses("tax", "forward", started.forward, Embeddings, "unexpected error")
+    started.forward()
+    started.ask({"tax": FinishRequest(Letter.of(Verdict(False)))})
+    started.refuses("tax", ForwardRequest(batch=2, lesson=None), "the last was finish")
+
+
+@pytest.mark.parametrize("network", [{"batches": 2}, {"patience": 1, "evaluate_every": 1}])
+def test_no_batch_comes_after_the_one_at_which_training_ends(
+    tables: Path, federate: Callable, network: dict
+) -> None:
+    # Between looks weights that learn nothing do not improve.
+    still = {"learning_rate": 1e-30, "weight_decay": 0.0, "defence": "none"}
+    started = StartedModel(federate(tables, still | network))
+    lessons: dict = {}
+    for batch in (1, 2):
+        embeddings = started.forward(batch, lessons)
+        learned = started.backward(batch, embeddings)
+        lessons = {} if isinstance(learned, Ended) else dict(learned.lessons)
+
+    assert isinstance(learned, Ended)
+    started.refuses("bank", backward_request(3, embeddings), "training has ended: no batch is to come")
+    if started.run.config.section(NetworkConfig).batches == 2:
+        why = "training has ended: no batch is to come"
+        started.refuses("tax", ForwardRequest(batch=3, lesson=None), why)

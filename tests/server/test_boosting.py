@@ -1,6 +1,7 @@
 import pytest
 
 from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
 from server.boosting import round_trips
 
 
@@ -18,5 +19,5 @@ from server.boosting import round_trips
     ],
 )
 def test_round_trips_by_what_is_sent_ahead(passive: int, ahead: str, sealed: bool, expected: int) -> None:
-    config = BoostingConfig(trees=20, depth=4, ahead=ahead, sealed_sides=sealed)
-    assert round_trips(config, passive) == expected
+    boosting = BoostingConfig(trees=20, depth=4, ahead=ahead, sealed_sides=sealed)
+    assert round_trips(TrainingConfig().with_section(boosting), passive) == expected

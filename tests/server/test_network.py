@@ -4,11 +4,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from server.coordinator import assign_roles, train
+from fl.config.run import TrainingConfig
+from server.coordinator import Trained, assign_roles, train, train_reserve
 from server.exchange import FederationError
 from server.network import round_trips
-from server.progress import Progress, ignore
+from server.progress import Progress, Report, ignore
 from server.training import Training
+
+
+def train_network(run, report: Report = ignore) -> Trained:
+    assigned = assign_roles(run.federation, 1)
+    train_reserve(run.federation, assigned, 1, ignore)
+    training = Training(
+        contender="federated-network", seed=1, assigned=assigned, config=run.config, on_progress=report
+    )
+    return train(run.federation, training)
 
 
 @pytest.mark.parametrize("passive", [(), ("tax",), ("customs", "power", "tax")])
@@ -16,11 +26,9 @@ def test_a_model_takes_the_round_trips_that_the_protocol_states(
     make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...]
 ) -> None:
     run = federate(make_tables(passive), {"batches": 5})
-    roles = assign_roles(run.federation, 1)
+    trained = train_network(run)
 
-    trained = train(run.federation, Training("federated-network", 1, roles, run.config, ignore))
-
-    assert trained.costs.round_trips == round_trips(run.config.network, len(passive))
+    assert trained.costs.round_trips == round_trips(run.config, len(passive))
     assert trained.costs.round_trips == (4 + 2 * 5 if passive else 3 + 5)
 
 
@@ -28,21 +36,19 @@ def test_stopping_early_takes_fewer(tables: Path, federate: Callable) -> None:
     network = {"batches": 50, "patience": 1, "learning_rate": 0.5, "defence": "none"}
     run = federate(tables, network)
     events: list[Progress] = []
-    roles = assign_roles(run.federation, 1)
 
-    trained = train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
+    trained = train_network(run, events.append)
 
     last = max(event.step for event in events)
     assert last < 50
-    assert trained.costs.round_trips == 4 + 2 * last < round_trips(run.config.network, 2)
+    assert trained.costs.round_trips == 4 + 2 * last < round_trips(run.config, 2)
 
 
 def test_every_batch_is_reported_by_those_at_work(tables: Path, federate: Callable) -> None:
     run = federate(tables, {"batches": 5, "evaluate_every": 2})
     events: list[Progress] = []
-    roles = assign_roles(run.federation, 1)
 
-    train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
+    train_network(run, events.append)
 
     assert [(event.step, event.party) for event in events] == [
         (step, party) for step in range(1, 6) for party in ("supply, tax", "bank")
@@ -50,13 +56,12 @@ def test_every_batch_is_reported_by_those_at_work(tables: Path, federate: Callab
     assert {event.steps for event in events} == {5}
     looks = [event.step for event in events if "valid.auc" in event.metrics]
     assert looks == [2, 4, 5]
-    assert all("train.loss" in event.metrics for event in events if event.party == "bank")
+    losses = [event.step for event in events if "train.loss" in event.metrics]
+    assert losses == [1, 2, 3, 4], "nothing is learned from the batch at which training ends"
 
 
 def test_the_default_stays_within_three_hundred_round_trips() -> None:
-    from fl.config.network import NetworkConfig
-
-    assert round_trips(NetworkConfig(), passive=2) <= 300
+    assert round_trips(TrainingConfig(), passive=2) <= 300
 
 
 def test_a_party_whose_columns_tell_nothing_is_named(
@@ -69,7 +74,6 @@ def test_a_party_whose_columns_tell_nothing_is_named(
     frame.loc[frame.index[-1], "business_id"] = "nobody"
     frame.to_csv(table, index=False)
     run = federate(data)
-    roles = assign_roles(run.federation, 1)
 
     with pytest.raises(FederationError, match=r"Party tax refused .*none of its columns tells"):
-        train(run.federation, Training("federated-network", 1, roles, run.config, ignore))
+        train_network(run)

@@ -42,7 +42,7 @@ class LatticeOwner:
     @classmethod
     def restore(cls, secret: AnyWire) -> "LatticeOwner":
         """The owner that `secret()` describes."""
-        wire.check_seal(_SECRET, secret)
+        wire.check_digest(_SECRET, secret)
         return cls(Packing.from_wire(secret), secret)
 
     def public_key(self) -> Wire:
@@ -52,7 +52,7 @@ class LatticeOwner:
     def secret(self) -> Wire:
         """The public key with the secret one. Whoever reads it can read every number sent."""
         secret_key = wire.as_array(self._lattice.save(self._secret_key))
-        return wire.sealed(_SECRET, {**self.public_key(), "secret_key": secret_key})
+        return wire.with_digest(_SECRET, {**self.public_key(), "secret_key": secret_key})
 
     def encrypt(
         self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]
@@ -71,7 +71,7 @@ class LatticeOwner:
         shape = {"width": np.array([width], np.int64)}
         message = wire.with_ticket(name, {**shape, **form.join(blocks)})
         return (
-            wire.sealed(form.NUMBERS, message, self._fingerprint, offsets),
+            wire.with_digest(form.NUMBERS, message, self._fingerprint, offsets),
             {**wire.ticket_for(name, offsets), **shape},
         )
 
@@ -91,7 +91,7 @@ class LatticeOwner:
         """Decrypted coefficients modulo t, uint64 (planes, all used coefficients)."""
         replies, _ = self._replies(ticket, bin_counts)
         opened = {"opened": self._open(form.MASKED, reply, ticket, bin_counts, replies)}
-        return wire.sealed(form.OPENED, opened, self._fingerprint, wire.take_ticket(ticket))
+        return wire.with_digest(form.OPENED, opened, self._fingerprint, wire.take_ticket(ticket))
 
     def _replies(self, ticket: AnyWire, bin_counts: Integers) -> tuple[list[Reply], int]:
         groups = len(wire.take(ticket, "offsets", np.int64, (None,))) - 1
@@ -101,7 +101,7 @@ class LatticeOwner:
     def _open(
         self, kind: str, reply: AnyWire, ticket: AnyWire, bin_counts: Integers, replies: list[Reply]
     ) -> Coefficients:
-        wire.check_seal(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
+        wire.check_digest(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
         length = sum(form.byte_length(one.used + DEGREE) for one in replies) * len(self._planes)
         data = wire.take(reply, "replies", np.uint8, (length,))
         opened: list[list[Coefficients]] = [[] for _ in range(len(self._planes))]

@@ -55,7 +55,7 @@ class LatticeResponder:
 
     def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
         """The sums."""
-        wire.check_seal(form.OPENED, opened, self._key.fingerprint, wire.take_ticket(mask))
+        wire.check_digest(form.OPENED, opened, self._key.fingerprint, wire.take_ticket(mask))
         masked = wire.take(opened, "opened", np.uint64, mask["mask"].shape)
         # Unsigned subtraction wraps at 2^64, a multiple of t.
         sums = self._planes.unpack((masked - mask["mask"]) % np.uint64(self._planes.lattice.plain_modulus))
@@ -73,7 +73,7 @@ class LatticeResponder:
         mask: Coefficients | None,
     ) -> Wire:
         fingerprint = self._key.fingerprint
-        wire.check_seal(form.NUMBERS, encrypted, fingerprint, offsets)
+        wire.check_digest(form.NUMBERS, encrypted, fingerprint, offsets)
         packing.check_offsets(offsets, int(offsets[-1]))
         packing.check_bins(bins, bin_counts, int(offsets[-1]))
         width = int(wire.take(encrypted, "width", np.int64, (1,))[0])
@@ -88,7 +88,7 @@ class LatticeResponder:
         self._answered = True
         pieces = [piece for share in shared(guarded_replies, shares) for piece in share]
         payload = {"replies": np.concatenate([np.zeros(0, np.uint8), *pieces])}
-        return wire.sealed(kind, payload, fingerprint, wire.take_ticket(encrypted), bin_counts)
+        return wire.with_digest(kind, payload, fingerprint, wire.take_ticket(encrypted), bin_counts)
 
     def _split(self, asked: Asked) -> list[tuple[int, int]]:
         """The replies of each share, first to stop: as many products for each process."""

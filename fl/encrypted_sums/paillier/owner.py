@@ -32,7 +32,7 @@ class PaillierOwner:
     @classmethod
     def restore(cls, secret: AnyWire) -> "PaillierOwner":
         """The owner that `secret()` describes."""
-        wire.check_seal(_SECRET, secret)
+        wire.check_digest(_SECRET, secret)
         p, q = (
             int.from_bytes(wire.take(secret, name, np.uint8, (None,)).tobytes(), "little") for name in "pq"
         )
@@ -50,7 +50,7 @@ class PaillierOwner:
         """The primes. Whoever reads them can read every number sent."""
         length = self._key.public.plain_bytes
         p, q = to_array([self._key.p, self._key.q], length)
-        return wire.sealed(_SECRET, {**self._packing.to_wire(), "p": p, "q": q})
+        return wire.with_digest(_SECRET, {**self._packing.to_wire(), "p": p, "q": q})
 
     def encrypt(
         self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]
@@ -60,7 +60,7 @@ class PaillierOwner:
         ciphertexts = self._key.encrypt(self._packing.pack(values).tolist())
         name = wire.new_ticket()
         message = wire.with_ticket(name, {"rows": to_array(ciphertexts, self._key.public.cipher_bytes)})
-        return wire.sealed(NUMBERS, message, self._fingerprint, offsets), wire.ticket_for(name, offsets)
+        return wire.with_digest(NUMBERS, message, self._fingerprint, offsets), wire.ticket_for(name, offsets)
 
     def regroup(self, ticket: AnyWire, rows: Integers, offsets: Integers) -> Wire:
         """The ticket for other groups of the same rows."""
@@ -76,13 +76,13 @@ class PaillierOwner:
     def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
         """Decrypted plaintexts modulo n, uint8 (replies, plain bytes)."""
         opened = to_array(self._open(MASKED, reply, ticket, bin_counts), self._key.public.plain_bytes)
-        return wire.sealed(OPENED, {"opened": opened}, self._fingerprint, wire.take_ticket(ticket))
+        return wire.with_digest(OPENED, {"opened": opened}, self._fingerprint, wire.take_ticket(ticket))
 
     def _shape(self, ticket: AnyWire, bin_counts: Integers) -> tuple[int, int]:
         return len(wire.take(ticket, "offsets", np.int64, (None,))) - 1, int(bin_counts.sum())
 
     def _open(self, kind: str, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> list[mpz]:
-        wire.check_seal(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
+        wire.check_digest(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
         groups, width = self._shape(ticket, bin_counts)
         shape = (self._squeezing.replies(groups * width), self._key.public.cipher_bytes)
         replies = to_numbers(wire.take(reply, "replies", np.uint8, shape), self._key.public.square)

@@ -40,7 +40,7 @@ class PaillierResponder:
         packing.check_offsets(new_offsets, len(rows))
         name = wire.regrouped(wire.take_ticket(encrypted), rows, new_offsets)
         message = wire.with_ticket(name, {"rows": ciphertexts[rows]})
-        return wire.sealed(NUMBERS, message, self._fingerprint, new_offsets)
+        return wire.with_digest(NUMBERS, message, self._fingerprint, new_offsets)
 
     def sums(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Wire:
         """Squeezed sums, each under fresh randomness: uint8 (replies, cipher bytes)."""
@@ -61,7 +61,7 @@ class PaillierResponder:
 
     def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
         """The sums."""
-        wire.check_seal(OPENED, opened, self._fingerprint, wire.take_ticket(mask))
+        wire.check_digest(OPENED, opened, self._fingerprint, wire.take_ticket(mask))
         masked = to_numbers(wire.take(opened, "opened", np.uint8, mask["mask"].shape), self._key.n)
         masks = to_numbers(mask["mask"], self._key.n)
         plaintexts = [(one - other) % self._key.n for one, other in zip(masked, masks, strict=True)]
@@ -71,7 +71,7 @@ class PaillierResponder:
         return packing.split_columns(sums.reshape(groups, width, sums.shape[1]), bin_counts)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
-        wire.check_seal(NUMBERS, encrypted, self._fingerprint, offsets)
+        wire.check_digest(NUMBERS, encrypted, self._fingerprint, offsets)
         return wire.take(encrypted, "rows", np.uint8, (int(offsets[-1]), self._key.cipher_bytes))
 
     def _runs(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> list[mpz]:
@@ -95,4 +95,4 @@ class PaillierResponder:
 
     def _reply(self, kind: str, runs: list[mpz], encrypted: AnyWire, bin_counts: Integers) -> Wire:
         payload = {"replies": to_array(runs, self._key.cipher_bytes)}
-        return wire.sealed(kind, payload, self._fingerprint, wire.take_ticket(encrypted), bin_counts)
+        return wire.with_digest(kind, payload, self._fingerprint, wire.take_ticket(encrypted), bin_counts)

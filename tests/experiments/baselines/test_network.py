@@ -6,33 +6,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from clients.data.declaration import read_declaration, write_declaration
-from experiments.baselines.boosting import with_bank_alone
 from experiments.baselines.network import train_network
+from experiments.baselines.training import Baselines
 from experiments.joined import read_joined, read_scores
-from server.coordinator import assign_roles, train
-from server.progress import Progress
+from fl.config.network import NetworkConfig
+from fl.splits import Split
+from server.coordinator import assign_roles, train, train_reserve
+from server.progress import Progress, ignore
 from server.training import Training
 
 EXACT = {"defence": "none", "party_dropout": 0.0}
 
 
-def assert_equal_twins(run, network: dict | None = None) -> None:
+def assert_equal_twins(run) -> None:
     events: list[Progress] = []
-    roles = assign_roles(run.federation, 1)
-    train(run.federation, Training("federated-network", 1, roles, run.config, events.append))
-    federated = read_scores(run.config, "bank", "federated-network", 1)
+    assigned = assign_roles(run.federation, 1)
+    train_reserve(run.federation, assigned, 1, ignore)
+    training = Training(
+        contender="federated-network", seed=1, assigned=assigned, config=run.config, on_progress=events.append
+    )
+    train(run.federation, training)
+    federated = read_scores(run.config, "bank", "federated-network", 1).pd
 
     joined = read_joined(run.config, "bank")
-    pooled, curve = train_network(joined, roles, 1, run.config.network)
-    pooled = with_bank_alone(joined, pooled, roles, 1, run.config.boosting)
+    pooled = Baselines(joined, assigned.split.read(Split).roles, 1, run.config).train("pooled-network")
 
-    np.testing.assert_allclose(federated, expit(pooled), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(federated, pooled.pd, rtol=1e-3, atol=1e-5)
     steps = [event for event in events if event.metrics]
-    assert len(steps) == len(curve)
-    for event, metrics in zip(steps, curve, strict=True):
+    assert len(steps) == len(pooled.curve)
+    for event, metrics in zip(steps, pooled.curve, strict=True):
         assert dict(event.metrics) == pytest.approx(metrics, rel=1e-3, abs=1e-5)
 
 
@@ -78,12 +82,12 @@ def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate:
 
 def test_what_the_bank_does_alone_does_not_depend_on_the_others(tables: Path, federate: Callable) -> None:
     run = federate(tables, EXACT)
-    roles = assign_roles(run.federation, 1)
-    joined = read_joined(run.config, "bank")
-    alone, _ = train_network(joined.of_bank(), roles, 1, run.config.network)
+    roles = assign_roles(run.federation, 1).split.read(Split).roles
+    joined, config = read_joined(run.config, "bank"), run.config.section(NetworkConfig)
+    alone, _ = train_network(joined.of_bank(), roles, 1, config)
 
     for table in list(joined.tables.values())[1:]:
         table.numeric[:] = 0
-    again, _ = train_network(joined.of_bank(), roles, 1, run.config.network)
+    again, _ = train_network(joined.of_bank(), roles, 1, config)
 
     np.testing.assert_array_equal(alone, again)

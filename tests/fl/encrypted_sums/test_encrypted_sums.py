@@ -137,9 +137,9 @@ def test_rows_sent_once_can_be_grouped_anew(meet: Callable) -> None:
     assert_equal_sums(
         owner.decrypt(reply, owner.regroup(ticket, rows, offsets), SMALL.bin_counts), chosen.by_numpy()
     )
-    with pytest.raises(ProtocolError, match="seal"):
+    with pytest.raises(ProtocolError, match="digest"):
         owner.decrypt(reply, ticket, SMALL.bin_counts)
-    with pytest.raises(ProtocolError, match="seal"):
+    with pytest.raises(ProtocolError, match="digest"):
         owner.decrypt(reply, owner.regroup(ticket, rows[::-1], offsets), SMALL.bin_counts)
 
 
@@ -152,7 +152,7 @@ def test_masked_sums_tell_the_owner_nothing(engine: str, meet: Callable) -> None
         (content,) = (
             value
             for name, value in owner.open_masked(reply, ticket, SMALL.bin_counts).items()
-            if name != "seal"
+            if name != "digest"
         )
         opened.append(content)
 

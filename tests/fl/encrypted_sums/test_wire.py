@@ -9,9 +9,9 @@ OFFSETS = np.array([0, 3])
 
 
 def test_what_is_whole_and_expected_passes() -> None:
-    sealed = wire.sealed("numbers", ARRAYS, OFFSETS)
-    wire.check_seal("numbers", sealed, OFFSETS)
-    assert sealed.keys() == {*ARRAYS, "seal"}
+    message = wire.with_digest("numbers", ARRAYS, OFFSETS)
+    wire.check_digest("numbers", message, OFFSETS)
+    assert message.keys() == {*ARRAYS, "digest"}
 
 
 @pytest.mark.parametrize(
@@ -22,21 +22,21 @@ def test_what_is_whole_and_expected_passes() -> None:
         {"a": np.arange(3).reshape(1, 3)},
         {"a": np.arange(3, dtype=np.uint64)},
         {"c": np.zeros(0)},
-        {"seal": np.zeros(32, np.uint8)},
-        {"seal": np.zeros(31, np.uint8)},
+        {"digest": np.zeros(32, np.uint8)},
+        {"digest": np.zeros(31, np.uint8)},
     ],
 )
-def test_any_change_breaks_the_seal(changed: dict[str, np.ndarray]) -> None:
-    sealed = wire.sealed("numbers", ARRAYS, OFFSETS)
-    with pytest.raises(ProtocolError, match="seal"):
-        wire.check_seal("numbers", sealed | changed, OFFSETS)
+def test_any_change_breaks_the_digest(changed: dict[str, np.ndarray]) -> None:
+    message = wire.with_digest("numbers", ARRAYS, OFFSETS)
+    with pytest.raises(ProtocolError, match="digest"):
+        wire.check_digest("numbers", message | changed, OFFSETS)
 
 
-def test_a_seal_serves_one_kind_and_one_context() -> None:
-    sealed = wire.sealed("numbers", ARRAYS, OFFSETS)
+def test_a_digest_serves_one_kind_and_one_context() -> None:
+    message = wire.with_digest("numbers", ARRAYS, OFFSETS)
     for kind, context in [("sums", (OFFSETS,)), ("numbers", ()), ("numbers", (OFFSETS, OFFSETS))]:
         with pytest.raises(ProtocolError, match=f"The {kind} do not match"):
-            wire.check_seal(kind, sealed, *context)
+            wire.check_digest(kind, message, *context)
 
 
 def test_digests_know_where_a_part_ends() -> None:

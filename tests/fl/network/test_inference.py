@@ -3,7 +3,7 @@ import pytest
 
 from fl.config.network import NetworkConfig
 from fl.network import inference
-from fl.network.models import embed, new_bottom, new_top, predict
+from fl.network.models import embed, new_bottom, new_top, predict, set_weights
 
 CONFIG = NetworkConfig(embedding=5, top=7)
 
@@ -15,14 +15,14 @@ def rows() -> tuple:
     inputs = [rng.normal(size=(300, width)).astype(np.float32) for width in (37, 11, 64)]
     bottoms = [new_bottom(part.shape[1], 1, f"party {k}", CONFIG) for k, part in enumerate(inputs)]
     top = new_top(2, 0.2, 1, CONFIG)
-    top.set_weights(rng.normal(size=top.weights().shape).astype(np.float32))
+    set_weights(top.module, rng.normal(size=top.weights().shape).astype(np.float32))
     return inputs, bottoms, top, rng.random((300, 2)) < 0.6
 
 
 def odds_of(rows: tuple, chosen: np.ndarray) -> np.ndarray:
-    (own, *others), (bottom, *bottoms), top, present = rows
-    embedded = [inference.embed(b, part[chosen]) for b, part in zip(bottoms, others, strict=True)]
-    return inference.log_odds(bottom, top, own[chosen], embedded, present[chosen])
+    (bank, *passive), (bottom, *bottoms), top, present = rows
+    embedded = [inference.embed(b.module, part[chosen]) for b, part in zip(bottoms, passive, strict=True)]
+    return inference.log_odds(bottom.module, top.module, bank[chosen], embedded, present[chosen])
 
 
 def test_it_is_the_network_that_was_trained(rows: tuple) -> None:

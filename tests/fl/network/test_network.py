@@ -7,10 +7,12 @@ from scipy import stats
 from torch import nn
 
 from fl.config.network import NetworkConfig
-from fl.network import training_batches
+from fl.network import is_look, training_batches
 from fl.network.defence import defend, secret_normal
 from fl.network.models import (
+    Bottom,
     Part,
+    PartState,
     Top,
     backward,
     backward_embeddings,
@@ -20,6 +22,7 @@ from fl.network.models import (
     new_top,
     predict,
 )
+from fl.records import decode, encode
 from fl.splits import TEST, TRAIN, VALIDATION
 
 CONFIG = NetworkConfig(batch_size=16, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1)
@@ -168,14 +171,22 @@ def test_a_restored_part_learns_on_as_if_nothing_had_happened() -> None:
 
     whole = new_bottom(4, 1, "bank", CONFIG)
     learn(whole)
-    saved = {name: array.copy() for name, array in whole.state().items()}
+    saved = encode(whole.state())
     learn(whole)
-    restored = new_bottom(4, 2, "other", CONFIG)
-    restored.restore(saved)
+    restored = Part(Bottom(4, CONFIG), CONFIG, decode(PartState, saved))
     learn(restored)
 
-    for name, array in whole.state().items():
-        np.testing.assert_array_equal(restored.state()[name], array)
+    assert encode(restored.state()) == encode(whole.state())
+
+
+def test_what_a_part_learns_does_not_change_the_states_before() -> None:
+    part = new_bottom(4, 1, "bank", CONFIG)
+    part.update()
+    state = part.state()
+    before = encode(state)
+    part.module(torch.ones(3, 4)).sum().backward()
+    part.update()
+    assert encode(state) == before
 
 
 def test_a_part_without_gradients_updates_all_the_same() -> None:
@@ -241,6 +252,14 @@ def test_batches_go_through_the_training_rows_again_and_again(
     for start in range(0, len(stream) - len(training) + 1, len(training)):
         np.testing.assert_array_equal(np.sort(stream[start : start + len(training)]), training)
     np.testing.assert_array_equal(np.concatenate(training_batches(roles, seed, config)), stream)
+
+
+@pytest.mark.parametrize(
+    ("batches", "every", "looks"), [(7, 3, [3, 6, 7]), (6, 3, [3, 6]), (2, 5, [2]), (3, 1, [1, 2, 3])]
+)
+def test_the_last_batch_is_always_a_look(batches: int, every: int, looks: list[int]) -> None:
+    config = NetworkConfig(batches=batches, evaluate_every=every)
+    assert [batch for batch in range(1, batches + 1) if is_look(batch, config)] == looks
 
 
 def test_without_a_defence_the_gradient_goes_out_as_it_is() -> None:

@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 
 from fl.network.preprocessing import Encoder, NumericEncoder
+from fl.records import decode, encode
 from fl.tables import Table
 
 values_of = arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6, width=32))
@@ -114,23 +115,20 @@ def test_only_known_training_rows_count() -> None:
     numbers[others], codes[others] = rng.normal(100, 9, (others.sum(), 2)), 4
     again = Encoder.fit(table(numbers, codes, known), training, bins=3)
 
-    for name, array in fitted.to_arrays().items():
-        np.testing.assert_array_equal(again.to_arrays()[name], array)
+    assert encode(again) == encode(fitted)
 
 
 @given(
     rows=st.integers(0, 8), numeric=st.integers(0, 12), categorical=st.integers(0, 3), seed=st.integers(0, 9)
 )
-def test_arrays_hold_the_whole_encoder(rows: int, numeric: int, categorical: int, seed: int) -> None:
+def test_bytes_hold_the_whole_encoder(rows: int, numeric: int, categorical: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     numbers = np.where(rng.random((rows, numeric)) < 0.3, np.nan, rng.normal(size=(rows, numeric)))
     data = table(numbers, rng.integers(-1, 4, (rows, categorical)))
     fitted = Encoder.fit(data, np.arange(rows), bins=3)
 
-    arrays_of = fitted.to_arrays()
-    again = Encoder.from_arrays({name: arrays_of[name] for name in reversed(arrays_of)})
+    again = decode(Encoder, encode(fitted))
 
-    assert not any(array.dtype.hasobject for array in arrays_of.values())
     assert again.width == fitted.width
     everything = np.arange(rows)
     np.testing.assert_array_equal(again.transform(data, everything), fitted.transform(data, everything))

@@ -1,4 +1,4 @@
-"""What both halves of the scorecard do with a party's own columns: bins, signs, names, values and texts of reasons."""
+"""A party's own columns in the scorecard: their bins, the values of groups in words, and reasons for customers."""
 
 from collections.abc import Mapping
 
@@ -6,43 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.binned import Setup, read_binning, set_up
+from clients.binned import Setup, set_up
 from clients.data.declaration import Column, with_reasons
 from clients.session import Session
-from fl.binning import Binning, Codes, Shape
+from fl.binning import Binning, Shape
 from fl.config.scorecard import ScorecardConfig
+from fl.messages import Letter
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.values import ROUNDED, printable, values_of_groups
+from fl.splits import Split
 from fl.tables import Table
 
 
-def bin_columns(session: Session, seed: int, roles: NDArray[np.int8]) -> Setup:
+def bin_columns(session: Session, seed: int, split: Letter[Split]) -> Setup:
     """Bin the party's columns by the training rows, and keep that."""
-    config = session.config.scorecard
-    return set_up(session, seed, roles, config.bins, config.min_group)
+    config = session.config.section(ScorecardConfig)
+    return set_up(session, seed, split, config.bins, config.min_group)
 
 
 def demanded(shape: Shape, config: ScorecardConfig) -> Shape:
-    """The shape with the signs that the settings hold it to."""
+    """The shape with those signs that the settings hold the scorecard to."""
     return shape if config.monotone else shape.without_signs()
-
-
-def all_codes(session: Session, setup: Setup) -> Codes:
-    """The bins (n, c) of every position."""
-    return setup.binning.transform(read_table(session.study))
 
 
 def group_values(session: Session, grouping: Grouping, digits: int = ROUNDED) -> Texts:
     """Which values the groups of the party's columns stand for, (all groups,), numbers with so many digits."""
     columns = with_reasons(session.party.declaration, session.party.columns)
-    return values_of(columns, read_table(session.study), read_binning(session.store), grouping, digits)
+    return values_of(columns, read_table(session.study), session.store.read(Binning), grouping, digits)
 
 
-def texts(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in columns of these numbers, in English and in Chinese."""
+def reasons(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
+    """What a customer is told who loses points in columns of these numbers (k,), in English and in Chinese."""
     columns = with_reasons(session.party.declaration, session.party.columns)
-    return texts_of(columns, read_table(session.study), numbers)
+    return reasons_of(columns, read_table(session.study), numbers)
 
 
 def values_of(
@@ -57,8 +54,11 @@ def values_of(
     return values_of_groups(binning, table, grouping, units, digits)
 
 
-def texts_of(columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """As `texts`, of columns that `with_reasons` made."""
-    own = [columns[table.names[number]] for number in numbers]
-    english, chinese = ([printable(getattr(c, name)) for c in own] for name in ("reason", "reason_zh"))
+def reasons_of(
+    columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]
+) -> tuple[Texts, Texts]:
+    """As `reasons`, of columns that `with_reasons` made."""
+    chosen = [columns[table.names[number]] for number in numbers]
+    english = [printable(column.reason) for column in chosen]
+    chinese = [printable(column.reason_zh) for column in chosen]
     return np.array(english, np.str_), np.array(chinese, np.str_)

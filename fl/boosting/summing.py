@@ -1,0 +1,31 @@
+"""Sums in the clear, of numbers that a party may read over bins that are its own."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.binning import UNKNOWN, Codes
+
+Integers = NDArray[np.int64]
+
+
+def sums_by_bin(codes: Codes, values: Integers, groups: NDArray[np.integer], count: int, width: int) -> Integers:
+    """Sums of numbers by the group and the bin of their rows: int64 (count, c, width, k).
+
+    codes (n, c) are bins below `width`, values int64 (n, k), groups (n,) integers below `count`. A row with a negative
+    group counts nowhere, one with the code UNKNOWN nowhere in that column. Sums must stay below 2^53 in magnitude,
+    where floating point is exact.
+
+        >>> codes, values = np.array([[0], [1], [1]], np.uint8), np.array([[5], [7], [8]])
+        >>> sums_by_bin(codes, values, np.array([0, 0, -1]), 1, 2)[..., 0]
+        array([[[5, 7]]])
+    """
+    columns = codes.shape[1]
+    row, column = np.nonzero((codes != UNKNOWN) & (groups >= 0)[:, None])
+    cells = (groups[row].astype(np.int64) * columns + column) * width + codes[row, column]
+    sums = [np.bincount(cells, number[row], count * columns * width) for number in values.T]
+    return np.stack(sums, -1).reshape(count, columns, width, -1).astype(np.int64)
+
+
+def counts_by_bin(codes: Codes, groups: NDArray[np.integer], count: int, width: int) -> Integers:
+    """Rows by group and bin, int64 (count, c, width); see `sums_by_bin`."""
+    return sums_by_bin(codes, np.ones((len(codes), 1), np.int64), groups, count, width)[..., 0]
