@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: progress while a study runs, and its table at the end."""
+"""What a user sees in the terminal: the progress of a run, and its tables at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ _STAGES = {
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """Bars per model: its party at work, its step of how many, the validation AUC and the time left."""
+    """A bar per model, with the party at work, the steps done and in all, the validation AUC and the time left."""
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
@@ -56,7 +56,7 @@ def progress_bars() -> Iterator[Report]:
 
 @contextmanager
 def step_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars for work that calls back with what it does, the steps done and the steps in all."""
+    """A bar per kind of work, for a function that reports the name of the work, the steps done and the steps in all."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -75,7 +75,7 @@ def step_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _Bars:
-    """One bar per stage; a stage has ended when the next begins, and a failed one stays as it is."""
+    """One bar per stage. A stage has ended when the next one begins; the bar of a failed one stays as it is."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -110,7 +110,7 @@ def _title(event: Event) -> str:
 
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
-    """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
+    """The comparison for a terminal of 80 columns: one table of how good the contenders are, one of gain and cost."""
     quality = {name: column for name, column in QUALITY.items() if name != "approval_rate"}
     gain = {"approval_rate": QUALITY["approval_rate"], **COST}
     return (
@@ -131,7 +131,7 @@ _SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
 
 
 def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
-    """Contenders that a bank could use first, then the yardsticks."""
+    """A table with the contenders that a bank could use first, and below a line those that it could not."""
     table = _empty_table(title)
     table.add_column("", no_wrap=True)
     for heading, _ in columns.values():
@@ -153,19 +153,19 @@ def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: boo
 
 
 def explanation(comparison: pd.DataFrame) -> str:
-    """How to read the tables of a comparison."""
+    """Sentences that say how to read the tables of a comparison."""
     baseline = baseline_of(comparison["contender"])
     sentences = [
-        f"Uplift and p (paired DeLong test): against {baseline}.",
-        "Approved: approval rate at the bad rate that it has at 60 % approval.",
-        "Recovered: share of pooled-trees minus bank-only-trees.",
-        "Contenders below the line use what no party may see.",
+        f"Uplift is the gain of AUC over {baseline}, p its p-value by a paired DeLong test.",
+        "Approved is the approval rate at the bad rate that this contender has at 60 % approval.",
+        "Recovered is the gain of AUC over bank-only-trees as a share of the gain of pooled-trees.",
+        "Contenders below the line use data that no party may see.",
     ]
     return " ".join(sentences if baseline is not None else sentences[2:])
 
 
 def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
-    """What each party adds, for a terminal of 80 columns."""
+    """A table of what each party adds, for a terminal of 80 columns."""
     table = _empty_table(f"{contender}: what each party adds, {_mean_of(seeds)}")
     for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
         table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)

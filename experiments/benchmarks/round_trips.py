@@ -17,13 +17,13 @@ from flwr.serverapp import Grid, ServerApp
 from experiments.backends import simulation
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
-from fl.config.run import RunConfig
-from fl.handshake import DescribeRequest, Description
-from fl.messages import Envelope, pack
+from fl.config.run import RunConfig, TrainingConfig, read_config
+from fl.handshake import DescribeRequest
+from fl.protocols import message_type
+from fl.wire import Envelope, pack
 from server.exchange import Exchange
 from server.progress import Progress, append_to
 
-ACTION = "query.handshake_describe"
 REPEATS = 100
 
 app = ServerApp()
@@ -32,24 +32,24 @@ app = ServerApp()
 @app.main()
 def main_of_app(grid: Grid, context: Context) -> None:
     """Measure within Flower's Simulation Engine and report through the progress file."""
-    config = RunConfig.from_mapping(context.run_config)
+    config = read_config(context.run_config)
     append_to(Path(config.progress))(Progress("done", metrics=measure(grid, config)))
 
 
 def measure(grid: Grid, config: RunConfig) -> dict[str, float]:
     """Median milliseconds per round trip: `flower` by its own call, `exchange` by ours."""
     exchange = Exchange(grid, config.study, config.timeout)
-    parties = len(config.party_names)
-    names = exchange.connect(parties, config.connect_timeout)
-    nodes = list(grid.get_node_ids())
+    parties = exchange.connect(len(config.parties), config.connect_timeout)
+    question, nodes = DescribeRequest(), list(grid.get_node_ids())
+    action = message_type(DescribeRequest)
     times: dict[str, list[float]] = {"flower": [], "exchange": []}
     for _ in range(REPEATS):
         began = time.perf_counter()
-        content = pack(DescribeRequest(), Envelope(config.study))
-        list(grid.send_and_receive([Message(content, node, ACTION) for node in nodes]))
+        content = pack(question, Envelope(config.study))
+        list(grid.send_and_receive([Message(content, node, action) for node in nodes]))
         times["flower"].append(time.perf_counter() - began)
         began = time.perf_counter()
-        exchange.ask(ACTION, dict.fromkeys(names, DescribeRequest()), Description)
+        exchange.ask(dict.fromkeys(parties, question))
         times["exchange"].append(time.perf_counter() - began)
     return {name: 1000 * statistics.median(values) for name, values in times.items()}
 
@@ -60,14 +60,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/demo"))
     dataset = open_dataset(parser.parse_args().data)
     with tempfile.TemporaryDirectory() as state:
-        parties = ",".join(dataset.parties)
-        config = RunConfig(data=str(dataset.folder), parties=parties, state=state, study="round-trips")
-        found: list[Progress] = []
+        config = TrainingConfig(
+            data=str(dataset.folder), parties=dataset.parties, state=state, study="round-trips"
+        )
+        events: list[Progress] = []
         with simulation.opened(
             len(dataset.parties), "experiments.benchmarks.round_trips:app"
         ) as run_federation:
-            run_federation(config, found.append)
-        rows = {"simulation": found[-1].metrics, "inline": measure(InlineGrid(config), config)}
+            run_federation(config, events.append)
+        rows = {"simulation": events[-1].metrics, "inline": measure(InlineGrid(config), config)}
     print(
         "| backend | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"
     )

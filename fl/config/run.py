@@ -96,13 +96,14 @@ class RunConfig:
         raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
 
     def with_section(self, section: object) -> Self:
-        """The same run with other settings of one protocol."""
+        """The same run with other settings of one protocol. ConfigError when no protocol has such settings."""
+        self.section(type(section))
         name = next(name for name, other in self.sections.items() if type(other) is type(section))
         return replace(self, sections={**self.sections, name: section})
 
     @classmethod
-    def from_mapping(cls, settings: Mapping[str, Scalar | str]) -> Self:
-        """Build from flat keys such as `network.batch-size`; values may be texts, as MLflow keeps them.
+    def from_mapping(cls, settings: Mapping[str, Scalar]) -> Self:
+        """Build from flat keys such as `network.batch-size`; lists are texts with commas.
 
         Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one out of
         range.
@@ -263,12 +264,13 @@ def _written(value: Any) -> Scalar:
 
 def _like(key: str, value: Scalar, default: Any) -> Any:
     """`value` as the type of `default`: whole numbers pass as floats, texts with commas as lists."""
-    if isinstance(default, tuple):
-        return _listed(key, str(value), type(default[0]) if default else str)
+    if isinstance(default, tuple) and isinstance(value, str):
+        return _listed(key, value, type(default[0]) if default else str)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default):
-        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
+        kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+        kind = kinds.get(type(default), "text")
         raise ConfigError(f"Setting {key!r} must be {kind}, not {value!r}.")
     return value
 
