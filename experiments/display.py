@@ -34,28 +34,28 @@ _STAGES = {
 @contextmanager
 def progress_bars() -> Iterator[Report]:
     """Bars per model: its party at work, its step of how many, the validation AUC and the time left."""
-    columns = (
+    with Progress(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         yield _Bars(bars).report
 
 
 @contextmanager
 def step_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Bars for work that calls back with what it does, the steps done and the steps in all."""
-    columns = (
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(label: str, done: int, total: int) -> None:

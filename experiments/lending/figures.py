@@ -103,14 +103,16 @@ def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
         left=0.37,
         height=3.4,
     )
-    labels = []
     shades = {"swapped_in": GOODS, "swapped_out": BADS}
-    for place, (name, text) in enumerate(reversed(_GROUPS.items())):
+    labels = [
+        f"{text.format(*pair)}\n({percent(groups.loc[name, 'share'], 1)} of applicants)"
+        for name, text in _GROUPS.items()
+    ]
+    for place, name in enumerate(reversed(_GROUPS)):
         rate = groups.loc[name, "bad_rate"]
         axes.barh(place, rate, color=shades.get(name, "#BDBDBD"), height=0.62)
         axes.text(rate, place, f"  {rates[name]}", va="center", fontsize=10)
-        labels.append(f"{text.format(*pair)}\n({percent(groups.loc[name, 'share'], 1)} of applicants)")
-    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    axes.set_yticks(range(len(_GROUPS)), labels[::-1], fontsize=8.5)
     axes.set_xlim(0, 1.18 * groups["bad_rate"].max())
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
     return figure
