@@ -7,8 +7,6 @@ such arrays, skip missing months, and return one value per business, missing if 
 Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -120,23 +118,18 @@ def total(values: Array, first: int, last: int) -> Array:
 
 def mean(values: Array, first: int, last: int) -> Array:
     """Mean over the lags first … last-1."""
-    window = values[:, first:last]
-    count = (~np.isnan(window)).sum(axis=1)
-    average: Array = np.full(len(values), np.nan)
-    np.divide(total(values, first, last), count, out=average, where=count > 0)
-    return average
+    count = (~np.isnan(values[:, first:last])).sum(axis=1)
+    return np.asarray(total(values, first, last) / np.maximum(count, 1))
 
 
 def highest(values: Array, first: int, last: int) -> Array:
     """Maximum over the lags first … last-1."""
-    window = values[:, first:last]
-    peak = np.where(np.isnan(window), -np.inf, window).max(axis=1)
-    return np.where(np.isneginf(peak), np.nan, peak)
+    return np.asarray(np.fmax.reduce(values[:, first:last], axis=1))
 
 
 def lowest(values: Array, first: int, last: int) -> Array:
     """Minimum over the lags first … last-1."""
-    return -highest(-values, first, last)
+    return np.asarray(np.fmin.reduce(values[:, first:last], axis=1))
 
 
 def log_ratio(numerator: Array, denominator: Array) -> Array:
@@ -144,9 +137,7 @@ def log_ratio(numerator: Array, denominator: Array) -> Array:
 
     Missing where either is missing, or the denominator is not positive.
     """
-    defined = denominator > 0
-    ratio: Array = np.full(np.shape(numerator), np.nan)
-    np.divide(numerator, denominator, out=ratio, where=defined)
+    ratio = numerator / np.where(denominator > 0, denominator, np.nan)
     return np.log(np.clip(ratio, NEGLIGIBLE, 1 / NEGLIGIBLE))
 
 

@@ -110,12 +110,15 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ('typ = "bank"', "unknown key 'typ'. Did you mean 'type'?"),
         ('type = "bank"\nzebra = 1', "unknown key 'zebra'. Known are 'type', 'name', 'id', "),
         ('id = "uscc"', 'there is no type; add a line such as type = "table".'),
-        ("type = 3", 'type must be text in quotation marks, such as type = "…", not 3.'),
+        ("type = 3", "type must be text in quotation marks that is not empty, not 3."),
         ('type = "bank"\nlabel = true', "label must be text in quotation marks"),
-        ('type = "bank"\nid = ""', "id must not be empty."),
+        ('type = "bank"\nid = ""', "id must be text in quotation marks that is not empty, not ''."),
         ('type = "tax"\npublish_bins = "yes"', "publish_bins must be true or false, not 'yes'."),
-        ('type = "bank"\nsegments = "sector"', 'segments must be a list such as ["sector", "region"]'),
-        ('type = "bank"\nlabel = "d"\nsegments = [1]', "segments must be a list of column names."),
+        (
+            'type = "bank"\nsegments = "sector"',
+            'segments must be a list of column names, such as ["sector", "region"], not \'sector\'.',
+        ),
+        ('type = "bank"\nlabel = "d"\nsegments = [1]', "segments must be a list of column names, "),
         (
             'type = "bank"\nlabel = "d"\nsegments = ["a", "a"]',
             "'a' stands more than once among the segments.",
@@ -147,7 +150,7 @@ def test_a_mistake_in_the_declaration_is_named(tmp_path: Path, content: str, pro
         ("sign = true", "sign must be 1"),
         ("grade = 6", "grade must be a whole number from 1 (public) to 5 (most sensitive), not 6."),
         ("grade = 2.0", "grade must be a whole number"),
-        ("unit = 1", 'unit must be text in quotation marks, such as unit = "…", not 1.'),
+        ("unit = 1", 'unit must be text in quotation marks, such as "…", not 1.'),
     ],
 )
 def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: str, problem: str) -> None:
