@@ -59,7 +59,9 @@ sections = st.tuples(
     ),
     st.builds(ScorecardConfig, min_group=st.integers(1, 99)),
 )
-names = st.lists(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), min_size=1, max_size=4, unique=True).map(tuple)
+names = st.lists(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), min_size=1, max_size=4, unique=True).map(
+    tuple
+)
 seeds = st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True).map(tuple)
 trainings = st.builds(
     TrainingConfig,
@@ -126,7 +128,11 @@ def test_the_task_says_which_kind_of_run_it_is(settings: dict[str, Scalar], kind
 
 @pytest.mark.parametrize(
     ("task", "foreign"),
-    [("training", {"applicants": "/new.csv"}), ("scoring", {"seeds": "1,2"}), ("scoring", {"register": False})],
+    [
+        ("training", {"applicants": "/new.csv"}),
+        ("scoring", {"seeds": "1,2"}),
+        ("scoring", {"register": False}),
+    ],
 )
 def test_a_setting_of_the_other_kind_of_run_is_refused(task: str, foreign: dict[str, Scalar]) -> None:
     (key,) = foreign
