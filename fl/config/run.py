@@ -101,8 +101,12 @@ class RunConfig:
     @property
     def data_folder(self) -> Path:
         """The folder of the dataset. ConfigError when it is not named, or relative."""
-        allowed = "the absolute path of a dataset, since Flower runs the apps in another folder"
-        require(Path(self.data).is_absolute(), "data", allowed, self.data)
+        require(
+            Path(self.data).is_absolute(),
+            "data",
+            "the absolute path of a dataset, since Flower runs the apps in another folder",
+            self.data,
+        )
         return Path(self.data)
 
     def section(self, kind: type[Section]) -> Section:
