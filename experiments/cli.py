@@ -1,4 +1,4 @@
-"""The command `siloscore`: make data, bring parties, run and compare models, look at them in MLflow."""
+"""The command `siloscore`: it makes data, adds parties, trains and compares models, and shows them in MLflow."""
 
 import os
 import shlex
@@ -35,44 +35,50 @@ class Backend(StrEnum):
     inline = "inline"
 
 
-Data = Annotated[Path, typer.Option(help="Folder of the dataset: one folder with a party.toml per party.")]
+Data = Annotated[Path, typer.Option(help="Folder of the dataset, with one folder per party.")]
 Seeds = Annotated[str, typer.Option(help="Training seeds, comma-separated.")]
-Parties = Annotated[str, typer.Option(help="Party folders to take part, comma-separated. Default: all.")]
+Parties = Annotated[
+    str, typer.Option(help="Folders of the parties that take part, comma-separated. Default: all.")
+]
 TestIds = Annotated[Path | None, typer.Option(help="File with the ids of a fixed test set, one per line.")]
 BackendOption = Annotated[
     Backend,
-    typer.Option(help="Flower's Simulation Engine, or everything in this process (faster, for sweeps)."),
+    typer.Option(help="Flower's Simulation Engine, or everything in this process, which is faster."),
 ]
 Store = Annotated[Path, typer.Option(help="MLflow's database file.")]
-Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the table for machines to this file.")]
+Experiment = Annotated[str, typer.Option(help="Name of the MLflow experiment.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the comparison to this file, too, as JSON.")]
 Encryption = Annotated[
     str, typer.Option(help="Engine of the encrypted sums: lattice, paillier or plain. Default: lattice.")
 ]
 Setting = Annotated[
     list[str],
-    typer.Option("--set", help="A setting of the run, such as network.defence=none; may be repeated."),
+    typer.Option("--set", help="A setting of the run, such as network.defence=none. Can be repeated."),
 ]
 
 
 @app.command()
 def generate(
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not exist or be empty.")],
-    businesses: Annotated[int, typer.Option(min=100, help="Applicants.")] = 20_000,
+    out: Annotated[Path, typer.Option(help="Folder for the dataset. It must be new or empty.")],
+    businesses: Annotated[int, typer.Option(min=100, help="Number of applicants.")] = 20_000,
     world: Annotated[
         str,
         typer.Option(
             help="base, no-tax-signal, no-supply-signal, no-partner-signal, no-contagion or recession."
         ),
     ] = "base",
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal data.")] = 1,
-    truth: Annotated[bool, typer.Option("--truth", help="Compute each applicant's true PD, too.")] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the simulation. Equal seeds give equal data.")
+    ] = 1,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Also compute the true probability of default of each applicant.")
+    ] = False,
     parties: Annotated[
         str,
-        typer.Option(help="Whose records to write, comma-separated. Default: bank, tax bureau and platform."),
+        typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
 ) -> None:
-    """Simulate an economy of small businesses and write what each party would know of it.
+    """Simulate an economy of small businesses, and write the records that each party would have of it.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
@@ -100,7 +106,7 @@ def compare(
     json: Json = None,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Train federated, bank-only and pooled models on the same rows, and show who wins by how much.
+    """Train federated, bank-only and pooled models on the same rows, and show which is best and by how much.
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
@@ -167,25 +173,25 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.md and their figures.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset. Default: data/demo.")] = None,
     worlds: Annotated[
-        str, typer.Option(help="Instead of --data: simulate economies of these worlds, comma-separated.")
+        str, typer.Option(help="Worlds to simulate economies of, comma-separated, instead of --data.")
     ] = "",
     economies: Annotated[
-        str, typer.Option(help="With --worlds: seeds of the economies in each, comma-separated.")
+        str, typer.Option(help="With --worlds: seeds of the economies in each world, comma-separated.")
     ] = "1,2,3",
-    businesses: Annotated[int, typer.Option(min=1000, help="With --worlds: applicants of each.")] = 20_000,
+    businesses: Annotated[
+        int, typer.Option(min=1000, help="With --worlds: number of applicants in each economy.")
+    ] = 20_000,
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
-        typer.Option(
-            help="Compare its bank-only with its federated contender: boosting, network or scorecard."
-        ),
+        typer.Option(help="Compare its bank-only with its federated model: boosting, network or scorecard."),
     ] = "boosting",
     contenders: Annotated[
-        str, typer.Option(help="Compare these two instead: the model in use, and the one to take its place.")
+        str, typer.Option(help="Compare these two models instead: the one in use, and the one to replace it.")
     ] = "",
     policy: Annotated[
         Path | None,
-        typer.Option(help="TOML file with cut-off, lines and prices. Default: the one in docs/report.md."),
+        typer.Option(help="TOML file of the lending policy. Default: the policy in docs/report.md."),
     ] = None,
     parties: Parties = "",
     test_ids: TestIds = None,
@@ -196,8 +202,8 @@ def report(
 ) -> None:
     """Show what a federated score would change for the lender: approvals, bad rates, credit lines, prices, profit.
 
-    Both models decide on the same applicants under one lending policy. What comes out stands beside published claims,
-    with intervals, and beside a world in which the partners' records tell nothing.
+    Both models decide on the same applicants under one lending policy. The report compares the result with published
+    claims and, with --worlds, across worlds such as one in which the partners' records tell nothing.
 
     Example: siloscore report --worlds base,no-partner-signal --economies 1,2,3 --out reports/worlds
     """
@@ -224,9 +230,9 @@ def ablation(
     experiment: Experiment = "siloscore",
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Show what each party adds: train the federation without it, and with it and the bank alone.
+    """Show what each party adds: train the federated model without the party, and with only the party and the bank.
 
-    The model is the same under every encryption, so the fastest will do here.
+    The model is the same under every engine of encryption, so you can use the fastest.
 
     Example: siloscore ablation --data data/demo --seeds 1,2 --set boosting.encryption=plain
     """
@@ -249,28 +255,32 @@ def score(
     run: Annotated[
         str,
         typer.Option(
-            help="The trained model: id of its MLflow run, or STUDY/CONTENDER, or STUDY/CONTENDER/SEED."
+            help="The trained model: the id of its MLflow run, STUDY/CONTENDER or STUDY/CONTENDER/SEED."
         ),
     ],
     applicants: Annotated[
         Path,
-        typer.Option(help="CSV or Parquet with the bank's id column; may have the observation month, too."),
+        typer.Option(help="CSV or Parquet file with the bank's ids and, if you like, observation months."),
     ],
-    out: Annotated[Path, typer.Option(help="File for the answers, .csv or .parquet.")],
+    out: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Dataset with the applicants' records. Default: the one of the training."),
+        typer.Option(help="Dataset with the applicants' records. Default: the dataset of the training."),
     ] = None,
     parties: Annotated[
-        str, typer.Option(help="Party folders that are there, comma-separated. Default: all of the training.")
+        str,
+        typer.Option(
+            help="Folders of the parties that are present, comma-separated. Default: those of the training."
+        ),
     ] = "",
     backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
 ) -> None:
-    """Score applicants by a federated model that has been trained: a score and a PD for each, at the bank alone.
+    """Score new applicants by a trained federated model. Only the bank gets the scores and PDs.
 
-    The score is the log odds of default, or a scorecard's points. Without one of its parties, and for applicants whom
-    none of them knows, the bank's own model answers, and the file says so.
+    A score is the log odds of default, or a scorecard's points. If a party of the model is absent, the bank's reserve
+    model answers instead. For applicants whom no passive party knows, boosting and the network are averaged with the
+    reserve model. The file names the models that answered.
 
     Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
     """
@@ -279,12 +289,12 @@ def score(
     from experiments.scoring import score_applicants
 
     with progress_bars() as report:
-        found = score_applicants(
+        finished = score_applicants(
             store_uri(store), run, applicants, out, data, _words(parties), backend.value, report
         )
-    (model, most), *others = found.models.items()
+    (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)
-    knowing = ", ".join(f"{party} {rows:,}" for party, rows in found.contributed.items())
+    knowing = ", ".join(f"{party} {rows:,}" for party, rows in finished.contributed.items())
     console.print(f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True)
 
 
@@ -292,17 +302,20 @@ def score(
 def attack(
     data: Data = Path("data/demo"),
     contender: Annotated[
-        str, typer.Option(help="What is attacked: federated-network or federated-boosting.")
+        str, typer.Option(help="The model to attack: federated-network or federated-boosting.")
     ] = "federated-network",
     party: Annotated[
-        str, typer.Option(help="Who attacks and is attacked. Default: the first passive party.")
+        str,
+        typer.Option(
+            help="The party that attacks, and is attacked by the bank. Default: the first passive one."
+        ),
     ] = "",
     seeds: Seeds = "1",
     parties: Parties = "",
     test_ids: TestIds = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Play on real runs what a curious party could do with what it receives, with and without the defences.
+    """Train models with and without the defences, and measure what a curious party could infer from what it receives.
 
     Example: siloscore attack --data data/demo --contender federated-boosting --party tax
     """
@@ -313,7 +326,7 @@ def attack(
     with progress_bars() as report:
         tables, group = play(contender, config, party, report)
     console.print(*tables, sep="\n")
-    console.print(f"No number of an evaluation stands for fewer than {group} applicants.")
+    console.print(f"Every number of an evaluation stands for {group} applicants or more.")
 
 
 app.command("parties")(party_commands.parties)
@@ -327,12 +340,13 @@ def ui(
     experiment: Experiment = "siloscore",
     port: Annotated[int, typer.Option(help="Local port; 0 takes a free one.")] = 5000,
 ) -> None:
-    """Open MLflow on the latest study: prints the link and serves until Ctrl-C.
+    """Show the latest study in MLflow: print its link, and serve the page until Ctrl-C.
 
     Example: siloscore ui
     """
     from experiments.display import console
-    from experiments.mlflow_page import free_port, latest_link, serve
+    from experiments.mlflow_page import latest_link, serve
+    from experiments.servers import free_port
 
     port = port or free_port()
     console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
@@ -355,7 +369,7 @@ def _point_to(store: Path, link: str) -> None:
 
 
 def _encrypted(settings: list[str], engine: str) -> list[str]:
-    """The settings with those that an engine of encryption stands for."""
+    """The settings, with an engine of encryption for every algorithm that encrypts; an empty engine changes nothing."""
     from fl.config.run import sections
 
     encrypting = (
@@ -367,7 +381,10 @@ def _encrypted(settings: list[str], engine: str) -> list[str]:
 def _configured(
     data: Path, seeds: str, parties: str, test_ids: Path | None, settings: list[str]
 ) -> "tuple[Dataset, TrainingConfig]":
-    """The dataset, opened and checked, and the configuration of a new study on it."""
+    """Open and check the dataset, and make the configuration of a new study on it.
+
+    Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party.
+    """
     from experiments.dataset import open_dataset
     from experiments.settings import parse_settings
     from fl.config.run import TrainingConfig
@@ -396,10 +413,10 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command; an error that a person can act on is one sentence and exit code 2, not a traceback."""
-    # Before NumPy and its friends are imported: on small matrices more threads wait longer than they work.
+    """Run the command. An error that a user can act on is one sentence and exit code 2, without a traceback."""
+    # This must precede the import of NumPy. On small matrices several threads wait longer than they work.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    # A command that is ended from outside must end Flower, which runs in a session of its own, and its MLflow runs.
+    # A command that is ended from outside must end its MLflow runs, and Flower, which runs in a session of its own.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:

@@ -17,16 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from experiments.comparison.summary import (
-    COST,
-    QUALITY,
-    Columns,
-    baseline_of,
-    cell_text,
-    is_usable,
-    p_value_text,
-    winner,
-)
+from experiments.comparison.gains import written as written_gains
+from experiments.comparison.summary import COST, QUALITY, baseline_of, is_usable, winner, written
 from server.progress import Progress as Event
 from server.progress import Report
 
@@ -111,11 +103,14 @@ def _title(event: Event) -> str:
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
     """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
-    quality = {name: column for name, column in QUALITY.items() if name != "approval_rate"}
-    gain = {"approval_rate": QUALITY["approval_rate"], **COST}
+    quality = written(comparison, _NAME | {key: QUALITY[key] for key in QUALITY if key != "approval_rate"})
+    low, high = (comparison[name].map("{:.3f}".format) for name in ("auc_low", "auc_high"))
+    quality.insert(2, "95 %", low + "–" + high)
+    gain = written(comparison, _NAME | {"approval_rate": QUALITY["approval_rate"]} | COST)
+    best, usable = winner(comparison)["contender"], comparison["contender"].map(is_usable)
     return (
-        _table(comparison, quality, f"Test rows, {_mean_of(seeds)}", interval=True),
-        _table(comparison, gain, "Gain and cost"),
+        _table(quality, f"Test rows, {_mean_of(seeds)}", usable, best),
+        _table(gain.rename(columns=_SHORT), "Gain and cost", usable, best),
     )
 
 
@@ -123,31 +118,20 @@ def _mean_of(seeds: int) -> str:
     return f"mean of {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-def _empty_table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-
-
+_NAME = {"contender": ("", str)}
 _SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
 
 
-def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
-    """Contenders that a bank could use first, then the yardsticks."""
-    table = _empty_table(title)
-    table.add_column("", no_wrap=True)
-    for heading, _ in columns.values():
-        table.add_column(_SHORT.get(heading, heading), justify="right", no_wrap=True)
-        if interval and heading == "AUC":
-            table.add_column("95 %", justify="right", no_wrap=True)
-    best = winner(comparison)["contender"]
-    usable = comparison["contender"].map(is_usable)
-    for group in (comparison[usable], comparison[~usable]):
-        for row in group.to_dict("records"):
-            cells = []
-            for name, (heading, write) in columns.items():
-                cells.append(cell_text(row[name], write))
-                if interval and heading == "AUC":
-                    cells.append(f"{row['auc_low']:.3f}–{row['auc_high']:.3f}")
-            table.add_row(row["contender"], *cells, style="bold green" if row["contender"] == best else None)
+def _table(
+    texts: pd.DataFrame, title: str, above: "pd.Series[bool] | None" = None, best: str | None = None
+) -> Table:
+    """A frame of texts; the rows in `above` stand over a line and all others below, and that of `best` stands out."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in texts:
+        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
+    for group in [texts] if above is None else [texts[above], texts[~above]]:
+        for row in group.itertuples(index=False):
+            table.add_row(*row, style="bold green" if row[0] == best else None)
         table.add_section()
     return table
 
@@ -166,11 +150,5 @@ def explanation(comparison: pd.DataFrame) -> str:
 
 def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
     """What each party adds, for a terminal of 80 columns."""
-    table = _empty_table(f"{contender}: what each party adds, {_mean_of(seeds)}")
-    for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
-        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
-    for row in gains.to_dict("records"):
-        interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
-        figures = (f"{row['auc_with']:.3f}", f"{row['gain']:+.3f}", interval)
-        table.add_row(row["party"], row["question"], *figures, p_value_text(row["p_value"]))
-    return table
+    texts = written_gains(gains).drop(columns="without").rename(columns={"AUC with": "AUC"})
+    return _table(texts, f"{contender}: what each party adds, {_mean_of(seeds)}")

@@ -2,7 +2,7 @@
 
 A request is a record with an action and the actions that may precede it; its reply is named by its base class:
 
-    @request("grow", after=("start", "grow", "add_up"))
+    @request("grow", to=Reader.PASSIVE, after=("start", "grow", "add_up"))
     @dataclass(frozen=True, kw_only=True)
     class GrowRequest(Request[Grown]): ...
 
@@ -44,14 +44,14 @@ class Content(Enum):
     """Numbers about groups of businesses: sums, bins, metrics, splits."""
     CIPHERTEXT = "ciphertext"
     """Numbers that only the owner of a key can read."""
-    SEALED = "sealed"
-    """Rows under a pad that their reader has to get from somebody else."""
+    PADDED = "padded"
+    """Bits of rows under a one-time pad, or such a pad: either tells nothing without the other."""
     PER_ROW = "per row"
     """A number, a bit or a point for each business."""
 
 
 class Reader(Enum):
-    """For whom a letter is."""
+    """For whom a letter is, and of whom a request asks something."""
 
     LABEL_HOLDER = "label holder"
     PASSIVE = "a passive party"
@@ -84,7 +84,7 @@ Counts: TypeAlias = Annotated[Array, Content.COUNT]
 Figure: TypeAlias = Annotated[float, Content.AGGREGATE]
 Aggregate: TypeAlias = Annotated[Text, Content.AGGREGATE]
 PerRow: TypeAlias = Annotated[Array, Content.PER_ROW]
-Sealed: TypeAlias = Annotated[Array, Content.SEALED]
+Padded: TypeAlias = Annotated[Array, Content.PADDED]
 PublicKey: TypeAlias = Annotated[Text, Content.KEY]
 Ciphertext: TypeAlias = Annotated[Mapping[str, Array], Content.CIPHERTEXT]
 
@@ -96,22 +96,29 @@ class Request(Generic[Reply]):
 class Declaration(NamedTuple):
     """What a request class says of itself.
 
-    after are the actions of the same conversation of which one must have been the last that the party's store has
-    answered; none: the request is the first. A `query` touches no store and may come at any time.
+    to says which parties may be asked. after are the actions of the same conversation of which one must have been the
+    last that the party's store has answered; none: the request is the first. A `query` touches no store and may come at
+    any time.
     """
 
     action: str
+    to: Reader
     after: tuple[str, ...]
     is_query: bool
     replies: tuple[type[Any], ...]
 
 
-def request(action: str, *, after: tuple[str, ...] = (), query: bool = False) -> Callable[[Kind], Kind]:
-    """Declare a request class: its action, and the actions after which a party answers it; see `Declaration`."""
+def request(
+    action: str, *, to: Reader = Reader.PARTIES, after: tuple[str, ...] = (), query: bool = False
+) -> Callable[[Kind], Kind]:
+    """Declare a request class: its action, who is asked, and the actions after which a party answers it.
+
+    See `Declaration`.
+    """
 
     def declare(kind: Kind) -> Kind:
         (reply,) = (get_args(base)[0] for base in kind.__orig_bases__ if get_origin(base) is Request)
-        kind.__declaration__ = Declaration(action, after, query, get_args(reply) or (reply,))
+        kind.__declaration__ = Declaration(action, to, after, query, get_args(reply) or (reply,))
         return kind
 
     return declare
@@ -126,10 +133,14 @@ def declaration_of(kind: type[Any]) -> Declaration:
 
 
 class Field(NamedTuple):
-    """A field of a message: its path, its content, and for whom the letter is that it stands in, if any."""
+    """A field of a message: its path, its content, and the letter that it stands in with its reader, if in any.
+
+    record is the class of what the letter says, else that of the message.
+    """
 
     path: str
     content: Content
+    record: type[Any]
     reader: Reader | None
 
 
@@ -137,32 +148,35 @@ def fields_of(kind: type[Any]) -> Iterator[Field]:
     """The fields of a message, those of its letters included. Raises TypeError for one that does not say what it is."""
     hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
-        yield from _fields(hints[item.name], item.name, None)
+        yield from _fields(hints[item.name], item.name, kind, None)
 
 
-def _fields(hint: Any, path: str, reader: Reader | None) -> Iterator[Field]:
+def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> Iterator[Field]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        reader = next((note for note in arguments[1:] if isinstance(note, Reader)), reader)
-        contents = [note for note in arguments[1:] if isinstance(note, Content)]
-        if contents:
-            yield Field(path, contents[0], reader)
+        notes = arguments[1:]
+        reader = next((note for note in notes if isinstance(note, Reader)), reader)
+        content = next((note for note in notes if isinstance(note, Content)), None)
+        if content is None:
+            yield from _fields(arguments[0], path, record, reader)
+        elif get_origin(arguments[0]) is Letter and reader is None:
+            raise TypeError(f"the letter {path} does not say for whom it is")
         else:
-            yield from _fields(arguments[0], path, reader)
+            yield Field(path, content, record, reader)
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")
-        yield from _fields(arguments[0], path, reader)
+        yield from _fields(arguments[0], path, arguments[0], reader)
     elif is_dataclass(hint):
         hints = get_type_hints(hint, include_extras=True)
         for item in fields(hint):
-            yield from _fields(hints[item.name], f"{path}.{item.name}", reader)
+            yield from _fields(hints[item.name], f"{path}.{item.name}", record, reader)
     else:
         inner = [one for one in arguments if _is_told(one)]
         if not inner:
             raise TypeError(f"the field {path} does not say what it holds")
         for one in inner:
-            yield from _fields(one, path, reader)
+            yield from _fields(one, path, record, reader)
 
 
 def _is_told(hint: Any) -> bool:

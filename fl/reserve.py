@@ -10,7 +10,7 @@ Conversation `reserve/1`, one round trip: `TrainRequest` → `Trained` from the 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fl.messages import Aggregate, Request, Setting, ToParties, request
+from fl.messages import Aggregate, Reader, Request, Setting, ToParties, request
 from fl.records import Array
 from fl.splits import Split
 
@@ -24,7 +24,7 @@ class Trained:
     curve: Mapping[str, Aggregate[Array]]
 
 
-@request("train")
+@request("train", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True)
 class TrainRequest(Request[Trained]):
     """Asks the label holder to train its reserve model under a seed."""

@@ -51,7 +51,7 @@ class Contributed:
     contribution: ContributionLetter
 
 
-@request("contribute", after=("prepare",))
+@request("contribute", to=Reader.PASSIVE, after=("prepare",))
 @dataclass(frozen=True)
 class ContributeRequest(Request[Contributed]):
     """Asks a passive party for what it adds to the score of every position."""
@@ -71,7 +71,7 @@ class Answered:
     known: Mapping[str, Count]
 
 
-@request("answer", after=("prepare",))
+@request("answer", to=Reader.LABEL_HOLDER, after=("prepare",))
 @dataclass(frozen=True)
 class AnswerRequest(Request[Answered]):
     """For the bank: by party what it contributes; nobody's where the bank's own model is to answer."""

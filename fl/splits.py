@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.errors import ProtocolError
-from fl.messages import Count, PerRow, Request, Setting, ToParties, request
+from fl.messages import Count, PerRow, Reader, Request, Setting, ToParties, request
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -36,7 +36,7 @@ class Assigned:
     test: Count
 
 
-@request("assign")
+@request("assign", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True)
 class SplitRequest(Request[Assigned]):
     """Asks the label holder to give every position a role, under this seed where chance decides."""

@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from experiments.cli import app
-from fl.config.run import RunConfig
+from fl.config.run import app_defaults
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -47,6 +47,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_are_settings(page: Path) -> None:
-    known = RunConfig().to_mapping()
+    known = app_defaults()
     for name in re.findall(r"--set ([a-z.-]+)=", page.read_text("utf-8")):
         assert name in known, f"{page.name}: {name}"

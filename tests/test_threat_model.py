@@ -1,76 +1,109 @@
-"""`docs/threat-model.md` names every message that crosses a border, and every field of it.
+"""`docs/threat-model.md` says of every message and letter what it tells its reader, and who that is.
 
-Who adds a field or a protocol adds a line on what it tells its receiver, or this fails.
+Whoever adds a field writes the tables anew (`python -m experiments.message_table`). Whoever adds a message or a letter
+also says what it tells, in the section of its conversation. Otherwise this fails.
 """
 
-import ast
 import re
-from dataclasses import dataclass, fields
-from importlib import import_module
-from pathlib import Path
-from typing import get_type_hints
+from typing import Any
 
 import pytest
 
+from experiments.message_table import DOCUMENT, messages_of, without_tables, written_in
+from fl.boosting import Demanded, Task
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
-from fl.messages import Envelope
+from fl.config.scorecard import ScorecardConfig
+from fl.messages import Content, Field, Reader, declaration_of, fields_of
+from fl.protocols import CONVERSATIONS
+from fl.scoring import Contributed
+from fl.wire import Envelope
 
-ROOT = Path(__file__).parent.parent
-DOCUMENT = (ROOT / "docs" / "threat-model.md").read_text("utf-8")
-# The lines of its tables, each with the names that it quotes as code.
-QUOTED = [set(re.findall(r"`([\w-]+)`", line)) for line in DOCUMENT.splitlines() if line.startswith("|")]
-
-
-@dataclass(frozen=True)
-class Action:
-    """A function that a party answers by."""
-
-    protocol: str
-    name: str
-
-    def messages(self) -> tuple[type, type]:
-        """The types of its request and of its reply."""
-        hints = get_type_hints(getattr(import_module(f"clients.{self.protocol}"), self.name))
-        return hints["request"], hints["return"]
+TEXT = DOCUMENT.read_text("utf-8")
+ANALYSIS = without_tables(TEXT)
+RECORDS: tuple[type[Any], ...] = tuple(
+    dict.fromkeys(
+        record
+        for conversation in CONVERSATIONS
+        for message in messages_of(conversation)
+        for record in (message, *(field.record for field in fields_of(message)))
+    )
+)
 
 
-def served() -> list[Action]:
-    """The actions of the calls `serve("protocol", kind=("name", …))` in `clients/app.py`."""
-    tree = ast.parse((ROOT / "clients" / "app.py").read_text("utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [
-        Action(ast.literal_eval(call.args[0]), name)
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "serve"
-        for keyword in call.keywords
-        for name in ast.literal_eval(keyword.value)
+def section_of(record: type[Any]) -> str:
+    """What the document says of a record's conversation: the section named like its module in `fl`."""
+    name = record.__module__.removeprefix("fl.")
+    (section,) = re.findall(rf"(?ms)^## {name.capitalize()}$(.*?)(?=^## |\Z)", ANALYSIS)
+    return str(section)
+
+
+def rows_on(record: type[Any]) -> list[list[str]]:
+    """The rows of that section's tables that name the record in their first cell."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section_of(record).splitlines()
+        if line.startswith("|")
     ]
+    return [row for row in rows if f"`{record.__name__}`" in row[0]]
 
 
-MESSAGES = sorted({kind for action in served() for kind in action.messages()}, key=lambda kind: kind.__name__)
+def test_the_tables_are_those_of_the_declarations() -> None:
+    assert written_in(TEXT) == TEXT, "python -m experiments.message_table writes them"
 
 
-def test_the_actions_are_found() -> None:
-    assert Action("network", "backward") in served()
-    assert len(MESSAGES) > 15
+@pytest.mark.parametrize("record", RECORDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_the_analysis_says_what_each_message_and_letter_tells_its_reader(record: type[Any]) -> None:
+    rows = rows_on(record)
+    assert rows, f"its section in docs/threat-model.md has no row on {record.__name__}"
+    for row in rows:
+        _, reader, tells, _ = row
+        assert reader, row
+        assert tells, row
 
 
-@pytest.mark.parametrize("kind", [*MESSAGES, Envelope], ids=lambda kind: kind.__name__)
-def test_every_message_stands_in_the_document_with_all_its_fields(kind: type) -> None:
-    of_the_message = [names for names in QUOTED if kind.__name__ in names]
-    assert of_the_message, f"docs/threat-model.md has no line on {kind.__name__}"
-    told = set().union(*of_the_message)
-    missing = [item.name for item in fields(kind) if item.name not in told]
-    assert missing == [], f"docs/threat-model.md does not say what {kind.__name__} tells by {missing}"
+def test_all_conversations_are_looked_at() -> None:
+    assert {"BlindPoints", "Order", "Level", "Members", "Sums", "Lesson"} <= {
+        kind.__name__ for kind in RECORDS
+    }
+    assert len(RECORDS) > 70
 
 
 def test_the_document_names_no_message_that_is_gone() -> None:
-    ends = ("Request", "Ids", "Orders")
-    named = {name for names in QUOTED for name in names if name.endswith(ends)}
-    assert named <= {kind.__name__ for kind in MESSAGES}
+    errors = {"ProtocolError", "ConfigError"}
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`", TEXT))
+    assert named <= {kind.__name__ for kind in RECORDS} | {Envelope.__name__} | errors
 
 
-def test_the_defence_that_the_document_describes_is_the_default() -> None:
-    config = NetworkConfig()
-    assert f"`{config.defence}`, on by default" in DOCUMENT
-    assert f"`network.noise` = {config.noise:g}," in DOCUMENT
+def test_a_field_says_whose_letter_it_stands_in() -> None:
+    fields = {field.path: field for field in fields_of(Demanded)}
+    assert fields["task.bank_left"] == Field("task.bank_left", Content.PER_ROW, Task, Reader.PASSIVE)
+    assert fields["trees"] == Field("trees", Content.COUNT, Demanded, None)
+
+
+def test_a_letter_in_the_form_of_another_conversation_is_no_plain_field() -> None:
+    assert list(fields_of(Contributed)) == [
+        Field("contribution", Content.PER_ROW, Contributed, Reader.LABEL_HOLDER)
+    ]
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda conversation: conversation.name)
+def test_the_coordinator_reads_nothing_per_row(conversation: Any) -> None:
+    plain = [field for kind in messages_of(conversation) for field in fields_of(kind) if not field.reader]
+    assert not [field for field in plain if field.content in (Content.PER_ROW, Content.CIPHERTEXT)]
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda conversation: conversation.name)
+def test_a_request_brings_nobody_the_letter_of_another(conversation: Any) -> None:
+    for request in conversation.requests:
+        asked = declaration_of(request).to
+        readers = {field.reader for field in fields_of(request)} - {None, Reader.PARTIES}
+        assert readers <= {asked}, request
+
+
+def test_the_settings_that_the_document_describes_are_the_defaults() -> None:
+    network, words = NetworkConfig(), " ".join(ANALYSIS.split())
+    assert f"`{network.defence}`, on by default" in words
+    assert f"`network.noise` = {network.noise:g}," in words
+    assert f"`boosting.min-bin-count` = {BoostingConfig().min_bin_count} rows" in words
+    assert f"`scorecard.min-group` goods or bads, {ScorecardConfig().min_group} by default" in words

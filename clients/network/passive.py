@@ -15,16 +15,13 @@ from fl.splits import VALIDATION
 
 def forward(session: Session, request: ForwardRequest) -> Embedded:
     """Learn from the last batch, after keeping the weights if they are the best, and embed the next batch."""
-    config, rows, learning = (
-        session.config.section(NetworkConfig),
-        read_rows(session),
-        session.state(Learning),
-    )
+    config, learning = session.config.section(NetworkConfig), session.state(Learning)
     learning.check_next(request.batch, config)
+    rows = read_rows(session)
     bottom = Part(Bottom(rows.encoder.width, config), config, learning.parts[BOTTOM])
-    best = learning.best
     if (request.lesson is None) != (request.batch == 1):
         raise ProtocolError("a lesson comes with every batch but the first")
+    best = learning.best
     if request.lesson is not None:
         lesson, positions = request.lesson.read(Lesson), rows.in_batch(learning.batch)
         check_numbers("gradient", lesson.gradient, (len(positions), config.embedding))

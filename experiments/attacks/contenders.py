@@ -5,14 +5,14 @@ from rich.table import Table
 from experiments.attacks import report as network
 from experiments.attacks.boosting import report as boosting
 from experiments.attacks.tables import boosting_tables, network_tables
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import Report
 
 NETWORK, BOOSTING = "federated-network", "federated-boosting"
 
 
-def play(contender: str, config: RunConfig, party: str, report: Report) -> tuple[list[Table], int]:
+def play(contender: str, config: TrainingConfig, party: str, report: Report) -> tuple[list[Table], int]:
     """The attacks as tables, and the fewest applicants behind any number of an evaluation message.
 
     Raises ConfigError for a contender that nobody attacks, and as `play_all` does.

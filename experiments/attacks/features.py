@@ -30,11 +30,11 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     table = joined.tables[party]
     rows, final = recording.embeddings(party)
     validation, looks = recording.validation_embeddings(party)
-    own = own_inputs(joined, recording.roles, joined.active, bins)
+    inputs = own_inputs(joined, recording.roles, joined.active, bins)
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {
-            "own": _r2(own[rows], column[rows], rng),
+            "own": _r2(inputs[rows], column[rows], rng),
             "final": _r2(final, column[rows], rng),
             "looks": _r2(looks, column[validation], rng),
         }

@@ -36,23 +36,23 @@ def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) 
 
     The index names the attack, and the labels that it knows if any; NaN where the own columns give it nothing to do.
     """
-    every, batches = recording.joined.labels, recording.gradients(party)
-    rows, gradients = averaged(batches, len(every))
-    own, labels = own_inputs(recording.joined, recording.roles, party, bins)[rows], every[rows]
+    all_labels, batches = recording.joined.labels, recording.gradients(party)
+    rows, gradients = averaged(batches, len(all_labels))
+    inputs, labels = own_inputs(recording.joined, recording.roles, party, bins)[rows], all_labels[rows]
     results = {
-        "each batch: norm": (float("nan"), norm_per_batch(batches, every)),
-        "each batch: direction, 1 default": (float("nan"), direction_per_batch(batches, every)),
+        "each batch: norm": (float("nan"), norm_per_batch(batches, all_labels)),
+        "each batch: direction, 1 default": (float("nan"), direction_per_batch(batches, all_labels)),
     }
-    results["average: norm"] = norm(own, labels), norm(gradients, labels)
-    found = play_on_vectors(own, gradients, labels, rng)
-    results |= {name if name == TOGETHER else f"average: {name}": pair for name, pair in found.items()}
+    results["average: norm"] = norm(inputs, labels), norm(gradients, labels)
+    on_average = play_on_vectors(inputs, gradients, labels, rng)
+    results |= {name if name == TOGETHER else f"average: {name}": pair for name, pair in on_average.items()}
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "gradients"])
 
 
 def play_on_vectors(
-    own: Vectors | None, received: Vectors, labels: Labels, rng: np.random.Generator
+    inputs: Vectors | None, received: Vectors, labels: Labels, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """Success of attacks on a vector per row, from the own columns (NaN without any) and from what was received."""
+    """Success of attacks on a vector per row: by the party's own inputs (NaN without any), and by what it received."""
     attacks: dict[str, Callable[..., float]] = {
         "principal component": principal_component,
         "direction, 1 default": partial(direction, rng=rng, known=1),
@@ -61,10 +61,10 @@ def play_on_vectors(
     }
     results = {}
     for name, attack in attacks.items():
-        alone = float("nan") if own is None else attack(own, labels)
+        alone = float("nan") if inputs is None else attack(inputs, labels)
         results[name] = alone, attack(received, labels)
-    if own is not None:
-        together = np.concatenate([StandardScaler().fit_transform(received), own], axis=1)
+    if inputs is not None:
+        together = np.concatenate([StandardScaler().fit_transform(received), inputs], axis=1)
         alone, _ = results[REGRESSION]
         results[TOGETHER] = alone, learned(together, labels, rng, known=1_000)
     return results

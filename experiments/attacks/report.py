@@ -9,7 +9,8 @@ from clients.data.declaration import read_declaration
 from experiments.attacks import features, labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.recording import record
-from fl.config.run import RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.splits import TEST
 from server.progress import Progress, Report
@@ -34,33 +35,33 @@ class Attacks:
     group: int
 
 
-def play_all(config: RunConfig, party: str, report: Report) -> Attacks:
+def play_all(config: TrainingConfig, party: str, report: Report) -> Attacks:
     """Train under every defence and seed and play every attack of and on a passive party, by default the first.
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
     party = choose_passive(config, party)
-    bins = config.network.bins
-    networks = {name: replace(config.network, defence=name) for name in DEFENCES}
+    as_set = config.section(NetworkConfig)
+    networks = {name: replace(as_set, defence=name) for name in DEFENCES}
     played: dict[str, list[pd.DataFrame]] = {name: [] for name in DEFENCES}
     aucs: dict[str, list[float]] = {name: [] for name in DEFENCES}
     columns, groups = [], []
     for recording in record(config, report, networks):
         rng = np.random.default_rng(recording.seed)
-        played[recording.name].append(labels.play(recording, party, bins, rng))
+        played[recording.name].append(labels.play(recording, party, as_set.bins, rng))
         aucs[recording.name].append(recording.evaluation.metrics["auc"])
         groups.append(smallest_group(recording.evaluation, int((recording.roles == TEST).sum())))
-        if recording.name == config.network.defence:
-            columns.append(features.reconstruct(recording, party, bins, rng))
+        if recording.name == as_set.defence:
+            columns.append(features.reconstruct(recording, party, as_set.bins, rng))
     report(Progress("done"))
     means = {name: float(np.mean(values)) for name, values in aucs.items()}
     return Attacks(party, _side_by_side(played), mean_of(columns), means, min(groups))
 
 
-def choose_passive(config: RunConfig, party: str) -> str:
+def choose_passive(config: TrainingConfig, party: str) -> str:
     """The passive party of that name, or the first. Raises ConfigError when there is none."""
-    declared = [read_declaration(config.data_folder / name) for name in config.party_names]
-    passive = [one.name for one in declared if one.label is None]
+    declared = [read_declaration(config.data_folder / name) for name in config.parties]
+    passive = [declaration.name for declaration in declared if declaration.label is None]
     wanted = party or next(iter(passive), party)
     if wanted not in passive:
         raise ConfigError(f"There is no passive party {party!r}; there are {', '.join(passive) or 'none'}.")

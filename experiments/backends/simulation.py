@@ -9,8 +9,6 @@ so that no folder of the user's that happens to be called `clients` comes first.
 import itertools
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,13 +16,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import tomli_w
 
+from experiments.servers import end, free_port
 from fl.config.run import RunConfig
 from server.progress import ProgressReader, Report
 
@@ -33,7 +32,6 @@ RunFederation = Callable[[RunConfig, Report], None]
 
 _CONNECTION = "siloscore"
 _START_SECONDS = 60
-_STOP_SECONDS = 20
 _STATUS_EVERY_SECONDS = 30.0
 
 
@@ -85,12 +83,10 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
 
     Flower takes seconds to end its processes after the coordinator's last word; nobody has to wait for that.
     """
-    reader, next_look = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS
-    while True:
-        finished, status, details = False, "", ""
+    reader, next_look, status = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS, ""
+    while not status.startswith("finished"):
         if time.monotonic() >= next_look:
             status, details = _status(link, number)
-            finished = status.startswith("finished")
             next_look = time.monotonic() + _STATUS_EVERY_SECONDS
         for event in reader.read():
             report(event)
@@ -98,10 +94,8 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
                 raise BackendError(event.text)
             if event.stage == "done":
                 return
-        if finished and status != "finished:completed":
+        if status.startswith("finished") and status != "finished:completed":
             raise BackendError(details or _tail(link.log))
-        if finished:
-            return
         if link.process.poll() is not None:
             raise BackendError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
         time.sleep(0.2)
@@ -127,7 +121,7 @@ def _status(link: _Link, number: str) -> tuple[str, str]:
 def _flwr(link: _Link, *arguments: str) -> dict:
     """A command of Flower's, which answers in JSON."""
     done = subprocess.run(
-        [_program("flwr"), *arguments, "--format", "json"],
+        ["flwr", *arguments, "--format", "json"],
         env=link.environment,
         cwd=link.home,
         capture_output=True,
@@ -144,7 +138,7 @@ def _flwr(link: _Link, *arguments: str) -> dict:
 
 @contextmanager
 def _superlink(home: Path, parties: int) -> Iterator[_Link]:
-    port, cores = _free_port(), os.cpu_count() or 1
+    port, cores = free_port(), os.cpu_count() or 1
     environment = {
         **os.environ,
         "FLWR_HOME": str(home),
@@ -154,7 +148,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Passive parties work at the same time: each may use its part of the cores.
         "LOKY_MAX_CPU_COUNT": os.environ.get("LOKY_MAX_CPU_COUNT", str(max(1, cores // max(1, parties - 1)))),
-        # Flower starts its programs by name: those of this environment must come first.
+        # Flower's programs are started by name: those of this environment must come first.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     connection = {"address": f"127.0.0.1:{port}", "insecure": True}
@@ -162,7 +156,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
     (home / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
     process = subprocess.Popen(
         [
-            *(_program("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"),
+            *("flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"),
             *("--host", "127.0.0.1", "--port", str(port), "--log-file", str(home / "superlink.log")),
         ],
         env=environment,
@@ -174,7 +168,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
     try:
         yield _Link(process, port, home, environment)
     finally:
-        _stop(process)
+        end(process)
 
 
 def _wait_until_healthy(link: _Link) -> None:
@@ -186,27 +180,6 @@ def _wait_until_healthy(link: _Link) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     raise BackendError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the SuperLink, and the executor which it starts in a session of its own, with all that runs there."""
-    groups = [process.pid, *_children(process.pid)]
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for group in groups:
-            with suppress(ProcessLookupError, PermissionError):  # nobody is left there
-                os.killpg(group, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-
-
-def _children(process: int) -> list[int]:
-    if threads := list(Path(f"/proc/{process}/task").glob("*/children")):
-        return [int(child) for thread in threads for child in thread.read_text().split()]
-    table = subprocess.run(
-        ["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=False
-    ).stdout
-    pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
-    return [child for parent, child in pairs if parent == process]
 
 
 def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
@@ -228,16 +201,6 @@ def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
         "tool": {"flwr": {"app": app}},
     }
     (folder / "pyproject.toml").write_text(tomli_w.dumps(content), "utf-8")
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _tail(log: Path, lines: int = 20) -> str:

@@ -4,12 +4,15 @@ CPU seconds of everything between two lists of ids and the positions of the matc
 raising, and the matching. Half of the ids are common.
 """
 
-import argparse
 import time
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from fl.alignment import Points, hash_to_points, match_points, new_exponent, raise_to
+
+app = typer.Typer()
 
 
 def align(ids: int) -> tuple[float, int]:
@@ -24,17 +27,20 @@ def align(ids: int) -> tuple[float, int]:
     return time.process_time() - began, int((rows >= 0).sum())
 
 
-def main() -> None:
+@app.command(help=__doc__)
+def main(
+    sizes: Annotated[list[int], typer.Option("--ids", help="Ids of each party; may be repeated.")] = [  # noqa: B006
+        10_000,
+        30_000,
+        100_000,
+    ],
+) -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ids", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     print("| ids per party | matches | CPU s |\n| ---: | ---: | ---: |")
-    for ids in parser.parse_args().ids:
+    for ids in sizes:
         seconds, matches = align(ids)
         print(f"| {ids:,} | {matches:,} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    app()

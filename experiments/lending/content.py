@@ -1,4 +1,4 @@
-"""What a report says and in which order: from the cases of every world to a page and its figures."""
+"""What a report says, and in which order: this module turns the cases of every world into a page and its figures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,10 @@ from server.tracking.pages import Code, Heading, Part, Picture
 class World:
     """What was measured in a world, or on a user's own data.
 
-    summary is the frame of `intervals.summarise`; swap and trade_off are means of the frames of `measures` over all
-    cases. sizes are the number of economies, of training seeds of each, and of test applicants on average.
+    summary    the frame of `intervals.summarise`
+    swap       the mean over all cases of the frame of `measures.swap`
+    trade_off  the mean over all cases of the frame of `measures.trade_off`
+    sizes      numbers of economies, of training seeds in each economy, and of test applicants on average
     """
 
     name: str
@@ -64,9 +66,9 @@ def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: st
         *(wording.headline(world.name, world.summary) for world in worlds),
         Picture("gains", "Relative gain of Gini in each world, with its interval"),
         Heading("Beside published figures"),
-        "A report on China's digital inclusive finance names what shared data brought to four institutions, by "
-        "federated learning or otherwise. Beside each figure stands what was measured here: changes with their 95 % "
-        "interval in brackets.",
+        "A report on China's digital inclusive finance says what shared data brought to four institutions, by "
+        "federated learning or otherwise. The table compares each of its figures with what was measured here; "
+        "changes have their 95 % interval in brackets.",
         wording.claim_table(summaries, pair),
     ]
     for world in worlds:
@@ -84,7 +86,7 @@ def _about(world: World, pair: figures.Pair) -> list[Part]:
         Heading("Each model at its own cut-off, chosen on validation rows", 3),
         wording.measure_table(world.summary, OWN, pair),
         Heading("At equal approval", 3),
-        Picture(f"{name}-swap", f"Bad rates of those on whom the models agree and differ, {name}"),
+        Picture(f"{name}-swap", f"Bad rates of applicants on whom the models agree or differ, {name}"),
         wording.measure_table(world.summary, APPROVAL, pair),
         Heading("At equal bad rate", 3),
         Picture(f"{name}-lines", f"Average lines of both models, {name}"),
@@ -95,7 +97,7 @@ def _about(world: World, pair: figures.Pair) -> list[Part]:
 def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
     several = any(world.sizes[0] > 1 for world in worlds)
     interval = (
-        "Student's t over the economies, of each the mean over its training seeds"
+        "Student's t over the economies, each of which counts with the mean over its training seeds"
         if several
         else f"a bootstrap over the test applicants ({RESAMPLES} resamples, the same for both models)"
     )
@@ -103,17 +105,17 @@ def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) 
     return [
         Heading("How it was made"),
         Code(command),
-        f"{sizes}. Figures are means; intervals are {interval}. Changes are in points for shares, in per cent of the "
-        "model in use for Gini, KS, lines and credit.",
-        "**Cut-offs.** A model's own cut-off is chosen on validation rows by the policy. At equal approval the "
-        "new model approves as many test applicants as the model in use does. At equal bad rate both approve as many "
-        "as they can without a larger bad rate than the model in use had among those it approved in validation.",
-        "**Accepted and declined.** Every applicant's outcome is known here, even if a model declines the applicant; a "
-        "bank knows the outcomes of accepted applicants only. Among these both models rank worse, since the worst "
-        "applicants are gone, and the model in use looks worst of all, since its own score chose them: a gain measured "
-        "there is larger than the gain there is. Both are shown.",
-        "**Profit** is of the first year, with lines drawn in full. Expected profit trusts each model's own PD; "
-        "realised profit does not, and hangs on the few largest loans that fail.",
+        f"{sizes}. Figures are means; intervals are {interval}. The change of a share is given in percentage points, "
+        "the change of Gini, KS, lines and credit in per cent of the value for the model in use.",
+        "**Cut-offs.** The policy chooses a model's own cut-off on validation rows. At equal approval the new model "
+        "approves as many test applicants as the model in use does. At equal bad rate both models approve as many "
+        "as they can without a larger bad rate than the model in use had among those whom it approved in validation.",
+        "**Accepted and declined.** Here every applicant's outcome is known, even if a model declines the applicant; a "
+        "bank knows the outcomes of accepted applicants only. Among these both models rank worse, because the worst "
+        "applicants are gone, and the model in use ranks worst, because its own score chose them. A gain that is "
+        "measured there is larger than the true gain. The report shows both.",
+        "**Profit** is that of the first year, with lines drawn in full. Expected profit relies on each model's own "
+        "PD; realised profit uses what happened, and depends much on the few largest loans that fail.",
         wording.policy_table(policy),
     ]
 
@@ -124,7 +126,7 @@ _CLAIMED = {
 
 
 def metrics(worlds: list[World]) -> Mapping[str, float]:
-    """The report's main figures for MLflow, as `world/measure`."""
+    """The main figures of a report for MLflow, each under the name `world/measure`."""
     values = {}
     for world in worlds:
         for name, (cutoffs, measure) in _METRICS.items():
@@ -150,5 +152,5 @@ def _size(world: World) -> str:
 
 
 def _mean(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Mean of frames of the same shape, row by row; NaN counts nowhere."""
+    """The mean of frames of the same shape, row by row, without NaN."""
     return pd.concat(frames).groupby(level=0, sort=False).mean()

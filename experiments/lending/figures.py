@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING
 from experiments.lending.wording import change, finding, sure
-from server.tracking.drawing import BADS, GOODS, QUIET, colour, new_axes, percent
+from server.tracking.drawing import BADS, GOODS, QUIET, colour, new_axes, percent, with_legend
 
 Pair = tuple[str, str]
 """The names of the reference and the challenger."""
@@ -100,8 +100,7 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
     axes.set_ylim(0, None)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
-    axes.legend(loc="upper left", frameon=False)
-    return figure
+    return with_legend(figure, "upper left")
 
 
 def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:

@@ -25,14 +25,12 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
     """
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
     measured = [measure(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]
-    economies = pd.Index([case.economy for case in cases], name="economy")
-    by_economy = pd.concat(measured, keys=range(len(cases)), names=["case"]).reset_index("case")
-    by_economy["economy"] = economies[by_economy.pop("case").to_numpy()]
     order = measured[0].index
+    by_economy = pd.concat(measured, keys=[case.economy for case in cases], names=["economy"])
     means = by_economy.groupby(["economy", *order.names], sort=False).mean()
     summary = means.groupby(order.names, sort=False).mean().reindex(order)
-    if economies.nunique() > 1:
-        changes = means["change"].unstack("economy").reindex(order)
+    changes = means["change"].unstack("economy").reindex(order)
+    if changes.shape[1] > 1:
         count = changes.notna().sum(axis=1)
         half = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1)) * changes.sem(axis=1)
         return summary.assign(low=summary["change"] - half, high=summary["change"] + half)

@@ -1,4 +1,4 @@
-"""How the numbers of a report are written, and the frames of text that its pages show as tables."""
+"""How the numbers of a report are written, and the tables of text on its pages."""
 
 import pandas as pd
 
@@ -9,18 +9,22 @@ from experiments.lending.policy import Policy
 DASH = "–"
 CHANGE, INTERVAL = "change", "95 % interval"
 SAME_BY_CONSTRUCTION = {(APPROVAL, "approval_rate"), (APPROVAL, "swapped"), (BAD_RATE, "bad_rate")}
-"""Rows that tell nothing, since equal cut-offs of that kind make both models equal there."""
+"""Rows that a table leaves out, because cut-offs of that kind make both models equal there."""
 
 
 def labels(pair: tuple[str, str]) -> tuple[str, str]:
-    """What a table calls reference and challenger: who shares, or their names where that is the same for both."""
+    """What a table calls the reference and the challenger: who shares data, or their names if that is the same.
+
+    >>> labels(("bank-only-boosting", "federated-boosting"))
+    ('bank alone', 'federated')
+    """
     kinds = {"bank-only": "bank alone", "federated": "federated"}
     first, second = (kinds.get(name.rpartition("-")[0], name) for name in pair)
     return pair if first == second else (first, second)
 
 
 def level(measure: str, value: float) -> str:
-    """A figure with its unit; a dash where there is none."""
+    """A value of a measure with its unit, or a dash for NaN."""
     if pd.isna(value):
         return DASH
     return {
@@ -33,19 +37,19 @@ def level(measure: str, value: float) -> str:
 
 
 def change(measure: str, value: float) -> str:
-    """A change with its sign and unit; a dash where there is none."""
+    """A change of a measure with its sign and unit, or a dash for NaN."""
     return DASH if pd.isna(value) else f"{_signed(measure, value)} {_unit(measure)}"
 
 
 def interval(measure: str, low: float, high: float) -> str:
-    """Both ends of a change's interval."""
+    """Both ends of the interval of a change, or a dash if one is NaN."""
     if pd.isna(low) or pd.isna(high):
         return DASH
     return f"{_signed(measure, low)} to {_signed(measure, high)} {_unit(measure)}"
 
 
 def finding(measure: str, row: pd.Series) -> str:
-    """A change with its interval, in a line of text."""
+    """A change with its interval in brackets, for a line of text."""
     if pd.isna(row["low"]):
         return change(measure, row["change"])
     ends = f"{_signed(measure, row['low'])} to {_signed(measure, row['high'])}"
@@ -58,7 +62,7 @@ def sure(row: pd.Series) -> bool:
 
 
 def headline(world: str, summary: pd.DataFrame) -> str:
-    """What federation brings in a world, in a sentence."""
+    """One or two sentences that say what federation brings in a world."""
     gini, approved = summary.loc[(RANKING, "gini")], summary.loc[(BAD_RATE, "approval_rate")]
     if not sure(gini):
         return (
@@ -73,7 +77,7 @@ def headline(world: str, summary: pd.DataFrame) -> str:
 
 
 def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
-    """The measures at one pair of cut-offs, as texts."""
+    """The measures at one pair of cut-offs, as a table of text."""
     alone, federated = labels(pair)
     rows = [
         {
@@ -90,7 +94,7 @@ def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) ->
 
 
 def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
-    """Published figures, what was measured beside them in each world, and what of it can be compared."""
+    """Published figures, what was measured in each world, and what of it can be compared, as a table of text."""
     where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
     rows = []
     for claim in CLAIMS:
@@ -111,12 +115,12 @@ def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd
 
 
 def policy_table(policy: Policy) -> pd.DataFrame:
-    """The policy, in words."""
+    """The lending policy in words, as a table of text."""
     chosen = {
         "profit": "at the largest expected profit",
-        "approval-rate": f"to approve {100 * policy.target:g} %",
+        "approval-rate": f"to approve {100 * policy.target:g} % of the applicants",
         "bad-rate": f"for a bad rate of {100 * policy.target:g} %",
-        "none": f"PD {100 * policy.maximum_pd:g} %",
+        "none": f"at PD {100 * policy.maximum_pd:g} %",
     }[policy.choose]
     grades = "; ".join(f"PD up to {100 * end:g} %: {100 * share:g} %" for end, share in policy.grades)
     price = (

@@ -15,7 +15,7 @@ Conversation `alignment/1`, four round trips for any number of parties:
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fl.messages import Count, PerRow, Request, Setting, ToLabelHolder, ToParties, ToPassive, request
+from fl.messages import Count, PerRow, Reader, Request, Setting, ToLabelHolder, ToParties, ToPassive, request
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RaisedIds:
     points: ToLabelHolder[BlindPoints]
 
 
-@request("raise_points", after=("blind",))
+@request("raise_points", to=Reader.PASSIVE, after=("blind",))
 @dataclass(frozen=True)
 class RaiseRequest(Request[RaisedIds]):
     """The label holder's blinded ids, for a passive party to raise to its exponent."""
@@ -75,7 +75,7 @@ class Matched:
     orders: Mapping[str, ToParties[Order]]
 
 
-@request("match", after=("blind",))
+@request("match", to=Reader.LABEL_HOLDER, after=("blind",))
 @dataclass(frozen=True, kw_only=True)
 class MatchRequest(Request[Matched]):
     """For the label holder, by passive party: its blinded ids, and the label holder's ids that it raised.

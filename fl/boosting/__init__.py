@@ -56,10 +56,11 @@ from fl.messages import (
     Ciphertext,
     Count,
     Figure,
+    Padded,
     PerRow,
     PublicKey,
+    Reader,
     Request,
-    Sealed,
     Setting,
     ToLabelHolder,
     ToParties,
@@ -88,7 +89,7 @@ class Started:
     columns: ToLabelHolder[Columns]
 
 
-@request("start")
+@request("start", to=Reader.PASSIVE)
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
     """Asks a passive party to bin its columns by the training rows, and whether to hand over its padded sides, too."""
@@ -137,7 +138,7 @@ class Level:
 
     owners: Aggregate[Array]
     splits: Aggregate[Splits]
-    pad: Sealed | None
+    pad: Padded | None
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ class Ended:
     fit: Fit
 
 
-@request("begin")
+@request("begin", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True, kw_only=True)
 class BeginRequest(Request[Demanded]):
     """Asks the bank for its first demand, by the columns of each passive party."""
@@ -253,10 +254,10 @@ class Grown:
 
     members: ToParties[Members]
     sums: ToLabelHolder[Sums] | None
-    sides: Sealed | None
+    sides: Padded | None
 
 
-@request("grow", after=("start", "grow", "add_up"))
+@request("grow", to=Reader.PASSIVE, after=("start", "grow", "add_up"))
 @dataclass(frozen=True, kw_only=True)
 class GrowRequest(Request[Grown]):
     """For a passive party: what the bank demands of it.
@@ -268,7 +269,7 @@ class GrowRequest(Request[Grown]):
     task: ToPassive[Task]
     level: ToPassive[Level]
     gradients: ToPassive[Gradients] | None
-    sides: Sealed | None
+    sides: Padded | None
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ class Summed:
     sums: ToLabelHolder[Sums]
 
 
-@request("add_up", after=("grow",))
+@request("add_up", to=Reader.PASSIVE, after=("grow",))
 @dataclass(frozen=True)
 class SumRequest(Request[Summed]):
     """For a passive party: what to add up, and where the other ones send the rows of the nodes that they split."""
@@ -287,7 +288,7 @@ class SumRequest(Request[Summed]):
     members: tuple[ToParties[Members], ...]
 
 
-@request("split", after=("begin", "split"))
+@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"))
 @dataclass(frozen=True, kw_only=True)
 class SplitRequest(Request[Demanded | Ended]):
     """For the bank: where the passive parties' splits send rows, and what they have added up, if that was wanted."""
@@ -301,7 +302,7 @@ class Finished:
     """The party holds its part of the final forest."""
 
 
-@request("finish", after=("grow", "add_up"))
+@request("finish", to=Reader.PASSIVE, after=("grow", "add_up"))
 @dataclass(frozen=True)
 class FinishRequest(Request[Finished]):
     """Tells a passive party how many of its splits the forest keeps."""
@@ -323,13 +324,13 @@ class Told:
     outcomes: ToLabelHolder[Outcomes]
 
 
-@request("outcomes", after=("finish",))
+@request("outcomes", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class OutcomesRequest(Request[Told]):
     """Asks a passive party for the outcomes of all its splits at the test rows; the bank knows the others' scores."""
 
 
-@request("score", after=("split",))
+@request("score", to=Reader.LABEL_HOLDER, after=("split",))
 @dataclass(frozen=True)
 class ScoreRequest(Request[Scored]):
     """For the bank: every passive party's outcomes at the test rows."""

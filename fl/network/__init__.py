@@ -36,6 +36,7 @@ from fl.messages import (
     Count,
     Figure,
     PerRow,
+    Reader,
     Request,
     Setting,
     ToLabelHolder,
@@ -93,7 +94,7 @@ class Lesson:
     best: Setting[bool]
 
 
-@request("forward", after=("start", "forward"))
+@request("forward", to=Reader.PASSIVE, after=("start", "forward"))
 @dataclass(frozen=True, kw_only=True)
 class ForwardRequest(Request[Embedded]):
     """For a passive party: learn the lesson from the batch before, if there was one, then embed the batch `batch`."""
@@ -137,7 +138,7 @@ class Ended:
     look: Look
 
 
-@request("backward", after=("start", "backward"))
+@request("backward", to=Reader.LABEL_HOLDER, after=("start", "backward"))
 @dataclass(frozen=True, kw_only=True)
 class BackwardRequest(Request[Learned | Ended]):
     """For the bank: judge the weights if a look comes before `batch`, then learn from it by the parties' embeddings."""
@@ -173,13 +174,13 @@ class Told:
     embeddings: ToLabelHolder[Embeddings]
 
 
-@request("embed", after=("finish",))
+@request("embed", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class EmbedRequest(Request[Told]):
     """Asks a passive party for the final embeddings of all positions that it knows."""
 
 
-@request("score", after=("finish",))
+@request("score", to=Reader.LABEL_HOLDER, after=("finish",))
 @dataclass(frozen=True)
 class ScoreRequest(Request[Scored]):
     """For the bank: every passive party's final embeddings of all positions."""

@@ -59,6 +59,7 @@ from fl.messages import (
     Figure,
     PerRow,
     PublicKey,
+    Reader,
     Request,
     Setting,
     ToLabelHolder,
@@ -85,7 +86,7 @@ class Started:
     columns: ToLabelHolder[BinnedColumns]
 
 
-@request("start")
+@request("start", to=Reader.PASSIVE)
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
     """Asks a passive party to bin its columns by the training rows."""
@@ -109,7 +110,7 @@ class Begun:
     labels: ToPassive[Labels]
 
 
-@request("begin")
+@request("begin", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True, kw_only=True)
 class BeginRequest(Request[Begun]):
     """Asks the bank for its encrypted labels, by the columns of each passive party."""
@@ -133,7 +134,7 @@ class Counted:
     sums: ToLabelHolder[EncryptedSums]
 
 
-@request("count", after=("start",))
+@request("count", to=Reader.PASSIVE, after=("start",))
 @dataclass(frozen=True)
 class CountRequest(Request[Counted]):
     """Asks a passive party to add up the labels by bin."""
@@ -193,7 +194,7 @@ class Ended:
     progress: Progress
 
 
-@request("group", after=("begin",))
+@request("group", to=Reader.LABEL_HOLDER, after=("begin",))
 @dataclass(frozen=True)
 class GroupRequest(Request[Grouped | Ended]):
     """Brings the bank the sums of each passive party."""
@@ -208,7 +209,7 @@ class Masked:
     sums: ToLabelHolder[EncryptedSums]
 
 
-@request("fit", after=("count",))
+@request("fit", to=Reader.PASSIVE, after=("count",))
 @dataclass(frozen=True, kw_only=True)
 class FitRequest(Request[Masked]):
     """Begins the exchanges at a passive party: its groups, and the first residual."""
@@ -217,7 +218,7 @@ class FitRequest(Request[Masked]):
     residual: ToPassive[Residual]
 
 
-@request("gradient", after=("step",))
+@request("gradient", to=Reader.PASSIVE, after=("step",))
 @dataclass(frozen=True)
 class GradientRequest(Request[Masked]):
     """Brings a passive party the residual of another exchange."""
@@ -239,7 +240,7 @@ class Opened:
     sums: Mapping[str, ToPassive[OpenedSums]]
 
 
-@request("open_sums", after=("group", "solve"))
+@request("open_sums", to=Reader.LABEL_HOLDER, after=("group", "solve"))
 @dataclass(frozen=True)
 class OpenRequest(Request[Opened]):
     """Asks the bank to decrypt the masked sums of each passive party."""
@@ -266,7 +267,7 @@ class Stepped:
     step: ToLabelHolder[Step]
 
 
-@request("step", after=("fit", "gradient"))
+@request("step", to=Reader.PASSIVE, after=("fit", "gradient"))
 @dataclass(frozen=True)
 class StepRequest(Request[Stepped]):
     """Asks a passive party for a step by its decrypted sums."""
@@ -274,7 +275,7 @@ class StepRequest(Request[Stepped]):
     sums: ToPassive[OpenedSums]
 
 
-@request("solve", after=("open_sums",))
+@request("solve", to=Reader.LABEL_HOLDER, after=("open_sums",))
 @dataclass(frozen=True)
 class SolveRequest(Request[Solved | Ended]):
     """Brings the bank the step of each passive party."""
@@ -309,7 +310,7 @@ class Finished:
     card: ToLabelHolder[Card]
 
 
-@request("finish", after=("step",))
+@request("finish", to=Reader.PASSIVE, after=("step",))
 @dataclass(frozen=True)
 class FinishRequest(Request[Finished]):
     """Tells a passive party that its last step was the final one."""
@@ -336,13 +337,13 @@ class Told:
     points: ToLabelHolder[Points]
 
 
-@request("points", after=("finish",))
+@request("points", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class PointsRequest(Request[Told]):
     """Asks a passive party for the points of every position."""
 
 
-@request("score", after=("group", "solve"))
+@request("score", to=Reader.LABEL_HOLDER, after=("group", "solve"))
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest(Request[Scored]):
     """Brings the bank what each passive party tells of its columns, and of every position."""

@@ -5,7 +5,7 @@ can be drawn in any process and thread. A contender has the same colour in every
 colour-blind-safe palette of Okabe and Ito (2008), and each kind of learner its own line.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -61,6 +61,12 @@ def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8
     axes.grid(color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def with_legend(figure: Figure, place: Any, **options: Any) -> Figure:
+    """The figure with a legend of its curves, without a frame."""
+    figure.axes[0].legend(loc=place, frameon=False, **options)
+    return figure
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -127,14 +127,18 @@ def _is_number(text: str) -> bool:
 
 
 def _markdown(part: Part) -> str:
-    if isinstance(part, Heading):
-        return f"{'#' * part.level} {_escaped(part.text)}"
-    if isinstance(part, Picture):
-        return f"![{_escaped(part.text)}](figures/{quote(part.name)}.png)"
-    if isinstance(part, Code):
-        fence = max(["``", *re.findall("`+", part.text)], key=len) + "`"
-        return f"{fence}sh\n{part.text}\n{fence}"
-    return _escaped(part) if isinstance(part, str) else markdown_table(part)
+    match part:
+        case Heading(text, level):
+            return f"{'#' * level} {_escaped(text)}"
+        case Picture(name, text):
+            return f"![{_escaped(text)}](figures/{quote(name)}.png)"
+        case Code(text):
+            fence = max(["``", *re.findall("`+", text)], key=len) + "`"
+            return f"{fence}sh\n{text}\n{fence}"
+        case str(text):
+            return _escaped(text)
+        case table:
+            return markdown_table(table)
 
 
 def _escaped(text: str) -> str:
@@ -148,24 +152,25 @@ def _entity(match: re.Match[str]) -> str:
 
 
 def _html(part: Part, figures: Mapping[str, Figure]) -> str:
-    if isinstance(part, Heading):
-        return f"<h{part.level}>{_inline(part.text)}</h{part.level}>"
-    if isinstance(part, Picture):
-        data = base64.b64encode(_png(figures[part.name])).decode("ascii")
-        return f'<img alt="{html.escape(part.text)}" src="data:image/png;base64,{data}">'
-    if isinstance(part, Code):
-        return f"<pre>{html.escape(part.text)}</pre>"
-    if isinstance(part, str):
-        return f"<p>{_inline(part)}</p>"
-    head = "".join(f"<th>{_inline(str(name))}</th>" for name in part.columns)
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in _texts(part))
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    match part:
+        case Heading(text, level):
+            return f"<h{level}>{_inline(text)}</h{level}>"
+        case Picture(name, text):
+            data = base64.b64encode(_png(figures[name])).decode("ascii")
+            return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{data}">'
+        case Code(text):
+            return f"<pre>{html.escape(text)}</pre>"
+        case str(text):
+            return f"<p>{_inline(text)}</p>"
+        case table:
+            head = "".join(f"<th>{_inline(str(name))}</th>" for name in table.columns)
+            body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in _texts(table))
+            return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 
 def _cell(text: str) -> str:
-    short = len(text) <= _LONGEST_NUMBER and _is_number(text)
-    opening = '<td class="number">' if short else "<td>"
-    return f"{opening}{_inline(text)}</td>"
+    kind = ' class="number"' if len(text) <= _LONGEST_NUMBER and _is_number(text) else ""
+    return f"<td{kind}>{_inline(text)}</td>"
 
 
 def _inline(text: str) -> str:

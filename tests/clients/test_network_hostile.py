@@ -103,7 +103,9 @@ def test_a_second_start(started: StartedModel) -> None:
 def test_a_letter_that_says_something_else(started: StartedModel) -> None:
     verdict = Letter.of(Verdict(True))
     started.refuses(
-        "bank", BackwardRequest(batch=1, embeddings={"tax": verdict, "supply": verdict}), "a BatchEmbeddings is not of its declared form"
+        "bank",
+        BackwardRequest(batch=1, embeddings={"tax": verdict, "supply": verdict}),
+        "a BatchEmbeddings is not of its declared form",
     )
     started.forward()
     started.refuses("tax", ForwardRequest(batch=2, lesson=verdict), "a Lesson is not of its declared form")
@@ -202,7 +204,8 @@ def test_embeddings_of_other_parties_than_there_are(started: StartedModel, spoil
 def test_embeddings_so_large_that_training_would_break(tables: Path, federate: Callable) -> None:
     started = StartedModel(federate(tables, {"evaluate_every": 2}))
     huge = {
-        party: replace(part, batch=np.full_like(part.batch, 3e38)) for party, part in started.forward().items()
+        party: replace(part, batch=np.full_like(part.batch, 3e38))
+        for party, part in started.forward().items()
     }
     started.refuses("bank", backward_request(1, huge), "training diverged")
 
@@ -211,7 +214,9 @@ def test_steps_out_of_order(started: StartedModel) -> None:
     started.refuses("tax", EmbedRequest(), "network_embed comes after finish, and the last was start")
     started.refuses("bank", ScoreRequest({}), "network_score comes after finish, and the last was start")
     finish = FinishRequest(Letter.of(Verdict(True)))
-    started.refuses("supply", finish, "network_finish comes after forward or backward, and the last was start")
+    started.refuses(
+        "supply", finish, "network_finish comes after forward or backward, and the last was start"
+    )
 
 
 def test_nothing_trains_after_the_end(started: StartedModel) -> None:

@@ -21,8 +21,9 @@ from clients.evaluation import SCORES
 from clients.scoring import ANSWERS
 from clients.session import SCORING
 from clients.store import Store
-from experiments.backends.simulation import _children, _free_port, _write_app
+from experiments.backends.simulation import _write_app
 from experiments.scoring import read_answers
+from experiments.servers import children, free_port
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
 
@@ -33,7 +34,7 @@ class Deployment:
     """Processes on this machine that know each other by network addresses alone."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._address = folder, f"127.0.0.1:{_free_port()}"
+        self._folder, self._address = folder, f"127.0.0.1:{free_port()}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "config.toml").write_text(
             f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{self._address}"\ninsecure = true\n'
@@ -43,7 +44,7 @@ class Deployment:
 
     def join(self, party: Path) -> None:
         """Start a party's SuperNode."""
-        own = "--host", "127.0.0.1", "--port", str(_free_port())
+        own = "--host", "127.0.0.1", "--port", str(free_port())
         told = f"party-folder='{party}'"
         self._start(
             party.name,
@@ -65,7 +66,7 @@ class Deployment:
     def kill(self, name: str) -> None:
         """End a process and all that it has started, at once."""
         process = self._processes.pop(name)
-        for group in (process.pid, *_children(process.pid)):
+        for group in (process.pid, *children(process.pid)):
             with suppress(ProcessLookupError):  # not every child leads a group
                 os.killpg(group, signal.SIGKILL)
         process.wait(10)

@@ -14,13 +14,15 @@ from clients.parties import write_default
 from experiments.attacks import labels
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.features import reconstruct
-from experiments.attacks.recording import Batch, Recording, record
+from experiments.attacks.recording import Batch, Recording, of_kind, record
 from experiments.attacks.report import play_all
 from experiments.attacks.tables import network_tables
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
-from fl.evaluation import evaluate
+from fl.evaluation import Scored
+from fl.evaluation.measures import evaluate
+from fl.network import BackwardRequest, Embedded, Ended, ForwardRequest, Learned
 from server.progress import ignore
 
 CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
@@ -34,7 +36,7 @@ def write_party(folder: Path, frame: pd.DataFrame) -> None:
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     """A bank and a partner that know the same 4,000 businesses; a fifth of them default."""
     data, rng, rows = tmp_path_factory.mktemp("attacks"), np.random.default_rng(1), 4_000
     ids = [f"B{number:04d}" for number in range(rows)]
@@ -45,13 +47,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     partner = pd.DataFrame(of_partner, columns=[f"p{column}" for column in range(6)])
     for name, frame in (("bank", bank), ("partner", partner)):
         write_party(data / name, frame.assign(business_id=ids).sample(frac=1, random_state=2))
-    return RunConfig(data=str(data), parties="bank,partner", study="attack", network=SHORT)
+    config = TrainingConfig(data=str(data), parties=("bank", "partner"), study="attack")
+    return config.with_section(SHORT)
 
 
 @pytest.fixture(scope="module")
-def recorded(config: RunConfig) -> Callable[[str], Recording]:
+def recorded(config: TrainingConfig) -> Callable[[str], Recording]:
     networks = {name: replace(SHORT, defence=name) for name in ("none", "gaussian", "max-norm")}
-    return {found.name: found for found in record(config, ignore, networks)}.__getitem__
+    recordings = {recording.name: recording for recording in record(config, ignore, networks)}
+    return recordings.__getitem__
 
 
 @pytest.fixture
@@ -116,6 +120,19 @@ def test_each_gradient_is_recorded_with_the_rows_that_it_is_for(
         assert (batch.gradient[bad] @ pattern > 0).mean() > 0.9
 
 
+def test_a_party_receives_what_the_others_wrote_to_it(recorded: Callable[[str], Recording]) -> None:
+    recording = recorded("none")
+    bank, partner = recording.messages["bank"], recording.messages["partner"]
+
+    # Each request stands before its reply.
+    assert [type(message) for message in partner] == [ForwardRequest, Embedded] * SHORT.batches
+    replies = {Learned: SHORT.batches - 1, Ended: 1, Scored: 1}
+    assert {kind: len(of_kind(kind, bank)) for kind in replies} == replies
+    sent = [message.embeddings for message in of_kind(Embedded, partner)]
+    received = [message.embeddings["partner"] for message in of_kind(BackwardRequest, bank)]
+    assert received == sent
+
+
 def test_embeddings_let_the_bank_reconstruct_columns(
     recorded: Callable[[str], Recording], rng: np.random.Generator
 ) -> None:
@@ -162,8 +179,8 @@ def test_known_rows_do_not_count_as_success() -> None:
     assert success < 0.5
 
 
-def test_all_attacks_stand_side_by_side(config: RunConfig) -> None:
-    attacks = play_all(replace(config, network=replace(SHORT, batches=6)), "", ignore)
+def test_all_attacks_stand_side_by_side(config: TrainingConfig) -> None:
+    attacks = play_all(config.with_section(replace(SHORT, batches=6)), "", ignore)
 
     assert attacks.party == "partner"
     assert list(attacks.labels) == ["own", "none", "max-norm", "gaussian"]
@@ -172,33 +189,35 @@ def test_all_attacks_stand_side_by_side(config: RunConfig) -> None:
     assert [table.row_count for table in network_tables(attacks)] == [len(attacks.labels) + 1, 6]
 
 
-def test_an_unknown_party_is_named_with_those_there_are(config: RunConfig) -> None:
+def test_an_unknown_party_is_named_with_those_there_are(config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="no passive party 'bank'; there are partner"):
         play_all(config, "bank", ignore)
 
 
-def test_a_recording_leaves_nothing_behind(config: RunConfig, recorded: Callable[[str], Recording]) -> None:
+def test_a_recording_leaves_nothing_behind(
+    config: TrainingConfig, recorded: Callable[[str], Recording]
+) -> None:
     folders: NDArray[np.str_] = np.array(sorted(os.listdir(Path(config.data) / "bank")))
 
     assert folders.tolist() == ["party.toml", "table.csv"]
 
 
 @pytest.fixture(scope="module")
-def credit(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+def credit(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     if not CREDIT.is_dir():
         pytest.skip(f"the real data are not there: {CREDIT}")
     data = tmp_path_factory.mktemp("credit")
     for name in ("bank", "partner"):
         write_party(data / name, pd.read_csv(CREDIT / f"{name}.csv"))
-    return RunConfig(
-        data=str(data), parties="bank,partner", study="attack", test_ids=str(CREDIT / "test_ids.csv")
+    return TrainingConfig(
+        data=str(data), parties=("bank", "partner"), study="attack", test_ids=str(CREDIT / "test_ids.csv")
     )
 
 
 @pytest.mark.slow
-def test_on_real_data_the_run_that_scores_well_is_the_run_that_hides_labels(credit: RunConfig) -> None:
-    undefended = replace(credit.network, defence="none")
-    networks = {"default": credit.network, "undefended": undefended}
+def test_on_real_data_the_run_that_scores_well_is_the_run_that_hides_labels(credit: TrainingConfig) -> None:
+    default = credit.section(NetworkConfig)
+    networks = {"default": default, "undefended": replace(default, defence="none")}
 
     by_default, without = record(credit, ignore, networks)
 

@@ -93,9 +93,9 @@ def test_every_claim_stands_beside_a_measure_and_what_can_be_compared(summary: p
     ("choice", "said"),
     [
         ({}, "at the largest expected profit"),
-        ({"choose": "approval-rate", "target": 0.6}, "to approve 60 %"),
+        ({"choose": "approval-rate", "target": 0.6}, "to approve 60 % of the applicants"),
         ({"choose": "bad-rate", "target": 0.02}, "for a bad rate of 2 %"),
-        ({"choose": "none", "maximum_pd": 0.05}, "PD 5 %"),
+        ({"choose": "none", "maximum_pd": 0.05}, "at PD 5 %"),
     ],
 )
 def test_a_policy_in_words(choice: dict, said: str) -> None:

@@ -29,8 +29,8 @@ def test_it_is_the_network_that_was_trained(rows: tuple) -> None:
     (own, *others), (bottom, *bottoms), top, present = rows
     embedded = [embed(b, part) for b, part in zip(bottoms, others, strict=True)]
     pd = predict(bottom, top, own, embedded, present)
-    found = 1 / (1 + np.exp(-odds_of(rows, np.arange(300))))
-    np.testing.assert_allclose(found, pd, rtol=1e-4)
+    by_row = 1 / (1 + np.exp(-odds_of(rows, np.arange(300))))
+    np.testing.assert_allclose(by_row, pd, rtol=1e-4)
 
 
 def test_a_row_does_not_depend_on_the_rows_beside_it(rows: tuple) -> None:

@@ -56,10 +56,10 @@ def joint_gradients(bottoms: list[Part], top: Part, batch: dict) -> tuple[list[n
     logits = top.module(own, others, torch.from_numpy(batch["present"]))
     loss = nn.BCEWithLogitsLoss()(logits, torch.from_numpy(batch["labels"]).float())
     loss.backward()
-    found = [gradient_of(module) for module in modules]
+    gradients = [gradient_of(module) for module in modules]
     for module in modules:
         module.zero_grad()
-    return found, loss.item()
+    return gradients, loss.item()
 
 
 def gradient_of(module: nn.Module) -> np.ndarray:
