@@ -131,8 +131,9 @@ def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[n
         "It has few whole numbers; if they are codes, write kind = 'categorical'.": (
             kind == "number" and 2 < seen.distinct <= FEW and (present == present.round()).all()
         ),
-        "It has many categories; fewer, larger ones may serve better.": kind == "text"
-        and seen.distinct > MANY,
+        "It has many categories; fewer, larger ones may serve better.": (
+            kind == "text" and seen.distinct > MANY
+        ),
     }
     return replace(seen, remarks=_that_hold(remarks))
 
