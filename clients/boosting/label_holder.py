@@ -1,6 +1,6 @@
 """What the bank does in boosting: it has labels, so it makes gradients, chooses splits and keeps the trees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path

@@ -217,9 +217,7 @@ class Grower:
         growth.nodes = children(growth.nodes, split, growth.left)
         growth.level += 1
 
-    def _search(
-        self, answers: Sequence[Answer], homes: Sequence[Integers]
-    ) -> dict[int, tuple[int, Found]]:
+    def _search(self, answers: Sequence[Answer], homes: Sequence[Integers]) -> dict[int, tuple[int, Found]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
         growth = self.growth
         candidates = [self._candidates(), *(answer.candidates for answer in answers)]
@@ -332,7 +330,9 @@ class Grower:
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[layout.rows]
+            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[
+                layout.rows
+            ]
         return np.where((layout.sides == RIGHT)[:, None], by_side[RIGHT], by_side[LEFT])
 
     def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:
