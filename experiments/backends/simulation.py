@@ -6,7 +6,6 @@ submitted is a pyproject.toml which points to the installed packages, launched f
 so that no folder of the user's that happens to be called `clients` comes first.
 """
 
-import itertools
 import json
 import os
 import subprocess
@@ -66,10 +65,9 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
         tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,
         _superlink(Path(folder), parties) as link,
     ):
-        numbers = itertools.count(1)
 
         def run(config: RunConfig, report: Report) -> None:
-            app = link.home / f"app-{next(numbers)}"
+            app = Path(tempfile.mkdtemp(prefix="app-", dir=link.home))
             watched = replace(config, progress=str(app.with_suffix(".jsonl")))
             write_app(app, watched, serverapp)
             _wait_until_healthy(link)
@@ -184,7 +182,7 @@ def _wait_until_healthy(link: _Link) -> None:
 
 def write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
     """A Flower app without code: its two halves are the installed packages."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     app = {
         "publisher": "siloscore",
         "components": {"serverapp": serverapp, "clientapp": "clients.app:app"},
