@@ -62,7 +62,10 @@ def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
 
     (trained,) = coordinate(InlineGrid(config), config, events.append)
 
-    assert (trained.contender, trained.costs.round_trips) == ("federated-toy", round_trips + (0 if passive else 1))
+    assert (trained.contender, trained.costs.round_trips) == (
+        "federated-toy",
+        round_trips + (0 if passive else 1),
+    )
     assert events[-1] == Progress("done")
     client = MlflowClient(config.tracking_uri)
     experiment = client.get_experiment_by_name(config.experiment)
