@@ -69,7 +69,7 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
         def run(config: RunConfig, report: Report) -> None:
             app = Path(tempfile.mkdtemp(prefix="app-", dir=link.home))
             watched = replace(config, progress=str(app.with_suffix(".jsonl")))
-            _write_app(app, watched, serverapp)
+            write_app(app, watched, serverapp)
             _wait_until_healthy(link)
             _watch(link, _submit(link, app, watched), Path(watched.progress), report)
 
@@ -180,7 +180,7 @@ def _wait_until_healthy(link: _Link) -> None:
     raise BackendError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
 
 
-def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
+def write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
     """A Flower app without code: its two halves are the installed packages."""
     folder.mkdir(exist_ok=True)
     app = {

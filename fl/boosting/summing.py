@@ -8,7 +8,9 @@ from fl.binning import UNKNOWN, Codes
 Integers = NDArray[np.int64]
 
 
-def sums_by_bin(codes: Codes, values: Integers, groups: NDArray[np.integer], count: int, width: int) -> Integers:
+def sums_by_bin(
+    codes: Codes, values: Integers, groups: NDArray[np.integer], count: int, width: int
+) -> Integers:
     """Sums of numbers by the group and the bin of their rows: int64 (count, c, width, k).
 
     codes (n, c) are bins below `width`, values int64 (n, k), groups (n,) integers below `count`. A row with a negative

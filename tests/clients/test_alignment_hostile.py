@@ -28,9 +28,7 @@ BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
 
 @pytest.fixture
 def config(tables: Path, tmp_path: Path) -> TrainingConfig:
-    return TrainingConfig(
-        data=str(tables), parties=("bank", "tax", "supply"), state=str(tmp_path), study="s"
-    )
+    return TrainingConfig(data=str(tables), parties=("bank", "tax", "supply"), state=str(tmp_path), study="s")
 
 
 @pytest.fixture
@@ -69,7 +67,11 @@ def test_what_is_no_point_is_not_raised(ask: Callable, config: TrainingConfig, p
 @pytest.mark.parametrize(
     ("node", "request_", "why"),
     [
-        (TAX, RaiseRequest(Letter.of(Order(np.zeros(1), np.zeros(1)))), "a BlindPoints is not of its declared form"),
+        (
+            TAX,
+            RaiseRequest(Letter.of(Order(np.zeros(1), np.zeros(1)))),
+            "a BlindPoints is not of its declared form",
+        ),
         (TAX, RaiseRequest(Letter(b"")), "a BlindPoints is not of its declared form"),
         (TAX, OrderRequest(Letter(b"")), "comes after raise_points or match"),
     ],

@@ -23,7 +23,6 @@ from fl.boosting import (
     Ended,
     FinishRequest,
     Gradients,
-    Grown,
     GrowRequest,
     Kept,
     Level,

@@ -57,9 +57,7 @@ def test_the_reserve_model_has_a_say_on_rows_that_no_passive_party_knows(
     run = federate(tables)
     assigned = assign_roles(run.federation, 1)
     train_reserve(run.federation, assigned, 1, ignore)
-    training = Training(
-        contender=contender, seed=1, assigned=assigned, config=run.config, on_progress=ignore
-    )
+    training = Training(contender=contender, seed=1, assigned=assigned, config=run.config, on_progress=ignore)
     train(run.federation, training)
 
     studies = {party: Store(Path(run.config.state, party, "s")) for party in run.config.parties}

@@ -35,8 +35,6 @@ def test_a_party_says_who_it_is_and_what_it_offers(
 def test_a_party_speaks_every_conversation_of_the_list_at_this_moment(
     describe: Callable[[int], Description], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert describe(0).conversations == tuple(
-        f"{one.name}/{one.version}" for one in protocols.CONVERSATIONS
-    )
+    assert describe(0).conversations == tuple(f"{one.name}/{one.version}" for one in protocols.CONVERSATIONS)
     monkeypatch.setattr(protocols, "CONVERSATIONS", protocols.CONVERSATIONS[:2])
     assert describe(0).conversations == ("handshake/1", "alignment/1")

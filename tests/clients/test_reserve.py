@@ -28,9 +28,7 @@ def trained(run, contender: str) -> np.ndarray:
     """Train the reserve model and a contender under seed 1; the roles of all rows."""
     assigned = assign_roles(run.federation, 1)
     train_reserve(run.federation, assigned, 1, ignore)
-    training = Training(
-        contender=contender, seed=1, assigned=assigned, config=run.config, on_progress=ignore
-    )
+    training = Training(contender=contender, seed=1, assigned=assigned, config=run.config, on_progress=ignore)
     train(run.federation, training)
     return read_roles(run.config, "bank", 1)
 
@@ -104,5 +102,5 @@ def test_it_has_a_say_on_whom_no_party_knows_unless_the_score_is_of_another_kind
     expected = federated if scorer.ANSWERS_ALL else np.where(nobody, both, federated)
     test = roles == TEST
     np.testing.assert_array_equal(kept.read(Scores).log_odds[test], expected[test])
-    assert scorer.ANSWERS_ALL == (contender == "federated-scorecard")
+    assert (contender == "federated-scorecard") == scorer.ANSWERS_ALL
     assert not np.isclose(both, federated)[nobody].any()

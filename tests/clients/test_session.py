@@ -91,7 +91,11 @@ def test_a_step_is_not_repeated_with_another_action(send: Send, config: Training
     ("before", "request_", "refused"),
     [
         ((), ordered(), "alignment_order comes after raise_points or match, and nothing has come"),
-        ((BlindRequest(),), ordered(), "alignment_order comes after raise_points or match, and the last was blind"),
+        (
+            (BlindRequest(),),
+            ordered(),
+            "alignment_order comes after raise_points or match, and the last was blind",
+        ),
         ((BlindRequest(),), BlindRequest(), "alignment_blind comes first, and the last was blind"),
         ((), matched(), "alignment_match comes after blind, and nothing has come"),
         ((), ContributeRequest(), "scoring_contribute comes after prepare, and nothing has come"),

@@ -46,7 +46,9 @@ def test_a_federation_without_a_label_is_refused() -> None:
 
 
 def test_two_labels_are_refused_by_name() -> None:
-    with pytest.raises(ProtocolError, match="held by bank and by lender; in a vertical federation exactly one"):
+    with pytest.raises(
+        ProtocolError, match="held by bank and by lender; in a vertical federation exactly one"
+    ):
         form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
 
 

@@ -61,7 +61,7 @@ class BeginRequest(Request[Told]):
     """The first request."""
 
 
-@request("end", after=("begin", "end"))
+@request("end", to=Reader.LABEL_HOLDER, after=("begin", "end"))
 @dataclass(frozen=True)
 class EndRequest(Request[Done | Told]):
     """A request with two possible replies."""
@@ -76,9 +76,9 @@ class LookRequest(Request[Done]):
 @pytest.mark.parametrize(
     ("kind", "declaration"),
     [
-        (BeginRequest, Declaration("begin", (), False, (Told,))),
-        (EndRequest, Declaration("end", ("begin", "end"), False, (Done, Told))),
-        (LookRequest, Declaration("look", (), True, (Done,))),
+        (BeginRequest, Declaration("begin", Reader.PARTIES, (), False, (Told,))),
+        (EndRequest, Declaration("end", Reader.LABEL_HOLDER, ("begin", "end"), False, (Done, Told))),
+        (LookRequest, Declaration("look", Reader.PARTIES, (), True, (Done,))),
     ],
 )
 def test_a_request_declares_its_action_its_order_and_its_replies(
@@ -99,14 +99,14 @@ def test_what_declares_nothing_is_no_request(kind: type) -> None:
 
 def test_a_message_says_what_each_of_its_fields_holds_and_who_reads_its_letters() -> None:
     assert list(fields_of(Told)) == [
-        Field("count", Content.COUNT, None),
-        Field("names", Content.SETTING, None),
-        Field("counts", Content.COUNT, None),
-        Field("letter.points", Content.PER_ROW, Reader.PASSIVE),
-        Field("perhaps.points", Content.PER_ROW, Reader.PARTIES),
-        Field("letters.points", Content.PER_ROW, Reader.LABEL_HOLDER),
-        Field("part.points", Content.PER_ROW, None),
-        Field("opaque", Content.PER_ROW, Reader.LABEL_HOLDER),
+        Field("count", Content.COUNT, Told, None),
+        Field("names", Content.SETTING, Told, None),
+        Field("counts", Content.COUNT, Told, None),
+        Field("letter.points", Content.PER_ROW, Points, Reader.PASSIVE),
+        Field("perhaps.points", Content.PER_ROW, Points, Reader.PARTIES),
+        Field("letters.points", Content.PER_ROW, Points, Reader.LABEL_HOLDER),
+        Field("part.points", Content.PER_ROW, Told, None),
+        Field("opaque", Content.PER_ROW, Told, Reader.LABEL_HOLDER),
     ]
     assert list(fields_of(Done)) == []
 
@@ -155,11 +155,7 @@ def test_a_letter_that_does_not_name_its_reader_is_an_error(hint: Any) -> None:
         list(fields_of(Silent))
 
 
-MESSAGES = [
-    message
-    for _, kind in protocols.actions()
-    for message in (kind, *declaration_of(kind).replies)
-]
+MESSAGES = [message for _, kind in protocols.actions() for message in (kind, *declaration_of(kind).replies)]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")

@@ -22,7 +22,9 @@ ACTIONS = [
     for conversation, kind in protocols.actions()
 ]
 TRAINING = [
-    pytest.param(conversation, id=conversation.name) for conversation in CONVERSATIONS if conversation.contenders
+    pytest.param(conversation, id=conversation.name)
+    for conversation in CONVERSATIONS
+    if conversation.contenders
 ]
 
 
@@ -59,7 +61,10 @@ def test_every_request_follows_one_of_the_same_conversation_from_the_first_on(
 
 @pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda conversation: conversation.name)
 def test_the_messages_of_a_conversation_differ_in_action_and_in_kind(conversation: Conversation) -> None:
-    messages = {*conversation.requests, *(r for k in conversation.requests for r in declaration_of(k).replies)}
+    messages = {
+        *conversation.requests,
+        *(r for k in conversation.requests for r in declaration_of(k).replies),
+    }
     for names in (actions_of(conversation), [kind.__name__ for kind in messages]):
         assert [name for name, count in Counter(names).items() if count > 1] == []
 
@@ -81,7 +86,9 @@ def assert_satisfies(module: ModuleType, protocol: type) -> None:
         if name.startswith("_"):
             continue
         wanted = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
-        assert list(inspect.signature(getattr(module, name)).parameters) == wanted, f"{module.__name__}.{name}"
+        assert list(inspect.signature(getattr(module, name)).parameters) == wanted, (
+            f"{module.__name__}.{name}"
+        )
 
 
 @pytest.mark.parametrize("conversation", TRAINING)
@@ -103,7 +110,9 @@ def test_conversations_are_found_by_contender_and_by_version() -> None:
         assert protocols.announced(conversation.announced) is conversation
         for contender in conversation.contenders:
             assert protocols.conversation_of(contender) is conversation
-    assert {c.name for c in protocols.essential()} | set(protocols.algorithms()) == {c.name for c in CONVERSATIONS}
+    assert {c.name for c in protocols.essential()} | set(protocols.algorithms()) == {
+        c.name for c in CONVERSATIONS
+    }
     assert set(sections()) == {c.name for c in CONVERSATIONS if c.settings}
 
 
@@ -111,7 +120,7 @@ def test_a_name_that_nothing_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="no federated contender 'dreams'; there are federated-boosting, "):
         protocols.conversation_of("dreams")
     for version in ("boosting", "boosting/0", "dreams/1", "x" * 1_000):
-        with pytest.raises(ProtocolError, match="there is no conversation '.{1,100}'$"):
+        with pytest.raises(ProtocolError, match=r"there is no conversation '.{1,100}'$"):
             protocols.announced(version)
 
 

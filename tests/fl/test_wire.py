@@ -173,7 +173,9 @@ def test_an_envelope_lacks_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [{"step": 1.0}, {"step": "1"}, {"step": True}, {"study": 7}, {"cpu_seconds": 1}, {"more": 1}], ids=str
+    "odd",
+    [{"step": 1.0}, {"step": "1"}, {"step": True}, {"study": 7}, {"cpu_seconds": 1}, {"more": 1}],
+    ids=str,
 )
 def test_an_envelope_has_its_declared_form(odd: dict) -> None:
     record = pack(Small(np.zeros(1)), ENVELOPE)

@@ -55,7 +55,9 @@ class FaultyGrid(InlineGrid):
 def replied(message: Message, key: str, **content: object) -> Message:
     """What Flower gives back for a message that it has accepted under this key: a reply's content, or an error."""
     about = message.metadata
-    metadata = Metadata(1, str(uuid.uuid4()), about.dst_node_id, 1, key, "", time.time(), 60.0, about.message_type)
+    metadata = Metadata(
+        1, str(uuid.uuid4()), about.dst_node_id, 1, key, "", time.time(), 60.0, about.message_type
+    )
     return make_message(metadata, **content)
 
 

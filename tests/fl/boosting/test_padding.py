@@ -109,7 +109,9 @@ def test_a_party_reads_the_sides_in_the_nodes_of_their_splits(level: dict) -> No
 def test_of_rows_outside_of_a_split_s_node_its_sides_stay_padded(level: dict) -> None:
     nodes, split, pads = level["nodes"], level["split"], level["pads"]
     # Were sides other ones outside of the node, and the pad with them, nobody would be told anything else.
-    flipped = np.packbits((level["rng"].random((len(split), len(nodes))) < 0.5) & (nodes != split[:, None]), axis=1)
+    flipped = np.packbits(
+        (level["rng"].random((len(split), len(nodes))) < 0.5) & (nodes != split[:, None]), axis=1
+    )
     np.testing.assert_array_equal(within(pads ^ flipped, nodes, split), within(pads, nodes, split))
     told = unpacked(within(pads, nodes, split), len(nodes))
     assert not told[~np.isin(nodes, split)].any()

@@ -160,9 +160,7 @@ def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> Non
         counts, sums = node_of(codes, values, 3)
         fit = allowed(counts, 30, unmerged(1, shape)[0], shape, 1, np.ones(1, bool))
         config = BoostingConfig(min_leaf_weight=0.0)
-        found = search(
-            sums, values.sum(axis=0), FREE, fit, unmerged(1, shape)[0], shape, config
-        )
+        found = search(sums, values.sum(axis=0), FREE, fit, unmerged(1, shape)[0], shape, config)
         assert found is not None
         assert found.left[UNKNOWN] == left
 
