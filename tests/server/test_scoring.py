@@ -72,9 +72,7 @@ def train_all(
     study = Store(folder / "state" / "bank" / "s")
     ids = read_applications(study).ids
     for contender in contenders:
-        training = Training(
-            contender=contender, seed=1, assigned=assigned, config=config, on_progress=ignore
-        )
+        training = Training(contender=contender, seed=1, assigned=assigned, config=config, on_progress=ignore)
         train(federation, training)
         pds[contender] = pd.Series(Store(study.folder / training.model).read(Scores).pd, ids)
     return Trained(config, pds)
