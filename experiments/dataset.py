@@ -57,14 +57,12 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
 def _compare_ids(parties: Mapping[str, Party]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
-    pair = look_alikes(pa.array(np.concatenate(list(ids.values()))))
-    if pair is None:
-        return
-    first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
-    raise DataError(
-        f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses by "
-        "the exact text, so write each id in one way."
-    )
+    if pair := look_alikes(pa.array(np.concatenate(list(ids.values())))):
+        first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
+        raise DataError(
+            f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses "
+            "by the exact text, so write each id in one way."
+        )
 
 
 def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:

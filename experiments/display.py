@@ -34,28 +34,28 @@ _STAGES = {
 @contextmanager
 def progress_bars() -> Iterator[Report]:
     """Bars per model: its party at work, its step of how many, the validation AUC and the time left."""
-    columns = (
+    with Progress(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         yield _Bars(bars).report
 
 
 @contextmanager
 def step_bars() -> Iterator[Callable[[str, int, int], None]]:
     """Bars for work that calls back with what it does, the steps done and the steps in all."""
-    columns = (
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(label: str, done: int, total: int) -> None:
@@ -77,28 +77,21 @@ class _Bars:
     def report(self, event: Event) -> None:
         if event.stage == "failed":
             return
+        title = _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
         if (event.stage, event.seed) != self._key:
-            self._finish()
             self._key = (event.stage, event.seed)
-            if event.stage != "done":
-                self._task = self._bars.add_task(_title(event), total=None, note="")
+            if self._task is not None:
+                self._bars.update(self._task, total=1, completed=1, note="")
+            done = event.stage == "done"
+            self._task = None if done else self._bars.add_task(title, total=None, note="")
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
             note = f"{event.step}/{event.steps} {event.party}"
             self._bars.update(self._task, total=event.steps, completed=event.step, note=note)
             if "valid.auc" in event.metrics:
-                title = f"{_title(event)}, AUC {event.metrics['valid.auc']:.3f}"
-                self._bars.update(self._task, description=title)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, total=1, completed=1, note="")
-        self._task = None
-
-
-def _title(event: Event) -> str:
-    return _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
+                described = f"{title}, AUC {event.metrics['valid.auc']:.3f}"
+                self._bars.update(self._task, description=described)
 
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:

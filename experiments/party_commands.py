@@ -131,11 +131,14 @@ def _report(inspection: "Inspection") -> "Table":
         show_edge=False,
     )
     for column in inspection.columns:
-        missing = f"{column.missing:.1%}" if column.missing else "–"
         style = "red" if any(remark.startswith("LEAK?") for remark in column.remarks) else None
-        values = f"{column.distinct:,}" if column.distinct else "–"
         # Text, since a column's name may look like markup.
         table.add_row(
-            Text(column.name), column.role, missing, values, Text(" ".join(column.remarks)), style=style
+            Text(column.name),
+            column.role,
+            f"{column.missing:.1%}" if column.missing else "–",
+            f"{column.distinct:,}" if column.distinct else "–",
+            Text(" ".join(column.remarks)),
+            style=style,
         )
     return table

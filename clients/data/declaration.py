@@ -158,12 +158,8 @@ class Declaration:
     @property
     def roles(self) -> dict[str, files.Kind]:
         """The columns of the data that are no features, by name, and what each is read as."""
-        roles: dict[str, files.Kind] = {self.id: "id"}
-        if self.target is not None:
-            roles[self.target.column] = self.target.kind
-        if self.month is not None:
-            roles[self.month] = "month"
-        return roles
+        roles: dict[str | None, files.Kind] = {self.id: "id", self.label: Target.kind, self.month: "month"}
+        return {name: kind for name, kind in roles.items() if name is not None}
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -225,8 +221,9 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _read_column(name: str, table: Any, path: Path) -> Column:
     if not isinstance(table, dict):
-        problem = 'a column is declared by a table with at least kind = "numeric".'
-        raise DataError.at(path, problem, column=name)
+        raise DataError.at(
+            path, 'a column is declared by a table with at least kind = "numeric".', column=name
+        )
     _refuse_unknown_keys(table, _COLUMN_KEYS, path, column=name)
     if "kind" not in table:
         raise DataError.at(path, "kind is missing; it must be 'numeric' or 'categorical'.", column=name)

@@ -111,15 +111,15 @@ class TableFile(ABC):
             raise DataError.at(self.path, error.problem, row=row, column=name) from None
 
     def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
-        repeated = ids.duplicated().to_numpy()
-        if not repeated.any():
-            return
-        second = int(repeated.argmax())
-        first = int((ids == ids[second]).to_numpy().argmax())
-        problem = (
-            f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
-        )
-        raise DataError.at(self.path, problem, row=self.row_name(first, second), column=name)
+        if (is_repeated := ids.duplicated().to_numpy()).any():
+            second = int(is_repeated.argmax())
+            first = int((ids == ids[second]).to_numpy().argmax())
+            raise DataError.at(
+                self.path,
+                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row.",
+                row=self.row_name(first, second),
+                column=name,
+            )
 
 
 class CsvFile(TableFile):
@@ -205,12 +205,12 @@ class CsvFile(TableFile):
         except UnicodeDecodeError:
             raise not_utf8(self.path) from None
         except csv.Error as error:
-            problem = f"the row is not valid CSV ({error}); is every quotation mark closed?"
-            if "field limit" in str(error):
-                problem = (
-                    f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation "
-                    "mark before it."
-                )
+            problem = (
+                f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation mark "
+                "before it."
+                if "field limit" in str(error)
+                else f"the row is not valid CSV ({error}); is every quotation mark closed?"
+            )
             raise DataError.at(self.path, problem, row=f"line {line}") from None
 
 
@@ -236,8 +236,11 @@ class ParquetFile(TableFile):
                 # Arrow takes it on trust that texts are UTF-8; not every writer keeps to it.
                 table[name].validate(full=True)
             except pa.ArrowInvalid:
-                problem = "the column holds text that is not valid UTF-8; write the file with UTF-8 text."
-                raise DataError.at(self.path, problem, column=name) from None
+                raise DataError.at(
+                    self.path,
+                    "the column holds text that is not valid UTF-8; write the file with UTF-8 text.",
+                    column=name,
+                ) from None
         return table
 
     @contextmanager

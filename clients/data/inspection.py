@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.data.declaration import Column, Declaration, Target
+from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
 from clients.parties.table import TableParty
@@ -66,13 +66,16 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
             "the observation month belongs to the party that holds the label; name the label, too."
         )
     file = open_table(Path(path))
-    roles: dict[str, Role] = {id: "id"}
-    kinds: dict[str, Kind] = {id: "id"}
-    if label is not None:
-        roles[label], kinds[label] = "label", Target(label).kind
-    if month is not None:
-        roles[month] = kinds[month] = "month"
-    of_roles = file.read(kinds, unique_id=True)
+    roles: dict[str | None, Role] = {id: "id", label: "label", month: "month"}
+    declaration = Declaration(
+        type=TableParty.type,
+        name=file.path.resolve().parent.name,
+        id=id,
+        label=label,
+        month=month,
+        file=file.path.name,
+    )
+    of_roles = file.read(declaration.roles, unique_id=True)
     guessed = file.guess_kinds()
     values = file.read(
         {name: kind for name, kind in guessed.items() if name not in roles and kind != "month"}
@@ -84,22 +87,14 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         else _look(name, guessed[name], values.get(name), labels)
         for name in file.columns
     )
-    declaration = Declaration(
-        type=TableParty.type,
-        name=file.path.resolve().parent.name,
-        id=id,
-        label=label,
-        month=month,
-        columns=tuple(
-            Column(column.name, column.role)
-            for column in seen
-            if column.role == "numeric" or column.role == "categorical"
-        ),
-        file=file.path.name,
+    columns = tuple(
+        Column(column.name, column.role)
+        for column in seen
+        if column.role == "numeric" or column.role == "categorical"
     )
-    if not declaration.columns and label is None:
+    if not columns and label is None:
         raise DataError(f"{file.path} has no column that a model could use; add columns of facts.")
-    return Inspection(declaration, len(of_roles), seen)
+    return Inspection(replace(declaration, columns=columns), len(of_roles), seen)
 
 
 def _look_at_role(name: str, role: Role, values: pd.Series) -> Seen:
@@ -136,8 +131,9 @@ def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[n
         "It has few whole numbers; if they are codes, write kind = 'categorical'.": (
             kind == "number" and 2 < seen.distinct <= FEW and (present == present.round()).all()
         ),
-        "It has many categories; fewer, larger ones may serve better.": kind == "text"
-        and seen.distinct > MANY,
+        "It has many categories; fewer, larger ones may serve better.": (
+            kind == "text" and seen.distinct > MANY
+        ),
     }
     return replace(seen, remarks=_that_hold(remarks))
 

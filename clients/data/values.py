@@ -86,11 +86,10 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
         lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
     )
     if pair := look_alikes(column):
-        first, second = (pc.index(column, id_).as_py() for id_ in pair)
         raise BadValues(
             f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
             "write each business's id in one way.",
-            *sorted((first, second)),
+            *sorted(pc.index(column, id_).as_py() for id_ in pair),
         )
     return column
 

@@ -50,7 +50,6 @@ def open_party(folder: Path, labelled: bool = True) -> Party:
 
     Raises `DataError` that says what is wrong with the folder and where.
     """
-    folder = Path(folder)
     declaration = read_declaration(folder)
     return party_type(declaration.type, folder)(folder, declaration, labelled)
 
@@ -61,7 +60,6 @@ def write_default(folder: Path, type_name: str) -> None:
     A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
     file in the folder. Raises `DataError` if the type is unknown or the file is missing.
     """
-    folder = Path(folder)
     write_declaration(folder, party_type(type_name, folder).default_declaration(folder))
 
 

@@ -258,8 +258,9 @@ class Party(ABC):
                 hint = suggestion(column.name, kinds) or f" It has {listing(kinds)}."
                 raise DataError.at(path, f"type '{self.type}' has no such column.{hint}", column=column.name)
             if column.kind != kinds[column.name]:
-                problem = f"kind must be '{kinds[column.name]}' in type '{self.type}'."
-                raise DataError.at(path, problem, column=column.name)
+                raise DataError.at(
+                    path, f"kind must be '{kinds[column.name]}' in type '{self.type}'.", column=column.name
+                )
 
     def _all_ids(self) -> pd.Index:
         per_table = [
@@ -268,11 +269,10 @@ class Party(ABC):
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pa.array(ids, pa.large_string())):
             first, second = (values.shown(id_) for id_ in pair)
-            problem = (
-                f"the ids {first} and {second}, of two tables, differ only in letter case, width or spaces; write "
-                "each business's id in one way."
+            raise DataError(
+                f"{self.folder}: the ids {first} and {second}, of two tables, differ only in letter case, width or "
+                "spaces; write each business's id in one way."
             )
-            raise DataError(f"{self.folder}: {problem}")
         return ids
 
     def _read_table(self, name: str) -> pd.DataFrame:

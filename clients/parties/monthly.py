@@ -35,7 +35,6 @@ class History(dict[str, npt.NDArray[Any]]):
 
     def __init__(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series, months: int, id: str) -> None:
         """Takes what `Party.features` is given. Raises `DataError` if a business has two rows in a month."""
-        super().__init__()
         for table in records.values():
             if MONTH in table:
                 panel = Panel(table, as_of, months, id)
@@ -94,9 +93,8 @@ class Panel:
         self._cell = business[self._used] * months + lag[self._used]
         self._shape = (len(as_of), months)
         self._table = table
-        cells, times = np.unique(self._cell, return_counts=True)
-        if len(cells) and times.max() > 1:
-            row = self._used[self._cell == cells[times.argmax()]][-1]
+        if (is_repeated := pd.Series(self._cell).duplicated().to_numpy()).any():
+            row = self._used[is_repeated.argmax()]
             raise DataError(
                 f"business '{table[id_column].iloc[row]}' has more than one record of "
                 f"{table['month'].iloc[row]:%Y-%m}; keep one row per business and month."

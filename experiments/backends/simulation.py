@@ -6,7 +6,6 @@ submitted is a pyproject.toml which points to the installed packages, launched f
 so that no folder of the user's that happens to be called `clients` comes first.
 """
 
-import itertools
 import json
 import os
 import subprocess
@@ -66,12 +65,11 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
         tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,
         _superlink(Path(folder), parties) as link,
     ):
-        numbers = itertools.count(1)
 
         def run(config: RunConfig, report: Report) -> None:
-            app = link.home / f"app-{next(numbers)}"
+            app = Path(tempfile.mkdtemp(prefix="app-", dir=link.home))
             watched = replace(config, progress=str(app.with_suffix(".jsonl")))
-            _write_app(app, watched, serverapp)
+            write_app(app, watched, serverapp)
             _wait_until_healthy(link)
             _watch(link, _submit(link, app, watched), Path(watched.progress), report)
 
@@ -182,9 +180,9 @@ def _wait_until_healthy(link: _Link) -> None:
     raise BackendError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
 
 
-def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
+def write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
     """A Flower app without code: its two halves are the installed packages."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     app = {
         "publisher": "siloscore",
         "components": {"serverapp": serverapp, "clientapp": "clients.app:app"},

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from fl.alignment import Points, hash_to_points, match_points, new_exponent, raise_to
+from fl.alignment.intersection import hash_to_points, match_points, new_exponent, raise_to
 
 app = typer.Typer()
 
@@ -21,7 +21,7 @@ def align(ids: int) -> tuple[float, int]:
     partner_ids = np.array([f"{number:018d}" for number in range(ids // 2, ids + ids // 2)])
     began = time.process_time()
     bank_exponent, partner_exponent = new_exponent(), new_exponent()
-    bank: Points = raise_to(hash_to_points(bank_ids), bank_exponent)
+    bank = raise_to(hash_to_points(bank_ids), bank_exponent)
     partner = raise_to(hash_to_points(partner_ids), partner_exponent)
     rows = match_points(raise_to(bank, partner_exponent), raise_to(partner, bank_exponent))
     return time.process_time() - began, int((rows >= 0).sum())

@@ -83,7 +83,7 @@ def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
     ids = np.array([f"{number:09d}" for number in range(rows)])
     bank, partner = rng.normal(size=(rows, _BANK_COLUMNS)), rng.normal(size=(rows, columns))
     # Half of the signal's variance is the bank's; effects that bend and interact are what trees are for.
-    signals = [own.sum(axis=1) + np.abs(own[:, 0]) * own[:, -1] for own in (bank, partner)]
+    signals = [x.sum(axis=1) + np.abs(x[:, 0]) * x[:, -1] for x in (bank, partner)]
     risk = sum(signal / signal.std() for signal in signals) + rng.logistic(size=rows)
     labels = (risk > np.quantile(risk, 0.8)).astype(int)
     frames = {"bank": pd.DataFrame(bank).assign(default=labels), "partner": pd.DataFrame(partner)}

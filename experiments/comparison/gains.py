@@ -68,6 +68,5 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
     left = max(left, min(0.4, 0.05 + 0.014 * max(len(party) for party in parties)))
     axes.set_position((left, below, 0.96 - left, tall))
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_yticks(range(len(parties)), parties)
-    axes.set_ylim(len(parties) - 0.5, -0.5)
+    axes.set(yticks=range(len(parties)), yticklabels=parties, ylim=(len(parties) - 0.5, -0.5))
     return with_legend(figure, "best")

@@ -1,6 +1,6 @@
 """Figures of all contenders of a study together: who is ahead, by how much, and how surely."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -110,18 +110,17 @@ def auc_bars(comparison: pd.DataFrame, title: str) -> Figure:
         axes.plot([row.auc_low, row.auc_high], [place, place], color=shade, linewidth=5, alpha=0.35)
         axes.plot(row.auc, place, "o", color=shade, markersize=8)
         uplift = "" if np.isnan(row.uplift_auc) else f"  ({row.uplift_auc:+.3f})"
-        label = f"{row.auc:.3f}{uplift}"
-        axes.annotate(label, (row.auc, place), (0, 8), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(rows)), rows["contender"])
-    axes.set_ylim(-0.6, len(rows) - 0.25)
+        axes.annotate(
+            f"{row.auc:.3f}{uplift}", (row.auc, place), (0, 8), textcoords="offset points", ha="center"
+        )
+    axes.set(yticks=range(len(rows)), yticklabels=rows["contender"], ylim=(-0.6, len(rows) - 0.25))
     axes.grid(visible=False, axis="y")
     return figure
 
 
-def training_curves(curves: Mapping[str, Iterable[tuple[int, float]]], metric: str) -> Figure:
+def training_curves(curves: Mapping[str, list[tuple[int, float]]], metric: str) -> Figure:
     """A validation metric of each contender over its rounds; `curves` maps its name to (round, value)."""
-    series = {name: np.array(sorted(points), dtype=float).reshape(-1, 2) for name, points in curves.items()}
-    series = {name: points for name, points in series.items() if len(points)}
+    series = {name: np.array(sorted(points), dtype=float) for name, points in curves.items() if points}
     best = {name: points[:, 1].max() for name, points in series.items()}
     leader = max(best, key=best.__getitem__)
     figure, axes = new_axes(f"Best {metric} {best[leader]:.3f} ({leader})", "round", metric)

@@ -42,7 +42,7 @@ class BoostingConfig:
                           splits of a tree for the next one, too), `level` (for the next level) or `none`. Each step
                           saves round trips, most of a run's time in a deployment, and costs encryption
     sealed_sides          with several passive parties, each hands the coordinator its sides of rows under a pad of the
-                          bank's (`fl/boosting/sealing.py`), which saves a round trip per level; the coordinator and
+                          bank's (`fl/boosting/padding.py`), which saves a round trip per level; the coordinator and
                           the bank must not collude
     patience              trees without a better validation AUC after which training stops, and returns to the best;
                           0: all trees are grown and kept

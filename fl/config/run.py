@@ -41,7 +41,8 @@ _KINDS_IN_WORDS: Mapping[Any, str] = {
     int: "a whole number",
     float: "a number",
     str: "text",
-    tuple[int, ...]: "whole numbers with commas",
+    tuple[int, ...]: "a text of whole numbers with commas",
+    tuple[str, ...]: "a text of names with commas",
 }
 
 
@@ -107,15 +108,17 @@ class RunConfig:
 
     def section(self, kind: type[Section]) -> Section:
         """The settings of a protocol, by their class. ConfigError when no protocol has such settings."""
-        for section in self.sections.values():
-            if type(section) is kind:
-                return section
-        raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
+        return self.sections[self._name_of(kind)]  # type: ignore[no-any-return]
 
     def with_section(self, section: object) -> Self:
-        """The same run with other settings of one protocol."""
-        name = next(name for name, other in self.sections.items() if type(other) is type(section))
-        return replace(self, sections={**self.sections, name: section})
+        """The same run with other settings of one protocol. ConfigError when no protocol has such settings."""
+        return replace(self, sections={**self.sections, self._name_of(type(section)): section})
+
+    def _name_of(self, kind: type) -> str:
+        for name, section in self.sections.items():
+            if type(section) is kind:
+                return name
+        raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Scalar], as_texts: bool = False) -> Self:
@@ -255,7 +258,7 @@ def _settings(config: RunConfig) -> Iterator[tuple[str, Any, Any]]:
 
 def _read(key: str, value: Scalar, kind: Any, as_text: bool) -> Any:
     """`value` as the type of its setting: whole numbers pass as floats, texts with commas as lists."""
-    is_list = get_origin(kind) is tuple
+    is_list = get_origin(kind) is tuple and isinstance(value, str)
     read = [word.strip() for word in str(value).split(",") if word.strip()] if is_list else value
     try:
         return msgspec.convert(read, kind, strict=not (is_list or as_text))

@@ -97,10 +97,10 @@ def gain(contender: str, evaluation: Evaluation) -> Figure:
 
 def distribution(contender: str, evaluation: Evaluation) -> Figure:
     """Densities of the goods' and the bads' PDs over the log-odds, on which the model's scores are linear."""
-    table = evaluation.tables["distribution"]
+    table, below = evaluation.tables["distribution"], evaluation.tables["ks"]
     ends = np.clip(np.append(table["low"], table["high"][-1]), 1e-6, 1 - 1e-6)
     odds = np.log(ends / (1 - ends))
-    medians = {name: _median(evaluation, name) for name in ("goods", "bads")}
+    medians = {name: float(np.interp(0.5, below[name], below["pd"])) for name in ("goods", "bads")}
     figure, axes = new_axes(
         f"{contender}: half of the goods have a PD below {percent(medians['goods'], 1)},\n"
         f"half of the bads one above {percent(medians['bads'], 1)}",
@@ -150,9 +150,3 @@ def draw_calibration(axes: Axes, contender: str, evaluation: Evaluation, *, inte
     if intervals:
         reach = np.vstack([y - table["low"], table["high"] - y])
         axes.errorbar(x, y, reach, fmt="none", ecolor=colour(contender), elinewidth=1, alpha=0.7)
-
-
-def _median(evaluation: Evaluation, name: str) -> float:
-    """The PD below which half of the class lies, read off the KS table."""
-    table = evaluation.tables["ks"]
-    return float(np.interp(0.5, table[name], table["pd"]))

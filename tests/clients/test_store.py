@@ -169,7 +169,7 @@ def test_a_file_with_pickled_objects_is_not_read(store: Store) -> None:
     store.keep(Other(1))
     (file,) = store.folder.iterdir()
     file.write_bytes(pickle.dumps({"count": 1}))
-    with pytest.raises(ProtocolError, match="an? Other is not of its declared form"):
+    with pytest.raises(ProtocolError, match=r"an? Other is not of its declared form"):
         store.read(Other)
 
 

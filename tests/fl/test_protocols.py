@@ -120,7 +120,7 @@ def test_a_name_that_nothing_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="no federated contender 'dreams'; there are federated-boosting, "):
         protocols.conversation_of("dreams")
     for version in ("boosting", "boosting/0", "dreams/1", "x" * 1_000):
-        with pytest.raises(ProtocolError, match="there is no conversation '.{1,100}'$"):
+        with pytest.raises(ProtocolError, match=r"there is no conversation '.{1,100}'$"):
             protocols.announced(version)
 
 

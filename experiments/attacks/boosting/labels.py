@@ -1,4 +1,4 @@
-"""What a passive party, and a coordinator that opens letters, could learn of single labels from the nodes that rows fall into.
+"""What a passive party, and a coordinator that opens letters, could learn of labels from the nodes that rows fall into.
 
 Rows in one leaf behave alike, so whoever knows some labels can guess those of rows that often share a leaf with them.
 The attacks are those on gradients (`experiments.attacks.labels`), on a row's leaves in all trees as a vector, each

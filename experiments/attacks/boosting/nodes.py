@@ -86,16 +86,16 @@ def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
     A tree's leaves are the nodes in which the receiver loses sight of a row.
     """
     path = np.ones(len(training), np.int64)
-    found = []
+    of_trees = []
     for level in levels:
         there = level.nodes != NOWHERE
         moved = there & np.append(level.seen, False)[level.nodes]
         path[moved] = 2 * path[moved] + ~level.left[moved]
         if level.last:
             names = np.unique(path[training])
-            found.append(path[training, None] == names)
+            of_trees.append(path[training, None] == names)
             path[:] = 1
-    return np.concatenate(found, axis=1).astype(np.float32)
+    return np.concatenate(of_trees, axis=1).astype(np.float32)
 
 
 def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:

@@ -19,7 +19,6 @@ from experiments.attacks.recording import Tap, aligned, of_kind, train_tapped
 from experiments.joined import Joined, read_joined
 from fl.binning import Shape
 from fl.boosting import (
-    Array,
     BeginRequest,
     Columns,
     Demanded,
@@ -39,7 +38,7 @@ from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.protocols import message_type
-from fl.records import decode
+from fl.records import Array, decode
 from fl.splits import TEST, TRAIN, Roles
 from fl.wire import envelope_of, refusal_in, unpack
 from server.progress import Report

@@ -207,7 +207,9 @@ def test_an_unknown_setting_like_none_lists_all() -> None:
         ("network.noise", "4", "a number"),
         ("network.noise", True, "a number"),
         ("register", 1, "true or false"),
-        ("seeds", 1, "text"),
+        ("seeds", 1, "a text of whole numbers with commas"),
+        ("seeds", "one", "a text of whole numbers with commas"),
+        ("parties", 1, "a text of names with commas"),
         ("study", 1, "text"),
     ],
 )
@@ -231,7 +233,6 @@ def test_a_value_of_another_type_is_refused(key: str, value: object, kind: str) 
         ("contenders", "federated-network,federated-network"),
         ("seeds", ""),
         ("seeds", "1,1"),
-        ("seeds", "one"),
         ("seeds", "-1"),
         ("seeds", "4294967296"),
         ("study", "a/b"),
@@ -263,6 +264,14 @@ def test_a_value_of_another_type_is_refused(key: str, value: object, kind: str) 
         ("boosting.precision", 25),
         ("boosting.ahead", "far"),
         ("boosting.encryption", "rot13"),
+        ("scorecard.bins", 1),
+        ("scorecard.min-group", 0),
+        ("scorecard.max-p", 0.0),
+        ("scorecard.min-iv", -1.0),
+        ("scorecard.c", 0.0),
+        ("scorecard.l1-ratio", 1.0),
+        ("scorecard.base-score", 1e6),
+        ("scorecard.precision", 31),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_the_name_of_its_setting(key: str, value: object) -> None:
