@@ -88,9 +88,9 @@ def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
 @pytest.mark.usefixtures("with_toy")
 def test_its_settings_are_settings_like_any_other() -> None:
     assert app_defaults()["toy.steps"] == 20
-    with pytest.raises(ConfigError, match="'toy.steps' must be 1 or more, not 0"):
+    with pytest.raises(ConfigError, match=r"'toy\.steps' must be 1 or more, not 0"):
         TrainingConfig.from_mapping({"toy.steps": 0})
-    with pytest.raises(ConfigError, match="no setting 'toy.step'. Did you mean 'toy.steps'"):
+    with pytest.raises(ConfigError, match=r"no setting 'toy\.step'\. Did you mean 'toy\.steps'"):
         TrainingConfig.from_mapping({"toy.step": 1})
 
 
