@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from experiments.joined import has_truth, read_joined, read_roles, read_true_pd
+from fl.splits import Split
 from server.coordinator import assign_roles
 
 
@@ -45,7 +46,7 @@ def test_the_bank_alone_has_its_own_columns(tables: Path, federate: Callable) ->
 
 def test_roles_are_those_that_the_bank_gave(tables: Path, federate: Callable) -> None:
     run = federate(tables)
-    roles = assign_roles(run.federation, 3)
+    roles = assign_roles(run.federation, 3).split.read(Split).roles
     np.testing.assert_array_equal(read_roles(run.config, "bank", 3), roles)
 
 
