@@ -24,7 +24,11 @@ def assert_equal_twins(run) -> list[dict]:
     if federation.roster.passive:
         train_reserve(federation, assigned, 1, ignore)
     training = Training(
-        contender="federated-boosting", seed=1, assigned=assigned, config=run.config, on_progress=events.append
+        contender="federated-boosting",
+        seed=1,
+        assigned=assigned,
+        config=run.config,
+        on_progress=events.append,
     )
     trained = train(federation, training)
     federated = read_scores(run.config, "bank", "federated-boosting", 1)
@@ -101,7 +105,6 @@ def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
 
     for half in (plain.PlainOwner, plain.PlainResponder):
         monkeypatch.setattr(half, "row_wise", False)
-        monkeypatch.delattr(half, "regroup")
     assert_equal_twins(federate(tables, boosting=options))
 
 
