@@ -6,7 +6,8 @@ aligned and trained anew, on the same rows, in a state of its own that is remove
 """
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,16 +29,14 @@ from server.progress import Progress, Report
 Parties = frozenset[str]
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """The PDs (t,) of the test rows by one federation under one seed, and their outcomes."""
 
     pd: NDArray[np.float64]
     labels: NDArray[np.int8]
 
 
-@dataclass(frozen=True)
-class FinishedAblation:
+class FinishedAblation(NamedTuple):
     """The gains, as `gains` has them, and where MLflow has the study."""
 
     gains: pd.DataFrame
@@ -87,16 +86,11 @@ def run_ablation(
                 test = read_roles(run, dataset.active, seed) == TEST
                 pd_of_all = read_scores(run, dataset.active, contender, seed).pd
                 judged[members, seed] = Judged(pd_of_all[test], labels[test])
-        found = gains(passive, judged)
-        publish(
-            study,
-            headline(found),
-            describe(config.study, contender, found),
-            {"gains": draw_gains(found)},
-            {"gains": found},
-        )
+        table = gains(passive, judged)
+        description = describe(config.study, contender, table)
+        publish(study, headline(table), description, {"gains": draw_gains(table)}, {"gains": table})
     report(Progress("done"))
-    return FinishedAblation(found, study.experiment_id, study.run_id)
+    return FinishedAblation(table, study.experiment_id, study.run_id)
 
 
 def federations(passive: tuple[str, ...]) -> list[Parties]:

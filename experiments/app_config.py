@@ -9,7 +9,8 @@ from pathlib import Path
 
 import tomli_w
 
-from fl.config.run import Scalar, app_defaults
+from fl.config.checks import Scalar
+from fl.config.run import app_defaults
 from synthetic_data import STANDARD
 
 _FIRST, _LAST = "[tool.flwr.app.config]", "[tool.hatch"

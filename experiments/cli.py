@@ -345,7 +345,8 @@ def ui(
     Example: siloscore ui
     """
     from experiments.display import console
-    from experiments.mlflow_page import free_port, latest_link, serve
+    from experiments.mlflow_page import latest_link, serve
+    from experiments.servers import free_port
 
     port = port or free_port()
     console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)

@@ -1,16 +1,14 @@
 """A dataset folder as an experiment sees it: an experiment can read the folders of all parties."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from clients.data.declaration import FILE_NAME, read_declaration
+from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
 from clients.data.values import look_alikes, shown
 from clients.parties import Party, open_party
@@ -41,7 +39,8 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
     _compare_ids(opened)
-    about = _about(folder / "dataset.toml")
+    path = folder / "dataset.toml"
+    about = read_toml(path) if path.exists() else {}  # that of the generator, if it made the data
     return Dataset(
         folder,
         ordered,
@@ -58,14 +57,12 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
 def _compare_ids(parties: Mapping[str, Party]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
-    pair = look_alikes(pa.array(np.concatenate(list(ids.values()))))
-    if pair is None:
-        return
-    first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
-    raise DataError(
-        f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses by "
-        "the exact text, so write each id in one way."
-    )
+    if pair := look_alikes(pa.array(np.concatenate(list(ids.values())))):
+        first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
+        raise DataError(
+            f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses "
+            "by the exact text, so write each id in one way."
+        )
 
 
 def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -84,14 +81,6 @@ def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
             f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
         )
     return (holders[0], *(name for name in names if name != holders[0]))
-
-
-def _about(path: Path) -> dict[str, Any]:
-    """What the generator wrote about a dataset; empty for one that no generator made."""
-    try:
-        return tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
-    except ValueError as error:
-        raise DataError.at(path, f"this is not valid TOML in UTF-8: {error}.") from None
 
 
 def _digest(folder: Path, parties: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a user sees in the terminal: the progress of a run, and its tables at the end."""
+"""What a person sees in the terminal: progress while a study runs, and its table at the end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,16 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from experiments.comparison.summary import (
-    COST,
-    QUALITY,
-    Columns,
-    baseline_of,
-    cell_text,
-    is_usable,
-    p_value_text,
-    winner,
-)
+from experiments.comparison.gains import written as written_gains
+from experiments.comparison.summary import COST, QUALITY, baseline_of, is_usable, winner, written
 from server.progress import Progress as Event
 from server.progress import Report
 
@@ -41,29 +33,29 @@ _STAGES = {
 
 @contextmanager
 def progress_bars() -> Iterator[Report]:
-    """A bar per model, with the party at work, the steps done and in all, the validation AUC and the time left."""
-    columns = (
+    """Bars per model: its party at work, its step of how many, the validation AUC and the time left."""
+    with Progress(
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         yield _Bars(bars).report
 
 
 @contextmanager
 def step_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar per kind of work, for a function that reports the name of the work, the steps done and the steps in all."""
-    columns = (
+    """Bars for work that calls back with what it does, the steps done and the steps in all."""
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console) as bars:
+        console=console,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(label: str, done: int, total: int) -> None:
@@ -75,7 +67,7 @@ def step_bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _Bars:
-    """One bar per stage. A stage has ended when the next one begins; the bar of a failed one stays as it is."""
+    """One bar per stage; a stage has ended when the next begins, and a failed one stays as it is."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -85,37 +77,33 @@ class _Bars:
     def report(self, event: Event) -> None:
         if event.stage == "failed":
             return
+        title = _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
         if (event.stage, event.seed) != self._key:
-            self._finish()
             self._key = (event.stage, event.seed)
-            if event.stage != "done":
-                self._task = self._bars.add_task(_title(event), total=None, note="")
+            if self._task is not None:
+                self._bars.update(self._task, total=1, completed=1, note="")
+            done = event.stage == "done"
+            self._task = None if done else self._bars.add_task(title, total=None, note="")
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
             note = f"{event.step}/{event.steps} {event.party}"
             self._bars.update(self._task, total=event.steps, completed=event.step, note=note)
             if "valid.auc" in event.metrics:
-                title = f"{_title(event)}, AUC {event.metrics['valid.auc']:.3f}"
-                self._bars.update(self._task, description=title)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, total=1, completed=1, note="")
-        self._task = None
-
-
-def _title(event: Event) -> str:
-    return _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
+                described = f"{title}, AUC {event.metrics['valid.auc']:.3f}"
+                self._bars.update(self._task, description=described)
 
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
-    """The comparison for a terminal of 80 columns: one table of how good the contenders are, one of gain and cost."""
-    quality = {name: column for name, column in QUALITY.items() if name != "approval_rate"}
-    gain = {"approval_rate": QUALITY["approval_rate"], **COST}
+    """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
+    quality = written(comparison, _NAME | {key: QUALITY[key] for key in QUALITY if key != "approval_rate"})
+    low, high = (comparison[name].map("{:.3f}".format) for name in ("auc_low", "auc_high"))
+    quality.insert(2, "95 %", low + "–" + high)
+    gain = written(comparison, _NAME | {"approval_rate": QUALITY["approval_rate"]} | COST)
+    best, usable = winner(comparison)["contender"], comparison["contender"].map(is_usable)
     return (
-        _table(comparison, quality, f"Test rows, {_mean_of(seeds)}", interval=True),
-        _table(comparison, gain, "Gain and cost"),
+        _table(quality, f"Test rows, {_mean_of(seeds)}", usable, best),
+        _table(gain.rename(columns=_SHORT), "Gain and cost", usable, best),
     )
 
 
@@ -123,54 +111,37 @@ def _mean_of(seeds: int) -> str:
     return f"mean of {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-def _empty_table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-
-
+_NAME = {"contender": ("", str)}
 _SHORT = {"Round trips": "Trips", "Seconds": "s", "CPU seconds": "CPU s"}
 
 
-def _table(comparison: pd.DataFrame, columns: Columns, title: str, interval: bool = False) -> Table:
-    """A table with the contenders that a bank could use first, and below a line those that it could not."""
-    table = _empty_table(title)
-    table.add_column("", no_wrap=True)
-    for heading, _ in columns.values():
-        table.add_column(_SHORT.get(heading, heading), justify="right", no_wrap=True)
-        if interval and heading == "AUC":
-            table.add_column("95 %", justify="right", no_wrap=True)
-    best = winner(comparison)["contender"]
-    usable = comparison["contender"].map(is_usable)
-    for group in (comparison[usable], comparison[~usable]):
-        for row in group.to_dict("records"):
-            cells = []
-            for name, (heading, write) in columns.items():
-                cells.append(cell_text(row[name], write))
-                if interval and heading == "AUC":
-                    cells.append(f"{row['auc_low']:.3f}–{row['auc_high']:.3f}")
-            table.add_row(row["contender"], *cells, style="bold green" if row["contender"] == best else None)
+def _table(
+    texts: pd.DataFrame, title: str, above: "pd.Series[bool] | None" = None, best: str | None = None
+) -> Table:
+    """A frame of texts; the rows in `above` stand over a line and all others below, and that of `best` stands out."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in texts:
+        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
+    for group in [texts] if above is None else [texts[above], texts[~above]]:
+        for row in group.itertuples(index=False):
+            table.add_row(*row, style="bold green" if row[0] == best else None)
         table.add_section()
     return table
 
 
 def explanation(comparison: pd.DataFrame) -> str:
-    """Sentences that say how to read the tables of a comparison."""
+    """How to read the tables of a comparison."""
     baseline = baseline_of(comparison["contender"])
     sentences = [
-        f"Uplift is the gain of AUC over {baseline}, p its p-value by a paired DeLong test.",
-        "Approved is the approval rate at the bad rate that this contender has at 60 % approval.",
-        "Recovered is the gain of AUC over bank-only-trees as a share of the gain of pooled-trees.",
-        "Contenders below the line use data that no party may see.",
+        f"Uplift and p (paired DeLong test): against {baseline}.",
+        "Approved: approval rate at the bad rate that it has at 60 % approval.",
+        "Recovered: share of pooled-trees minus bank-only-trees.",
+        "Contenders below the line use what no party may see.",
     ]
     return " ".join(sentences if baseline is not None else sentences[2:])
 
 
 def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
-    """A table of what each party adds, for a terminal of 80 columns."""
-    table = _empty_table(f"{contender}: what each party adds, {_mean_of(seeds)}")
-    for heading in ("Party", "", "AUC", "Gain", "95 %", "p"):
-        table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
-    for row in gains.to_dict("records"):
-        interval = f"{row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
-        figures = (f"{row['auc_with']:.3f}", f"{row['gain']:+.3f}", interval)
-        table.add_row(row["party"], row["question"], *figures, p_value_text(row["p_value"]))
-    return table
+    """What each party adds, for a terminal of 80 columns."""
+    texts = written_gains(gains).drop(columns="without").rename(columns={"AUC with": "AUC"})
+    return _table(texts, f"{contender}: what each party adds, {_mean_of(seeds)}")

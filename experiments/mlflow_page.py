@@ -1,13 +1,12 @@
 """The address of a study's leaderboard in MLflow's browser interface, and the server that shows it."""
 
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from experiments.servers import end
 from fl.errors import ConfigError
 from server.tracking import ENVIRONMENT
 from server.tracking.leaderboard import KEY
@@ -46,14 +45,12 @@ def serve(store: Path, port: int) -> None:
     command = server_command(store_uri(store), port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
-    # MLflow starts workers and does not end them on SIGTERM, so the whole group is ended here, whatever the reason.
+    # MLflow starts workers and does not end them on SIGTERM.
     server = subprocess.Popen(command, env=os.environ | ENVIRONMENT, start_new_session=True)
     try:
         server.wait()
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
+        end(server)
 
 
 def store_uri(store: Path) -> str:
@@ -61,10 +58,3 @@ def store_uri(store: Path) -> str:
     if not store.exists():
         raise ConfigError(f"There is no MLflow store {store}; `siloscore compare` makes one.")
     return f"sqlite:///{store.resolve()}"
-
-
-def free_port() -> int:
-    """A port on this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,15 +19,17 @@ def parties() -> None:
     Example: siloscore parties
     """
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from clients.parties import origins
     from experiments.display import console
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False)
-    table.add_column("Type", no_wrap=True)
-    table.add_column("Package", no_wrap=True)
-    table.add_column("Class", overflow="fold")
+    columns = (
+        Column("Type", no_wrap=True),
+        Column("Package", no_wrap=True),
+        Column("Class", overflow="fold"),
+    )
+    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False)
     for origin in origins():
         package = f"{origin.distribution} {origin.version}" if origin.distribution else "this process"
         table.add_row(origin.name, package, origin.target)
@@ -53,13 +55,13 @@ def check_party(
     # Like `python -m`, so that a module in the current folder can be named; last, so that it hides no other module.
     sys.path.append(os.getcwd())
     checked = verdicts(find_party(party))
-    for check, problem in checked:
+    for check, problem in checked.items():
         console.print(f"{'✗' if problem else '✓'} {check}", style="red" if problem else "green")
         if problem:
             console.print(f"  {problem}", markup=False, soft_wrap=True)
-    failed = sum(bool(verdict.problem) for verdict in checked)
-    console.print(f"{party}: {len(checked) - failed} of {len(checked)} checks passed", markup=False)
-    if failed:
+    passed = list(checked.values()).count("")
+    console.print(f"{party}: {passed} of {len(checked)} checks passed", markup=False)
+    if passed < len(checked):
         raise typer.Exit(1)
 
 
@@ -114,26 +116,29 @@ def init_party(
 def _report(inspection: "Inspection") -> "Table":
     """A row for each column of the table that was inspected."""
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     table = Table(
+        Column("Column", overflow="fold"),
+        Column("Is", no_wrap=True),
+        Column("Missing", justify="right", no_wrap=True),
+        Column("Values", justify="right", no_wrap=True),
+        Column("Note", overflow="fold"),
         title=f"{inspection.declaration.file}: {inspection.rows:,} rows",
         title_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
     )
-    table.add_column("Column", overflow="fold")
-    table.add_column("Is", no_wrap=True)
-    table.add_column("Missing", justify="right", no_wrap=True)
-    table.add_column("Values", justify="right", no_wrap=True)
-    table.add_column("Note", overflow="fold")
     for column in inspection.columns:
-        missing = f"{column.missing:.1%}" if column.missing else "–"
         style = "red" if any(remark.startswith("LEAK?") for remark in column.remarks) else None
-        values = f"{column.distinct:,}" if column.distinct else "–"
         # Text, since a column's name may look like markup.
         table.add_row(
-            Text(column.name), column.role, missing, values, Text(" ".join(column.remarks)), style=style
+            Text(column.name),
+            column.role,
+            f"{column.missing:.1%}" if column.missing else "–",
+            f"{column.distinct:,}" if column.distinct else "–",
+            Text(" ".join(column.remarks)),
+            style=style,
         )
     return table

@@ -2,7 +2,7 @@
 
 import tomllib
 
-from fl.config.run import Scalar
+from fl.config.checks import Scalar
 from fl.errors import ConfigError
 
 _MADE_ELSEWHERE = {

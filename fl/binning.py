@@ -48,7 +48,7 @@ class Shape:
             if array.dtype != kind or array.shape != self.bins.shape or self.bins.ndim != 1:
                 raise ProtocolError(f"{name} must be {np.dtype(kind)}, one for each column")
         if len(self) and not (
-            self.bins.min() >= 1 and self.bins.max() <= MOST_BINS and np.abs(self.signs).max() <= 1
+            self.bins.min() >= 1 and self.bins.max() <= MOST_BINS and np.isin(self.signs, (-1, 0, 1)).all()
         ):
             raise ProtocolError(f"a column has 1 to {MOST_BINS} bins and a sign of -1, 0 or 1")
 

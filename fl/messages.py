@@ -154,12 +154,15 @@ def fields_of(kind: type[Any]) -> Iterator[Field]:
 def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> Iterator[Field]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        reader = next((note for note in arguments[1:] if isinstance(note, Reader)), reader)
-        contents = [note for note in arguments[1:] if isinstance(note, Content)]
-        if contents:
-            yield Field(path, contents[0], record, reader)
-        else:
+        notes = arguments[1:]
+        reader = next((note for note in notes if isinstance(note, Reader)), reader)
+        content = next((note for note in notes if isinstance(note, Content)), None)
+        if content is None:
             yield from _fields(arguments[0], path, record, reader)
+        elif get_origin(arguments[0]) is Letter and reader is None:
+            raise TypeError(f"the letter {path} does not say for whom it is")
+        else:
+            yield Field(path, content, record, reader)
     elif origin is Letter:
         if reader is None:
             raise TypeError(f"the letter {path} does not say for whom it is")

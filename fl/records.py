@@ -14,6 +14,7 @@ do not hold.
 
 import math
 import operator
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -28,7 +29,9 @@ from fl.errors import ProtocolError
 Array: TypeAlias = np.ndarray[Any, Any]
 Record = TypeVar("Record")
 
-_KINDS = "biufUM"  # NumPy's kinds of dtype: truth values, whole and floating-point numbers, texts, dates
+# Truth values, whole and floating-point numbers, texts and dates, as NumPy writes their dtypes.
+_DTYPE = re.compile(r"[<>|][biufUM][1-9][0-9]{0,5}(\[[0-9]{0,5}[A-Za-z]{1,2}\])?")
+_LAST_CHARACTER = 0x10FFFF
 
 
 def encode(record: object) -> bytes:
@@ -44,7 +47,7 @@ def decode(kind: type[Record], content: bytes | memoryview) -> Record:
     form = _form_of(kind)
     try:
         record: Record = form.unpack(msgspec.msgpack.decode(content, type=form.schema))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"a {kind.__name__} is not of its declared form: {error}") from None
     return record
 
@@ -95,7 +98,9 @@ def _record_form(kind: Any) -> _Form:
     )
     return _Form(
         schema,
-        lambda record: {name: form.pack(getattr(record, name)) for name, form in forms.items()},
+        lambda record: {
+            name: form.pack(getattr(_checked(kind, record), name)) for name, form in forms.items()
+        },
         lambda read: kind(**{name: form.unpack(getattr(read, name)) for name, form in forms.items()}),
     )
 
@@ -111,7 +116,7 @@ def _optional(form: _Form) -> _Form:
 def _sequence(form: _Form, kind: type) -> _Form:
     return _Form(
         list[form.schema],  # type: ignore[name-defined]
-        lambda value: [form.pack(one) for one in value],
+        lambda value: [form.pack(one) for one in _checked(tuple | list, value)],
         lambda read: kind(map(form.unpack, read)),
     )
 
@@ -119,35 +124,29 @@ def _sequence(form: _Form, kind: type) -> _Form:
 def _mapping(form: _Form) -> _Form:
     return _Form(
         dict[str, form.schema],  # type: ignore[name-defined]
-        lambda value: {_text(name): form.pack(one) for name, one in value.items()},
+        lambda value: {_checked(str, name): form.pack(one) for name, one in _checked(Mapping, value).items()},
         lambda read: {name: form.unpack(one) for name, one in read.items()},
     )
 
 
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"a truth value is needed, not {type(value).__name__}")
-    return bool(value)
+def _checked(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{getattr(kind, '__name__', kind)} is needed, not {type(value).__name__}")
+    return value
 
 
-def _integer(value: Any) -> int:
+def _number(value: Any) -> Any:
     if isinstance(value, bool | np.bool_):
-        raise TypeError("a whole number is needed, not a truth value")
-    return operator.index(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a text is needed, not {type(value).__name__}")
-    return str(value)
+        raise TypeError("a number is needed, not a truth value")
+    return value
 
 
 _PLAIN: dict[Any, Callable[[Any], Any]] = {
-    bool: _truth,
-    int: _integer,
-    float: float,
-    str: _text,
-    bytes: bytes,
+    bool: lambda value: bool(_checked(bool | np.bool_, value)),
+    int: lambda value: operator.index(_number(value)),
+    float: lambda value: float(_checked(float | int | np.floating | np.integer, _number(value))),
+    str: lambda value: str(_checked(str, value)),
+    bytes: lambda value: _checked(bytes, value),
 }
 
 
@@ -155,23 +154,30 @@ def _pack_array(value: Any) -> _ArrayForm:
     array = np.asarray(value)
     shape = array.shape
     flat = np.ascontiguousarray(array).reshape(-1)
-    if array.dtype.kind not in _KINDS:
-        raise TypeError(f"an array of {array.dtype} may not be part of a record")
-    if not flat.dtype.itemsize:  # texts that are all empty
+    if flat.dtype.kind == "U" and not flat.dtype.itemsize:  # texts that are all empty
         flat = flat.astype("<U1")
+    if not _DTYPE.fullmatch(flat.dtype.str):
+        raise TypeError(f"an array of {array.dtype} may not be part of a record")
     return _ArrayForm(flat.dtype.str, shape, flat.view(np.uint8).data)
 
 
 def _unpack_array(read: _ArrayForm) -> Array:
+    if not _DTYPE.fullmatch(read.dtype):
+        raise ProtocolError("an array holds something else than plain values")
     try:
         dtype = np.dtype(read.dtype)
-    except (TypeError, ValueError, SyntaxError):
+    except TypeError:
         raise ProtocolError("an array has a dtype that does not exist") from None
-    if dtype.kind not in _KINDS or not dtype.itemsize:
-        raise ProtocolError("an array holds something else than plain values")
     count = math.prod(read.shape)
     if min(read.shape, default=0) < 0 or count * dtype.itemsize != len(read.content):
         raise ProtocolError("an array is not as long as its shape says")
-    if max(read.shape, default=0) >= 1 << 40:
-        raise ProtocolError("an array has an impossible shape")
-    return np.frombuffer(read.content, dtype, count).reshape(read.shape).copy()
+    flat = np.frombuffer(read.content, dtype, count)
+    # NumPy reads such bytes without complaint, and fails or errs later.
+    if dtype.kind == "U" and flat.view(dtype.byteorder + "u4").max(initial=0) > _LAST_CHARACTER:
+        raise ProtocolError("a text has a character that does not exist")
+    if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
+        raise ProtocolError("a truth value is neither true nor false")
+    try:
+        return flat.reshape(read.shape).copy()
+    except ValueError:
+        raise ProtocolError("an array has an impossible shape") from None

@@ -71,14 +71,14 @@ def unpack(record: RecordDict, *kinds: type[Body]) -> Body:
     Raises ProtocolError when it is of none, or a field is absent, superfluous, or of another type than declared.
     """
     head = _head(record)
-    kind = next((kind for kind in kinds if kind.__name__ == head.get("kind")), None)
+    name, kind = head["kind"], next((kind for kind in kinds if kind.__name__ == head["kind"]), None)
     if kind is None:
         expected = " or ".join(kind.__name__ for kind in kinds)
-        raise ProtocolError(f"a message must be a {expected}, not a {str(head.get('kind'))[:100]}")
+        raise ProtocolError(f"a message must be a {expected}, not a {str(name)[:100]}")
     try:
         names = [f"{_BODY}/{number}" for number in range(len(record) - 1)]
         pieces = [record.config_records[name][_BODY] for name in names]
-        if head.get("pieces") != len(pieces):
+        if head["pieces"] != len(pieces):
             raise ProtocolError("a message came without some of its pieces")
         return decode(kind, b"".join(pieces))  # type: ignore[arg-type]
     except (KeyError, TypeError):
@@ -88,17 +88,14 @@ def unpack(record: RecordDict, *kinds: type[Body]) -> Body:
 def envelope_of(record: RecordDict) -> Envelope:
     """The envelope of a wire form; ProtocolError when it is absent or malformed."""
     head = _head(record)
-    try:
-        return Envelope(**{item.name: head[item.name] for item in fields(Envelope)})
-    except KeyError:
-        raise ProtocolError("a message came without a valid envelope") from None
+    return Envelope(**{item.name: head[item.name] for item in fields(Envelope)})
 
 
 def _head(record: RecordDict) -> dict[str, Any]:
-    try:
-        return dict(record.config_records[_ENVELOPE])
-    except KeyError:
-        raise ProtocolError("a message came without a valid envelope") from None
+    head = dict(record.config_records.get(_ENVELOPE, {}))
+    if set(head) != {"kind", "pieces", *(item.name for item in fields(Envelope))}:
+        raise ProtocolError("a message came without a valid envelope")
+    return head
 
 
 def refusal(text: str) -> RecordDict:

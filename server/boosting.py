@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from fl.boosting import (
-    Array,
     BeginRequest,
     Demanded,
     Ended,
@@ -23,6 +22,7 @@ from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import Roster
+from fl.records import Array
 from server.exchange import Exchange
 from server.training import Training
 

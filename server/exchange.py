@@ -146,7 +146,7 @@ class Exchange:
         records = self._send(to, packed, dispensable)
         action = to.partition(".")[2]
         replies = {
-            party: _opened(party, action, declaration.replies, records[party])
+            party: _opened(party, to, declaration.replies, records[party])
             for party in packed
             if party in records
         }

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,6 @@ from fl.boosting import (
     NOBODY,
     THE_BANK,
     YOU,
-    Array,
     BeginRequest,
     Choice,
     Columns,
@@ -52,6 +51,7 @@ from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.evaluation import Scored
 from fl.messages import Letter
+from fl.records import Array
 from fl.splits import TEST
 
 
@@ -162,6 +162,14 @@ def _data(session: Session) -> Data:
     )
 
 
+class _PaddedSplit(NamedTuple):
+    """A passive party's split of a node: the bins that go left, and their pad, uint8 (⌈n/8⌉,)."""
+
+    node: int
+    choice: Choice
+    pad: Bits
+
+
 class _Bank:
     """Between the bank's grower and its messages, at one request."""
 
@@ -238,14 +246,18 @@ class _Bank:
             bank_left=packed(left),
             keys=keys,
         )
-        levels, chosen, waits = self._levels(demand)
+        padded = self._padded_splits(demand)
+        levels = {
+            party.name: self._level(demand, number, padded)
+            for number, party in enumerate(self._passive, start=1)
+        }
         self._session.keep(BankState(self._grower.growth, self._ticket, self._entries))
         return Demanded(
             task=Letter.of(task),
             levels={party: Letter.of(level) for party, level in levels.items()},
             gradients=gradients,
-            waits=waits,
-            chosen=chosen,
+            waits=tuple(party for party, level in levels.items() if task.wanted and _lacks_sides(level)),
+            chosen=tuple(split.choice for split in padded),
             trees=self._grower.growth.tree,
             fit=fit,
         )
@@ -271,43 +283,32 @@ class _Bank:
         encrypted, self._ticket = self._owner.encrypt(demand.values, demand.layout.offsets, bins)
         return encrypted
 
-    def _levels(self, demand: Demand) -> tuple[dict[str, Level], tuple[Choice, ...], tuple[str, ...]]:
-        """What each passive party is told of the nodes; which padded sides others need; who else has to wait."""
-        owners = {
-            party.name: _as_told(demand.owners, number) for number, party in enumerate(self._passive, 1)
-        }
-        needed = demand.layout is not None
-        others = {name: needed and bool((told == ANOTHER).any()) for name, told in owners.items()}
-        choices_made, pads = self._pads(demand) if any(others.values()) else ((), None)
-        by_passive = np.flatnonzero(demand.owners > 0)
-        levels = {}
-        for name, told in owners.items():
-            pad = None
-            if pads is not None and others[name]:
-                theirs = told[by_passive] == ANOTHER
-                pad = within(pads[theirs], demand.nodes, by_passive[theirs])
-            levels[name] = Level(owners=told, splits=demand.splits[name], pad=pad)
-        waits = tuple(name for name, waiting in others.items() if waiting) if pads is None else ()
-        return levels, choices_made, waits
+    def _level(self, demand: Demand, number: int, padded: Sequence[_PaddedSplit]) -> Level:
+        """What the passive party of that number is told of the nodes."""
+        name = self._passive[number - 1].name
+        others = [split for split in padded if split.choice.party != name]
+        pad: Bits | None = None
+        if others:
+            nodes = np.array([split.node for split in others])
+            pad = within(np.stack([split.pad for split in others]), demand.nodes, nodes)
+        return Level(owners=_as_told(demand.owners, number), splits=demand.splits[name], pad=pad)
 
-    def _pads(self, demand: Demand) -> tuple[tuple[Choice, ...], Bits | None]:
-        """For each passive party's split, in the order of the nodes, the choice of bins and the pad of these.
-
-        Neither where sides are not handed over.
-        """
-        if not self._store.has(PadSecret):
-            return (), None
+    def _padded_splits(self, demand: Demand) -> list[_PaddedSplit]:
+        """The passive parties' splits in the order of the nodes; none if nobody needs them, or they are not padded."""
+        if demand.layout is None or not self._store.has(PadSecret):
+            return []
         secret, columns = self._store.read(PadSecret), self._store.read(PassiveColumns).columns
-        owners = demand.owners[demand.owners > 0]
-        made: dict[int, Choice] = {}
-        pads = np.zeros((len(owners), -(-len(demand.nodes) // 8)), np.uint8)
-        for number, party in enumerate(self._passive, 1):
-            places, key = np.flatnonzero(owners == number), columns[party.name].pad_key
-            if len(places) and key is not None:
+        padded = []
+        for number, party in enumerate(self._passive, start=1):
+            nodes, key = np.flatnonzero(demand.owners == number), columns[party.name].pad_key
+            if len(nodes) and key is not None:
                 chosen = choices(party.shape.bins, demand.splits[party.name])
-                pads[places] = combined(secret.pad(key, party.shape.bins, len(demand.nodes)), chosen)
-                made |= {place: Choice(party.name, rows) for place, rows in zip(places, chosen, strict=True)}
-        return tuple(made[place] for place in sorted(made)), pads
+                pads = combined(secret.pad(key, party.shape.bins, len(demand.nodes)), chosen)
+                padded += [
+                    _PaddedSplit(int(node), Choice(party.name, rows), pad)
+                    for node, rows, pad in zip(nodes, chosen, pads, strict=True)
+                ]
+        return sorted(padded, key=lambda split: split.node)
 
     def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
         share, seed = self._grower.config.column_share, self._grower.data.seed
@@ -322,6 +323,11 @@ def _as_told(owners: NDArray[np.int16], number: int) -> NDArray[np.int8]:
     """Who splits each node, as the passive party of that number may know it."""
     conditions = [owners == LEAF, owners == 0, owners == number]
     return np.select(conditions, [NOBODY, THE_BANK, YOU], ANOTHER).astype(np.int8)
+
+
+def _lacks_sides(level: Level) -> bool:
+    """Whether a party is not told where other passive parties' splits send rows."""
+    return level.pad is None and bool((level.owners == ANOTHER).any())
 
 
 # The same at every message of a model: a key takes longer to load than a reply to decrypt.

@@ -20,7 +20,6 @@ from fl.boosting import (
     NOBODY,
     THE_BANK,
     YOU,
-    Array,
     Columns,
     Finished,
     FinishRequest,
@@ -53,6 +52,7 @@ from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
 from fl.messages import Letter
+from fl.records import Array
 from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
@@ -223,7 +223,7 @@ def _add_up(
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
     parts = counts.reshape(-1, family, *counts.shape[1:])
-    homes = merge(parts, homes.astype(np.int64), shape, config.min_bin_count).astype(np.uint8)
+    merged_homes = merge(parts, homes.astype(np.int64), shape, config.min_bin_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
     responder = _responder(session.store.folder, config.encryption)
     if responder.row_wise:
@@ -236,17 +236,16 @@ def _add_up(
     # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
     last = shape.bins[used] - 1
     nowhere = (codes == UNKNOWN) | ~counted[:, None]
-    bins = np.where(nowhere, last, _moved(codes, homes[:, used], layout.groups())).astype(np.uint8)
+    bins = np.where(nowhere, last, _moved(codes, merged_homes[:, used], layout.groups())).astype(np.uint8)
     sums = responder.sums(encrypted, layout.offsets, bins, last)
-    of_nodes = np.repeat(homes, family, axis=0)
-    session.keep(Growing(splits=growing.splits, nodes=nodes, homes=of_nodes, sent=sent))
+    of_nodes = np.repeat(merged_homes, family, axis=0)
+    homes = of_nodes.astype(np.uint8)
+    session.keep(Growing(splits=growing.splits, nodes=nodes, homes=homes, sent=sent))
     candidates = [
         allowed(at_home, int((sample & (nodes == node)).sum()), home, shape, config.min_leaf_count, used)
         for node, (at_home, home) in enumerate(zip(merged(counts, of_nodes), of_nodes, strict=True))
     ]
-    return Sums(
-        sums=sums, candidates=packed(np.array(candidates, bool).reshape(new_nodes, -1)), homes=of_nodes
-    )
+    return Sums(sums=sums, candidates=packed(np.array(candidates, bool).reshape(new_nodes, -1)), homes=homes)
 
 
 def _next_nodes(
@@ -264,10 +263,10 @@ def _next_nodes(
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
 
 
-def _moved(codes: Codes, homes: NDArray[np.uint8], groups: NDArray[np.int64]) -> Codes:
+def _moved(codes: Codes, homes: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bins (e, c) at their homes (groups, c, width), for entries of these groups (e,); UNKNOWN anywhere."""
     bins = np.minimum(codes, homes.shape[2] - 1)
-    at_home: Codes = homes[groups[:, None], np.arange(codes.shape[1]), bins]
+    at_home: NDArray[np.int64] = homes[groups[:, None], np.arange(codes.shape[1]), bins]
     return at_home
 
 

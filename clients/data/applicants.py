@@ -29,9 +29,12 @@ def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
     applications = party.applications()
     has_applied = rows[declared.id].isin(applications.index).to_numpy()
     if not has_applied.all():
-        row = file.row_name(int(np.argmin(has_applied)))
-        problem = f"{declared.name} has no application of this business."
-        raise DataError.at(file.path, problem, row=row, column=declared.id)
+        raise DataError.at(
+            file.path,
+            f"{declared.name} has no application of this business.",
+            row=file.row_name(int(np.argmin(has_applied))),
+            column=declared.id,
+        )
     months = applications["month"].reindex(rows[declared.id])
     if declared.month in kinds:
         months = pd.Series(rows[declared.month].to_numpy(), index=months.index)

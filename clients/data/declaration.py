@@ -6,20 +6,19 @@ its unit, the sign of its effect on risk, its data grade (JR/T 0197-2020, Financ
 security classification) and the reason that a customer is told who loses points for it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import tomli_w
 
-from clients.data.errors import DataError, listing, suggestion, utf8_problem
+from clients.data import files
+from clients.data.errors import DataError, listing, not_utf8, suggestion
+from fl.rules import Rule, rules
 
 COVERAGE = "coverage"
 """The segment that says which parties know a business; every evaluation reports by it."""
@@ -27,6 +26,17 @@ FILE_NAME = "party.toml"
 DEFAULT_ID = "business_id"
 
 Kind = Literal["numeric", "categorical"]
+
+_Text: TypeAlias = Annotated[
+    str, Rule('text in quotation marks, such as "…"', lambda value: isinstance(value, str))
+]
+_NAMED = Rule(
+    "text in quotation marks that is not empty", lambda value: isinstance(value, str) and value != ""
+)
+_Name: TypeAlias = Annotated[str, _NAMED]
+_OptionalName: TypeAlias = Annotated[
+    str | None, Rule(_NAMED.allowed, lambda value: value is None or _NAMED.test(value))
+]
 
 
 @dataclass(frozen=True)
@@ -41,33 +51,34 @@ class Column:
     Raises `DataError` if a value is not allowed.
     """
 
-    name: str
-    kind: Kind
-    unit: str = ""
-    description: str = ""
-    sign: int = 0
-    grade: int = 3
-    reason: str = ""
-    reason_zh: str = ""
+    name: Annotated[
+        str, Rule("text that is not blank", lambda value: isinstance(value, str) and value.strip())
+    ]
+    kind: Annotated[Kind, Rule("'numeric' or 'categorical'", lambda value: value in get_args(Kind))]
+    unit: _Text = ""
+    description: _Text = ""
+    sign: Annotated[
+        int,
+        Rule(
+            "1 (a higher value means higher risk), -1 (lower risk) or 0 (no demand)",
+            lambda value: type(value) is int and -1 <= value <= 1,
+        ),
+    ] = 0
+    grade: Annotated[
+        int,
+        Rule(
+            "a whole number from 1 (public) to 5 (most sensitive)",
+            lambda value: type(value) is int and 1 <= value <= 5,
+        ),
+    ] = 3
+    reason: _Text = ""
+    reason_zh: _Text = ""
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
-        _require_text(self, "name", "unit", "description", "reason", "reason_zh")
-        if not self.name.strip():
-            raise DataError("a column needs a name.")
-        if self.kind not in get_args(Kind):
-            raise DataError(f"kind must be 'numeric' or 'categorical', not {self.kind!r}.")
-        if not _is_integer(self.sign) or self.sign not in (-1, 0, 1):
-            raise DataError(
-                "sign must be 1 (a higher value means higher risk), -1 (lower risk) or 0 (no demand), "
-                f"not {self.sign!r}."
-            )
+        _check(self)
         if self.kind == "categorical" and self.sign != 0:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
-        if not _is_integer(self.grade) or not 1 <= self.grade <= 5:
-            raise DataError(
-                f"grade must be a whole number from 1 (public) to 5 (most sensitive), not {self.grade!r}."
-            )
 
 
 @dataclass(frozen=True)
@@ -95,31 +106,29 @@ class Declaration:
     Raises `DataError` if the parts contradict each other.
     """
 
-    type: str
-    name: str
-    id: str = DEFAULT_ID
-    label: str | None = None
-    month: str | None = None
-    segments: tuple[str, ...] = ()
+    type: _Name
+    name: _Name
+    id: _Name = DEFAULT_ID
+    label: _OptionalName = None
+    month: _OptionalName = None
+    segments: Annotated[
+        tuple[str, ...],
+        Rule(
+            'a list of column names, such as ["sector", "region"]',
+            lambda names: isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+        ),
+    ] = ()
     columns: tuple[Column, ...] = ()
-    file: str | None = None
-    publish_bins: bool | None = None
+    file: _OptionalName = None
+    publish_bins: Annotated[
+        bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
-        _require_text(self, "type", "name", "id")
-        for key in ("label", "month", "file"):
-            if getattr(self, key) is not None:
-                _require_text(self, key)
-        for key in ("type", "name", "id", "label", "month", "file"):
-            if getattr(self, key) == "":
-                raise DataError(f"{key} must not be empty.")
+        _check(self)
         if self.publish_bins is None:
             object.__setattr__(self, "publish_bins", self.label is not None)
-        if not isinstance(self.publish_bins, bool):
-            raise DataError(f"publish_bins must be true or false, not {self.publish_bins!r}.")
-        if not all(isinstance(segment, str) for segment in self.segments):
-            raise DataError("segments must be a list of column names.")
         if self.label is None and (self.month is not None or self.segments):
             raise DataError("month and segments belong to the party that holds the label; remove them.")
         if COVERAGE in self.segments:
@@ -147,24 +156,25 @@ class Declaration:
         return Target(self.label) if self.label is not None else None
 
     @property
+    def roles(self) -> dict[str, files.Kind]:
+        """The columns of the data that are no features, by name, and what each is read as."""
+        roles: dict[str | None, files.Kind] = {self.id: "id", self.label: Target.kind, self.month: "month"}
+        return {name: kind for name, kind in roles.items() if name is not None}
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """The names of the offered columns, in order."""
         return tuple(column.name for column in self.columns)
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _check(part: Column | Declaration) -> None:
+    for key, value, rule in rules(part):
+        if not rule.test(value):
+            raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
 
 
-def _require_text(instance: object, *keys: str) -> None:
-    for key in keys:
-        value = getattr(instance, key)
-        if not isinstance(value, str):
-            raise DataError(f'{key} must be text in quotation marks, such as {key} = "…", not {value!r}.')
-
-
-_COLUMN_KEYS = tuple(field.name for field in fields(Column) if field.name != "name")
-_PARTY_KEYS = tuple(field.name for field in fields(Declaration))
+_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh")
+_PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments")
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -174,60 +184,39 @@ def read_declaration(folder: Path) -> Declaration:
     TOML) or the column, and what is allowed there.
     """
     path = Path(folder) / FILE_NAME
-    content = _parse(path)
-    _refuse_unknown_keys(content, _PARTY_KEYS, path)
-    if "type" not in content:
+    content = read_toml(path)
+    tables = content.pop("columns", {})
+    if not isinstance(tables, dict):
+        raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
+    columns = tuple(_read_column(name, table, path) for name, table in tables.items())
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+    }
+    _refuse_unknown_keys(given, _PARTY_KEYS, path)
+    if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
-    columns = _read_columns(content.pop("columns", {}), path)
-    segments = content.pop("segments", [])
-    if not isinstance(segments, list):
-        raise DataError.at(path, f'segments must be a list such as ["sector", "region"], not {segments!r}.')
-    content.setdefault("name", Path(folder).resolve().name)
     try:
-        return Declaration(**content, segments=tuple(segments), columns=columns)
+        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises `DataError` with the line that is not valid TOML in UTF-8."""
     try:
         content = path.read_bytes()
+        return tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; a party's folder needs one.") from None
     except OSError as error:
         raise DataError.at(path, f"the file cannot be read ({error.strerror}).") from error
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        line, problem = utf8_problem(content, error)
-        raise DataError.at(path, problem, row=line) from None
+    except UnicodeDecodeError:
+        raise not_utf8(path) from None
     except tomllib.TOMLDecodeError as error:
-        line, problem = _toml_problem(content, str(error))
-        raise DataError.at(path, problem, row=line) from None
-
-
-def _toml_problem(content: bytes, message: str) -> tuple[str, str]:
-    """The line and the reason of a TOML error, from the parser's message `reason (at line 3, column 5)`."""
-    match = re.fullmatch(r"(?P<reason>.*) \(at (?:line (?P<line>\d+), column \d+|end of document)\)", message)
-    if match is None:
-        return "line 1", f"this is not valid TOML: {message}."
-    line = match["line"] or str(len(content.splitlines()))
-    return f"line {line}", f"this is not valid TOML: {match['reason']}."
-
-
-def _refuse_unknown_keys(
-    table: Mapping[str, Any], allowed: tuple[str, ...], path: Path, column: str | None = None
-) -> None:
-    for key in table:
-        if key not in allowed:
-            hint = suggestion(key, allowed) or f" Known are {listing(allowed)}."
-            raise DataError.at(path, f"unknown key '{key}'.{hint}", column=column)
-
-
-def _read_columns(tables: Any, path: Path) -> tuple[Column, ...]:
-    if not isinstance(tables, dict):
-        raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
-    return tuple(_read_column(name, table, path) for name, table in tables.items())
+        # The parser says `reason (at line 3, column 5)` or `reason (at end of document)`.
+        reason, _, place = str(error).partition(" (at ")
+        line = place.partition(",")[0] if place.startswith("line") else f"line {len(content.splitlines())}"
+        raise DataError.at(path, f"this is not valid TOML: {reason}.", row=line) from None
 
 
 def _read_column(name: str, table: Any, path: Path) -> Column:
@@ -244,30 +233,30 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
         raise DataError.at(path, str(error), column=name) from None
 
 
+def _refuse_unknown_keys(
+    table: Mapping[str, Any], allowed: tuple[str, ...], path: Path, column: str | None = None
+) -> None:
+    for key in table:
+        if key not in allowed:
+            hint = suggestion(key, allowed) or f" Known are {listing(allowed)}."
+            raise DataError.at(path, f"unknown key '{key}'.{hint}", column=column)
+
+
 def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
-    folder = Path(folder)
-    content: dict[str, Any] = {"type": declaration.type}
-    if declaration.name != folder.resolve().name:
-        content["name"] = declaration.name
-    content["id"] = declaration.id
-    for key in ("file", "label", "month"):
-        if (value := getattr(declaration, key)) is not None:
-            content[key] = value
-    content["publish_bins"] = declaration.publish_bins
-    if declaration.segments:
-        content["segments"] = list(declaration.segments)
-    content["columns"] = {column.name: _written(column) for column in declaration.columns}
+    values, folder = asdict(declaration), Path(folder)
+    content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, ())}
+    if declaration.name == folder.resolve().name:
+        del content["name"]
+    # Of a column kind, sign and grade always, since they are decisions; a text only if it is not empty.
+    content["columns"] = {
+        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] != ""}
+        for column in values["columns"]
+    }
     # Whole or not at all: the file may be read by a party that is running.
     draft = folder / f".{FILE_NAME}.new"
     draft.write_text(tomli_w.dumps(content), encoding="utf-8")
     draft.replace(folder / FILE_NAME)
-
-
-def _written(column: Column) -> dict[str, Any]:
-    """The keys of a column: kind, sign and grade always, since they are decisions; a text only if it is not empty."""
-    values = asdict(column)
-    return {key: values[key] for key in _COLUMN_KEYS if values[key] != ""}
 
 
 def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) -> dict[str, Column]:

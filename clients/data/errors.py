@@ -4,42 +4,31 @@ A `DataError` is read by the person who keeps the party's folder. In a sentence 
 (file, line or row, column), what is wrong, and what to do; no stack trace is needed to act on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
 
-class DataError(ValueError):
-    """A party's declaration or data cannot be used as it is."""
+class _Placed(Exception):
+    """What is said of a place in a party's folder."""
 
     @classmethod
     def at(cls, file: Path, problem: str, *, row: str | None = None, column: str | None = None) -> Self:
-        """The error at a place: `bank.csv, line 17, column 'inflow': problem`.
+        """What is said of a place: `bank.csv, line 17, column 'inflow': problem`.
 
         `row` is already in words (`line 17`, `row 3`, `lines 3 and 9`), since files count their rows differently.
         """
-        return cls(f"{_place(file, row, column)}: {problem}")
+        place = (str(file), row, None if column is None else f"column '{column}'")
+        return cls(f"{', '.join(filter(None, place))}: {problem}")
 
 
-class DataWarning(UserWarning):
+class DataError(_Placed, ValueError):
+    """A party's declaration or data cannot be used as it is."""
+
+
+class DataWarning(_Placed, UserWarning):
     """A party's data can be used, but not all of it; the message says what is left out."""
-
-    @classmethod
-    def at(cls, file: Path, problem: str, *, column: str | None = None) -> Self:
-        """The warning at a place, worded as `DataError.at` words it."""
-        return cls(f"{_place(file, None, column)}: {problem}")
-
-
-def _place(file: Path, row: str | None, column: str | None) -> str:
-    parts = [str(file)]
-    if row is not None:
-        parts.append(row)
-    if column is not None:
-        parts.append(f"column '{column}'")
-    return ", ".join(parts)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -52,14 +41,19 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def listing(words: Iterable[str], limit: int = 12) -> str:
     """The words quoted and joined by commas; beyond `limit` only their number is given."""
     quoted = [f"'{word}'" for word in words]
-    more = len(quoted) - limit
-    if more > 0:
-        return ", ".join(quoted[:limit]) + f" and {more} more"
-    return ", ".join(quoted) if quoted else "none"
+    more = f" and {len(quoted) - limit} more" if len(quoted) > limit else ""
+    return ", ".join(quoted[:limit]) + more if quoted else "none"
 
 
-def utf8_problem(content: bytes, error: UnicodeDecodeError) -> tuple[str, str]:
-    """Where `content` is not UTF-8 (such as `line 4`), and a sentence with the byte and its offset from 0."""
-    line = content.count(b"\n", 0, error.start) + 1
-    byte = content[error.start]
-    return f"line {line}", f"byte {error.start} (0x{byte:02x}) is not valid UTF-8; save the file as UTF-8."
+def not_utf8(path: Path) -> DataError:
+    """The error of a file that could not be read as UTF-8, with the line, and the byte and its offset from 0."""
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = (
+            f"byte {error.start} (0x{content[error.start]:02x}) is not valid UTF-8; save the file as UTF-8."
+        )
+        return DataError.at(path, problem, row=f"line {line}")
+    return DataError(f"{path} changed while it was read; try again.")

@@ -4,13 +4,12 @@ A CSV file is UTF-8 with a header and commas (RFC 4180). Errors name a row as a 
 the line in a CSV file (the header is line 1), by the number of the row, counted from 1, in a Parquet file.
 """
 
-from __future__ import annotations
-
-import codecs
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from clients.data import values
-from clients.data.errors import DataError, listing, suggestion, utf8_problem
+from clients.data.errors import DataError, listing, not_utf8, suggestion
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -37,7 +36,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
 _CHUNK = 1 << 20
 
 
-def open_table(path: Path) -> TableFile:
+def open_table(path: Path) -> "TableFile":
     """The table at `path`, of which only the column names are read yet.
 
     Raises `DataError` if there is no such file or it is not a table.
@@ -112,15 +111,15 @@ class TableFile(ABC):
             raise DataError.at(self.path, error.problem, row=row, column=name) from None
 
     def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
-        repeated = ids.duplicated().to_numpy()
-        if not repeated.any():
-            return
-        second = int(repeated.argmax())
-        first = int((ids == ids[second]).to_numpy().argmax())
-        problem = (
-            f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
-        )
-        raise DataError.at(self.path, problem, row=self.row_name(first, second), column=name)
+        if (is_repeated := ids.duplicated().to_numpy()).any():
+            second = int(is_repeated.argmax())
+            first = int((ids == ids[second]).to_numpy().argmax())
+            raise DataError.at(
+                self.path,
+                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row.",
+                row=self.row_name(first, second),
+                column=name,
+            )
 
 
 class CsvFile(TableFile):
@@ -136,12 +135,7 @@ class CsvFile(TableFile):
 
     def row_name(self, *rows: int) -> str:
         """The lines on which the rows begin."""
-        lines: dict[int, int] = {}
-        for row, (line, _) in enumerate(self._records(), start=-1):  # the header is row -1
-            if row in rows:
-                lines[row] = line
-            if row == max(rows):
-                break
+        lines = [line for line, _ in islice(self._records(), 1, max(rows) + 2)]
         return _numbered("line", [lines[row] for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
@@ -149,14 +143,18 @@ class CsvFile(TableFile):
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
             # texts, so that the conversion can name the cell that is to blame, or understand true and false.
-            return self._read_as({name: _arrow_type(kind) for name, kind in kinds.items()})
+            return self._read_as(
+                {
+                    name: pa.float64() if kind in ("number", "binary") else pa.string()
+                    for name, kind in kinds.items()
+                }
+            )
         except pa.ArrowInvalid:
             self._check_row_lengths()
         try:
             return self._read_as(dict.fromkeys(kinds, pa.string()))
         except pa.ArrowInvalid as error:
-            problem = str(error).splitlines()[0]
-            raise DataError(f"{self.path} cannot be read as CSV ({problem}).") from error
+            raise DataError(f"{self.path} cannot be read as CSV ({str(error).splitlines()[0]}).") from error
 
     def _read_as(self, types: Mapping[str, pa.DataType]) -> pa.Table:
         return pacsv.read_csv(
@@ -176,15 +174,11 @@ class CsvFile(TableFile):
         The whole file is looked at, columns that are not read included: an open quotation mark would swallow
         the rows that follow it.
         """
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        marks = 0
         try:
-            with self.path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    marks += decoder.decode(chunk).count('"')
-            decoder.decode(b"", final=True)
+            with self.path.open(encoding="utf-8", newline="\n") as file:
+                marks = sum(chunk.count('"') for chunk in iter(partial(file.read, _CHUNK), ""))
         except UnicodeDecodeError:
-            raise self._not_utf8() from None
+            raise not_utf8(self.path) from None
         if marks % 2:
             for _ in self._records(strict=True):
                 pass
@@ -192,8 +186,11 @@ class CsvFile(TableFile):
     def _check_row_lengths(self) -> None:
         for line, cells in self._records():
             if len(cells) != len(self.columns):
-                problem = f"the row has {len(cells)} cells where the header has {len(self.columns)}."
-                raise DataError.at(self.path, problem, row=f"line {line}")
+                raise DataError.at(
+                    self.path,
+                    f"the row has {len(cells)} cells where the header has {len(self.columns)}.",
+                    row=f"line {line}",
+                )
 
     def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
         """First line and cells of the header and of each row; lines without a character are no rows."""
@@ -206,24 +203,15 @@ class CsvFile(TableFile):
                         yield line, cells
                     line = reader.line_num + 1
         except UnicodeDecodeError:
-            raise self._not_utf8() from None
+            raise not_utf8(self.path) from None
         except csv.Error as error:
-            problem = f"the row is not valid CSV ({error}); is every quotation mark closed?"
-            if "field limit" in str(error):
-                problem = (
-                    f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation "
-                    "mark before it."
-                )
+            problem = (
+                f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation mark "
+                "before it."
+                if "field limit" in str(error)
+                else f"the row is not valid CSV ({error}); is every quotation mark closed?"
+            )
             raise DataError.at(self.path, problem, row=f"line {line}") from None
-
-    def _not_utf8(self) -> DataError:
-        content = self.path.read_bytes()
-        try:
-            content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line, problem = utf8_problem(content, error)
-            return DataError.at(self.path, problem, row=line)
-        return DataError(f"{self.path} changed while it was read; try again.")
 
 
 class ParquetFile(TableFile):
@@ -232,44 +220,38 @@ class ParquetFile(TableFile):
     def __init__(self, path: Path) -> None:
         """Reads the schema."""
         self.path = path
-        with path.open("rb"):
-            pass  # so that a missing or forbidden file is told apart from a damaged one
-        try:
-            with pq.ParquetFile(path) as file:
-                self.columns = tuple(file.schema_arrow.names)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise self._damaged() from error
+        path.open("rb").close()  # a missing or forbidden file is told apart from a damaged one
+        with self._opened() as file:
+            self.columns = tuple(file.schema_arrow.names)
 
     def row_name(self, *rows: int) -> str:
         """The rows counted from 1."""
         return _numbered("row", [row + 1 for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
-        try:
-            with pq.ParquetFile(self.path) as file:
-                table = file.read(columns=list(kinds)).select(list(kinds))
-        except (pa.ArrowException, OSError) as error:
-            raise self._damaged() from error
+        with self._opened() as file:
+            table = file.read(columns=list(kinds)).select(list(kinds))
         for name in kinds:
-            self._check_text(table[name], name)
+            try:
+                # Arrow takes it on trust that texts are UTF-8; not every writer keeps to it.
+                table[name].validate(full=True)
+            except pa.ArrowInvalid:
+                raise DataError.at(
+                    self.path,
+                    "the column holds text that is not valid UTF-8; write the file with UTF-8 text.",
+                    column=name,
+                ) from None
         return table
 
-    def _check_text(self, column: pa.ChunkedArray, name: str) -> None:
-        """Arrow takes it on trust that texts are UTF-8; not every writer keeps to it."""
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
-            column.validate(full=True)
-        except pa.ArrowInvalid:
-            problem = "the column holds text that is not valid UTF-8; write the file with UTF-8 text."
-            raise DataError.at(self.path, problem, column=name) from None
-
-    def _damaged(self) -> DataError:
-        return DataError(
-            f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
-        )
-
-
-def _arrow_type(kind: Kind) -> pa.DataType:
-    return pa.float64() if kind in ("number", "binary") else pa.string()
+            with pq.ParquetFile(self.path) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
+            ) from error
 
 
 def _guess(column: pa.ChunkedArray) -> Kind:
@@ -282,6 +264,4 @@ def _guess(column: pa.ChunkedArray) -> Kind:
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"{word} {numbers[0]}"
-    return f"{word}s {', '.join(str(number) for number in numbers[:-1])} and {numbers[-1]}"
+    return f"{word}{'s' if len(numbers) > 1 else ''} {' and '.join(map(str, numbers))}"

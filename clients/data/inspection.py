@@ -5,9 +5,8 @@ that name a business). It warns of columns that nearly equal the label: such a c
 outcome is known, and a model that needs it is worth nothing on the day of the application.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.data.declaration import Column, Declaration, Target
+from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
 from clients.parties.table import TableParty
@@ -67,13 +66,16 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
             "the observation month belongs to the party that holds the label; name the label, too."
         )
     file = open_table(Path(path))
-    roles: dict[str, Role] = {id: "id"}
-    kinds: dict[str, Kind] = {id: "id"}
-    if label is not None:
-        roles[label], kinds[label] = "label", Target(label).kind
-    if month is not None:
-        roles[month] = kinds[month] = "month"
-    of_roles = file.read(kinds, unique_id=True)
+    roles: dict[str | None, Role] = {id: "id", label: "label", month: "month"}
+    declaration = Declaration(
+        type=TableParty.type,
+        name=file.path.resolve().parent.name,
+        id=id,
+        label=label,
+        month=month,
+        file=file.path.name,
+    )
+    of_roles = file.read(declaration.roles, unique_id=True)
     guessed = file.guess_kinds()
     values = file.read(
         {name: kind for name, kind in guessed.items() if name not in roles and kind != "month"}
@@ -85,35 +87,27 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         else _look(name, guessed[name], values.get(name), labels)
         for name in file.columns
     )
-    declaration = Declaration(
-        type=TableParty.type,
-        name=file.path.resolve().parent.name,
-        id=id,
-        label=label,
-        month=month,
-        columns=tuple(
-            Column(column.name, column.role)
-            for column in seen
-            if column.role == "numeric" or column.role == "categorical"
-        ),
-        file=file.path.name,
+    columns = tuple(
+        Column(column.name, column.role)
+        for column in seen
+        if column.role == "numeric" or column.role == "categorical"
     )
-    if not declaration.columns and label is None:
+    if not columns and label is None:
         raise DataError(f"{file.path} has no column that a model could use; add columns of facts.")
-    return Inspection(declaration, len(of_roles), seen)
+    return Inspection(replace(declaration, columns=columns), len(of_roles), seen)
 
 
 def _look_at_role(name: str, role: Role, values: pd.Series) -> Seen:
-    remarks = []
-    if role == "id" and _counts_up(pd.to_numeric(values, errors="coerce")):
-        remarks.append(
-            "The ids count up like row numbers; the other parties must know the businesses by the same ids."
-        )
-    if role == "label":
-        remarks.append(f"{values.mean():.1%} are defaults.")
-        if values.nunique() < 2:
-            remarks.append("The label is the same in every row, so nothing can be learned from it.")
-    return Seen(name, role, float(values.isna().mean()), values.nunique(), tuple(remarks))
+    remarks = {
+        "The ids count up like row numbers; the other parties must know the businesses by the same ids.": (
+            role == "id" and _counts_up(pd.to_numeric(values, errors="coerce"))
+        ),
+        f"{(values == 1).mean():.1%} are defaults.": role == "label",
+        "The label is the same in every row, so nothing can be learned from it.": (
+            role == "label" and values.nunique() < 2
+        ),
+    }
+    return Seen(name, role, float(values.isna().mean()), values.nunique(), _that_hold(remarks))
 
 
 def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[np.int8] | None) -> Seen:
@@ -127,37 +121,43 @@ def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[n
         )
     role: Role = "numeric" if kind == "number" else "categorical"
     seen = Seen(name, role, float(values.isna().mean()), values.nunique())
-    if reason := _useless(name, kind, values, seen.distinct):
-        return replace(seen, role="left out", remarks=(reason,))
-    remarks = []
-    if labels is not None and (highest := _leak(values, labels)) >= LEAK:
-        remarks.append(
-            f"LEAK? It predicts the label almost exactly (AUC {highest:.3f}); remove it unless it is known on the day "
-            "of the application."
-        )
+    if reasons := _useless(name, kind, values, seen.distinct):
+        return replace(seen, role="left out", remarks=reasons[:1])
+    leak = _leak(values, labels) if labels is not None else 0.5
     present = values.dropna()
-    if kind == "number" and seen.distinct <= FEW and (present == present.round()).all() and seen.distinct > 2:
-        remarks.append("It has few whole numbers; if they are codes, write kind = 'categorical'.")
-    if kind == "text" and seen.distinct > MANY:
-        remarks.append("It has many categories; fewer, larger ones may serve better.")
-    return replace(seen, remarks=tuple(remarks))
+    remarks = {
+        f"LEAK? It predicts the label almost exactly (AUC {leak:.3f}); remove it unless it is known on the day of the "
+        "application.": leak >= LEAK,
+        "It has few whole numbers; if they are codes, write kind = 'categorical'.": (
+            kind == "number" and 2 < seen.distinct <= FEW and (present == present.round()).all()
+        ),
+        "It has many categories; fewer, larger ones may serve better.": (
+            kind == "text" and seen.distinct > MANY
+        ),
+    }
+    return replace(seen, remarks=_that_hold(remarks))
 
 
-def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> str:
+def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> tuple[str, ...]:
     """Why no model can use a column; empty if one can."""
-    if re.fullmatch(r"__index_level_\d+__", name):
-        return "It holds the row labels of pandas, which were written with the table."
-    if distinct == 0:
-        return "No row has a value."
-    if distinct == 1 and not values.isna().any():
-        return "It is the same in every row."
-    if kind == "number" and _counts_up(values):
-        return "It counts up like a row number."
-    if kind == "text" and distinct > MANY and distinct > NAMES * values.notna().sum():
-        return (
-            "Nearly every row has a different text, such as a name, which would reveal who the business is."
-        )
-    return ""
+    return _that_hold(
+        {
+            "It holds the row labels of pandas, which were written with the table.": (
+                re.fullmatch(r"__index_level_\d+__", name) is not None
+            ),
+            "No row has a value.": distinct == 0,
+            "It is the same in every row.": distinct == 1 and not values.isna().any(),
+            "It counts up like a row number.": kind == "number" and _counts_up(values),
+            "Nearly every row has a different text, such as a name, which would reveal who the business is.": (
+                kind == "text" and distinct > max(MANY, NAMES * values.notna().sum())
+            ),
+        }
+    )
+
+
+def _that_hold(sentences: Mapping[str, bool]) -> tuple[str, ...]:
+    """The sentences that hold."""
+    return tuple(sentence for sentence, holds in sentences.items() if holds)
 
 
 def _counts_up(values: pd.Series) -> bool:

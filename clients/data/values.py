@@ -5,8 +5,6 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 
@@ -33,8 +31,7 @@ class BadValues(ValueError):
     def __init__(self, problem: str, *rows: int) -> None:
         """Takes the sentence and the rows."""
         super().__init__(problem)
-        self.problem = problem
-        self.rows = rows
+        self.problem, self.rows = problem, rows
 
 
 def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -50,10 +47,8 @@ def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = column.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    infinite = pc.index(pc.is_inf(values), True).as_py()
-    if infinite >= 0:
-        raise BadValues("the value is infinite; leave the cell empty if there is no value.", infinite)
-    return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    _refuse(pc.is_inf(values), lambda _: "the value is infinite; leave the cell empty if there is no value.")
+    return _without(pc.is_nan(values), values)
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -66,7 +61,8 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
     _require_short(column)
-    return _without_empty(pc.utf8_trim_whitespace(column))
+    trimmed = pc.utf8_trim_whitespace(column)
+    return _without(pc.equal(trimmed, ""), trimmed)
 
 
 def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -84,16 +80,16 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
         )
     _require_short(column)
     trimmed = pc.utf8_trim_whitespace(column)
-    _require_values(_without_empty(trimmed), "the id is missing.")
-    stray = pc.index(pc.not_equal(trimmed, column), True).as_py()
-    if stray >= 0:
-        raise BadValues(f"the id {shown(column[stray])} has spaces around it; remove them.", stray)
+    _refuse(pc.equal(trimmed, ""), lambda _: "the id is missing.")
+    _refuse(
+        pc.not_equal(trimmed, column),
+        lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
+    )
     if pair := look_alikes(column):
-        first, second = (pc.index(column, id_).as_py() for id_ in pair)
         raise BadValues(
             f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
             "write each business's id in one way.",
-            *sorted((first, second)),
+            *sorted(pc.index(column, id_).as_py() for id_ in pair),
         )
     return column
 
@@ -133,12 +129,12 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     _require_values(column, "the month is missing.")
     months = pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
     today = datetime.now()
-    future = pc.index(pc.greater(months, pa.scalar(today, pa.timestamp("s"))), True).as_py()
-    if future >= 0:
-        problem = (
-            f"{months[future].as_py():%Y-%m} lies in the future (it is {today:%Y-%m}); correct the date."
-        )
-        raise BadValues(problem, future)
+    _refuse(
+        pc.greater(months, pa.scalar(today, pa.timestamp("s"))),
+        lambda row: (
+            f"{months[row].as_py():%Y-%m} lies in the future (it is {today:%Y-%m}); correct the date."
+        ),
+    )
     return months
 
 
@@ -151,9 +147,7 @@ def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
     _require_values(
         values, "the label is missing; only businesses whose outcome is known belong in the file."
     )
-    wrong = pc.index(pc.is_in(values, pa.array([0.0, 1.0])), False).as_py()
-    if wrong >= 0:
-        raise BadValues(_not_binary(texts(values)), wrong)
+    _refuse(pc.invert(pc.is_in(values, pa.array([0.0, 1.0]))), lambda _: _not_binary(texts(values)))
     return values.cast(pa.int8())
 
 
@@ -180,28 +174,33 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind))
 
 
+def _refuse(is_wrong: pa.ChunkedArray, problem: Callable[[int], str]) -> None:
+    """Raises `BadValues` with what is the problem of the first row that is wrong."""
+    row = pc.index(is_wrong, True).as_py()
+    if row >= 0:
+        raise BadValues(problem(row), row)
+
+
 def _require_values(column: pa.ChunkedArray, problem: str) -> None:
-    missing = pc.index(pc.is_null(column, nan_is_null=pat.is_floating(column.type)), True).as_py()
-    if missing >= 0:
-        raise BadValues(problem, missing)
+    _refuse(pc.is_null(column, nan_is_null=pat.is_floating(column.type)), lambda _: problem)
 
 
 def _require_short(column: pa.ChunkedArray) -> None:
     lengths = pc.utf8_length(column)
-    row = pc.index(pc.greater(lengths, LONGEST), True).as_py()
-    if row >= 0:
-        raise BadValues(
-            f"the cell has {lengths[row].as_py():,} characters, and at most {LONGEST:,} are read; shorten it.",
-            row,
-        )
+    _refuse(
+        pc.greater(lengths, LONGEST),
+        lambda row: (
+            f"the cell has {lengths[row].as_py():,} characters, and at most {LONGEST:,} are read; shorten it."
+        ),
+    )
 
 
-def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+def _without(is_missing: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(is_missing, pa.scalar(None, column.type), column)
 
 
 def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    column = _without(pc.is_nan(column), column)
     whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT_IN_FLOAT))
     without_fraction = pc.if_else(whole, column, 0.0).cast(pa.int64()).cast(_TEXT)
     return pc.if_else(whole, without_fraction, column.cast(_TEXT))
@@ -209,14 +208,15 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     cells = pc.utf8_trim_whitespace(column)
-    cells = pc.if_else(pc.is_in(cells, pa.array(MISSING, cells.type)), pa.scalar(None, cells.type), cells)
+    cells = _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
     return cells.cast(pa.float64())
 
 
 def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    cells = _without_empty(pc.utf8_trim_whitespace(column))
+    cells = pc.utf8_trim_whitespace(column)
+    cells = _without(pc.equal(cells, ""), cells)
     days = pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01")
     return days.cast(pa.timestamp("s"))
 

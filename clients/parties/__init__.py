@@ -5,8 +5,6 @@ project names its own types the same way (pyproject.toml), so the types of other
 notebook, the decorator `register` makes a type known to the running process.
 """
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -21,6 +19,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "Origin",
     "Party",
+    "load",
     "open_party",
     "origins",
     "party_type",
@@ -51,7 +50,6 @@ def open_party(folder: Path, labelled: bool = True) -> Party:
 
     Raises `DataError` that says what is wrong with the folder and where.
     """
-    folder = Path(folder)
     declaration = read_declaration(folder)
     return party_type(declaration.type, folder)(folder, declaration, labelled)
 
@@ -62,7 +60,6 @@ def write_default(folder: Path, type_name: str) -> None:
     A type that computes features declares all of them; `table` declares the columns of the one CSV or Parquet
     file in the folder. Raises `DataError` if the type is unknown or the file is missing.
     """
-    folder = Path(folder)
     write_declaration(folder, party_type(type_name, folder).default_declaration(folder))
 
 
@@ -118,27 +115,25 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
     if len(points) > 1:
         targets = listing(point.value for point in points)
         raise DataError(f"party type '{name}' is offered more than once ({targets}); uninstall all but one.")
-    return _load(points[0])
+    described = f"party type '{name}' ({points[0].value})"
+    kind = load(points[0], described)
+    if kind.type != name:
+        raise DataError(f"{described} calls itself '{kind.type}'; give it one name.")
+    return kind
+
+
+def load(point: EntryPoint, described: str) -> type[Party]:
+    """The party type at an entry point. Raises `DataError`, which calls it what `described` says, if there is none."""
+    try:
+        kind = point.load()
+    except Exception as error:  # the module of another package can raise anything on import
+        raise DataError(f"{described} cannot be imported: {type(error).__name__}: {error}.") from error
+    if not (isinstance(kind, type) and issubclass(kind, Party)):
+        raise DataError(f"{described} is not a subclass of clients.parties.base.Party.")
+    return kind
 
 
 def _points() -> list[EntryPoint]:
     """The entry points by name and target. A package may be twice on the path, so equal ones count once."""
     unique = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
     return [unique[key] for key in sorted(unique)]
-
-
-def _load(point: EntryPoint) -> type[Party]:
-    try:
-        loaded = point.load()
-    except Exception as error:  # the module of another package can raise anything on import
-        cause = f"{type(error).__name__}: {error}"
-        raise DataError(f"party type '{point.name}' ({point.value}) cannot be imported: {cause}.") from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Party)):
-        raise DataError(
-            f"party type '{point.name}' ({point.value}) is not a subclass of clients.parties.base.Party."
-        )
-    if loaded.type != point.name:
-        raise DataError(
-            f"party type '{point.name}' ({point.value}) calls itself '{loaded.type}'; give it one name."
-        )
-    return loaded

@@ -4,8 +4,6 @@ Records: `applications` (a row per business with label, observation month and fa
 and month). Amounts are in CNY. The bank sees only the payments that go through its own accounts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

@@ -5,13 +5,11 @@ how (`features`). If all its records are dated by month, `clients.parties.monthl
 two to write.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +20,14 @@ from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, listing, suggestion
 from clients.data.files import SUFFIXES, Kind, open_table, tables_in
-from clients.parties.examples import APPLICATIONS, MONTH, made_up_records
 
-__all__ = ["APPLICATIONS", "MONTH", "Party", "Records"]
+APPLICATIONS = "applications"
+"""The record table of the label holder, with a row per business."""
+MONTH = "month"
+"""The column of a record table that says in which month a row became known."""
+BEFORE, AFTER = 24, 4
+"""Months of made-up records up to the observation month, and after it."""
+_LEVELS = ("amber", "blue", "coral")
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,43 @@ class Party(ABC):
         """Record tables of the businesses of `as_of`, for tests of the type such as `check_party`.
 
         `as_of` has unique business ids (str) as its index and observation months (datetime64[s]) as values. The
-        tables are made up from `tables` and `columns`; a type that such random values do not fit returns its own.
+        tables are made up from `tables` and `columns`: monthly where a table has months, else with one row per
+        business. Numbers are positive, those of a column whose name ends in `share` are below one; texts have three
+        levels. Equal arguments give equal records. A type that such random values do not fit returns its own.
         """
-        return made_up_records(cls, as_of)
+        rng = np.random.default_rng(0)
+        return {name: cls._made_up(name, as_of, rng) for name in cls.tables}
+
+    @classmethod
+    def _made_up(cls, name: str, as_of: pd.Series, rng: np.random.Generator) -> pd.DataFrame:
+        ids, observed = as_of.index.to_numpy(), as_of.to_numpy().astype("datetime64[M]")
+        lags = np.arange(-AFTER, BEFORE) if MONTH in cls.tables[name] else np.zeros(1, dtype=np.int64)
+        rows = len(ids) * len(lags)
+        months = np.repeat(observed, len(lags)) - np.tile(lags, len(ids))
+        columns: dict[str | None, npt.NDArray[Any]] = {}
+        if name == APPLICATIONS:
+            columns |= {
+                cls.month: months.astype("datetime64[s]"),
+                cls.label: np.arange(rows, dtype=np.int8) % 2,
+            }
+        columns |= {MONTH: months.astype("datetime64[s]"), cls.id: np.repeat(ids, len(lags))}
+        for column in cls.tables[name]:
+            if column not in columns:
+                if column in cls.texts():
+                    columns[column] = rng.choice(_LEVELS, rows)
+                elif column.endswith("share"):
+                    columns[column] = rng.random(rows)
+                else:
+                    columns[column] = rng.gamma(4.0, 100.0, rows).round(2)
+        return pd.DataFrame(
+            {column: columns[column] for column in dict.fromkeys((cls.id, *cls.tables[name]))}
+        )
+
+    @classmethod
+    def texts(cls) -> set[str]:
+        """The record columns that hold texts, as far as the class knows."""
+        categorical = (column.name for column in cls.columns if column.kind == "categorical")
+        return {*cls.text, *cls.segments, *categorical}
 
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
@@ -182,14 +219,11 @@ class Party(ABC):
         `DataError` if a feature is infinite or the type's `features` returns another form than it must.
         """
         rows = pd.Index(ids, dtype=str, name=self.declaration.id)
-        if months is None:
-            months = np.full(len(rows), np.datetime64("NaT", "s"))
-        as_of = pd.Series(months.astype("datetime64[s]"), index=rows)
+        as_of = pd.Series(np.datetime64("NaT") if months is None else months, rows, dtype="datetime64[s]")
         if (repeated := as_of.reset_index().duplicated().to_numpy()).any():
             row = int(repeated.argmax())
-            raise ValueError(
-                f"row {row + 1}: business '{rows[row]}' stands twice with the month {months[row]}."
-            )
+            month = as_of.to_numpy().astype("datetime64[M]")[row]
+            raise ValueError(f"row {row + 1}: business '{rows[row]}' stands twice with the month {month}.")
         positions = np.flatnonzero(self._businesses.get_indexer(rows) >= 0)
         # `features` is given each business once: first its first row, then its second.
         occurrence = as_of.iloc[positions].groupby(level=0).cumcount().to_numpy()
@@ -222,11 +256,11 @@ class Party(ABC):
         for column in declared.columns:
             if column.name not in kinds:
                 hint = suggestion(column.name, kinds) or f" It has {listing(kinds)}."
-                problem = f"type '{self.type}' has no such column.{hint}"
-                raise DataError.at(path, problem, column=column.name)
+                raise DataError.at(path, f"type '{self.type}' has no such column.{hint}", column=column.name)
             if column.kind != kinds[column.name]:
-                problem = f"kind must be '{kinds[column.name]}' in type '{self.type}'."
-                raise DataError.at(path, problem, column=column.name)
+                raise DataError.at(
+                    path, f"kind must be '{kinds[column.name]}' in type '{self.type}'.", column=column.name
+                )
 
     def _all_ids(self) -> pd.Index:
         per_table = [
@@ -235,11 +269,10 @@ class Party(ABC):
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pa.array(ids, pa.large_string())):
             first, second = (values.shown(id_) for id_ in pair)
-            problem = (
-                f"the ids {first} and {second}, of two tables, differ only in letter case, width or spaces; write "
-                "each business's id in one way."
+            raise DataError(
+                f"{self.folder}: the ids {first} and {second}, of two tables, differ only in letter case, width or "
+                "spaces; write each business's id in one way."
             )
-            raise DataError(f"{self.folder}: {problem}")
         return ids
 
     def _read_table(self, name: str) -> pd.DataFrame:
@@ -268,18 +301,13 @@ class Party(ABC):
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""
-        declared = self.declaration
-        if column == declared.id:
-            return "id"
-        if declared.target is not None and column == declared.target.column:
-            return declared.target.kind
-        if column in (MONTH, declared.month):
+        if column in (roles := self.declaration.roles):
+            return roles[column]
+        if column == MONTH:
             return "month"
-        categorical = {feature.name for feature in self.columns if feature.kind == "categorical"}
-        if column in {*self.text, *self.segments, *categorical}:
-            return "text"
         # A declared segment may also be a number that the features need as such.
-        return "number" if any(column in required for required in self.tables.values()) else "text"
+        is_read = any(column in required for required in self.tables.values())
+        return "number" if is_read and column not in self.texts() else "text"
 
     def _computed(self, as_of: pd.Series) -> pd.DataFrame:
         """The features of unique businesses, as the type computes them."""
@@ -297,8 +325,7 @@ class Party(ABC):
         if column.kind == "categorical":
             return _categories(feature)
         numbers = feature.astype("float64")
-        infinite = np.isinf(numbers.to_numpy())
-        if infinite.any():
+        if (infinite := np.isinf(numbers.to_numpy())).any():
             raise DataError(
                 f"party '{self.declaration.name}', column '{column.name}': the value of business "
                 f"'{feature.index[infinite][0]}' is infinite; is there a division by zero?"

@@ -7,8 +7,6 @@ such arrays, skip missing months, and return one value per business, missing if 
 Amounts and ratios are given as logarithms, since businesses differ by orders of magnitude.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -37,7 +35,6 @@ class History(dict[str, npt.NDArray[Any]]):
 
     def __init__(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series, months: int, id: str) -> None:
         """Takes what `Party.features` is given. Raises `DataError` if a business has two rows in a month."""
-        super().__init__()
         for table in records.values():
             if MONTH in table:
                 panel = Panel(table, as_of, months, id)
@@ -96,9 +93,8 @@ class Panel:
         self._cell = business[self._used] * months + lag[self._used]
         self._shape = (len(as_of), months)
         self._table = table
-        cells, times = np.unique(self._cell, return_counts=True)
-        if len(cells) and times.max() > 1:
-            row = self._used[self._cell == cells[times.argmax()]][-1]
+        if (is_repeated := pd.Series(self._cell).duplicated().to_numpy()).any():
+            row = self._used[is_repeated.argmax()]
             raise DataError(
                 f"business '{table[id_column].iloc[row]}' has more than one record of "
                 f"{table['month'].iloc[row]:%Y-%m}; keep one row per business and month."
@@ -120,23 +116,18 @@ def total(values: Array, first: int, last: int) -> Array:
 
 def mean(values: Array, first: int, last: int) -> Array:
     """Mean over the lags first … last-1."""
-    window = values[:, first:last]
-    count = (~np.isnan(window)).sum(axis=1)
-    average: Array = np.full(len(values), np.nan)
-    np.divide(total(values, first, last), count, out=average, where=count > 0)
-    return average
+    count = (~np.isnan(values[:, first:last])).sum(axis=1)
+    return np.asarray(total(values, first, last) / np.maximum(count, 1))
 
 
 def highest(values: Array, first: int, last: int) -> Array:
     """Maximum over the lags first … last-1."""
-    window = values[:, first:last]
-    peak = np.where(np.isnan(window), -np.inf, window).max(axis=1)
-    return np.where(np.isneginf(peak), np.nan, peak)
+    return np.asarray(np.fmax.reduce(values[:, first:last], axis=1))
 
 
 def lowest(values: Array, first: int, last: int) -> Array:
     """Minimum over the lags first … last-1."""
-    return -highest(-values, first, last)
+    return np.asarray(np.fmin.reduce(values[:, first:last], axis=1))
 
 
 def log_ratio(numerator: Array, denominator: Array) -> Array:
@@ -144,9 +135,7 @@ def log_ratio(numerator: Array, denominator: Array) -> Array:
 
     Missing where either is missing, or the denominator is not positive.
     """
-    defined = denominator > 0
-    ratio: Array = np.full(np.shape(numerator), np.nan)
-    np.divide(numerator, denominator, out=ratio, where=defined)
+    ratio = numerator / np.where(denominator > 0, denominator, np.nan)
     return np.log(np.clip(ratio, NEGLIGIBLE, 1 / NEGLIGIBLE))
 
 

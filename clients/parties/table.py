@@ -1,7 +1,5 @@
 """A party whose features are the columns of one CSV or Parquet file: it needs a declaration and no code."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +38,10 @@ class TableParty(Party):
         """
         files = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
         if len(files) != 1:
-            problem = f"must hold one .csv or .parquet file to declare, and holds {len(files)}"
-            raise DataError(f"{folder} {problem}: {listing(file.name for file in files)}.")
+            raise DataError(
+                f"{folder} must hold one .csv or .parquet file to declare, and holds {len(files)}: "
+                f"{listing(file.name for file in files)}."
+            )
         kinds = open_table(files[0]).guess_kinds()
         id_column = _first_of(_USUAL_IDS, kinds) or next(iter(kinds))
         label = _first_of(_USUAL_LABELS, kinds)
@@ -79,39 +79,35 @@ class TableParty(Party):
         file in its own folder or the file cannot be read.
         """
         declared = self.declaration
-        file = open_table(self._path())
+        name, where = declared.file, self.folder / FILE_NAME
+        if name is None:
+            raise DataError.at(
+                where, f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
+            )
+        if Path(name).name != name:
+            raise DataError.at(where, f"file must be the name of a file in the same folder, not '{name}'.")
+        file = open_table(self.folder / name)
         table = file.read(self._kinds(), unique_id=True)
         empty = {name for name in declared.column_names if table[name].isna().all()}
-        for name in sorted(empty):
-            problem = "the column has no value in any row and is left out."
-            warn(DataWarning.at(file.path, problem, column=name), stacklevel=2)
+        for column in sorted(empty):
+            warning = DataWarning.at(
+                file.path, "the column has no value in any row and is left out.", column=column
+            )
+            warn(warning, stacklevel=2)
         columns = tuple(column for column in declared.columns if column.name not in empty)
         self.declaration = replace(declared, columns=columns)
         return Records(
             {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
         )
 
-    def _path(self) -> Path:
-        name = self.declaration.file
-        if name is None:
-            problem = f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
-            raise DataError.at(self.folder / FILE_NAME, problem)
-        if Path(name).name != name:
-            problem = f"file must be the name of a file in the same folder, not '{name}'."
-            raise DataError.at(self.folder / FILE_NAME, problem)
-        return self.folder / name
-
     def _kinds(self) -> dict[str, Kind]:
         declared = self.declaration
-        kinds: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
-        for column in declared.columns:
-            kinds[column.name] = "number" if column.kind == "numeric" else "text"
-        kinds[declared.id] = "id"
-        if declared.target is not None and self.labelled:
-            kinds[declared.target.column] = declared.target.kind
-        if declared.month is not None:
-            kinds[declared.month] = "month"
-        return kinds
+        segments: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
+        columns: dict[str, Kind] = {
+            column.name: "number" if column.kind == "numeric" else "text" for column in declared.columns
+        }
+        kinds = segments | columns | declared.roles
+        return {name: kind for name, kind in kinds.items() if self.labelled or name != declared.label}
 
 
 def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:

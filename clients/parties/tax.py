@@ -3,8 +3,6 @@
 Records: `invoices` and `returns`, each with a row per business and month. Amounts are in CNY.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

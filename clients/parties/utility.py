@@ -5,8 +5,6 @@ and month. Amounts are in CNY. A business that produces uses power before it wri
 money pays its bills late.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import ClassVar
 

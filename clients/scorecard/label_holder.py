@@ -40,7 +40,7 @@ from fl.scorecard import (
     SolveRequest,
     Step,
 )
-from fl.scorecard.bank import BankColumns
+from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import (
     Share,
     WholeCard,
@@ -108,22 +108,13 @@ def begin(session: Session, request: BeginRequest) -> Begun:
 
 def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     """Decrypt the labels' sums, group all bins by them, and solve the bank's columns alone."""
-    setup, config = read_setup(session), session.config.section(ScorecardConfig)
-    counting, coverage = session.state(Counting), _training_coverage(session, setup)
+    setup, counting = read_setup(session), session.state(Counting)
     check_names("sums", request.sums, counting.columns)
-    labels = _labels(session, setup)[setup.training]
-    design = Design(setup.codes[setup.training], setup.binning.shape.bins)
-    bads = design.totals(labels.astype(np.float64)).astype(np.int64)
-    goods = design.totals(np.ones(len(labels))).astype(np.int64) - bads
-    of_bank = group_columns(demanded(setup.binning.shape, config), goods, bads, config)
-    passive: dict[str, Evidence] = {}
+    of_bank, passive = _evidence_of_bank(session, setup), {}
     for party, columns in counting.columns.items():
-        shape, reply = columns.shape, request.sums[party].read(EncryptedSums)
-        sums = _owner(session).decrypt(reply.sums, counting.ticket, shape.bins + 1)
-        bads, counts = _checked_bads(party, sums, labels, coverage[party]), columns.counts.astype(np.int64)
-        if (bads > counts).any():
-            raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
-        passive[party] = group_columns(demanded(shape, config), counts - bads, bads, config)
+        letter = request.sums[party]
+        passive[party] = _evidence_of_passive(session, setup, party, columns, letter, counting.ticket)
+    coverage = _training_coverage(session, setup)
     groupings = Groupings(
         bank=session.party.declaration.name,
         columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),
@@ -134,7 +125,9 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     state, following = _solver(session, setup, groupings).begin()
     if state.finished:
         return _end(session, state, following)
-    groups = {party: Letter.of(Groups(found.grouping.groups)) for party, found in groupings.fitting.items()}
+    groups = {
+        party: Letter.of(Groups(evidence.grouping.groups)) for party, evidence in groupings.fitting.items()
+    }
     return Grouped(groups=groups, residual=_residual(session, groupings, state, following))
 
 
@@ -152,11 +145,8 @@ def open_sums(session: Session, request: OpenRequest) -> Opened:
 
 def solve(session: Session, request: SolveRequest) -> Solved | Ended:
     """Take in the parties' steps, solve the bank's own block there, and say where to go."""
-    setup, groupings, state = (
-        read_setup(session),
-        session.store.read(Groupings),
-        session.state(Exchanging).state,
-    )
+    setup, state = read_setup(session), session.state(Exchanging).state
+    groupings = session.store.read(Groupings)
     check_names("steps", request.steps, groupings.fitting)
     rows, count = len(setup.positions), len(state.products) + 1
     scores, products = np.zeros(rows), np.zeros(count)
@@ -178,29 +168,62 @@ def solve(session: Session, request: SolveRequest) -> Solved | Ended:
 def score(session: Session, request: ScoreRequest) -> Scored:
     """Keep the score of every position, with its reasons, and its PD; evaluate those of the test rows."""
     setup, weights, groupings = read_setup(session), session.state(BankWeights), session.store.read(Groupings)
-    labels = read_applications(session.study).labels
     check_names("cards", request.cards, groupings.fitting)
-    table, coverage, bank = read_table(session.study), read_coverage(session.study), groupings.columns
+    table, coverage = read_table(session.study), read_coverage(session.study)
     told = {party: letter.read(Points) for party, letter in request.points.items()}
     rows = score_rows(session.store, weights, table, coverage, told, session.config)
-    points = weights.points(bank, session.config)
-    groups, training = groupings.of_rows(setup.binning.transform(table), coverage), setup.roles == TRAIN
-    applicants = share_of_rows(groups[training], bank.counts)
-    exact = with_coverage(group_values(session, bank.grouping, EXACT), bank)
-    keep_points_table(session, points.table, exact, applicants, bank.covered, points.alone_table)
-    values, texts = group_values(session, bank.grouping), reasons(session, bank.grouping.columns)
-    card = without_values(session, told_by_bank(points.table, bank, groups, setup.roles, values, texts))
-    shares = [
-        Share.of_bank(
-            groupings.bank, card, bank, points, groups[training], labels[training], groupings.information
-        )
-    ]
+    points = weights.points(groupings.columns, session.config)
+    shares = [_share_of_bank(session, setup, groupings, points)]
+    training = setup.roles == TRAIN
+    labels = read_applications(session.study).labels[training]
     for party, evidence in groupings.fitting.items():
         card = request.cards[party].read(Card)
         check_card(party, card, evidence.grouping)
-        check_applied(party, card, evidence, told[party].points[training], labels[training])
+        check_applied(party, card, evidence, told[party].points[training], labels)
         shares.append(Share.of_passive(party, card, evidence))
     return keep_card(session, WholeCard(shares), rows, points, weights, setup.roles)
+
+
+def _evidence_of_bank(session: Session, setup: Setup) -> Evidence:
+    """The groups of the bank's own columns, by the labels of the training rows."""
+    shape, config = setup.binning.shape, session.config.section(ScorecardConfig)
+    labels, design = _labels(session, setup)[setup.training], Design(setup.codes[setup.training], shape.bins)
+    bads = design.totals(labels.astype(np.float64)).astype(np.int64)
+    goods = design.totals(np.ones(len(labels))).astype(np.int64) - bads
+    return group_columns(demanded(shape, config), goods, bads, config)
+
+
+def _evidence_of_passive(
+    session: Session,
+    setup: Setup,
+    party: str,
+    columns: BinnedColumns,
+    letter: Letter[EncryptedSums],
+    ticket: Mapping[str, Array],
+) -> Evidence:
+    """The groups of a passive party's columns, by the sums of labels that it has made."""
+    config, labels = session.config.section(ScorecardConfig), _labels(session, setup)[setup.training]
+    sums = _owner(session).decrypt(letter.read(EncryptedSums).sums, ticket, columns.shape.bins + 1)
+    bads = _checked_bads(party, sums, labels, _training_coverage(session, setup)[party])
+    goods = columns.counts.astype(np.int64) - bads
+    if (goods < 0).any():
+        raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
+    return group_columns(demanded(columns.shape, config), goods, bads, config)
+
+
+def _share_of_bank(session: Session, setup: Setup, groupings: Groupings, points: BankPoints) -> Share:
+    """The bank's own part of the card; its points table is kept here for its people."""
+    table, columns, training = read_table(session.study), groupings.columns, setup.roles == TRAIN
+    groups = groupings.of_rows(setup.binning.transform(table), read_coverage(session.study))
+    exact = with_coverage(group_values(session, columns.grouping, EXACT), columns)
+    applicants = share_of_rows(groups[training], columns.counts)
+    keep_points_table(session, points.table, exact, applicants, columns.covered, points.alone_table)
+    values, texts = group_values(session, columns.grouping), reasons(session, columns.grouping.columns)
+    card = without_values(session, told_by_bank(points.table, columns, groups, setup.roles, values, texts))
+    labels = read_applications(session.study).labels[training]
+    return Share.of_bank(
+        groupings.bank, card, columns, points, groups[training], labels, groupings.information
+    )
 
 
 def _residual(session: Session, groupings: Groupings, state: State, following: Next) -> Letter[Residual]:

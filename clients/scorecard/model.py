@@ -44,7 +44,7 @@ class Groupings:
     @property
     def fitting(self) -> dict[str, Evidence]:
         """The evidence of those passive parties that have a column worth its place."""
-        return {name: found for name, found in self.passive.items() if len(found.grouping.columns)}
+        return {name: evidence for name, evidence in self.passive.items() if len(evidence.grouping.columns)}
 
     def of_rows(self, codes: Codes, coverage: Mapping[str, NDArray[np.bool_]]) -> Codes:
         """The groups (n, k) of rows in the bank's columns, from their bins (n, c) and who knows them, bool (n,)."""
@@ -185,7 +185,7 @@ def score_rows(
     groups = groupings.of_rows(model.read(Binning).transform(table), coverage)
     points = weights.points(groupings.columns, config)
     joint, alone = (vars(_points_of(each, groups)) for each in (points.table, points.alone_table))
-    own = {
+    of_bank = {
         name: np.where(unknown.reshape(-1, *(1,) * (joint[name].ndim - 1)), alone[name], joint[name])
         for name in joint
     }
@@ -194,7 +194,7 @@ def score_rows(
     for party, evidence in groupings.fitting.items():
         _check_points(party, contributions[party], evidence.grouping, coverage[party])
     parties = {party: contributions[party] for party in groupings.fitting}
-    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**own), **parties})
+    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **parties})
 
 
 def _points_of(table: PointsTable, groups: Codes) -> Points:

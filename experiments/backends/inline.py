@@ -5,11 +5,10 @@ party ever holds an array of another, and what could not travel fails here too.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from flwr.app import Context, Error, Message, RecordDict
-from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
@@ -41,9 +40,7 @@ class InlineGrid(Grid):
         self._run = Run.create_empty(run_id=1)
         self._replies: dict[str, Message] = {}
         self._contexts = {
-            node: Context(
-                1, node, {"partition-id": node - 2}, RecordDict(), _user_config(config.to_mapping())
-            )
+            node: Context(1, node, {"partition-id": node - 2}, RecordDict(), {**config.to_mapping()})
             for node in range(2, 2 + len(config.parties))
         }
 
@@ -100,7 +97,3 @@ class InlineGrid(Grid):
                 Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=arriving
             )
         return key
-
-
-def _user_config(mapping: Mapping[str, bool | int | float | str]) -> UserConfig:
-    return dict(mapping)

@@ -6,11 +6,8 @@ submitted is a pyproject.toml which points to the installed packages, launched f
 so that no folder of the user's that happens to be called `clients` comes first.
 """
 
-import itertools
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,13 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import tomli_w
 
+from experiments.servers import end, free_port
 from fl.config.run import RunConfig
 from server.progress import ProgressReader, Report
 
@@ -33,7 +31,6 @@ RunFederation = Callable[[RunConfig, Report], None]
 
 _CONNECTION = "siloscore"
 _START_SECONDS = 60
-_STOP_SECONDS = 20
 _STATUS_EVERY_SECONDS = 30.0
 
 
@@ -68,12 +65,11 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
         tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,
         _superlink(Path(folder), parties) as link,
     ):
-        numbers = itertools.count(1)
 
         def run(config: RunConfig, report: Report) -> None:
-            app = link.home / f"app-{next(numbers)}"
+            app = Path(tempfile.mkdtemp(prefix="app-", dir=link.home))
             watched = replace(config, progress=str(app.with_suffix(".jsonl")))
-            _write_app(app, watched, serverapp)
+            write_app(app, watched, serverapp)
             _wait_until_healthy(link)
             _watch(link, _submit(link, app, watched), Path(watched.progress), report)
 
@@ -85,12 +81,10 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
 
     Flower takes seconds to end its processes after the coordinator's last word; nobody has to wait for that.
     """
-    reader, next_look = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS
-    while True:
-        finished, status, details = False, "", ""
+    reader, next_look, status = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS, ""
+    while not status.startswith("finished"):
         if time.monotonic() >= next_look:
             status, details = _status(link, number)
-            finished = status.startswith("finished")
             next_look = time.monotonic() + _STATUS_EVERY_SECONDS
         for event in reader.read():
             report(event)
@@ -98,10 +92,8 @@ def _watch(link: _Link, number: str, progress: Path, report: Report) -> None:
                 raise BackendError(event.text)
             if event.stage == "done":
                 return
-        if finished and status != "finished:completed":
+        if status.startswith("finished") and status != "finished:completed":
             raise BackendError(details or _tail(link.log))
-        if finished:
-            return
         if link.process.poll() is not None:
             raise BackendError(f"Flower's SuperLink ended by itself.\n{_tail(link.log)}")
         time.sleep(0.2)
@@ -127,7 +119,7 @@ def _status(link: _Link, number: str) -> tuple[str, str]:
 def _flwr(link: _Link, *arguments: str) -> dict:
     """A command of Flower's, which answers in JSON."""
     done = subprocess.run(
-        [_program("flwr"), *arguments, "--format", "json"],
+        ["flwr", *arguments, "--format", "json"],
         env=link.environment,
         cwd=link.home,
         capture_output=True,
@@ -144,7 +136,7 @@ def _flwr(link: _Link, *arguments: str) -> dict:
 
 @contextmanager
 def _superlink(home: Path, parties: int) -> Iterator[_Link]:
-    port, cores = _free_port(), os.cpu_count() or 1
+    port, cores = free_port(), os.cpu_count() or 1
     environment = {
         **os.environ,
         "FLWR_HOME": str(home),
@@ -154,7 +146,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
         "RAY_USAGE_STATS_ENABLED": "0",
         # Passive parties work at the same time: each may use its part of the cores.
         "LOKY_MAX_CPU_COUNT": os.environ.get("LOKY_MAX_CPU_COUNT", str(max(1, cores // max(1, parties - 1)))),
-        # Flower starts its programs by name: those of this environment must come first.
+        # Flower's programs are started by name: those of this environment must come first.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     connection = {"address": f"127.0.0.1:{port}", "insecure": True}
@@ -162,7 +154,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
     (home / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
     process = subprocess.Popen(
         [
-            *(_program("flower-superlink"), "--insecure", "--simulation", "--isolation", "subprocess"),
+            *("flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"),
             *("--host", "127.0.0.1", "--port", str(port), "--log-file", str(home / "superlink.log")),
         ],
         env=environment,
@@ -174,7 +166,7 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
     try:
         yield _Link(process, port, home, environment)
     finally:
-        _stop(process)
+        end(process)
 
 
 def _wait_until_healthy(link: _Link) -> None:
@@ -188,30 +180,9 @@ def _wait_until_healthy(link: _Link) -> None:
     raise BackendError(f"Flower's SuperLink did not start.\n{_tail(link.log)}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the SuperLink, and the executor which it starts in a session of its own, with all that runs there."""
-    groups = [process.pid, *_children(process.pid)]
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for group in groups:
-            with suppress(ProcessLookupError, PermissionError):  # nobody is left there
-                os.killpg(group, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-
-
-def _children(process: int) -> list[int]:
-    if threads := list(Path(f"/proc/{process}/task").glob("*/children")):
-        return [int(child) for thread in threads for child in thread.read_text().split()]
-    table = subprocess.run(
-        ["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=False
-    ).stdout
-    pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
-    return [child for parent, child in pairs if parent == process]
-
-
-def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
+def write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
     """A Flower app without code: its two halves are the installed packages."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     app = {
         "publisher": "siloscore",
         "components": {"serverapp": serverapp, "clientapp": "clients.app:app"},
@@ -228,16 +199,6 @@ def _write_app(folder: Path, config: RunConfig, serverapp: str) -> None:
         "tool": {"flwr": {"app": app}},
     }
     (folder / "pyproject.toml").write_text(tomli_w.dumps(content), "utf-8")
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _tail(log: Path, lines: int = 20) -> str:

@@ -41,15 +41,15 @@ class Block:
     codes: Codes
     shape: Shape
     used: NDArray[np.bool_]
-    own: bool
+    is_bank: bool
 
     def sums(self, rows: Rows, numbers: Integers) -> Integers:
         """Sums (c, width, k) of numbers (n, k) by bin, over some rows."""
-        found = np.zeros((len(self.shape), 256, numbers.shape[1]), np.int64)
+        sums = np.zeros((len(self.shape), 256, numbers.shape[1]), np.int64)
         for column, codes in enumerate(self.codes[rows].T):
-            np.add.at(found[column], codes, numbers[rows])
-        assert not found[:, self.shape.width : UNKNOWN].any()
-        return found[:, : self.shape.width]
+            np.add.at(sums[column], codes, numbers[rows])
+        assert not sums[:, self.shape.width : UNKNOWN].any()
+        return sums[:, : self.shape.width]
 
 
 def train_boosting(
@@ -110,12 +110,12 @@ def grow_tree(
 
     def homes_of(parents: Sequence[Integers], children: Sequence[Rows]) -> list[Integers]:
         """The merged bins of each block in some children, from those of their parent."""
-        found = []
+        below = []
         for block, homes in zip(blocks, parents, strict=True):
             parts = np.stack([block.sums(rows[sample[rows]], ones)[..., 0] for rows in children])[None]
-            minimum = 1 if block.own else config.min_bin_count
-            found.append(merge(parts, homes[None], block.shape, minimum)[0])
-        return found
+            minimum = 1 if block.is_bank else config.min_bin_count
+            below.append(merge(parts, homes[None], block.shape, minimum)[0])
+        return below
 
     def grow(rows: Rows, depth: int, bounds: tuple[float, float], homes: Sequence[Integers]) -> None:
         learned = rows[sample[rows]]
@@ -129,14 +129,14 @@ def grow_tree(
                 merged(block.sums(learned, what)[None], home[None])[0] for what in (ones, numbers)
             )
             fit = allowed(counts[..., 0], len(learned), home, block.shape, config.min_leaf_count, block.used)
-            found = search(sums, total, bounds, fit, home, block.shape, config)
-            if found is not None and (best is None or found.gain > best[0].gain):
-                best = found, block
+            split = search(sums, total, bounds, fit, home, block.shape, config)
+            if split is not None and (best is None or split.gain > best[0].gain):
+                best = split, block
         if best is None:
             return
-        found, block = best
-        left = found.left[block.codes[rows, found.column]]
-        of_left, of_right = child_bounds(found, block.shape, bounds, config)
+        split, block = best
+        left = split.left[block.codes[rows, split.column]]
+        of_left, of_right = child_bounds(split, block.shape, bounds, config)
         children = rows[left], rows[~left]
         below = homes_of(homes, children)
         grow(children[0], depth + 1, of_left, below)

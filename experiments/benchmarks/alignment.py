@@ -4,12 +4,15 @@ CPU seconds of everything between two lists of ids and the positions of the matc
 raising, and the matching. Half of the ids are common.
 """
 
-import argparse
 import time
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from fl.alignment import Points, hash_to_points, match_points, new_exponent, raise_to
+from fl.alignment.intersection import hash_to_points, match_points, new_exponent, raise_to
+
+app = typer.Typer()
 
 
 def align(ids: int) -> tuple[float, int]:
@@ -18,23 +21,26 @@ def align(ids: int) -> tuple[float, int]:
     partner_ids = np.array([f"{number:018d}" for number in range(ids // 2, ids + ids // 2)])
     began = time.process_time()
     bank_exponent, partner_exponent = new_exponent(), new_exponent()
-    bank: Points = raise_to(hash_to_points(bank_ids), bank_exponent)
+    bank = raise_to(hash_to_points(bank_ids), bank_exponent)
     partner = raise_to(hash_to_points(partner_ids), partner_exponent)
     rows = match_points(raise_to(bank, partner_exponent), raise_to(partner, bank_exponent))
     return time.process_time() - began, int((rows >= 0).sum())
 
 
-def main() -> None:
+@app.command(help=__doc__)
+def main(
+    sizes: Annotated[list[int], typer.Option("--ids", help="Ids of each party; may be repeated.")] = [  # noqa: B006
+        10_000,
+        30_000,
+        100_000,
+    ],
+) -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ids", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     print("| ids per party | matches | CPU s |\n| ---: | ---: | ---: |")
-    for ids in parser.parse_args().ids:
+    for ids in sizes:
         seconds, matches = align(ids)
         print(f"| {ids:,} | {matches:,} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    app()

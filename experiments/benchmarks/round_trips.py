@@ -5,19 +5,21 @@ description, with the party's data in memory) many times: in turn by Flower's `s
 so that both meet the same noise. Medians, in milliseconds of wall time.
 """
 
-import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import typer
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
 from experiments.backends import simulation
 from experiments.backends.inline import InlineGrid
+from experiments.cli import Data
 from experiments.dataset import open_dataset
-from fl.config.run import RunConfig, TrainingConfig, read_config
+from fl.config.run import TrainingConfig, read_config
 from fl.handshake import DescribeRequest
 from fl.protocols import message_type
 from fl.wire import Envelope, pack
@@ -27,6 +29,7 @@ from server.progress import Progress, append_to
 REPEATS = 100
 
 app = ServerApp()
+command = typer.Typer()
 
 
 @app.main()
@@ -36,38 +39,42 @@ def main_of_app(grid: Grid, context: Context) -> None:
     append_to(Path(config.progress))(Progress("done", metrics=measure(grid, config)))
 
 
-def measure(grid: Grid, config: RunConfig) -> dict[str, float]:
+def measure(grid: Grid, config: TrainingConfig) -> dict[str, float]:
     """Median milliseconds per round trip: `flower` by its own call, `exchange` by ours."""
     exchange = Exchange(grid, config.study, config.timeout)
-    parties = exchange.connect(len(config.parties), config.connect_timeout)
-    question, nodes = DescribeRequest(), list(grid.get_node_ids())
-    action = message_type(DescribeRequest)
-    times: dict[str, list[float]] = {"flower": [], "exchange": []}
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        content = pack(question, Envelope(config.study))
+    names = exchange.connect(len(config.parties), config.connect_timeout)
+    nodes, action = list(grid.get_node_ids()), message_type(DescribeRequest)
+
+    def flower() -> None:
+        content = pack(DescribeRequest(), Envelope(config.study))
         list(grid.send_and_receive([Message(content, node, action) for node in nodes]))
-        times["flower"].append(time.perf_counter() - began)
-        began = time.perf_counter()
-        exchange.ask(dict.fromkeys(parties, question))
-        times["exchange"].append(time.perf_counter() - began)
-    return {name: 1000 * statistics.median(values) for name, values in times.items()}
+
+    def ours() -> None:
+        exchange.ask(dict.fromkeys(names, DescribeRequest()))
+
+    times = [(_seconds(flower), _seconds(ours)) for _ in range(REPEATS)]
+    medians = (1000 * statistics.median(values) for values in zip(*times, strict=True))
+    return dict(zip(("flower", "exchange"), medians, strict=True))
 
 
-def main() -> None:
+def _seconds(call: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+@command.command(help=__doc__)
+def main(data: Data = Path("data/demo")) -> None:
     """Measure both backends and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("data/demo"))
-    dataset = open_dataset(parser.parse_args().data)
-    with tempfile.TemporaryDirectory() as state:
+    dataset, events = open_dataset(data), list[Progress]()
+    with (
+        tempfile.TemporaryDirectory() as state,
+        simulation.opened(len(dataset.parties), "experiments.benchmarks.round_trips:app") as run_federation,
+    ):
         config = TrainingConfig(
             data=str(dataset.folder), parties=dataset.parties, state=state, study="round-trips"
         )
-        events: list[Progress] = []
-        with simulation.opened(
-            len(dataset.parties), "experiments.benchmarks.round_trips:app"
-        ) as run_federation:
-            run_federation(config, events.append)
+        run_federation(config, events.append)
         rows = {"simulation": events[-1].metrics, "inline": measure(InlineGrid(config), config)}
     print(
         "| backend | Flower's `send_and_receive`, ms | `Exchange`, ms | added, ms |\n| --- | ---: | ---: | ---: |"
@@ -78,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from clients.scorecard.model import BankModel, PassiveModel
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.scorecard import group_columns
 from experiments.dataset import Dataset, open_dataset
 from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
-from fl.config.run import RunConfig
-from fl.scorecard.points import PointsTable
-from fl.splits import TEST, TRAIN, VALIDATION, Roles
+from fl.config.run import TrainingConfig
+from fl.config.scorecard import ScorecardConfig
+from fl.splits import TEST, TRAIN, VALIDATION, Roles, Split
 from server.coordinator import Trained, assign_roles, connect, train
 from server.progress import ignore
 from server.training import Training
@@ -34,9 +35,9 @@ CONTENDER = "federated-scorecard"
 
 def run(
     dataset: Dataset, settings: list[str], test_ids: str, engine: str, state: Path
-) -> tuple[RunConfig, Trained, Roles]:
+) -> tuple[TrainingConfig, Trained, Roles]:
     """Train the federated scorecard under an engine, in this process."""
-    config = RunConfig.from_mapping(
+    config = TrainingConfig.from_mapping(
         parse_settings(settings)
         | {
             "data": str(dataset.folder),
@@ -47,61 +48,59 @@ def run(
             "scorecard.encryption": engine,
         }
     )
-    grid = InlineGrid(config)
-    federation = connect(grid, config, ignore)
-    roles = assign_roles(federation, config.seed_numbers[0])
-    training = Training(CONTENDER, config.seed_numbers[0], roles, config, ignore)
-    return config, train(federation, training), roles
+    federation = connect(InlineGrid(config), config, ignore)
+    seed = config.seeds[0]
+    assigned = assign_roles(federation, seed)
+    training = Training(contender=CONTENDER, seed=seed, assigned=assigned, config=config, on_progress=ignore)
+    return config, train(federation, training), assigned.split.read(Split).roles
 
 
-def weights_of(config: RunConfig, joined: Joined) -> NDArray[np.float64]:
+def weights_of(config: TrainingConfig, joined: Joined) -> NDArray[np.float64]:
     """All weights but the intercept, from the parties' stores, in the order of the parties."""
-    model = f"{CONTENDER}/{config.seed_numbers[0]}"
-    found = []
-    for party in joined.tables:
-        store = Store(Path(config.state, party, config.study, model))
-        kept = store.read("model")
-        if "weights" in kept:  # a party without a column worth its place has none
-            found.append(kept["weights"][int(party == joined.active) :])
-    return np.concatenate(found)
+    of_bank = _model(config, joined.active).read(BankModel).weights.joint[1:]
+    passive = [_model(config, party).read(PassiveModel).weights for party in joined.coverage]
+    return np.concatenate([of_bank, *passive])
 
 
-def optimum(config: RunConfig, joined: Joined, roles: Roles) -> NDArray[np.float64]:
+def optimum(config: TrainingConfig, joined: Joined, roles: Roles) -> NDArray[np.float64]:
     """scikit-learn's coefficients on the one-hot groups of the pooled training rows, in the same order."""
-    training, blocks = roles == TRAIN, []
+    training, blocks, card = roles == TRAIN, [], config.section(ScorecardConfig)
     for party in joined.tables:
-        found = group_columns(joined, party, training, config.scorecard)
-        grouping = found.evidence.grouping
-        groups = grouping.transform(found.codes[training])
-        blocks += [own[:, None] == np.arange(n) for own, n in zip(groups.T, grouping.counts, strict=True)]
+        grouped = group_columns(joined, party, training, card)
+        grouping = grouped.evidence.grouping
+        groups = grouping.transform(grouped.codes[training])
+        blocks += [
+            column[:, None] == np.arange(n) for column, n in zip(groups.T, grouping.counts, strict=True)
+        ]
         if party == joined.active:
             masks = (known[training] for known in joined.coverage.values())
             blocks += [np.stack([known, ~known], 1) for known in masks if known.any() and not known.all()]
     rows = np.concatenate(blocks, axis=1).astype(np.float64)
-    model = LogisticRegression(C=config.scorecard.c, tol=1e-10, max_iter=100_000)
+    model = LogisticRegression(C=card.c, tol=1e-10, max_iter=100_000)
     return np.asarray(model.fit(rows, joined.labels[training]).coef_[0], np.float64)
 
 
-def groups_told(config: RunConfig, joined: Joined, roles: Roles) -> float:
+def groups_told(config: TrainingConfig, joined: Joined, roles: Roles) -> float:
     """The share of the passive parties' reasons whose points lost belong to one group of the column only.
 
     For these the bank knows an applicant's group, where it has seen the column's points.
     """
     alone, told = 0, 0
-    model = f"{CONTENDER}/{config.seed_numbers[0]}"
     for party in joined.coverage:
-        store = Store(Path(config.state, party, config.study, model))
-        if not (store.folder / "model.npz").exists():
+        table = _model(config, party).read(PassiveModel).table
+        if not len(table.columns):
             continue
-        kept = store.read("model")
-        table = PointsTable(kept["columns"], kept["counts"], kept["points"])
-        found = group_columns(joined, party, roles == TRAIN, config.scorecard)
-        columns, lost = table.reasons(found.evidence.grouping.transform(found.codes))
+        grouped = group_columns(joined, party, roles == TRAIN, config.section(ScorecardConfig))
+        columns, lost = table.reasons(grouped.evidence.grouping.transform(grouped.codes))
         for column, points in zip(table.columns, table.by_column(), strict=True):
             values, groups = np.unique(points.max() - points, return_counts=True)
-            own = lost[columns == column]
-            alone, told = alone + int(np.isin(own, values[groups == 1]).sum()), told + len(own)
+            of_column = lost[columns == column]
+            alone, told = alone + int(np.isin(of_column, values[groups == 1]).sum()), told + len(of_column)
     return alone / max(1, told)
+
+
+def _model(config: TrainingConfig, party: str) -> Store:
+    return Store(Path(config.state, party, config.study, CONTENDER, str(config.seeds[0])))
 
 
 def main() -> None:
@@ -123,7 +122,7 @@ def main() -> None:
         for engine in chosen.engines.split(","):
             config, trained, roles = run(dataset, chosen.settings, chosen.test_ids, engine, Path(state))
             joined = read_joined(config, dataset.active)
-            pd = read_scores(config, dataset.active, CONTENDER, config.seed_numbers[0])
+            pd = read_scores(config, dataset.active, CONTENDER, config.seeds[0]).pd
             aucs = [
                 roc_auc_score(joined.labels[roles == role], pd[roles == role]) for role in (VALIDATION, TEST)
             ]

@@ -7,40 +7,40 @@ deviation of 0.018. The true PD is left out unless `--truth` asks for it, since 
 `--contenders` names others than those of a standard study; bank-only-trees and pooled-trees must be among them.
 """
 
-import argparse
+from dataclasses import replace
+from typing import Annotated
 
 import pandas as pd
+import typer
 
-from experiments.comparison.results import GAIN, compare
+from experiments.cli import Setting
+from experiments.comparison.results import GAIN
 from experiments.economies import economy
 from experiments.settings import parse_settings
-from experiments.study import ALL, run_study
-from fl.config.run import RunConfig
+from experiments.study import all_contenders, run_study
+from fl.config.run import TrainingConfig
 from server.coordinator import new_study_name
 from server.progress import ignore
 from server.tracking.pages import markdown_table
 
+app = typer.Typer()
+
 
 def study_of_world(
-    world: str,
-    seed: int,
-    businesses: int,
-    truth: bool,
-    settings: list[str],
-    contenders: tuple[str, ...] = ALL,
+    world: str, seed: int, businesses: int, truth: bool, config: TrainingConfig, contenders: tuple[str, ...]
 ) -> "pd.Series[float]":
     """The AUC of every contender in one economy, by name."""
     with economy(world, seed, businesses, truth) as dataset:
-        own = {
-            "data": str(dataset.folder),
-            "parties": ",".join(dataset.parties),
-            "seeds": str(seed),
-            "study": new_study_name(str(dataset.folder)),
-            "tracking-uri": f"sqlite:///{dataset.folder.parent}/mlflow.db",
-        }
-        config = RunConfig.from_mapping(parse_settings(settings) | own)
+        config = replace(
+            config,
+            data=str(dataset.folder),
+            parties=dataset.parties,
+            seeds=(seed,),
+            study=new_study_name(str(dataset.folder)),
+            tracking_uri=f"sqlite:///{dataset.folder.parent}/mlflow.db",
+        )
         outcome = run_study(dataset, config, contenders, "inline", ignore)
-        return compare(outcome.results).set_index("contender")["auc"].rename(str(seed))
+        return outcome.comparison.set_index("contender")["auc"].rename(str(seed))
 
 
 def summary(aucs: pd.DataFrame) -> str:
@@ -48,40 +48,38 @@ def summary(aucs: pd.DataFrame) -> str:
 
     Uplift is over the bank alone by the same algorithm; the true PD's is over its trees.
     """
-    alone, pooled = (aucs.loc[name] for name in GAIN)
-    gain = pooled.mean() - alone.mean()
-    rows = []
-    for name, values in aucs.iterrows():
-        alone_by_the_same = f"bank-only-{str(name).rpartition('-')[2]}"
-        uplift = values - aucs.loc[alone_by_the_same if alone_by_the_same in aucs.index else GAIN[0]]
-        recovered = (values.mean() - alone.mean()) / gain
-        aucs_text = f"{values.mean():.4f}", f"{values.sem():.4f}", f"{2 * values.mean() - 1:.3f}"
-        rows.append((name, *aucs_text, f"{uplift.mean():+.4f}", f"{uplift.sem():.4f}", f"{recovered:.0%}"))
-    titles = ["contender", "AUC", "±", "Gini", "uplift over bank-only", "±", "recovered"]
-    return markdown_table(pd.DataFrame(rows, columns=titles))
+    by_the_same = [f"bank-only-{name.rpartition('-')[2]}" for name in aucs.index]
+    uplift = aucs - aucs.loc[[name if name in aucs.index else GAIN[0] for name in by_the_same]].to_numpy()
+    mean = aucs.mean(axis=1)
+    alone, pooled = mean[list(GAIN)]
+    columns = {
+        "contender": aucs.index.to_series(),
+        "AUC": mean.map("{:.4f}".format),
+        "±": aucs.sem(axis=1).map("{:.4f}".format),
+        "Gini": (2 * mean - 1).map("{:.3f}".format),
+        "uplift over bank-only": uplift.mean(axis=1).map("{:+.4f}".format),
+        "± (uplift)": uplift.sem(axis=1).map("{:.4f}".format),
+        "recovered": ((mean - alone) / (pooled - alone)).map("{:.0%}".format),
+    }
+    return markdown_table(pd.DataFrame(columns))
 
 
-def main() -> None:
+@app.command(help=__doc__)
+def main(
+    worlds: str = "base,no-partner-signal",
+    seeds: str = "1,2,3,4,5",
+    businesses: int = 20_000,
+    truth: Annotated[bool, typer.Option("--truth")] = False,
+    contenders: str = ",".join(all_contenders()),
+    settings: Setting = [],  # noqa: B006
+) -> None:
     """Run the worlds and print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--worlds", default="base,no-partner-signal")
-    parser.add_argument("--seeds", default="1,2,3,4,5")
-    parser.add_argument("--businesses", type=int, default=20_000)
-    parser.add_argument("--truth", action="store_true")
-    parser.add_argument("--contenders", default=",".join(ALL))
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
-    chosen = parser.parse_args()
-    seeds = [int(word) for word in chosen.seeds.split(",")]
-    contenders = tuple(chosen.contenders.split(","))
-    for world in chosen.worlds.split(","):
-        columns = [
-            study_of_world(world, seed, chosen.businesses, chosen.truth, chosen.settings, contenders)
-            for seed in seeds
-        ]
-        print(f"\n{world}, {len(seeds)} economies\n\n{summary(pd.concat(columns, axis=1))}", flush=True)
+    config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
+    names = tuple(contenders.split(","))
+    for world in worlds.split(","):
+        aucs = [study_of_world(world, seed, businesses, truth, config, names) for seed in config.seeds]
+        print(f"\n{world}, {len(aucs)} economies\n\n{summary(pd.concat(aucs, axis=1))}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    app()

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparison.summary import p_value_text
-from server.tracking.drawing import BADS, GOODS, QUIET, new_axes
+from server.tracking.drawing import BADS, GOODS, QUIET, new_axes, with_legend
 from server.tracking.pages import to_markdown
 
 LEAVE_ONE_OUT, ADD_ONE = "to all others", "to the bank alone"
@@ -26,8 +26,21 @@ def headline(gains: pd.DataFrame) -> str:
 
 def describe(study: str, contender: str, gains: pd.DataFrame) -> str:
     """The study's description in Markdown: headline, table, and how to read it."""
+    return to_markdown(
+        [
+            f"**{headline(gains)}** ({contender})",
+            written(gains),
+            "Each line compares two federations on the same test rows, with the party and without it (paired DeLong "
+            "interval; means over the seeds).",
+            f"Study: {study}. Each federation and seed is a run nested below it.",
+        ]
+    )
+
+
+def written(gains: pd.DataFrame) -> pd.DataFrame:
+    """The gains as texts."""
     low, high = (gains[name].map("{:+.3f}".format) for name in ("gain_low", "gain_high"))
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "Party": gains["party"],
             "": gains["question"],
@@ -37,15 +50,6 @@ def describe(study: str, contender: str, gains: pd.DataFrame) -> str:
             "95 %": low + " to " + high,
             "p": gains["p_value"].map(p_value_text),
         }
-    )
-    return to_markdown(
-        [
-            f"**{headline(gains)}** ({contender})",
-            table,
-            "Each line compares two federations on the same test rows, with the party and without it (paired DeLong "
-            "interval; means over the seeds).",
-            f"Study: {study}. Each federation and seed is a run nested below it.",
-        ]
     )
 
 
@@ -64,7 +68,5 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
     left = max(left, min(0.4, 0.05 + 0.014 * max(len(party) for party in parties)))
     axes.set_position((left, below, 0.96 - left, tall))
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set_yticks(range(len(parties)), parties)
-    axes.set_ylim(len(parties) - 0.5, -0.5)
-    axes.legend(loc="best", frameon=False)
-    return figure
+    axes.set(yticks=range(len(parties)), yticklabels=parties, ylim=(len(parties) - 0.5, -0.5))
+    return with_legend(figure, "best")

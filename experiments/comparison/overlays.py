@@ -1,6 +1,6 @@
 """Figures of all contenders of a study together: who is ahead, by how much, and how surely."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from server.tracking.drawing import (
     rate_axes,
     reference_line,
     share_axes,
+    with_legend,
 )
 from server.tracking.figures import draw_calibration, highest_rate
 
@@ -37,11 +38,15 @@ def roc_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
         table = evaluation.tables["roc"]
         label = f"{evaluation.metrics['auc']:.3f}  {name}"
         axes.plot(
-            table["fpr"], table["tpr"], line_style(name), color=colour(name), linewidth=1.8, label=label
+            table["fpr"],
+            table["tpr"],
+            linestyle=line_style(name),
+            color=colour(name),
+            linewidth=1.8,
+            label=label,
         )
     reference_line(axes, "0.500  no discrimination")
-    axes.legend(loc="lower right", frameon=False, title="AUC", alignment="left")
-    return figure
+    return with_legend(figure, "lower right", title="AUC", alignment="left")
 
 
 def calibration_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
@@ -57,8 +62,7 @@ def calibration_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
     for name, evaluation in _by_auc(evaluations):
         draw_calibration(axes, name, evaluation, intervals=False)
     rate_axes(axes, 1.1 * max(highest_rate(evaluation, "observed") for evaluation in evaluations.values()))
-    axes.legend(loc="upper left", frameon=False)
-    return figure
+    return with_legend(figure, "upper left")
 
 
 def gain_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
@@ -78,12 +82,16 @@ def gain_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
     for name, share in captured.items():
         x, y = (evaluations[name].tables["gain"][column] for column in ("applicants", "bads"))
         axes.plot(
-            x, y, line_style(name), color=colour(name), linewidth=1.8, label=f"{percent(share)}  {name}"
+            x,
+            y,
+            linestyle=line_style(name),
+            color=colour(name),
+            linewidth=1.8,
+            label=f"{percent(share)}  {name}",
         )
     reference_line(axes, "20 %  random order")
     axes.axvline(0.2, color="black", linewidth=0.8, linestyle=":")
-    axes.legend(loc="lower right", frameon=False, title="bads in the riskiest 20 %", alignment="left")
-    return figure
+    return with_legend(figure, "lower right", title="bads in the riskiest 20 %", alignment="left")
 
 
 def auc_bars(comparison: pd.DataFrame, title: str) -> Figure:
@@ -102,22 +110,27 @@ def auc_bars(comparison: pd.DataFrame, title: str) -> Figure:
         axes.plot([row.auc_low, row.auc_high], [place, place], color=shade, linewidth=5, alpha=0.35)
         axes.plot(row.auc, place, "o", color=shade, markersize=8)
         uplift = "" if np.isnan(row.uplift_auc) else f"  ({row.uplift_auc:+.3f})"
-        label = f"{row.auc:.3f}{uplift}"
-        axes.annotate(label, (row.auc, place), (0, 8), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(rows)), rows["contender"])
-    axes.set_ylim(-0.6, len(rows) - 0.25)
+        axes.annotate(
+            f"{row.auc:.3f}{uplift}", (row.auc, place), (0, 8), textcoords="offset points", ha="center"
+        )
+    axes.set(yticks=range(len(rows)), yticklabels=rows["contender"], ylim=(-0.6, len(rows) - 0.25))
     axes.grid(visible=False, axis="y")
     return figure
 
 
-def training_curves(curves: Mapping[str, Iterable[tuple[int, float]]], metric: str) -> Figure:
+def training_curves(curves: Mapping[str, list[tuple[int, float]]], metric: str) -> Figure:
     """A validation metric of each contender over its rounds; `curves` maps its name to (round, value)."""
-    series = {name: np.array(sorted(points), dtype=float).reshape(-1, 2) for name, points in curves.items()}
-    series = {name: points for name, points in series.items() if len(points)}
+    series = {name: np.array(sorted(points), dtype=float) for name, points in curves.items() if points}
     best = {name: points[:, 1].max() for name, points in series.items()}
     leader = max(best, key=best.__getitem__)
     figure, axes = new_axes(f"Best {metric} {best[leader]:.3f} ({leader})", "round", metric)
     for name, points in series.items():
-        axes.plot(points[:, 0], points[:, 1], line_style(name), color=colour(name), linewidth=1.8, label=name)
-    axes.legend(loc="lower right", frameon=False)
-    return figure
+        axes.plot(
+            points[:, 0],
+            points[:, 1],
+            linestyle=line_style(name),
+            color=colour(name),
+            linewidth=1.8,
+            label=name,
+        )
+    return with_legend(figure, "lower right")

@@ -40,13 +40,9 @@ def compare(results: list[Result]) -> pd.DataFrame:
     rate (at the bad rate which it has at 60 % approval) compare with `baseline_of` the contenders under the same seed;
     recovered is the share of the gain of `GAIN`. A figure is NaN where there is nothing to compare with.
     """
-    rows = per_seed(results)
-    means = rows.drop(columns=["seed", "p_value"]).groupby("contender", sort=False).mean()
-    means["p_value"] = rows.groupby("contender", sort=False)["p_value"].median()
-    if all(name in means.index for name in GAIN):
-        alone, pooled = (means.loc[name, "auc"] for name in GAIN)
-        means["recovered"] = (means["auc"] - alone) / (pooled - alone)
-    return means.reset_index()
+    by_contender = per_seed(results).groupby("contender", sort=False)
+    means = by_contender.mean().drop(columns="seed").assign(p_value=by_contender["p_value"].median())
+    return means.assign(recovered=_recovered(means["auc"])).reset_index()
 
 
 def per_seed(results: list[Result]) -> pd.DataFrame:
@@ -54,34 +50,36 @@ def per_seed(results: list[Result]) -> pd.DataFrame:
     baseline = baseline_of(result.contender for result in results)
     baselines = {result.seed: result for result in results if result.contender == baseline}
     rows = pd.DataFrame([_row(result, baselines.get(result.seed)) for result in results])
-    gain = rows.pivot_table(index="seed", columns="contender", values="auc")
-    if all(name in gain for name in GAIN):
-        alone, pooled = (rows["seed"].map(gain[name]) for name in GAIN)
-        rows["recovered"] = (rows["auc"] - alone) / (pooled - alone)
-    else:
-        rows["recovered"] = np.nan
-    return rows
+    aucs = rows.set_index("contender").groupby("seed")["auc"]
+    return rows.assign(recovered=aucs.transform(_recovered).to_numpy())
 
 
 def write_json(path: Path, results: list[Result]) -> None:
     """The comparison for machines: `{"contenders": {NAME: {"auc": …, …, "seeds": {SEED: {…}}}}}`; NaN becomes null."""
-    means = compare(results).assign(bytes=lambda table: table["megabytes"] * 1e6).set_index("contender")
-    seeds = per_seed(results).assign(bytes=lambda table: table["megabytes"] * 1e6).set_index("contender")
-    contenders = {}
-    for name in means.index:
+    means, seeds = (
+        table.assign(bytes=table["megabytes"] * 1e6).set_index("contender")
+        for table in (compare(results), per_seed(results))
+    )
+    contenders = {name: dict(_plain(row)) for name, row in means.iterrows()}
+    for name, content in contenders.items():
         of_contender = seeds.loc[[name]].set_index("seed")
-        contenders[name] = {
-            **_plain(means.loc[name]),
-            "seeds": {str(seed): _plain(row) for seed, row in of_contender.iterrows()},
-        }
+        content["seeds"] = {str(seed): _plain(row) for seed, row in of_contender.iterrows()}
     path.write_text(json.dumps({"contenders": contenders}, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
+def _recovered(aucs: "pd.Series[float]") -> "pd.Series[float]":
+    """The share of the gain of `GAIN` that each contender, by name, has; NaN where one of these two is absent."""
+    alone, pooled = aucs.reindex(GAIN)
+    return (aucs - alone) / (pooled - alone)
+
+
 def _row(result: Result, baseline: Result | None) -> dict[str, object]:
-    metrics = result.evaluation.metrics
-    row: dict[str, object] = {"contender": result.contender, "seed": result.seed}
+    metrics, costs = result.evaluation.metrics, result.costs
+    row = {"contender": result.contender, "seed": result.seed}
     row |= {name: metrics[name] for name in ("auc", "auc_low", "auc_high", "gini", "ks", "brier")}
     row |= dict.fromkeys(("approval_rate", "uplift_auc", "uplift_gini_relative", "p_value"), np.nan)
+    row |= {name: costs[name] for name in ("round_trips", "seconds", "cpu_seconds")}
+    row["megabytes"] = (costs["bytes_up"] + costs["bytes_down"]) / 1e6
     if baseline is not None:
         accepted = bad_rate_at_approval(baseline.labels, baseline.pd, APPROVAL)
         row["approval_rate"] = approval_rate_at_bad_rate(result.labels, result.pd, accepted)
@@ -91,12 +89,7 @@ def _row(result: Result, baseline: Result | None) -> dict[str, object]:
             if gini := baseline.evaluation.metrics["gini"]:
                 row["uplift_gini_relative"] = metrics["gini"] / gini - 1
             row["p_value"] = delong_test(result.labels, result.pd, baseline.pd).p_value
-    return row | {
-        "round_trips": result.costs["round_trips"],
-        "megabytes": (result.costs["bytes_up"] + result.costs["bytes_down"]) / 1e6,
-        "seconds": result.costs["seconds"],
-        "cpu_seconds": result.costs["cpu_seconds"],
-    }
+    return row
 
 
 def _plain(row: "pd.Series[float]") -> Mapping[str, float | None]:

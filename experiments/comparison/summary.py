@@ -143,13 +143,15 @@ def comparison_table(comparison: pd.DataFrame, columns: Columns) -> pd.DataFrame
         ["usable", "auc"], ascending=False
     )
     names = ranked["contender"].map(lambda name: f"**{name}**" if name == best else name)
-    texts = {
-        f"{_GAP}{title}": [f"{_GAP}{cell_text(value, write)}" for value in ranked[column]]
-        for column, (title, write) in columns.items()
-    }
-    return pd.DataFrame({"Contender": names.to_list(), **texts})
+    texts = written(ranked, columns).rename(columns=f"{_GAP}{{}}".format).map(f"{_GAP}{{}}".format)
+    return pd.concat([names.rename("Contender"), texts], axis=1)
 
 
-def cell_text(value: float, write: Callable[[float], str]) -> str:
-    """A value of the comparison as it is written; a dash where it does not apply."""
-    return "–" if pd.isna(value) else write(value)
+def written(comparison: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The `columns` of the comparison as texts, under their titles; a dash where a figure does not apply."""
+    return pd.DataFrame(
+        {
+            title: comparison[column].map(write, na_action="ignore").astype(object).fillna("–")
+            for column, (title, write) in columns.items()
+        }
+    )

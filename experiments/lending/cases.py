@@ -34,6 +34,11 @@ class Applicants:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def pds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The PDs (n,) under the reference and under the challenger."""
+        return self.reference, self.challenger
+
     def take(self, rows: NDArray[np.int_] | NDArray[np.bool_]) -> "Applicants":
         """The applicants of these rows, in their order."""
         return Applicants(

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING
+from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING, SIDES
 from experiments.lending.wording import change, finding, sure
-from server.tracking.drawing import BADS, GOODS, QUIET, colour, new_axes, percent
+from server.tracking.drawing import BADS, GOODS, QUIET, colour, new_axes, percent, with_legend
 
 Pair = tuple[str, str]
 """The names of the reference and the challenger."""
@@ -53,8 +53,7 @@ def gains(summaries: Mapping[str, pd.DataFrame], pair: Pair, claimed: Mapping[st
         axes.axvline(gain, color=QUIET, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
         side = "left" if number else "right"
         axes.text(gain, len(rows) - 0.42, f" {name} ", color="#555555", fontsize=8, ha=side)
-    axes.set_yticks(list(places), list(rows))
-    axes.set_ylim(-0.6, len(rows) - 0.15)
+    axes.set(yticks=places, yticklabels=rows, ylim=(-0.6, len(rows) - 0.15))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     return figure
 
@@ -65,8 +64,7 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
     curves is as of `measures.trade_off`, summary as of `intervals.summarise`.
     """
     shown = curves[curves.index >= _LEAST_APPROVED]
-    at_risk, at_reach = summary.loc[BAD_RATE], summary.loc[APPROVAL]
-    approved, bads = at_risk.loc["approval_rate"], at_reach.loc["bad_rate"]
+    approved, bads = summary.loc[(BAD_RATE, "approval_rate")], summary.loc[(APPROVAL, "bad_rate")]
     figure, axes = new_axes(
         f"{world}: at equal bad rate {percent(approved['reference'])} approved become "
         f"{percent(approved['challenger'])};\nat equal approval {percent(bads['reference'], 1)} bads become "
@@ -75,33 +73,23 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
         "bad rate of the approved",
         width=7.4,
     )
-    for name, contender in zip(("reference", "challenger"), pair, strict=True):
+    for name, contender in zip(SIDES, pair, strict=True):
         axes.plot(shown.index, shown[name], color=colour(contender), linewidth=2.2, label=contender)
-    for rows, label in ((at_risk, "equal bad rate"), (at_reach, "equal approval")):
-        ends = [
-            tuple(rows.loc[name, side] for name in ("approval_rate", "bad_rate"))
-            for side in ("reference", "challenger")
-        ]
-        for (x, y), contender in zip(ends, pair, strict=True):
-            axes.plot(x, y, "o", color=colour(contender), markersize=7, zorder=3)
-        axes.annotate("", ends[1], ends[0], arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.3})
-        # Above a rising curve there is room to the left, below one to the right.
-        below = rows is at_risk
-        axes.annotate(
-            label,
-            ends[1] if below else ends[0],
-            (9, -4) if below else (-8, 6),
-            textcoords="offset points",
-            fontsize=9,
-            ha="left" if below else "right",
-            va="top" if below else "bottom",
-        )
-    axes.set_xlim(_LEAST_APPROVED, 1.01)
-    axes.set_ylim(0, None)
+    # Above a rising curve there is room to the left, below one to the right.
+    for cutoffs, label, named, offset, ha, va in (
+        (BAD_RATE, "equal bad rate", "challenger", (9, -4), "left", "top"),
+        (APPROVAL, "equal approval", "reference", (-8, 6), "right", "bottom"),
+    ):
+        ends = summary.loc[cutoffs].loc[["approval_rate", "bad_rate"]]
+        for side, contender in zip(SIDES, pair, strict=True):
+            axes.plot(*ends[side], "o", color=colour(contender), markersize=7, zorder=3)
+        arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.3}
+        axes.annotate("", tuple(ends["challenger"]), tuple(ends["reference"]), arrowprops=arrow)
+        axes.annotate(label, tuple(ends[named]), offset, textcoords="offset points", fontsize=9, ha=ha, va=va)
+    axes.set(xlim=(_LEAST_APPROVED, 1.01), ylim=(0, None))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
-    axes.legend(loc="upper left", frameon=False)
-    return figure
+    return with_legend(figure, "upper left")
 
 
 def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
@@ -115,14 +103,16 @@ def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
         left=0.37,
         height=3.4,
     )
-    labels = []
     shades = {"swapped_in": GOODS, "swapped_out": BADS}
-    for place, (name, text) in enumerate(reversed(_GROUPS.items())):
+    labels = [
+        f"{text.format(*pair)}\n({percent(groups.loc[name, 'share'], 1)} of applicants)"
+        for name, text in _GROUPS.items()
+    ]
+    for place, name in enumerate(reversed(_GROUPS)):
         rate = groups.loc[name, "bad_rate"]
         axes.barh(place, rate, color=shades.get(name, "#BDBDBD"), height=0.62)
         axes.text(rate, place, f"  {rates[name]}", va="center", fontsize=10)
-        labels.append(f"{text.format(*pair)}\n({percent(groups.loc[name, 'share'], 1)} of applicants)")
-    axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
+    axes.set_yticks(range(len(_GROUPS)), labels[::-1], fontsize=8.5)
     axes.set_xlim(0, 1.18 * groups["bad_rate"].max())
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
     return figure
@@ -140,7 +130,7 @@ def lines(summary: pd.DataFrame, world: str, pair: Pair) -> Figure:
         height=1.9 + 0.6 * len(rows),
     )
     for place, (name, row) in enumerate(rows[::-1].iterrows()):
-        for side, contender, shift in zip(("reference", "challenger"), pair, (0.19, -0.19), strict=True):
+        for side, contender, shift in zip(SIDES, pair, (0.19, -0.19), strict=True):
             axes.barh(place + shift, row[side], color=colour(contender), height=0.34)
         axes.text(
             row["challenger"], place - 0.19, f"  {change(name, row['change'])}", va="center", fontsize=9

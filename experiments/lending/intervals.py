@@ -1,7 +1,5 @@
 """Means of the measures of several cases, with an interval: over economies, or over resampled applicants of one."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -25,36 +23,30 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
     """
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
     measured = [measure(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]
-    economies = pd.Index([case.economy for case in cases], name="economy")
-    by_economy = pd.concat(measured, keys=range(len(cases)), names=["case"]).reset_index("case")
-    by_economy["economy"] = economies[by_economy.pop("case").to_numpy()]
     order = measured[0].index
+    by_economy = pd.concat(measured, keys=[case.economy for case in cases], names=["economy"])
     means = by_economy.groupby(["economy", *order.names], sort=False).mean()
     summary = means.groupby(order.names, sort=False).mean().reindex(order)
-    if economies.nunique() > 1:
-        changes = means["change"].unstack("economy").reindex(order)
+    changes = means["change"].unstack("economy").reindex(order)
+    if changes.shape[1] > 1:
         count = changes.notna().sum(axis=1)
         half = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1)) * changes.sem(axis=1)
         return summary.assign(low=summary["change"] - half, high=summary["change"] + half)
-    drawn = pd.concat(
-        [
-            pd.concat([measure(case, chosen)["change"] for case, chosen in resampled], axis=1).mean(axis=1)
-            for resampled in _resamples(cases, cutoffs)
-        ],
-        axis=1,
-    )
-    return summary.assign(
-        low=drawn.quantile(0.5 - LEVEL / 2, axis=1), high=drawn.quantile(0.5 + LEVEL / 2, axis=1)
-    )
+    seeds = np.random.SeedSequence(0).spawn(RESAMPLES)
+    drawn = pd.concat([_resampled_change(cases, cutoffs, seed) for seed in seeds], axis=1)
+    low, high = (drawn.quantile(share, axis=1) for share in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
+    return summary.assign(low=low, high=high)
 
 
-def _resamples(cases: list[Case], cutoffs: list[Cutoffs]) -> Iterator[list[tuple[Case, Cutoffs]]]:
-    """The cases again and again, each time with the same draw of test applicants for all of them."""
-    for seeds in np.random.SeedSequence(0).spawn(RESAMPLES):
-        yield [
-            (case.resampled(draw_rows(case.test.labels, np.random.default_rng(seeds))), chosen)
-            for case, chosen in zip(cases, cutoffs, strict=True)
-        ]
+def _resampled_change(
+    cases: list[Case], cutoffs: list[Cutoffs], seed: np.random.SeedSequence
+) -> "pd.Series[float]":
+    """The mean change of every measure over the cases, all with the same draw of test applicants."""
+    changes = [
+        measure(case.resampled(draw_rows(case.test.labels, np.random.default_rng(seed))), chosen)["change"]
+        for case, chosen in zip(cases, cutoffs, strict=True)
+    ]
+    return pd.concat(changes, axis=1).mean(axis=1)
 
 
 def draw_rows(labels: NDArray[np.int8], rng: np.random.Generator) -> NDArray[np.int64]:

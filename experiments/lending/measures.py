@@ -9,7 +9,6 @@ Both models decide on the same test applicants. Cut-offs are
   are cut alike, so that neither model gains by luck.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +27,8 @@ from experiments.lending.decisions import (
 from experiments.lending.policy import Policy
 from fl import metrics
 
-Both = tuple[float, float]
-"""A measure of the reference and of the challenger."""
+Flags = NDArray[np.bool_]
+SIDES = "reference", "challenger"
 RANKING, OWN, APPROVAL, BAD_RATE = "ranking", "own", "approval", "bad-rate"
 GROUPS = {"first_time": FIRST_TIME, "platform": ON_PLATFORM}
 
@@ -84,9 +83,7 @@ class Cutoffs:
 def choose_cutoffs(case: Case, policy: Policy) -> Cutoffs:
     """Both models' own cut-offs, from the validation rows."""
     rows = case.validation
-    reference, challenger = (
-        choose_cutoff(rows.labels, pd_, rows.cash_flow, policy) for pd_ in (rows.reference, rows.challenger)
-    )
+    reference, challenger = (choose_cutoff(rows.labels, pds, rows.cash_flow, policy) for pds in rows.pds)
     return Cutoffs(reference, challenger, _mean(rows.labels, rows.reference <= reference.maximum_pd))
 
 
@@ -95,39 +92,30 @@ def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
 
     A measure of nobody is NaN; measures of a group are left out where the data do not tell who belongs to it.
     """
-    test = case.test
-    policies = cutoffs.reference, cutoffs.challenger
-    approved = float((test.reference <= cutoffs.reference.maximum_pd).mean())
-    equal_approval = (
-        cutoffs.reference,
-        replace(cutoffs.challenger, maximum_pd=cutoff_at_approval(test.challenger, approved)),
-    )
+    test, own = case.test, (cutoffs.reference, cutoffs.challenger)
+    as_many = cutoff_at_approval(test.challenger, _approval(case, cutoffs))
     limit = 0.0 if np.isnan(cutoffs.bad_rate) else cutoffs.bad_rate
-    equal_bad_rate = tuple(
-        replace(policy, maximum_pd=cutoff_at_bad_rate(test.labels, pd_, limit))
-        for policy, pd_ in zip(policies, (test.reference, test.challenger), strict=True)
-    )
+    policies = {
+        OWN: own,
+        APPROVAL: (cutoffs.reference, replace(cutoffs.challenger, maximum_pd=as_many)),
+        BAD_RATE: tuple(
+            replace(policy, maximum_pd=cutoff_at_bad_rate(test.labels, pds, limit))
+            for policy, pds in zip(own, test.pds, strict=True)
+        ),
+    }
     measured = {RANKING: _ranking(test, cutoffs.reference)}
-    for name, (first, second) in {OWN: policies, APPROVAL: equal_approval, BAD_RATE: equal_bad_rate}.items():
-        measured[name] = _book(test, first, second)
-    frame = pd.concat(
-        {name: pd.DataFrame(rows).T for name, rows in measured.items()}, names=["cut-offs", "measure"]
-    )
-    frame.columns = pd.Index(["reference", "challenger"])
+    measured |= {name: _books(test, both) for name, both in policies.items()}
+    frame = pd.concat(measured, names=["cut-offs", "measure"])
     kinds = frame.index.get_level_values("measure").map(lambda name: MEASURES[name].kind)
-    relative = kinds.isin(["coefficient", "line"])
+    base = frame["reference"].where(frame["reference"] > 0)
     difference = frame["challenger"] - frame["reference"]
-    frame["change"] = difference.where(
-        ~relative, difference / frame["reference"].where(frame["reference"] > 0)
-    )
-    return frame
+    return frame.assign(change=difference.where(~kinds.isin(["coefficient", "line"]), difference / base))
 
 
 def swap(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
     """Who is approved by which model at equal approval: index group, columns share (of applicants) and bad_rate."""
     test = case.test
-    approval = float((test.reference <= cutoffs.reference.maximum_pd).mean())
-    groups = metrics.swap_set(test.labels, test.reference, test.challenger, approval)._asdict()
+    groups = metrics.swap_set(test.labels, *test.pds, _approval(case, cutoffs))._asdict()
     rows = {name: (group.applicants / len(test), group.bad_rate) for name, group in groups.items()}
     return pd.DataFrame(rows, index=["share", "bad_rate"]).T
 
@@ -137,67 +125,68 @@ def trade_off(case: Case) -> pd.DataFrame:
     test, shares = case.test, np.arange(1, 101) / 100
     shares = shares[shares * len(test) >= 1]
     rates = {
-        name: [metrics.bad_rate_at_approval(test.labels, pd_, share) for share in shares]
-        for name, pd_ in (("reference", test.reference), ("challenger", test.challenger))
+        side: [metrics.bad_rate_at_approval(test.labels, pds, share) for share in shares]
+        for side, pds in zip(SIDES, test.pds, strict=True)
     }
     return pd.DataFrame(rates, index=pd.Index(shares, name="approval"))
 
 
-def _ranking(test: Applicants, policy: Policy) -> dict[str, Both]:
+def _approval(case: Case, cutoffs: Cutoffs) -> float:
+    """The share of the test applicants whom the reference approves at its own cut-off."""
+    return float((case.test.reference <= cutoffs.reference.maximum_pd).mean())
+
+
+def _ranking(test: Applicants, policy: Policy) -> pd.DataFrame:
     """Gini and KS of both models, among all applicants and among those whom the reference accepts."""
     accepted = test.take(test.reference <= policy.maximum_pd)
     scores = {}
     for suffix, rows in (("", test), ("_accepted", accepted)):
         both = 0 < rows.labels.sum() < len(rows)
         for name, score in (("gini", metrics.gini), ("ks", metrics.ks)):
-            pds = rows.reference, rows.challenger
-            scores[name + suffix] = _both(score(rows.labels, pd_) if both else np.nan for pd_ in pds)
-    return scores
+            scores[name + suffix] = [score(rows.labels, pds) if both else np.nan for pds in rows.pds]
+    return pd.DataFrame.from_dict(scores, orient="index", columns=SIDES)
 
 
-def _book(test: Applicants, first: Policy, second: Policy) -> dict[str, Both]:
-    """The measures of both models' decisions."""
-    policies, pds = (first, second), (test.reference, test.challenger)
-    decisions = [decide(pd_, test.cash_flow, policy) for pd_, policy in zip(pds, policies, strict=True)]
+def _books(test: Applicants, policies: tuple[Policy, ...]) -> pd.DataFrame:
+    """The measures of both models' decisions, in the order of `MEASURES`."""
+    decisions = [decide(pds, test.cash_flow, policy) for pds, policy in zip(test.pds, policies, strict=True)]
     common = decisions[0].approved & decisions[1].approved
-    expected = (profit(*parts) for parts in zip(decisions, pds, policies, strict=True))
-    realised = (
-        profit(decision, test.labels, policy) for decision, policy in zip(decisions, policies, strict=True)
-    )
+    sides = zip(SIDES, test.pds, policies, decisions, strict=True)
+    book = pd.DataFrame({side: _book(test, common, *parts) for side, *parts in sides})
+    return book.reindex([name for name in MEASURES if name in book.index])
+
+
+def _book(
+    test: Applicants, common: Flags, pds: NDArray[np.float64], policy: Policy, decision: Decision
+) -> dict[str, float]:
+    """The measures of one model's decisions; common are the applicants whom both models approve."""
+    approved, line, _ = decision
+    swapped = approved & ~common
     book = {
-        "approval_rate": _both(d.approved.mean() for d in decisions),
-        "bad_rate": _both(_mean(test.labels, d.approved) for d in decisions),
-        "bad_rate_declined": _both(_mean(test.labels, ~d.approved) for d in decisions),
-        "average_line": _both(_mean(d.line, d.approved) for d in decisions),
-        "average_line_common": _both(_mean(d.line, common) for d in decisions),
-        "credit": _both(d.line.mean() for d in decisions),
-        "price": _both(_price(d) for d in decisions),
-        "expected_profit": _both(made.mean() for made in expected),
-        "realised_profit": _both(made.mean() for made in realised),
-        "swapped": _both((d.approved & ~common).mean() for d in decisions),
-        "bad_rate_swapped": _both(_mean(test.labels, d.approved & ~common) for d in decisions),
+        "approval_rate": approved.mean(),
+        "bad_rate": _mean(test.labels, approved),
+        "bad_rate_declined": _mean(test.labels, ~approved),
+        "average_line": _mean(line, approved),
+        "average_line_common": _mean(line, common),
+        "credit": line.mean(),
+        "price": np.average(decision.price, weights=line) if line.any() else np.nan,
+        "expected_profit": profit(decision, pds, policy).mean(),
+        "realised_profit": profit(decision, test.labels, policy).mean(),
+        "swapped": swapped.mean(),
+        "bad_rate_swapped": _mean(test.labels, swapped),
     }
     for suffix, group in GROUPS.items():
         if group in test.groups:
             inside = test.groups[group]
-            book[f"approval_rate_{suffix}"] = _both(_mean(d.approved, inside) for d in decisions)
-            book[f"bad_rate_{suffix}"] = _both(_mean(test.labels, d.approved & inside) for d in decisions)
-            book[f"average_line_{suffix}"] = _both(_mean(d.line, d.approved & inside) for d in decisions)
-    if FIRST_TIME in test.groups:
-        book["share_first_time"] = _both(_mean(test.groups[FIRST_TIME], d.approved) for d in decisions)
-    return {name: book[name] for name in MEASURES if name in book}
+            book |= {
+                f"approval_rate_{suffix}": _mean(approved, inside),
+                f"bad_rate_{suffix}": _mean(test.labels, approved & inside),
+                f"average_line_{suffix}": _mean(line, approved & inside),
+                f"share_{suffix}": _mean(inside, approved),
+            }
+    return book
 
 
-def _both(values: Iterable[float]) -> Both:
-    reference, challenger = values
-    return float(reference), float(challenger)
-
-
-def _mean(values: NDArray[np.generic], rows: NDArray[np.bool_]) -> float:
+def _mean(values: NDArray[np.generic], rows: Flags) -> float:
     """Mean over some rows, NaN over none."""
     return float(values[rows].mean()) if rows.any() else np.nan
-
-
-def _price(decision: Decision) -> float:
-    """Mean price of a yuan lent, NaN where none is."""
-    return float(np.average(decision.price, weights=decision.line)) if decision.line.any() else np.nan

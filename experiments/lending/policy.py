@@ -4,8 +4,9 @@ import tomllib
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, get_type_hints
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,7 @@ from fl.errors import ConfigError
 from fl.tables import Table
 
 CHOICES = ("profit", "approval-rate", "bad-rate", "none")
+Grades: TypeAlias = tuple[tuple[float, float], ...]
 DEFAULT = Path(__file__).with_name("policy.toml")
 _NAMES = {
     "cut-off": {"choose": "choose", "target": "target", "maximum-pd": "maximum_pd"},
@@ -52,7 +54,7 @@ class Policy:
     choose: str = "profit"
     target: float = 0.0
     maximum_pd: float = 1.0
-    grades: tuple[tuple[float, float], ...] = ((0.01, 0.12), (0.02, 0.10), (0.04, 0.08), (1.0, 0.05))
+    grades: Grades = ((0.01, 0.12), (0.02, 0.10), (0.04, 0.08), (1.0, 0.05))
     minimum_line: float = 20_000.0
     maximum_line: float = 1_000_000.0
     loss_given_default: float = 0.60
@@ -66,8 +68,7 @@ class Policy:
         for name in ("target", "maximum_pd", "loss_given_default"):
             _require(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
         for name in ("funding_cost", "margin", "maximum_price", "operating_cost", "minimum_line"):
-            value = getattr(self, name)
-            _require(0 <= value < float("inf"), name, "0 or more", value)
+            _require(0 <= getattr(self, name) < float("inf"), name, "0 or more", getattr(self, name))
         fits = self.minimum_line <= self.maximum_line < float("inf")
         _require(fits, "maximum_line", f"{self.minimum_line:g} (minimum-line) or more", self.maximum_line)
         _require(len(self.grades) > 0, "grades", "one grade or more", self.grades)
@@ -94,10 +95,8 @@ class CashFlow:
     usual: float = 100_000.0
 
     def __post_init__(self) -> None:
-        if self.scale not in ("log", "linear"):
-            raise ConfigError(f"The policy's cash-flow scale must be log or linear, not {self.scale!r}.")
-        if not 0 <= self.usual < float("inf"):
-            raise ConfigError(f"The policy's usual cash flow must be 0 or more, not {self.usual!r}.")
+        _require(self.scale in ("log", "linear"), "cash-flow scale", "log or linear", self.scale)
+        _require(0 <= self.usual < float("inf"), "usual cash flow", "0 or more", self.usual)
 
     def check(self, numeric_names: tuple[str, ...]) -> None:
         """Raises ConfigError when the column is not among the bank's numeric ones."""
@@ -162,25 +161,15 @@ def _known(word: str, known: dict[str, Any], path: Path, kind: str) -> str:
 
 def _checked(value: object, name: str, where: str) -> object:
     """The value in the type that its field has."""
-    if name == "grades":
-        pairs = isinstance(value, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and all(_is_number(part) for part in pair)
-            for pair in value
-        )
-        if not pairs:
-            raise ConfigError(f"{where} must be pairs of numbers [highest PD, share], not {value!r}.")
-        return tuple((float(end), float(share)) for end, share in value)
-    if name in ("choose", "column", "scale"):
-        if not isinstance(value, str):
-            raise ConfigError(f"{where} must be text, not {value!r}.")
-        return value
-    if not _is_number(value):
-        raise ConfigError(f"{where} must be a number, not {value!r}.")
-    return float(value)
+    kind = _TYPES[name]
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{where} must be {_WORDS[kind]}, not {value!r}.") from None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+_TYPES = get_type_hints(Policy) | get_type_hints(CashFlow)
+_WORDS = {float: "a number", str: "text", Grades: "pairs of numbers [highest PD, share]"}
 
 
 def _require(condition: bool, name: str, allowed: str, value: object) -> None:

@@ -100,23 +100,19 @@ def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]
     if source.simulated:
         report(Progress(f"Simulating {source.world}", source.economy))
     with source.opened as dataset:
-        _check_cash_flow(dataset, task.cash_flow)
+        # Before training rather than after it.
+        declared = read_declaration(dataset.folder / dataset.active).columns
+        task.cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
         config = replace(
             task.config,
             data=str(dataset.folder),
-            parties=",".join(dataset.parties),
+            parties=dataset.parties,
             world=dataset.world,
             study=new_study_name(str(dataset.folder)),
         )
         outcome = run_study(dataset, config, task.pair, task.backend, report)
         nest(outcome.run_id, run)
         return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy)
-
-
-def _check_cash_flow(dataset: Dataset, cash_flow: CashFlow) -> None:
-    """Raises ConfigError before training rather than after it when the bank lacks the column of cash flow."""
-    declared = read_declaration(dataset.folder / dataset.active).columns
-    cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
 
 
 def _tables(worlds: list[World]) -> Iterator[tuple[str, pd.DataFrame]]:

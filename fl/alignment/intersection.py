@@ -19,7 +19,7 @@ from fl.errors import ProtocolError
 from fl.processes import count
 
 # A tag of our own keeps these points apart from every other use of the same ids.
-_DOMAIN = b"siloscore/alignment/1\x00"
+DOMAIN = b"siloscore/alignment/1\x00"
 _POINT = rbcl.crypto_core_ristretto255_BYTES
 
 Points = NDArray[np.uint8]
@@ -33,7 +33,7 @@ def new_exponent() -> bytes:
 def hash_to_points(ids: NDArray[np.str_]) -> Points:
     """Each id's point: SHA-512 of the tagged id, mapped to the group by RFC 9496's one-way map."""
     to_point, sha512 = rbcl.crypto_core_ristretto255_from_hash, hashlib.sha512
-    return _mapped(lambda one: to_point(sha512(_DOMAIN + one.encode()).digest()), ids.tolist())
+    return _mapped(lambda one: to_point(sha512(DOMAIN + one.encode()).digest()), ids.tolist())
 
 
 def raise_to(points: Points, exponent: bytes) -> Points:

@@ -24,7 +24,7 @@ class Splits:
     """A party's own splits in the order in which they were made.
 
     columns  int64 (s,): the column of each
-    left     uint8 (s, 32): packed bits of `Found.left`
+    left     uint8 (s, 32): packed bits of `search.BestSplit.left`
     """
 
     columns: NDArray[np.int64]
@@ -52,8 +52,8 @@ class Splits:
 
     def outcomes(self, codes: Codes) -> Flags:
         """Whether each split sends each row left, (s, n)."""
-        found = [self.outcome(number, codes) for number in range(len(self))]
-        return np.array(found, bool).reshape(len(self), len(codes))
+        outcomes = [self.outcome(number, codes) for number in range(len(self))]
+        return np.array(outcomes, bool).reshape(len(self), len(codes))
 
 
 @dataclass(frozen=True)

@@ -44,18 +44,18 @@ def sampled_rows(training: NDArray[np.bool_], seed: int, tree: int, share: float
     if share == 1:
         return training
     rows = np.flatnonzero(training)
-    chosen = generator(seed, "rows", str(tree)).permutation(rows)[: max(1, round(share * len(rows)))]
-    found = np.zeros(len(training), bool)
-    found[chosen] = True
-    return found
+    drawn = generator(seed, "rows", str(tree)).permutation(rows)[: max(1, round(share * len(rows)))]
+    sample = np.zeros(len(training), bool)
+    sample[drawn] = True
+    return sample
 
 
 def sampled_columns(columns: int, party: str, seed: int, tree: int, share: float) -> NDArray[np.bool_]:
     """The columns of a party that a tree may use, (c,) bool: at least one, if it has any."""
-    found = np.zeros(columns, bool)
+    sample = np.zeros(columns, bool)
     order = generator(seed, "columns", party, str(tree)).permutation(columns)
-    found[order[: max(1, round(share * columns))]] = True
-    return found
+    sample[order[: max(1, round(share * columns))]] = True
+    return sample
 
 
 def goss_factor(config: BoostingConfig) -> float:

@@ -25,7 +25,7 @@ from fl.boosting.gradients import (
 from fl.boosting.growth import Answer, Best, Data, Demand, Flags, Floats, Growth, Integers, Resolved
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
-from fl.boosting.search import Found, allowed, child_bounds, search, weight
+from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
 from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.metrics import auc
@@ -47,14 +47,8 @@ class Grower:
     @classmethod
     def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
         """A new forest, and the first demand: the root of the first tree in which passive parties take part."""
-        rows = len(data.labels)
-        scores = np.full(rows, base_score(data.labels[data.training]))
-        growth = Growth(
-            scores=scores,
-            values=np.zeros(rows),
-            gradients=gradients(scores, data.labels, config.precision),
-            nodes=np.full(rows, NOWHERE, np.int16),
-        )
+        scores = np.full(len(data.labels), base_score(data.labels[data.training]))
+        growth = Growth.start(scores, gradients(scores, data.labels, config.precision))
         grower = cls(data, config, growth)
         demand = grower._plant()
         if data.passive and not grower._asks_parties():
@@ -142,7 +136,7 @@ class Grower:
         growth.gradients = self._gradients(growth.tree, before, growth.scores)
         fit = _fit(growth.scores, self.data)
         if not config.patience or fit.validation_auc > growth.best.auc:
-            growth.best = Best(fit.validation_auc, growth.tree, growth.scores)
+            growth.best = Best(auc=fit.validation_auc, trees=growth.tree, scores=growth.scores)
         return fit
 
     def _has_ended(self) -> bool:
@@ -219,11 +213,11 @@ class Grower:
 
     def _search(
         self, answers: Sequence[Answer], homes: Sequence[Integers]
-    ) -> dict[int, tuple[int, Found]]:
+    ) -> dict[int, tuple[int, BestSplit]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
         growth = self.growth
         candidates = [self._candidates(), *(answer.candidates for answer in answers)]
-        best: dict[int, tuple[int, Found]] = {}
+        best: dict[int, tuple[int, BestSplit]] = {}
         for node, total in enumerate(growth.totals):
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
             for owner, (sums, flags) in enumerate(zip(growth.sums, candidates, strict=True)):
@@ -249,7 +243,7 @@ class Grower:
             ]
         )
 
-    def _demand(self, best: Mapping[int, tuple[int, Found]]) -> Demand:
+    def _demand(self, best: Mapping[int, tuple[int, BestSplit]]) -> Demand:
         """Record the splits, let rows go as far as the bank knows their way, and say what is wanted next."""
         growth, config, nodes = self.growth, self.config, len(self.growth.totals)
         growth.owners = np.full(nodes, LEAF, np.int16)
@@ -332,7 +326,9 @@ class Grower:
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[layout.rows]
+            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[
+                layout.rows
+            ]
         return np.where((layout.sides == RIGHT)[:, None], by_side[RIGHT], by_side[LEFT])
 
     def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:
@@ -357,7 +353,7 @@ def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Inte
     return pairs.reshape(-1, *parents.shape[1:])
 
 
-def _splits(best: Mapping[int, tuple[int, Found]], owner: int) -> Splits:
+def _splits(best: Mapping[int, tuple[int, BestSplit]], owner: int) -> Splits:
     """An owner's splits in the order of the nodes."""
     splits = [split for _, (who, split) in sorted(best.items()) if who == owner]
     return Splits(

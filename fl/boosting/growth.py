@@ -1,8 +1,8 @@
 """What the bank trains on, what it knows while trees grow, what it wants next, and what it gets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fl.binning import Codes, Shape
 from fl.boosting import Fit
 from fl.boosting.forest import Forest, Splits
-from fl.boosting.layouts import Layout
+from fl.boosting.layouts import NOWHERE, Layout
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -44,17 +44,13 @@ class Data:
     secret_generator: Callable[[int], np.random.Generator]
 
 
-def _empty(*shape: int, kind: Any = np.float64) -> Any:
-    return field(default_factory=lambda: np.empty(shape, kind))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Best:
     """The best forest so far: its validation AUC, how many trees it has, and its scores (n,)."""
 
-    auc: float = -1.0
-    trees: int = 0
-    scores: Floats = _empty(0)
+    auc: float
+    trees: int
+    scores: Floats
 
 
 @dataclass(kw_only=True)
@@ -77,24 +73,53 @@ class Growth:
     values: Floats
     gradients: Integers
     nodes: NDArray[np.int16]
-    tree: int = 0
-    level: int = 0
-    ahead: bool = True
-    wanted: bool = True
-    sums: list[Integers] = field(default_factory=list)
-    totals: Integers = _empty(0, 2, kind=np.int64)
-    bounds: Floats = _empty(0, 2)
-    places: NDArray[np.int32] = _empty(0, kind=np.int32)
-    owners: NDArray[np.int16] = _empty(0, kind=np.int16)
-    lighter_left: Flags = _empty(0, kind=bool)
-    left: Flags = _empty(0, kind=bool)
-    decided: Flags = _empty(0, kind=bool)
-    child_totals: Integers = _empty(0, 2, 2, kind=np.int64)
-    child_bounds: Floats = _empty(0, 2, 2)
-    child_values: Floats = _empty(0, 2)
-    forest: Forest = field(default_factory=Forest.none)
-    splits: Splits = field(default_factory=Splits.none)
-    best: Best = field(default_factory=Best)
+    tree: int
+    level: int
+    ahead: bool
+    wanted: bool
+    sums: list[Integers]
+    totals: Integers
+    bounds: Floats
+    places: NDArray[np.int32]
+    owners: NDArray[np.int16]
+    lighter_left: Flags
+    left: Flags
+    decided: Flags
+    child_totals: Integers
+    child_bounds: Floats
+    child_values: Floats
+    forest: Forest
+    splits: Splits
+    best: Best
+
+    @classmethod
+    def start(cls, scores: Floats, gradients: Integers) -> Self:
+        """Before the first demand: there is no node yet."""
+        rows, none = len(scores), np.empty(0, bool)
+        return cls(
+            scores=scores,
+            values=np.zeros(rows),
+            gradients=gradients,
+            nodes=np.full(rows, NOWHERE, np.int16),
+            tree=0,
+            level=0,
+            ahead=True,
+            wanted=True,
+            sums=[],
+            totals=np.empty((0, 2), np.int64),
+            bounds=np.empty((0, 2)),
+            places=np.empty(0, np.int32),
+            owners=np.empty(0, np.int16),
+            lighter_left=none,
+            left=none,
+            decided=none,
+            child_totals=np.empty((0, 2, 2), np.int64),
+            child_bounds=np.empty((0, 2, 2)),
+            child_values=np.empty((0, 2)),
+            forest=Forest.none(),
+            splits=Splits.none(),
+            best=Best(auc=-1.0, trees=0, scores=scores),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,13 +62,13 @@ def level_layout(
     """
     rows = np.flatnonzero(sample & (nodes != NOWHERE))
     rows = rows[split[nodes[rows]]]
-    known = decided[nodes[rows]]
-    listed = ~known | (left[rows] == lighter_left[nodes[rows]])
-    rows, known = rows[listed], known[listed]
+    settled = decided[nodes[rows]]
+    listed = ~settled | (left[rows] == lighter_left[nodes[rows]])
+    rows, settled = rows[listed], settled[listed]
     order = np.argsort(nodes[rows], kind="stable")
-    rows, known = rows[order], known[order]
+    rows, settled = rows[order], settled[order]
     sizes = np.bincount(nodes[rows], minlength=len(split))[split]
-    sides = np.where(known, EITHER, np.where(lighter_left[nodes[rows]], LEFT, RIGHT))
+    sides = np.where(settled, EITHER, np.where(lighter_left[nodes[rows]], LEFT, RIGHT))
     return Layout(rows, sides.astype(np.int8), np.append(0, np.cumsum(sizes)))
 
 

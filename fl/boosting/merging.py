@@ -25,11 +25,11 @@ def unmerged(nodes: int, shape: Shape) -> Integers:
 
 def merged(sums: Integers, homes: Integers) -> Integers:
     """Sums or counts (k, columns, width, …) moved to the homes of their bins."""
-    found = np.zeros_like(sums)
+    at_home = np.zeros_like(sums)
     nodes, columns = np.indices(homes.shape[:2])
     for bin_ in range(homes.shape[2]):
-        found[nodes, columns, homes[:, :, bin_]] += sums[:, :, bin_]
-    return found
+        at_home[nodes, columns, homes[:, :, bin_]] += sums[:, :, bin_]
+    return at_home
 
 
 def merge(parts: Integers, homes: Integers, shape: Shape, minimum: int) -> Integers:
@@ -57,9 +57,9 @@ def merge(parts: Integers, homes: Integers, shape: Shape, minimum: int) -> Integ
         ends[..., bin_] &= _enough(sums, minimum)
         sums[:, ends[..., bin_]] = 0
         sums += others[..., bin_]
-    found = _homes(ends, shape, alone=np.asarray(missing.any(axis=2)))
-    found[missing] = np.broadcast_to(np.arange(shape.width), homes.shape)[missing]
-    return np.take_along_axis(found, homes, axis=2)
+    coarser = _homes(ends, shape, alone=np.asarray(missing.any(axis=2)))
+    coarser[missing] = np.broadcast_to(np.arange(shape.width), homes.shape)[missing]
+    return np.take_along_axis(coarser, homes, axis=2)
 
 
 def _enough(counts: Integers, minimum: int) -> NDArray[np.bool_]:
@@ -69,11 +69,11 @@ def _enough(counts: Integers, minimum: int) -> NDArray[np.bool_]:
 
 def _homes(ends: NDArray[np.bool_], shape: Shape, alone: NDArray[np.bool_]) -> Integers:
     """By bin the next end of a group; alone (k, columns): missing values are a group of their own."""
-    found = np.empty(ends.shape, np.int64)
+    homes = np.empty(ends.shape, np.int64)
     # The last group ends in any case: before the missing values, or among them where levels are merged with them.
     home = np.where(alone | (shape.missing & shape.ordered), shape.bins - 2, shape.bins - 1)
     last = home = np.maximum(home, 0)
     for bin_ in reversed(range(shape.width)):
         home = np.where(ends[..., bin_] & (bin_ <= last), bin_, home)
-        found[..., bin_] = home
-    return found
+        homes[..., bin_] = home
+    return homes

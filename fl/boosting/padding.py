@@ -103,4 +103,5 @@ def within(bits: Bits, nodes: NDArray[np.int16], split: NDArray[np.int_]) -> Bit
     sides and of their pads, the exclusive or of the two says which rows go left.
     """
     there = np.packbits(nodes == split[:, None], axis=1)
-    return np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0))
+    in_nodes: Bits = np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0))
+    return in_nodes

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
+class BestSplit:
     """The best split of a node in one party's columns.
 
     left      bool (256,): whether a bin goes left; at index UNKNOWN, businesses that the party does not know
@@ -68,7 +68,7 @@ def search(
     homes: Integers,
     shape: Shape,
     config: BoostingConfig,
-) -> Found | None:
+) -> BestSplit | None:
     """The best split of a node in one party's columns, or None where none gains anything.
 
     total (2,) are the node's sums, bounds those of its weight; candidates as in `allowed`. Ties go to the first
@@ -103,7 +103,7 @@ def search(
     ]
     missing, unknown = best[0]
     where = column, bin_, missing, unknown
-    return Found(
+    return BestSplit(
         gain,
         column,
         _left_bins(shape, homes, column, orders[column][: bin_ + 1], bool(missing), bool(unknown)),
@@ -113,12 +113,12 @@ def search(
 
 
 def child_bounds(
-    found: Found, shape: Shape, bounds: tuple[float, float], config: BoostingConfig
+    split: BestSplit, shape: Shape, bounds: tuple[float, float], config: BoostingConfig
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Bounds of the children's weights, so that what a monotone split orders no later split can turn round."""
-    sign = int(shape.signs[found.column]) if config.monotone and shape.ordered[found.column] else 0
+    sign = int(shape.signs[split.column]) if config.monotone and shape.ordered[split.column] else 0
     low, high = bounds
-    middle = (found.weights[0] + found.weights[1]) / 2
+    middle = (split.weights[0] + split.weights[1]) / 2
     if sign > 0:
         return (low, middle), (middle, high)
     if sign < 0:

@@ -1,8 +1,10 @@
 """Settings of the split network."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fl.config.checks import positive, require, setting_name
+from fl.config.checks import BelowOne, Count, Positive, check, is_positive, one_of
+from fl.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -23,41 +25,18 @@ class NetworkConfig:
     patience        looks without improvement after which training stops
     """
 
-    batch_size: int = 4096
-    batches: int = 140
-    bins: int = 8
-    embedding: int = 16
-    top: int = 16
-    learning_rate: float = 0.01
-    weight_decay: float = 0.2
-    defence: str = "gaussian"
-    noise: float = 4.0
-    party_dropout: float = 0.1
-    evaluate_every: int = 5
-    patience: int = 14
+    batch_size: Count = 4096
+    batches: Count = 140
+    bins: Count = 8
+    embedding: Count = 16
+    top: Count = 16
+    learning_rate: Positive = 0.01
+    weight_decay: BelowOne = 0.2
+    defence: Annotated[str, one_of("gaussian", "max-norm", "none")] = "gaussian"
+    noise: Annotated[float, Rule("positive (to switch it off: defence none)", is_positive)] = 4.0
+    party_dropout: BelowOne = 0.1
+    evaluate_every: Count = 5
+    patience: Count = 14
 
     def __post_init__(self) -> None:
-        for name in (
-            "batch_size",
-            "batches",
-            "bins",
-            "embedding",
-            "top",
-            "evaluate_every",
-            "patience",
-        ):
-            require(
-                getattr(self, name) >= 1, f"network.{setting_name(name)}", "1 or more", getattr(self, name)
-            )
-        require(positive(self.learning_rate), "network.learning-rate", "positive", self.learning_rate)
-        require(0 <= self.weight_decay < 1, "network.weight-decay", "in [0, 1)", self.weight_decay)
-        require(
-            self.defence in ("gaussian", "max-norm", "none"),
-            "network.defence",
-            "gaussian, max-norm or none",
-            self.defence,
-        )
-        require(
-            positive(self.noise), "network.noise", "positive (to switch it off: defence none)", self.noise
-        )
-        require(0 <= self.party_dropout < 1, "network.party-dropout", "in [0, 1)", self.party_dropout)
+        check(self, "network.")

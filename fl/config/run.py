@@ -12,16 +12,38 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
+
+import msgspec
 
 from fl import protocols
-from fl.config.checks import positive, require, setting_name
+from fl.config.checks import (
+    AbsolutePath,
+    Count,
+    Names,
+    Positive,
+    ProperShare,
+    Scalar,
+    check,
+    is_distinct,
+    one_of,
+    require,
+    setting_name,
+    written,
+)
 from fl.errors import ConfigError
+from fl.rules import Rule
 
-Scalar: TypeAlias = bool | int | float | str
 Section = TypeVar("Section")
 
-_ELSEWHERE = ", since Flower runs the apps in another folder"
+_KINDS_IN_WORDS: Mapping[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple[int, ...]: "a text of whole numbers with commas",
+    tuple[str, ...]: "a text of names with commas",
+}
 
 
 def sections() -> dict[str, Any]:
@@ -51,30 +73,26 @@ class RunConfig:
     task: ClassVar[str]
 
     data: str = ""
-    parties: tuple[str, ...] = ()
-    study: str = ""
-    state: str = ""
-    keep_studies: int = 5
+    parties: Names = ()
+    # The parties make a folder of it.
+    study: Annotated[
+        str,
+        Rule(
+            "of up to 100 letters, digits, '_', '.' and '-'",
+            lambda name: re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?", name) is not None,
+        ),
+    ] = ""
+    state: AbsolutePath = ""
+    keep_studies: Count = 5
     tracking_uri: str = ""
     experiment: str = "siloscore"
-    progress: str = ""
-    timeout: float = 600.0
-    connect_timeout: float = 60.0
+    progress: AbsolutePath = ""
+    timeout: Positive = 600.0
+    connect_timeout: Positive = 60.0
     sections: Mapping[str, Any] = field(default_factory=sections)
 
     def __post_init__(self) -> None:
-        _require_absolute(self, "state", "progress")
-        # The parties make a folder of it.
-        require(
-            re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?", self.study) is not None,
-            "study",
-            "of up to 100 letters, digits, '_', '.' and '-'",
-            self.study,
-        )
-        require(self.keep_studies >= 1, "keep-studies", "1 or more", self.keep_studies)
-        require(positive(self.timeout), "timeout", "positive", self.timeout)
-        require(positive(self.connect_timeout), "connect-timeout", "positive", self.connect_timeout)
-        require(_distinct(self.parties), "parties", "distinct names", ",".join(self.parties))
+        check(self)
 
     def require_parties(self) -> tuple[str, ...]:
         """The parties. ConfigError when none is named."""
@@ -84,44 +102,48 @@ class RunConfig:
     @property
     def data_folder(self) -> Path:
         """The folder of the dataset. ConfigError when it is not named, or relative."""
-        known = Path(self.data).is_absolute()
-        require(known, "data", f"the absolute path of a dataset{_ELSEWHERE}", self.data)
+        allowed = "the absolute path of a dataset, since Flower runs the apps in another folder"
+        require(Path(self.data).is_absolute(), "data", allowed, self.data)
         return Path(self.data)
 
     def section(self, kind: type[Section]) -> Section:
         """The settings of a protocol, by their class. ConfigError when no protocol has such settings."""
-        for section in self.sections.values():
-            if type(section) is kind:
-                return section
-        raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
+        return self.sections[self._name_of(kind)]  # type: ignore[no-any-return]
 
     def with_section(self, section: object) -> Self:
-        """The same run with other settings of one protocol."""
-        name = next(name for name, other in self.sections.items() if type(other) is type(section))
-        return replace(self, sections={**self.sections, name: section})
+        """The same run with other settings of one protocol. ConfigError when no protocol has such settings."""
+        return replace(self, sections={**self.sections, self._name_of(type(section)): section})
+
+    def _name_of(self, kind: type) -> str:
+        for name, section in self.sections.items():
+            if type(section) is kind:
+                return name
+        raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
 
     @classmethod
-    def from_mapping(cls, settings: Mapping[str, Scalar | str]) -> Self:
-        """Build from flat keys such as `network.batch-size`; values may be texts, as MLflow keeps them.
+    def from_mapping(cls, settings: Mapping[str, Scalar], as_texts: bool = False) -> Self:
+        """Build from flat keys such as `network.batch-size`; with `as_texts`, every value is the text that says it.
 
         Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong type or one out of
         range.
         """
-        known = _flat(cls())
-        values: dict[str, dict[str, Any]] = {"": {}, **{name: {} for name in sections()}}
+        values: dict[str, dict[str, Any]] = {name: {} for name in ("", *sections())}
+        known = {key: kind for key, _, kind in _settings(cls())}
         for key, value in settings.items():
             if key not in known:
-                raise _unknown(key, known)
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+                hint = f"Did you mean {near[0]!r}?" if near else f"Known settings: {', '.join(known)}."
+                raise ConfigError(f"There is no setting {key!r}. {hint}")
             section, _, name = key.rpartition(".")
-            values[section][name.replace("-", "_")] = _like(key, value, known[key])
-        own = values.pop("")
+            values[section][name.replace("-", "_")] = _read(key, value, known[key], as_texts)
+        common = values.pop("")
         return cls(
-            **own, sections={name: replace(sections()[name], **changed) for name, changed in values.items()}
+            **common, sections={name: replace(sections()[name], **own) for name, own in values.items()}
         )
 
     def to_mapping(self) -> dict[str, Scalar]:
         """The flat form that `read_config` reads; every key, defaults too."""
-        return {"task": self.task, **{key: _written(value) for key, value in _flat(self).items()}}
+        return {"task": self.task, **{key: written(value) for key, value, _ in _settings(self)}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,31 +163,26 @@ class TrainingConfig(RunConfig):
 
     task: ClassVar[str] = "training"
 
-    contenders: tuple[str, ...] = ("federated-network",)
-    seeds: tuple[int, ...] = (1,)
-    alignment: str = "left"
-    test_ids: str = ""
-    test_share: float = 0.25
-    validation_share: float = 0.15
+    contenders: Names = ("federated-network",)
+    seeds: Annotated[
+        tuple[int, ...],
+        Rule(
+            "distinct whole numbers from 0 to 4294967295",
+            lambda seeds: bool(seeds) and is_distinct(seeds) and all(0 <= seed < 2**32 for seed in seeds),
+        ),
+    ] = (1,)
+    alignment: Annotated[str, one_of("left", "inner")] = "left"
+    test_ids: AbsolutePath = ""
+    test_share: ProperShare = 0.25
+    validation_share: ProperShare = 0.15
     parent_run: str = ""
     world: str = ""
     register: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _require_absolute(self, "test_ids")
-        require(self.alignment in ("left", "inner"), "alignment", "left or inner", self.alignment)
-        require(0 < self.test_share < 1, "test-share", "between 0 and 1", self.test_share)
-        require(0 < self.validation_share < 1, "validation-share", "between 0 and 1", self.validation_share)
-        require(
-            self.test_share + self.validation_share < 1,
-            "test-share",
-            f"below 1 together with the validation-share of {self.validation_share:g}",
-            self.test_share,
-        )
-        require(_distinct(self.contenders), "contenders", "distinct names", ",".join(self.contenders))
-        allowed = bool(self.seeds) and _distinct(self.seeds) and all(0 <= seed < 2**32 for seed in self.seeds)
-        require(allowed, "seeds", "distinct whole numbers from 0 to 4294967295", _written(self.seeds))
+        allowed = f"below 1 together with the validation-share of {self.validation_share:g}"
+        require(self.test_share + self.validation_share < 1, "test-share", allowed, self.test_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,12 +199,8 @@ class ScoringConfig(RunConfig):
 
     model: str = ""
     model_run: str = ""
-    model_data: str = ""
-    applicants: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _require_absolute(self, "model_data", "applicants")
+    model_data: AbsolutePath = ""
+    applicants: AbsolutePath = ""
 
     @property
     def model_parts(self) -> tuple[str, str, int]:
@@ -212,14 +225,13 @@ def read_config(settings: Mapping[str, Scalar]) -> TrainingConfig | ScoringConfi
     """
     task = settings.get("task", TrainingConfig.task)
     require(task in _KINDS, "task", " or ".join(_KINDS), task)
-    kind, every = _KINDS[str(task)], app_defaults()
+    kind = _KINDS[str(task)]
     own = kind().to_mapping()
+    others = {key: default for key, default in app_defaults().items() if key not in own}
     for key, value in settings.items():
-        if key in every and key not in own and value != every[key]:
+        if key in others and value != others[key]:
             raise ConfigError(f"Setting {key!r} is not one of a run with the task {task}.")
-    return kind.from_mapping(
-        {k: v for k, v in settings.items() if k != "task" and (k in own or k not in every)}
-    )
+    return kind.from_mapping({k: v for k, v in settings.items() if k != "task" and k not in others})
 
 
 def app_defaults() -> dict[str, Scalar]:
@@ -229,68 +241,26 @@ def app_defaults() -> dict[str, Scalar]:
     return {key: flat[key] for key in sorted(flat, key=lambda key: "." in key)}
 
 
-def _distinct(values: tuple[Any, ...]) -> bool:
-    return len(values) == len(set(values))
-
-
-def _require_absolute(config: RunConfig, *names: str) -> None:
-    for name in names:
-        path = getattr(config, name)
-        absolute = not path or Path(path).is_absolute()
-        require(absolute, setting_name(name), f"an absolute path{_ELSEWHERE}", path)
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    """Setting -> value, those of the sections as `section.name`."""
-    return dict(_pairs(config)) | {
-        f"{name}.{key}": value for name, section in config.sections.items() for key, value in _pairs(section)
-    }
-
-
-def _pairs(config: Any) -> Iterator[tuple[str, Any]]:
-    return ((setting_name(f.name), getattr(config, f.name)) for f in fields(config) if f.name != "sections")
-
-
-def _unknown(key: str, known: Mapping[str, Any]) -> ConfigError:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Known settings: {', '.join(known)}."
-    return ConfigError(f"There is no setting {key!r}.{hint}")
-
-
-def _written(value: Any) -> Scalar:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _like(key: str, value: Scalar, default: Any) -> Any:
-    """`value` as the type of `default`: whole numbers pass as floats, texts with commas as lists."""
-    if isinstance(default, tuple):
-        return _listed(key, str(value), type(default[0]) if default else str)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        kind = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
-        raise ConfigError(f"Setting {key!r} must be {kind}, not {value!r}.")
-    return value
-
-
-def _listed(key: str, text: str, kind: type) -> tuple[Any, ...]:
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    try:
-        return tuple(kind(word) for word in words)
-    except ValueError:
-        raise ConfigError(f"Setting {key!r} must be whole numbers with commas, not {text!r}.") from None
-
-
 def from_texts(settings: Mapping[str, str]) -> TrainingConfig:
     """The configuration of a training run from the texts that MLflow keeps; other keys are left out."""
-    known = _flat(TrainingConfig())
-    return TrainingConfig.from_mapping(
-        {key: _read(text, known[key]) for key, text in settings.items() if key in known}
-    )
+    known = {key for key, _, _ in _settings(TrainingConfig())}
+    return TrainingConfig.from_mapping({k: v for k, v in settings.items() if k in known}, as_texts=True)
 
 
-def _read(text: str, default: Any) -> Scalar:
-    """What `str` wrote, as the type of `default`."""
-    if isinstance(default, tuple):
-        return text
-    return text == "True" if isinstance(default, bool) else type(default)(text)
+def _settings(config: RunConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Every setting, those of the sections as `section.name`, with its value and its type."""
+    for prefix, part in (("", config), *((f"{name}.", section) for name, section in config.sections.items())):
+        types = get_type_hints(type(part))
+        for one in fields(part):
+            if one.name != "sections":
+                yield prefix + setting_name(one.name), getattr(part, one.name), types[one.name]
+
+
+def _read(key: str, value: Scalar, kind: Any, as_text: bool) -> Any:
+    """`value` as the type of its setting: whole numbers pass as floats, texts with commas as lists."""
+    is_list = get_origin(kind) is tuple and isinstance(value, str)
+    read = [word.strip() for word in str(value).split(",") if word.strip()] if is_list else value
+    try:
+        return msgspec.convert(read, kind, strict=not (is_list or as_text))
+    except msgspec.ValidationError:
+        raise ConfigError(f"Setting {key!r} must be {_KINDS_IN_WORDS[kind]}, not {value!r}.") from None

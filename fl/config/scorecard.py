@@ -1,8 +1,10 @@
 """Settings of the scorecard."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fl.config.checks import positive, require, setting_name
+from fl.config.checks import BelowOne, Count, Engine, NotNegative, Positive, Share, between, check
+from fl.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -28,42 +30,27 @@ class ScorecardConfig:
     encryption    engine of the sums (`fl/encrypted_sums`): lattice, paillier or plain
     """
 
-    bins: int = 10
-    min_group: int = 20
-    max_p: float = 0.001
-    min_iv: float = 0.0
+    bins: Annotated[int, between(2, 100)] = 10
+    min_group: Count = 20
+    max_p: Share = 0.001
+    min_iv: NotNegative = 0.0
     monotone: bool = True
-    c: float = 0.1
-    l1_ratio: float = 0.0
-    exchanges: int = 30
-    depth: int = 30
-    tolerance: float = 0.01
-    settled: float = 0.0001
-    pdo: float = 20.0
-    base_score: float = 600.0
-    base_odds: float = 50.0
+    c: Positive = 0.1
+    # Without any L2 the weights of a one-hot column would not be unique.
+    l1_ratio: BelowOne = 0.0
+    exchanges: Count = 30
+    depth: Count = 30
+    tolerance: Positive = 0.01
+    settled: NotNegative = 0.0001
+    pdo: Positive = 20.0
+    base_score: Annotated[float, Rule("below a million", lambda value: abs(value) < 1e6)] = 600.0
+    base_odds: Positive = 50.0
     calibrate: bool = True
-    precision: int = 24
-    encryption: str = "lattice"
+    precision: Annotated[int, between(8, 30)] = 24
+    encryption: Engine = "lattice"
 
     def __post_init__(self) -> None:
-        require(2 <= self.bins <= 100, "scorecard.bins", "from 2 to 100", self.bins)
-        for name in ("min_group", "exchanges", "depth"):
-            value = getattr(self, name)
-            require(value >= 1, f"scorecard.{setting_name(name)}", "1 or more", value)
-        for name in ("c", "tolerance", "pdo", "base_odds"):
-            value = getattr(self, name)
-            require(positive(value), f"scorecard.{setting_name(name)}", "positive", value)
-        # Without any L2 the weights of a one-hot column would not be unique.
-        require(0 <= self.l1_ratio < 1, "scorecard.l1-ratio", "from 0 to below 1", self.l1_ratio)
-        require(0 < self.max_p <= 1, "scorecard.max-p", "above 0 and at most 1", self.max_p)
-        require(0 <= self.settled < float("inf"), "scorecard.settled", "0 or more", self.settled)
-        require(0 <= self.min_iv < float("inf"), "scorecard.min-iv", "0 or more", self.min_iv)
-        finite = abs(self.base_score) < 1e6
-        require(finite, "scorecard.base-score", "below a million", self.base_score)
-        require(8 <= self.precision <= 30, "scorecard.precision", "from 8 to 30", self.precision)
-        engines = ("lattice", "paillier", "plain")
-        require(self.encryption in engines, "scorecard.encryption", ", ".join(engines), self.encryption)
+        check(self, "scorecard.")
 
     @property
     def penalty(self) -> tuple[float, float]:

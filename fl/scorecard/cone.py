@@ -43,9 +43,9 @@ class Cone:
         basis, bounded = np.eye(int(counts.sum())), np.zeros(int(counts.sum()), bool)
         for start, run, sign in zip(np.cumsum(counts) - counts, runs, signs, strict=True):
             if sign:
-                own = slice(start, start + run)
-                basis[own, own] = float(sign) * np.tri(run)
-                bounded[own] = True
+                rising = slice(start, start + run)
+                basis[rising, rising] = float(sign) * np.tri(run)
+                bounded[rising] = True
                 bounded[start : start + 1] = False
         return cls(basis, bounded)
 
@@ -64,8 +64,8 @@ class Cone:
             vector = curvature @ weights - gradient
             return self._sparse_least(curvature, vector, np.broadcast_to(l1, len(vector)))
         matrix = self.basis.T @ curvature @ self.basis
-        found = _bounded_least(matrix, self.basis.T @ (curvature @ weights - gradient), self.bounded)
-        return np.asarray(self.basis @ found, np.float64)
+        least = _bounded_least(matrix, self.basis.T @ (curvature @ weights - gradient), self.bounded)
+        return np.asarray(self.basis @ least, np.float64)
 
     def _sparse_least(self, curvature: Floats, vector: Floats, l1: Floats) -> Floats:
         """The weights w of the cone that minimise ½ wᵀ curvature w − vectorᵀ w + Σ l1 |w|."""
@@ -88,9 +88,9 @@ class Cone:
         ).solve()
         if str(solution.status) not in ("Solved", "AlmostSolved"):
             raise ProtocolError(f"the weights under L1 were not found: {solution.status}")
-        found = np.array(solution.x[:count])
+        weights = np.array(solution.x[:count])
         # An interior point comes near zero and never there.
-        return np.where((l1 > 0) & (np.abs(found) < _ZERO_WEIGHT), 0.0, found)
+        return np.where((l1 > 0) & (np.abs(weights) < _ZERO_WEIGHT), 0.0, weights)
 
 
 def _bounded_least(matrix: Floats, vector: Floats, bounded: Flags) -> Floats:
@@ -98,14 +98,14 @@ def _bounded_least(matrix: Floats, vector: Floats, bounded: Flags) -> Floats:
     free = np.ones(len(vector), bool)
     fewest, chances = len(vector) + 1, _CHANCES
     while True:
-        found = np.zeros(len(vector))
-        found[free] = np.linalg.solve(matrix[np.ix_(free, free)], vector[free])
-        slope = matrix @ found - vector
-        below = bounded & free & (found < -_ZERO * np.abs(found).max(initial=0.0))
+        least = np.zeros(len(vector))
+        least[free] = np.linalg.solve(matrix[np.ix_(free, free)], vector[free])
+        slope = matrix @ least - vector
+        below = bounded & free & (least < -_ZERO * np.abs(least).max(initial=0.0))
         wrong = below | (~free & (slope < -_ZERO * np.abs(vector).max(initial=0.0)))
         count = int(wrong.sum())
         if not count:
-            return np.where(bounded, np.maximum(found, 0.0), found)
+            return np.where(bounded, np.maximum(least, 0.0), least)
         if count < fewest:
             fewest, chances = count, _CHANCES
         elif chances:

@@ -38,10 +38,10 @@ class Design:
 
     def scores(self, weights: Floats) -> Floats:
         """Each row's sum of the weights of its groups, (n,); added column by column, so equal wherever computed."""
-        found = np.zeros(len(self.codes))
+        scores = np.zeros(len(self.codes))
         for start, codes in zip(self.starts, self.codes.T, strict=True):
-            found += weights[start + codes.astype(np.int64)]
-        return found
+            scores += weights[start + codes.astype(np.int64)]
+        return scores
 
     def totals(self, values: Floats) -> Floats:
         """The sum of values (n,) over the rows of each group, (width,)."""
@@ -53,13 +53,13 @@ class Design:
 
     def gram(self, values: Floats) -> Floats:
         """The sum of values (n,) over the rows of each pair of groups, (width, width)."""
-        found = np.zeros((self.width, self.width))
+        gram = np.zeros((self.width, self.width))
         starts, codes = self.starts, self.codes.astype(np.int64)
         for i, (above, rows) in enumerate(zip(starts, self.counts, strict=True)):
             for j in range(i + 1):
                 left, columns = starts[j], self.counts[j]
                 pairs = np.bincount(codes[:, i] * columns + codes[:, j], values, minlength=rows * columns)
                 block = pairs.reshape(rows, columns)
-                found[above : above + rows, left : left + columns] = block
-                found[left : left + columns, above : above + rows] = block.T
-        return found
+                gram[above : above + rows, left : left + columns] = block
+                gram[left : left + columns, above : above + rows] = block.T
+        return gram

@@ -23,15 +23,15 @@ def mixing(products: Floats, mixes: Floats, depth: int, share: float) -> Floats:
     takes a `share` of its own step instead.
     """
     count = len(products)
-    lengths, found = np.sqrt(np.maximum(np.diag(products), 0.0)), np.zeros(count)
+    lengths, mix = np.sqrt(np.maximum(np.diag(products), 0.0)), np.zeros(count)
     if lengths[-1] > _WORSE * lengths.min():
         best = int(np.argmin(lengths))
-        found[best] = share
-        return np.asarray(found + (1 - share) * mixes[best], np.float64)
-    found[-1] = 1.0
+        mix[best] = share
+        return np.asarray(mix + (1 - share) * mixes[best], np.float64)
+    mix[-1] = 1.0
     used = min(depth, count) - 1
     if not used:
-        return found
+        return mix
     differences = np.zeros((count, used))
     for place in range(used):
         differences[count - used + place, place] = 1.0
@@ -39,4 +39,4 @@ def mixing(products: Floats, mixes: Floats, depth: int, share: float) -> Floats:
     normal, right = differences.T @ products @ differences, differences.T @ products[:, -1]
     scale = 1 / np.sqrt(np.maximum(np.diag(normal), np.finfo(np.float64).tiny))
     solved = np.linalg.lstsq(normal * scale[:, None] * scale, right * scale, rcond=_RANK)[0]
-    return np.asarray(found - differences @ (scale * solved), np.float64)
+    return np.asarray(mix - differences @ (scale * solved), np.float64)

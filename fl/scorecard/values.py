@@ -30,27 +30,27 @@ def values_of_groups(
     more as tell neighbouring ones apart. A missing value without a bin of its own is named where such values go, in
     the fullest bin.
     """
-    found = []
+    texts_of_groups = []
     for column in grouping.columns:
-        own = grouping.of_column(column)
+        of_bins = grouping.of_column(column)
         numeric = column < len(binning.cuts)
         cuts = _numbers(binning.cuts[column], digits) if numeric else []
-        for group in range(own.max() + 1):
-            bins = set(np.flatnonzero(own == group).tolist())
+        for group in range(of_bins.max() + 1):
+            bins = set(np.flatnonzero(of_bins == group).tolist())
             texts = (
                 _range(cuts, bins, units[column])
                 if numeric
                 else _levels(binning, column, bins, table.levels[column - len(binning.cuts)])
             )
             gaps = binning.bins[column] - 1 if binning.missing[column] else binning.fullest[column]
-            found.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
-    return np.array(found, np.str_)
+            texts_of_groups.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
+    return np.array(texts_of_groups, np.str_)
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
     """The text on one line, cut off where it is longer."""
-    found = "".join(sign if sign.isprintable() else " " for sign in text)
-    return found if len(found) <= longest else f"{found[: longest - 1]}…"
+    line = "".join(sign if sign.isprintable() else " " for sign in text)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _range(cuts: list[str], bins: set[int], unit: str) -> list[str]:

@@ -5,7 +5,7 @@ can be drawn in any process and thread. A contender has the same colour in every
 colour-blind-safe palette of Okabe and Ito (2008), and each kind of learner its own line.
 """
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,10 +32,9 @@ _LINES = ("--", "-", "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 def colour(contender: str) -> str:
     """The contender's colour: the same in every figure, study and session."""
-    if contender in _YARDSTICKS:
-        return _YARDSTICKS[contender]
     share, _, algorithm = contender.rpartition("-")
-    return _PALETTE[_number(algorithm) % len(_PALETTE)][_SHARES.index(share) if share in _SHARES else -1]
+    by_share = dict(zip(_SHARES, _PALETTE[_number(algorithm) % len(_PALETTE)], strict=True))
+    return _YARDSTICKS.get(contender) or by_share.get(share, by_share[_SHARES[-1]])
 
 
 def line_style(contender: str) -> LineStyle:
@@ -55,12 +54,16 @@ def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8
     figure = Figure(figsize=(width, height), dpi=100)
     axes = figure.add_axes((0.78 / width, 0.6 / height, 1 - 1.0 / width, 1 - 1.25 / height))
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set(xlabel=x, ylabel=y, axisbelow=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E4E4E4", linewidth=0.8)
-    axes.set_axisbelow(True)
     return figure, axes
+
+
+def with_legend(figure: Figure, place: Any, **options: Any) -> Figure:
+    """The figure with a legend of its curves, without a frame."""
+    figure.axes[0].legend(loc=place, frameon=False, **options)
+    return figure
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -82,8 +85,7 @@ def reference_line(axes: Axes, label: str) -> None:
 
 def pd_axis(axes: Axes, low: float, high: float) -> None:
     """A log-odds axis labelled in per cent: most PDs are small, and their ratios are what matters."""
-    axes.set_xscale("logit")
-    axes.set_xlim(max(low, 1e-6), min(max(high, low + 1e-6), 1 - 1e-6))
+    axes.set(xscale="logit", xlim=(max(low, 1e-6), min(max(high, low + 1e-6), 1 - 1e-6)))
     ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99]
     axes.xaxis.set_ticks([tick for tick in ticks if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
     axes.xaxis.set_ticks([], minor=True)

@@ -24,6 +24,7 @@ from server.tracking.drawing import (
     rate_axes,
     reference_line,
     share_axes,
+    with_legend,
 )
 
 
@@ -40,8 +41,7 @@ def roc(contender: str, evaluation: Evaluation) -> Figure:
     axes.fill_between(table["fpr"], table["tpr"], color=colour(contender), alpha=0.08, linewidth=0)
     axes.plot(table["fpr"], table["tpr"], color=colour(contender), linewidth=2)
     reference_line(axes, "no discrimination")
-    axes.legend(loc="lower right", frameon=False)
-    return figure
+    return with_legend(figure, "lower right")
 
 
 def ks(contender: str, evaluation: Evaluation) -> Figure:
@@ -61,8 +61,7 @@ def ks(contender: str, evaluation: Evaluation) -> Figure:
     axes.vlines(cut_off[widest], bads[widest], goods[widest], color="black", linewidth=1.2, label="KS")
     pd_axis(axes, cut_off[1], cut_off[-2])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-    axes.legend(loc="upper left", frameon=False)
-    return figure
+    return with_legend(figure, "upper left")
 
 
 def calibration(contender: str, evaluation: Evaluation) -> Figure:
@@ -76,8 +75,7 @@ def calibration(contender: str, evaluation: Evaluation) -> Figure:
     )
     draw_calibration(axes, contender, evaluation, intervals=True)
     rate_axes(axes, 1.05 * highest_rate(evaluation, "high"))
-    axes.legend(loc="upper left", frameon=False)
-    return figure
+    return with_legend(figure, "upper left")
 
 
 def gain(contender: str, evaluation: Evaluation) -> Figure:
@@ -94,16 +92,15 @@ def gain(contender: str, evaluation: Evaluation) -> Figure:
     axes.plot(table["applicants"], table["bads"], color=colour(contender), linewidth=2, label=contender)
     reference_line(axes, "random order")
     axes.plot([0.2, 0.2, 0], [0, captured, captured], color="black", linewidth=0.8, linestyle=":")
-    axes.legend(loc="lower right", frameon=False)
-    return figure
+    return with_legend(figure, "lower right")
 
 
 def distribution(contender: str, evaluation: Evaluation) -> Figure:
     """Densities of the goods' and the bads' PDs over the log-odds, on which the model's scores are linear."""
-    table = evaluation.tables["distribution"]
+    table, below = evaluation.tables["distribution"], evaluation.tables["ks"]
     ends = np.clip(np.append(table["low"], table["high"][-1]), 1e-6, 1 - 1e-6)
     odds = np.log(ends / (1 - ends))
-    medians = {name: _median(evaluation, name) for name in ("goods", "bads")}
+    medians = {name: float(np.interp(0.5, below[name], below["pd"])) for name in ("goods", "bads")}
     figure, axes = new_axes(
         f"{contender}: half of the goods have a PD below {percent(medians['goods'], 1)},\n"
         f"half of the bads one above {percent(medians['bads'], 1)}",
@@ -118,8 +115,7 @@ def distribution(contender: str, evaluation: Evaluation) -> Figure:
         axes.stairs(density, ends, color=shade, fill=True, alpha=0.25)
         axes.stairs(density, ends, color=shade, linewidth=1.8, label=name)
     pd_axis(axes, ends[0], ends[-1])
-    axes.legend(loc="upper right", frameon=False)
-    return figure
+    return with_legend(figure, "upper right")
 
 
 FIGURES: dict[str, Callable[[str, Evaluation], Figure]] = {
@@ -142,13 +138,15 @@ def draw_calibration(axes: Axes, contender: str, evaluation: Evaluation, *, inte
     """Add a contender's reliability curve to `axes`."""
     table = evaluation.tables["calibration"]
     x, y = table["predicted"], table["observed"]
-    axes.plot(x, y, line_style(contender), color=colour(contender), marker="o", markersize=4, label=contender)
+    axes.plot(
+        x,
+        y,
+        linestyle=line_style(contender),
+        color=colour(contender),
+        marker="o",
+        markersize=4,
+        label=contender,
+    )
     if intervals:
         reach = np.vstack([y - table["low"], table["high"] - y])
         axes.errorbar(x, y, reach, fmt="none", ecolor=colour(contender), elinewidth=1, alpha=0.7)
-
-
-def _median(evaluation: Evaluation, name: str) -> float:
-    """The PD below which half of the class lies, read off the KS table."""
-    table = evaluation.tables["ks"]
-    return float(np.interp(0.5, table[name], table["pd"]))

@@ -5,9 +5,6 @@ nothing but what the coordinator has been told. Columns of passive parties have 
 it told any.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -28,8 +25,8 @@ def files(contender: str, evaluation: Evaluation) -> dict[str, str]:
 
 def parts(evaluation: Evaluation) -> list[Part]:
     """What the card says below its title."""
-    columns, groups = (pd.DataFrame(dict(evaluation.tables[name])) for name in ("scorecard", "groups"))
-    scale = {name: values[0] for name, values in evaluation.tables["scale"].items()}
+    tables = {name: pd.DataFrame(dict(table)) for name, table in evaluation.tables.items()}
+    columns, groups, scale = tables["scorecard"], tables["groups"], tables["scale"].iloc[0]
     of_bank = groups[groups["party"] == scale["bank"]]
     least, most = _range(columns, of_bank, scale)
     alone = (
@@ -63,10 +60,10 @@ def parts(evaluation: Evaluation) -> list[Part]:
         _stability(columns, float(scale["score_stability"])),
         Heading("Segments"),
         "On the test rows; small segments are withheld.",
-        _segments(evaluation),
+        _segments(tables["segments"]),
         Heading("Reasons"),
         "What a customer who loses points is told.",
-        _reasons(evaluation),
+        tables["reasons"].rename(columns={"text": "English", "text_zh": "中文"}),
     ]
 
 
@@ -114,7 +111,7 @@ def _has_alone(of_bank: pd.DataFrame) -> bool:
     return bool((of_bank["alone"] != of_bank["points"]).any())
 
 
-def _range(columns: pd.DataFrame, of_bank: pd.DataFrame, scale: Mapping[str, Any]) -> tuple[int, int]:
+def _range(columns: pd.DataFrame, of_bank: pd.DataFrame, scale: pd.Series) -> tuple[int, int]:
     """The lowest and the highest score that can be; of_bank are the bank's groups."""
     alone = of_bank.groupby("code")["alone"]
     least = min(scale["base"] + columns["least"].sum(), scale["alone_base"] + alone.min().sum())
@@ -182,14 +179,7 @@ def _stability(columns: pd.DataFrame, score: float) -> str:
     return text + f"Columns of {STABLE:g} or more: {', '.join(listed)}."
 
 
-def _segments(evaluation: Evaluation) -> pd.DataFrame:
-    table = pd.DataFrame(dict(evaluation.tables["segments"]))
-    shown = table[["segment", "level", "size"]].copy()
-    for label, name in (("bad rate", "bad_rate"), ("mean PD", "mean_pd"), ("AUC", "auc")):
-        shown[label] = table[name].map(_number)
-    return shown
-
-
-def _reasons(evaluation: Evaluation) -> pd.DataFrame:
-    table = pd.DataFrame(dict(evaluation.tables["reasons"]))
-    return table.rename(columns={"text": "English", "text_zh": "中文"})
+def _segments(segments: pd.DataFrame) -> pd.DataFrame:
+    titles = {"bad_rate": "bad rate", "mean_pd": "mean PD", "auc": "AUC"}
+    figures = segments[[*titles]].map(_number).rename(columns=titles)
+    return pd.concat([segments[["segment", "level", "size"]], figures], axis=1)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 import pandas as pd
+from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 
@@ -62,28 +63,34 @@ h1 { font-size: 1.7rem; line-height: 1.25; } h2 { font-size: 1.25rem; margin-top
 h3 { font-size: 1.02rem; margin: 1.8rem 0 0.5rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.875rem; margin: 0.8rem 0 1.4rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.38rem 0.7rem 0.38rem 0; border-bottom: 1px solid #e2e2e2; }
-th { border-bottom: 2px solid #555; } td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+th { border-bottom: 2px solid #555; } td[style] { white-space: nowrap; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; display: block; margin: 1rem 0; }
 code, pre { font: 0.85rem ui-monospace, monospace; background: #f3f3f3; }
 pre { padding: 0.7rem 0.9rem; white-space: pre-wrap; }
 """
-_LONGEST_NUMBER = 34
-"""Characters of a cell that is kept on one line."""
 
 
-def to_markdown(parts: Iterable[Part]) -> str:
-    """The page in Markdown, which looks for its pictures in the folder `figures` beside it."""
-    return "\n\n".join(_markdown(part) for part in parts) + "\n"
+def to_markdown(parts: Iterable[Part], figures: Mapping[str, str] | None = None) -> str:
+    """The page in Markdown; figures are the addresses of its pictures, by default in the folder `figures` beside it."""
+    return "\n\n".join(_markdown(part, figures or {}) for part in parts) + "\n"
 
 
 def to_html(parts: Sequence[Part], figures: Mapping[str, Figure]) -> str:
     """The page in HTML, with the figures of its pictures inside as PNG; its first heading is the title."""
     title = next(part.text for part in parts if isinstance(part, Heading))
-    body = "\n".join(_html(part, figures) for part in parts)
+    inside = {
+        name: f"data:image/png;base64,{base64.b64encode(_png(figure)).decode('ascii')}"
+        for name, figure in figures.items()
+    }
+    body = (
+        MarkdownIt("commonmark", {"html": False, "xhtmlOut": False})
+        .enable("table")
+        .render(to_markdown(parts, inside))
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
 
@@ -126,15 +133,19 @@ def _is_number(text: str) -> bool:
     return re.match(r"\s*(< )?([+\-–]?\d|–$)", text) is not None
 
 
-def _markdown(part: Part) -> str:
-    if isinstance(part, Heading):
-        return f"{'#' * part.level} {_escaped(part.text)}"
-    if isinstance(part, Picture):
-        return f"![{_escaped(part.text)}](figures/{quote(part.name)}.png)"
-    if isinstance(part, Code):
-        fence = max(["``", *re.findall("`+", part.text)], key=len) + "`"
-        return f"{fence}sh\n{part.text}\n{fence}"
-    return _escaped(part) if isinstance(part, str) else markdown_table(part)
+def _markdown(part: Part, figures: Mapping[str, str]) -> str:
+    match part:
+        case Heading(text, level):
+            return f"{'#' * level} {_escaped(text)}"
+        case Picture(name, text):
+            return f"![{_escaped(text)}]({figures.get(name, f'figures/{quote(name)}.png')})"
+        case Code(text):
+            fence = max(["``", *re.findall("`+", text)], key=len) + "`"
+            return f"{fence}sh\n{text}\n{fence}"
+        case str(text):
+            return _escaped(text)
+        case table:
+            return markdown_table(table)
 
 
 def _escaped(text: str) -> str:
@@ -145,32 +156,6 @@ def _escaped(text: str) -> str:
 
 def _entity(match: re.Match[str]) -> str:
     return _ENTITIES.get(match[0], f"\\{match[0]}")
-
-
-def _html(part: Part, figures: Mapping[str, Figure]) -> str:
-    if isinstance(part, Heading):
-        return f"<h{part.level}>{_inline(part.text)}</h{part.level}>"
-    if isinstance(part, Picture):
-        data = base64.b64encode(_png(figures[part.name])).decode("ascii")
-        return f'<img alt="{html.escape(part.text)}" src="data:image/png;base64,{data}">'
-    if isinstance(part, Code):
-        return f"<pre>{html.escape(part.text)}</pre>"
-    if isinstance(part, str):
-        return f"<p>{_inline(part)}</p>"
-    head = "".join(f"<th>{_inline(str(name))}</th>" for name in part.columns)
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in _texts(part))
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
-def _cell(text: str) -> str:
-    short = len(text) <= _LONGEST_NUMBER and _is_number(text)
-    opening = '<td class="number">' if short else "<td>"
-    return f"{opening}{_inline(text)}</td>"
-
-
-def _inline(text: str) -> str:
-    escaped = html.escape(text, quote=False)
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped))
 
 
 def _png(figure: Figure) -> bytes:

@@ -19,7 +19,7 @@ from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
 from server.tracking.study import experiment_id, store_uri
-from server.tracking.tracked_run import SOURCE, ContenderRun, TrackedRun
+from server.tracking.tracked_run import ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
 """Tags: a scoring run names the run that trained its model, and that one names the scoring runs, latest first."""
@@ -70,7 +70,7 @@ def find_model(uri: str, words: str) -> TrainedModel:
     Raises ConfigError when there is no such run, when its contender is not federated, and when several runs fit.
     """
     client = MlflowClient(uri)
-    runs = _by_name(client, words.split("/")) if "/" in words else _by_id(client, words)
+    runs = _runs(client, words)
     if not runs:
         raise ConfigError(
             f"There is no finished run {words!r} in this store; name a run of a federated contender by its id, or as "
@@ -89,23 +89,15 @@ def find_model(uri: str, words: str) -> TrainedModel:
     return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config)
 
 
-def _by_id(client: MlflowClient, run_id: str) -> list[Run]:
-    try:
-        return [client.get_run(run_id)]
-    except MlflowException:
-        return []
-
-
-def _by_name(client: MlflowClient, words: list[str]) -> list[Run]:
-    tags = dict(zip(("contender", "seed"), words[1:], strict=False))
-    wanted = [f"params.study = '{_quoted(words[0])}'", "attributes.status = 'FINISHED'"]
-    wanted += [f"tags.{tag} = '{_quoted(value)}'" for tag, value in tags.items()]
+def _runs(client: MlflowClient, words: str) -> list[Run]:
+    """The run of an id, or the finished runs of a study and contender."""
+    study, *names = words.replace("'", "").split("/")
+    wanted = [f"attributes.run_id = '{study}'"]
+    if names:
+        wanted = [f"params.study = '{study}'", "attributes.status = 'FINISHED'"]
+        wanted += [f"tags.{tag} = '{name}'" for tag, name in zip(("contender", "seed"), names, strict=False)]
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(experiments, " and ".join(wanted)))
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "")
 
 
 class ScoringRun(TrackedRun):
@@ -114,17 +106,21 @@ class ScoringRun(TrackedRun):
     @classmethod
     def start(cls, config: ScoringConfig) -> Self:
         """Start the run in the experiment of the training, and link each run to the other by a tag."""
-        client = MlflowClient(store_uri(config))
-        tags = {"kind": "scoring", "study": config.study, "model": config.model, SOURCE: "siloscore"}
-        tags |= {TRAINED_BY: config.model_run, "git": code_version() or ""}
-        named = {tag: value for tag, value in tags.items() if value}
+        uri = store_uri(config)
+        client = MlflowClient(uri)
         trained = client.get_run(config.model_run) if config.model_run else None
-        experiment = (
-            trained.info.experiment_id
-            if trained
-            else experiment_id(client, store_uri(config), config.experiment)
+        run = cls.create(
+            client,
+            trained.info.experiment_id if trained else experiment_id(client, uri, config.experiment),
+            f"scoring by {config.model}",
+            {
+                "kind": "scoring",
+                "study": config.study,
+                "model": config.model,
+                TRAINED_BY: config.model_run,
+                "git": code_version(),
+            },
         )
-        run = cls(client, client.create_run(experiment, run_name=f"scoring by {config.model}", tags=named))
         if trained:
             earlier = trained.data.tags.get(SCORED_BY, "").split()
             client.set_tag(config.model_run, SCORED_BY, " ".join([run.run_id, *earlier][:_REMEMBERED]))
@@ -138,9 +134,8 @@ class ScoringRun(TrackedRun):
         self.log_files({}, {"known": pd.DataFrame(answered.known.items(), columns=["party", "applicants"])})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
         without = f"; absent: {', '.join(absent)}" if absent else ""
-        scored = f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
-        if answered.by_both:
-            scored += (
-                f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
-            )
-        self.describe(f"{scored} The scores are at the bank.")
+        both = f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
+        self.describe(
+            f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
+            f"{both if answered.by_both else ''} The scores are at the bank."
+        )

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from fl.config.run import RunConfig
 from server.tracking import drawing, leaderboard
 from server.tracking.provenance import DatasetFacts, code_version
-from server.tracking.tracked_run import SOURCE, ContenderRun, Status, TrackedRun
+from server.tracking.tracked_run import ContenderRun, Status, TrackedRun
 
 PARENT = "mlflow.parentRunId"
 """The tag by which MLflow nests a run below another."""
@@ -51,14 +51,8 @@ class Study(TrackedRun):
         name of a simulated one, and dataset says what the contenders are trained on.
         """
         client = MlflowClient(uri)
-        tags = {"study": name, SOURCE: "siloscore", "world": world, "git": code_version()}
-        run = client.create_run(
-            experiment_id(client, uri, experiment),
-            run_name=name,
-            tags={tag: value for tag, value in tags.items() if value is not None},
-        )
-        study = cls(client, run)
-        client.log_batch(study.run_id, params=_params(params or {}))
+        tags = {"study": name, "world": world, "git": code_version()}
+        study = cls.create(client, experiment_id(client, uri, experiment), name, tags, params)
         if dataset is not None:
             client.log_inputs(study.run_id, [_dataset_input(dataset)])
         study.lead()
@@ -72,23 +66,18 @@ class Study(TrackedRun):
 
     def contender(self, name: str, seed: int, params: Mapping[str, Any] | None = None) -> ContenderRun:
         """Start the child run of a contender under a seed, with the world, code version and dataset of the study."""
-        inherited = {tag: value for tag, value in self.started.data.tags.items() if tag in ("world", "git")}
         tags = {
+            **{tag: self.started.data.tags.get(tag) for tag in ("world", "git")},
             PARENT: self.run_id,
-            SOURCE: "siloscore",
             "contender": name,
             "seed": str(seed),
             "mlflow.runColor": drawing.colour(name),
         }
-        run = self.client.create_run(
-            self.experiment_id, run_name=f"{name} · seed {seed}", tags=inherited | tags
-        )
-        self.client.log_batch(
-            run.info.run_id, params=_params({"contender": name, "seed": seed} | dict(params or {}))
-        )
+        told = {"contender": name, "seed": seed, **(params or {})}
+        run = ContenderRun.create(self.client, self.experiment_id, f"{name} · seed {seed}", tags, told)
         if (inputs := self.started.inputs) is not None and inputs.dataset_inputs:
-            self.client.log_inputs(run.info.run_id, inputs.dataset_inputs)
-        return ContenderRun(self.client, run)
+            self.client.log_inputs(run.run_id, inputs.dataset_inputs)
+        return run
 
     def children(self) -> list[ContenderRun]:
         """The study's child runs, oldest first, whichever process has started them."""
@@ -133,7 +122,3 @@ def _dataset_input(facts: DatasetFacts) -> DatasetInput:
     source, profile = json.dumps({"uri": facts.source}), json.dumps({"rows": facts.rows})
     dataset = Dataset(facts.name, facts.digest, "local", source, profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "study")])
-
-
-def _params(params: Mapping[str, Any]) -> list[Param]:
-    return [Param(name, str(value)) for name, value in params.items()]

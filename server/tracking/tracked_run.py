@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
+from mlflow.entities import Metric, Param, Run
 
 from fl.evaluation import Evaluation
 from server.tracking import figures, model_card
@@ -62,16 +62,30 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         self.started = run
         self._tables: list[str] = []
 
+    @classmethod
+    def create(
+        cls,
+        client: MlflowClient,
+        experiment_id: str,
+        name: str,
+        tags: Mapping[str, str | None],
+        params: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Start a run of that name in an experiment; a tag without a value is left out."""
+        named = {tag: value for tag, value in {SOURCE: "siloscore", **tags}.items() if value}
+        run = client.create_run(experiment_id, run_name=name, tags=named)
+        logged = [Param(param, str(value)) for param, value in (params or {}).items()]
+        client.log_batch(run.info.run_id, params=logged)
+        return cls(client, run)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.finish()
-        else:
-            self.finish("FAILED" if isinstance(error, Exception) else "KILLED", error)
+        status: Status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        self.finish("FINISHED" if error is None else status, error)
 
     def finish(self, status: Status = "FINISHED", error: BaseException | str | None = None) -> None:
         """End the run. An `error` heads its description, so that whoever opens the run sees why it failed."""

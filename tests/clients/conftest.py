@@ -1,6 +1,9 @@
-"""One message to one party, as a coordinator would send it."""
+"""One message to one party, as a coordinator would send it, and a party's state as another process finds it."""
 
+import itertools
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flwr.app import Context, Message, RecordDict
@@ -12,14 +15,35 @@ from fl.wire import Envelope, pack
 
 @pytest.fixture
 def send() -> Callable[..., RecordDict]:
-    """Sends a request to the party of a partition, or to the one that is deployed in a folder."""
+    """Sends a request to the party of a partition, or to the one that is deployed in a folder.
+
+    The request may be packed beforehand, and go to another action than its own (`to`).
+    """
     from clients.app import app
     from experiments.backends.inline import InlineGrid
 
-    def deliver(config: RunConfig, body: object, envelope: Envelope, node: dict | None = None) -> RecordDict:
+    def deliver(
+        config: RunConfig,
+        request: object,
+        envelope: Envelope = Envelope("s"),
+        node: dict | None = None,
+        to: str = "",
+    ) -> RecordDict:
         InlineGrid(config)  # Flower refuses to make messages outside a run
-        node = node if node is not None else {"partition-id": 0}
-        context = Context(1, 2, node, RecordDict(), dict(config.to_mapping()))
-        return app(Message(pack(body, envelope), 2, message_type(type(body))), context).content
+        context = Context(1, 2, node or {"partition-id": 0}, RecordDict(), dict(config.to_mapping()))
+        record = request if isinstance(request, RecordDict) else pack(request, envelope)
+        return app(Message(record, 2, to or message_type(type(request))), context).content
 
     return deliver
+
+
+@pytest.fixture
+def as_found_anew(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Copies a folder of state to where this process has never been, so that nothing remembered speaks for it."""
+    numbers = itertools.count()
+
+    def copy(folder: Path) -> Path:
+        target = tmp_path_factory.mktemp("anew") / f"state{next(numbers)}"
+        return Path(shutil.copytree(folder, target))
+
+    return copy

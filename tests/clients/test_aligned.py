@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,12 +6,13 @@ import pandas as pd
 import pytest
 
 from clients.aligned import (
+    Coverage,
+    applications_of_rows,
+    known_to_none,
     read_applications,
     read_coverage,
     read_table,
-    write_applications,
-    write_coverage,
-    write_table,
+    table_of,
 )
 from clients.store import Store
 
@@ -23,7 +25,7 @@ def study(tmp_path: Path) -> Store:
 def test_a_table_has_a_row_per_position_and_the_unknown_are_missing(study: Store) -> None:
     frame = pd.DataFrame({"x": [1.0, np.nan], "kind": pd.Categorical(["b", None], ["a", "b"])})
 
-    write_table(study, frame, np.array([True, False, True]))
+    study.keep(table_of(frame, np.array([True, False, True])))
     table = read_table(study)
 
     np.testing.assert_array_equal(table.numeric, [[1.0], [np.nan], [np.nan]])
@@ -33,7 +35,7 @@ def test_a_table_has_a_row_per_position_and_the_unknown_are_missing(study: Store
 
 
 def test_a_table_may_have_no_column_of_a_kind(study: Store) -> None:
-    write_table(study, pd.DataFrame({"x": [1.0]}), np.array([True]))
+    study.keep(table_of(pd.DataFrame({"x": [1.0]}), np.array([True])))
     assert read_table(study).codes.shape == (1, 0)
 
 
@@ -47,26 +49,36 @@ def test_applications_come_back_in_order(study: Store) -> None:
         index=pd.Index(["91c", "91a", "91b"]),
     )
 
-    write_applications(study, frame)
-    found = read_applications(study)
+    study.keep(applications_of_rows(frame))
+    applications = read_applications(study)
 
-    assert found.ids.tolist() == ["91c", "91a", "91b"]
-    assert found.labels.tolist() == [0, 1, 0]
-    np.testing.assert_array_equal(found.months, np.array(["2023-03", "2022-12", "NaT"], "datetime64[M]"))
-    assert found.segments["region"].tolist() == ["east", "missing", "西部"]
+    assert applications.ids.tolist() == ["91c", "91a", "91b"]
+    assert applications.labels.tolist() == [0, 1, 0]
+    assert applications.labels.dtype == np.int8
+    np.testing.assert_array_equal(
+        applications.months, np.array(["2023-03", "2022-12", "NaT"], "datetime64[M]")
+    )
+    assert applications.segments["region"].tolist() == ["east", "missing", "西部"]
+
+
+COVERAGE = {"tax": np.array([True, False]), "file": np.array([False, False]), "a": np.array([True, False])}
 
 
 def test_coverage_keeps_the_order_of_the_parties(study: Store) -> None:
-    coverage = {"tax": np.array([True, False]), "file": np.array([False, False]), "a": np.array([True, True])}
+    study.keep(Coverage(COVERAGE))
+    read = read_coverage(study)
 
-    write_coverage(study, coverage)
-    found = read_coverage(study)
-
-    assert list(found) == list(coverage)
-    for name, known in coverage.items():
-        np.testing.assert_array_equal(found[name], known)
+    assert list(read) == list(COVERAGE)
+    for name, known in COVERAGE.items():
+        np.testing.assert_array_equal(read[name], known)
 
 
-def test_before_the_alignment_there_is_nothing(study: Store) -> None:
+def test_who_is_known_to_no_passive_party() -> None:
+    assert known_to_none(COVERAGE, 2).tolist() == [False, True]
+    assert known_to_none({}, 2).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("read", [read_table, read_applications, read_coverage])
+def test_before_the_alignment_there_is_nothing(study: Store, read: Callable[[Store], object]) -> None:
     with pytest.raises(FileNotFoundError):
-        read_table(study)
+        read(study)

@@ -10,43 +10,42 @@ from flwr.app import RecordDict
 from clients.store import Store
 from fl.alignment import (
     BlindedIds,
+    BlindPoints,
     BlindRequest,
     MatchRequest,
+    Order,
     OrderRequest,
     RaiseRequest,
-    hash_to_points,
-    new_exponent,
-    raise_to,
 )
-from fl.config.run import RunConfig
-from fl.messages import Envelope, refusal_in, unpack
+from fl.alignment.intersection import hash_to_points, new_exponent, raise_to
+from fl.config.run import TrainingConfig
+from fl.messages import Letter
+from fl.tables import Table
+from fl.wire import Envelope, refusal_in, unpack
 
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
 
 
 @pytest.fixture
-def config(tables: Path, tmp_path: Path) -> RunConfig:
-    return RunConfig(data=str(tables), parties="bank,tax,supply", state=str(tmp_path), study="s")
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    return TrainingConfig(data=str(tables), parties=("bank", "tax", "supply"), state=str(tmp_path), study="s")
 
 
 @pytest.fixture
-def ask(send: Callable[..., RecordDict], config: RunConfig) -> Callable[..., RecordDict]:
+def ask(send: Callable[..., RecordDict], config: TrainingConfig) -> Callable[..., RecordDict]:
     """Sends an alignment request; each party is asked to blind its ids first."""
     for node in (BANK, TAX):
-        send(config, "train.alignment_blind", BlindRequest(), Envelope("s", "", 1), node)
-
-    def deliver(action: str, body: object, node: dict, step: int = 2) -> RecordDict:
-        return send(config, f"train.alignment_{action}", body, Envelope("s", "", step), node)
-
-    return deliver
+        send(config, BlindRequest(), Envelope("s", "", 1), node)
+    return lambda request, node: send(config, request, Envelope("s", "", 2), node)
 
 
-def some_points(count: int) -> np.ndarray:
-    return raise_to(hash_to_points(np.array([f"id{number}" for number in range(count)])), new_exponent())
+def some_points(count: int) -> Letter[BlindPoints]:
+    ids = np.array([f"id{number}" for number in range(count)])
+    return Letter.of(BlindPoints(raise_to(hash_to_points(ids), new_exponent())))
 
 
-def test_ids_are_blinded_once_per_study(ask: Callable) -> None:
-    assert refusal_in(ask("blind", BlindRequest(), TAX)) == "a study is aligned once"
+def order(businesses: np.ndarray, months: np.ndarray) -> OrderRequest:
+    return OrderRequest(Letter.of(Order(businesses, months)))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +58,27 @@ def test_ids_are_blinded_once_per_study(ask: Callable) -> None:
         np.zeros((3, 32), np.float32),
     ],
 )
-def test_what_is_no_point_is_not_raised(ask: Callable, config: RunConfig, points: np.ndarray) -> None:
-    assert "linded ids" in refusal_in(ask("raise_points", RaiseRequest(points), TAX))
+def test_what_is_no_point_is_not_raised(ask: Callable, config: TrainingConfig, points: np.ndarray) -> None:
+    request = RaiseRequest(Letter.of(BlindPoints(points)))
+    assert "linded ids" in refusal_in(ask(request, TAX))
     assert Store(Path(config.state, "tax", "s")).last().step == 1
+
+
+@pytest.mark.parametrize(
+    ("node", "request_", "why"),
+    [
+        (
+            TAX,
+            RaiseRequest(Letter.of(Order(np.zeros(1), np.zeros(1)))),
+            "a BlindPoints is not of its declared form",
+        ),
+        (TAX, RaiseRequest(Letter(b"")), "a BlindPoints is not of its declared form"),
+        (TAX, OrderRequest(Letter(b"")), "comes after raise_points or match"),
+    ],
+    ids=str,
+)
+def test_a_letter_of_another_kind_is_refused(ask: Callable, node: dict, request_: object, why: str) -> None:
+    assert why in refusal_in(ask(request_, node))
 
 
 @pytest.mark.parametrize(
@@ -76,53 +93,71 @@ def test_what_is_no_point_is_not_raised(ask: Callable, config: RunConfig, points
 )
 def test_a_match_that_cannot_be(ask: Callable, mode: str, blinded: int, raised: dict, why: str) -> None:
     request = MatchRequest(
-        mode, {"tax": some_points(blinded)}, {name: some_points(count) for name, count in raised.items()}
+        mode=mode,
+        blinded={"tax": some_points(blinded)},
+        raised={name: some_points(count) for name, count in raised.items()},
     )
-    assert why in refusal_in(ask("match", request, BANK))
+    assert why in refusal_in(ask(request, BANK))
+
+
+@pytest.fixture
+def ordered(
+    ask: Callable[..., RecordDict], send: Callable[..., RecordDict], config: TrainingConfig
+) -> Callable[..., RecordDict]:
+    """Sends the tax bureau an order, after it has raised the bank's points."""
+    assert refusal_in(ask(RaiseRequest(some_points(3)), TAX)) is None
+    return lambda businesses, months: send(config, order(businesses, months), Envelope("s", "", 3), TAX)
 
 
 @pytest.mark.parametrize(
-    ("rows", "months", "why"),
+    ("businesses", "months", "why"),
     [
         (np.array([0, 0]), np.array([-1, -1]), "each business once"),
-        (np.array([0, 10_000]), np.array([-1, -1]), "rows must lie between"),
-        (np.array([0, -2]), np.array([-1, -1]), "rows must lie between"),
-        (np.array([0.0, 1.0]), np.array([-1, -1]), "rows must be integers"),
-        (np.array([[0, 1]]), np.array([-1, -1]), "rows must be integers"),
+        (np.array([0, 10_000]), np.array([-1, -1]), "businesses must lie between"),
+        (np.array([0, -2]), np.array([-1, -1]), "businesses must lie between"),
+        (np.array([0.0, 1.0]), np.array([-1, -1]), "businesses must be integers"),
+        (np.array([[0, 1]]), np.array([-1, -1]), "businesses must be integers"),
         (np.array([0, 1]), np.array([-1]), "months must be 2 integers"),
         (np.array([0, 1]), np.array([-1, 2**31 - 1]), "months must lie between"),
         (np.array([0, 1]), np.array([-1, -9]), "months must lie between"),
     ],
 )
 def test_an_order_that_cannot_be(
-    ask: Callable, config: RunConfig, rows: np.ndarray, months: np.ndarray, why: str
+    ordered: Callable, config: TrainingConfig, businesses: np.ndarray, months: np.ndarray, why: str
 ) -> None:
-    assert why in refusal_in(ask("order", OrderRequest(rows, months), TAX))
-    assert not Path(config.state, "tax", "s", "features.npz").exists()
+    assert why in refusal_in(ordered(businesses, months))
+    assert not Store(Path(config.state, "tax", "s")).has(Table)
+
+
+def test_a_business_may_have_a_row_for_each_of_several_months(ordered: Callable) -> None:
+    assert refusal_in(ordered(np.array([0, 0]), np.array([600, 601]))) is None
 
 
 def test_the_secret_exponent_is_private_while_it_exists_and_gone_afterwards(
-    ask: Callable, config: RunConfig
+    ordered: Callable, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = Path(config.state, "tax", "s")
-    assert "exponent" in Store(folder).last().state
+    assert b"exponent" in Store(folder).last().state
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert folder.stat().st_mode & 0o777 == 0o700
 
-    ask("order", OrderRequest(np.array([0, 1]), np.array([-1, -1])), TAX)
+    ordered(np.array([0, 1]), np.array([-1, -1]))
 
-    assert Store(folder).last().state == {}
-    assert [path.name for path in folder.glob("*.step")] == ["00000002.step"]
+    assert Store(folder).last().state == b""
+    assert [path.name for path in folder.glob("*.step")] == ["00000003.step"]
+    assert not any(b"exponent" in path.read_bytes() for path in folder.iterdir())
 
 
 def test_a_party_sends_its_ids_in_another_order_each_time(
-    send: Callable[..., RecordDict], config: RunConfig, monkeypatch: pytest.MonkeyPatch
+    send: Callable[..., RecordDict], config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clients.alignment.new_exponent", lambda: bytes([1]) + bytes(31))
     first, second = (
-        unpack(BlindedIds, send(config, "train.alignment_blind", BlindRequest(), Envelope(study, "", 1), TAX))
+        unpack(send(config, BlindRequest(), Envelope(study, "", 1), TAX), BlindedIds)
+        .points.read(BlindPoints)
+        .points
         for study in ("one", "two")
     )
 
-    assert not np.array_equal(first.points, second.points)
-    np.testing.assert_array_equal(np.unique(first.points, axis=0), np.unique(second.points, axis=0))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(np.unique(first, axis=0), np.unique(second, axis=0))

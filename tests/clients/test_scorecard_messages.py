@@ -8,32 +8,41 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.aligned import read_applications
+from clients.aligned import read_applications, read_table
 from clients.data.declaration import read_declaration, write_declaration
+from clients.scorecard.label_holder import OwnerKey
+from clients.scorecard.passive import Fit, Masking
 from clients.store import Store
-from fl.nesting import nested, of_party
+from fl.binning import UNKNOWN, Binning
+from fl.config.scorecard import ScorecardConfig
+from fl.encrypted_sums import new_responder
+from fl.messages import Letter, Request
+from fl.records import decode
 from fl.scorecard import (
     BeginRequest,
-    Begun,
-    Counted,
+    BinnedColumns,
     CountRequest,
-    Finished,
+    Ended,
     FinishRequest,
+    FitRequest,
     GradientRequest,
+    Grouped,
     GroupRequest,
+    Groups,
     Masked,
     Opened,
+    OpenedSums,
     OpenRequest,
-    Points,
     PointsRequest,
-    Solved,
+    Residual,
+    ScoreRequest,
     SolveRequest,
-    Started,
     StartRequest,
+    Step,
     Stepped,
     StepRequest,
 )
-from fl.splits import TRAIN
+from fl.splits import TRAIN, Split
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
@@ -48,63 +57,56 @@ def study(run, party: str) -> Store:
     return Store(Path(run.config.state, party, "s"))
 
 
-class Begun1:
+class Begun:
     """A model as far as its first masked sums, for one passive party."""
 
     def __init__(self, run) -> None:
-        self.ask = run.federation.exchange.ask
         self.run = run
-        self.roles = assign_roles(run.federation, 1)
-        self.started = self.one("start", StartRequest(1, self.roles), Started)
-        begun = self.one("begin", self.begin_request(), Begun, "bank")
-        self.counted = self.one("count", CountRequest(begun.public_key, begun.encrypted), Counted)
+        self.split = assign_roles(run.federation, 1).split
+        self.started = self.ask(StartRequest(seed=1, split=self.split))
+        begun = self.ask(self.begin_request(self.started.columns), "bank")
+        self.counted = self.ask(CountRequest(begun.labels))
 
-    def begin_request(self) -> BeginRequest:
-        shapes = nested({"tax": self.started.shape}, ("tax",))
-        return BeginRequest(1, self.roles, ("tax",), shapes, {"tax": self.started.counts})
+    def ask(self, request: Request, party: str = "tax"):
+        return self.run.federation.exchange.ask_one(party, request, MODEL)
 
-    def one(self, action: str, request: object, reply: type, party: str = "tax", kind: str = "train"):
-        return self.ask(f"{kind}.scorecard_{action}", {party: request}, reply, MODEL)[party]
+    def begin_request(self, columns: Letter[BinnedColumns]) -> BeginRequest:
+        return BeginRequest(seed=1, split=self.split, columns={"tax": columns})
 
-    def group(self) -> Solved:
-        sums = nested({"tax": self.counted.sums}, ("tax",))
-        return self.one("group", GroupRequest(sums), Solved, "bank")
+    def group(self) -> Grouped | Ended:
+        return self.ask(GroupRequest({"tax": self.counted.sums}), "bank")
 
-    def gradient(self, solved: Solved, groups: np.ndarray | None = None) -> Masked:
-        groups = solved.groups["tax"] if groups is None else groups
-        return self.one("gradient", GradientRequest(groups, solved.mix, solved.encrypted), Masked)
+    def fit(self, grouped: Grouped, groups: np.ndarray | None = None) -> Masked:
+        letter = grouped.groups["tax"] if groups is None else Letter.of(Groups(groups))
+        return self.ask(FitRequest(groups=letter, residual=grouped.residual))
 
     def open(self, masked: Masked) -> Opened:
-        return self.one("open_sums", OpenRequest(nested({"tax": masked.sums}, ("tax",))), Opened, "bank")
+        return self.ask(OpenRequest({"tax": masked.sums}), "bank")
+
+    def step(self, grouped: Grouped) -> Stepped:
+        return self.ask(StepRequest(self.open(self.fit(grouped)).sums["tax"]))
 
 
 @pytest.fixture
-def begun(make_tables: Callable[..., Path], federate: Callable) -> Begun1:
-    return Begun1(federate(make_tables(("tax",))))
+def begun(make_tables: Callable[..., Path], federate: Callable) -> Begun:
+    return Begun(federate(make_tables(("tax",))))
 
 
-def counts_seen(run, begun: Begun1) -> tuple[np.ndarray, np.ndarray]:
+def counts_seen(begun: Begun) -> tuple[np.ndarray, np.ndarray]:
     """Bads of each of the party's groups: as it works them out from the first gradient, and as they are."""
-    from clients.binned import _setup
-    from fl.binning import Shape
-    from fl.encrypted_sums import new_responder
-    from fl.scorecard.grouping import Grouping
-
-    solved = begun.group()
-    opened = begun.open(begun.gradient(solved))
-    state = model(run, "tax").last().state
-    mask = {name.removeprefix("mask/"): array for name, array in state.items() if name.startswith("mask/")}
-    opened_sums = new_responder("plain", {}).unmask(of_party(opened.opened, 0), mask)
-    gradient = np.concatenate([part[0, :-1, 0] for part in opened_sums]) / (1 << 24)
-    setup = _setup(model(run, "tax").folder, study(run, "tax").folder)
-    grouping = Grouping(Shape.from_arrays(begun.started.shape), solved.groups["tax"])
-    groups = grouping.transform(setup.codes[setup.training])
-    labels = read_applications(study(run, "bank")).labels[begun.roles == TRAIN]
+    opened = begun.open(begun.fit(begun.group())).sums["tax"].read(OpenedSums).sums
+    party = model(begun.run, "tax")
+    sums = new_responder("plain", {}).unmask(opened, decode(Masking, party.last().state).mask)
+    gradient = np.concatenate([part[0, :-1, 0] for part in sums]) / (1 << 24)
+    training = np.flatnonzero(begun.split.read(Split).roles == TRAIN)
+    grouping = party.read(Fit).grouping
+    codes = party.read(Binning).transform(read_table(study(begun.run, "tax")), training)
+    labels = read_applications(study(begun.run, "bank")).labels[training]
     sizes, bads = [], []
-    for own, count in zip(groups.T, grouping.counts, strict=True):
-        known = own != 255
-        sizes.append(np.bincount(own[known], minlength=count))
-        bads.append(np.bincount(own[known], labels[known], minlength=count))
+    for column, count in zip(grouping.transform(codes).T, grouping.counts, strict=True):
+        known = column != UNKNOWN
+        sizes.append(np.bincount(column[known], minlength=count))
+        bads.append(np.bincount(column[known], labels[known], minlength=count))
     # The gradient is the sum of PD less label; what the party does not know is the PD of its rows, all alike at best.
     return np.concatenate(sizes) * labels.mean() - gradient, np.concatenate(bads)
 
@@ -120,67 +122,108 @@ def test_the_first_gradient_tells_a_party_the_bads_of_its_groups(
     table.to_csv(data / "bank" / "table.csv", index=False)
     write_declaration(data / "bank", declared)
     run = federate(data, alignment="inner")
-    worked_out, true = counts_seen(run, Begun1(run))
+    worked_out, true = counts_seen(Begun(run))
     np.testing.assert_allclose(worked_out, true, atol=1e-4)
 
 
-def test_with_columns_of_the_bank_the_counts_are_estimates(begun: Begun1) -> None:
-    worked_out, true = counts_seen(begun.run, begun)
+def test_with_columns_of_the_bank_the_counts_are_estimates(begun: Begun) -> None:
+    worked_out, true = counts_seen(begun)
     error = np.abs(worked_out - true)
     assert error.max() > 0.5
     assert np.corrcoef(worked_out, true)[0, 1] > 0.8
 
 
-def test_no_group_has_fewer_goods_or_bads_than_the_settings_say(begun: Begun1) -> None:
-    _, true = counts_seen(begun.run, begun)
-    assert true.min() >= begun.run.config.scorecard.min_group
+def test_no_group_has_fewer_goods_or_bads_than_the_settings_say(begun: Begun) -> None:
+    _, true = counts_seen(begun)
+    assert true.min() >= begun.run.config.section(ScorecardConfig).min_group
 
 
-def test_the_bank_opens_nothing_but_random_numbers(begun: Begun1) -> None:
-    masked = begun.gradient(begun.group())
-    opened = begun.open(masked)
-    sums = of_party(opened.opened, 0)["sums"]
+def test_the_bank_opens_nothing_but_random_numbers(begun: Begun) -> None:
+    opened = begun.open(begun.fit(begun.group()))
+    sums = opened.sums["tax"].read(OpenedSums).sums["sums"]
     assert np.abs(sums.astype(np.float64)).min() > 2**40  # true sums are below 2^24 · 240
 
 
-def test_a_model_is_started_once(begun: Begun1) -> None:
-    with pytest.raises(FederationError, match="started once"):
-        begun.one("start", StartRequest(1, begun.roles), Started)
+def refused(begun: Begun, request: Request, why: str, party: str = "tax") -> None:
+    with pytest.raises(FederationError, match=why):
+        begun.ask(request, party)
+
+
+def test_a_model_is_started_once(begun: Begun) -> None:
+    refused(begun, StartRequest(seed=1, split=begun.split), "start comes first, and the last was count")
 
 
 def test_a_model_that_was_not_started_has_no_points(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
     run = federate(make_tables(("tax",)))
-    with pytest.raises(FederationError, match="not been started"):
-        run.federation.exchange.ask(
-            "evaluate.scorecard_points", {"tax": PointsRequest()}, Points, "federated-scorecard/7"
-        )
+    with pytest.raises(FederationError, match="points comes after finish, and nothing has come"):
+        run.federation.exchange.ask_one("tax", PointsRequest(), "federated-scorecard/7")
 
 
-def test_sums_are_opened_before_new_ones_are_asked_for(begun: Begun1) -> None:
-    solved = begun.group()
-    begun.gradient(solved)
-    with pytest.raises(FederationError, match="have not been opened"):
-        begun.gradient(solved)
+def test_sums_are_opened_before_new_ones_are_asked_for(begun: Begun) -> None:
+    grouped = begun.group()
+    begun.fit(grouped)
+    refused(begun, GradientRequest(grouped.residual), "gradient comes after step, and the last was fit")
 
 
-def test_a_step_needs_sums(begun: Begun1) -> None:
-    with pytest.raises(FederationError, match="no sums to be opened"):
-        begun.one("step", StepRequest({}), Stepped)
+def test_groups_are_told_once(begun: Begun) -> None:
+    grouped = begun.group()
+    begun.step(grouped)
+    again = FitRequest(groups=grouped.groups["tax"], residual=grouped.residual)
+    refused(begun, again, "fit comes after count, and the last was step")
 
 
-def test_an_unfinished_scorecard_has_no_points(begun: Begun1) -> None:
-    with pytest.raises(FederationError, match="no step has been taken"):
-        begun.one("finish", FinishRequest(), Finished)
+def test_a_step_needs_sums(begun: Begun) -> None:
+    refused(begun, StepRequest(Letter.of(OpenedSums({}))), "step comes after fit or gradient")
 
 
-def test_sums_of_other_rows_are_refused_at_the_party(begun: Begun1) -> None:
-    masked = begun.gradient(begun.group())
-    opened = of_party(begun.open(masked).opened, 0)
+def test_an_unfinished_scorecard_has_no_points(begun: Begun) -> None:
+    refused(begun, FinishRequest(), "finish comes after step, and the last was count")
+
+
+def test_the_bank_opens_masked_sums_once(begun: Begun) -> None:
+    masked = begun.fit(begun.group())
+    begun.open(masked)
+    refused(begun, OpenRequest({"tax": masked.sums}), "open_sums comes after group or solve", "bank")
+
+
+def test_no_score_comes_before_the_end(begun: Begun) -> None:
+    begun.group()
+    refused(begun, ScoreRequest(cards={}, points={}), "is not of its declared form", "bank")
+
+
+@pytest.fixture
+def ended(make_tables: Callable[..., Path], federate: Callable) -> Begun:
+    """A model none of whose passive columns is worth its place."""
+    return Begun(federate(make_tables(("tax",)), scorecard={"min_iv": 9.0}))
+
+
+def test_without_a_column_worth_its_place_grouping_ends_the_training(ended: Begun) -> None:
+    reply = ended.group()
+    assert isinstance(reply, Ended)
+    assert reply.progress.exchanges == 0
+    assert 0 < reply.progress.validation_auc < 1
+    assert not model(ended.run, "bank").has(OwnerKey)
+
+
+def test_when_training_has_ended_nothing_is_decrypted_any_more(ended: Begun) -> None:
+    ended.group()
+    refused(ended, OpenRequest({"tax": ended.counted.sums}), "is not of its declared form", "bank")
+
+
+def test_the_last_exchange_ends_the_training(make_tables: Callable[..., Path], federate: Callable) -> None:
+    begun = Begun(federate(make_tables(("tax",)), scorecard={"exchanges": 1}))
+    reply = begun.ask(SolveRequest({"tax": begun.step(begun.group()).step}), "bank")
+    assert isinstance(reply, Ended)
+    assert reply.progress.exchanges == 1
+    assert not model(begun.run, "bank").has(OwnerKey)
+
+
+def test_sums_of_other_rows_are_refused_at_the_party(begun: Begun) -> None:
+    opened = begun.open(begun.fit(begun.group())).sums["tax"].read(OpenedSums).sums
     wrong = opened | {"sums": opened["sums"] + 1}
-    with pytest.raises(FederationError, match="do not match their seal"):
-        begun.one("step", StepRequest(wrong), Stepped)
+    refused(begun, StepRequest(Letter.of(OpenedSums(wrong))), "do not match their digest")
 
 
 GROUPS = {
@@ -192,21 +235,17 @@ GROUPS = {
 
 
 @pytest.mark.parametrize("change", GROUPS.values(), ids=GROUPS)
-def test_groups_that_do_not_fit_are_refused(begun: Begun1, change: Callable) -> None:
-    solved = begun.group()
+def test_groups_that_do_not_fit_are_refused(begun: Begun, change: Callable) -> None:
+    grouped = begun.group()
     with pytest.raises(FederationError, match=r"Party tax refused .*: (?!it met an unexpected)"):
-        begun.gradient(solved, change(solved.groups["tax"]))
+        begun.fit(grouped, change(grouped.groups["tax"].read(Groups).groups))
 
 
-def test_coefficients_for_steps_that_were_not_taken_are_refused(begun: Begun1) -> None:
-    solved = begun.group()
+def test_coefficients_for_steps_that_were_not_taken_are_refused(begun: Begun) -> None:
+    grouped = begun.group()
+    wrong = replace(grouped.residual.read(Residual), mix=np.ones(2))
     with pytest.raises(FederationError, match="mix must be"):
-        begun.gradient(replace(solved, mix=np.ones(2)))
-
-
-def stepped(begun: Begun1) -> Stepped:
-    opened = of_party(begun.open(begun.gradient(begun.group())).opened, 0)
-    return begun.one("step", StepRequest(opened), Stepped)
+        begun.fit(replace(grouped, residual=Letter.of(wrong)))
 
 
 WRONG = {
@@ -217,23 +256,28 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
-def test_the_bank_refuses_steps_that_do_not_fit(begun: Begun1, change: Callable) -> None:
-    wrong = change(stepped(begun))
-    request = SolveRequest({"tax": wrong.scores}, {"tax": wrong.products})
-    with pytest.raises(FederationError, match=r"Party bank refused .*: (?!it met an unexpected)"):
-        begun.one("solve", request, Solved, "bank")
+def test_the_bank_refuses_steps_that_do_not_fit(begun: Begun, change: Callable) -> None:
+    wrong = change(begun.step(begun.group()).step.read(Step))
+    refused(
+        begun,
+        SolveRequest({"tax": Letter.of(wrong)}),
+        r"Party bank refused .*: (?!it met an unexpected)",
+        "bank",
+    )
+
+
+def test_the_bank_needs_the_step_of_every_party(begun: Begun) -> None:
+    begun.step(begun.group())
+    refused(begun, SolveRequest({}), "steps must be there for tax and for no other", "bank")
 
 
 def test_the_bank_refuses_counts_that_do_not_add_up(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    run = federate(make_tables(("tax",)))
-    roles = assign_roles(run.federation, 1)
-    ask = run.federation.exchange.ask
-    started = ask("train.scorecard_start", {"tax": StartRequest(1, roles)}, Started, MODEL)["tax"]
-    counts = started.counts.copy()
+    begun = Begun(federate(make_tables(("tax",))))
+    columns = begun.started.columns.read(BinnedColumns)
+    counts = columns.counts.copy()
     counts[0] -= 1
-    shapes = nested({"tax": started.shape}, ("tax",))
-    request = BeginRequest(1, roles, ("tax",), shapes, {"tax": counts})
+    request = begun.begin_request(Letter.of(replace(columns, counts=counts)))
     with pytest.raises(FederationError, match="must add up to"):
-        ask("train.scorecard_begin", {"bank": request}, Begun, MODEL)
+        begun.run.federation.exchange.ask_one("bank", request, "federated-scorecard/2")

@@ -1,3 +1,5 @@
+"""What happens to a request at a party: the order that it must keep, what is remembered, and where."""
+
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,143 +10,236 @@ import pytest
 from flwr.app import RecordDict
 
 from clients.data.declaration import read_declaration
-from clients.session import state_folder
+from clients.session import Session, state_folder
+from clients.splits import assign
 from clients.store import Store
-from fl.alignment import BlindedIds, BlindRequest, MatchRequest, OrderRequest
-from fl.config.run import RunConfig
+from fl.alignment import BlindedIds, BlindPoints, BlindRequest, MatchRequest, Order, OrderRequest
+from fl.config.run import ScoringConfig, TrainingConfig
+from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
-from fl.messages import Envelope, envelope_of, refusal_in, to_bytes, unpack
+from fl.messages import Letter
+from fl.reserve import TrainRequest
+from fl.scoring import ContributeRequest
+from fl.splits import Split, SplitRequest
+from fl.wire import Envelope, envelope_of, refusal_in, to_bytes, unpack
 
-FIRST = Envelope("s", "", 1)
-HELLO = Envelope("s")
-
-
-@pytest.fixture
-def config(tables: Path, tmp_path: Path) -> RunConfig:
-    return RunConfig(data=str(tables), parties="bank,tax,supply", state=str(tmp_path / "state"), study="s")
-
-
+FIRST, SECOND = Envelope("s", "", 1), Envelope("s", "", 2)
+BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
 Send = Callable[..., RecordDict]
 
 
-def test_a_reply_repeats_the_envelope_and_tells_its_cost(send: Send, config: RunConfig) -> None:
-    envelope = envelope_of(send(config, "train.alignment_blind", BlindRequest(), FIRST))
+@pytest.fixture
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    parties = ("bank", "tax", "supply")
+    return TrainingConfig(data=str(tables), parties=parties, state=str(tmp_path / "state"), study="s")
 
+
+def ordered() -> OrderRequest:
+    """An order that no party can follow."""
+    return OrderRequest(Letter.of(Order(np.empty(0, np.int32), np.empty(0, np.int32))))
+
+
+def matched() -> MatchRequest:
+    return MatchRequest(mode="left", blinded={}, raised={})
+
+
+def store(config: TrainingConfig, party: str = "bank") -> Store:
+    return Store(Path(config.state, party, "s"))
+
+
+def test_a_reply_repeats_the_envelope_and_tells_its_cost(send: Send, config: TrainingConfig) -> None:
+    envelope = envelope_of(send(config, BlindRequest(), FIRST))
     assert replace(envelope, cpu_seconds=0.0) == FIRST
     assert envelope.cpu_seconds > 0
 
 
-@pytest.mark.parametrize("fresh_process", [False, True])
+# Order.
+
+
+@pytest.mark.parametrize("in_another_process", [False, True])
 def test_a_request_that_comes_twice_is_answered_from_the_store(
-    send: Send, config: RunConfig, fresh_process: bool
+    send: Send,
+    config: TrainingConfig,
+    as_found_anew: Callable[[Path], Path],
+    in_another_process: bool,
 ) -> None:
     # Applied twice, it would draw another exponent and give other points.
-    first = send(config, "train.alignment_blind", BlindRequest(), FIRST)
-    kept = Store(Path(config.state, "bank", "s")).last()
-    if fresh_process:
-        Store._last.clear()
+    first = send(config, BlindRequest(), FIRST)
+    kept = store(config).last()
+    if in_another_process:
+        config = replace(config, state=str(as_found_anew(Path(config.state))))
 
-    second = send(config, "train.alignment_blind", BlindRequest(), FIRST)
+    second = send(config, BlindRequest(), FIRST)
 
     assert to_bytes(second) == to_bytes(first)
-    again = Store(Path(config.state, "bank", "s")).last()
-    assert again.step == kept.step
-    for name, array in kept.state.items():
-        np.testing.assert_array_equal(again.state[name], array)
+    assert store(config).last() == kept
 
 
 @pytest.mark.parametrize("step", [2, 5])
-def test_a_step_that_does_not_follow_the_last_is_refused(send: Send, config: RunConfig, step: int) -> None:
-    request = OrderRequest(np.empty(0, np.int32), np.empty(0, np.int32))
-    record = send(config, "train.alignment_order", request, Envelope("s", "", step))
-    assert f"step {step} of s/ does not follow its last step 0" in refusal_in(record)
+def test_a_request_that_skips_a_step_is_refused(send: Send, config: TrainingConfig, step: int) -> None:
+    refused = refusal_in(send(config, BlindRequest(), Envelope("s", "", step)))
+    assert refused == f"step {step} of s/ does not follow its last step 0"
+    assert store(config).last().step == 0
 
 
-def test_a_refused_request_changes_nothing(send: Send, config: RunConfig) -> None:
-    send(config, "train.alignment_blind", BlindRequest(), FIRST)
-    before = Store(Path(config.state, "bank", "s")).last()
+def test_a_step_is_not_repeated_with_another_action(send: Send, config: TrainingConfig) -> None:
+    send(config, BlindRequest(), FIRST)
+    assert refusal_in(send(config, matched(), FIRST)) == "step 1 of s/ does not follow its last step 1"
 
-    damaged = {"tax": np.zeros((3, 32), np.uint8)}
-    rows = np.zeros((len(before.state["ids"]), 32), np.uint8)
-    record = send(
-        config, "train.alignment_match", MatchRequest("left", damaged, {"tax": rows}), Envelope("s", "", 2)
-    )
+
+@pytest.mark.parametrize(
+    ("before", "request_", "refused"),
+    [
+        ((), ordered(), "alignment_order comes after raise_points or match, and nothing has come"),
+        (
+            (BlindRequest(),),
+            ordered(),
+            "alignment_order comes after raise_points or match, and the last was blind",
+        ),
+        ((BlindRequest(),), BlindRequest(), "alignment_blind comes first, and the last was blind"),
+        ((), matched(), "alignment_match comes after blind, and nothing has come"),
+        ((), ContributeRequest(), "scoring_contribute comes after prepare, and nothing has come"),
+        ((BlindRequest(),), SplitRequest(1), "this state belongs to the conversation alignment"),
+    ],
+    ids=str,
+)
+def test_a_request_out_of_the_declared_order_is_refused_in_one_sentence(
+    send: Send, config: TrainingConfig, before: tuple, request_: object, refused: str
+) -> None:
+    for step, earlier in enumerate(before, start=1):
+        assert refusal_in(send(config, earlier, Envelope("s", "", step))) is None
+    last = store(config).last()
+
+    record = send(config, request_, Envelope("s", "", len(before) + 1))
+
+    assert refusal_in(record) == refused
+    assert store(config).last() == last
+
+
+def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_comes_first_in_its_own(
+    federate: Callable, send: Send, tables: Path
+) -> None:
+    config = federate(tables).config
+    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "m/1", 1))) is None
+    train = TrainRequest(1, Letter.of(Split(np.zeros(400, np.int8))))
+    refused = refusal_in(send(config, train, Envelope("s", "m/1", 2)))
+    assert refused == "this state belongs to the conversation splits"
+
+
+def test_a_refused_request_changes_nothing(send: Send, config: TrainingConfig) -> None:
+    send(config, BlindRequest(), FIRST)
+    before = store(config).last()
+    damaged = Letter.of(BlindPoints(np.zeros((3, 32), np.uint8)))
+    rows = Letter.of(BlindPoints(np.zeros((400, 32), np.uint8)))
+
+    record = send(config, MatchRequest(mode="left", blinded={"tax": damaged}, raised={"tax": rows}), SECOND)
 
     assert "no point of the group" in refusal_in(record)
-    assert Store(Path(config.state, "bank", "s")).last().step == 1
+    assert store(config).last() == before
 
 
-def test_a_message_of_another_type_is_refused(send: Send, config: RunConfig) -> None:
-    record = send(config, "train.alignment_blind", DescribeRequest(), Envelope("s", "", 1))
-    assert refusal_in(record) is None  # both are empty messages
-    record = send(config, "train.alignment_match", DescribeRequest(), Envelope("s", "", 2))
-    assert "MatchRequest message lacks" in refusal_in(record)
+def test_a_request_that_goes_to_another_action_than_its_own_is_refused(
+    send: Send, config: TrainingConfig
+) -> None:
+    record = send(config, DescribeRequest(), FIRST, to="train.alignment_blind")
+    assert refusal_in(record) == "a message must be a BlindRequest, not a DescribeRequest"
+    assert store(config).last().step == 0
 
 
-def test_a_question_leaves_no_trace(send: Send, config: RunConfig) -> None:
-    send(config, "query.handshake_describe", DescribeRequest(), HELLO)
+def test_a_query_leaves_no_trace(send: Send, config: TrainingConfig) -> None:
+    send(config, DescribeRequest())
     assert not Path(config.state).exists()
 
 
-def test_data_that_are_not_in_order_stay_in_the_party_log(
-    send: Send, config: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = tmp_path / "broken"
-    shutil.copytree(config.data, data, ignore=shutil.ignore_patterns("state"))
-    table = data / "bank" / "table.csv"
-    table.write_text(
-        table.read_text("utf-8").replace("coal", "coal", 1) + "secret-id,1e,2,3,coal,0\n", "utf-8"
-    )
-
-    broken = replace(config, data=str(data))
-    record = send(broken, "query.handshake_describe", DescribeRequest(), HELLO)
-
-    said = "the data in bank are not in order; its own log says what and where (state/party.log)"
-    assert refusal_in(record) == said
-    written = state_folder(broken, data / "bank") / "party.log"
-    assert "table.csv" in written.read_text("utf-8")
-    assert written.stat().st_mode & 0o077 == 0
-    assert b"secret-id" not in to_bytes(record)
-    assert "1e" in caplog.text
-    assert "table.csv" in caplog.text
+def test_a_state_is_read_as_the_kind_that_was_kept(config: TrainingConfig, tmp_path: Path) -> None:
+    session = Session(config, FIRST, tmp_path, tmp_path)
+    session.keep(Split(np.arange(3, dtype=np.int8)))
+    assert session.state(Split).roles.tolist() == [0, 1, 2]
+    with pytest.raises(ProtocolError, match="is not of its declared form"):
+        session.state(Order)
+    session.keep(None)
+    with pytest.raises(ProtocolError, match="is not of its declared form"):
+        session.state(Split)
 
 
-def test_partition_k_is_the_kth_party(send: Send, config: RunConfig) -> None:
-    for partition, name in enumerate(config.party_names):
-        node = {"partition-id": partition}
-        record = send(config, "query.handshake_describe", DescribeRequest(), HELLO, node)
-        assert unpack(Description, record).name == name
+def test_what_one_kind_of_run_asks_is_refused_in_the_other(config: TrainingConfig, tmp_path: Path) -> None:
+    training, scoring = (Session(one, FIRST, tmp_path, tmp_path) for one in (config, ScoringConfig()))
+    assert (training.is_scoring, scoring.is_scoring) == (False, True)
+    assert training.training is config
+    assert scoring.scoring == ScoringConfig()
+    with pytest.raises(ProtocolError, match="in a run that scores only"):
+        _ = training.scoring
+    with pytest.raises(ProtocolError, match="in a run that trains only"):
+        _ = scoring.training
 
 
-def test_more_nodes_than_parties_is_said_so(send: Send, config: RunConfig) -> None:
-    record = send(config, "query.handshake_describe", DescribeRequest(), HELLO, {"partition-id": 3})
-    assert "more SuperNodes than the 3 parties" in refusal_in(record)
-    assert "num-supernodes=3" in refusal_in(record)
+# Where a party has its data and its state.
 
 
-def test_a_relative_data_folder_is_refused(send: Send, config: RunConfig) -> None:
-    record = send(replace(config, data="demo"), "query.handshake_describe", DescribeRequest(), HELLO)
-    assert "absolute path" in refusal_in(record)
+def test_partition_k_is_the_kth_party(send: Send, config: TrainingConfig) -> None:
+    for partition, name in enumerate(config.parties):
+        record = send(config, DescribeRequest(), node={"partition-id": partition})
+        assert unpack(record, Description).name == name
 
 
-def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there(
+def test_more_nodes_than_parties_is_said_so(send: Send, config: TrainingConfig) -> None:
+    refused = refusal_in(send(config, DescribeRequest(), node={"partition-id": 3}))
+    assert "more SuperNodes than the 3 parties" in refused
+    assert "num-supernodes=3" in refused
+
+
+def test_a_relative_data_folder_is_refused(send: Send, config: TrainingConfig) -> None:
+    assert "absolute path" in refusal_in(send(replace(config, data="demo"), DescribeRequest()))
+
+
+def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there_whatever_the_run_says(
     send: Send, tables: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "tax"
     shutil.copytree(tables / "tax", folder, ignore=shutil.ignore_patterns("state"))
+    config = TrainingConfig(study="s", state=str(tmp_path / "elsewhere"))
 
-    record = send(
-        RunConfig(study="s"), "train.alignment_blind", BlindRequest(), FIRST, {"party-folder": str(folder)}
-    )
+    record = send(config, BlindRequest(), FIRST, {"party-folder": str(folder)})
 
     rows = len((folder / "table.csv").read_text("utf-8").splitlines()) - 1
-    assert len(unpack(BlindedIds, record).points) == rows
+    assert len(unpack(record, BlindedIds).points.read(BlindPoints).points) == rows
     assert (folder / "state" / "s").is_dir()
+    assert not (tmp_path / "elsewhere").exists()
     assert read_declaration(folder).name == "tax"
 
 
-def test_a_new_study_ends_the_oldest(send: Send, config: RunConfig) -> None:
+def test_the_state_of_a_simulated_party_is_where_the_run_says_else_beside_the_data_of_the_training(
+    tmp_path: Path,
+) -> None:
+    data, trained_on = tmp_path / "new" / "tax", str(tmp_path / "old")
+    for config, folder in (
+        (TrainingConfig(), data / "state"),
+        (TrainingConfig(state="/state"), Path("/state/tax")),
+        (ScoringConfig(), data / "state"),
+        (ScoringConfig(model_data=trained_on), Path(trained_on, "tax", "state")),
+        (ScoringConfig(model_data=trained_on, state="/state"), Path("/state/tax")),
+    ):
+        assert state_folder(config, data) == folder
+
+
+def test_a_new_study_ends_the_oldest(send: Send, config: TrainingConfig) -> None:
     for study in ("a", "b", "c"):
         limited = replace(config, keep_studies=2, study=study)
-        send(limited, "train.alignment_blind", BlindRequest(), Envelope(study, "", 1))
+        send(limited, BlindRequest(), Envelope(study, "", 1))
     assert {path.name for path in Path(config.state, "bank").iterdir()} == {"b", "c"}
+
+
+def test_data_that_change_are_read_anew(send: Send, config: TrainingConfig, tmp_path: Path) -> None:
+    data = tmp_path / "changing"
+    shutil.copytree(config.data, data, ignore=shutil.ignore_patterns("state"))
+    config = replace(config, data=str(data))
+    assert unpack(send(config, DescribeRequest()), Description).rows == 400
+    table = data / "bank" / "table.csv"
+    table.write_text("\n".join(table.read_text("utf-8").splitlines()[:101]) + "\n", "utf-8")
+    assert unpack(send(config, DescribeRequest()), Description).rows == 100
+
+
+def test_a_split_is_refused_in_a_run_that_scores(tables: Path, tmp_path: Path) -> None:
+    session = Session(ScoringConfig(), FIRST, tables / "bank", tmp_path)
+    with pytest.raises(ProtocolError, match="in a run that trains only"):
+        assign(session, SplitRequest(1))

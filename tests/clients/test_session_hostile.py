@@ -7,27 +7,53 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 
+from clients.session import state_folder
 from fl.alignment import BlindRequest
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.handshake import DescribeRequest
-from fl.messages import ENVELOPE, Envelope, pack, refusal_in
-from fl.network import FinishRequest
+from fl.messages import Letter
+from fl.network import FinishRequest, Verdict
+from fl.wire import Envelope, pack, refusal_in, to_bytes
 
 SECRET = "业00017 owes 4,200,000"
 Send = Callable[..., RecordDict]
 
 
 @pytest.fixture
-def config(tables: Path, tmp_path: Path) -> RunConfig:
-    return RunConfig(data=str(tables), parties="bank,tax,supply", state=str(tmp_path / "state"), study="s")
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    parties = ("bank", "tax", "supply")
+    return TrainingConfig(data=str(tables), parties=parties, state=str(tmp_path / "state"), study="s")
+
+
+def test_data_that_are_not_in_order_stay_in_the_party_log(
+    send: Send, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "broken"
+    shutil.copytree(config.data, data, ignore=shutil.ignore_patterns("state"))
+    table = data / "bank" / "table.csv"
+    table.write_text(
+        table.read_text("utf-8").replace("coal", "coal", 1) + "secret-id,1e,2,3,coal,0\n", "utf-8"
+    )
+
+    broken = replace(config, data=str(data))
+    record = send(broken, DescribeRequest())
+
+    said = "the data in bank are not in order; its own log says what and where (state/party.log)"
+    assert refusal_in(record) == said
+    written = state_folder(broken, data / "bank") / "party.log"
+    assert "table.csv" in written.read_text("utf-8")
+    assert written.stat().st_mode & 0o077 == 0
+    assert b"secret-id" not in to_bytes(record)
+    assert "1e" in caplog.text
+    assert "table.csv" in caplog.text
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, MemoryError, AssertionError, UnicodeError, OSError])
 def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     send: Send,
-    config: RunConfig,
+    config: TrainingConfig,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: type[Exception],
@@ -38,47 +64,51 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     monkeypatch.setattr("clients.handshake.describe", fail)
 
     with caplog.at_level(logging.ERROR):
-        refused = refusal_in(send(config, "query.handshake_describe", DescribeRequest(), Envelope("s")))
+        refused = refusal_in(send(config, DescribeRequest()))
 
     assert refused == "it met an unexpected error; its own log says which (state/party.log)"
     assert SECRET in caplog.text
+    assert SECRET in Path(config.state, "bank", "party.log").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("action", "body", "envelope"),
+    ("request_", "envelope"),
     [
-        ("train.alignment_blind", BlindRequest(), Envelope("s", "", 0)),
-        ("train.network_finish", FinishRequest(False), Envelope("s", "m", 0)),
-        ("train.alignment_blind", BlindRequest(), Envelope("", "", 1)),
-        ("query.handshake_describe", DescribeRequest(), Envelope("s", "", 1)),
-        ("train.alignment_blind", BlindRequest(), Envelope("s", "", -1)),
+        (BlindRequest(), Envelope("s", "", 0)),
+        (FinishRequest(Letter.of(Verdict(False))), Envelope("s", "m", 0)),
+        (BlindRequest(), Envelope("", "", 1)),
+        (DescribeRequest(), Envelope("s", "", 1)),
+        (BlindRequest(), Envelope("s", "", -1)),
     ],
+    ids=str,
 )
 def test_no_request_goes_round_the_count_of_steps(
-    send: Send, config: RunConfig, action: str, body: object, envelope: Envelope
+    send: Send, config: TrainingConfig, request_: object, envelope: Envelope
 ) -> None:
-    assert "step" in refusal_in(send(config, action, body, envelope))
+    assert "step" in refusal_in(send(config, request_, envelope))
     assert not Path(config.state).exists()
 
 
-def sent_with(config: RunConfig, **envelope: object) -> RecordDict:
-    """The reply to a blind request whose envelope no honest coordinator could have made."""
-    from clients.app import app
-    from experiments.backends.inline import InlineGrid
-
-    InlineGrid(config)
+def sent_with(send: Send, config: TrainingConfig, **envelope: object) -> RecordDict:
+    """The reply to a request whose envelope no honest coordinator could have made."""
     record = pack(BlindRequest(), Envelope("s", "", 1))
-    record[ENVELOPE] = ConfigRecord(dict(record[ENVELOPE]) | envelope)
-    context = Context(1, 2, {"partition-id": 0}, RecordDict(), dict(config.to_mapping()))
-    return app(Message(record, 2, "train.alignment_blind"), context).content
+    head = next(iter(record))
+    record[head] = ConfigRecord(dict(record[head]) | envelope)
+    return send(config, record, to="train.alignment_blind")
+
+
+def test_the_honest_envelope_is_answered(send: Send, config: TrainingConfig) -> None:
+    assert refusal_in(sent_with(send, config)) is None
 
 
 @pytest.mark.parametrize(
     "study",
     ["..", "../s", "/etc", "s/../../x", "s/x", "a\\b", "a\nb", "a\0b", ".hidden", "x" * 101, "业", 7, b"s"],
 )
-def test_a_study_is_a_folder_of_the_state_and_nothing_else(config: RunConfig, study: object) -> None:
-    assert refusal_in(sent_with(config, study=study))
+def test_a_study_is_a_folder_of_the_state_and_nothing_else(
+    send: Send, config: TrainingConfig, study: object
+) -> None:
+    assert refusal_in(sent_with(send, config, study=study))
     assert not Path(config.state).exists()
 
 
@@ -92,21 +122,13 @@ def test_a_study_is_a_folder_of_the_state_and_nothing_else(config: RunConfig, st
         {"step": "1"},
         {"step": True},
         {"x": 1},
+        {"kind": 7},
+        {"kind": "MatchRequest"},
+        {"pieces": 2},
+        {"pieces": "1"},
     ],
+    ids=str,
 )
-def test_an_envelope_has_its_declared_form(config: RunConfig, odd: dict) -> None:
-    assert refusal_in(sent_with(config, **odd))
+def test_an_envelope_has_its_declared_form(send: Send, config: TrainingConfig, odd: dict) -> None:
+    assert refusal_in(sent_with(send, config, **odd))
     assert not Path(config.state).exists()
-
-
-def test_a_deployed_party_keeps_its_state_where_it_and_not_the_run_decides(
-    send: Send, config: RunConfig, tables: Path, tmp_path: Path
-) -> None:
-    elsewhere = replace(config, state=str(tmp_path / "elsewhere"), study="deployed")
-    own = Path(shutil.copytree(tables / "tax", tmp_path / "tax"))
-    node = {"party-folder": str(own)}
-
-    send(elsewhere, "train.alignment_blind", BlindRequest(), Envelope("deployed", "", 1), node)
-
-    assert not (tmp_path / "elsewhere").exists()
-    assert (own / "state" / "deployed").is_dir()

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from clients.aligned import read_applications
-from clients.splits import SPLIT
 from clients.store import Store
-from fl.splits import TEST, TRAIN, VALIDATION
+from fl.splits import TEST, TRAIN, VALIDATION, Roles, Split
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
@@ -16,10 +15,20 @@ def bank(run) -> Store:
     return Store(Path(run.config.state, "bank", "s"))
 
 
+def roles_of(run, seed: int = 1) -> Roles:
+    """The roles that the bank gives under a seed, as it tells them to the parties."""
+    assigned = assign_roles(run.federation, seed)
+    roles = assigned.split.read(Split).roles
+    assert np.bincount(roles, minlength=3).tolist() == [assigned.training, assigned.validation, assigned.test]
+    return roles
+
+
 def test_without_months_the_split_is_by_label(tables: Path, federate: Callable) -> None:
     run = federate(tables, test_share=0.3, validation_share=0.2)
 
-    roles = assign_roles(run.federation, seed=1)
+    roles = roles_of(run)
+
+    assert assign_roles(federate(tables).federation, 1).basis == "label"
 
     labels = read_applications(bank(run)).labels
     assert (roles == TEST).mean() == pytest.approx(0.3, abs=0.01)
@@ -30,24 +39,25 @@ def test_without_months_the_split_is_by_label(tables: Path, federate: Callable) 
 
 def test_seeds_split_by_label_anew_and_repeatably(tables: Path, federate: Callable) -> None:
     run = federate(tables)
-    one, two = (assign_roles(run.federation, seed) for seed in (1, 2))
+    one, two = (roles_of(run, seed) for seed in (1, 2))
 
     assert (one != two).any()
-    np.testing.assert_array_equal(assign_roles(federate(tables).federation, 1), one)
+    np.testing.assert_array_equal(roles_of(federate(tables)), one)
     for seed, roles in ((1, one), (2, two)):
-        kept = Store(bank(run).folder / "splits" / str(seed)).read(SPLIT)["roles"]
+        kept = Store(bank(run).folder / "splits" / str(seed)).read(Split).roles
         np.testing.assert_array_equal(kept, roles)
 
 
 def test_with_months_the_split_is_by_vintage(make_tables: Callable[..., Path], federate: Callable) -> None:
     run = federate(make_tables(("tax",), months=True))
 
-    roles = assign_roles(run.federation, 1)
+    roles = roles_of(run)
 
     months = read_applications(bank(run)).months
     assert months[roles == TRAIN].max() < months[roles == VALIDATION].min()
     assert months[roles == VALIDATION].max() < months[roles == TEST].min()
-    np.testing.assert_array_equal(assign_roles(run.federation, 2), roles)
+    np.testing.assert_array_equal(roles_of(run, 2), roles)
+    assert assign_roles(run.federation, 3).basis == "vintage"
 
 
 def test_a_file_names_the_test_rows(tables: Path, federate: Callable, tmp_path: Path) -> None:
@@ -56,10 +66,11 @@ def test_a_file_names_the_test_rows(tables: Path, federate: Callable, tmp_path: 
     file.write_text("business_id\n" + "\n".join([*chosen, "not-a-client"]) + "\n", "utf-8")
     run = federate(tables, test_ids=str(file))
 
-    roles = assign_roles(run.federation, 1)
+    roles = roles_of(run)
 
     ids = read_applications(bank(run)).ids
     assert set(ids[roles == TEST]) == set(chosen)
+    assert assign_roles(run.federation, 2).basis == "file"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["absent", "not UTF-8"])

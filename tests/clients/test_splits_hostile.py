@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from clients.aligned import write_applications
+from clients.aligned import applications_of_rows
 from clients.session import Session
 from clients.splits import assign
-from fl.config.run import RunConfig
-from fl.messages import Envelope
-from fl.splits import SplitRequest, split_by_label
+from fl.config.run import TrainingConfig
+from fl.splits import Split, SplitRequest, split_by_label
+from fl.wire import Envelope
 
 ROWS = 1_500
 SEED = 3
@@ -25,7 +25,7 @@ def labels_that_fit(roles: NDArray[np.int8], bads: int) -> NDArray[np.int8] | No
     good and bad are known beforehand, and the labels are a path that goes through both lists at once. Forward and
     backward over the number of bads so far, this finds all paths.
     """
-    config = RunConfig()
+    config = TrainingConfig()
     ordered = np.repeat([0, 1], [len(roles) - bads, bads]).astype(np.int8)
     drawn = split_by_label(
         ordered, config.test_share, config.validation_share, np.random.default_rng([SEED, 1])
@@ -58,15 +58,16 @@ def labels() -> NDArray[np.int8]:
 
 
 def assigned(folder: Path, labels: NDArray[np.int8]) -> NDArray[np.int8]:
-    session = Session(RunConfig(), Envelope("study", f"splits/{SEED}", 1), folder, folder)
+    session = Session(TrainingConfig(), Envelope("study", f"splits/{SEED}", 1), folder, folder)
     ids = pd.Index([f"B{number}" for number in range(len(labels))])
     months = pd.Series(pd.NaT, index=ids, dtype="datetime64[s]")
-    write_applications(session.study, pd.DataFrame({"label": labels, "month": months}, index=ids))
-    return assign(session, SplitRequest(SEED)).roles
+    frame = pd.DataFrame({"label": labels, "month": months}, index=ids)
+    session.study.keep(applications_of_rows(frame))
+    return assign(session, SplitRequest(SEED)).split.read(Split).roles
 
 
 def test_the_attack_works_on_a_draw_by_the_public_seed(labels: NDArray[np.int8]) -> None:
-    config = RunConfig()
+    config = TrainingConfig()
     roles = split_by_label(
         labels, config.test_share, config.validation_share, np.random.default_rng([SEED, 1])
     )

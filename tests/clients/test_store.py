@@ -1,5 +1,9 @@
 import os
+import pickle
+import shutil
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +12,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from clients.store import Store, retain
+from clients.store import Commit, Store, retain
+from fl.errors import ProtocolError
 
-names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=6)
-contents = st.dictionaries(
-    names | st.sampled_from(["file", "reply", "a/b"]),
-    arrays.arrays(np.float32, arrays.array_shapes(min_side=0))
-    | arrays.arrays("U3", 2, elements=st.text("业ab", max_size=3)),
-    max_size=3,
+
+@dataclass(frozen=True)
+class Kept:
+    """A record of arrays by names that a party may have given."""
+
+    arrays: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Other:
+    """A record of another kind."""
+
+    count: int
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
+    ["file", "args", "allow_pickle", "../x", "a/b", "业", ""]
 )
-
-
-def forget() -> None:
-    """As in a fresh process: only the files are left."""
-    Store._last.clear()
+records = st.builds(
+    Kept,
+    st.dictionaries(
+        names,
+        arrays.arrays(np.float32, arrays.array_shapes(min_side=0))
+        | arrays.arrays("U3", 2, elements=st.text("业ab", max_size=3)),
+        max_size=3,
+    ),
+)
 
 
 @pytest.fixture
@@ -30,44 +50,51 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_before_the_first_step_there_is_nothing(store: Store) -> None:
-    last = store.last()
-    assert (last.step, dict(last.state), last.reply) == (0, {}, b"")
+    assert store.last() == Commit(step=0, conversation="", action="", state=b"", reply=b"")
 
 
-@given(state=contents, reply=st.binary())
+commits = st.builds(
+    Commit,
+    step=st.just(2),
+    conversation=st.text("ab", max_size=3),
+    action=st.text("ab", max_size=3),
+    state=st.binary(),
+    reply=st.binary(),
+)
+
+
+@given(commit=commits)
 def test_the_last_commit_comes_back_in_this_process_and_in_another(
-    tmp_path_factory: pytest.TempPathFactory, state: dict, reply: bytes
+    tmp_path_factory: pytest.TempPathFactory, commit: Commit
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
-    store.commit(1, {"old": np.zeros(1)}, b"old")
-    store.commit(2, state, reply)
-
-    for _ in range(2):
-        last = store.last()
-        assert (last.step, last.reply) == (2, reply)
-        assert set(last.state) == set(state)
-        for name, array in state.items():
-            np.testing.assert_array_equal(last.state[name], array)
-        forget()
+    store.commit(Commit(step=1, reply=b"old"))
+    store.commit(commit)
+    moved = store.folder.rename(store.folder.with_name(store.folder.name + "-moved"))
+    assert Store(moved).last() == commit
+    assert Store(moved.rename(store.folder)).last() == commit
 
 
-def test_another_process_steps_are_noticed_despite_the_cache(store: Store) -> None:
-    store.commit(1, {}, b"mine")
-    cached = dict(Store._last)
-    store.commit(2, {}, b"theirs")
-    Store._last.clear()
-    Store._last.update(cached)
+def test_the_steps_of_another_process_are_noticed(
+    store: Store, as_found_anew: Callable[[Path], Path]
+) -> None:
+    store.commit(Commit(step=1, reply=b"mine"))
+    another = Store(as_found_anew(store.folder))
+    another.commit(Commit(step=2, reply=b"theirs"))
+    shutil.copytree(another.folder, store.folder, dirs_exist_ok=True)
     assert store.last().reply == b"theirs"
 
 
 def test_only_the_last_commit_is_kept(store: Store) -> None:
     for step in (1, 2, 3):
-        store.commit(step, {}, b"")
+        store.commit(Commit(step=step))
     assert len(list(store.folder.iterdir())) == 1
 
 
-def test_a_crash_while_writing_leaves_the_last_commit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.commit(1, {"weights": np.ones(3)}, b"one")
+def test_a_crash_while_writing_leaves_the_last_commit(
+    store: Store, monkeypatch: pytest.MonkeyPatch, as_found_anew: Callable[[Path], Path]
+) -> None:
+    store.commit(Commit(step=1, state=b"weights", reply=b"one"))
 
     def crash(*_: object) -> None:
         raise OSError("no space left on device")
@@ -75,19 +102,19 @@ def test_a_crash_while_writing_leaves_the_last_commit(store: Store, monkeypatch:
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", crash)
         with pytest.raises(OSError, match="no space"):
-            store.commit(2, {"weights": np.zeros(3)}, b"two")
-    forget()
+            store.commit(Commit(step=2, state=b"others", reply=b"two"))
 
-    assert store.last().step == 1
-    np.testing.assert_array_equal(store.last().state["weights"], np.ones(3))
-    store.commit(2, {}, b"again")
-    assert store.last().reply == b"again"
+    anew = Store(as_found_anew(store.folder))
+    for after in (store, anew):
+        assert after.last() == Commit(step=1, state=b"weights", reply=b"one")
+    anew.commit(Commit(step=2, reply=b"again"))
+    assert anew.last().reply == b"again"
 
 
 def test_a_crash_before_the_old_commit_is_removed_leaves_the_new_one(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, as_found_anew: Callable[[Path], Path]
 ) -> None:
-    store.commit(1, {}, b"one")
+    store.commit(Commit(step=1, reply=b"one"))
 
     def crash(*_: object, **__: object) -> None:
         raise OSError("killed")
@@ -95,45 +122,91 @@ def test_a_crash_before_the_old_commit_is_removed_leaves_the_new_one(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", crash)
         with pytest.raises(OSError, match="killed"):
-            store.commit(2, {}, b"two")
-    forget()
+            store.commit(Commit(step=2, reply=b"two"))
 
-    assert store.last().reply == b"two"
-    store.commit(3, {}, b"three")
-    assert len(list(store.folder.iterdir())) == 1
+    anew = Store(as_found_anew(store.folder))
+    for after in (store, anew):
+        assert after.last().reply == b"two"
+    anew.commit(Commit(step=3, reply=b"three"))
+    assert len(list(anew.folder.iterdir())) == 1
 
 
-@given(content=contents)
-def test_named_arrays_stay_beside_the_commits(
-    tmp_path_factory: pytest.TempPathFactory, content: dict
+@given(record=records)
+def test_a_record_of_each_kind_stays_beside_the_commits(
+    tmp_path_factory: pytest.TempPathFactory, record: Kept
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
-    store.write("model", {"x": np.zeros(2)})
-    store.write("model", content)
-    store.commit(1, {}, b"")
+    store.keep(Kept({"x": np.zeros(2)}))
+    store.keep(Other(3))
+    store.keep(record)
+    store.commit(Commit(step=1))
 
-    found = store.read("model")
+    read = store.read(Kept).arrays
 
-    assert list(found) == list(content)
-    for name, array in content.items():
-        np.testing.assert_array_equal(found[name], array)
-
-
-def test_what_was_never_written_cannot_be_read(store: Store) -> None:
-    with pytest.raises(FileNotFoundError):
-        store.read("model")
-
-
-def test_nobody_else_may_look(store: Store) -> None:
-    store.commit(1, {}, b"")
-    assert store.folder.stat().st_mode & 0o077 == 0
+    assert list(read) == list(record.arrays)
+    for name, array in record.arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+    assert store.read(Other) == Other(3)
+    # Whatever the names in a record, they are no names of files.
+    assert len(list(store.folder.iterdir())) == 3
 
 
-def studies(root: Path, *names: str) -> None:
+def test_a_record_that_is_removed_or_was_never_kept_is_not_there(store: Store) -> None:
+    for _ in range(2):
+        assert not store.has(Other)
+        with pytest.raises(FileNotFoundError):
+            store.read(Other)
+        store.remove(Other)  # which is nothing to remove
+
+        store.keep(Other(1))
+        store.keep(Kept({}))
+        assert store.has(Other)
+        store.remove(Other)
+        assert store.has(Kept)
+
+
+def test_a_file_with_pickled_objects_is_not_read(store: Store) -> None:
+    store.keep(Other(1))
+    (file,) = store.folder.iterdir()
+    file.write_bytes(pickle.dumps({"count": 1}))
+    with pytest.raises(ProtocolError, match=r"an? Other is not of its declared form"):
+        store.read(Other)
+
+
+def test_a_file_of_any_kind_stays_beside_them(store: Store) -> None:
+    store.write_file("scores.csv", b"old\n")
+    store.write_file("scores.csv", b"id\n")
+    assert (store.folder / "scores.csv").read_bytes() == b"id\n"
+
+
+@pytest.fixture
+def generous_umask():
+    before = os.umask(0o000)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("generous_umask")
+def test_all_that_a_store_makes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state" / "study" / "model" / "1")
+    store.keep(Kept({"labels": np.ones(3)}))
+    store.commit(Commit(step=1, state=b"exponent", reply=b"reply"))
+    store.write_file("scores.csv", b"id\n")
+
+    made = [*list((tmp_path / "state").rglob("*")), tmp_path / "state"]
+
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o600}
+
+
+# Retention.
+
+
+def studies(root: Path, *study_names: str) -> None:
     """Studies, the oldest first."""
-    for age, name in enumerate(reversed(names)):
-        Store(root / name).commit(1, {}, b"")
-        Store(root / name / "federated-network" / "1").commit(1, {}, b"")
+    for age, name in enumerate(reversed(study_names)):
+        Store(root / name).commit(Commit(step=1))
+        Store(root / name / "federated-network" / "1").commit(Commit(step=1))
         os.utime(root / name, (time.time() - 100 * (age + 1),) * 2)
 
 
@@ -159,11 +232,16 @@ def test_the_first_study_of_all_removes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_of_any_kind_is_kept_for_this_user_alone(tmp_path: Path) -> None:
-    store = Store(tmp_path / "s")
-    store.write_file("scores.csv", b"id\n")
-    assert (tmp_path / "s" / "scores.csv").read_bytes() == b"id\n"
-    assert (tmp_path / "s" / "scores.csv").stat().st_mode & 0o077 == 0
-    assert not store.has("x")
-    store.write("x", {})
-    assert store.has("x")
+def test_retention_removes_studies_and_nothing_else(tmp_path: Path) -> None:
+    studies(tmp_path, "study0", "study1", "study2")
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "invoices.parquet").write_bytes(b"kept")
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    Store(outside).commit(Commit(step=1))
+    (tmp_path / "link").symlink_to(outside)
+
+    retain(tmp_path, "new", 1)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "records"]
+    assert Store(outside).last().step == 1
+    assert len(list(outside.iterdir())) == 1

@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
 
 from clients.aligned import read_applications
-from clients.evaluation import SCORES
-from clients.scoring import ANSWERS
-from clients.session import SCORING
+from clients.scores import Scores
+from clients.scoring import read_answers
 from clients.store import Store
-from experiments.backends.simulation import _children, _free_port, _write_app
-from experiments.scoring import read_answers
+from experiments.backends.simulation import write_app
+from experiments.scoring import scoring_config
+from experiments.servers import children, free_port
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import RunConfig, TrainingConfig
+from server.tracking.registry import find_model
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -33,7 +33,7 @@ class Deployment:
     """Processes on this machine that know each other by network addresses alone."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._address = folder, f"127.0.0.1:{_free_port()}"
+        self._folder, self._address = folder, f"127.0.0.1:{free_port()}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "config.toml").write_text(
             f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{self._address}"\ninsecure = true\n'
@@ -43,7 +43,7 @@ class Deployment:
 
     def join(self, party: Path) -> None:
         """Start a party's SuperNode."""
-        own = "--host", "127.0.0.1", "--port", str(_free_port())
+        own = "--host", "127.0.0.1", "--port", str(free_port())
         told = f"party-folder='{party}'"
         self._start(
             party.name,
@@ -53,7 +53,7 @@ class Deployment:
     def run(self, config: RunConfig, timeout: float = 400) -> str:
         """Run a configuration to its end: Flower's status."""
         app = self._folder / config.study
-        _write_app(app, config, "server.app:app")
+        write_app(app, config, "server.app:app")
         number, deadline = self._flwr("run", str(app), "here")["run-id"], time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = self._flwr("list", "here", "--run-id", str(number))["runs"][0]
@@ -65,7 +65,7 @@ class Deployment:
     def kill(self, name: str) -> None:
         """End a process and all that it has started, at once."""
         process = self._processes.pop(name)
-        for group in (process.pid, *_children(process.pid)):
+        for group in (process.pid, *children(process.pid)):
             with suppress(ProcessLookupError):  # not every child leads a group
                 os.killpg(group, signal.SIGKILL)
         process.wait(10)
@@ -126,43 +126,29 @@ def test_deployed_parties_train_and_score_and_one_may_die(
     data = make_tables(("tax",))
     for party in ("bank", "tax"):
         deployment.join(data / party)
-    config = RunConfig(
+    config = TrainingConfig(
         data=str(data),
-        parties="bank,tax",
-        contenders="federated-boosting",
+        parties=("bank", "tax"),
+        contenders=("federated-boosting",),
         study="deployed",
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        boosting=BoostingConfig(trees=1, depth=2, min_leaf_count=10, patience=0),
         timeout=60,
-    )
+    ).with_section(BoostingConfig(trees=1, depth=2, min_leaf_count=10, patience=0))
 
     assert deployment.run(config) == "finished:completed"
 
     store = Store(data / "bank" / "state" / "deployed")
     pds = pd.Series(
-        Store(store.folder / "federated-boosting" / "1").read(SCORES)["pd"], read_applications(store).ids
+        Store(store.folder / "federated-boosting" / "1").read(Scores).pd, read_applications(store).ids
     )
-    client = MlflowClient(config.tracking_uri)
-    (found,) = client.search_runs(
-        [client.get_experiment_by_name(config.experiment).experiment_id],
-        "tags.contender = 'federated-boosting'",
-    )
-    assert found.info.status == "FINISHED"
+    model = find_model(config.tracking_uri, "deployed/federated-boosting")
     applicants = tmp_path / "applicants.csv"
     pds.index[:50].to_frame(name="business_id").to_csv(applicants, index=False)
-    scoring = replace(
-        config,
-        contenders="",
-        study="scored",
-        model="deployed/federated-boosting/1",
-        model_run=found.info.run_id,
-        model_data=config.data,
-        applicants=str(applicants),
-    )
+    scoring = scoring_config(model, config.tracking_uri, data, config.parties, applicants)
 
     assert deployment.run(scoring) == "finished:completed"
 
-    answers = read_answers(data / "bank" / "state" / SCORING / "scored" / ANSWERS).set_index("business_id")
+    answers = read_answers(scoring, data / "bank").frame().set_index("business_id")
     np.testing.assert_array_equal(answers["pd"], pds[answers.index])
     known = answers["parties"] == "bank; tax"
     assert 0 < known.sum() < len(answers)
@@ -176,5 +162,5 @@ def test_deployed_parties_train_and_score_and_one_may_die(
 
     assert deployment.run(alone) == "finished:completed"
 
-    answers = read_answers(data / "bank" / "state" / SCORING / "alone" / ANSWERS)
+    answers = read_answers(alone, data / "bank").frame()
     assert set(answers["model"]) == {"bank-only-boosting"}

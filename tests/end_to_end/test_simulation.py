@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from clients.aligned import read_applications
-from clients.evaluation import SCORES
+from clients.scores import Scores
 from clients.store import Store
-from experiments.scoring import read_answers
 
 CONTENDERS = ("bank-only-network", "federated-network", "pooled-trees")
 DEFAULT_CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
@@ -116,8 +116,8 @@ def test_a_study_runs_through_flower_into_mlflow(
     for party in ("bank", "tax", "supply_chain"):
         (study,) = (tmp_path / "state" / party).iterdir()
         kept = {path.name for path in (study / "federated-network" / "1").iterdir()}
-        assert "model.npz" in kept
-        assert ("scores.npz" in kept) == (party == "bank")
+        assert "Model.record" in kept
+        assert ("Scores.record" in kept) == (party == "bank")
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_applicants_are_scored_through_flower(
     assert ended.code == 0, ended.errors
     (study,) = (state / "bank").iterdir()
     ids = read_applications(Store(study)).ids
-    pds = dict(zip(ids, Store(study / "federated-boosting" / "1").read(SCORES)["pd"], strict=True))
+    pds = dict(zip(ids, Store(study / "federated-boosting" / "1").read(Scores).pd, strict=True))
     (tmp_path / "new.csv").write_text("\n".join(["business_id", *ids[:200]]), "utf-8")
 
     model = f"{study.name}/federated-boosting"
@@ -190,7 +190,7 @@ def test_applicants_are_scored_through_flower(
 
     assert ended.code == alone.code == 0, ended.errors + alone.errors
     assert ended.left == alone.left == []
-    found = read_answers(tmp_path / "scores.csv")
+    found = pd.read_csv(tmp_path / "scores.csv")
     nobody = int((found["parties"] == "bank").sum())
     models = f"federated-boosting, {nobody} by federated-boosting + bank-only-boosting"
     assert f"{200 - nobody} applicants scored by {models} (bank 200, " in ended.output

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.mlflow_page import free_port
+from experiments.servers import free_port
 from server.tracking.study import Study
 
 

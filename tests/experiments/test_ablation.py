@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from experiments.ablation import ADD_ONE, LEAVE_ONE_OUT, Judged, federations, gains, run_ablation
 from experiments.dataset import open_dataset
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
 from server.progress import ignore
@@ -47,18 +47,20 @@ def test_gains_are_those_of_the_pairs() -> None:
 
 
 @pytest.fixture
-def config(tables: Path, tmp_path: Path) -> RunConfig:
-    return RunConfig(
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    config = TrainingConfig(
         data=str(tables),
-        parties="bank,supply,tax",
+        parties=("bank", "supply", "tax"),
         study="s",
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        boosting=BoostingConfig(trees=6, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
+    )
+    return config.with_section(
+        BoostingConfig(trees=6, depth=3, min_leaf_count=10, l2=1.0, encryption="plain")
     )
 
 
 @pytest.mark.slow
-def test_an_ablation_is_one_parent_run(config: RunConfig, tables: Path, tmp_path: Path) -> None:
+def test_an_ablation_is_one_parent_run(config: TrainingConfig, tables: Path, tmp_path: Path) -> None:
     before = set(tables.rglob("state/*"))
     outcome = run_ablation(open_dataset(tables), config, "federated-boosting", "inline", ignore)
 
@@ -87,7 +89,7 @@ def test_an_ablation_is_one_parent_run(config: RunConfig, tables: Path, tmp_path
     assert set(tables.rglob("state/*")) == before
 
 
-def test_what_cannot_be_left_out_is_said(config: RunConfig, tables: Path) -> None:
+def test_what_cannot_be_left_out_is_said(config: TrainingConfig, tables: Path) -> None:
     with pytest.raises(ConfigError, match="no federated contender 'pooled-trees'"):
         run_ablation(open_dataset(tables), config, "pooled-trees", "inline", ignore)
     with pytest.raises(ConfigError, match="no party beside bank"):

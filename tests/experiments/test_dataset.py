@@ -46,7 +46,7 @@ def test_what_the_generator_wrote_is_read(data: Path) -> None:
 
 def test_a_damaged_description_is_named(data: Path) -> None:
     (data / "dataset.toml").write_text("name = \n", "utf-8")
-    with pytest.raises(DataError, match=r"dataset\.toml: this is not valid TOML"):
+    with pytest.raises(DataError, match=r"dataset\.toml, line 1: this is not valid TOML"):
         open_dataset(data)
 
 

@@ -1,9 +1,8 @@
-import socket
 from pathlib import Path
 
 import pytest
 
-from experiments.mlflow_page import free_port, latest_link, leaderboard_link, server_command
+from experiments.mlflow_page import latest_link, leaderboard_link, server_command
 from fl.errors import ConfigError
 from server.tracking.study import Study
 
@@ -26,11 +25,6 @@ def test_without_a_store_it_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`siloscore compare` makes one"):
         latest_link(tmp_path / "none.db", "loans")
     assert not (tmp_path / "none.db").exists()
-
-
-def test_a_free_port_can_be_taken() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", free_port()))
 
 
 def test_the_link_opens_the_leaderboard_among_training_runs():

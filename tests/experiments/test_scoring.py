@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clients.aligned import read_applications
-from clients.evaluation import SCORES
+from clients.scores import Scores
 from clients.store import Store
 from experiments import cli
 from experiments.backends import inline
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import ignore
@@ -27,7 +28,7 @@ from server.tracking.registry import find_model
 class Study(NamedTuple):
     """A study with boosting and a scorecard under two seeds, and an MLflow store that has it; runs are of boosting."""
 
-    config: RunConfig
+    config: TrainingConfig
     store: Path
     client: MlflowClient
     runs: dict[str, Run]
@@ -40,24 +41,25 @@ class Study(NamedTuple):
     def pds_of(self, contender: str) -> "pd.Series[float]":
         """The same under another contender."""
         study = Store(Path(self.config.state, "bank", "trained"))
-        scores = Store(study.folder / contender / "1").read(SCORES)["pd"]
+        scores = Store(study.folder / contender / "1").read(Scores).pd
         return pd.Series(scores, read_applications(study).ids)
 
 
 @pytest.fixture(scope="module")
 def study(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("study")
-    config = RunConfig(
+    config = TrainingConfig(
         data=str(tables),
-        parties="bank,tax,supply",
-        contenders="federated-boosting,federated-scorecard",
-        seeds="1,2",
+        parties=("bank", "tax", "supply"),
+        contenders=("federated-boosting", "federated-scorecard"),
+        seeds=(1, 2),
         study="trained",
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
-        scorecard=ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=3, encryption="plain"),
     )
+    config = config.with_section(
+        BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain")
+    ).with_section(ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=3, encryption="plain"))
     with inline.opened(3) as run_federation:
         run_federation(config, ignore)
     client = MlflowClient(config.tracking_uri)
@@ -121,7 +123,8 @@ def test_a_trained_contender_is_a_model_version_without_weights(study: Study) ->
 def test_a_model_is_found_with_the_settings_of_its_training(study: Study, by_name: bool) -> None:
     words = "trained/federated-boosting/2" if by_name else study.runs["2"].info.run_id
     found = find_model(study.config.tracking_uri, words)
-    assert found.config == study.config
+    trained = replace(study.config, contenders=("federated-boosting",), seeds=(2,))
+    assert found.config == trained
     assert found.name == "trained/federated-boosting/2"
     assert found.run_id == study.runs["2"].info.run_id
 

@@ -1,7 +1,7 @@
 import pytest
 
 from experiments.settings import parse_settings
-from fl.config.run import RunConfig
+from fl.config.run import app_defaults
 from fl.errors import ConfigError
 
 
@@ -46,6 +46,6 @@ def test_a_word_without_an_equals_sign_is_refused() -> None:
     ],
 )
 def test_what_the_command_decides_cannot_be_set_beside_it(name: str, said: str) -> None:
-    assert name in RunConfig().to_mapping()
+    assert name in app_defaults()
     with pytest.raises(ConfigError, match=f"{name!r} cannot be --set: {said}"):
         parse_settings([f"{name}=1"])

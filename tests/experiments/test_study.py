@@ -8,37 +8,38 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.dataset import open_dataset
-from experiments.study import ALL, Outcome, run_study
+from experiments.study import FinishedStudy, all_contenders, run_study
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import Progress
 
+ALL = all_contenders()
+
 
 @pytest.fixture(scope="module")
-def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     folder = tmp_path_factory.mktemp("study")
     data = make_tables()
     ids = pd.read_csv(data / "bank" / "table.csv")["business_id"]
     (data / "truth").mkdir()
     truth = pd.DataFrame({"business_id": ids, "true_pd": np.linspace(0.01, 0.9, len(ids))})
     truth.to_parquet(data / "truth" / "applicants.parquet")
-    return RunConfig(
+    return TrainingConfig(
         data=str(data),
-        parties="bank,supply,tax",
+        parties=("bank", "supply", "tax"),
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        network=NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0),
-    )
+    ).with_section(NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0))
 
 
-def study(config: RunConfig, contenders: tuple[str, ...]) -> tuple[Outcome, list[Progress]]:
+def study(config: TrainingConfig, contenders: tuple[str, ...]) -> tuple[FinishedStudy, list[Progress]]:
     events: list[Progress] = []
     return run_study(open_dataset(Path(config.data)), config, contenders, "inline", events.append), events
 
 
 @pytest.fixture(scope="module")
-def whole(base: RunConfig) -> tuple[Outcome, list[Progress]]:
+def whole(base: TrainingConfig) -> tuple[FinishedStudy, list[Progress]]:
     return study(replace(base, study="whole"), ALL)
 
 
@@ -57,7 +58,7 @@ def test_without_defence_the_federated_network_is_the_pooled_one(whole: tuple) -
 
 
 def test_the_federated_scorecard_is_the_pooled_one_and_every_scorecard_has_a_model_card(
-    whole: tuple, base: RunConfig
+    whole: tuple, base: TrainingConfig
 ) -> None:
     pds = {one.contender: one.pd for one in whole[0].results}
     np.testing.assert_array_equal(pds["federated-scorecard"], pds["pooled-scorecard"])
@@ -81,7 +82,7 @@ def test_only_federated_contenders_cost_round_trips(whole: tuple) -> None:
             assert one.costs["round_trips"] == 16
 
 
-def test_mlflow_has_every_contender_alike_under_one_parent(whole: tuple, base: RunConfig) -> None:
+def test_mlflow_has_every_contender_alike_under_one_parent(whole: tuple, base: TrainingConfig) -> None:
     client = MlflowClient(base.tracking_uri)
     parent = client.get_run(whole[0].run_id)
     found = client.search_runs([whole[0].experiment_id], f"tags.`mlflow.parentRunId` = '{whole[0].run_id}'")
@@ -96,22 +97,50 @@ def test_mlflow_has_every_contender_alike_under_one_parent(whole: tuple, base: R
         assert metrics | {"uplift_auc"} == final["federated-network"], name
 
 
+def test_a_run_in_mlflow_says_what_it_did(whole: tuple, base: TrainingConfig) -> None:
+    client = MlflowClient(base.tracking_uri)
+    assert client.get_run(whole[0].run_id).data.params["contenders"] == ",".join(ALL)
+    for run in client.search_runs([whole[0].experiment_id], "tags.contender LIKE '%'"):
+        assert run.data.params["contenders"] == run.data.tags["contender"]
+        assert run.data.params["seeds"] == run.data.tags["seed"]
+
+
+def test_the_banks_own_forest_grows_once(base: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        pytest.fail("the bank's own boosting was trained outside of the federation, too")
+
+    monkeypatch.setattr("experiments.baselines.training.train_boosting", never)
+
+    finished, _ = study(
+        replace(base, study="once"), ("bank-only-boosting", "federated-network", "pooled-network")
+    )
+
+    assert {one.contender for one in finished.results} >= {"bank-only-boosting", "pooled-network"}
+
+
+def test_the_reserve_model_is_the_banks_own_boosting_bit_for_bit(whole: tuple, base: TrainingConfig) -> None:
+    alone, _ = study(replace(base, study="twin"), ("bank-only-boosting",))
+
+    trained = next(one for one in whole[0].results if one.contender == "bank-only-boosting")
+    np.testing.assert_array_equal(alone.results[0].pd, trained.pd)
+
+
 def test_the_watcher_hears_of_every_contender(whole: tuple) -> None:
     stages = [event.stage for event in whole[1]]
     assert set(ALL) <= set(stages)
     assert stages[-1] == "done"
 
 
-def test_the_same_study_again_gives_the_same_scores(whole: tuple, base: RunConfig) -> None:
+def test_the_same_study_again_gives_the_same_scores(whole: tuple, base: TrainingConfig) -> None:
     again, _ = study(replace(base, study="again"), ("federated-network",))
     first = {one.contender: one.pd for one in whole[0].results}
     for one in again.results:
         np.testing.assert_array_equal(one.pd, first[one.contender])
 
 
-def test_a_model_of_the_pool_alone_needs_no_federated_one(base: RunConfig) -> None:
-    outcome, _ = study(replace(base, study="alone"), ("bank-only-trees",))
-    assert outcome.comparison["contender"].tolist() == ["bank-only-trees"]
+def test_a_model_of_the_pool_alone_needs_no_federated_one(base: TrainingConfig) -> None:
+    finished, _ = study(replace(base, study="alone"), ("bank-only-trees",))
+    assert finished.comparison["contender"].tolist() == ["bank-only-trees"]
 
 
 @pytest.mark.parametrize(
@@ -122,20 +151,20 @@ def test_a_model_of_the_pool_alone_needs_no_federated_one(base: RunConfig) -> No
         ((), "no other contender"),
     ],
 )
-def test_contenders_must_make_sense(base: RunConfig, contenders: tuple[str, ...], said: str) -> None:
+def test_contenders_must_make_sense(base: TrainingConfig, contenders: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         study(base, contenders)
 
 
-def test_without_truth_there_is_no_ceiling(base: RunConfig, tables: Path) -> None:
+def test_without_truth_there_is_no_ceiling(base: TrainingConfig, tables: Path) -> None:
     config = replace(base, data=str(tables), study="no-truth")
     with pytest.raises(ConfigError, match="has no true PD"):
         study(config, ("true-pd",))
-    outcome, _ = study(config, ("bank-only-trees", "true-pd"))
-    assert outcome.comparison["contender"].tolist() == ["bank-only-trees"]
+    finished, _ = study(config, ("bank-only-trees", "true-pd"))
+    assert finished.comparison["contender"].tolist() == ["bank-only-trees"]
 
 
-def test_a_study_that_fails_is_failed_in_mlflow(base: RunConfig) -> None:
+def test_a_study_that_fails_is_failed_in_mlflow(base: TrainingConfig) -> None:
     config = replace(base, study="failed", experiment="failed", test_ids="/nowhere/ids.csv")
     with pytest.raises(Exception, match="Party bank refused"):
         study(config, ("federated-network",))

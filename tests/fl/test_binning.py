@@ -6,6 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from fl.binning import UNKNOWN, Binning, Shape
 from fl.errors import ProtocolError
+from fl.records import decode, encode
 from fl.tables import Table
 
 
@@ -95,10 +96,10 @@ def test_a_column_that_says_nothing_has_one_bin(values: list) -> None:
     assert fit(table(values)).shape.bins.tolist() == [1]
 
 
-def test_a_binning_is_its_arrays() -> None:
+def test_a_binning_is_a_record() -> None:
     data = table([[1.0, np.nan], [2.0, 4.0], [3.0, 5.0]], [[0], [1], [-1]], [("x", "y")])
     binning = fit(data, signs={"n1": -1})
-    again = Binning.from_arrays(binning.to_arrays())
+    again = decode(Binning, encode(binning))
     np.testing.assert_array_equal(again.transform(data), binning.transform(data))
     assert again.shape.signs.tolist() == [0, -1, 0]
     assert again.shape.ordered.tolist() == [True, True, False]
@@ -110,14 +111,24 @@ def test_a_binning_is_its_arrays() -> None:
         {"bins": np.array([0, 3])},
         {"bins": np.array([256, 3])},
         {"bins": np.array([3])},
+        {"bins": np.array([[3, 4]])},
         {"bins": np.array([3.0, 3.0])},
+        {"missing": np.array([1, 0])},
+        {"ordered": np.array([True])},
         {"signs": np.array([0, 2], np.int8)},
-        {"extra": np.array([1])},
+        {"signs": np.array([0, -128], np.int8)},
+        {"signs": np.array([0, 1])},
     ],
+    ids=str,
 )
 def test_a_malformed_shape_is_refused(wrong: dict) -> None:
     flags = np.array([True, False])
     arrays = {"bins": np.array([3, 4]), "missing": flags, "ordered": flags, "signs": np.zeros(2, np.int8)}
-    assert len(Shape.from_arrays(arrays)) == 2
+    assert len(Shape(**arrays)) == 2
     with pytest.raises(ProtocolError):
-        Shape.from_arrays(arrays | wrong)
+        Shape(**arrays | wrong)
+
+
+def test_a_shape_without_columns_is_one() -> None:
+    none = Shape(np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool), np.empty(0, np.int8))
+    assert (len(none), none.width) == (0, 1)

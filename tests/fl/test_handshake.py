@@ -17,8 +17,8 @@ def party(name: str, holds_label: bool = False) -> Description:
         kinds=("numeric",),
         grades=(3,),
         rows=10,
-        holds_label=holds_label,
-        protocols=("alignment/1", "handshake/1", "network/1"),
+        target="binary" if holds_label else "",
+        conversations=("alignment/1", "handshake/1", "network/1"),
         schema="0",
     )
 
@@ -33,7 +33,7 @@ def test_whatever_the_order_of_connection_the_roster_is_the_same() -> None:
     rosters = [form_roster(described(*order), NEEDED) for order in itertools.permutations(parties)]
 
     assert {roster.all for roster in rosters} == {("bank", "customs", "supply_chain", "tax")}
-    assert {roster.active for roster in rosters} == {"bank"}
+    assert {roster.holder for roster in rosters} == {"bank"}
 
 
 def test_a_bank_alone_is_a_federation() -> None:
@@ -46,12 +46,14 @@ def test_a_federation_without_a_label_is_refused() -> None:
 
 
 def test_two_labels_are_refused_by_name() -> None:
-    with pytest.raises(ProtocolError, match="held by bank and by lender; exactly one"):
+    with pytest.raises(
+        ProtocolError, match="held by bank and by lender; in a vertical federation exactly one"
+    ):
         form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
 
 
-def test_a_party_that_lacks_a_protocol_is_named_with_what_it_speaks() -> None:
-    old = replace(party("tax"), protocols=("alignment/1",))
+def test_a_party_that_lacks_a_conversation_is_named_with_what_it_speaks() -> None:
+    old = replace(party("tax"), conversations=("alignment/1",))
     with pytest.raises(ProtocolError, match=r"Party tax does not speak network/1.*speaks alignment/1"):
         form_roster(described(party("bank", True), old), NEEDED)
 

@@ -1,203 +1,194 @@
+"""What a message says of itself where it is defined."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
+from fl import protocols
 from fl.errors import ProtocolError
 from fl.messages import (
-    ARRAYS,
-    VALUES,
-    Envelope,
-    envelope_of,
-    from_bytes,
-    pack,
-    refusal,
-    refusal_in,
-    size_of,
-    to_bytes,
-    unpack,
+    Content,
+    Count,
+    Declaration,
+    Field,
+    Letter,
+    PerRow,
+    Reader,
+    Request,
+    Setting,
+    ToLabelHolder,
+    ToParties,
+    ToPassive,
+    declaration_of,
+    fields_of,
+    request,
 )
+from fl.records import decode, encode
 
 
 @dataclass(frozen=True)
-class Everything:
-    """A message with a field of every kind that may cross a border."""
+class Points:
+    """What a letter says."""
 
-    flag: bool
-    count: int
-    share: float
-    text: str
-    raw: bytes
-    array: np.ndarray
-    names: tuple[str, ...]
-    numbers: tuple[int, ...]
-    shares: tuple[float, ...]
-    by_party: Mapping[str, np.ndarray]
-    metrics: Mapping[str, float]
+    points: PerRow
 
 
 @dataclass(frozen=True)
-class Small:
-    """A message with one array."""
-
-    array: np.ndarray
+class Done:
+    """A reply that says nothing."""
 
 
-# Protocol buffers carry no lone surrogates, and NumPy's texts no trailing NUL.
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
-shapes = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4)
-any_array = st.one_of(
-    [arrays.arrays(kind, shapes) for kind in (np.float64, np.float32, np.int32, np.uint8, np.int8, np.bool_)]
-    + [arrays.arrays("U4", shapes, elements=st.text("业ab", max_size=4))]
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A reply with a field of every kind."""
+
+    count: Count
+    names: Setting[tuple[str, ...]]
+    counts: Mapping[str, Count]
+    letter: ToPassive[Points]
+    perhaps: ToParties[Points] | None
+    letters: Mapping[str, ToLabelHolder[Points]]
+    part: Points
+    opaque: Annotated[Letter[Any], Reader.LABEL_HOLDER, Content.PER_ROW]
+
+
+@request("begin")
+@dataclass(frozen=True)
+class BeginRequest(Request[Told]):
+    """The first request."""
+
+
+@request("end", to=Reader.LABEL_HOLDER, after=("begin", "end"))
+@dataclass(frozen=True)
+class EndRequest(Request[Done | Told]):
+    """A request with two possible replies."""
+
+
+@request("look", query=True)
+@dataclass(frozen=True)
+class LookRequest(Request[Done]):
+    """A query."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "declaration"),
+    [
+        (BeginRequest, Declaration("begin", Reader.PARTIES, (), False, (Told,))),
+        (EndRequest, Declaration("end", Reader.LABEL_HOLDER, ("begin", "end"), False, (Done, Told))),
+        (LookRequest, Declaration("look", Reader.PARTIES, (), True, (Done,))),
+    ],
 )
-whole = st.integers(-(2**63), 2**63 - 1)
-everything = st.builds(
-    Everything,
-    flag=st.booleans(),
-    count=whole,
-    share=st.floats(allow_nan=False),
-    text=texts,
-    raw=st.binary(max_size=8),
-    array=any_array,
-    names=st.lists(texts, max_size=3).map(tuple),
-    numbers=st.lists(whole, max_size=3).map(tuple),
-    shares=st.lists(st.floats(allow_nan=False), max_size=3).map(tuple),
-    by_party=st.dictionaries(texts, any_array, max_size=3),
-    metrics=st.dictionaries(texts, st.floats(allow_nan=False), max_size=3),
-)
+def test_a_request_declares_its_action_its_order_and_its_replies(
+    kind: type, declaration: Declaration
+) -> None:
+    assert declaration_of(kind) == declaration
 
 
-def same(found: np.ndarray, sent: np.ndarray) -> bool:
-    equal = np.array_equal(found, sent, equal_nan=sent.dtype.kind == "f")
-    return found.dtype == sent.dtype and found.shape == sent.shape and equal
+class Inherited(BeginRequest):
+    """It declares nothing of its own."""
 
 
-@given(sent=everything)
-def test_a_message_arrives_as_it_was_sent(sent: Everything) -> None:
-    found = unpack(Everything, from_bytes(to_bytes(pack(sent))))
-
-    for name in ("flag", "count", "share", "text", "raw", "names", "numbers", "shares", "metrics"):
-        assert getattr(found, name) == getattr(sent, name)
-        assert type(getattr(found, name)) is type(getattr(sent, name))
-    assert same(found.array, sent.array)
-    assert list(found.by_party) == list(sent.by_party)
-    assert all(same(found.by_party[name], array) for name, array in sent.by_party.items())
+@pytest.mark.parametrize("kind", [Done, Request, Inherited])
+def test_what_declares_nothing_is_no_request(kind: type) -> None:
+    with pytest.raises(TypeError, match=f"{kind.__name__} is no declared request"):
+        declaration_of(kind)
 
 
-def test_an_array_that_is_a_view_arrives_whole() -> None:
-    sent = Small(np.arange(12).reshape(3, 4)[:, ::2].T)
-    np.testing.assert_array_equal(unpack(Small, from_bytes(to_bytes(pack(sent)))).array, sent.array)
-
-
-@pytest.mark.parametrize("array", [np.array([{}]), np.array(["a", None], object)])
-def test_python_objects_do_not_cross(array: np.ndarray) -> None:
-    with pytest.raises(ProtocolError, match="'array' holds Python objects"):
-        pack(Small(array))
-
-
-def test_a_pickle_in_place_of_an_array_is_refused() -> None:
-    record = pack(Small(np.zeros(2)))
-    hostile = Array(np.zeros(2))
-    hostile.data = np.array([{}], object).dumps()
-    record[ARRAYS] = ArrayRecord({"array": hostile})
-    with pytest.raises(ProtocolError, match="'array' of Small"):
-        unpack(Small, record)
-
-
-def test_a_damaged_array_is_refused() -> None:
-    record = pack(Small(np.zeros(20)))
-    damaged = record[ARRAYS]["array"]
-    damaged.data = damaged.data[:-8]
-    with pytest.raises(ProtocolError, match="'array' of Small"):
-        unpack(Small, record)
-
-
-def test_an_undeclared_field_is_refused_by_name() -> None:
-    record = pack(Small(np.zeros(2)))
-    record[VALUES] = ConfigRecord({"labels": [1, 0]})
-    with pytest.raises(ProtocolError, match="undeclared field 'labels'"):
-        unpack(Small, record)
-
-
-def test_an_absent_field_is_named() -> None:
-    record = pack(Small(np.zeros(2)))
-    record[ARRAYS] = ArrayRecord()
-    with pytest.raises(ProtocolError, match="lacks its field 'array'"):
-        unpack(Small, record)
-
-
-def test_an_absent_part_is_named() -> None:
-    with pytest.raises(ProtocolError, match="came without its part"):
-        unpack(Small, RecordDict())
+def test_a_message_says_what_each_of_its_fields_holds_and_who_reads_its_letters() -> None:
+    assert list(fields_of(Told)) == [
+        Field("count", Content.COUNT, Told, None),
+        Field("names", Content.SETTING, Told, None),
+        Field("counts", Content.COUNT, Told, None),
+        Field("letter.points", Content.PER_ROW, Points, Reader.PASSIVE),
+        Field("perhaps.points", Content.PER_ROW, Points, Reader.PARTIES),
+        Field("letters.points", Content.PER_ROW, Points, Reader.LABEL_HOLDER),
+        Field("part.points", Content.PER_ROW, Told, None),
+        Field("opaque", Content.PER_ROW, Told, Reader.LABEL_HOLDER),
+    ]
+    assert list(fields_of(Done)) == []
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A message with one number."""
+class Bare:
+    """A record whose field says nothing."""
 
-    count: int
+    labels: np.ndarray
 
 
-@pytest.mark.parametrize("value", [True, 1.0, "1", [1]])
-def test_a_value_of_another_type_is_refused(value: object) -> None:
-    record = RecordDict({ARRAYS: ArrayRecord(), VALUES: ConfigRecord({"count": value})})
-    with pytest.raises(ProtocolError, match="'count' of Counted must be int"):
-        unpack(Counted, record)
+@pytest.mark.parametrize(
+    ("hint", "path"),
+    [
+        (int, "labels"),
+        (np.ndarray, "labels"),
+        (tuple[str, ...], "labels"),
+        (Mapping[str, np.ndarray], "labels"),
+        (str | None, "labels"),
+        (Bare, r"labels\.labels"),
+        (Mapping[str, Bare], r"labels\.labels"),
+        (ToParties[Bare], r"labels\.labels"),
+    ],
+    ids=str,
+)
+def test_a_field_that_does_not_say_what_it_holds_is_an_error(hint: Any, path: str) -> None:
+    @dataclass(frozen=True)
+    class Silent:
+        labels: hint
+
+    with pytest.raises(TypeError, match=f"the field {path} does not say what it holds"):
+        list(fields_of(Silent))
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [Letter[Points], Mapping[str, Letter[Points]], Annotated[Letter[Any], Content.PER_ROW]],
+    ids=str,
+)
+def test_a_letter_that_does_not_name_its_reader_is_an_error(hint: Any) -> None:
+    @dataclass(frozen=True)
+    class Silent:
+        labels: hint
+
+    with pytest.raises(TypeError, match="the letter labels does not say for whom it is"):
+        list(fields_of(Silent))
+
+
+MESSAGES = [message for _, kind in protocols.actions() for message in (kind, *declaration_of(kind).replies)]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_every_message_of_every_conversation_says_what_it_holds(message: type) -> None:
+    for field in fields_of(message):
+        assert isinstance(field.content, Content)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_the_coordinator_reads_nothing_of_single_rows(message: type) -> None:
+    told = [field for field in fields_of(message) if field.reader is None]
+    assert [field.path for field in told if field.content is Content.PER_ROW] == []
+
+
+def test_a_letter_says_what_was_written_and_to_the_right_reader_only() -> None:
+    letter: Letter[Points] = Letter.of(Points(np.arange(3)))
+    np.testing.assert_array_equal(letter.read(Points).points, np.arange(3))
+    with pytest.raises(ProtocolError, match="a Bare is not of its declared form"):
+        letter.read(Bare)
+    with pytest.raises(ProtocolError, match="a Points is not of its declared form"):
+        Letter(b"\x00").read(Points)
 
 
 @dataclass(frozen=True)
-class Undeclarable:
-    """A message that nobody may declare."""
+class Carried:
+    """A message with letters."""
 
-    anything: object
-
-
-def test_a_field_whose_type_says_nothing_may_not_cross() -> None:
-    with pytest.raises(ProtocolError, match=r"'anything' of Undeclarable .* may not cross"):
-        pack(Undeclarable(1))
+    letter: ToPassive[Points]
+    letters: Mapping[str, ToPassive[Points]]
+    none: ToPassive[Points] | None
 
 
-@given(
-    study=st.sampled_from(["", "demo-20230101", "a.b"]),
-    model=st.sampled_from(["", "federated-network/1"]),
-    step=st.integers(0, 2**31),
-    cpu=st.floats(0, 1e6),
-)
-def test_the_envelope_travels_with_the_message(study: str, model: str, step: int, cpu: float) -> None:
-    envelope = Envelope(study, model, step, cpu)
-    assert envelope_of(from_bytes(to_bytes(pack(Small(np.zeros(1)), envelope)))) == envelope
-
-
-@pytest.mark.parametrize("name", ["..", "../other", "/etc", "a//b", "a/../b", ".hidden", "a b", "a\\b", "-x"])
-def test_a_name_that_leads_elsewhere_is_no_envelope(name: str) -> None:
-    for place in ({"study": name}, {"study": "s", "model": name}):
-        with pytest.raises(ProtocolError, match="no valid name"):
-            Envelope(**place)
-
-
-def test_a_message_without_an_envelope_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="without a valid envelope"):
-        envelope_of(pack(Small(np.zeros(1))))
-
-
-def test_a_refusal_is_told_from_a_message() -> None:
-    assert refusal_in(from_bytes(to_bytes(refusal("no such thing")))) == "no such thing"
-    assert refusal_in(pack(Small(np.zeros(1)))) is None
-
-
-def test_the_size_is_that_of_the_payload() -> None:
-    empty, full = (size_of(pack(Small(np.zeros(rows)))) for rows in (0, 1000))
-    assert full - empty == 8000
-    assert empty < 200
-
-
-def test_a_model_that_is_named_so_has_a_seed() -> None:
-    assert Envelope("s", "federated-network/12").seed == 12
-    for model in ("", "answers", "federated-network/one"):
-        with pytest.raises(ProtocolError, match="names no seed"):
-            _ = Envelope("s", model).seed
+def test_letters_travel_in_messages_to_the_byte() -> None:
+    letter: Letter[Points] = Letter.of(Points(np.arange(3)))
+    sent = Carried(letter, {"tax": letter}, None)
+    assert decode(Carried, encode(sent)) == sent

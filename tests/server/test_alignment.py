@@ -54,10 +54,20 @@ def test_parties_that_share_no_business_are_stopped_by_name(
 def test_a_suspiciously_small_overlap_is_told_with_what_to_check(
     rows: int, known: int, doubtful: bool
 ) -> None:
-    about = Description("tax", "table", ("a",), ("numeric",), (3,), rows, False, (), "")
-    roster = Roster("bank", ("tax",), {"tax": about})
+    about = Description(
+        name="tax",
+        type="table",
+        columns=("a",),
+        kinds=("numeric",),
+        grades=(3,),
+        rows=rows,
+        target="",
+        conversations=(),
+        schema="",
+    )
+    roster = Roster(("bank",), ("tax",), {"tax": about})
 
-    said = doubts(Alignment(1000, {"bank": 1000, "tax": known}), roster)
+    said = doubts(Alignment({"bank": range(1000)}, {"bank": 1000, "tax": known}), roster)
 
     assert bool(said) == doubtful
     if doubtful:

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from clients.reserve import reserve_model
+from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
+from fl.reserve import RESERVE
+from fl.splits import Split
 from server.coordinator import connect, coordinate, new_study_name
 from server.exchange import FederationError
 from server.progress import Progress
@@ -22,25 +26,25 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def config(tables: Path, tmp_path: Path, uri: str) -> RunConfig:
-    return RunConfig(
+def config(tables: Path, tmp_path: Path, uri: str) -> TrainingConfig:
+    config = TrainingConfig(
         data=str(tables),
-        parties="bank,tax,supply",
+        parties=("bank", "tax", "supply"),
         state=str(tmp_path / "state"),
         tracking_uri=uri,
-        network=NetworkConfig(batches=4, batch_size=64, evaluate_every=2),
     )
+    return config.with_section(NetworkConfig(batches=4, batch_size=64, evaluate_every=2))
 
 
-def children(uri: str, config: RunConfig) -> list:
+def children(uri: str, config: TrainingConfig) -> list:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(config.experiment)
     runs = client.search_runs([experiment.experiment_id])
     return [run for run in runs if "contender" in run.data.tags]
 
 
-def test_a_run_trains_every_contender_under_every_seed(config: RunConfig, uri: str) -> None:
-    config = replace(config, seeds="1,2", experiment="whole")
+def test_a_run_trains_every_contender_under_every_seed(config: TrainingConfig, uri: str) -> None:
+    config = replace(config, seeds=(1, 2), experiment="whole")
     events: list[Progress] = []
 
     trained = coordinate(InlineGrid(config), config, events.append)
@@ -48,8 +52,8 @@ def test_a_run_trains_every_contender_under_every_seed(config: RunConfig, uri: s
     assert [(one.contender, one.seed) for one in trained] == [("federated-network", s) for s in (1, 2)]
     assert [event.stage for event in events][:2] == ["connect", "align"]
     assert events[-1] == Progress("done")
-    costs = [event.costs for event in events if event.costs]
-    assert [cost["round_trips"] for cost in costs] == [12, 12]
+    costs = [(event.stage, event.costs["round_trips"]) for event in events if event.costs]
+    assert costs == [(RESERVE, 1), ("federated-network", 12)] * 2
     runs = children(uri, config)
     assert {run.info.status for run in runs} == {"FINISHED"}
     client = MlflowClient(uri)
@@ -62,21 +66,23 @@ def test_a_run_trains_every_contender_under_every_seed(config: RunConfig, uri: s
     assert [path.name for path in Path(config.state, "tax").iterdir()] == [parent.data.tags["study"]]
 
 
-def test_without_contenders_the_parties_align_and_the_rows_are_split(config: RunConfig) -> None:
-    config = replace(config, contenders="", study="s", experiment="none")
+def test_without_contenders_the_parties_align_and_the_rows_are_split(config: TrainingConfig) -> None:
+    config = replace(config, contenders=(), study="s", experiment="none")
     assert coordinate(InlineGrid(config), config, lambda event: None) == []
-    assert (Path(config.state) / "bank" / "s" / "splits" / "1" / "split.npz").exists()
+    bank = Store(Path(config.state, "bank", "s"))
+    assert Store(bank.folder / "splits" / "1").has(Split)
+    assert not reserve_model(bank, 1).folder.exists()
 
 
-def test_two_runs_without_a_name_do_not_meet(config: RunConfig) -> None:
-    config = replace(config, contenders="", experiment="twice")
+def test_two_runs_without_a_name_do_not_meet(config: TrainingConfig) -> None:
+    config = replace(config, contenders=(), experiment="twice")
     for _ in range(2):
         coordinate(InlineGrid(config), config, lambda event: None)
     assert len(list(Path(config.state, "bank").iterdir())) == 2
 
 
 def test_a_failure_is_reported_with_its_reason_and_fails_the_run(
-    config: RunConfig, uri: str, tmp_path: Path
+    config: TrainingConfig, uri: str, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(config.data, data)
@@ -94,18 +100,18 @@ def test_a_failure_is_reported_with_its_reason_and_fails_the_run(
     assert parent.info.status == "FAILED"
 
 
-def test_an_unknown_contender_is_refused_before_anything_runs(config: RunConfig) -> None:
-    config = replace(config, contenders="federated-dreams", experiment="unknown")
+def test_an_unknown_contender_is_refused_before_anything_runs(config: TrainingConfig) -> None:
+    config = replace(config, contenders=("federated-dreams",), experiment="unknown")
     with pytest.raises(ConfigError, match="no federated contender 'federated-dreams'; there are federated-"):
         coordinate(InlineGrid(config), config, lambda event: None)
 
 
 @pytest.mark.parametrize(
     ("parties", "said"),
-    [("tax,supply", "No party holds the label"), ("bank,bank2", "held by bank and by bank2")],
+    [(("tax", "supply"), "No party holds the label"), (("bank", "bank2"), "held by bank and by bank2")],
 )
 def test_exactly_one_party_must_hold_the_label(
-    config: RunConfig, tmp_path: Path, parties: str, said: str
+    config: TrainingConfig, tmp_path: Path, parties: tuple[str, ...], said: str
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(config.data, data)
@@ -117,7 +123,7 @@ def test_exactly_one_party_must_hold_the_label(
 
 @pytest.mark.parametrize("data", ["", "demo"])
 def test_without_a_place_for_the_results_the_folder_of_the_data_must_be_known(
-    config: RunConfig, data: str
+    config: TrainingConfig, data: str
 ) -> None:
     grid, config = InlineGrid(config), replace(config, data=data, tracking_uri="")
     events: list[Progress] = []
@@ -128,7 +134,7 @@ def test_without_a_place_for_the_results_the_folder_of_the_data_must_be_known(
 
 def test_results_go_beside_the_data_by_default(make_tables: Callable[..., Path]) -> None:
     data = make_tables(("tax",), rows=100)
-    config = RunConfig(data=str(data), parties="bank,tax", contenders="")
+    config = TrainingConfig(data=str(data), parties=("bank", "tax"), contenders=())
     coordinate(InlineGrid(config), config, lambda event: None)
     assert (data / "mlflow.db").exists()
     assert (data / "tax" / "state").is_dir()
@@ -141,7 +147,7 @@ def test_a_study_is_named_after_its_data_and_never_twice(data: str, label: str) 
     first, second = new_study_name(data), new_study_name(data)
     assert re.fullmatch(rf"{label}-\d{{8}}-\d{{6}}-[0-9a-f]{{4}}", first)
     assert first != second
-    assert RunConfig(study=first).study == first
+    assert TrainingConfig(study=first).study == first
 
 
 def test_a_party_that_knows_few_businesses_is_told_before_training(
@@ -152,7 +158,7 @@ def test_a_party_that_knows_few_businesses_is_told_before_training(
     header, first, *rest = table.read_text("utf-8").splitlines()
     strangers = [f"stranger{number}{row[row.index(',') :]}" for number, row in enumerate(rest)]
     table.write_text("\n".join([header, first, *strangers]) + "\n", "utf-8")
-    config = RunConfig(data=str(data), parties="bank,tax", state=str(tmp_path / "state"), study="s")
+    config = TrainingConfig(data=str(data), parties=("bank", "tax"), state=str(tmp_path / "state"), study="s")
     events: list[Progress] = []
 
     connect(InlineGrid(config), config, events.append)

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
 from experiments.backends.inline import InlineGrid
 from experiments.joined import read_scores
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
-from fl.messages import refusal
-from fl.splits import Split, SplitRequest
-from server.coordinator import assign_roles, connect, train
+from fl.config.run import TrainingConfig
+from fl.handshake import DescribeRequest
+from fl.splits import SplitRequest
+from fl.wire import Envelope, pack, refusal
+from server.coordinator import assign_roles, connect, train, train_reserve
 from server.exchange import Exchange, FederationError
 from server.progress import ignore
 from server.training import Training
@@ -24,74 +25,66 @@ LOST = ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, Error
 
 
 @pytest.fixture
-def config(tables: Path, tmp_path: Path) -> RunConfig:
-    return RunConfig(
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    config = TrainingConfig(
         data=str(tables),
-        parties="bank,tax,supply",
+        parties=("bank", "tax", "supply"),
         state=str(tmp_path / "state"),
         study="s",
         timeout=0.3,
-        network=NetworkConfig(batches=4, batch_size=64, evaluate_every=2, defence="none"),
     )
+    return config.with_section(NetworkConfig(batches=4, batch_size=64, evaluate_every=2, defence="none"))
 
 
-class Unreliable(InlineGrid):
-    """Loses what it is told to: a request before it arrives, or a reply on its way back."""
-
-    def __init__(self, config: RunConfig, lose: Callable[[int, Message], int | None]) -> None:
-        super().__init__(config)
-        self.sent = 0
-        self._lose = lose
-
-    def _deliver(self, message: Message) -> str:
-        self.sent += 1
-        code = self._lose(self.sent, message)
-        if code == ErrorCode.MESSAGE_UNAVAILABLE:
-            key = f"lost-{self.sent}"
-            message.metadata.__dict__["_message_id"] = key
-            self._replies[key] = Message(Error(code, "lost"), reply_to=message)
-            return key
-        key = super()._deliver(message)
-        if code is not None:
-            message.metadata.__dict__["_message_id"] = key
-            self._replies[key] = Message(Error(code, "lost"), reply_to=message)
-        return key
-
-
-def scores_over(grid: InlineGrid, config: RunConfig) -> np.ndarray:
+def scores_over(grid: InlineGrid, config: TrainingConfig) -> np.ndarray:
     federation = connect(grid, config, ignore)
-    roles = assign_roles(federation, 1)
-    train(federation, Training("federated-network", 1, roles, config, ignore))
-    return read_scores(config, "bank", "federated-network", 1)
+    assigned = assign_roles(federation, 1)
+    train_reserve(federation, assigned, 1, ignore)
+    training = Training(
+        contender="federated-network", seed=1, assigned=assigned, config=config, on_progress=ignore
+    )
+    train(federation, training)
+    return read_scores(config, "bank", "federated-network", 1).log_odds
 
 
 @pytest.mark.parametrize("code", LOST)
 def test_a_lost_message_is_sent_again_and_nothing_is_applied_twice(
-    config: RunConfig, tmp_path: Path, code: int
+    config: TrainingConfig, tmp_path: Path, faulty: type, fault: type, code: int
 ) -> None:
-    expected = scores_over(InlineGrid(config), config)
-    again = replace(config, state=str(tmp_path / "lossy"))
-    grid = Unreliable(again, lambda number, _: code if number % 3 == 0 else None)
+    patient = replace(config, timeout=60.0)
+    expected = scores_over(InlineGrid(patient), patient)
+    again = replace(patient, state=str(tmp_path / "lossy"))
+    arrives = code != ErrorCode.MESSAGE_UNAVAILABLE
+    grid = faulty(again, lambda number, _: fault(arrives, code) if number % 3 == 0 else None)
 
     np.testing.assert_array_equal(scores_over(grid, again), expected)
     assert grid.sent > 30
 
 
-def test_what_is_lost_again_and_again_names_the_party(config: RunConfig) -> None:
-    def lose(_: int, message: Message) -> int | None:
-        return LOST[0] if message.metadata.message_type == "train.splits_assign" else None
+def at(action: str, outcome: object, node: int | None = None) -> Callable[[int, Message], object]:
+    """The same fault for each message of an action, to a node or to all."""
 
-    federation = connect(Unreliable(config, lose), config, ignore)
+    def fault(_: int, message: Message) -> object:
+        about = message.metadata
+        return outcome if about.message_type == action and node in (None, about.dst_node_id) else None
+
+    return fault
+
+
+def test_what_is_lost_again_and_again_names_the_party(
+    config: TrainingConfig, faulty: type, fault: type
+) -> None:
+    grid = faulty(config, at("train.splits_assign", fault(False, LOST[0])))
+    federation = connect(grid, config, ignore)
     with pytest.raises(FederationError, match=r"Party bank did not get train\.splits_assign in 3 attempts"):
         assign_roles(federation, 1)
 
 
-def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(config: RunConfig) -> None:
-    def fail(_: int, message: Message) -> int | None:
-        kind = message.metadata.message_type
-        return ErrorCode.CLIENT_APP_RAISED_EXCEPTION if kind == "train.alignment_blind" else None
-
-    grid = Unreliable(config, fail)
+def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(
+    config: TrainingConfig, faulty: type, fault: type
+) -> None:
+    failure = fault(True, ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
+    grid = faulty(config, at("train.alignment_blind", failure))
     with pytest.raises(
         FederationError, match=r"Party bank, supply, tax failed at train.alignment_blind: lost\."
     ):
@@ -99,43 +92,31 @@ def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(config:
     assert grid.sent == 6
 
 
-class Silent(InlineGrid):
-    """A grid on which the replies to some actions never come."""
-
-    def __init__(self, config: RunConfig, node: int, action: str) -> None:
-        super().__init__(config)
-        self._mute = node, action
-
-    def _deliver(self, message: Message) -> str:
-        key = super()._deliver(message)
-        if (message.metadata.dst_node_id, message.metadata.message_type) == self._mute:
-            del self._replies[key]
-        return key
-
-
 @pytest.mark.parametrize(("node", "name"), [(2, "bank"), (3, "tax"), (4, "supply")])
-def test_a_silent_party_is_named_when_the_time_is_up(config: RunConfig, node: int, name: str) -> None:
+def test_a_silent_party_is_named_when_the_time_is_up(
+    config: TrainingConfig, faulty: type, fault: type, node: int, name: str
+) -> None:
+    grid = faulty(config, at("train.alignment_blind", fault(True, None), node))
     with pytest.raises(FederationError, match=rf"Party {name} did not answer .*_blind within 0.3 seconds"):
-        connect(Silent(config, node, "train.alignment_blind"), config, ignore)
+        connect(grid, config, ignore)
 
 
 class Scripted:
     """A grid of bare nodes which answer every message with the same record."""
 
-    def __init__(self, answer: RecordDict | None, nodes: int = 1, accept: bool = True) -> None:
-        self._answer, self._nodes, self._accept = answer, nodes, accept
+    def __init__(
+        self, reply: Callable[..., Message], answer: RecordDict | None, nodes: int = 1, accept: bool = True
+    ) -> None:
+        self._reply, self._answer, self._nodes, self._accept = reply, answer, nodes, accept
         self._replies: dict[str, Message] = {}
 
     def get_node_ids(self) -> Iterable[int]:
         return range(2, 2 + self._nodes)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        keys = []
-        for number, message in enumerate(messages):
-            key = f"m{number}" if self._accept else ""
-            message.metadata.__dict__["_message_id"] = key
-            self._replies[key] = Message(self._answer, reply_to=message)
-            keys.append(key)
+        keys = [f"m{number}" if self._accept else "" for number, _ in enumerate(messages)]
+        for key, message in zip(keys, messages, strict=True):
+            self._replies[key] = self._reply(message, key, content=self._answer)
         return keys
 
     def pull_messages(self, ids: Iterable[str]) -> Iterable[Message]:
@@ -143,15 +124,15 @@ class Scripted:
 
 
 @pytest.fixture
-def scripted(config: RunConfig) -> Callable[..., Exchange]:
+def scripted(config: TrainingConfig, reply: Callable[..., Message]) -> Callable[..., Exchange]:
     InlineGrid(config)  # Flower refuses to make messages outside a run
-    return lambda *arguments, **more: Exchange(Scripted(*arguments, **more), "s", 0.3)
+    return lambda *arguments, **more: Exchange(Scripted(reply, *arguments, **more), "s", 0.3)
 
 
-def test_parties_that_may_be_absent_are_waited_for_and_then_done_without(config: RunConfig) -> None:
+def test_parties_that_may_be_absent_are_waited_for_and_then_done_without(config: TrainingConfig) -> None:
     exchange = Exchange(InlineGrid(config), "s", 5)
-    found = exchange.connect(5, 0.1, least=1)
-    assert sorted(found) == sorted(config.party_names)
+    described = exchange.connect(5, 0.1, least=1)
+    assert list(described) == sorted(config.parties)
     with pytest.raises(FederationError, match=r"3 of 5 parties connected"):
         exchange.connect(5, 0.1, least=4)
 
@@ -171,18 +152,32 @@ def test_a_refusal_names_the_party_and_quotes_it(scripted: Callable[..., Exchang
         scripted(refusal("no data.")).connect(1, timeout=1)
 
 
-def test_a_reply_that_is_none_is_refused(scripted: Callable[..., Exchange]) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RecordDict(),
+        RecordDict({"x": ConfigRecord({"y": 1})}),
+        pack(DescribeRequest(), Envelope("s")),
+        pack(SplitRequest(1), Envelope("s")),
+    ],
+)
+def test_a_reply_that_is_none_is_refused(scripted: Callable[..., Exchange], answer: RecordDict) -> None:
     with pytest.raises(
         FederationError, match=r"reply of party node 2 to query\.handshake_describe is malformed"
     ):
-        scripted(RecordDict({"x": ConfigRecord({"y": 1})})).connect(1, timeout=1)
+        scripted(answer).connect(1, timeout=1)
 
 
-def test_two_parties_of_one_name_are_refused(tables: Path, config: RunConfig) -> None:
-    grid = InlineGrid(replace(config, parties="bank,tax"))
-    grid._contexts[3].node_config["partition-id"] = 0
+def test_two_parties_of_one_name_are_refused(config: TrainingConfig) -> None:
+    twice = replace(config, parties=("bank", "./bank"))
     with pytest.raises(FederationError, match="Two parties call themselves 'bank'"):
-        connect(grid, config=replace(config, parties="bank,tax"), on_progress=ignore)
+        connect(InlineGrid(twice), twice, ignore)
+
+
+def test_nobody_asked_is_no_round_trip(scripted: Callable[..., Exchange]) -> None:
+    exchange = scripted(None)
+    assert exchange.ask({}) == {}
+    assert exchange.costs.round_trips == 0
 
 
 def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Callable) -> None:
@@ -191,12 +186,13 @@ def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Cal
     assert before.round_trips == 5  # handshake and alignment
     assert min(before.bytes_up, before.bytes_down) > 3 * 32 * 400
 
-    roles = exchange.ask("train.splits_assign", {"bank": SplitRequest(1)}, Split, "splits/1")["bank"].roles
+    assigned = exchange.ask_one("bank", SplitRequest(1), "splits/1")
 
     spent = exchange.costs.since(before)
     assert spent.round_trips == 1
-    assert len(roles) <= spent.bytes_up < len(roles) + 400
+    letter = len(assigned.split.content)
+    assert 400 <= letter <= spent.bytes_up < letter + 400
     assert 0 < spent.bytes_down < 200
-    assert set(spent.cpu_by_action) == {"train.splits_assign", "coordinator"}
+    assert set(spent.cpu_by_action) == {"splits_assign", "coordinator"}
     assert 0 < spent.cpu_seconds == sum(spent.cpu_by_action.values())
     assert spent.to_mapping()["cpu_seconds.coordinator"] == spent.cpu_by_action["coordinator"]

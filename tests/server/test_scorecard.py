@@ -5,10 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
-from server.coordinator import assign_roles, train
+from server.coordinator import Trained, assign_roles, train
+from server.progress import Progress, ignore
 from server.scorecard import round_trips
 from server.training import Training
+
+
+def trained(run, report: Callable[[Progress], None] = ignore) -> Trained:
+    """Train under seed 1."""
+    assigned = assign_roles(run.federation, 1)
+    training = Training(
+        contender="federated-scorecard", seed=1, assigned=assigned, config=run.config, on_progress=report
+    )
+    return train(run.federation, training)
 
 
 @pytest.mark.parametrize(("passive", "trips"), [((), 3), (("tax",), 15), (("tax", "supply"), 15)])
@@ -16,22 +27,37 @@ def test_round_trips_are_as_the_formula_says(
     make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], trips: int
 ) -> None:
     run = federate(make_tables(passive), scorecard={"exchanges": 2, "tolerance": 1e-9})
-    roles = assign_roles(run.federation, 1)
-    found = train(run.federation, Training("federated-scorecard", 1, roles, run.config, lambda event: None))
-    assert found.costs.round_trips == trips == round_trips(run.config.scorecard, len(passive))
+    assert trained(run).costs.round_trips == trips == round_trips(run.config, len(passive))
 
 
 def test_more_exchanges_cost_four_round_trips_each() -> None:
-    costs = [round_trips(ScorecardConfig(exchanges=count), 2) for count in (1, 2, 3)]
+    config = TrainingConfig()
+    costs = [round_trips(config.with_section(ScorecardConfig(exchanges=count)), 2) for count in (1, 2, 3)]
     assert costs == [11, 15, 19]
 
 
 def test_columns_have_the_names_of_the_handshake(tables: Path, federate: Callable) -> None:
-    run = federate(tables)
-    roles = assign_roles(run.federation, 1)
-    found = train(run.federation, Training("federated-scorecard", 1, roles, run.config, lambda event: None))
-    table = found.evaluation.tables["scorecard"]
+    table = trained(federate(tables)).evaluation.tables["scorecard"]
     names = dict(zip(table["code"], table["name"], strict=True))
     assert names["TAX01"] == "a"
     assert names["SUP04"] == "kind"
     assert names["BAN05"] == "known to supply"
+
+
+def test_progress_is_told_twice_in_an_exchange(tables: Path, federate: Callable) -> None:
+    events: list[Progress] = []
+    trained(federate(tables, scorecard={"exchanges": 2, "tolerance": 1e-9}), events.append)
+    told = [(event.step, event.steps, event.party) for event in events]
+    assert told == [(1, 2, "supply, tax"), (1, 2, "bank"), (2, 2, "supply, tax"), (2, 2, "bank")]
+    assert [sorted(event.metrics) for event in events[1::2]] == [
+        ["train.loss", "valid.auc", "valid.loss"]
+    ] * 2
+    assert events[3].metrics["train.loss"] < events[1].metrics["train.loss"]
+
+
+def test_who_has_no_column_worth_its_place_is_asked_no_more(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    run = federate(make_tables(("tax",)), scorecard={"min_iv": 9.0})
+    # Bins, labels, counts, groups and the score.
+    assert trained(run).costs.round_trips == 5

@@ -2,33 +2,33 @@
 
 import itertools
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from flwr.app import Error, Message
+from flwr.app import Message
 from flwr.common.constant import ErrorCode
 
-from clients.aligned import read_applicants, read_applications, read_table
-from clients.evaluation import SCORES
-from clients.reserve import FALLBACK
-from clients.scorecard.model import SCORECARD, contribution
-from clients.scoring import ANSWERS
+from clients.aligned import read_applications, read_table
+from clients.applicants import ScoredIds
+from clients.scorecard.model import BankModel, ScoredRows, contribution
+from clients.scores import Scores
+from clients.scoring import ANSWERS, read_answers
 from clients.session import SCORING
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
-from experiments.scoring import read_answers
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
+from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
-from fl.messages import to_bytes
-from server.coordinator import assign_roles, connect, train
+from fl.reserve import RESERVE
+from fl.wire import to_bytes
+from server.coordinator import assign_roles, connect, train, train_reserve
 from server.exchange import Exchange, FederationError
 from server.progress import ignore
 from server.scoring import Scoring, converse
@@ -43,7 +43,7 @@ CONTENDERS = ("federated-boosting", "federated-network", *SCORECARDS)
 class Trained(NamedTuple):
     """A trained federation, and the PD of every business under each contender by the evaluation."""
 
-    config: RunConfig
+    config: TrainingConfig
     pds: dict[str, "pd.Series[float]"]
 
 
@@ -54,24 +54,27 @@ def train_all(
     contenders: tuple[str, ...] = CONTENDERS,
     min_iv: float = 0.0,
 ) -> Trained:
-    config = RunConfig(
+    config = TrainingConfig(
         data=str(data),
-        parties=",".join(open_dataset(data, parties).parties),
+        parties=tuple(open_dataset(data, parties).parties),
         state=str(folder / "state"),
         study="s",
-        network=NetworkConfig(batches=6, batch_size=64, evaluate_every=2),
-        boosting=BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
-        scorecard=ScorecardConfig(
-            bins=5, min_group=5, max_p=1.0, min_iv=min_iv, exchanges=3, encryption="plain"
-        ),
     )
+    for section in (
+        NetworkConfig(batches=6, batch_size=64, evaluate_every=2),
+        BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
+        ScorecardConfig(bins=5, min_group=5, max_p=1.0, min_iv=min_iv, exchanges=3, encryption="plain"),
+    ):
+        config = config.with_section(section)
     federation = connect(InlineGrid(config), config, ignore)
-    roles, pds = assign_roles(federation, 1), {}
+    assigned, pds = assign_roles(federation, 1), {}
+    train_reserve(federation, assigned, 1, ignore)
     study = Store(folder / "state" / "bank" / "s")
     ids = read_applications(study).ids
     for contender in contenders:
-        train(federation, Training(contender, 1, roles, config, ignore))
-        pds[contender] = pd.Series(Store(study.folder / contender / "1").read(SCORES)["pd"], ids)
+        training = Training(contender=contender, seed=1, assigned=assigned, config=config, on_progress=ignore)
+        train(federation, training)
+        pds[contender] = pd.Series(Store(study.folder / training.model).read(Scores).pd, ids)
     return Trained(config, pds)
 
 
@@ -100,7 +103,7 @@ class Scorer:
 
     def __call__(
         self,
-        config: RunConfig,
+        trained: TrainingConfig,
         applicants: pd.DataFrame,
         contender: str = CONTENDERS[0],
         grid: Callable[[RunConfig], InlineGrid] = InlineGrid,
@@ -109,11 +112,19 @@ class Scorer:
         number = next(NUMBERS)
         path = self._folder / f"applicants{number}.csv"
         applicants.to_csv(path, index=False)
+        common = {item.name: getattr(trained, item.name) for item in fields(RunConfig)}
         changes = {"study": f"new{number}", "model": f"s/{contender}/1"} | changes
-        config = replace(config, applicants=str(path), **changes)
-        found = converse(Exchange(grid(config), config.study, config.timeout), config, ignore)
-        kept = Path(config.state, "bank", SCORING, config.study, ANSWERS)
-        return found, read_answers(kept).set_index("business_id")
+        config = ScoringConfig(**common | {"applicants": str(path)} | changes)
+        scoring = converse(Exchange(grid(config), config.study, config.timeout), config, ignore)
+        answers = read_answers(config, config.data_folder / "bank").frame()
+        # The file for the bank's own people says the same.
+        kept = pd.read_csv(
+            Path(config.state, "bank", SCORING, config.study, ANSWERS), keep_default_na=False, dtype=str
+        )
+        assert list(kept) == list(answers)
+        assert kept["business_id"].tolist() == answers["business_id"].tolist()
+        assert kept["pd"].astype(float).tolist() == answers["pd"].tolist()
+        return scoring, answers.set_index("business_id")
 
 
 @pytest.fixture
@@ -121,11 +132,12 @@ def score(tmp_path: Path) -> Scorer:
     return Scorer(tmp_path)
 
 
-def scorecard(config: RunConfig) -> tuple[dict[str, np.ndarray], "pd.Series[int]"]:
-    """What the bank has kept of its scorecard, and the place of each business there."""
+def scorecard(config: TrainingConfig) -> tuple[BankModel, ScoredRows, "pd.Series[int]"]:
+    """What the bank has kept of its scorecard and of every row, and the place of each business there."""
     study = Store(Path(config.state, "bank", "s"))
-    kept = Store(study.folder / SCORECARDS[0] / "1").read(SCORECARD)
-    return kept, pd.Series(range(len(kept["score"])), read_applications(study).ids)
+    store = Store(study.folder / SCORECARDS[0] / "1")
+    rows = store.read(ScoredRows)
+    return store.read(BankModel), rows, pd.Series(range(len(rows.scores)), read_applications(study).ids)
 
 
 def some(ids: pd.Index, count: int) -> pd.DataFrame:
@@ -146,7 +158,7 @@ def test_an_applicant_gets_what_the_evaluation_computed(
     if contender not in SCORECARDS:  # whose scores are points
         np.testing.assert_allclose(answers["score"], np.log(answers["pd"] / (1 - answers["pd"])), rtol=1e-9)
     nobody = (answers["parties"] == "bank") & (contender not in SCORECARDS)
-    assert answers["model"].tolist() == np.where(nobody, f"{contender} + {FALLBACK}", contender).tolist()
+    assert answers["model"].tolist() == np.where(nobody, f"{contender} + {RESERVE}", contender).tolist()
     assert (found.answered.model, found.answered.by_both) == (contender, nobody.sum())
     assert found.answered.applicants == count
     assert found.absent == ()
@@ -158,16 +170,16 @@ def test_a_scorecard_answers_with_the_points_and_reasons_of_the_evaluation(
     data: str, score: Scorer, request: pytest.FixtureRequest
 ) -> None:
     trained: Trained = request.getfixturevalue(data)
-    kept, places = scorecard(trained.config)
+    model, rows, places = scorecard(trained.config)
     _, answers = score(trained.config, some(places.index, 60), SCORECARDS[0])
 
-    own = places[answers.index]
+    scored = places[answers.index]
     assert answers["score"].dtype == np.int64
-    np.testing.assert_array_equal(answers["score"], kept["score"][own])
-    np.testing.assert_array_equal(answers[REASONS], kept["reasons"][own])
-    np.testing.assert_array_equal(answers[LOST], kept["lost"][own])
-    for name in ("text", "text_zh"):
-        texts = {"": ""} | dict(zip(kept["code"], kept[name], strict=True))
+    np.testing.assert_array_equal(answers["score"], rows.scores[scored])
+    np.testing.assert_array_equal(answers[REASONS], rows.reasons[scored])
+    np.testing.assert_array_equal(answers[LOST], rows.lost[scored])
+    for name, told in (("text", model.texts), ("text_zh", model.texts_zh)):
+        texts = {"": ""} | dict(zip(model.codes, told, strict=True))
         for number, code in enumerate(REASONS, start=1):
             assert answers[f"{name}_{number}"].tolist() == [texts[one] for one in answers[code]]
 
@@ -176,17 +188,17 @@ def test_the_reasons_of_a_thousand_applicants_fall_and_the_parties_points_add_up
     make_tables: Callable[..., Path], score: Scorer, tmp_path: Path
 ) -> None:
     trained = train_all(make_tables(rows=1100), tmp_path, contenders=SCORECARDS, min_iv=0.1)
-    kept, places = scorecard(trained.config)
+    _, rows, places = scorecard(trained.config)
     _, answers = score(trained.config, some(places.index, 1000), SCORECARDS[0], study="thousand")
 
     # What the passive parties have just said, and what the bank gave each business in the evaluation.
-    total = pd.Series(kept["base"] + kept["points"][:, 0], places.index)[answers.index]
+    total = pd.Series(rows.base + rows.points["bank"], places.index)[answers.index]
     bank = Store(Path(trained.config.state, "bank", SCORING, "thousand"))
     for party in ("tax", "supply"):
         state = Path(trained.config.state, party)
         table = read_table(Store(state / SCORING / "thousand")).in_levels_of(read_table(Store(state / "s")))
         said = contribution(Store(state / "s" / SCORECARDS[0] / "1"), table, trained.config)
-        total += pd.Series(said["points"], read_applicants(bank))[answers.index]
+        total += pd.Series(said.points, bank.read(ScoredIds).ids)[answers.index]
     np.testing.assert_array_equal(answers["score"], total)
 
     lost = answers[LOST].to_numpy()
@@ -233,8 +245,8 @@ def test_the_answer_says_who_contributed(trained: Trained, score: Scorer) -> Non
 @pytest.mark.parametrize("contender", CONTENDERS)
 def test_without_a_party_the_bank_answers_alone(trained: Trained, score: Scorer, contender: str) -> None:
     applicants = some(trained.pds[contender].index, 80)
-    found, answers = score(trained.config, applicants, contender, parties="bank,tax")
-    alone, by_itself = score(trained.config, applicants, contender, parties="bank")
+    found, answers = score(trained.config, applicants, contender, parties=("bank", "tax"))
+    alone, by_itself = score(trained.config, applicants, contender, parties=("bank",))
 
     assert found.absent == ("supply",)
     assert alone.absent == ("supply", "tax")
@@ -245,25 +257,18 @@ def test_without_a_party_the_bank_answers_alone(trained: Trained, score: Scorer,
     assert (answers["pd"] != trained.pds[contender][answers.index]).any()
 
 
-class Dying(InlineGrid):
-    """A grid on which a party fails, or falls silent for good, when it is asked for an action."""
+class Death:
+    """What becomes of a party that fails, or falls silent for good, when it is asked for an action."""
 
-    def __init__(self, config: RunConfig, node: int, action: str, silently: bool) -> None:
-        super().__init__(config)
-        self._node, self._action, self._silently, self._dead = node, action, silently, False
+    def __init__(self, fault: type, node: int, action: str, silently: bool) -> None:
+        self._fault = fault(False, None if silently else ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
+        self._node, self._action, self._dead = node, action, False
 
-    def _deliver(self, message: Message) -> str:
+    def __call__(self, number: int, message: Message) -> object:
         if message.metadata.dst_node_id != self._node:
-            return super()._deliver(message)
+            return None
         self._dead |= message.metadata.message_type.endswith(self._action)
-        if not self._dead:
-            return super()._deliver(message)
-        key = f"dead-{next(NUMBERS)}"
-        message.metadata.__dict__["_message_id"] = key
-        if not self._silently:
-            error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "killed")
-            self._replies[key] = Message(error, reply_to=message)
-        return key
+        return self._fault if self._dead else None
 
 
 ACTIONS = (
@@ -279,16 +284,16 @@ ACTIONS = (
 @pytest.mark.parametrize("silently", [True, False])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_when_a_party_is_lost_on_the_way_the_bank_answers_alone(
-    trained: Trained, score: Scorer, action: str, silently: bool
+    trained: Trained, score: Scorer, faulty: type, fault: type, action: str, silently: bool
 ) -> None:
     applicants = some(trained.pds[CONTENDERS[0]].index, 80)
-    _, by_itself = score(trained.config, applicants, parties="bank")
+    _, by_itself = score(trained.config, applicants, parties=("bank",))
 
-    tax = 2 + trained.config.party_names.index("tax")
+    tax = 2 + trained.config.parties.index("tax")
     found, answers = score(
         trained.config,
         applicants,
-        grid=lambda config: Dying(config, tax, action, silently),
+        grid=lambda config: faulty(config, Death(fault, tax, action, silently)),
         timeout=0.3,
         connect_timeout=0.1,
     )
@@ -299,10 +304,13 @@ def test_when_a_party_is_lost_on_the_way_the_bank_answers_alone(
 
 
 @pytest.mark.parametrize("action", ["scoring_prepare", "alignment_match", "scoring_answer"])
-def test_nobody_answers_for_a_bank_that_is_lost(trained: Trained, score: Scorer, action: str) -> None:
+def test_nobody_answers_for_a_bank_that_is_lost(
+    trained: Trained, score: Scorer, faulty: type, fault: type, action: str
+) -> None:
     applicants = some(trained.pds[CONTENDERS[0]].index, 10)
-    with pytest.raises(FederationError, match=f"Party bank failed at .*{action}: killed"):
-        score(trained.config, applicants, grid=lambda config: Dying(config, 2, action, silently=False))
+    death = Death(fault, 2, action, silently=False)
+    with pytest.raises(FederationError, match=f"Party bank failed at .*{action}: lost"):
+        score(trained.config, applicants, grid=lambda config: faulty(config, death))
 
 
 def test_a_party_that_joined_later_has_no_part(
@@ -311,7 +319,7 @@ def test_a_party_that_joined_later_has_no_part(
     data = make_tables(("tax", "utility"))
     trained = train_all(data, tmp_path, ("bank", "tax"))
     ids = trained.pds[CONTENDERS[0]].index
-    found, answers = score(trained.config, some(ids, 30), parties="bank,tax,utility")
+    found, answers = score(trained.config, some(ids, 30), parties=("bank", "tax", "utility"))
     assert set(found.answered.known) == {"tax"}
     np.testing.assert_array_equal(answers["pd"], trained.pds[CONTENDERS[0]][answers.index])
 
@@ -366,7 +374,7 @@ def test_a_model_that_a_party_no_longer_keeps_is_refused(trained: Trained, score
 
 def test_without_the_bank_nobody_answers(trained: Trained, score: Scorer) -> None:
     with pytest.raises(FederationError, match="The party that holds the label is not there"):
-        score(trained.config, some(trained.pds[CONTENDERS[0]].index, 5), parties="tax,supply")
+        score(trained.config, some(trained.pds[CONTENDERS[0]].index, 5), parties=("tax", "supply"))
 
 
 def test_scoring_ends_no_training(trained: Trained, score: Scorer) -> None:
@@ -383,15 +391,15 @@ def test_ids_and_scores_stay_at_the_bank(
     trained: Trained, score: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    deliver = InlineGrid.push_messages
+    push, pull = InlineGrid.push_messages, InlineGrid.pull_messages
 
-    def watch(grid: InlineGrid, messages: list) -> list[str]:
-        keys = list(deliver(grid, messages))
-        sent.extend(to_bytes(message.content) for message in messages)
-        sent.extend(to_bytes(grid._replies[key].content) for key in keys)
-        return keys
+    def watch(messages: Iterable[Message]) -> list[Message]:
+        listed = list(messages)
+        sent.extend(to_bytes(message.content) for message in listed)
+        return listed
 
-    monkeypatch.setattr(InlineGrid, "push_messages", watch)
+    monkeypatch.setattr(InlineGrid, "push_messages", lambda grid, messages: push(grid, watch(messages)))
+    monkeypatch.setattr(InlineGrid, "pull_messages", lambda grid, keys: watch(pull(grid, keys)))
     _, answers = score(trained.config, some(trained.pds[CONTENDERS[0]].index, 40))
     everything = b"".join(sent)
     assert len(sent) > 9

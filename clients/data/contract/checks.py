@@ -3,8 +3,6 @@
 Each looks at what leaves the party (`Party.matrix`, `Party.applications`), so a type is free in how it computes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,9 +75,7 @@ def grades(specimen: Specimen) -> str:
 
 def computed(specimen: Specimen) -> str:
     """Every declared column has values."""
-    features = specimen.features()
-    empty = [name for name in features if features[name].isna().all()]
-    return f"no business has a value in {listing(empty)}" if empty else ""
+    return _gaps(specimen.features())
 
 
 def determinism(specimen: Specimen) -> str:
@@ -133,11 +129,9 @@ def no_look_ahead(specimen: Specimen) -> str:
 def no_label(specimen: Specimen) -> str:
     """The label is no feature."""
     label = specimen.kind.label
-    if label is None:
-        return ""
 
     def turned(name: str, table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(**{label: 1 - table[label]}) if name == APPLICATIONS else table
+        return table.assign(**{label: 1 - table[label]}) if label and name == APPLICATIONS else table
 
     return _difference(
         specimen.features(), specimen.features(specimen.altered(turned)), "when labels are turned"
@@ -217,9 +211,14 @@ def zeros(specimen: Specimen) -> str:
 
 def without_months(specimen: Specimen) -> str:
     """Features can also be computed without observation months."""
-    features = specimen.party().matrix(specimen.ids)
+    problem = _gaps(specimen.party().matrix(specimen.ids))
+    return f"without observation months {problem}" if problem else ""
+
+
+def _gaps(features: pd.DataFrame) -> str:
+    """The columns of a feature frame without any value, as a clause."""
     empty = [name for name in features if features[name].isna().all()]
-    return f"without observation months no business has a value in {listing(empty)}" if empty else ""
+    return f"no business has a value in {listing(empty)}" if empty else ""
 
 
 def _difference(one: pd.DataFrame, other: pd.DataFrame, when: str) -> str:

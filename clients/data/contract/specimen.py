@@ -1,13 +1,12 @@
 """A party type with example records, opened from disk as in a real federation, as often as a check needs it."""
 
-from __future__ import annotations
-
 import itertools
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +33,7 @@ class Specimen:
         self._root = tempfile.TemporaryDirectory(prefix="siloscore-contract-")
         self._numbers = itertools.count()
 
-    def __enter__(self) -> Specimen:
+    def __enter__(self) -> Self:
         """A specimen whose folders exist."""
         return self
 

@@ -36,8 +36,8 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     of_tested = true_bins(recording, party, tested)
     results = {}
     for number, name in enumerate(table.names):
-        found = by_knowledge(known, number)
-        right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in found.items()}
+        named_bins = by_knowledge(known, number)
+        right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in named_bins.items()}
         own = _by_own_columns(inputs, truth[:, number], rng)
         of_scores = (
             allowed_prior(known.sizes(number), possible[number]).argmax(axis=1) == of_tested[:, number]

@@ -3,14 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Context, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from experiments.backends.inline import InlineGrid
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.handshake import DescribeRequest
-from fl.messages import Envelope, pack
-from fl.splits import Split, SplitRequest
+from fl.splits import SplitRequest
+from fl.wire import Envelope, pack
+
+PARTIES = TrainingConfig(parties=("bank", "tax"))
 
 
 def message(action: str, node: int = 2) -> Message:
@@ -33,12 +35,12 @@ def echo() -> ClientApp:
 
 
 def test_there_is_a_node_for_every_party(echo: ClientApp) -> None:
-    config = RunConfig(parties="a,b,c,d,e")
+    config = TrainingConfig(parties=("a", "b", "c", "d", "e"))
     assert len(list(InlineGrid(config, echo).get_node_ids())) == 5
 
 
 def test_a_reply_answers_its_message_and_is_pulled_once(echo: ClientApp) -> None:
-    grid = InlineGrid(RunConfig(), echo)
+    grid = InlineGrid(PARTIES, echo)
 
     ids = list(grid.push_messages([message("query.echo"), message("query.echo", 3)]))
     replies = list(grid.pull_messages(ids))
@@ -49,7 +51,7 @@ def test_a_reply_answers_its_message_and_is_pulled_once(echo: ClientApp) -> None
 
 
 def test_what_a_party_raises_is_an_error_reply(echo: ClientApp) -> None:
-    grid = InlineGrid(RunConfig(), echo)
+    grid = InlineGrid(PARTIES, echo)
     (reply,) = grid.send_and_receive([message("query.fail", 3)])
     assert reply.has_error()
     assert "partition 1 fails" in reply.error.reason
@@ -64,8 +66,9 @@ def test_no_party_holds_an_array_of_another() -> None:
         seen.append(message.content["arrays"]["roles"].numpy())
         return Message(message.content, reply_to=message)
 
-    grid, sent = InlineGrid(RunConfig(), app), np.zeros(3, np.int8)
-    (reply,) = grid.send_and_receive([Message(pack(Split(sent, "label")), 2, "query.keep")])
+    grid, sent = InlineGrid(PARTIES, app), np.zeros(3, np.int8)
+    content = RecordDict({"arrays": ArrayRecord({"roles": Array(sent)})})
+    (reply,) = grid.send_and_receive([Message(content, 2, "query.keep")])
     seen[0][:] = 1
 
     np.testing.assert_array_equal(sent, np.zeros(3))
@@ -82,8 +85,8 @@ def test_what_cannot_travel_fails_here_too() -> None:
         return Message(record, reply_to=message)
 
     with pytest.raises((TypeError, ValueError)):
-        InlineGrid(RunConfig(), app)._app(message("query.odd"), Context(1, 2, {}, RecordDict(), {}))
-    (reply,) = InlineGrid(RunConfig(), app).send_and_receive([message("query.odd")])
+        InlineGrid(PARTIES, app)._app(message("query.odd"), Context(1, 2, {}, RecordDict(), {}))
+    (reply,) = InlineGrid(PARTIES, app).send_and_receive([message("query.odd")])
     assert reply.has_error()
 
 

@@ -1,66 +1,19 @@
 """The backend's own parts; that a whole run works, the end-to-end tests show."""
 
-import subprocess
-import sys
-import time
 import tomllib
 from pathlib import Path
 
-from experiments.backends.simulation import _stop, _write_app
+from experiments.backends.simulation import write_app
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
-
-# As Flower's SuperLink does: a child in a session of its own, which starts another; each writes its process id.
-FAMILY = """
-import subprocess, sys, os, time
-depth = int(sys.argv[1])
-print(os.getpid(), flush=True)
-if depth:
-    subprocess.Popen([sys.executable, "-c", sys.argv[2], str(depth - 1), sys.argv[2]], start_new_session=depth == 2)
-time.sleep(60)
-"""
-
-
-def is_running(process: int) -> bool:
-    try:
-        status = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        found = subprocess.run(
-            ["ps", "-p", str(process), "-o", "stat="], capture_output=True, text=True, check=False
-        )
-        status = f") {found.stdout.strip() or 'Z'}"
-    return status.rpartition(")")[2].split()[0][0] != "Z"
-
-
-def test_nothing_that_the_superlink_started_survives_it() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", FAMILY, "2", FAMILY], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    with process.stdout as pipe:
-        family = [int(pipe.readline()) for _ in range(3)]
-    assert all(is_running(member) for member in family)
-
-    _stop(process)
-
-    deadline = time.monotonic() + 10
-    while any(is_running(member) for member in family) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert [member for member in family if is_running(member)] == []
-
-
-def test_to_stop_what_has_ended_is_no_error() -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
-    process.wait()
-    _stop(process)
+from fl.config.run import TrainingConfig, read_config
 
 
 def test_the_app_that_is_submitted_says_the_whole_configuration(tmp_path: Path) -> None:
-    config = RunConfig(data="/数据/demo", seeds="1,2", network=NetworkConfig(batches=6))
+    config = TrainingConfig(data="/数据/demo", seeds=(1, 2)).with_section(NetworkConfig(batches=6))
 
-    _write_app(tmp_path / "app", config, "server.app:app")
+    write_app(tmp_path / "app", config, "server.app:app")
 
     (written,) = (tmp_path / "app").iterdir()
     app = tomllib.loads(written.read_text("utf-8"))["tool"]["flwr"]["app"]
     assert app["components"] == {"serverapp": "server.app:app", "clientapp": "clients.app:app"}
-    assert RunConfig.from_mapping(app["config"]) == config
+    assert read_config(app["config"]) == config

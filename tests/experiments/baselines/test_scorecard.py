@@ -8,43 +8,56 @@ import numpy as np
 import pytest
 
 from clients.data.declaration import read_declaration, write_declaration
-from clients.scorecard.model import SCORECARD
+from clients.scorecard.model import BankModel, PassiveModel, ScoredRows
 from clients.store import Store
 from experiments.baselines.scorecard import Scorecard, fit_scorecard, metrics
 from experiments.joined import read_joined, read_scores
-from server.coordinator import assign_roles, train
-from server.progress import Progress
+from fl.config.scorecard import ScorecardConfig
+from fl.splits import Roles, Split
+from server.coordinator import Trained, assign_roles, train
+from server.progress import Progress, ignore
 from server.scorecard import round_trips
 from server.training import Training
 
 MODEL = "federated-scorecard/1"
 
 
+def train_federated(run, report: Callable[[Progress], None] = ignore) -> tuple[Trained, Roles]:
+    """Train under seed 1: what came of it, and the roles."""
+    assigned = assign_roles(run.federation, 1)
+    training = Training(
+        contender="federated-scorecard", seed=1, assigned=assigned, config=run.config, on_progress=report
+    )
+    return train(run.federation, training), assigned.split.read(Split).roles
+
+
 def assert_equal_twins(run) -> Scorecard:
     """Federated equals pooled bit for bit: weights, points, scores, PDs, the card, and the metrics on the way."""
     events: list[Progress] = []
-    config = run.config.scorecard
-    roles = assign_roles(run.federation, 1)
-    trained = train(run.federation, Training("federated-scorecard", 1, roles, run.config, events.append))
+    config = run.config.section(ScorecardConfig)
+    trained, roles = train_federated(run, events.append)
 
     card = fit_scorecard(read_joined(run.config, "bank"), roles, config)
 
-    def kept(party: str, name: str) -> dict[str, np.ndarray]:
-        return Store(Path(run.config.state, party, "s", MODEL)).read(name)
+    def model(party: str) -> Store:
+        return Store(Path(run.config.state, party, "s", MODEL))
 
     for party, weights in card.weights.items():
-        np.testing.assert_array_equal(kept(party, "model")["weights"], weights)
-        if party != "bank":
-            for name, array in card.tables[party].to_arrays().items():
-                np.testing.assert_array_equal(kept(party, "model")[name], array)
-    np.testing.assert_array_equal(kept("bank", SCORECARD)["score"], card.scores)
-    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1), card.pd)
+        if party == "bank":
+            np.testing.assert_array_equal(model(party).read(BankModel).weights.joint, weights)
+        else:
+            kept = model(party).read(PassiveModel)
+            np.testing.assert_array_equal(kept.weights, weights)
+            for name, array in vars(card.tables[party]).items():
+                np.testing.assert_array_equal(getattr(kept.table, name), array)
+    np.testing.assert_array_equal(model("bank").read(ScoredRows).scores, card.scores)
+    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1).pd, card.pd)
     for name in ("scorecard", "groups", "reasons", "scale"):
         for column, values in card.card[name].items():
             np.testing.assert_array_equal(trained.evaluation.tables[name][column], values)
     told = [dict(event.metrics) for event in events if event.metrics]
-    assert told == [metrics(look) for look in card.looks]
-    assert trained.costs.round_trips <= round_trips(config, len(run.federation.roster.passive))
+    assert told == [metrics(progress) for progress in card.progress]
+    assert trained.costs.round_trips <= round_trips(run.config, len(run.federation.roster.passive))
     return card
 
 
@@ -113,7 +126,7 @@ def test_parties_without_a_column_worth_its_place_are_left_out(
 ) -> None:
     card = assert_equal_twins(federate(make_tables(("tax",)), scorecard={"min_iv": 9.0}))
     assert list(card.weights) == ["bank"]
-    assert card.looks == []
+    assert card.progress == []
 
 
 def test_a_bank_alone_equals_the_bank_only_scorecard(
@@ -127,7 +140,6 @@ def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate:
     data = make_tables()
     write_declaration(data / "tax", replace(read_declaration(data / "tax"), name="国家税务总局"))
     run = federate(data)
-    roles = assign_roles(run.federation, 1)
-    train(run.federation, Training("federated-scorecard", 1, roles, run.config, lambda event: None))
-    card = fit_scorecard(read_joined(run.config, "bank"), roles, run.config.scorecard)
-    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1), card.pd)
+    _, roles = train_federated(run)
+    card = fit_scorecard(read_joined(run.config, "bank"), roles, run.config.section(ScorecardConfig))
+    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1).pd, card.pd)

@@ -29,5 +29,5 @@ def test_coefficients_and_quality_on_real_data(default_credit: tuple, join: Call
     reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(rows[train], labels[train])
     found = np.concatenate([card.weights["bank"][1:], card.weights["partner"]])
     np.testing.assert_allclose(found, reference.coef_[0], atol=1e-4)
-    assert len(card.looks) <= 30
+    assert len(card.progress) <= 30
     assert roc_auc_score(labels[test], card.pd[test]) > 0.765

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from experiments.comparison.results import Result, compare, per_seed, write_json
 from experiments.comparison.summary import COLUMNS
-from fl.evaluation import evaluate
+from fl.evaluation.measures import evaluate
 
 NAMES = ("bank-only-network", "federated-network", "bank-only-trees", "pooled-trees")
 NOISE = dict(zip(NAMES, (2.0, 0.8, 1.6, 0.5), strict=True))

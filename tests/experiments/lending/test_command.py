@@ -4,7 +4,8 @@ import pytest
 
 from experiments.dataset import open_dataset
 from experiments.lending.command import DATA, choose_pair, choose_sources
-from fl.config.run import RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 
 
@@ -35,19 +36,19 @@ def test_without_worlds_it_is_the_data_at_hand(tables: Path) -> None:
 
     def configured(folder: Path):
         asked.append(folder)
-        return open_dataset(tables), RunConfig()
+        return open_dataset(tables), TrainingConfig()
 
     sources, config = choose_sources("", "1", 1_000, None, "1", [], configured)
     assert asked == [DATA]
     assert [source.world for source in sources] == [tables.name]
-    assert config == RunConfig()
+    assert config == TrainingConfig()
 
 
 def test_economies_of_a_world_are_trained_under_the_seeds_and_settings_given() -> None:
     sources, config = choose_sources("base", "3, 4", 1_000, None, "8,9", ["boosting.trees=7"], pytest.fail)
     assert [source.economy for source in sources] == [3, 4]
-    assert config.seed_numbers == (8, 9)
-    assert config.boosting.trees == 7
+    assert config.seeds == (8, 9)
+    assert config.section(BoostingConfig).trees == 7
 
 
 @pytest.mark.parametrize(

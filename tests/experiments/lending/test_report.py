@@ -16,7 +16,7 @@ from experiments.lending.policy import CashFlow, Policy
 from experiments.lending.report import Task, make_report, of_dataset, of_worlds
 from experiments.study import run_study
 from fl.config.network import NetworkConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.splits import TEST
 from server.progress import Progress, ignore
@@ -27,13 +27,12 @@ NETWORK = NetworkConfig(batches=4, batch_size=64)
 
 
 def task(store: Path, **changes: object) -> Task:
-    config = RunConfig(
-        seeds="3",
+    config = TrainingConfig(
+        seeds=(3,),
         experiment="report",
         tracking_uri=f"sqlite:///{store}/mlflow.db",
         state=str(store / "state"),
-        network=NETWORK,
-    )
+    ).with_section(NETWORK)
     return replace(Task(PAIR, config, Policy(), CashFlow(), "inline", "siloscore report --out x"), **changes)
 
 
@@ -94,14 +93,13 @@ def test_the_watcher_hears_of_the_studies(made: Made) -> None:
 
 def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: Path) -> None:
     dataset = open_dataset(generated)
-    config = RunConfig(
+    config = TrainingConfig(
         data=str(generated),
-        parties=",".join(dataset.parties),
+        parties=dataset.parties,
         study="cases",
         state=str(tmp_path),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        network=NETWORK,
-    )
+    ).with_section(NETWORK)
     outcome = run_study(dataset, config, PAIR, "inline", ignore)
 
     (case,) = read_cases(dataset, outcome, PAIR, CashFlow("inflow_12m"), economy=7)

@@ -13,25 +13,30 @@ def grouping() -> Grouping:
     return Grouping(shape, np.array([0, 0, 1, -1, -1, -1, 0, 1, 2], np.int16))
 
 
-KNOWN = [np.array([True, False, True]), np.ones(3, bool), np.zeros(3, bool), np.array([False, False, True])]
+COVERAGE = {
+    "customs": np.array([True, False, True]),
+    "power": np.ones(3, bool),
+    "supply": np.zeros(3, bool),
+    "tax": np.array([False, False, True]),
+}
 
 
 def test_a_party_that_knows_some_of_the_rows_has_a_column(grouping: Grouping) -> None:
-    bank = BankColumns.of(grouping, KNOWN)
-    assert bank.parties.tolist() == [0, 3]
+    bank = BankColumns.of(grouping, COVERAGE)
+    assert bank.covered == {"customs": 0, "tax": 3}
     assert bank.columns.tolist() == [0, 2, 3, 6]
     assert bank.counts.tolist() == [2, 3, 2, 2]
     codes = np.array([[0, 0, 0], [2, 1, 1], [1, 2, 2]], np.uint8)
-    assert bank.transform(codes, KNOWN).tolist() == [[0, 0, 0, 1], [1, 1, 1, 1], [0, 2, 0, 0]]
+    assert bank.transform(codes, COVERAGE).tolist() == [[0, 0, 0, 1], [1, 1, 1, 1], [0, 2, 0, 0]]
 
 
 def test_being_known_has_no_direction(grouping: Grouping) -> None:
-    bank = BankColumns.of(grouping, KNOWN)
+    bank = BankColumns.of(grouping, COVERAGE)
     assert bank.signs.tolist() == [1, -1, 0, 0]
     assert bank.cone.bounded.tolist() == [False, True, False, True, True, False, False, False, False]
 
 
 def test_a_bank_alone_has_its_own_columns(grouping: Grouping) -> None:
-    bank = BankColumns.of(grouping, [])
+    bank = BankColumns.of(grouping, {})
     assert bank.columns.tolist() == [0, 2]
-    assert bank.transform(np.array([[0, 0, 1]], np.uint8), []).tolist() == [[0, 1]]
+    assert bank.transform(np.array([[0, 0, 1]], np.uint8), {}).tolist() == [[0, 1]]

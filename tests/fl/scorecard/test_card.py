@@ -1,12 +1,12 @@
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fl.binning import Shape
 from fl.errors import ProtocolError
-from fl.scorecard import Finished
-from fl.scorecard.card import Share, check_applied, check_told
+from fl.scorecard import Card
+from fl.scorecard.card import Share, check_applied, check_card
 from fl.scorecard.grouping import Evidence, Grouping
 
 
@@ -21,23 +21,30 @@ def grouping() -> Grouping:
 
 
 @pytest.fixture
-def finished() -> Finished:
+def card() -> Card:
     texts = np.array(["late", "young"])
     points = np.array([4, -3, 1, 0, 2], np.int64)
     values = np.array(["≤ 1", "> 1", "a", "b", "any other"])
-    return Finished(np.array([0, 1]), points, values, np.array([0.1, 0.2]), texts, texts)
+    return Card(
+        columns=np.array([0, 1]),
+        points=points,
+        values=values,
+        stability=np.array([0.1, 0.2]),
+        reasons=texts,
+        reasons_zh=texts,
+    )
 
 
 def test_a_card_tells_shares_in_whole_per_cents_and_finds_broken_signs_itself(
-    grouping: Grouping, finished: Finished
+    grouping: Grouping, card: Card
 ) -> None:
     goods, bads = np.array([60, 30, 40, 40, 10]), np.array([3, 4, 5, 1, 1])
     evidence = Evidence(grouping, goods, bads, np.array([0.12345, 0.5]))
-    share = Share.of_passive("tax", finished, evidence)
+    share = Share.of_passive("tax", card, evidence)
     assert share.groups["applicants"].tolist() == [0.65, 0.35, 0.46, 0.42, 0.11]
     assert share.columns["information"].tolist() == [0.123, 0.5]
     assert share.columns["obeys"].tolist() == [True, True]
-    other = Finished(**{**asdict(finished), "points": np.array([-4, 3, 1, 0, 2])})
+    other = replace(card, points=np.array([-4, 3, 1, 0, 2]))
     assert Share.of_passive("tax", other, evidence).columns["obeys"].tolist() == [False, True]
     assert (share.columns["least"].tolist(), share.columns["most"].tolist()) == ([-3, 0], [4, 2])
 
@@ -55,19 +62,19 @@ WRONG = {
 
 
 @pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_is_refused(grouping: Grouping, finished: Finished, change: dict) -> None:
-    check_told("tax", asdict(finished), grouping)
+def test_what_cannot_be_is_refused(grouping: Grouping, card: Card, change: dict) -> None:
+    check_card("tax", card, grouping)
     with pytest.raises(ProtocolError, match="of tax must"):
-        check_told("tax", {**asdict(finished), **change}, grouping)
+        check_card("tax", replace(card, **change), grouping)
 
 
-def test_points_of_rows_must_be_those_of_the_card(grouping: Grouping, finished: Finished) -> None:
+def test_points_of_rows_must_be_those_of_the_card(grouping: Grouping, card: Card) -> None:
     # Rows in groups (0, 0), (0, 1), (1, 2), the last of them bad, and one that the party does not know.
     goods, bads = np.array([2, 0, 1, 1, 0]), np.array([0, 1, 0, 0, 1])
     evidence = Evidence(grouping, goods, bads, np.zeros(2))
     points, labels = np.array([5, 4, -1, 0], np.int32), np.array([0, 0, 1, 1], np.int8)
-    check_applied("tax", finished, evidence, points, labels)
+    check_applied("tax", card, evidence, points, labels)
     with pytest.raises(ProtocolError, match="its goods got 10 in all, by its card 9"):
-        check_applied("tax", finished, evidence, points + (points > 4), labels)
+        check_applied("tax", card, evidence, points + (points > 4), labels)
     with pytest.raises(ProtocolError, match="its bads got 0 in all, by its card -1"):
-        check_applied("tax", finished, evidence, np.maximum(points, 0), labels)
+        check_applied("tax", card, evidence, np.maximum(points, 0), labels)

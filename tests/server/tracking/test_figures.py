@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fl.evaluation import Evaluation, evaluate
+from fl.evaluation import Evaluation
+from fl.evaluation.measures import evaluate
+from fl.records import decode, encode
 from server.tracking import drawing, figures
 
 
@@ -36,7 +38,7 @@ def test_extreme_scores_can_be_drawn(name, pd):
 
 @pytest.mark.parametrize("name", figures.FIGURES)
 def test_a_figure_needs_only_what_crosses_the_border(name, toy_study):
-    received = Evaluation.from_arrays(toy_study.evaluations["true-pd"].to_arrays())
+    received = decode(Evaluation, encode(toy_study.evaluations["true-pd"]))
     assert png(figures.FIGURES[name]("true-pd", received))
 
 

@@ -66,7 +66,7 @@ def test_html_is_whole_escaped_and_needs_no_other_file(dot: Figure) -> None:
     assert tags.open == []
     assert "<title>Title &amp; more</title>" in page
     assert "<strong>bold</strong> word, a <code>code</code> and 1 &lt; 2." in page
-    assert '<td class="number">60.0 %</td>' in page
+    assert '<td style="text-align:right">60.0 %</td>' in page
     assert "<td>a|b &lt;c&gt;</td>" in page
     assert 'alt="a &quot;dot&quot;"' in page
     (inside,) = re.findall(r'src="data:image/png;base64,([^"]+)"', page)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl import alignment
-from fl.alignment import hash_to_points, match_points, new_exponent, raise_to
+from fl.alignment import intersection
+from fl.alignment.intersection import hash_to_points, match_points, new_exponent, raise_to
 from fl.errors import ProtocolError
 
 # The test vectors of ristretto255 that RFC 9496 took over: SHA-512 of the text, through the one-way map.
@@ -35,7 +35,7 @@ def points(*encoded: str) -> np.ndarray:
 
 
 def test_ids_become_points_as_the_standard_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "_DOMAIN", b"")
+    monkeypatch.setattr(intersection, "DOMAIN", b"")
 
     np.testing.assert_array_equal(hash_to_points(np.array(list(HASHED))), points(*HASHED.values()))
 

@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl import metrics
-from fl.evaluation import METRICS, Evaluation, evaluate
+from fl.errors import ProtocolError
+from fl.evaluation import METRICS, Evaluation
+from fl.evaluation.measures import evaluate
+from fl.records import decode, encode
 
 
 def applicants(rows: int = 3_000, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -125,39 +128,39 @@ def test_a_withheld_level_shows_its_size_class_and_no_figures():
     assert np.isnan(table["bad_rate"][1:]).all()
 
 
-def test_an_evaluation_survives_the_journey_as_arrays():
+def test_an_evaluation_survives_the_journey_as_bytes():
     labels, pd = applicants(400)
     sent = evaluate(labels, pd, {"size": np.where(pd > 0.1, "小", "micro")})
-    arrays = sent.to_arrays()
-    assert all(values.dtype.kind in "fiU" for values in arrays.values())
-    received = Evaluation.from_arrays(arrays)
+    received = decode(Evaluation, encode(sent))
     assert received.metrics == sent.metrics
+    assert tuple(received.metrics) == METRICS
     assert received.tables.keys() == sent.tables.keys()
     for name, table in sent.tables.items():
         assert received.tables[name].keys() == table.keys()
         for column, values in table.items():
+            assert values.dtype.kind in "fiU"
             np.testing.assert_array_equal(received.tables[name][column], values)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("fpr", "message"),
     [
-        ({"auc": np.zeros(1)}, "'auc' of shape"),
-        ({"roc/fpr": np.zeros((2, 2))}, "'roc/fpr' of shape"),
-        ({"roc/fpr": np.zeros(3)}, "'roc' differ in length"),
+        (np.zeros(()), "the columns of table 'roc' are not of one length"),
+        (np.zeros((2, 2)), "the columns of table 'roc' are not of one length"),
+        (np.zeros(3), "the columns of table 'roc' are not of one length"),
     ],
 )
-def test_arrays_that_are_no_evaluation_are_refused(change, message):
-    arrays = evaluate(*applicants(200)).to_arrays()
-    with pytest.raises(ValueError, match=message):
-        Evaluation.from_arrays(arrays | change)
+def test_columns_that_make_no_table_are_refused(fpr, message):
+    sent = evaluate(*applicants(200))
+    with pytest.raises(ProtocolError, match=message):
+        Evaluation(sent.metrics, {**sent.tables, "roc": {**sent.tables["roc"], "fpr": fpr}})
 
 
 def test_missing_metrics_are_named():
-    arrays = evaluate(*applicants(200)).to_arrays()
-    del arrays["metrics/ks"], arrays["metrics/auc"]
-    with pytest.raises(ValueError, match="lacks the metrics auc, ks"):
-        Evaluation.from_arrays(arrays)
+    sent = evaluate(*applicants(200))
+    some = {name: value for name, value in sent.metrics.items() if name not in ("auc", "ks")}
+    with pytest.raises(ProtocolError, match="lacks the metrics auc, ks"):
+        Evaluation(some, sent.tables)
 
 
 def test_a_segment_column_of_another_length_is_refused():
