@@ -12,7 +12,7 @@ encrypts, adds up, masks and decrypts.
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self, TypeAlias
 
@@ -62,18 +62,15 @@ class Request:
         return np.where(bins < self.bin_counts, bins + first, self.bins)
 
 
-class _Half(ABC):
+class _Half:
     """Has the public key's fingerprint, and what both halves do alike."""
 
     row_wise: ClassVar[bool] = True
     """Whether rows are encrypted one by one, so that other groups of them need not be sent again: see `regroup`."""
 
-    def __init__(self, public_key: AnyWire) -> None:
-        self._fingerprint = wire.fingerprint(public_key)
-
-    @abstractmethod
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        """Decrypted and unmasked, the sums (groups, bins of all columns, k); ProtocolError when they cannot be any."""
+    def __init__(self, public_key: AnyWire, sums: Callable[[Array, Request], Integers]) -> None:
+        """`sums` makes of decrypted, unmasked replies the sums (groups, bins of all columns, k), or ProtocolError."""
+        self._fingerprint, self._sums = wire.fingerprint(public_key), sums
 
     def _split(self, opened: Array, request: Request) -> Sums:
         return split_columns(self._sums(opened, request), request.bin_counts)
@@ -86,12 +83,12 @@ class _Half(ABC):
         return {"ticket": wire.as_array(wire.regrouped(wire.take_ticket(held), rows, offsets))}
 
 
-class Owner(_Half):
+class Owner(_Half, ABC):
     """The key owner: encrypts numbers, decrypts sums. It can be restored from `secret()` at any time."""
 
-    def __init__(self, packing: Packing) -> None:
+    def __init__(self, packing: Packing, sums: Callable[[Array, Request], Integers]) -> None:
         self._packing = packing
-        super().__init__(self.public_key())
+        super().__init__(self.public_key(), sums)
 
     @classmethod
     def restore(cls, secret: AnyWire) -> Self:
@@ -168,7 +165,7 @@ class Owner(_Half):
         """What the array `replies` holds, decrypted."""
 
 
-class Responder(_Half):
+class Responder(_Half, ABC):
     """Holds the bins; made from the owner's public key."""
 
     def regroup(self, encrypted: AnyWire, offsets: Integers, rows: Integers, new_offsets: Integers) -> Wire:

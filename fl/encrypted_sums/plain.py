@@ -20,6 +20,9 @@ from fl.errors import ProtocolError
 class PlainOwner(halves.Owner):
     """Holds no key. Rows and ranges are checked as if there were one."""
 
+    def __init__(self, packing: Packing) -> None:
+        super().__init__(packing, _as_opened)
+
     def public_key(self) -> Wire:
         """Nothing: there is no key."""
         return {}
@@ -38,9 +41,6 @@ class PlainOwner(halves.Owner):
         shape = (request.groups, request.bins, len(self._packing.ranges))
         return wire.take(reply, "replies", np.int64, shape)
 
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return opened
-
 
 class PlainResponder(halves.Responder):
     """Adds up numbers that it can read. Raises ProtocolError for a key: the owner has another engine."""
@@ -48,7 +48,7 @@ class PlainResponder(halves.Responder):
     def __init__(self, public_key: AnyWire) -> None:
         if public_key:
             raise ProtocolError("The engine plain has no key; the owner uses another engine.")
-        super().__init__(public_key)
+        super().__init__(public_key, _as_opened)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
         return wire.take(encrypted, "rows", np.int64, (int(offsets[-1]), None))
@@ -70,5 +70,6 @@ class PlainResponder(halves.Responder):
         difference: Array = masked - mask
         return difference
 
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return opened
+
+def _as_opened(opened: Array, request: Request) -> Integers:
+    return opened

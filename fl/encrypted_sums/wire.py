@@ -9,7 +9,8 @@ mix-ups, which is what the threat model of semi-honest parties needs. Against fo
 """
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -82,6 +83,12 @@ def take(wire: Mapping[str, Array], name: str, dtype: Any, shape: tuple[int | No
             f"The encrypted sums lack {name!r}, or it is not {np.dtype(dtype)} of shape {shape}."
         )
     return array
+
+
+def stretches(array: Array, lengths: Sequence[int]) -> list[Array]:
+    """An array cut along its first axis into pieces of these lengths, without a copy."""
+    ends = itertools.accumulate(lengths)
+    return [array[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
 
 def take_ticket(wire: Mapping[str, Array]) -> bytes:

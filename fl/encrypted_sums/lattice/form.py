@@ -1,14 +1,15 @@
 """What owner and responder of the lattice engine must agree on: planes, key, and the bytes of a reply."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.encrypted_sums.halves import Integers, Request
+from fl.encrypted_sums.lattice.layout import arrange
 from fl.encrypted_sums.lattice.seal import MAX_PLAIN_BITS, Coefficients, Lattice
 from fl.encrypted_sums.packing import Packing
-from fl.encrypted_sums.wire import Array, Wire, take
+from fl.encrypted_sums.wire import Array, Wire, stretches, take
 from fl.errors import ProtocolError
 
 # Coefficients of a reply are below a prime of 60 bits: two of them fit into 15 bytes.
@@ -38,14 +39,14 @@ class Planes:
             for plane, part in zip(self.packings, parts, strict=True)
         ]
 
-    def unpack(self, coefficients: Coefficients) -> NDArray[np.int64]:
-        """Coefficients modulo t (planes, m) to sums (m, k); ProtocolError when one is out of range."""
+    def sums(self, coefficients: Array, request: Request) -> Integers:
+        """Coefficients modulo t (planes, m) to sums (groups, bins, k); ProtocolError when one is out of range."""
         modulus = self.lattice.plain_modulus
         parts = [
             plane.unpack(part.astype(np.int64), modulus)
             for plane, part in zip(self.packings, coefficients, strict=True)
         ]
-        return np.concatenate(parts, axis=1)
+        return arrange(np.concatenate(parts, axis=1), request)
 
 
 def to_bytes(words: Coefficients) -> NDArray[np.uint8]:
@@ -84,9 +85,3 @@ def cut(wire: Mapping[str, Array], count: int) -> list[memoryview]:
     if (lengths < 0).any() or lengths.sum() != len(blocks):
         raise ProtocolError("Encrypted numbers are not as long as they say.")
     return [piece.data for piece in stretches(blocks, lengths.tolist())]
-
-
-def stretches(array: Array, lengths: Sequence[int]) -> list[Array]:
-    """An array cut along its first axis into pieces of these lengths, without a copy."""
-    ends = itertools.accumulate(lengths)
-    return [array[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.encrypted_sums.halves import Bins, Integers, Request
-from fl.encrypted_sums.lattice.form import stretches
 from fl.encrypted_sums.lattice.seal import DEGREE
-from fl.encrypted_sums.wire import take
+from fl.encrypted_sums.wire import stretches, take
 from fl.errors import ProtocolError
 
 # CPU time of the steps, in milliseconds; only their ratios matter.

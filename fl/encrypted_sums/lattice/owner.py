@@ -35,7 +35,7 @@ class LatticeOwner(halves.Owner):
             self._public_key = wire.take(keys, "public_key", np.uint8, (None,))
         self._encryptor = sealapi.Encryptor(self._lattice.context, self._secret_key)
         self._decryptor = sealapi.Decryptor(self._lattice.context, self._secret_key)
-        super().__init__(packing)
+        super().__init__(packing, self._planes.sums)
 
     @classmethod
     def _restored(cls, packing: Packing, keys: AnyWire) -> Self:
@@ -73,7 +73,7 @@ class LatticeOwner(halves.Owner):
         plaintext = sealapi.Plaintext()
         opened = [
             self._coefficients(piece, count, plaintext)
-            for piece, count in zip(form.stretches(data, lengths), used, strict=True)
+            for piece, count in zip(wire.stretches(data, lengths), used, strict=True)
         ]
         none, planes = np.zeros(0, np.uint64), len(self._planes)
         return np.stack([np.concatenate([none, *opened[plane::planes]]) for plane in range(planes)])
@@ -84,6 +84,3 @@ class LatticeOwner(halves.Owner):
             raise ProtocolError("A reply holds a number that is no coefficient of a ciphertext.")
         self._decryptor.decrypt(self._lattice.ciphertext(words[:, :used], words[:, used:]), plaintext)
         return self._lattice.coefficients(plaintext, used)
-
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return layout.arrange(self._planes.unpack(opened), request)

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from fl.encrypted_sums import halves
-from fl.encrypted_sums.halves import AnyWire, Bins, Integers, Request
+from fl.encrypted_sums.halves import AnyWire, Bins, Request
 from fl.encrypted_sums.lattice import layout
 from fl.encrypted_sums.lattice.products import Key, adder, guarded_replies
-from fl.encrypted_sums.wire import Array
+from fl.encrypted_sums.wire import Array, fingerprint
 from fl.processes import count, shared
 
 # Products below which no other process is asked: it would wait longer for the blocks than it would multiply, and for
@@ -25,9 +25,9 @@ class LatticeResponder(halves.Responder):
     row_wise = False
 
     def __init__(self, public_key: AnyWire) -> None:
-        super().__init__(public_key)
-        self._key = Key(public_key, self._fingerprint)
+        self._key = Key(public_key, fingerprint(public_key))
         self._planes = adder(self._key).planes
+        super().__init__(public_key, self._planes.sums)
         self._answered = False
 
     def _new_mask(self, request: Request) -> Array:
@@ -70,6 +70,3 @@ class LatticeResponder(halves.Responder):
         # Unsigned subtraction wraps at 2^64, a multiple of t.
         unmasked: Array = (masked - mask) % np.uint64(self._planes.lattice.plain_modulus)
         return unmasked
-
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return layout.arrange(self._planes.unpack(opened), request)

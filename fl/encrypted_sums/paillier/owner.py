@@ -20,7 +20,7 @@ class PaillierOwner(halves.Owner):
     def __init__(self, packing: Packing, key: PrivateKey | int = LEAST_BITS) -> None:
         self._key = key if isinstance(key, PrivateKey) else new_key(key)
         self._squeezing = Squeezing(packing, self._key.public)
-        super().__init__(packing)
+        super().__init__(packing, self._squeezing.unpack)
 
     @classmethod
     def _restored(cls, packing: Packing, keys: AnyWire) -> Self:
@@ -50,6 +50,3 @@ class PaillierOwner(halves.Owner):
         shape = (self._squeezing.replies(request), self._key.public.cipher_bytes)
         replies = to_numbers(wire.take(reply, "replies", np.uint8, shape), self._key.public.square)
         return to_array([self._key.decrypt(one) for one in replies], self._key.public.plain_bytes)
-
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return self._squeezing.unpack(opened, request)

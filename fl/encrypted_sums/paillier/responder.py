@@ -29,7 +29,7 @@ class PaillierResponder(halves.Responder):
             self._squeezing = Squeezing(Packing.from_wire(public_key), self._key)
         except ConfigError as error:
             raise ProtocolError(f"The public key is refused: {error}") from None
-        super().__init__(public_key)
+        super().__init__(public_key, self._squeezing.unpack)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
         return wire.take(encrypted, "rows", np.uint8, (int(offsets[-1]), self._key.cipher_bytes))
@@ -59,6 +59,3 @@ class PaillierResponder(halves.Responder):
     def _subtract(self, masked: Array, mask: Array) -> Array:
         pairs = zip(to_numbers(masked, self._key.n), to_numbers(mask, self._key.n), strict=True)
         return to_array([(one - other) % self._key.n for one, other in pairs], self._key.plain_bytes)
-
-    def _sums(self, opened: Array, request: Request) -> Integers:
-        return self._squeezing.unpack(opened, request)
