@@ -68,9 +68,7 @@ def publish_report(
     _describe(run, text)
     run.lead()
     run.log_metrics(metrics)
-    run.log_files(figures, tables)
-    for page in pages:
-        run.client.log_artifact(run.run_id, str(page))
+    run.log_files(figures, tables, {page.name: page.read_text("utf-8") for page in pages})
 
 
 def nest(study_id: str, above: Study) -> None:

@@ -17,7 +17,7 @@ from fl.wire import Envelope, pack
 def send() -> Callable[..., RecordDict]:
     """Sends a request to the party of a partition, or to the one that is deployed in a folder.
 
-    The request may be packed beforehand, and go to another action than its own (`to`).
+    Without an envelope it goes as a query. It may be packed beforehand, and go to another action than its own (`to`).
     """
     from clients.app import app
     from experiments.backends.inline import InlineGrid
@@ -25,13 +25,13 @@ def send() -> Callable[..., RecordDict]:
     def deliver(
         config: RunConfig,
         request: object,
-        envelope: Envelope = Envelope("s"),
+        envelope: Envelope | None = None,
         node: dict | None = None,
         to: str = "",
     ) -> RecordDict:
         InlineGrid(config)  # Flower refuses to make messages outside a run
         context = Context(1, 2, node or {"partition-id": 0}, RecordDict(), dict(config.to_mapping()))
-        record = request if isinstance(request, RecordDict) else pack(request, envelope)
+        record = request if isinstance(request, RecordDict) else pack(request, envelope or Envelope("s"))
         return app(Message(record, 2, to or message_type(type(request))), context).content
 
     return deliver

@@ -62,17 +62,15 @@ def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
 
     (trained,) = coordinate(InlineGrid(config), config, events.append)
 
-    assert (trained.contender, trained.costs.round_trips) == (
-        "federated-toy",
-        round_trips + (0 if passive else 1),
-    )
+    assert (trained.contender, trained.costs.round_trips) == ("federated-toy", round_trips)
     assert events[-1] == Progress("done")
     client = MlflowClient(config.tracking_uri)
     experiment = client.get_experiment_by_name(config.experiment)
     (run,) = client.search_runs([experiment.experiment_id], "tags.contender = 'federated-toy'")
     assert run.info.status == "FINISHED"
     assert run.data.params["toy.steps"] == "30"
-    assert run.data.metrics["auc"] == trained.evaluation.metrics["auc"] > 0.6
+    assert run.data.metrics["auc"] == pytest.approx(trained.evaluation.metrics["auc"], abs=1e-3)
+    assert run.data.metrics["auc"] > 0.6
 
     # The same score, fitted on the joined table.
     joined, roles = read_joined(config, "bank"), read_roles(config, "bank", 1)
@@ -90,9 +88,9 @@ def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
 @pytest.mark.usefixtures("with_toy")
 def test_its_settings_are_settings_like_any_other() -> None:
     assert app_defaults()["toy.steps"] == 20
-    with pytest.raises(ConfigError, match="'toy.steps' must be 1 or more, not 0"):
+    with pytest.raises(ConfigError, match=r"'toy\.steps' must be 1 or more, not 0"):
         TrainingConfig.from_mapping({"toy.steps": 0})
-    with pytest.raises(ConfigError, match="no setting 'toy.step'. Did you mean 'toy.steps'"):
+    with pytest.raises(ConfigError, match=r"no setting 'toy\.step'\. Did you mean 'toy\.steps'"):
         TrainingConfig.from_mapping({"toy.step": 1})
 
 

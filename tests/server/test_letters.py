@@ -1,0 +1,76 @@
+"""The coordinator moves letters and opens none."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flwr.app import Message
+
+from experiments.backends.inline import InlineGrid
+from fl.messages import Letter
+from fl.protocols import federated_contenders
+from server.coordinator import assign_roles, train, train_reserve
+from server.progress import ignore
+from server.training import Training
+
+
+class Post:
+    """Notes what letters the parties write and read; whoever does either outside of a party's answer fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.written: set[bytes] = set()
+        self.read: set[bytes] = set()
+        at_a_party = False
+        push, write, read = InlineGrid.push_messages, Letter.of, Letter.read
+
+        # The parties of this grid answer while it takes the messages.
+        def deliver(grid: InlineGrid, messages: Iterable[Message]) -> Iterable[str]:
+            nonlocal at_a_party
+            at_a_party = True
+            try:
+                return push(grid, messages)
+            finally:
+                at_a_party = False
+
+        def written(text: object) -> Letter[Any]:
+            assert at_a_party, "the coordinator has written a letter"
+            letter: Letter[Any] = write(text)
+            self.written.add(letter.content)
+            return letter
+
+        def opened(letter: Letter[Any], kind: type[Any]) -> object:
+            assert at_a_party, "the coordinator has opened a letter"
+            self.read.add(letter.content)
+            return read(letter, kind)
+
+        monkeypatch.setattr(InlineGrid, "push_messages", deliver)
+        monkeypatch.setattr(Letter, "of", staticmethod(written))
+        monkeypatch.setattr(Letter, "read", opened)
+
+
+@pytest.mark.parametrize("contender", federated_contenders())
+def test_the_parties_read_what_parties_wrote_and_the_coordinator_neither(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, contender: str
+) -> None:
+    post = Post(monkeypatch)
+    run = federate(tables)
+    of_alignment = len(post.read)
+    assert of_alignment
+
+    assigned = assign_roles(run.federation, 1)
+    train_reserve(run.federation, assigned, 1, ignore)
+    training = Training(contender=contender, seed=1, assigned=assigned, config=run.config, on_progress=ignore)
+    train(run.federation, training)
+
+    assert len(post.read) > of_alignment + 5
+    assert post.read <= post.written
+
+
+def test_who_opens_a_letter_elsewhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    letter: Letter[Any] = Letter.of(Letter(b""))
+    Post(monkeypatch)
+    with pytest.raises(AssertionError, match="has opened a letter"):
+        letter.read(Letter)
+    with pytest.raises(AssertionError, match="has written a letter"):
+        Letter.of(letter)
