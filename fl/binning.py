@@ -9,7 +9,7 @@ business that the party does not know is in no bin: `UNKNOWN`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ class Binning:
         numeric, codes = table.numeric[rows], table.codes[rows]
         gaps = np.concatenate([np.isnan(numeric), codes < 0], axis=1).sum(axis=0)
         missing = (gaps >= max(1, minimum)) & (len(rows) - gaps >= max(1, minimum))
-        room = [bins - int(flag) for flag in missing]
+        room = bins - missing.astype(int)
         cuts = [
             _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
         ]
@@ -126,22 +126,21 @@ class Binning:
 
     def transform(self, table: Table, rows: NDArray[np.int_] | slice = slice(None)) -> Codes:
         """The bins (n, c) of some rows of a table with the same columns; UNKNOWN in rows of nobody the party knows."""
-        columns: list[NDArray[Any]] = []
-        for cuts, values in zip(self.cuts, table.numeric[rows].T, strict=True):
-            columns.append(np.where(np.isnan(values), -1, np.searchsorted(cuts, values, side="left")))
-        for levels, codes in zip(self.levels, table.codes[rows].T, strict=True):
-            places = np.where(codes < 0, len(levels), np.minimum(codes, len(levels) - 1))
-            columns.append(np.append(levels, -2)[places])
         known = table.known[rows]
-        binned = np.full((len(known), len(columns)), UNKNOWN, np.uint8)
-        for number, found in enumerate(columns):
-            gap = found == (-1 if number < len(self.cuts) else -2)
-            last, fullest = self.bins[number] - 1, self.fullest[number]
-            placed = np.where(found < 0, fullest, found)
-            if self.missing[number]:
-                placed = np.where(gap, last, placed)
-            binned[known, number] = placed[known]
-        return binned
+        # No bin yet: of a missing value, and of a level that has none of its own.
+        gap, other = -2, -1
+        numeric = [
+            np.where(np.isnan(values), gap, np.searchsorted(cuts, values, side="left"))
+            for cuts, values in zip(self.cuts, table.numeric[rows].T, strict=True)
+        ]
+        categorical = [
+            np.append(levels, gap)[np.where(codes < 0, len(levels), np.minimum(codes, len(levels) - 1))]
+            for levels, codes in zip(self.levels, table.codes[rows].T, strict=True)
+        ]
+        bins = np.array([*numeric, *categorical], np.int64).reshape(len(self.bins), len(known)).T
+        bins = np.where((bins == gap) & self.missing, self.bins - 1, bins)
+        bins = np.where(bins <= other, self.fullest, bins)
+        return np.where(known[:, None], bins, UNKNOWN).astype(np.uint8)
 
 
 def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.lending.policy import Policy
-from fl.metrics.checks import Booleans, Floats, check_labels, check_pd
+from fl.metrics.checks import Booleans, Floats, check_pd
 from fl.metrics.discrimination import cumulative_counts
 
 MONTHS = 12
@@ -94,8 +94,7 @@ def cutoff_at_approval(pd: ArrayLike, approval: float) -> float:
 
 def cutoff_at_bad_rate(labels: ArrayLike, pd: ArrayLike, bad_rate: float) -> float:
     """The highest PD (n,) at which at most the share `bad_rate` of the approved are bads, or 0 if there is none."""
-    bads = check_labels(labels)
-    values, bad, rows = cumulative_counts(bads, check_pd(pd, len(bads)))
+    values, bad, rows = cumulative_counts(labels, check_pd(pd))
     return _highest(values, bad <= bad_rate * rows + 1e-9)
 
 

@@ -86,9 +86,8 @@ class Forest:
 
     def with_root(self, value: float) -> "Forest":
         """Another tree of one leaf."""
-        grown = self._with_leaves([value])
-        root = np.int32(len(self.owners))
-        return replace(grown, roots=np.append(self.roots, root))
+        roots = np.append(self.roots, np.int32(len(self.owners)))
+        return replace(self._with_leaves([value]), roots=roots)
 
     def with_split(self, place: int, owner: int, column: int, gain: float, values: Floats) -> "Forest":
         """The leaf at `place` split by an owner's next split; the two new leaves have these values."""
@@ -136,12 +135,9 @@ class Forest:
     def importance(self) -> Mapping[str, NDArray[Any]]:
         """By owner and column number: how many splits and how much gain, largest gain first."""
         used = np.flatnonzero(self.owners[: self._end()] != LEAF)
-        keys = np.stack([self.owners[used].astype(np.int64), self.columns[used].astype(np.int64)], 1).reshape(
-            -1, 2
-        )
-        pairs, where = np.unique(keys, axis=0, return_inverse=True)
+        keys = np.stack([self.owners[used], self.columns[used]], 1).astype(np.int64)
+        pairs, where, splits = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         gains = np.bincount(where.ravel(), self.gains[used], len(pairs))
-        splits = np.bincount(where.ravel(), minlength=len(pairs))
         order = np.argsort(-gains, kind="stable")
         return {
             "owner": pairs[order, 0],

@@ -44,18 +44,14 @@ def sampled_rows(training: NDArray[np.bool_], seed: int, tree: int, share: float
     if share == 1:
         return training
     rows = np.flatnonzero(training)
-    drawn = generator(seed, "rows", str(tree)).permutation(rows)[: max(1, round(share * len(rows)))]
-    sample = np.zeros(len(training), bool)
-    sample[drawn] = True
-    return sample
+    order = generator(seed, "rows", str(tree)).permutation(rows)
+    return np.isin(np.arange(len(training)), order[: max(1, round(share * len(rows)))])
 
 
 def sampled_columns(columns: int, party: str, seed: int, tree: int, share: float) -> NDArray[np.bool_]:
     """The columns of a party that a tree may use, (c,) bool: at least one, if it has any."""
-    sample = np.zeros(columns, bool)
     order = generator(seed, "columns", party, str(tree)).permutation(columns)
-    sample[order[: max(1, round(share * columns))]] = True
-    return sample
+    return np.isin(np.arange(columns), order[: max(1, round(share * columns))])
 
 
 def goss_factor(config: BoostingConfig) -> float:

@@ -64,8 +64,7 @@ def level_layout(
     rows = rows[split[nodes[rows]]]
     settled = decided[nodes[rows]]
     listed = ~settled | (left[rows] == lighter_left[nodes[rows]])
-    rows, settled = rows[listed], settled[listed]
-    order = np.argsort(nodes[rows], kind="stable")
+    order = np.flatnonzero(listed)[np.argsort(nodes[rows[listed]], kind="stable")]
     rows, settled = rows[order], settled[order]
     sizes = np.bincount(nodes[rows], minlength=len(split))[split]
     sides = np.where(settled, EITHER, np.where(lighter_left[nodes[rows]], LEFT, RIGHT))

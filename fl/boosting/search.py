@@ -12,6 +12,7 @@ any column; candidates have the shape (columns, width, 2, 2): the missing left o
 counts and candidates stand at the homes of merged bins (`merging`), (columns, width).
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +80,9 @@ def search(
     orders, sums, candidates = _in_order(sums, candidates, shape, config)
     left = _left_sums(sums, total, shape, np.ones(len(shape), bool))
     right = total - left
-    low, high = bounds
-    weights = weight(left, low, high, config), weight(right, low, high, config)
+    weights = weight(left, *bounds, config), weight(right, *bounds, config)
     gains = _value(left, weights[0], config) + _value(right, weights[1], config)
-    gains -= _value(total, weight(total, low, high, config), config)
+    gains -= _value(total, weight(total, *bounds, config), config)
     least = config.min_leaf_weight * (1 << config.precision)
     fit = candidates & (left[..., 1] >= least) & (right[..., 1] >= least)
     if config.monotone:
@@ -95,13 +95,8 @@ def search(
         return None
     # Directions on which nothing depends follow the heavier side, of those that are equally good.
     heavier = int(2 * left[column, bin_, 0, 0, 1] >= total[1])
-    best = [
-        (m, u)
-        for m in (heavier, 1 - heavier)
-        for u in (heavier, 1 - heavier)
-        if gains[column, bin_, m, u] == gain
-    ]
-    missing, unknown = best[0]
+    directions = itertools.product((heavier, 1 - heavier), repeat=2)
+    missing, unknown = next(pair for pair in directions if gains[column, bin_, *pair] == gain)
     where = column, bin_, missing, unknown
     return BestSplit(
         gain,
@@ -117,13 +112,9 @@ def child_bounds(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Bounds of the children's weights, so that what a monotone split orders no later split can turn round."""
     sign = int(shape.signs[split.column]) if config.monotone and shape.ordered[split.column] else 0
-    low, high = bounds
     middle = (split.weights[0] + split.weights[1]) / 2
-    if sign > 0:
-        return (low, middle), (middle, high)
-    if sign < 0:
-        return (middle, high), (low, middle)
-    return bounds, bounds
+    lower, upper = (bounds[0], middle), (middle, bounds[1])
+    return (bounds, bounds) if not sign else (lower, upper) if sign > 0 else (upper, lower)
 
 
 def _in_order(

@@ -36,10 +36,11 @@ Owners, tickets, masks and encrypted numbers are arrays, to be stored between me
 save a cache at the lattice's responder, which pays when the same object serves the roots of many trees.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-from fl.encrypted_sums.interface import AnyWire, Owner, Responder, Sums
+from fl.encrypted_sums.halves import AnyWire, Owner, Responder, Sums
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Wire
 from fl.errors import ConfigError
@@ -63,12 +64,15 @@ def new_owner(
     packing = Packing(int(rows), tuple((int(low), int(high)) for low, high in ranges))
     if key_bits is not None and engine != "paillier":
         raise ConfigError("Only the engine paillier takes a key length.")
-    return _engine(engine).new(packing, key_bits)
+    options = () if key_bits is None else (key_bits,)
+    owner: Owner = _half(engine, "Owner")(packing, *options)
+    return owner
 
 
 def restore_owner(engine: str, secret: AnyWire) -> Owner:
     """The owner whose `secret()` that was. Raises ConfigError for an unknown engine, ProtocolError for damage."""
-    return _engine(engine).restore(secret)
+    owner: Owner = _half(engine, "Owner").restore(secret)
+    return owner
 
 
 def new_responder(engine: str, public_key: AnyWire) -> Responder:
@@ -76,31 +80,20 @@ def new_responder(engine: str, public_key: AnyWire) -> Responder:
 
     Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
     """
-    return _engine(engine).responder(public_key)
+    responder: Responder = _half(engine, "Responder")(public_key)
+    return responder
 
 
-class _Engine(NamedTuple):
-    new: Callable[[Packing, int | None], Owner]
-    restore: Callable[[AnyWire], Owner]
-    responder: Callable[[AnyWire], Responder]
-
-
-def _engine(name: str) -> _Engine:
-    # Each engine's libraries are imported only when it is used.
-    if name == "plain":
-        from fl.encrypted_sums.plain import PlainOwner, PlainResponder
-
-        return _Engine(lambda packing, _: PlainOwner(packing), PlainOwner.restore, PlainResponder)
-    if name == "lattice":
-        from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder
-
-        return _Engine(lambda packing, _: LatticeOwner(packing), LatticeOwner.restore, LatticeResponder)
-    if name == "paillier":
-        try:
-            from fl.encrypted_sums.paillier import PaillierOwner, PaillierResponder
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"The engine paillier needs the package {error.name}, which is not installed."
-            ) from None
-        return _Engine(PaillierOwner, PaillierOwner.restore, PaillierResponder)
-    raise ConfigError(f"There is no engine {name!r} of encrypted sums; choose one of {', '.join(ENGINES)}.")
+def _half(engine: str, half: str) -> Any:
+    """The class of an engine's owner or responder. Its libraries are imported only when it is used."""
+    if engine not in ENGINES:
+        raise ConfigError(
+            f"There is no engine {engine!r} of encrypted sums; choose one of {', '.join(ENGINES)}."
+        )
+    try:
+        module = import_module(f"{__name__}.{engine}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The engine {engine} needs the package {error.name}, which is not installed."
+        ) from None
+    return getattr(module, engine.capitalize() + half)

@@ -9,8 +9,8 @@ mix-ups, which is what the threat model of semi-honest parties needs. Against fo
 """
 
 import hashlib
-import secrets
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from fl.errors import ProtocolError
 Array: TypeAlias = np.ndarray[Any, Any]
 Wire: TypeAlias = dict[str, Array]
 
-_DIGEST, _TICKET = "digest", "ticket"
+_DIGEST = "digest"
 _PERSON = b"siloscore-sums/1"
 
 
@@ -29,14 +29,11 @@ def digest(*parts: str | bytes | Array) -> bytes:
     """32 bytes that differ whenever a part, the dtype or shape of an array, or where one part ends does."""
     state = hashlib.blake2b(digest_size=32, person=_PERSON)
     for part in parts:
-        if isinstance(part, np.ndarray):
-            head = f"{part.dtype.str}{part.shape}".encode()
-            body: Any = np.ascontiguousarray(part).reshape(-1).view(np.uint8)
-        else:
-            head, body = b"", part.encode() if isinstance(part, str) else part
-        for piece in (head, body):
-            state.update(len(piece).to_bytes(8, "little"))
-            state.update(piece)
+        content = part.encode() if isinstance(part, str) else part
+        array = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)
+        head = f"{array.dtype.str}{array.shape}".encode()
+        state.update(len(head).to_bytes(8, "little") + head)
+        state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return state.digest()
 
 
@@ -58,11 +55,6 @@ def check_digest(kind: str, wire: Mapping[str, Array], *context: bytes | Array) 
             f"The {kind} do not match their digest: they are damaged, or were made under another key, for other rows "
             "or columns, or for another request. Repeat the request."
         )
-
-
-def new_ticket() -> bytes:
-    """The name of a request, which its reply must repeat; never used twice."""
-    return secrets.token_bytes(32)
 
 
 def regrouped(ticket: bytes, rows: Array, offsets: Array) -> bytes:
@@ -93,19 +85,15 @@ def take(wire: Mapping[str, Array], name: str, dtype: Any, shape: tuple[int | No
     return array
 
 
+def stretches(array: Array, lengths: Sequence[int]) -> list[Array]:
+    """An array cut along its first axis into pieces of these lengths, without a copy."""
+    ends = itertools.accumulate(lengths)
+    return [array[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
 def take_ticket(wire: Mapping[str, Array]) -> bytes:
     """The request's name in a wire form; ProtocolError when there is none."""
-    return take(wire, _TICKET, np.uint8, (32,)).tobytes()
-
-
-def with_ticket(ticket: bytes, arrays: Mapping[str, Array]) -> Wire:
-    """The arrays under the request's name."""
-    return {_TICKET: as_array(ticket), **arrays}
-
-
-def ticket_for(name: bytes, offsets: Array) -> Wire:
-    """What the owner keeps of a request: its name and the offsets of its groups."""
-    return with_ticket(name, {"offsets": offsets.astype(np.int64)})
+    return take(wire, "ticket", np.uint8, (32,)).tobytes()
 
 
 def _digest_of(kind: str, arrays: Mapping[str, Array], context: tuple[bytes | Array, ...]) -> bytes:

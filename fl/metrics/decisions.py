@@ -56,15 +56,14 @@ def approval_rate_at_bad_rate(labels: ArrayLike, pd: ArrayLike, bad_rate: float)
     >>> approval_rate_at_bad_rate([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], bad_rate=0.4)
     0.75
     """
-    bads = check_labels(labels)
     limit = check_share("bad_rate", bad_rate)
-    _, bad, rows = cumulative_counts(bads, check_scores(pd, len(bads)))
-    approved = np.arange(1, len(bads) + 1)
+    _, bad, rows = cumulative_counts(labels, pd)
+    approved = np.arange(1, rows[-1] + 1)
     # Between the ends of a group of equal PDs the expected number of bads rises in a straight line.
     expected = np.interp(approved, np.append(0.0, rows), np.append(0.0, bad))
     # The tolerance, a billionth of an applicant, admits a rate that equals the limit but for rounding.
     within = np.flatnonzero(expected <= limit * approved + 1e-9)
-    return float(approved[within[-1]] / len(bads)) if len(within) else 0.0
+    return float(approved[within[-1]] / rows[-1]) if len(within) else 0.0
 
 
 def swap_set(labels: ArrayLike, pd_a: ArrayLike, pd_b: ArrayLike, approval: float) -> SwapSet:

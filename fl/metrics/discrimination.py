@@ -110,18 +110,16 @@ def gini(labels: ArrayLike, scores: ArrayLike) -> float:
     return 2 * auc(labels, scores) - 1
 
 
-def cumulative_counts(bads: Booleans, values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Distinct `values` in rising order (k,), and the numbers of bads and of all rows at or below each."""
-    distinct, group = np.unique(values, return_inverse=True)
-    bad = np.bincount(group, weights=bads, minlength=len(distinct)).cumsum()
-    rows = np.bincount(group, minlength=len(distinct)).cumsum().astype(np.float64)
-    return distinct, bad, rows
+def cumulative_counts(labels: ArrayLike, scores: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Distinct `scores` in rising order (k,), and the numbers of bads and of all rows at or below each."""
+    bads = check_labels(labels)
+    distinct, group = np.unique(check_scores(scores, len(bads)), return_inverse=True)
+    return distinct, np.bincount(group, bads).cumsum(), np.bincount(group).cumsum().astype(np.float64)
 
 
 def ks_curve(labels: ArrayLike, scores: ArrayLike) -> KsCurve:
     """Cumulative distributions of the two classes at each distinct score, in rising order."""
-    bads = check_labels(labels)
-    thresholds, bad, rows = cumulative_counts(bads, check_scores(scores, len(bads)))
+    thresholds, bad, rows = cumulative_counts(labels, scores)
     good = rows - bad
     return KsCurve(thresholds, bad / bad[-1], good / good[-1])
 
@@ -137,8 +135,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
 
     A threshold refuses the scores at or above it; the first one is infinity and refuses nobody.
     """
-    bads = check_labels(labels)
-    negated, bad, rows = cumulative_counts(bads, -check_scores(scores, len(bads)))
+    negated, bad, rows = cumulative_counts(labels, -np.asarray(scores, np.float64))
     good = rows - bad
     return RocCurve(
         np.append(0.0, good / good[-1]), np.append(0.0, bad / bad[-1]), np.append(np.inf, -negated)
@@ -147,6 +144,5 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
 
 def gain_curve(labels: ArrayLike, scores: ArrayLike) -> GainCurve:
     """Cumulative gain (cumulative accuracy profile): the bads found among the riskiest applicants."""
-    bads = check_labels(labels)
-    _, bad, rows = cumulative_counts(bads, -check_scores(scores, len(bads)))
+    _, bad, rows = cumulative_counts(labels, -np.asarray(scores, np.float64))
     return GainCurve(np.append(0.0, rows / rows[-1]), np.append(0.0, bad / bad[-1]))

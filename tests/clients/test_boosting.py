@@ -191,7 +191,7 @@ def test_what_goss_leaves_out_nobody_sees(make_tables: Callable[..., Path], fede
         seen = watched(run, GrowRequest)
         trained(run)
         letters = [request.gradients.read(Gradients) for request, _ in seen if request.gradients]
-        counts.append([sent.encrypted["values"].shape for sent in letters if sent.encrypted])
+        counts.append([sent.encrypted["rows"].shape for sent in letters if sent.encrypted])
     assert counts[0] == counts[1]
     assert len(counts[0]) == 4
 
@@ -294,7 +294,7 @@ def test_the_bank_refuses_answers_that_do_not_fit(begun: Begun, field: str) -> N
     grown = begun.ask(begun.root)
     sums = grown.sums.read(Sums)
     wrong = {
-        "sums": {name: array for name, array in sums.sums.items() if not name.endswith("sums")},
+        "sums": {name: array for name, array in sums.sums.items() if name != "replies"},
         "candidates": sums.candidates[:, :-1],
         "homes": np.full_like(sums.homes, 99),
     }

@@ -140,7 +140,7 @@ def test_no_group_has_fewer_goods_or_bads_than_the_settings_say(begun: Begun) ->
 
 def test_the_bank_opens_nothing_but_random_numbers(begun: Begun) -> None:
     opened = begun.open(begun.fit(begun.group()))
-    sums = opened.sums["tax"].read(OpenedSums).sums["sums"]
+    sums = opened.sums["tax"].read(OpenedSums).sums["opened"]
     assert np.abs(sums.astype(np.float64)).min() > 2**40  # true sums are below 2^24 · 240
 
 
@@ -222,7 +222,7 @@ def test_the_last_exchange_ends_the_training(make_tables: Callable[..., Path], f
 
 def test_sums_of_other_rows_are_refused_at_the_party(begun: Begun) -> None:
     opened = begun.open(begun.fit(begun.group())).sums["tax"].read(OpenedSums).sums
-    wrong = opened | {"sums": opened["sums"] + 1}
+    wrong = opened | {"opened": opened["opened"] + 1}
     refused(begun, StepRequest(Letter.of(OpenedSums(wrong))), "do not match their digest")
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.encrypted_sums.halves import Integers, Request
+from fl.encrypted_sums.lattice.layout import arrange
 from fl.encrypted_sums.lattice.seal import MAX_PLAIN_BITS, Coefficients, Lattice
 from fl.encrypted_sums.packing import Packing
-from fl.encrypted_sums.wire import Array, Wire, take
+from fl.encrypted_sums.wire import Array, Wire, stretches, take
 from fl.errors import ProtocolError
 
-NUMBERS, SUMS, MASKED, OPENED = "encrypted numbers", "encrypted sums", "masked sums", "opened masked sums"
 # Coefficients of a reply are below a prime of 60 bits: two of them fit into 15 bytes.
 _WORD, _PAIR = np.uint64(60), 15
 
@@ -32,21 +33,20 @@ class Planes:
 
     def pack(self, values: NDArray[np.int64]) -> list[Coefficients]:
         """Values (n, k) to coefficients modulo t, (n,) for each plane."""
-        packed, at = [], 0
-        for plane in self.packings:
-            part = values[:, at : at + len(plane.ranges)]
-            at += len(plane.ranges)
-            packed.append((plane.pack(part) % self.lattice.plain_modulus).astype(np.uint64))
-        return packed
+        parts = stretches(values.T, [len(plane.ranges) for plane in self.packings])
+        return [
+            (plane.pack(part.T) % self.lattice.plain_modulus).astype(np.uint64)
+            for plane, part in zip(self.packings, parts, strict=True)
+        ]
 
-    def unpack(self, coefficients: Coefficients) -> NDArray[np.int64]:
-        """Coefficients modulo t (planes, m) to sums (m, k); ProtocolError when one is out of range."""
+    def sums(self, coefficients: Array, request: Request) -> Integers:
+        """Coefficients modulo t (planes, m) to sums (groups, bins, k); ProtocolError when one is out of range."""
         modulus = self.lattice.plain_modulus
         parts = [
             plane.unpack(part.astype(np.int64), modulus)
             for plane, part in zip(self.packings, coefficients, strict=True)
         ]
-        return np.concatenate(parts, axis=1)
+        return arrange(np.concatenate(parts, axis=1), request)
 
 
 def to_bytes(words: Coefficients) -> NDArray[np.uint8]:
@@ -84,5 +84,4 @@ def cut(wire: Mapping[str, Array], count: int) -> list[memoryview]:
     blocks = np.ascontiguousarray(take(wire, "blocks", np.uint8, (None,)))
     if (lengths < 0).any() or lengths.sum() != len(blocks):
         raise ProtocolError("Encrypted numbers are not as long as they say.")
-    ends = np.cumsum(lengths).tolist()
-    return [blocks.data[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)]
+    return [piece.data for piece in stretches(blocks, lengths.tolist())]

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.encrypted_sums.interface import Bins, Integers, Sums
+from fl.encrypted_sums.halves import Bins, Integers, Request
 from fl.encrypted_sums.lattice.seal import DEGREE
-from fl.encrypted_sums.packing import split_columns
+from fl.encrypted_sums.wire import stretches, take
+from fl.errors import ProtocolError
 
 # CPU time of the steps, in milliseconds; only their ratios matter.
 _PER_ENCRYPTION = 2.0  # of a block: to encrypt and save it
@@ -82,9 +83,17 @@ def blocks_of(rows: int, width: int) -> int:
     return -(-rows // (DEGREE // width))
 
 
-def replies_of(groups: int, bin_counts: Integers, width: int) -> list[Reply]:
-    """The replies for a number of groups; owner and responder derive the same ones."""
-    total = int(bin_counts.sum())
+def width_of(request: Request) -> int:
+    """The width of the slots that the owner has chosen; ProtocolError unless a block has room for one."""
+    width = int(take(request.held, "width", np.int64, (1,))[0])
+    if not 1 <= width <= DEGREE:
+        raise ProtocolError(f"Slots must have 1 to {DEGREE} coefficients, not {width}.")
+    return width
+
+
+def replies_of(request: Request) -> list[Reply]:
+    """The replies to a request; owner and responder derive the same ones."""
+    width, total, groups = width_of(request), request.bins, request.groups
     together = max(width // max(total, 1), 1)
     return [
         Reply(first, min(first + together, groups), start, min(start + width, total))
@@ -93,23 +102,23 @@ def replies_of(groups: int, bin_counts: Integers, width: int) -> list[Reply]:
     ]
 
 
-def blocks_with(reply: Reply, offsets: Integers, width: int) -> range:
+def blocks_with(reply: Reply, request: Request) -> range:
     """The blocks in which this reply's groups have rows."""
-    start, stop = int(offsets[reply.first]), int(offsets[reply.stop])
-    rows_per_block = DEGREE // width
-    return range(
-        start // rows_per_block, -(-stop // rows_per_block) if stop > start else start // rows_per_block
-    )
+    start, stop = request.offsets[[reply.first, reply.stop]].tolist()
+    rows_per_block = DEGREE // width_of(request)
+    first = start // rows_per_block
+    return range(first, -(-stop // rows_per_block) if stop > start else first)
 
 
 def masks(
-    replies: Sequence[Reply], block: int, bins: Bins, offsets: Integers, bin_counts: Integers, width: int
+    replies: Sequence[Reply], block: int, bins: Bins, request: Request
 ) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
     """For all replies of the same groups: the powers of X whose sum, multiplied with a block, gives its part of each.
 
     Exponents are 0 … N − 1; where the second array is true the coefficient is −1, else 1, since X^(e − N) = −X^e.
     """
-    rows_per_block, groups = DEGREE // width, replies[0]
+    width, offsets, bin_counts, groups = width_of(request), request.offsets, request.bin_counts, replies[0]
+    rows_per_block = DEGREE // width
     start = max(block * rows_per_block, int(offsets[groups.first]))
     stop = min((block + 1) * rows_per_block, int(offsets[groups.stop]))
     rows = np.arange(start, stop)
@@ -127,12 +136,11 @@ def masks(
     return list(zip(np.split(exponents, ends), np.split(negative, ends), strict=True))
 
 
-def arrange(sums: NDArray[np.int64], groups: int, bin_counts: Integers, replies: Sequence[Reply]) -> Sums:
-    """Sums (all used coefficients, k), reply after reply, as one array (groups, bins, k) per column."""
-    arranged = np.zeros((groups, int(bin_counts.sum()), sums.shape[1]), np.int64)
-    at = 0
-    for reply in replies:
-        part = sums[at : at + reply.used].reshape(reply.stop - reply.first, reply.stride, -1)
-        at += reply.used
-        arranged[reply.first : reply.stop, reply.start : reply.end] = part
-    return split_columns(arranged, bin_counts)
+def arrange(sums: NDArray[np.int64], request: Request) -> NDArray[np.int64]:
+    """Sums (all used coefficients, k), reply after reply, as (groups, bins of all columns, k)."""
+    arranged = np.zeros((request.groups, request.bins, sums.shape[1]), np.int64)
+    replies = replies_of(request)
+    for reply, part in zip(replies, stretches(sums, [reply.used for reply in replies]), strict=True):
+        place = arranged[reply.first : reply.stop, reply.start : reply.end]
+        place[:] = part.reshape(place.shape)
+    return arranged

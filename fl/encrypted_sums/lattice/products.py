@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tenseal import sealapi
 
 from fl.encrypted_sums import wire
-from fl.encrypted_sums.interface import AnyWire, Bins, Integers
+from fl.encrypted_sums.halves import AnyWire, Bins, Integers, Request
 from fl.encrypted_sums.lattice import form, layout
 from fl.encrypted_sums.lattice.control import ReplyControl
 from fl.encrypted_sums.lattice.form import Planes
@@ -40,31 +40,6 @@ class Key:
     wire: AnyWire = field(compare=False, repr=False)
     fingerprint: bytes
 
-    @classmethod
-    def of(cls, public_key: AnyWire) -> "Key":
-        """The key in its wire form."""
-        return cls(public_key, wire.fingerprint(public_key))
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request: encrypted blocks (`lengths` and `blocks`), in which group and bins their rows are, and their slots."""
-
-    encrypted: AnyWire
-    offsets: Integers
-    bins: Bins
-    bin_counts: Integers
-    width: int
-
-    @property
-    def replies(self) -> list[Reply]:
-        """All replies that it takes."""
-        return layout.replies_of(len(self.offsets) - 1, self.bin_counts, self.width)
-
-    def products(self, reply: Reply) -> int:
-        """How many products of a block and a mask a reply takes, in each plane."""
-        return len(layout.blocks_with(reply, self.offsets, self.width))
-
 
 @lru_cache(maxsize=2)
 def adder(key: Key) -> "Adder":
@@ -73,10 +48,10 @@ def adder(key: Key) -> "Adder":
 
 
 def guarded_replies(
-    key: Key, asked: Asked, replies: Sequence[Reply], mask: Coefficients | None
+    key: Key, request: Request, bins: Bins, replies: Sequence[Reply], mask: Coefficients | None
 ) -> list[Array]:
     """A share: these replies of a request, plane by plane, uint8 each; mask (planes, their coefficients) is added."""
-    return adder(key).guarded(asked, replies, mask)
+    return adder(key).guarded(request, bins, replies, mask)
 
 
 class Adder:
@@ -96,10 +71,12 @@ class Adder:
         self._kept_key = b""
         self._kept_rows = 1
 
-    def guarded(self, asked: Asked, replies: Sequence[Reply], mask: Coefficients | None) -> list[Array]:
+    def guarded(
+        self, request: Request, bins: Bins, replies: Sequence[Reply], mask: Coefficients | None
+    ) -> list[Array]:
         """As `guarded_replies`."""
         pieces, at = [], 0
-        for reply, totals in self._totals(asked, replies):
+        for reply, totals in self._totals(request, bins, replies):
             for plane, total in enumerate(totals):
                 guarded = self.control.guard(total, reply.used)
                 if mask is not None:
@@ -110,30 +87,30 @@ class Adder:
             at += reply.used
         return pieces
 
-    def _totals(self, asked: Asked, replies: Sequence[Reply]) -> Iterator[tuple[Reply, list[Any]]]:
+    def _totals(
+        self, request: Request, bins: Bins, replies: Sequence[Reply]
+    ) -> Iterator[tuple[Reply, list[Any]]]:
         """Each reply with its sum of products, one per plane (None when its groups have no rows).
 
         Replies over the same rows are summed side by side, so that a block is loaded once and only its own replies
         are held; neighbours share at most one block.
         """
         planes, wanted = len(self.planes), set(replies)
-        blocks_sent = layout.blocks_of(int(asked.offsets[-1]), asked.width)
-        pieces = form.cut(asked.encrypted, blocks_sent * planes)
-        kept, loaded = self._masks_for(asked), (-1, list[Any]())
-        for _, family in itertools.groupby(asked.replies, key=lambda reply: reply.first):
+        blocks_sent = layout.blocks_of(len(bins), layout.width_of(request))
+        pieces = form.cut(request.held, blocks_sent * planes)
+        kept, loaded = self._masks_for(request, bins), (-1, list[Any]())
+        for _, family in itertools.groupby(layout.replies_of(request), key=lambda reply: reply.first):
             together = list(family)
             own = [reply for reply in together if reply in wanted]
             if not own:
                 continue
             totals: dict[Reply, list[Any]] = {reply: [None] * planes for reply in own}
-            for block in layout.blocks_with(own[0], asked.offsets, asked.width):
+            for block in layout.blocks_with(own[0], request):
                 if loaded[0] != block:
                     loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
                 masks: Iterable[Any] | None = kept.get((own[0], own[-1], block))
                 if masks is None:
-                    powers = layout.masks(
-                        together, block, asked.bins, asked.offsets, asked.bin_counts, asked.width
-                    )
+                    powers = layout.masks(together, block, bins, request)
                     first = together.index(own[0])
                     masks = map(self._mask, powers[first : first + len(own)])
                     if kept is self._kept and self._kept_masks + len(own) <= _MASKS_KEPT:
@@ -178,15 +155,15 @@ class Adder:
             else:
                 evaluator.add_inplace(totals[plane], product)
 
-    def _masks_for(self, asked: Asked) -> dict[tuple[Reply, Reply, int], list[Any]]:
+    def _masks_for(self, request: Request, bins: Bins) -> dict[tuple[Reply, Reply, int], list[Any]]:
         """The masks kept of such a request, to be completed; none when a larger request's are kept.
 
         They are kept from the second time on: many a request never comes again.
         """
-        if len(asked.bins) < self._kept_rows:
+        if len(bins) < self._kept_rows:
             return {}
-        key = wire.digest(asked.bins, asked.offsets, asked.bin_counts, asked.width.to_bytes(8, "little"))
-        if key != self._kept_key:
-            self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(asked.bins), {}, 0
-            return {}
-        return self._kept
+        key = wire.digest(bins, request.offsets, request.bin_counts, request.held["width"])
+        if key == self._kept_key:
+            return self._kept
+        self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(bins), {}, 0
+        return {}

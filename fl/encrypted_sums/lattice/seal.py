@@ -7,7 +7,6 @@ at a time.
 """
 
 import os
-import shutil
 import struct
 import tempfile
 import weakref
@@ -51,15 +50,16 @@ class Scratch:
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
-            folder = None
             self._file = os.memfd_create("siloscore")
             self.path = f"/proc/self/fd/{self._file}"
         else:
-            folder = tempfile.mkdtemp(prefix="siloscore-")
-            self.path = str(Path(folder) / "object")
+            folder = tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True)
+            weakref.finalize(self, folder.cleanup)
+            self.path = str(Path(folder.name) / "object")
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o600)
-        weakref.finalize(self, _discard, self._file, folder)
+        # The last one made is called first, so the file is closed before its folder is removed.
+        weakref.finalize(self, os.close, self._file)
 
     def read(self) -> bytes:
         """All bytes that the file holds."""
@@ -71,12 +71,6 @@ class Scratch:
         os.lseek(self._file, 0, os.SEEK_SET)
         os.write(self._file, data)
         os.ftruncate(self._file, len(data))
-
-
-def _discard(file: int, folder: str | None) -> None:
-    os.close(file)
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Lattice:
@@ -98,14 +92,22 @@ class Lattice:
         self.primes = [prime.value() for prime in self.context.first_context_data().parms().coeff_modulus()]
         self.evaluator = sealapi.Evaluator(self.context)
         self._scratch = Scratch()
-        self._plain = _Form(_plaintext_head(), DEGREE)
-        self._full = _Form(_ciphertext_head(self.first, len(self.primes)), 2 * len(self.primes) * DEGREE)
-        self._short = _Form(_ciphertext_head(self.last, 1), 2 * DEGREE)
+        self._plain = _Form(
+            struct.pack("<4QQd", 0, 0, 0, 0, DEGREE, 1.0), DEGREE
+        )  # level, coefficients, scale
+        # Of ciphertexts, by the number of their primes: both, or one after the switch. Their head: level, whether in
+        # NTT form, number of polynomials, N, number of primes, scale, and BGV's correction factor.
+        self._ciphertexts = {
+            primes: _Form(
+                struct.pack("<4Q?QQQdQ", *level, False, 2, DEGREE, primes, 1.0, 1), 2 * primes * DEGREE
+            )
+            for level, primes in ((self.first, len(self.primes)), (self.last, 1))
+        }
 
     def plaintext(self, positions: NDArray[np.int64], values: Coefficients) -> Any:
         """The polynomial with these coefficients (below t) at these positions, and zeros elsewhere."""
         self._plain.words[positions] = values
-        made = self._load(sealapi.Plaintext(), self._plain)
+        made = self.load(sealapi.Plaintext(), self._plain.data)
         self._plain.words[positions] = 0
         return made
 
@@ -117,12 +119,12 @@ class Lattice:
 
     def ciphertext(self, c0: NDArray[np.uint64], c1: NDArray[np.uint64]) -> Any:
         """A ciphertext from coefficients (primes, up to N) of both parts: both primes, or one after the switch."""
-        form = self._full if len(c0) == len(self.primes) else self._short
+        form = self._ciphertexts[len(c0)]
         words = form.words.reshape(2, len(c0), DEGREE)
         words[:] = 0
         words[0, :, : c0.shape[1]] = c0
         words[1, :, : c1.shape[1]] = c1
-        return self._load(sealapi.Ciphertext(), form)
+        return self.load(sealapi.Ciphertext(), form.data)
 
     def parts(self, ciphertext: Any, first: int) -> Coefficients:
         """Of a ciphertext of one prime: the first coefficients of c0, then c1 in full; (first + N,)."""
@@ -142,7 +144,7 @@ class Lattice:
         thing.save(self._scratch.path)
         return self._scratch.read()
 
-    def load(self, empty: Any, data: bytes | memoryview) -> Any:
+    def load(self, empty: Any, data: bytes | bytearray | memoryview) -> Any:
         """Fills an empty SEAL object from its serialised form; ProtocolError when that is not valid here."""
         self._scratch.write(data)
         try:
@@ -152,11 +154,6 @@ class Lattice:
                 f"A {type(empty).__name__} does not fit the parameters of the lattice engine "
                 f"(N = {DEGREE}, {sum(PRIME_BITS)} bits, t = {self.plain_modulus})."
             ) from None
-        return empty
-
-    def _load(self, empty: Any, form: "_Form") -> Any:
-        self._scratch.write(form.data)
-        empty.load(self.context, self._scratch.path)
         return empty
 
 
@@ -205,12 +202,3 @@ def _version() -> bytes:
     scratch = Scratch()
     sealapi.Plaintext().save(scratch.path)
     return scratch.read()[:5]
-
-
-def _plaintext_head() -> bytes:
-    return struct.pack("<4QQd", 0, 0, 0, 0, DEGREE, 1.0)  # level, coefficients, scale
-
-
-def _ciphertext_head(level: Any, primes: int) -> bytes:
-    # Level, whether in NTT form, number of polynomials, N, number of primes, scale, and BGV's correction factor.
-    return struct.pack("<4Q?QQQdQ", *level, False, 2, DEGREE, primes, 1.0, 1)

@@ -15,9 +15,7 @@ from functools import cached_property
 from typing import Final
 
 import gmpy2
-import numpy as np
 from gmpy2 import mpz
-from numpy.typing import NDArray
 
 from fl.errors import ConfigError
 
@@ -28,8 +26,6 @@ MOST_BITS: Final = 8192
 
 # Bits of the exponent per stored power: 1024 powers for each 10 bits, 60 MB in all for a modulus of 2048 bits.
 _WINDOW: Final = 10
-# Rows encrypted at a time: their exponents' digits take memory.
-_BATCH: Final = 512
 # p − 1 has no odd prime factor below this, so that a random residue generates the whole group but for one case in
 # thousands, and a subgroup that nobody can recognise in that one.
 _SMOOTH: Final = 1 << 16
@@ -81,14 +77,11 @@ class PrivateKey:
         """A ciphertext for each plaintext, taken modulo n."""
         p_half, q_half = self._halves
         ciphertexts = []
-        for start in range(0, len(plaintexts), _BATCH):
-            batch = plaintexts[start : start + _BATCH]
-            residues = zip(p_half.residues(len(batch)), q_half.residues(len(batch)), strict=True)
-            for plaintext, (p_residue, q_residue) in zip(batch, residues, strict=True):
-                shifted = 1 + plaintext % self.public.n * self.public.n
-                low = shifted * p_residue % p_half.square
-                high = (shifted * q_residue - low) * self._square_inverse % q_half.square
-                ciphertexts.append(low + p_half.square * high)
+        for plaintext in plaintexts:
+            shifted = 1 + plaintext % self.public.n * self.public.n
+            low = shifted * p_half.residue() % p_half.square
+            high = (shifted * q_half.residue() - low) * self._square_inverse % q_half.square
+            ciphertexts.append(low + p_half.square * high)
         return ciphertexts
 
     def decrypt(self, ciphertext: mpz) -> mpz:
@@ -109,16 +102,16 @@ class _Half:
         power = gmpy2.powmod(ciphertext, self._prime - 1, self.square)
         return self._logarithm(power) * self._scale % self._prime
 
-    def residues(self, count: int) -> list[mpz]:
-        """Uniform n-th residues modulo the prime's square."""
-        powers, square = self._powers, self.square
-        residues = []
-        for digits in _digits([secrets.randbelow(int(self._prime) - 1) for _ in range(count)], len(powers)):
-            residue = mpz(1)
-            for row, digit in zip(powers, digits, strict=True):
-                residue = residue * row[digit] % square
-            residues.append(residue)
-        return residues
+    def residue(self) -> mpz:
+        """A uniform n-th residue modulo the prime's square."""
+        return self.power(secrets.randbelow(int(self._prime) - 1))
+
+    def power(self, exponent: int) -> mpz:
+        """The generator to this power."""
+        power = mpz(1)
+        for row, digit in zip(self._powers, gmpy2.unpack(mpz(exponent), _WINDOW), strict=False):
+            power = power * row[digit] % self.square
+        return power
 
     def _logarithm(self, power: mpz) -> mpz:
         return (power - 1) // self._prime
@@ -165,13 +158,3 @@ def _new_prime(bits: int) -> int:
         candidate = secrets.randbits(bits) | (3 << (bits - 2)) | 3
         if gmpy2.gcd(candidate >> 1, smooth) == 1 and gmpy2.is_prime(candidate, 40):
             return candidate
-
-
-def _digits(exponents: list[int], count: int) -> list[list[int]]:
-    """Each exponent as `count` digits, the lowest first."""
-    length = -(-count * _WINDOW // 8)
-    data = np.frombuffer(b"".join(one.to_bytes(length, "little") for one in exponents), np.uint8)
-    bits: NDArray[np.uint8] = np.unpackbits(data.reshape(-1, length), axis=1, bitorder="little")
-    grouped = bits[:, : count * _WINDOW].reshape(-1, count, _WINDOW)
-    digits: list[list[int]] = (grouped @ (1 << np.arange(_WINDOW))).tolist()
-    return digits

@@ -7,10 +7,12 @@ factor.
 
 from collections.abc import Sequence
 
+import gmpy2
 import numpy as np
 from gmpy2 import mpz
 from numpy.typing import NDArray
 
+from fl.encrypted_sums.halves import Integers, Request
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.paillier.keys import PublicKey
 from fl.errors import ConfigError, ProtocolError
@@ -24,18 +26,18 @@ class Squeezing:
 
     def __init__(self, packing: Packing, key: PublicKey) -> None:
         self._packing, self._key = packing, key
-        self._bits = (packing.size - 1).bit_length()
+        self._bits = max((packing.size - 1).bit_length(), 1)
         # One bit is left free, so that no squeezed plaintext reaches n.
-        self.room = (int(key.n.bit_length()) - 1) // max(self._bits, 1)
+        self.room = (int(key.n.bit_length()) - 1) // self._bits
         if not self.room:
             raise ConfigError(
                 f"Packed sums of {self._bits} bits do not fit a Paillier modulus of {key.n.bit_length()} bits: "
                 "use fewer fractional bits."
             )
 
-    def replies(self, sums: int) -> int:
-        """Into how many ciphertexts that many sums go."""
-        return -(-sums // self.room)
+    def replies(self, request: Request) -> int:
+        """Into how many ciphertexts the sums of a request go."""
+        return -(-request.groups * request.bins // self.room)
 
     def squeeze(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
         """Encrypted sums to encrypted runs of `room` sums, the first sum in the lowest bits."""
@@ -48,21 +50,20 @@ class Squeezing:
             squeezed.append(run)
         return squeezed
 
-    def unpack(self, plaintexts: Sequence[mpz], sums: int) -> NDArray[np.int64]:
-        """Decrypted runs to sums (sums, k); ProtocolError when one is out of range."""
-        lowest, digit = self._packing.lowest, (1 << self._bits) - 1
-        packed = []
-        for number, plaintext in enumerate(plaintexts):
-            here = min(self.room, sums - number * self.room)
+    def unpack(self, plaintexts: NDArray[np.uint8], request: Request) -> Integers:
+        """Decrypted runs (replies, plain bytes) to sums (groups, bins, k); ProtocolError when one is out of range."""
+        lowest, packed, left = self._packing.lowest, list[mpz](), request.groups * request.bins
+        for plaintext in to_numbers(plaintexts, self._key.n):
+            count = min(self.room, left)
+            left -= count
             # Sums may be negative: lifted by the least possible one, they are digits.
-            least = sum(lowest << (self._bits * place) for place in range(here))
-            rest = int((plaintext - least) % self._key.n)
-            for _ in range(here):
-                packed.append((rest & digit) + lowest)
-                rest >>= self._bits
-            if rest:
+            least = sum(lowest << (self._bits * place) for place in range(count))
+            digits = gmpy2.unpack((plaintext - least) % self._key.n, self._bits)
+            if len(digits) > count:
                 raise ProtocolError("A decrypted reply is larger than its sums; it is not for this request.")
-        return self._packing.unpack(np.array(packed, object), 1 << self._bits)
+            packed += [*digits, *[mpz(0)] * (count - len(digits))]
+        sums = self._packing.unpack(np.array(packed, object) + lowest, 1 << self._bits)
+        return sums.reshape(request.groups, request.bins, sums.shape[1])
 
 
 def to_array(numbers: Sequence[mpz], length: int) -> NDArray[np.uint8]:

@@ -105,7 +105,6 @@ def test_twins_are_equal_where_rows_are_encrypted_in_blocks(
 
     for half in (plain.PlainOwner, plain.PlainResponder):
         monkeypatch.setattr(half, "row_wise", False)
-        monkeypatch.delattr(half, "regroup")
     assert_equal_twins(federate(tables, boosting=options))
 
 

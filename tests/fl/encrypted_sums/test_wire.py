@@ -1,3 +1,5 @@
+import secrets
+
 import numpy as np
 import pytest
 
@@ -45,12 +47,12 @@ def test_digests_know_where_a_part_ends() -> None:
 
 
 def test_other_rows_or_groups_are_another_request() -> None:
-    ticket, rows = wire.new_ticket(), np.array([4, 1, 2])
+    ticket, rows = secrets.token_bytes(32), np.array([4, 1, 2])
     names = {
         wire.regrouped(ticket, rows, OFFSETS),
         wire.regrouped(ticket, rows[::-1], OFFSETS),
         wire.regrouped(ticket, rows, np.array([0, 1, 3])),
-        wire.regrouped(wire.new_ticket(), rows, OFFSETS),
+        wire.regrouped(secrets.token_bytes(32), rows, OFFSETS),
     }
     assert len(names) == 4
     assert wire.regrouped(ticket, rows.astype(np.int32), OFFSETS) in names

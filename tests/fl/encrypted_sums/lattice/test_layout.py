@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fl.encrypted_sums.halves import Request
 from fl.encrypted_sums.lattice import layout
 from fl.encrypted_sums.lattice.seal import DEGREE
+from fl.encrypted_sums.packing import split_columns
 
 from ..conftest import assert_equal_sums, make_request
 
@@ -16,14 +18,14 @@ columns = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 def histograms(request, width: int) -> list[np.ndarray]:
     """What the lattice does, in the clear: each product of a row with a power of X, coefficient by coefficient."""
     rows_per_block = DEGREE // width
-    offsets, counts = request.offsets, request.bin_counts
-    replies = layout.replies_of(len(offsets) - 1, counts, width)
+    slots = Request({"width": np.array([width])}, request.offsets, request.bin_counts)
+    replies = layout.replies_of(slots)
     coefficients = dict.fromkeys(replies, np.zeros(DEGREE, np.int64))
     for _, family in itertools.groupby(replies, key=lambda reply: reply.first):
         together = list(family)
-        for block in layout.blocks_with(together[0], offsets, width):
+        for block in layout.blocks_with(together[0], slots):
             rows = request.values[block * rows_per_block : (block + 1) * rows_per_block, 0]
-            made = layout.masks(together, block, request.bins, offsets, counts, width)
+            made = layout.masks(together, block, request.bins, slots)
             for reply, (exponents, negative) in zip(together, made, strict=True):
                 assert not len(exponents) or (exponents.min() >= 0 and exponents.max() < DEGREE)
                 place = exponents[:, None] + width * np.arange(len(rows))
@@ -31,7 +33,7 @@ def histograms(request, width: int) -> list[np.ndarray]:
                 coefficients[reply] = coefficients[reply].copy()
                 np.add.at(coefficients[reply], place % DEGREE, sign * rows)
     found = [np.zeros(0, np.int64), *(coefficients[reply][: reply.used] for reply in replies)]
-    return layout.arrange(np.concatenate(found)[:, None], len(offsets) - 1, counts, replies)
+    return split_columns(layout.arrange(np.concatenate(found)[:, None], slots), slots.bin_counts)
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=4), columns, st.integers(0, 2**32), st.floats(0, 1))
@@ -48,7 +50,8 @@ def test_products_of_rows_and_masks_are_histograms(
 @given(st.integers(1, 9), columns, st.integers(1, 600))
 def test_every_sum_has_one_place(groups: int, bin_counts: list[int], width: int) -> None:
     seen = np.zeros((groups, sum(bin_counts)), int)
-    for reply in layout.replies_of(groups, np.array(bin_counts), width):
+    slots = Request({"width": np.array([width])}, np.zeros(groups + 1, np.int64), np.array(bin_counts))
+    for reply in layout.replies_of(slots):
         assert reply.used <= width
         seen[reply.first : reply.stop, reply.start : reply.end] += 1
 

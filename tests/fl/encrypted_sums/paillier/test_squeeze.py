@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from gmpy2 import mpz
 
+from fl.encrypted_sums.halves import Request
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.paillier.squeeze import Squeezing, to_array, to_numbers
 from fl.errors import ConfigError, ProtocolError
@@ -9,6 +10,10 @@ from fl.errors import ConfigError, ProtocolError
 from ..conftest import paillier_key
 
 PACKING = Packing(1000, ((-2048, 2048), (0, 512)))
+
+
+def one_bin(groups: int) -> Request:
+    return Request({}, np.zeros(groups + 1, np.int64), np.array([1]))
 
 
 @pytest.mark.parametrize("sums", [0, 1, 48, 49, 50, 130])
@@ -22,14 +27,16 @@ def test_many_sums_in_one_ciphertext_come_out_one_by_one(sums: int) -> None:
     squeezed = squeezing.squeeze(ciphertexts)
 
     assert squeezing.room >= 40
-    assert len(squeezed) == squeezing.replies(sums) == -(-sums // squeezing.room)
-    np.testing.assert_array_equal(squeezing.unpack([key.decrypt(one) for one in squeezed], sums), values)
+    request = one_bin(sums)
+    assert len(squeezed) == squeezing.replies(request) == -(-sums // squeezing.room)
+    decrypted = to_array([key.decrypt(one) for one in squeezed], key.public.plain_bytes)
+    np.testing.assert_array_equal(squeezing.unpack(decrypted, request)[:, 0], values)
 
 
 def test_what_is_more_than_its_sums_is_refused() -> None:
     squeezing = Squeezing(PACKING, paillier_key().public)
     with pytest.raises(ProtocolError, match="larger"):
-        squeezing.unpack([mpz(1) << 100], 1)
+        squeezing.unpack(to_array([mpz(1) << 100], 256), one_bin(1))
 
 
 def test_sums_larger_than_a_plaintext_are_refused() -> None:

@@ -1,0 +1,240 @@
+"""What all engines of encrypted sums have in common: the key owner's half and the responder's half.
+
+Arrays throughout: `values` int64 (n, k), a row's k numbers; `offsets` int64 (groups + 1,), rows laid out group by
+group, group j being rows offsets[j]:offsets[j + 1]; `bins` uint8 (n, columns) of the same rows; `bin_counts` int64
+(columns,). A row whose bin is its column's count is in none of them, and counts nowhere in that column. `Sums` is a
+list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted numbers, replies and what is
+kept in between are mappings of arrays (`Wire`), fit for a message or a store.
+
+The classes here check what arrives, name requests, and tie messages together by digests; an engine adds how it
+encrypts, adds up, masks and decrypts.
+"""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fl.encrypted_sums import wire
+from fl.encrypted_sums.packing import Packing, check_bins, check_offsets, split_columns
+from fl.encrypted_sums.wire import Array, Wire
+from fl.errors import ProtocolError
+
+Integers: TypeAlias = NDArray[np.int64]
+Bins: TypeAlias = NDArray[np.uint8]
+Sums: TypeAlias = list[NDArray[np.int64]]
+AnyWire: TypeAlias = Mapping[str, Array]
+
+_SECRET, _NUMBERS, _OPENED = "keys of an owner", "encrypted numbers", "opened masked sums"
+_SUMS, _MASKED = "encrypted sums", "masked sums"
+# What both ends keep of a request: its name and, on a lattice, the width of its slots.
+_SHARED = ("ticket", "width")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which sums are wanted, as either half knows it.
+
+    held  what this half has of the request: the owner its ticket, a responder the encrypted numbers or its mask
+    """
+
+    held: AnyWire
+    offsets: Integers
+    bin_counts: Integers
+
+    @property
+    def groups(self) -> int:
+        """How many groups of rows there are."""
+        return len(self.offsets) - 1
+
+    @property
+    def bins(self) -> int:
+        """How many bins all columns have together."""
+        return int(self.bin_counts.sum())
+
+    def places(self, bins: Bins) -> Integers:
+        """Where each bin (n, columns) stands among those of all columns side by side; `self.bins` where in none."""
+        first = np.cumsum(self.bin_counts) - self.bin_counts
+        return np.where(bins < self.bin_counts, bins + first, self.bins)
+
+
+class _Half:
+    """Has the public key's fingerprint, and what both halves do alike."""
+
+    row_wise: ClassVar[bool] = True
+    """Whether rows are encrypted one by one, so that other groups of them need not be sent again: see `regroup`."""
+
+    def __init__(self, public_key: AnyWire, sums: Callable[[Array, Request], Integers]) -> None:
+        """`sums` makes of decrypted, unmasked replies the sums (groups, bins of all columns, k), or ProtocolError."""
+        self._fingerprint, self._sums = wire.fingerprint(public_key), sums
+
+    def _split(self, opened: Array, request: Request) -> Sums:
+        return split_columns(self._sums(opened, request), request.bin_counts)
+
+    def _regrouped(self, held: AnyWire, rows: Integers, offsets: Integers) -> Wire:
+        """The name of the request for other groups of these rows."""
+        if not self.row_wise:
+            raise ProtocolError("This engine encrypts rows in blocks: encrypt those of the new groups anew.")
+        check_offsets(offsets, len(rows))
+        return {"ticket": wire.as_array(wire.regrouped(wire.take_ticket(held), rows, offsets))}
+
+
+class Owner(_Half, ABC):
+    """The key owner: encrypts numbers, decrypts sums. It can be restored from `secret()` at any time."""
+
+    def __init__(self, packing: Packing, sums: Callable[[Array, Request], Integers]) -> None:
+        self._packing = packing
+        super().__init__(self.public_key(), sums)
+
+    @classmethod
+    def restore(cls, secret: AnyWire) -> Self:
+        """The owner whose `secret()` that was. Raises ProtocolError when it is damaged."""
+        wire.check_digest(_SECRET, secret)
+        return cls._restored(Packing.from_wire(secret), secret)
+
+    def secret(self) -> Wire:
+        """The owner's state, for its own store. Whoever reads it can read every number sent."""
+        return wire.with_digest(_SECRET, {**self._packing.to_wire(), **self._keys()})
+
+    @abstractmethod
+    def public_key(self) -> Wire:
+        """What responders need; the same for all of them."""
+
+    @classmethod
+    @abstractmethod
+    def _restored(cls, packing: Packing, keys: AnyWire) -> Self:
+        """The owner with these `_keys()`."""
+
+    @abstractmethod
+    def _keys(self) -> Wire:
+        """What the owner needs to be restored, beside rows and ranges."""
+
+    def encrypt(
+        self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]
+    ) -> tuple[Wire, Wire]:
+        """The encrypted numbers, for the responders, and the ticket of this request, for the owner to keep.
+
+        bin_counts has one entry per responder that will receive the numbers: an engine may choose its layout by them.
+        Raises ValueError when values leave the ranges or rows that the key was made for.
+        """
+        self._packing.check(values, offsets)
+        ticket = {"ticket": wire.as_array(secrets.token_bytes(32))}
+        numbers = {**ticket, **self._encrypt(values, offsets, bin_counts)}
+        message = wire.with_digest(_NUMBERS, numbers, self._fingerprint, offsets)
+        return message, {**_shared(numbers), "offsets": offsets.astype(np.int64)}
+
+    @abstractmethod
+    def _encrypt(self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]) -> Wire:
+        """The encrypted numbers."""
+
+    def regroup(self, ticket: AnyWire, rows: Integers, offsets: Integers) -> Wire:
+        """The ticket for sums over other groups of rows encrypted before; `rows` are positions among those.
+
+        Only where `row_wise`; other engines raise ProtocolError, and the rows must be encrypted again.
+        """
+        return {**self._regrouped(ticket, rows, offsets), "offsets": offsets.astype(np.int64)}
+
+    def decrypt(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Sums:
+        """The sums in a responder's reply (`Responder.sums`) to the request of this ticket.
+
+        Raises ProtocolError when the reply is damaged, for another request, under another key, or for other columns.
+        """
+        return self._split(*self._open(_SUMS, reply, ticket, bin_counts))
+
+    def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
+        """Opens a reply of `Responder.masked_sums`: uniformly random to the owner, for the responder to unmask.
+
+        Raises ProtocolError as `decrypt` does.
+        """
+        opened, _ = self._open(_MASKED, reply, ticket, bin_counts)
+        return wire.with_digest(_OPENED, {"opened": opened}, self._fingerprint, wire.take_ticket(ticket))
+
+    def _open(
+        self, kind: str, reply: AnyWire, ticket: AnyWire, bin_counts: Integers
+    ) -> tuple[Array, Request]:
+        wire.check_digest(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
+        request = Request(ticket, wire.take(ticket, "offsets", np.int64, (None,)), bin_counts)
+        return self._decrypt(reply, request), request
+
+    @abstractmethod
+    def _decrypt(self, reply: AnyWire, request: Request) -> Array:
+        """What the array `replies` holds, decrypted."""
+
+
+class Responder(_Half, ABC):
+    """Holds the bins; made from the owner's public key."""
+
+    def regroup(self, encrypted: AnyWire, offsets: Integers, rows: Integers, new_offsets: Integers) -> Wire:
+        """The encrypted numbers of `rows`, as groups by `new_offsets`; `offsets` are those they came with.
+
+        Only where `row_wise`; ProtocolError elsewhere, and as in `sums`.
+        """
+        ticket = self._regrouped(encrypted, rows, new_offsets)
+        wire.check_digest(_NUMBERS, encrypted, self._fingerprint, offsets)
+        numbers = {**ticket, "rows": self._rows(encrypted, offsets)[rows]}
+        return wire.with_digest(_NUMBERS, numbers, self._fingerprint, new_offsets)
+
+    def sums(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Wire:
+        """Reveal to the owner: the sums per group, column and bin, such that the owner learns nothing else.
+
+        Raises ProtocolError when the encrypted numbers are damaged, for other groups, or under another key, and
+        ValueError when bins do not fit bin_counts or offsets.
+        """
+        request = self._checked(encrypted, offsets, bins, bin_counts)
+        return self._reply(_SUMS, request, self._add_up(request, bins, None))
+
+    def masked_sums(
+        self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers
+    ) -> tuple[Wire, Wire]:
+        """Reveal to the responder: the reply, under a fresh uniform mask, and the mask, for the responder to keep.
+
+        Raises as `sums` does.
+        """
+        request = self._checked(encrypted, offsets, bins, bin_counts)
+        mask = self._new_mask(request)
+        kept = {**_shared(encrypted), "mask": mask, "offsets": offsets, "bin_counts": bin_counts}
+        return self._reply(_MASKED, request, self._add_up(request, bins, mask)), kept
+
+    def unmask(self, opened: AnyWire, mask: AnyWire) -> Sums:
+        """The sums, from what `Owner.open_masked` sent back. A mask serves once.
+
+        Raises ProtocolError when it is damaged or belongs to another mask.
+        """
+        wire.check_digest(_OPENED, opened, self._fingerprint, wire.take_ticket(mask))
+        masked = wire.take(opened, "opened", mask["mask"].dtype, mask["mask"].shape)
+        unmasked = self._subtract(masked, mask["mask"])
+        return self._split(unmasked, Request(mask, mask["offsets"], mask["bin_counts"]))
+
+    def _checked(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Request:
+        wire.check_digest(_NUMBERS, encrypted, self._fingerprint, offsets)
+        check_offsets(offsets, int(offsets[-1]))
+        check_bins(bins, bin_counts, int(offsets[-1]))
+        return Request(encrypted, offsets, bin_counts)
+
+    def _reply(self, kind: str, request: Request, replies: Array) -> Wire:
+        ticket = wire.take_ticket(request.held)
+        return wire.with_digest(kind, {"replies": replies}, self._fingerprint, ticket, request.bin_counts)
+
+    def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
+        """The encrypted numbers row by row, where the engine is `row_wise`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _new_mask(self, request: Request) -> Array:
+        """A uniform mask, of the form of the decrypted replies."""
+
+    @abstractmethod
+    def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:
+        """The replies: encrypted sums, with the mask added."""
+
+    @abstractmethod
+    def _subtract(self, masked: Array, mask: Array) -> Array:
+        """Decrypted replies without their mask."""
+
+
+def _shared(held: AnyWire) -> Wire:
+    return {name: held[name] for name in _SHARED if name in held}
