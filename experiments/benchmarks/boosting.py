@@ -21,23 +21,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.special import expit
 
 from clients.data.declaration import Column, Declaration, write_declaration
 from experiments.backends import BACKENDS, open_backend
-from experiments.baselines.boosting import train_boosting, with_bank_alone
+from experiments.baselines.training import Baselines
 from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
 from experiments.joined import Joined, read_joined, read_roles, read_scores
 from experiments.settings import parse_settings
-from fl.config.run import RunConfig
+from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
 from fl.metrics import auc
 from fl.splits import TEST, TRAIN, Roles
 from server.progress import Progress
@@ -105,13 +105,20 @@ def measure(case: Case) -> dict[str, float | str]:
     """One row of the table. Raises AssertionError when the federated scores are not the pooled twin's."""
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         data = Path(case.data) if case.data else Path(folder) / "data"
-        own = {"study": "bench", "state": f"{folder}/state", "tracking-uri": f"sqlite:///{folder}/mlflow.db"}
-        own["test-ids"] = str(Path(case.test_ids).resolve()) if case.test_ids else ""
         if not case.data:
             write_tables(data, case.rows, case.columns)
         dataset = open_dataset(data)
-        own |= {"data": str(dataset.folder), "parties": ",".join(dataset.parties), "contenders": CONTENDER}
-        config = RunConfig.from_mapping(parse_settings([*SETTINGS, *case.settings]) | own)
+        config = replace(
+            TrainingConfig.from_mapping(parse_settings([*SETTINGS, *case.settings])),
+            data=str(dataset.folder),
+            parties=tuple(dataset.parties),
+            contenders=(CONTENDER,),
+            study="bench",
+            state=f"{folder}/state",
+            tracking_uri=f"sqlite:///{folder}/mlflow.db",
+            test_ids=str(Path(case.test_ids).resolve()) if case.test_ids else "",
+        )
+        boosting = config.section(BoostingConfig)
         events: list[Progress] = []
         with (
             profiled(case.profile),
@@ -119,31 +126,28 @@ def measure(case: Case) -> dict[str, float | str]:
             open_backend(case.backend, len(dataset.parties)) as run_federation,
         ):
             run_federation(config, events.append)
-        costs = next(event.costs for event in events if event.costs)
+        costs = next(event.costs for event in events if event.costs and event.stage == CONTENDER)
         joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
-        scores = read_scores(config, dataset.active, CONTENDER, 1)
-        began = time.process_time()
-        pooled, _ = train_boosting(joined, roles, 1, config.boosting)
-        twin = time.process_time() - began
-        pooled = with_bank_alone(joined, pooled, roles, 1, config.boosting)
-        assert np.array_equal(scores, expit(pooled)), "the federated forest is not the pooled one"
+        scored = read_scores(config, dataset.active, CONTENDER, 1).pd
+        twin = Baselines(joined, roles, 1, config).train("pooled-boosting")
+        assert np.array_equal(scored, twin.pd), "the federated forest is not the pooled one"
         test = roles == TEST
         return {
             "data": Path(case.data).name if case.data else MADE,
             "rows": len(roles),
             "columns": joined.frame().shape[1] - len(joined.tables[joined.active].numeric_names),
-            "engine": config.boosting.encryption,
-            "ahead": config.boosting.ahead,
-            "trees": config.boosting.trees,
+            "engine": boosting.encryption,
+            "ahead": boosting.ahead,
+            "trees": boosting.trees,
             "cpu_seconds": costs["cpu_seconds"],
             **{f"cpu_seconds.{phase}": phase_seconds(costs, phase) for phase in PHASES},
             "seconds": costs["seconds"],
             "peak_megabytes": max(peaks),
             "megabytes": (costs["bytes_up"] + costs["bytes_down"]) / 1e6,
             "round_trips": costs["round_trips"],
-            "cpu_seconds.pooled": twin,
-            "auc": auc(joined.labels[test], scores[test]),
-            **by_xgboost(joined, roles, config),
+            "cpu_seconds.pooled": twin.costs["cpu_seconds"],
+            "auc": auc(joined.labels[test], scored[test]),
+            **by_xgboost(joined, roles, boosting),
         }
 
 
@@ -155,27 +159,27 @@ def phase_seconds(costs: dict[str, float], phase: str) -> float:
     return sum(costs[names[action]] for action in PHASES[phase] if action in names)
 
 
-def by_xgboost(joined: Joined, roles: Roles, config: RunConfig) -> dict[str, float]:
+def by_xgboost(joined: Joined, roles: Roles, config: BoostingConfig) -> dict[str, float]:
     """CPU seconds and test AUC of XGBoost on the joined table; nothing where it is not installed."""
     if find_spec("xgboost") is None:
         return {}
     import xgboost
 
-    boosting, train, test = config.boosting, roles == TRAIN, roles == TEST
+    train, test = roles == TRAIN, roles == TEST
     model = xgboost.XGBClassifier(
-        n_estimators=boosting.trees,
-        max_depth=boosting.depth,
-        learning_rate=boosting.learning_rate,
-        max_bin=boosting.bins,
-        reg_lambda=boosting.l2,
+        n_estimators=config.trees,
+        max_depth=config.depth,
+        learning_rate=config.learning_rate,
+        max_bin=config.bins,
+        reg_lambda=config.l2,
         tree_method="hist",
         n_jobs=1,
     )
     frame, began = joined.frame(), time.process_time()
     model.fit(frame[train], joined.labels[train])
     spent = time.process_time() - began
-    found = auc(joined.labels[test], model.predict_proba(frame[test])[:, 1])
-    return {"cpu_seconds.xgboost": spent, "auc.xgboost": found}
+    test_auc = auc(joined.labels[test], model.predict_proba(frame[test])[:, 1])
+    return {"cpu_seconds.xgboost": spent, "auc.xgboost": test_auc}
 
 
 @contextmanager
@@ -194,8 +198,8 @@ def exponents(table: pd.DataFrame) -> dict[str, float]:
     """The exponents of rows and of columns in CPU seconds, by least squares of logarithms; of what varies in table."""
     varied = [name for name in ("rows", "columns") if table[name].nunique() > 1]
     design = np.column_stack([np.ones(len(table)), *(np.log(table[name]) for name in varied)])
-    found, *_ = np.linalg.lstsq(design, np.log(table["cpu_seconds"]), rcond=None)
-    return dict(zip(varied, map(float, found[1:]), strict=True))
+    coefficients, *_ = np.linalg.lstsq(design, np.log(table["cpu_seconds"]), rcond=None)
+    return dict(zip(varied, map(float, coefficients[1:]), strict=True))
 
 
 def cost_figure(table: pd.DataFrame) -> Figure:

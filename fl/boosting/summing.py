@@ -23,7 +23,7 @@ def sums_by_bin(codes: Codes, values: Integers, groups: NDArray[np.integer], cou
     row, column = np.nonzero((codes != UNKNOWN) & (groups >= 0)[:, None])
     cells = (groups[row].astype(np.int64) * columns + column) * width + codes[row, column]
     sums = [np.bincount(cells, number[row], count * columns * width) for number in values.T]
-    return np.stack(sums, -1).reshape(count, columns, width, -1).astype(np.int64)
+    return np.stack(sums, -1).reshape(count, columns, width, values.shape[1]).astype(np.int64)
 
 
 def counts_by_bin(codes: Codes, groups: NDArray[np.integer], count: int, width: int) -> Integers:

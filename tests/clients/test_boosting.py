@@ -7,35 +7,42 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fl.nesting import nested
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications
-from clients.evaluation import SCORES
+from clients.forests import BankModel, PassiveModel
 from clients.randomness import goss_generator
+from clients.scores import Scores
 from clients.store import Store
 from fl.boosting import (
     ANOTHER,
+    NOBODY,
     YOU,
     BeginRequest,
     Demanded,
-    Finished,
+    Ended,
     FinishRequest,
+    Gradients,
     Grown,
     GrowRequest,
-    Outcomes,
+    Kept,
+    Level,
+    Members,
     OutcomesRequest,
     SplitRequest,
-    Started,
     StartRequest,
-    Summed,
     SumRequest,
+    Sums,
+    Task,
 )
+from fl.boosting.forest import Splits
+from fl.boosting.padding import PadSecret
 from fl.encrypted_sums import plain
-from fl.splits import VALIDATION
-from server.coordinator import assign_roles, train
+from fl.messages import Letter
+from fl.splits import VALIDATION, Split
+from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import FederationError
-from server.progress import Progress
+from server.progress import Progress, ignore
 from server.training import Training
 
 MODEL = "federated-boosting/1"
@@ -44,37 +51,68 @@ MODEL = "federated-boosting/1"
 def trained(run) -> tuple[np.ndarray, list[Progress]]:
     """Train under seed 1: the roles, and the events that had metrics."""
     events: list[Progress] = []
-    roles = assign_roles(run.federation, 1)
-    train(run.federation, Training("federated-boosting", 1, roles, run.config, events.append))
-    return roles, [event for event in events if event.metrics]
+    assigned = assign_roles(run.federation, 1)
+    train_reserve(run.federation, assigned, 1, ignore)
+    train(
+        run.federation,
+        Training(
+            contender="federated-boosting",
+            seed=1,
+            assigned=assigned,
+            config=run.config,
+            on_progress=events.append,
+        ),
+    )
+    return assigned.split.read(Split).roles, [event for event in events if event.metrics]
 
 
 def model(run, party: str) -> Store:
     return Store(Path(run.config.state, party, "s", MODEL))
 
 
+def watched(run, kind: type) -> list:
+    """The requests of a kind to any party, and what each was answered, in a list that grows as the run goes on."""
+    seen = []
+    ask = run.federation.exchange.ask
+
+    def watch(requests: dict, *rest: object) -> dict:
+        replies = ask(requests, *rest)
+        seen.extend((r, replies[party]) for party, r in requests.items() if isinstance(r, kind))
+        return replies
+
+    run.federation.exchange.ask = watch
+    return seen
+
+
 class Begun:
     """A model after the bank's first demand, for one passive party and one root."""
 
-    def __init__(self, run) -> None:
-        self.ask = run.federation.exchange.ask
-        self.roles = assign_roles(run.federation, 1)
-        self.started = self.one("start", StartRequest(1, self.roles, seal=False), Started)
-        shapes = nested({"tax": self.started.shape}, ("tax",))
-        begin = BeginRequest(1, self.roles, ("tax",), shapes, {})
-        self.demand = self.one("begin", begin, Demanded, "bank")
+    def __init__(self, run, hand_over: bool = False) -> None:
+        self._exchange = run.federation.exchange
+        self.split = assign_roles(run.federation, 1).split
+        self.started = self.ask(StartRequest(seed=1, split=self.split, hand_over=hand_over))
+        begin = BeginRequest(seed=1, split=self.split, columns={"tax": self.started.columns})
+        self.demand = self.ask(begin, "bank")
+        self.task = self.demand.task.read(Task)
 
-    def one(self, action: str, request: object, reply: type, party: str = "tax", kind: str = "train"):
-        return self.ask(f"{kind}.boosting_{action}", {party: request}, reply, MODEL)[party]
+    def ask(self, request: object, party: str = "tax"):
+        return self._exchange.ask_one(party, request, MODEL)
 
     @property
     def root(self) -> GrowRequest:
         """The demand for the first root, as the coordinator sends it."""
-        d = self.demand
-        none, splits = np.empty(0, np.int8), (np.empty(0, np.int64), np.empty((0, 32), np.uint8))
-        nobody = np.empty(0, bool)
-        sent = d.bank_left, np.empty(0, np.uint8), d.public_key, d.seal_key, d.encrypted
-        return GrowRequest(d.tree, d.ahead, d.wanted, none, nobody, *splits, *sent)
+        return GrowRequest(
+            task=self.demand.task,
+            level=self.demand.levels["tax"],
+            gradients=self.demand.gradients,
+            sides=None,
+        )
+
+    def splitting(self, owner: int, splits: Splits | None = None, **task: object) -> GrowRequest:
+        """The same, but that demands to split a root, too."""
+        level = Level(owners=np.array([owner], np.int8), splits=splits or Splits.none(), pad=None)
+        changed = replace(self.task, lighter_left=np.array([True]), **task)
+        return replace(self.root, task=Letter.of(changed), level=Letter.of(level))
 
 
 @pytest.fixture
@@ -90,7 +128,7 @@ def test_the_final_forest_is_the_one_with_the_best_validation_auc(tables: Path, 
     assert len(aucs) == 12
     assert max(aucs) > aucs[-1]
     labels = read_applications(Store(Path(run.config.state, "bank", "s"))).labels
-    scores = model(run, "bank").read(SCORES)["pd"]
+    scores = model(run, "bank").read(Scores).pd
     validation = roles == VALIDATION
     assert roc_auc_score(labels[validation], scores[validation]) == pytest.approx(max(aucs))
 
@@ -105,13 +143,15 @@ def test_training_stops_when_patience_ends(tables: Path, federate: Callable) -> 
 def test_nobody_holds_the_whole_forest(tables: Path, federate: Callable) -> None:
     run = federate(tables, boosting={"patience": 0})
     trained(run)
-    bank = model(run, "bank").read("model")
-    passive = np.flatnonzero(bank["forest/owners"] > 0)
-    assert len(passive)
-    assert len(bank["columns"]) == bank["kept"][0] == (bank["forest/owners"] == 0).sum()
+    bank = model(run, "bank").read(BankModel)
+    by_passive = np.flatnonzero(bank.forest.owners > 0)
+    assert len(by_passive)
+    assert len(bank.splits) == bank.kept[0] == (bank.forest.owners == 0).sum()
     for party in ("supply", "tax"):
-        assert set(model(run, party).read("model")) == {"columns", "left"}
-        assert dict(model(run, party).last().state) == {}
+        assert not model(run, party).has(BankModel)
+        assert model(run, party).last().state == b""
+    kept = [len(model(run, party).read(PassiveModel).splits) for party in ("supply", "tax")]
+    assert kept == bank.kept[1:].tolist()
 
 
 def test_calibrated_scores_meet_the_bad_rate_of_the_validation_rows(tables: Path, federate: Callable) -> None:
@@ -119,7 +159,7 @@ def test_calibrated_scores_meet_the_bad_rate_of_the_validation_rows(tables: Path
     roles, _ = trained(run)
     labels = read_applications(Store(Path(run.config.state, "bank", "s"))).labels
     rows = roles == VALIDATION
-    assert model(run, "bank").read(SCORES)["pd"][rows].mean() == pytest.approx(labels[rows].mean(), abs=0.02)
+    assert model(run, "bank").read(Scores).pd[rows].mean() == pytest.approx(labels[rows].mean(), abs=0.02)
 
 
 def test_no_sum_that_the_bank_gets_is_over_few_rows(
@@ -149,17 +189,10 @@ def test_what_goss_leaves_out_nobody_sees(make_tables: Callable[..., Path], fede
     counts = []
     for options in ({}, {"goss_top": 0.1, "goss_other": 0.1}):
         run = federate(make_tables(("tax",)), boosting={"ahead": "none", **options})
-        seen = []
-        ask = run.federation.exchange.ask
-
-        def watch(action: str, requests: dict, *rest: object, ask=ask, seen=seen):
-            if action == "train.boosting_grow":
-                seen += [r.encrypted["values"].shape for r in requests.values() if "values" in r.encrypted]
-            return ask(action, requests, *rest)
-
-        run.federation.exchange.ask = watch
+        seen = watched(run, GrowRequest)
         trained(run)
-        counts.append(seen)
+        letters = [request.gradients.read(Gradients) for request, _ in seen if request.gradients]
+        counts.append([sent.encrypted["values"].shape for sent in letters if sent.encrypted])
     assert counts[0] == counts[1]
     assert len(counts[0]) == 4
 
@@ -172,80 +205,182 @@ def test_who_knows_the_seed_cannot_repeat_what_goss_draws() -> None:
     assert goss_generator(labels, 1, 2).random() != goss_generator(other, 1, 2).random()
 
 
-WRONG = {
-    "owners": np.array([9], np.int8),
+WRONG_TASKS = {
     "lighter_left": np.array([True]),
-    "columns": np.array([0]),
-    "left": np.zeros((1, 32), np.uint8),
     "bank_left": np.zeros(3, np.uint8),
     "tree": 10**6,
-    "encrypted": {},
+    "keys": None,
+}
+WRONG_LEVELS = {
+    "owners": np.array([9], np.int8),
+    "splits": Splits(np.array([0]), np.zeros((1, 32), np.uint8)),
+    "pad": np.zeros(3, np.uint8),
 }
 
 
-@pytest.mark.parametrize("field", WRONG)
-def test_a_demand_that_does_not_fit_is_refused(begun: Begun, field: str) -> None:
+@pytest.mark.parametrize("field", WRONG_TASKS)
+def test_a_task_that_does_not_fit_is_refused(begun: Begun, field: str) -> None:
+    wrong = Letter.of(replace(begun.task, **{field: WRONG_TASKS[field]}))
     with pytest.raises(FederationError, match=r"Party tax refused .*: (?!it met an unexpected)"):
-        begun.one("grow", replace(begun.root, **{field: WRONG[field]}), Grown)
+        begun.ask(replace(begun.root, task=wrong))
+
+
+@pytest.mark.parametrize("field", WRONG_LEVELS)
+def test_a_level_that_does_not_fit_is_refused(begun: Begun, field: str) -> None:
+    level = begun.demand.levels["tax"].read(Level)
+    wrong = Letter.of(replace(level, **{field: WRONG_LEVELS[field]}))
+    with pytest.raises(FederationError, match=r"Party tax refused .*: (?!it met an unexpected)"):
+        begun.ask(replace(begun.root, level=wrong))
+
+
+@pytest.mark.parametrize("gradients", [None, Letter.of(Gradients({}))])
+def test_sums_of_nothing_are_refused(begun: Begun, gradients: Letter | None) -> None:
+    with pytest.raises(FederationError, match=r"to add up"):
+        begun.ask(replace(begun.root, gradients=gradients))
 
 
 def test_a_split_of_a_column_that_is_not_there_is_refused(begun: Begun) -> None:
-    own = {"owners": np.array([YOU], np.int8), "lighter_left": np.array([True])}
-    split = {"columns": np.array([99]), "left": np.zeros((1, 32), np.uint8)}
+    splits = Splits(np.array([99]), np.zeros((1, 32), np.uint8))
     with pytest.raises(FederationError, match="columns must lie between 0 and 3"):
-        begun.one("grow", replace(begun.root, **own, **split), Grown)
+        begun.ask(begun.splitting(YOU, splits))
+
+
+def test_the_bank_s_keys_come_once(begun: Begun) -> None:
+    begun.ask(begun.root)
+    with pytest.raises(FederationError, match="first task and with no other"):
+        begun.ask(begun.root)
 
 
 def test_sums_are_given_only_when_announced(begun: Begun) -> None:
-    members = np.zeros_like(begun.demand.bank_left)
-    with pytest.raises(FederationError, match="have not been announced"):
-        begun.one("add_up", SumRequest(members, begun.demand.encrypted), Summed)
+    begun.ask(begun.root)
+    with pytest.raises(FederationError, match="Waiting is not of its declared form"):
+        begun.ask(SumRequest(begun.demand.gradients, ()))
 
 
 def test_a_demand_before_the_last_is_answered_is_refused(begun: Begun) -> None:
-    other = {"owners": np.array([ANOTHER], np.int8), "lighter_left": np.array([True])}
-    waiting = replace(begun.root, **other)
-    grown = begun.one("grow", waiting, Grown)
-    assert not grown.sums
-    with pytest.raises(FederationError, match="have not been asked for"):
-        begun.one("grow", waiting, Grown)
+    grown = begun.ask(begun.splitting(ANOTHER))
+    assert grown.sums is None
+    with pytest.raises(FederationError, match="Growing is not of its declared form"):
+        begun.ask(begun.splitting(ANOTHER, keys=None))
+
+
+def test_sums_that_waited_need_members_of_every_row(begun: Begun) -> None:
+    begun.ask(begun.splitting(ANOTHER))
+    short = Letter.of(Members(begun.task.bank_left[:-1]))
+    with pytest.raises(FederationError, match="members must be"):
+        begun.ask(SumRequest(begun.demand.gradients, (short,)))
 
 
 def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:
+    begun.ask(begun.root)
     with pytest.raises(FederationError, match="splits must lie between 0 and 0"):
-        begun.one("finish", FinishRequest(1), Finished)
+        begun.ask(FinishRequest(Letter.of(Kept(1))))
 
 
 def test_a_model_is_started_once(begun: Begun) -> None:
-    with pytest.raises(FederationError, match="started once"):
-        begun.one("start", StartRequest(1, begun.roles, seal=False), Started)
+    with pytest.raises(FederationError, match="boosting_start comes first"):
+        begun.ask(StartRequest(seed=1, split=begun.split, hand_over=False))
 
 
 def test_a_model_that_was_not_started_has_no_outcomes(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
     run = federate(make_tables(("tax",)))
-    with pytest.raises(FederationError, match="not been started"):
-        run.federation.exchange.ask(
-            "evaluate.boosting_outcomes", {"tax": OutcomesRequest()}, Outcomes, "federated-boosting/7"
-        )
+    with pytest.raises(FederationError, match="boosting_outcomes comes after finish, and nothing has come"):
+        run.federation.exchange.ask_one("tax", OutcomesRequest(), "federated-boosting/7")
 
 
 @pytest.mark.parametrize("field", ["members", "candidates", "sums", "homes"])
 def test_the_bank_refuses_answers_that_do_not_fit(begun: Begun, field: str) -> None:
-    grown = begun.one("grow", begun.root, Grown)
-    sums = nested({"tax": grown.sums}, ("tax",))
-    right = {
-        "members": {"tax": grown.members},
-        "sums": sums,
-        "candidates": {"tax": grown.candidates},
-        "homes": {"tax": grown.homes},
-    }
+    grown = begun.ask(begun.root)
+    sums = grown.sums.read(Sums)
     wrong = {
-        "members": {"tax": np.zeros(3, np.uint8)},
-        "sums": {name: array for name, array in sums.items() if not name.endswith("sums")},
-        "candidates": {"tax": grown.candidates[:, :-1]},
-        "homes": {"tax": np.full_like(grown.homes, 99)},
+        "sums": {name: array for name, array in sums.sums.items() if not name.endswith("sums")},
+        "candidates": sums.candidates[:, :-1],
+        "homes": np.full_like(sums.homes, 99),
     }
+    request = SplitRequest(members={"tax": grown.members}, sums={"tax": grown.sums})
+    if field == "members":
+        request = replace(request, members={"tax": Letter.of(Members(np.zeros(3, np.uint8)))})
+    else:
+        request = replace(request, sums={"tax": Letter.of(replace(sums, **{field: wrong[field]}))})
     with pytest.raises(FederationError, match=r"Party bank refused .*: (?!it met an unexpected)"):
-        begun.one("split", SplitRequest(**(right | {field: wrong[field]})), Demanded, "bank")
+        begun.ask(request, "bank")
+
+
+def test_the_bank_refuses_sums_of_too_few_parties(begun: Begun) -> None:
+    grown = begun.ask(begun.root)
+    with pytest.raises(FederationError, match="sums must be there for tax"):
+        begun.ask(SplitRequest(members={"tax": grown.members}, sums={}), "bank")
+
+
+def test_a_party_hands_over_no_sides_in_a_run_that_does_without(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    run = federate(make_tables(("tax",)), boosting={"sealed_sides": False})
+    with pytest.raises(FederationError, match="not handed over in this run"):
+        Begun(run, hand_over=True)
+
+
+def test_a_training_answers_with_demands_until_it_ends(tables: Path, federate: Callable) -> None:
+    run = federate(tables, boosting={"trees": 3, "patience": 0})
+    seen = watched(run, SplitRequest)
+    trained(run)
+    answers = [reply for _, reply in seen]
+    assert [type(answer) for answer in answers] == [Demanded] * (len(answers) - 1) + [Ended]
+    assert [answer.trees for answer in answers if answer.fit is not None] == [1, 2, 3]
+    assert answers[-1].kept.keys() == {"supply", "tax"}
+    for party in ("bank", "supply", "tax"):
+        assert not model(run, party).has(PadSecret)
+
+
+def test_one_letter_serves_all_passive_parties(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    seen = watched(run, GrowRequest)
+    trained(run)
+    for one, other in zip(seen[::2], seen[1::2], strict=True):
+        assert one[0].task is other[0].task
+        assert one[0].gradients is other[0].gradients
+
+
+def test_the_coordinator_sees_no_side(tables: Path, federate: Callable) -> None:
+    run = federate(tables, boosting={"trees": 6, "patience": 0})
+    grown = watched(run, GrowRequest)
+    trained(run)
+    handed_over = [reply.sides for _, reply in grown if reply.sides is not None]
+    relayed = [request.sides for request, _ in grown if request.sides is not None]
+    assert len(handed_over) == 2
+    assert len(relayed) > 6
+    # Sides are rare in most bins; under a pad, half of all bits are set.
+    for bits in (np.concatenate(handed_over), np.concatenate(relayed)):
+        assert abs(np.unpackbits(bits).mean() - 0.5) < 0.02
+
+
+def test_what_a_party_is_told_opens_sides_in_the_split_s_node_alone(tables: Path, federate: Callable) -> None:
+    run = federate(tables, boosting={"trees": 6, "patience": 0})
+    grown = watched(run, GrowRequest)
+    trained(run)
+    pads = [level.pad for request, _ in grown if (level := request.level.read(Level)).pad is not None]
+    owners = [level.owners for request, _ in grown if (level := request.level.read(Level)).pad is not None]
+    assert all((told == ANOTHER).any() for told in owners)
+    # Below the root, a pad for one node of several has bits in that node only: fewer than half of all.
+    partial = [
+        np.unpackbits(pad).mean()
+        for pad, told in zip(pads, owners, strict=True)
+        if (told == ANOTHER).sum() < (told != NOBODY).sum()
+    ]
+    assert partial
+    assert np.mean(partial) < 0.4
+
+
+@pytest.mark.parametrize("sealed_sides", [True, False])
+def test_parties_that_do_not_know_all_sides_get_no_gradients_before(
+    tables: Path, federate: Callable, sealed_sides: bool
+) -> None:
+    run = federate(tables, boosting={"sealed_sides": sealed_sides})
+    grown, summed = watched(run, GrowRequest), watched(run, SumRequest)
+    trained(run)
+    waiting = [request for request, reply in grown if reply.sums is None and request.task.read(Task).wanted]
+    assert all(request.gradients is None for request in waiting)
+    assert len(waiting) == len(summed)
+    assert bool(summed) != sealed_sides

@@ -1,4 +1,4 @@
-"""What a passive party and the coordinator could learn of single labels from the nodes that rows fall into.
+"""What a passive party, and a coordinator that opens letters, could learn of single labels from the nodes that rows fall into.
 
 Rows in one leaf behave alike, so whoever knows some labels can guess those of rows that often share a leaf with them.
 The attacks are those on gradients (`experiments.attacks.labels`), on a row's leaves in all trees as a vector, each
@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from experiments.attacks.boosting.nodes import (
     Level,
     leaves,
-    levels_of_coordinator,
+    levels_in_letters,
     levels_of_party,
     lightness,
 )
@@ -33,9 +33,9 @@ def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) 
 
 
 def play_coordinator(recording: Recording, rng: np.random.Generator) -> pd.DataFrame:
-    """The same of the coordinator, which has no columns."""
+    """The same of a coordinator that opens the letters it carries; it has no columns."""
     every = np.ones(int(recording.training.sum()), bool)
-    return _play(recording, list(levels_of_coordinator(recording)), every, None, rng)
+    return _play(recording, list(levels_in_letters(recording)), every, None, rng)
 
 
 def _play(

@@ -1,8 +1,8 @@
 """Which rows are in which node of every tree, as a receiver of the messages can tell.
 
 A passive party is told where the bank's splits and those of other parties send the rows of a node, and makes its own.
-The coordinator relays all of that, and the bank has it as well. Nobody but the bank sees where the bank's own splits at
-the last level of a tree send rows.
+The letters that the coordinator carries say all of that, and the bank has it as well. Nobody but the bank sees where
+the bank's own splits at the last level of a tree send rows.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,8 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.attacks.boosting.recording import Recording
-from fl.boosting import ANOTHER, NOBODY, THE_BANK, Demanded, GrowRequest, SumRequest, unpacked
+from fl import boosting
+from fl.boosting import (
+    ANOTHER,
+    NOBODY,
+    THE_BANK,
+    YOU,
+    Grown,
+    GrowRequest,
+    Members,
+    SumRequest,
+    Task,
+    unpacked,
+)
 from fl.boosting.layouts import NOWHERE, Nodes, children
+from fl.boosting.padding import within
 
 Flags = NDArray[np.bool_]
 
@@ -38,25 +51,33 @@ class Level:
     last: bool
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What `Level` has, before it is known which nodes rows are in."""
-
-    number: int
-    seen: Flags
-    left: Flags
-    lighter_left: Flags
-    last: bool
-
-
 def levels_of_party(recording: Recording, party: str) -> Iterator[Level]:
     """What a passive party sees."""
-    return _walk(recording, _of_party(recording, party))
+    messages = [*recording.messages[party], None]
+    nodes = _at_root(recording)
+    places = [place for place, message in enumerate(messages) if isinstance(message, GrowRequest)]
+    for number, place in enumerate(places):
+        request, grown, sums = messages[place : place + 3]
+        task, seen, left = _seen(request, grown, sums, nodes)
+        if _counts(task):
+            level = Level(number, nodes, seen, unpacked(left, len(nodes)), task.lighter_left, task.ahead)
+            yield level
+            nodes = _next_nodes(level)
 
 
-def levels_of_coordinator(recording: Recording) -> Iterator[Level]:
-    """What the coordinator sees, and the bank as well."""
-    return _walk(recording, _of_coordinator(recording))
+def levels_in_letters(recording: Recording) -> Iterator[Level]:
+    """What the letters say that the coordinator carries, all together; the bank sees as much."""
+    nodes = _at_root(recording)
+    for number, demand in enumerate(recording.demands):
+        if _counts(demand.task):
+            # Each party is told alike which nodes are split, and which of them by the bank.
+            owners = next(iter(demand.levels.values())).owners
+            seen = owners >= (YOU if demand.task.ahead else THE_BANK)
+            bank_left = unpacked(demand.task.bank_left, len(nodes))
+            left = np.logical_or.reduce([bank_left, *demand.members.values()])
+            level = Level(number, nodes, seen, left, demand.task.lighter_left, demand.task.ahead)
+            yield level
+            nodes = _next_nodes(level)
 
 
 def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
@@ -95,45 +116,34 @@ def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:
     return score[training]
 
 
-def _walk(recording: Recording, steps: Iterable[_Step]) -> Iterator[Level]:
-    """Rows go down the trees, step by step."""
-    root = np.zeros(len(recording.positions), np.int16)
-    nodes = root
-    for step in steps:
-        yield Level(step.number, nodes, step.seen, step.left, step.lighter_left, step.last)
-        nodes = root if step.last else children(nodes, step.seen, step.left)
+def _seen(
+    request: GrowRequest, grown: Grown, sums: object, nodes: Nodes
+) -> tuple[Task, Flags, NDArray[np.uint8]]:
+    """Of a demand the nodes (k,) whose rows the party sees go left or right, and the packed bits of who goes left."""
+    task, level = request.task.read(Task), request.level.read(boosting.Level)
+    seen, others = level.owners != NOBODY, level.owners == ANOTHER
+    left = task.bank_left | grown.members.read(Members).left
+    if level.pad is not None and request.sides is not None:
+        left |= within(request.sides, nodes, np.flatnonzero(others)) ^ level.pad
+    elif isinstance(sums, SumRequest):
+        for letter in sums.members:
+            left |= letter.read(Members).left
+    else:
+        seen &= ~others
+    if task.ahead:
+        seen &= level.owners != THE_BANK
+    return task, seen, left
 
 
-def _of_party(recording: Recording, party: str) -> Iterator[_Step]:
-    rows = len(recording.positions)
-    messages = [*recording.messages[party], None]
-    requests = [place for place, message in enumerate(messages) if isinstance(message, GrowRequest)]
-    for number, place in enumerate(requests):
-        request, reply, sums = messages[place], messages[place + 1], messages[place + 2]
-        ways = [request.bank_left, reply.members]
-        seen = request.owners != NOBODY
-        if len(request.members):
-            ways.append(request.members)
-        elif isinstance(sums, SumRequest):
-            ways.append(sums.members)
-        else:
-            seen &= request.owners != ANOTHER
-        if request.ahead:
-            seen &= request.owners != THE_BANK
-        if _counts(request):
-            left = unpacked(np.bitwise_or.reduce(ways), rows)
-            yield _Step(number, seen, left, request.lighter_left, request.ahead)
+def _at_root(recording: Recording) -> Nodes:
+    return np.zeros(len(recording.positions), np.int16)
 
 
-def _of_coordinator(recording: Recording) -> Iterator[_Step]:
-    rows = len(recording.positions)
-    for number, (demand, reply) in enumerate(recording.demands):
-        if _counts(demand):
-            seen = demand.owners >= (1 if demand.ahead else 0)
-            left = unpacked(np.bitwise_or.reduce([demand.bank_left, *reply.members.values()]), rows)
-            yield _Step(number, seen, left, demand.lighter_left, demand.ahead)
+def _next_nodes(level: Level) -> Nodes:
+    """Where the rows of a level are at the next one."""
+    return np.zeros_like(level.nodes) if level.last else children(level.nodes, level.seen, level.left)
 
 
-def _counts(demand: Demanded | GrowRequest) -> bool:
+def _counts(task: Task) -> bool:
     """Whether a demand splits nodes; one that wants no sums yet comes a second time, and then counts."""
-    return len(demand.owners) > 0 and (demand.wanted or demand.ahead)
+    return len(task.lighter_left) > 0 and (task.wanted or task.ahead)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.attacks.boosting.nodes import levels_of_coordinator
+from experiments.attacks.boosting.nodes import levels_in_letters
 from experiments.attacks.boosting.recording import Recording
-from fl.binning import Binning, Codes, Shape
-from fl.boosting import ScoreRequest, unpacked
+from fl.binning import Binning, Codes
+from fl.boosting import YOU, unpacked
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_rows
-from fl.nesting import of_party
 from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
@@ -68,11 +67,10 @@ class Knowledge:
 
 def knowledge(recording: Recording, party: str) -> Knowledge:
     """What the bank knows about the training rows that a passive party knows."""
-    number = recording.parties.index(party)
     rows = recording.training & recording.joined.coverage[party][recording.positions]
     return Knowledge(
         recording.positions[rows],
-        list(_measured(recording, number, rows)),
+        list(_measured(recording, party, rows)),
         _allowed(recording, party, rows),
     )
 
@@ -81,13 +79,12 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
     """Test rows (t,) that a passive party knows, and by column the bins (t, bins) in which scoring lets them be."""
     test = np.flatnonzero(recording.roles == TEST)
     known = recording.joined.coverage[party][test]
-    request = next(m for m in recording.messages[recording.joined.active] if isinstance(m, ScoreRequest))
-    outcomes = unpacked(request.outcomes[party], len(test))[:, known]
+    outcomes = unpacked(recording.outcomes(party), len(test))[:, known]
     splits = Splits.none()
-    for demand, _ in recording.demands:
-        splits = splits.plus(Splits(demand.columns[party], demand.left[party]))
+    for demand in recording.demands:
+        splits = splits.plus(demand.levels[party].splits)
     kept = splits.first(len(outcomes))
-    allowed = [np.ones((int(known.sum()), int(count)), bool) for count in _shape(recording, party).bins]
+    allowed = [np.ones((int(known.sum()), int(count)), bool) for count in recording.shape(party).bins]
     for column, left, outcome in zip(kept.columns, unpacked(kept.left, 256), outcomes, strict=True):
         cells = allowed[column]
         cells &= left[: cells.shape[1]] == outcome[:, None]
@@ -101,19 +98,15 @@ def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes
     return Binning.fit(table, train, config.bins, config.min_bin_count, signs).transform(table, rows)
 
 
-def _shape(recording: Recording, party: str) -> Shape:
-    return Shape.from_arrays(of_party(recording.begin.shapes, recording.parties.index(party)))
-
-
-def _measured(recording: Recording, party: int, rows: Flags) -> Iterator[Measured]:
-    name = recording.parties[party]
-    levels = [level for level in levels_of_coordinator(recording) if recording.opened[level.number].sums]
+def _measured(recording: Recording, party: str, rows: Flags) -> Iterator[Measured]:
+    number = recording.parties.index(party)
+    levels = [level for level in levels_in_letters(recording) if recording.opened[level.number].sums]
     for place, level in enumerate(levels):
         opened = recording.opened[level.number]
-        homes, sums = opened.homes[name].astype(np.int64), opened.sums[party]
+        homes, sums = opened.homes[party].astype(np.int64), opened.sums[number]
         telling = np.ones(homes.shape[:2], bool)
         if not level.last:
-            of_children = recording.opened[levels[place + 1].number].homes[name][::2]
+            of_children = recording.opened[levels[place + 1].number].homes[party][::2]
             telling[level.seen] = (homes[level.seen] != of_children).any(axis=2)
         sample = sampled_rows(recording.training, recording.seed, opened.tree, recording.config.row_share)
         weights = opened.gradients * sample[:, None]
@@ -121,18 +114,18 @@ def _measured(recording: Recording, party: int, rows: Flags) -> Iterator[Measure
 
 
 def _allowed(recording: Recording, party: str, rows: Flags) -> list[Flags]:
-    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in _shape(recording, party).bins]
-    owner, levels = 1 + recording.parties.index(party), list(levels_of_coordinator(recording))
+    allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in recording.shape(party).bins]
+    levels = list(levels_in_letters(recording))
     numbers = [level.number for level in levels]
-    for number, (demand, reply) in enumerate(recording.demands):
-        splits = np.flatnonzero(demand.owners == owner)
-        if not len(splits):
+    for number, demand in enumerate(recording.demands):
+        level = demand.levels[party]
+        if not len(level.splits):
             continue
         # A demand that did not want sums yet is about the nodes of the one that does.
-        nodes = levels[bisect_left(numbers, number)].nodes[rows]
-        members = unpacked(reply.members[party], len(rows))[rows]
-        bins = unpacked(demand.left[party], 256)
-        for node, column, left in zip(splits, demand.columns[party], bins, strict=True):
+        nodes, members = levels[bisect_left(numbers, number)].nodes[rows], demand.members[party][rows]
+        bins = unpacked(level.splits.left, 256)
+        split = np.flatnonzero(level.owners == YOU)
+        for node, column, left in zip(split, level.splits.columns, bins, strict=True):
             there, cells = nodes == node, allowed[column]
             cells[there] &= left[: cells.shape[1]] == members[there, None]
     return allowed

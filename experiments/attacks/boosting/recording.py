@@ -6,44 +6,54 @@ the coordinator's side looks at the gradients, so a run under encryption gives t
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from flwr.app import Context, Message
 from numpy.typing import NDArray
 
+from clients.boosting.label_holder import BankState
+from clients.session import state_folder
 from clients.store import Store
-from experiments.attacks.recording import Kept, Tap, aligned, train_tapped
+from experiments.attacks.recording import Tap, aligned, of_kind, train_tapped
 from experiments.joined import Joined, read_joined
+from fl.binning import Shape
 from fl.boosting import (
     Array,
     BeginRequest,
+    Columns,
     Demanded,
-    Grown,
     GrowRequest,
+    Level,
+    Members,
+    Outcomes,
     ScoreRequest,
     SplitRequest,
     SumRequest,
+    Sums,
+    Task,
+    unpacked,
 )
 from fl.boosting.growth import Growth
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
-from fl.messages import envelope_of, refusal_in
+from fl.protocols import message_type
+from fl.records import decode
 from fl.splits import TEST, TRAIN, Roles
-from server import boosting
+from fl.wire import envelope_of, refusal_in, unpack
 from server.progress import Report
 
-_KEPT: Kept = {
-    "train.boosting_begin": (BeginRequest, Demanded),
-    "train.boosting_split": (SplitRequest, Demanded),
-    "train.boosting_grow": (GrowRequest, Grown),
-    "train.boosting_add_up": (SumRequest,),
-    "evaluate.boosting_score": (ScoreRequest,),
-}
-_DEMANDS = ("train.boosting_begin", "train.boosting_split")
-_GROWTH = "growth/"  # before what the bank keeps of its growing trees (`clients/boosting/label_holder.py`)
+_KEPT = (BeginRequest, SplitRequest, GrowRequest, SumRequest, ScoreRequest)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the letters of a demand say, to each passive party by name, and where their splits then sent rows, (n,)."""
+
+    task: Task
+    levels: Mapping[str, Level]
+    members: Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Opened:
     homes: Mapping[str, Array]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recording:
     """One federated forest and what every party received while it grew.
 
@@ -80,20 +90,25 @@ class Recording:
     @property
     def parties(self) -> tuple[str, ...]:
         """The passive parties, in the order of their numbers."""
-        return tuple(self.begin.parties)
+        return tuple(self.joined.coverage)
 
     @property
-    def begin(self) -> BeginRequest:
-        """The bank's first message, with the shapes of all columns."""
-        return next(m for m in self.messages[self.joined.active] if isinstance(m, BeginRequest))
-
-    @property
-    def demands(self) -> list[tuple[Demanded, SplitRequest]]:
-        """What the bank demanded, and what came back to it."""
-        messages = self.messages[self.joined.active]
-        demands = [message for message in messages if isinstance(message, Demanded)]
-        replies = [message for message in messages if isinstance(message, SplitRequest)]
-        return list(zip(demands, replies, strict=False))
+    def demands(self) -> list[Demand]:
+        """All that the bank demanded."""
+        messages, rows = self.messages[self.joined.active], len(self.positions)
+        return [
+            Demand(
+                demanded.task.read(Task),
+                {party: letter.read(Level) for party, letter in demanded.levels.items()},
+                {
+                    party: unpacked(letter.read(Members).left, rows)
+                    for party, letter in request.members.items()
+                },
+            )
+            for demanded, request in zip(
+                of_kind(Demanded, messages), of_kind(SplitRequest, messages), strict=True
+            )
+        ]
 
     @property
     def positions(self) -> NDArray[np.int_]:
@@ -105,47 +120,68 @@ class Recording:
         """Which of those train, (n,)."""
         return self.roles[self.positions] == TRAIN
 
+    def shape(self, party: str) -> Shape:
+        """What the bank was told of a passive party's columns."""
+        (request,) = of_kind(BeginRequest, self.messages[self.joined.active])
+        return request.columns[party].read(Columns).shape
+
+    def outcomes(self, party: str) -> Array:
+        """Where each split of a passive party sends the test rows: packed bits (s, ⌈t/8⌉)."""
+        (request,) = of_kind(ScoreRequest, self.messages[self.joined.active])
+        return request.outcomes[party].read(Outcomes).outcomes
+
 
 class _BankTap(Tap):
     """Keeps, too, which sums the bank had before it at each demand: they stand in the state that it keeps."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: TrainingConfig) -> None:
         super().__init__(config, _KEPT)
         self.opened: list[Opened] = []
-        self._bank = Path(config.state) / config.party_names[0]
 
     def __call__(self, message: Message, context: Context) -> Message:
         """As `Tap`, and read the bank's state after its demands."""
         reply = super().__call__(message, context)
-        if message.metadata.message_type in _DEMANDS and refusal_in(reply.content) is None:
+        kinds = {message_type(kind): kind for kind in (BeginRequest, SplitRequest)}
+        kind = kinds.get(message.metadata.message_type)
+        if kind is not None and refusal_in(reply.content) is None:
+            study = state_folder(self.config, self.config.data_folder / self.config.parties[0])
             envelope = envelope_of(message.content)
-            state = Store(self._bank / envelope.study / envelope.model).last().state
-            arrays = {name.removeprefix(_GROWTH): a for name, a in state.items() if name.startswith(_GROWTH)}
-            if arrays:  # none when training has ended
-                bank = self.messages[self._parties[0]]
-                self._note(Growth.from_arrays(arrays), bank[-2])
+            state = Store(study / envelope.study / envelope.model).last().state
+            if state:  # none when training has ended
+                self._note(decode(BankState, state).growth, unpack(message.content, kind))
         return reply
 
-    def _note(self, growth: Growth, request: object) -> None:
+    def _note(self, growth: Growth, request: BeginRequest | SplitRequest) -> None:
         last = self.opened[-1] if self.opened else Opened(0, np.empty((0, 2), np.int64), [], {})
         same = np.array_equal(last.gradients, growth.gradients)
-        gradients = last.gradients if same else growth.gradients.copy()
+        gradients = last.gradients if same else growth.gradients
         # A demand made anew, now that it is known where rows go, has no new sums before it.
-        told = request.homes if isinstance(request, SplitRequest) else {}
-        homes = told if any(of_party.size for of_party in told.values()) else last.homes
-        self.opened.append(Opened(growth.tree, gradients, [sums.copy() for sums in growth.sums[1:]], homes))
+        letters = request.sums if isinstance(request, SplitRequest) else {}
+        homes = {party: letter.read(Sums).homes for party, letter in letters.items()} or last.homes
+        self.opened.append(Opened(growth.tree, gradients, growth.sums[1:], homes))
 
 
-def record(config: RunConfig, report: Report, options: Mapping[str, BoostingConfig]) -> Iterator[Recording]:
+def record(
+    config: TrainingConfig, report: Report, options: Mapping[str, BoostingConfig]
+) -> Iterator[Recording]:
     """Align once, then grow a forest under every seed and each of some settings; a recording of each, in that order.
 
     The first party of the configuration holds the label. Raises what an ordinary run raises when the federation fails.
     """
     with aligned(config, report) as (config, alignment):
-        for seed in config.seed_numbers:
+        for seed in config.seeds:
             for name, option in options.items():
-                settings = replace(config, boosting=replace(option, encryption="plain"))
-                tap = _BankTap(settings)
-                roles, evaluation = train_tapped(settings, alignment, name, seed, report, boosting, tap)
-                joined = read_joined(config, config.party_names[0])
-                yield Recording(name, seed, option, tap.messages, tap.opened, joined, roles, evaluation)
+                tap = _BankTap(config.with_section(replace(option, encryption="plain")))
+                roles, evaluation = train_tapped(
+                    tap, alignment, contender="federated-boosting", name=name, seed=seed, report=report
+                )
+                yield Recording(
+                    name=name,
+                    seed=seed,
+                    config=option,
+                    messages=tap.messages,
+                    opened=tap.opened,
+                    joined=read_joined(config, config.parties[0]),
+                    roles=roles,
+                    evaluation=evaluation,
+                )

@@ -11,7 +11,8 @@ from experiments.attacks.boosting.recording import record
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.report import choose_passive, mean_of
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.network import NetworkConfig
+from fl.config.run import TrainingConfig
 from fl.splits import TEST
 from server.progress import Progress, Report
 
@@ -26,7 +27,7 @@ class Attacks:
     """The figures of one passive party; means over the seeds.
 
     labels       success (AUC) of each attack of the party on labels: `own` from its own columns, then by option
-    coordinator  the same of the coordinator, which has no columns
+    coordinator  the same of a coordinator that opens the letters it carries, which has no columns
     bins         share of rows whose bin the bank names rightly, by column, under the options as set
     test_auc     of the model, by option
     group        the fewest applicants behind any number of an evaluation message
@@ -53,14 +54,14 @@ def options(config: BoostingConfig) -> dict[str, BoostingConfig]:
     }
 
 
-def play_all(config: RunConfig, party: str, report: Report) -> Attacks:
+def play_all(config: TrainingConfig, party: str, report: Report) -> Attacks:
     """Grow a forest under every option and seed and play every attack of and on a passive party, by default the first.
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
     party = choose_passive(config, party)
-    inputs = config.network.bins
-    compared = options(config.boosting)
+    inputs = config.section(NetworkConfig).bins
+    compared = options(config.section(BoostingConfig))
     of_party: dict[str, list[pd.DataFrame]] = {name: [] for name in compared}
     of_coordinator: dict[str, list[pd.DataFrame]] = {name: [] for name in compared}
     aucs: dict[str, list[float]] = {name: [] for name in compared}

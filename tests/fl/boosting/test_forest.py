@@ -3,6 +3,7 @@ import pytest
 
 from fl.binning import UNKNOWN
 from fl.boosting.forest import LEAF, Forest, Splits
+from fl.records import decode, encode
 
 
 def splits(*lefts: set[int]) -> Splits:
@@ -40,8 +41,8 @@ def test_importance_adds_up_gains_by_owner_and_column(forest: Forest) -> None:
     assert forest.first(2).importance()["gain"].tolist() == [5.0, 1.5]
 
 
-def test_a_forest_is_its_arrays(forest: Forest) -> None:
-    again = Forest(**forest.to_arrays())
+def test_a_forest_is_kept_as_it_is(forest: Forest) -> None:
+    again = decode(Forest, encode(forest))
     assert again.owners.tolist() == forest.owners.tolist()
     assert (again.owners == LEAF).sum() == 6
 

@@ -1,70 +1,120 @@
-"""Sealed sides: opened by the bank's pad for just the splits that it chose, and by nothing else."""
+"""Padded sides: opened by the bank's pad for the splits that it chose, in the rows of their nodes, and nowhere else."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN
-from fl.boosting.padding import combined, new_secret, pad, public_key, sides
+from fl.boosting import unpacked
+from fl.boosting.forest import Splits
+from fl.boosting.layouts import NOWHERE
+from fl.boosting.padding import PadSecret, choices, combined, sides, within
 
 BINS = np.array([4, 3], np.int64)
 ROWS = 203
 
 
+def codes_of(rows: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    codes = np.stack([rng.integers(0, bins, rows) for bins in BINS], 1).astype(np.uint8)
+    codes[rng.random(rows) < 0.3] = UNKNOWN
+    return codes
+
+
 @pytest.fixture
 def codes() -> np.ndarray:
-    rng = np.random.default_rng(1)
-    found = np.stack([rng.integers(0, bins, ROWS) for bins in BINS], 1).astype(np.uint8)
-    found[rng.random(ROWS) < 0.3] = UNKNOWN
-    return found
+    return codes_of(ROWS, 1)
 
 
-def flags(*bins: int) -> np.ndarray:
-    return np.packbits(np.isin(np.arange(256), bins))
+def splits_of(*splits: tuple[int, tuple[int, ...]]) -> Splits:
+    """Splits of these columns that send these bins left."""
+    flags = [np.isin(np.arange(256), bins) for _, bins in splits]
+    return Splits(np.array([column for column, _ in splits], np.int64), np.packbits(flags, axis=1))
 
 
 def test_both_ends_have_the_same_pad_and_nobody_else() -> None:
-    bank, party, third = new_secret(), new_secret(), new_secret()
-    shared = pad(bank, public_key(party), BINS, ROWS)
+    bank, party, third = PadSecret.new(), PadSecret.new(), PadSecret.new()
+    shared = bank.pad(party.public_key, BINS, ROWS)
     assert shared.shape == (8, 26)
-    np.testing.assert_array_equal(shared, pad(party, public_key(bank), BINS, ROWS))
-    assert (shared != pad(third, public_key(bank), BINS, ROWS)).mean() > 0.9
+    np.testing.assert_array_equal(shared, party.pad(bank.public_key, BINS, ROWS))
+    assert (shared != third.pad(bank.public_key, BINS, ROWS)).mean() > 0.9
 
 
 def test_a_pad_opens_the_sides_of_its_split(codes: np.ndarray) -> None:
-    bank, party = new_secret(), new_secret()
-    sealed = sides(codes, BINS) ^ pad(party, public_key(bank), BINS, ROWS)
-    columns, left = np.array([0, 1, 0]), np.stack([flags(0, 1), flags(2, UNKNOWN), flags(1, 3)])
+    bank, party = PadSecret.new(), PadSecret.new()
+    padded = sides(codes, BINS) ^ party.pad(bank.public_key, BINS, ROWS)
+    splits = splits_of((0, (0, 1)), (1, (2, UNKNOWN)), (0, (1, 3)))
+    chosen = choices(BINS, splits)
 
-    of_splits = combined(pad(bank, public_key(party), BINS, ROWS), BINS, columns, left)
-    opened = combined(sealed, BINS, columns, left) ^ of_splits
+    opened = combined(padded, chosen) ^ combined(bank.pad(party.public_key, BINS, ROWS), chosen)
 
-    found = np.unpackbits(opened, axis=1, count=ROWS).astype(bool)
-    for split, (column, bins) in enumerate(zip(columns, ((0, 1), (2, UNKNOWN), (1, 3)), strict=True)):
-        np.testing.assert_array_equal(found[split], np.isin(codes[:, column], bins))
+    np.testing.assert_array_equal(unpacked(opened, ROWS), splits.outcomes(codes))
 
 
-def test_sealed_sides_tell_nothing_of_the_bins(codes: np.ndarray) -> None:
-    # Where all bits of a row of the matrix are equal, a seal that repeats would show.
+def test_padded_sides_tell_nothing_of_the_bins(codes: np.ndarray) -> None:
+    # Where all bits of a row of the matrix are equal, a pad that repeats would show.
     codes[:] = 0
-    sealed = sides(codes, BINS) ^ pad(new_secret(), public_key(new_secret()), BINS, ROWS)
-    ones = np.unpackbits(sealed, axis=1, count=ROWS)
+    padded = sides(codes, BINS) ^ PadSecret.new().pad(PadSecret.new().public_key, BINS, ROWS)
+    ones = np.unpackbits(padded, axis=1, count=ROWS)
     assert abs(ones.mean() - 0.5) < 0.06
-    assert len(np.unique(sealed, axis=0)) == len(sealed)
+    assert len(np.unique(padded, axis=0)) == len(padded)
 
 
 def test_what_is_opened_opens_no_other_split(codes: np.ndarray) -> None:
-    bank, party = new_secret(), new_secret()
-    sealed = sides(codes, BINS) ^ pad(party, public_key(bank), BINS, ROWS)
-    columns, left = np.array([0, 0]), np.stack([flags(0, 1), flags(0)])
-    pads = combined(pad(bank, public_key(party), BINS, ROWS), BINS, columns, left)
+    bank, party = PadSecret.new(), PadSecret.new()
+    padded = sides(codes, BINS) ^ party.pad(bank.public_key, BINS, ROWS)
+    chosen = choices(BINS, splits_of((0, (0, 1)), (0, (0,))))
+    pads = combined(bank.pad(party.public_key, BINS, ROWS), chosen)
 
-    wrong = combined(sealed, BINS, columns[1:], left[1:])[0] ^ pads[0]
+    wrong = combined(padded, chosen[1:])[0] ^ pads[0]
 
     truth = codes[:, 0] == 0
-    agree = (np.unpackbits(wrong, count=ROWS).astype(bool) == truth).mean()
+    agree = (unpacked(wrong, ROWS) == truth).mean()
     assert 0.3 < agree < 0.7
+
+
+@st.composite
+def levels(draw: st.DrawFn) -> dict:
+    """Rows in nodes, some nowhere, splits of some of the nodes, and the party's matrix under a pad."""
+    rows, nodes = draw(st.integers(1, 60)), draw(st.integers(1, 5))
+    seed = draw(st.integers(0, 10**6))
+    rng, codes = np.random.default_rng(seed), codes_of(rows, seed)
+    split = np.flatnonzero(rng.random(nodes) < 0.6)
+    splits = Splits.none()
+    for _ in split:
+        splits = splits.plus(splits_of((int(rng.integers(2)), tuple(rng.integers(0, 3, 2)))))
+    matrix = sides(codes, BINS)
+    pad = rng.integers(0, 256, matrix.shape, np.uint8)
+    chosen = choices(BINS, splits)
+    return {
+        "nodes": rng.integers(NOWHERE, nodes, rows).astype(np.int16),
+        "split": split,
+        "outcomes": splits.outcomes(codes),
+        "relayed": combined(matrix ^ pad, chosen),
+        "pads": combined(pad, chosen),
+        "rng": rng,
+    }
+
+
+@given(levels())
+def test_a_party_reads_the_sides_in_the_nodes_of_their_splits(level: dict) -> None:
+    nodes, split = level["nodes"], level["split"]
+    left = within(level["relayed"], nodes, split) ^ within(level["pads"], nodes, split)
+    in_node = nodes == split[:, None]
+    np.testing.assert_array_equal(unpacked(left, len(nodes)), (level["outcomes"] & in_node).any(axis=0))
+
+
+@given(levels())
+def test_of_rows_outside_of_a_split_s_node_its_sides_stay_padded(level: dict) -> None:
+    nodes, split, pads = level["nodes"], level["split"], level["pads"]
+    # Were sides other ones outside of the node, and the pad with them, nobody would be told anything else.
+    flipped = np.packbits((level["rng"].random((len(split), len(nodes))) < 0.5) & (nodes != split[:, None]), axis=1)
+    np.testing.assert_array_equal(within(pads ^ flipped, nodes, split), within(pads, nodes, split))
+    told = unpacked(within(pads, nodes, split), len(nodes))
+    assert not told[~np.isin(nodes, split)].any()
 
 
 def test_a_public_key_that_is_no_point_is_refused() -> None:
     with pytest.raises(ValueError, match="shared"):
-        pad(new_secret(), np.zeros(32, np.uint8), BINS, ROWS)
+        PadSecret.new().pad(np.zeros(32, np.uint8), BINS, ROWS)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.search import allowed, child_bounds, histogram, search, weight
+from fl.boosting.search import allowed, child_bounds, search, weight
+from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
 
 FREE = (-np.inf, np.inf)
@@ -27,6 +28,12 @@ def rows(seed: int, count: int, unknown: float) -> tuple[np.ndarray, np.ndarray]
     codes = np.stack([rng.integers(0, bins, count) for bins in SHAPE.bins], 1).astype(np.uint8)
     codes[rng.random(count) < unknown] = UNKNOWN
     return codes, np.stack([rng.integers(-1000, 1000, count), rng.integers(1, 256, count)], 1)
+
+
+def node_of(codes: np.ndarray, values: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and sums by bin, of a node with all these rows."""
+    node = np.zeros(len(codes), np.int16)
+    return counts_by_bin(codes, node, 1, width)[0], sums_by_bin(codes, values, node, 1, width)[0]
 
 
 def every_split(codes: np.ndarray, values: np.ndarray, config: BoostingConfig) -> list[tuple[int, set[int]]]:
@@ -96,10 +103,9 @@ def test_the_best_of_all_candidates_is_found(
     }
     best = max(gains.values())
 
-    ones = np.ones((count, 1), np.int64)
-    counts = histogram(codes, ones, SHAPE.width)[..., 0]
+    counts, sums = node_of(codes, values, SHAPE.width)
     fit = allowed(counts, count, ALONE, SHAPE, least, np.ones(4, bool))
-    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
+    found = search(sums, values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
 
     if found is None:
         assert best <= 1e-9
@@ -115,9 +121,9 @@ def test_the_best_of_all_candidates_is_found(
 def test_merged_bins_go_the_same_way_and_sums_are_those_of_the_sides(seed: int, minimum: int) -> None:
     config = BoostingConfig(min_leaf_count=2, min_leaf_weight=0.0, monotone=False)
     codes, values = rows(seed, 50, 0.2)
-    counts, sums = (histogram(codes, v, SHAPE.width) for v in (np.ones((50, 1), np.int64), values))
-    homes = merge(counts[None, None, ..., 0], ALONE[None], SHAPE, minimum)
-    counts, sums = merged(counts[None], homes)[0, ..., 0], merged(sums[None], homes)[0]
+    counts, sums = node_of(codes, values, SHAPE.width)
+    homes = merge(counts[None, None], ALONE[None], SHAPE, minimum)
+    counts, sums = merged(counts[None], homes)[0], merged(sums[None], homes)[0]
     fit = allowed(counts, 50, homes[0], SHAPE, 2, np.ones(4, bool))
     found = search(sums, values.sum(axis=0), FREE, fit, homes[0], SHAPE, config)
     if found is None:
@@ -130,12 +136,12 @@ def test_merged_bins_go_the_same_way_and_sums_are_those_of_the_sides(seed: int, 
 
 def test_only_columns_in_play_are_split() -> None:
     codes, values = rows(1, 50, 0.0)
-    counts = histogram(codes, np.ones((50, 1), np.int64), SHAPE.width)[..., 0]
+    counts, sums = node_of(codes, values, SHAPE.width)
     for column in range(4):
         used = np.arange(4) == column
         fit = allowed(counts, 50, ALONE, SHAPE, 1, used)
         found = search(
-            histogram(codes, values, SHAPE.width),
+            sums,
             values.sum(axis=0),
             FREE,
             fit,
@@ -151,11 +157,11 @@ def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> Non
     for heavy, left in ((0, True), (2, False)):
         codes = np.array([[0]] * 5 + [[2]] * 5 + [[heavy]] * 20, np.uint8)
         values = np.stack([np.where(codes[:, 0] == 0, -500, 500), np.full(30, 200)], 1)
-        counts = histogram(codes, np.ones((30, 1), np.int64), 3)[..., 0]
+        counts, sums = node_of(codes, values, 3)
         fit = allowed(counts, 30, unmerged(1, shape)[0], shape, 1, np.ones(1, bool))
         config = BoostingConfig(min_leaf_weight=0.0)
         found = search(
-            histogram(codes, values, 3), values.sum(axis=0), FREE, fit, unmerged(1, shape)[0], shape, config
+            sums, values.sum(axis=0), FREE, fit, unmerged(1, shape)[0], shape, config
         )
         assert found is not None
         assert found.left[UNKNOWN] == left
@@ -170,19 +176,13 @@ def test_weights_keep_within_their_bounds() -> None:
 def test_a_monotone_split_parts_the_bounds_of_its_children() -> None:
     codes, values = rows(3, 60, 0.0)
     values[:, 0] = codes[:, 0].astype(int) * -300 + 500
-    counts = histogram(codes, np.ones((60, 1), np.int64), SHAPE.width)[..., 0]
+    counts, sums = node_of(codes, values, SHAPE.width)
     used = np.arange(4) == 0
     config = BoostingConfig(min_leaf_weight=0.0)
     fit = allowed(counts, 60, ALONE, SHAPE, 1, used)
-    found = search(histogram(codes, values, SHAPE.width), values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
+    found = search(sums, values.sum(axis=0), FREE, fit, ALONE, SHAPE, config)
     assert found is not None
     (low, middle), (again, high) = child_bounds(found, SHAPE, FREE, config)
     assert (low, high) == FREE
     assert middle == again == pytest.approx(np.mean(found.weights))
     assert child_bounds(found, SHAPE, FREE, BoostingConfig(monotone=False)) == (FREE, FREE)
-
-
-def test_sums_are_exact_and_unknown_rows_in_none() -> None:
-    codes = np.array([[0], [0], [UNKNOWN], [2]], np.uint8)
-    values = np.array([[2**40, 1], [-(2**40) + 1, 2], [7, 7], [5, 3]])
-    assert histogram(codes, values, 3).tolist() == [[[1, 3], [0, 0], [5, 3]]]

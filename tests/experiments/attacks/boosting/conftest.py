@@ -8,7 +8,7 @@ import pytest
 from experiments.attacks.boosting.recording import Recording, record
 from experiments.dataset import open_dataset
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from server.progress import ignore
 
 
@@ -19,23 +19,24 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def configured(make_tables: Callable[..., Path]) -> Callable[..., RunConfig]:
+def configured(make_tables: Callable[..., Path]) -> Callable[..., TrainingConfig]:
     """The configuration of a small forest on tables of a bank and these passive parties."""
     made: dict[tuple[str, ...], Path] = {}
 
-    def configure(passive: tuple[str, ...] = ("tax",), **boosting: object) -> RunConfig:
+    def configure(passive: tuple[str, ...] = ("tax",), **boosting: object) -> TrainingConfig:
         if passive not in made:
             made[passive] = make_tables(passive)
         small = {"trees": 3, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "bins": 8}
-        parties = ",".join(open_dataset(made[passive]).parties)
-        config = BoostingConfig(**small | boosting)
-        return RunConfig(data=str(made[passive]), parties=parties, study="attack", boosting=config)
+        config = TrainingConfig(
+            data=str(made[passive]), parties=open_dataset(made[passive]).parties, study="attack"
+        )
+        return config.with_section(BoostingConfig(**small | boosting))
 
     return configure
 
 
 @pytest.fixture(scope="session")
-def recorded(configured: Callable[..., RunConfig]) -> Callable[..., Recording]:
+def recorded(configured: Callable[..., TrainingConfig]) -> Callable[..., Recording]:
     """The recording of a small forest; the same settings are run once."""
     made: dict[str, Recording] = {}
 
@@ -43,7 +44,7 @@ def recorded(configured: Callable[..., RunConfig]) -> Callable[..., Recording]:
         key = repr((passive, sorted(boosting.items())))
         if key not in made:
             config = configured(passive, **boosting)
-            (made[key],) = record(config, ignore, {"one": config.boosting})
+            (made[key],) = record(config, ignore, {"one": config.section(BoostingConfig)})
         return made[key]
 
     return run

@@ -9,26 +9,49 @@ from numpy.typing import NDArray
 
 from experiments.attacks.boosting import labels
 from experiments.attacks.boosting.recording import Recording
-from fl.boosting import YOU, Demanded, Grown, GrowRequest, SplitRequest, packed
+from fl.boosting import (
+    YOU,
+    BeginRequest,
+    Demanded,
+    Grown,
+    GrowRequest,
+    Level,
+    Members,
+    SplitRequest,
+    Task,
+    packed,
+)
+from fl.boosting.forest import Splits
+from fl.messages import Letter
 
-NONE = np.empty(0, np.uint8)
-FIRST = np.zeros(1, np.int64), np.zeros((1, 32), np.uint8)
+FIRST = Splits(np.zeros(1, np.int64), np.zeros((1, 32), np.uint8))
 
 
 def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Recording:
     """The recording with other trees, of one split each, of the party's, that send rows to these sides (n,)."""
-    owners, light = np.array([YOU], np.int8), np.array([False])
     nowhere = packed(np.zeros(len(recording.training), bool))
-    of_party, of_bank = [], [recording.begin]
+    level = Letter.of(Level(owners=np.array([YOU], np.int8), splits=FIRST, pad=None))
+    of_party, of_bank = [], [m for m in recording.messages["bank"] if isinstance(m, BeginRequest)]
     for tree, left in enumerate(sides):
-        demand = tree, True, True, owners, light
-        of_party.append(GrowRequest(*demand, *FIRST, nowhere, NONE, {}, NONE, {}))
-        of_party.append(Grown(packed(left), NONE, {}, NONE, NONE))
-        splits = {"tax": FIRST[0]}, {"tax": FIRST[1]}
-        numbers = np.array([1], np.int16)
-        asked = False, NONE, tree, True, True, numbers, light, *splits, nowhere
-        of_bank.append(Demanded(*asked, {}, {}, NONE, {}, tree, 0.0, 0.5, 0.0))
-        of_bank.append(SplitRequest({"tax": packed(left)}, {}, {}, {}))
+        task = Letter.of(
+            Task(
+                tree=tree,
+                ahead=True,
+                wanted=True,
+                lighter_left=np.array([False]),
+                bank_left=nowhere,
+                keys=None,
+            )
+        )
+        members = Letter.of(Members(packed(left)))
+        of_party += [
+            GrowRequest(task=task, level=level, gradients=None, sides=None),
+            Grown(members=members, sums=None, sides=None),
+        ]
+        demanded = Demanded(
+            task=task, levels={"tax": level}, gradients=None, waits=(), chosen=(), trees=tree, fit=None
+        )
+        of_bank += [demanded, SplitRequest(members={"tax": members}, sums={})]
     return replace(recording, messages={"tax": of_party, "bank": of_bank})
 
 

@@ -8,7 +8,7 @@ import pytest
 from experiments.attacks.boosting.nodes import (
     Level,
     leaves,
-    levels_of_coordinator,
+    levels_in_letters,
     levels_of_party,
     lightness,
 )
@@ -29,10 +29,10 @@ def test_a_party_sees_rows_in_the_nodes_in_which_they_are(
     recorded: Callable[..., Recording], passive: tuple[str, ...], ahead: str
 ) -> None:
     recording = recorded(passive, ahead=ahead)
-    of_party, of_coordinator = list(levels_of_party(recording, "tax")), list(levels_of_coordinator(recording))
+    of_party, of_letters = list(levels_of_party(recording, "tax")), list(levels_in_letters(recording))
 
-    assert len(of_party) == len(of_coordinator) > 3
-    for one, other in zip(of_party, of_coordinator, strict=True):
+    assert len(of_party) == len(of_letters) > 3
+    for one, other in zip(of_party, of_letters, strict=True):
         np.testing.assert_array_equal(one.nodes, other.nodes)
         there = one.seen[one.nodes] & (one.nodes >= 0)
         np.testing.assert_array_equal(one.left[there], other.left[there])

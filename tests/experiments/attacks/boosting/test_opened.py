@@ -97,8 +97,9 @@ def test_scoring_by_a_forest_without_a_split_of_the_party_tells_nothing(
 
 def test_a_column_that_is_split_is_known_better(recorded: Callable[..., Recording]) -> None:
     recording = recorded()
-    demands = [message for message in recording.messages["bank"] if hasattr(message, "owners")]
-    split = {int(column) for demand in demands if demand.columns for column in demand.columns["tax"]}
+    split = {
+        int(column) for demand in recording.demands for column in demand.levels["tax"].splits.columns
+    }
     narrowed = [
         column for column, allowed in enumerate(knowledge(recording, "tax").allowed) if not allowed.all()
     ]

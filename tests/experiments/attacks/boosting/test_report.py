@@ -8,7 +8,7 @@ from experiments.attacks.boosting.report import options, play_all
 from experiments.attacks.contenders import play
 from experiments.attacks.tables import boosting_tables
 from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig
+from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import ignore
 
@@ -24,7 +24,7 @@ def test_options_change_what_they_name_and_nothing_else() -> None:
     assert compared["leaves-100"] == BoostingConfig(depth=3, min_leaf_count=100)
 
 
-def test_all_attacks_stand_side_by_side(configured: Callable[..., RunConfig]) -> None:
+def test_all_attacks_stand_side_by_side(configured: Callable[..., TrainingConfig]) -> None:
     attacks = play_all(configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5), "tax", ignore)
 
     assert attacks.party == "tax"
@@ -36,7 +36,7 @@ def test_all_attacks_stand_side_by_side(configured: Callable[..., RunConfig]) ->
     assert rows == [len(attacks.labels) + 1, len(attacks.coordinator) + 1, len(attacks.bins) + 1]
 
 
-def test_only_what_is_attacked_can_be_named(configured: Callable[..., RunConfig]) -> None:
+def test_only_what_is_attacked_can_be_named(configured: Callable[..., TrainingConfig]) -> None:
     with pytest.raises(
         ConfigError, match="attacks on federated-network and federated-boosting, not on 'tree'"
     ):
