@@ -24,7 +24,11 @@ def assert_equal_twins(run) -> list[dict]:
     if federation.roster.passive:
         train_reserve(federation, assigned, 1, ignore)
     training = Training(
-        contender="federated-boosting", seed=1, assigned=assigned, config=run.config, on_progress=events.append
+        contender="federated-boosting",
+        seed=1,
+        assigned=assigned,
+        config=run.config,
+        on_progress=events.append,
     )
     trained = train(federation, training)
     federated = read_scores(run.config, "bank", "federated-boosting", 1)

@@ -97,9 +97,7 @@ def test_scoring_by_a_forest_without_a_split_of_the_party_tells_nothing(
 
 def test_a_column_that_is_split_is_known_better(recorded: Callable[..., Recording]) -> None:
     recording = recorded()
-    split = {
-        int(column) for demand in recording.demands for column in demand.levels["tax"].splits.columns
-    }
+    split = {int(column) for demand in recording.demands for column in demand.levels["tax"].splits.columns}
     narrowed = [
         column for column, allowed in enumerate(knowledge(recording, "tax").allowed) if not allowed.all()
     ]
