@@ -104,12 +104,11 @@ def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:
     score = np.zeros(len(training))
     for level in levels:
         for node in np.flatnonzero(level.seen):
-            rows = training & (level.nodes == node)
-            lighter = rows & (level.left == level.lighter_left[node])
-            light, heavy = int(lighter.sum()), int(rows.sum() - lighter.sum())
+            rows = np.flatnonzero(training & (level.nodes == node))
+            lighter = level.left[rows] == level.lighter_left[node]
+            light, heavy = lighter.sum(), (~lighter).sum()
             if light > heavy > 0:
-                score[lighter] += np.log(light / heavy)
-                score[rows & ~lighter] -= np.log(light / heavy)
+                score[rows] += np.where(lighter, 1, -1) * np.log(light / heavy)
     return score[training]
 
 

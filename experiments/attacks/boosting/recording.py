@@ -100,7 +100,7 @@ class Tap(recording.Tap):
         homes = {party: letter.read(Sums).homes for party, letter in letters.items()}
         earlier = [message for message in messages if isinstance(message, Opened)]
         last = earlier[-1] if earlier else Opened(0, growth.gradients, [], {})
-        # Kept once for all demands of a tree, to save memory.
+        # Equal ones are kept once, to save memory.
         same = np.array_equal(last.gradients, growth.gradients)
         gradients = last.gradients if same else growth.gradients
         messages.append(Opened(growth.tree, gradients, growth.sums[1:], homes or last.homes))
