@@ -5,7 +5,7 @@ rows, features and roles.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +54,11 @@ class Joined:
     @property
     def segments(self) -> dict[str, NDArray[np.str_]]:
         """The level of each row in every segment, coverage among them."""
-        names = coverage_names(self.coverage, len(self.labels))
-        return {**self.applications.segments, COVERAGE: names}
+        return {**self.applications.segments, COVERAGE: coverage_names(self.coverage, len(self.labels))}
 
     def of_bank(self) -> "Joined":
         """What the active party has alone."""
-        tables, columns = {self.active: self.tables[self.active]}, {self.active: self.columns[self.active]}
-        return Joined(self.active, tables, self.applications, {}, columns)
+        return replace(self, tables={self.active: self.tables[self.active]}, coverage={})
 
     def signs(self, party: str) -> dict[str, int]:
         """What effect on risk policy demands of each of a party's columns."""

@@ -4,13 +4,12 @@ The federated contenders are logged to MLflow by their coordinator, the others h
 evaluated by the same code on the same rows.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from experiments.backends import open_backend
-from experiments.baselines.training import TWINS, YARDSTICKS, Baselines, Curve, Floats, Reserve, Trained
+from experiments.baselines.training import TWINS, YARDSTICKS, Baselines, Floats, Reserve, Trained
 from experiments.comparison.publishing import publish_comparison
 from experiments.comparison.results import Result, compare
 from experiments.dataset import Dataset
@@ -64,25 +63,31 @@ def run_study(
     federated = tuple(name for name in contenders if name in federated_contenders())
     config = replace(config, contenders=contenders)
     with open_backend(backend, len(dataset.parties)) as run_federation, start_study(config, dataset) as study:
-        run, heard = replace(config, contenders=federated, parent_run=study.run_id), _Heard(report)
-        run_federation(run, heard)
+        run, events = replace(config, contenders=federated, parent_run=study.run_id), list[Progress]()
+
+        def hear(event: Progress) -> None:
+            events.append(event)
+            report(event)
+
+        run_federation(run, hear)
         joined = read_joined(run, dataset.active)
         roles = {seed: read_roles(run, dataset.active, seed) for seed in config.seeds}
+        costs = {(event.stage, event.seed): event.costs for event in events if event.costs}
         results, pds = [], {}
         for seed, of_seed in roles.items():
-            reserve = _reserve(run, dataset.active, seed, heard)
-            baselines = Baselines(joined, of_seed, seed, config, reserve)
+            baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.active, seed, events))
             for name in contenders:
                 if name in federated:
                     scores = read_scores(run, dataset.active, name, seed)
-                    trained = Trained(pd=scores.pd, costs=heard.costs[name, seed])
-                    result = _judged(joined, of_seed, trained, name, seed)
+                    trained = Trained(pd=scores.pd, costs=costs[name, seed])
                 else:
                     report(Progress(name, seed))
                     trained = baselines.train(name)
-                    result = _logged(study, joined, of_seed, trained, name, seed, config)
-                results.append(result)
+                results.append(_judged(joined, of_seed, trained, name, seed))
                 pds[name, seed] = trained.pd
+                if name not in federated:
+                    of_run = replace(config, contenders=(name,), seeds=(seed,))
+                    _log(study, of_run, trained, results[-1])
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         publish_comparison(study, comparison, {name: first[name] for name in comparison["contender"]})
@@ -96,22 +101,6 @@ def run_study(
         roles=roles,
         pds=pds,
     )
-
-
-class _Heard:
-    """Passes progress on, and remembers what training cost, and how the reserve model came to be."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self.costs: dict[tuple[str, int], Mapping[str, float]] = {}
-        self.curves: dict[int, Curve] = {}
-
-    def __call__(self, event: Progress) -> None:
-        if event.costs:
-            self.costs[event.stage, event.seed] = event.costs
-        if event.stage == RESERVE and event.metrics:
-            self.curves.setdefault(event.seed, []).append(dict(event.metrics))
-        self._report(event)
 
 
 def start_study(config: TrainingConfig, dataset: Dataset) -> Study:
@@ -136,14 +125,16 @@ def check_contenders(names: tuple[str, ...]) -> None:
         raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
 
 
-def _reserve(run: TrainingConfig, active: str, seed: int, heard: _Heard) -> Reserve | None:
+def _reserve(run: TrainingConfig, active: str, seed: int, events: list[Progress]) -> Reserve | None:
     """The reserve model of a seed, if the federation has trained one."""
-    if (RESERVE, seed) not in heard.costs:
+    of_seed = [event for event in events if (event.stage, event.seed) == (RESERVE, seed)]
+    if not any(event.costs for event in of_seed):
         return None
     # A bank that is alone needs no message to train it.
-    costs = {**heard.costs[RESERVE, seed], "round_trips": 0, "bytes_up": 0, "bytes_down": 0}
-    log_odds = read_scores(run, active, RESERVE, seed).log_odds
-    return Reserve(log_odds=log_odds, curve=heard.curves[seed], costs=costs)
+    costs = {**of_seed[-1].costs, "round_trips": 0, "bytes_up": 0, "bytes_down": 0}
+    scores = read_scores(run, active, RESERVE, seed)
+    curve = [dict(event.metrics) for event in of_seed if event.metrics]
+    return Reserve(log_odds=scores.log_odds, pd=scores.pd, curve=curve, costs=costs)
 
 
 def _judged(joined: Joined, roles: Roles, trained: Trained, name: str, seed: int) -> Result:
@@ -154,22 +145,11 @@ def _judged(joined: Joined, roles: Roles, trained: Trained, name: str, seed: int
     return Result(name, seed, trained.pd[test], joined.labels[test], evaluation, trained.costs)
 
 
-def _logged(
-    study: Study,
-    joined: Joined,
-    roles: Roles,
-    trained: Trained,
-    name: str,
-    seed: int,
-    config: TrainingConfig,
-) -> Result:
-    """Judge a contender that this process has trained, and log it to MLflow."""
-    config = replace(config, contenders=(name,), seeds=(seed,))
-    with study.contender(name, seed, dict(config.to_mapping())) as run:
+def _log(study: Study, config: TrainingConfig, trained: Trained, result: Result) -> None:
+    """Log to MLflow a contender that this process has trained."""
+    with study.contender(result.contender, result.seed, config.to_mapping()) as run:
         for step, metrics in enumerate(trained.curve, start=1):
             if any(key.startswith("valid.") for key in metrics):
                 run.log_round(step, metrics)
-        result = _judged(joined, roles, trained, name, seed)
         run.log_evaluation(result.evaluation)
         run.log_costs(trained.costs)
-    return result

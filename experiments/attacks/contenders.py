@@ -2,14 +2,38 @@
 
 from rich.table import Table
 
-from experiments.attacks import report as network
-from experiments.attacks.boosting import report as boosting
+from experiments.attacks.boosting import bins
+from experiments.attacks.boosting import labels as labels_by_nodes
+from experiments.attacks.boosting import recording as boosting
+from experiments.attacks.network import features
+from experiments.attacks.network import labels as labels_by_gradients
+from experiments.attacks.network import recording as network
+from experiments.attacks.report import Plan, play_all
 from experiments.attacks.tables import boosting_tables, network_tables
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import Report
 
-NETWORK, BOOSTING = "federated-network", "federated-boosting"
+PLANS = {
+    plan.recording.contender: plan
+    for plan in (
+        Plan(
+            recording=network.Recording,
+            variants=network.defences,
+            labels=labels_by_gradients.play,
+            columns=features.reconstruct,
+            tables=network_tables,
+        ),
+        Plan(
+            recording=boosting.Recording,
+            variants=boosting.options,
+            labels=labels_by_nodes.play,
+            receivers=(labels_by_nodes.COORDINATOR,),
+            columns=bins.reconstruct,
+            tables=boosting_tables,
+        ),
+    )
+}
 
 
 def play(contender: str, config: TrainingConfig, party: str, report: Report) -> tuple[list[Table], int]:
@@ -17,10 +41,7 @@ def play(contender: str, config: TrainingConfig, party: str, report: Report) -> 
 
     Raises ConfigError for a contender that nobody attacks, and as `play_all` does.
     """
-    if contender == BOOSTING:
-        on_forest = boosting.play_all(config, party, report)
-        return boosting_tables(on_forest), on_forest.group
-    if contender == NETWORK:
-        on_network = network.play_all(config, party, report)
-        return network_tables(on_network), on_network.group
-    raise ConfigError(f"There are attacks on {NETWORK} and {BOOSTING}, not on {contender!r}.")
+    if contender not in PLANS:
+        raise ConfigError(f"There are attacks on {' and '.join(PLANS)}, not on {contender!r}.")
+    attacks = play_all(PLANS[contender], config, party, report)
+    return PLANS[contender].tables(attacks), attacks.group

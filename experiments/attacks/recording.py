@@ -1,4 +1,4 @@
-"""A real run on the inline backend of which every message that arrives at a party is kept, as a curious party would.
+"""A real run on the inline backend of which the messages that arrive at a party are kept, as a curious party would.
 
 Nothing else differs from an ordinary run: the parties, the coordinator and the configuration are the same. The parties'
 state goes to a folder that is thrown away, and nothing is logged to MLflow.
@@ -6,10 +6,10 @@ state goes to a folder that is thrown away, and nothing is logged to MLflow.
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from itertools import product
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from flwr.app import Context, Message
@@ -25,87 +25,16 @@ from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.handshake import form_roster
 from fl.messages import declaration_of
-from fl.network import (
-    BackwardRequest,
-    BatchEmbeddings,
-    Embeddings,
-    ForwardRequest,
-    Lesson,
-    ScoreRequest,
-    training_batches,
-)
+from fl.network.preprocessing import Encoder
 from fl.protocols import conversation_of, message_type
-from fl.splits import VALIDATION, Roles, Split
+from fl.splits import TRAIN, Roles, Split
 from fl.wire import refusal_in, unpack
-from server.alignment import Alignment
 from server.coordinator import Federation, assign_roles, connect, train_reserve
 from server.exchange import Exchange
 from server.progress import Report
 from server.training import Trainer, Training
 
 Body = TypeVar("Body")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The gradients that a passive party received for one batch: float32 (k, embedding) at its rows (k,)."""
-
-    rows: NDArray[np.integer[Any]]
-    gradient: NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """One federated network and what every party received while it was trained.
-
-    name, seed and config say under which settings; messages are of each party, in their order; roles (n,) and joined
-    are the truth by which attacks are judged.
-    """
-
-    name: str
-    seed: int
-    config: NetworkConfig
-    messages: Mapping[str, list[Any]]
-    joined: Joined
-    roles: Roles
-    evaluation: Evaluation
-
-    def gradients(self, party: str) -> list[Batch]:
-        """What the bank let a passive party see of the gradient, batch by batch.
-
-        A row of zeros was left out by party dropout: it tells nothing, and the party sees that.
-        """
-        known = self.joined.coverage[party]
-        positions = training_batches(self.roles, self.seed, self.config)
-        batches = []
-        for request in of_kind(ForwardRequest, self.messages[party]):
-            if request.lesson is not None:
-                rows = positions[
-                    request.batch - 2
-                ]  # numbers begin at 1, and the lesson is from the batch before
-                rows, gradient = rows[known[rows]], request.lesson.read(Lesson).gradient
-                used = gradient.any(axis=1)
-                batches.append(Batch(rows[used], gradient[used]))
-        return batches
-
-    def embeddings(self, party: str) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
-        """The final embeddings that the bank received from a party, (k, embedding), and their rows (k,)."""
-        (request,) = of_kind(ScoreRequest, self.messages[self.joined.active])
-        final = request.embeddings[party].read(Embeddings).embeddings
-        return np.flatnonzero(self.joined.coverage[party]), final
-
-    def validation_embeddings(self, party: str) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
-        """The validation rows' embeddings of all looks side by side, (k, looks · embedding), and their rows (k,)."""
-        requests = of_kind(BackwardRequest, self.messages[self.joined.active])
-        received = [request.embeddings[party].read(BatchEmbeddings).validation for request in requests]
-        looks = [embeddings for embeddings in received if embeddings is not None]
-        rows = np.flatnonzero(self.joined.coverage[party] & (self.roles == VALIDATION))
-        return rows, np.concatenate(looks, axis=1)
-
-
-def of_kind(kind: type[Body], messages: list[Any]) -> list[Body]:
-    """Those of the messages that are of this class, in their order."""
-    return [message for message in messages if isinstance(message, kind)]
 
 
 class Tap(ClientApp):
@@ -115,72 +44,99 @@ class Tap(ClientApp):
     it the reply.
     """
 
-    def __init__(self, config: TrainingConfig, kept: Collection[type[Any]]) -> None:
+    kept: ClassVar[tuple[type[Any], ...]]
+
+    def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
         self.messages: defaultdict[str, list[Any]] = defaultdict(list)
         self._app = new_app()
-        self._kept = {message_type(kind): kind for kind in kept}
         self._parties = [read_declaration(config.data_folder / folder).name for folder in config.parties]
+        self._kinds = {message_type(kind): kind for kind in self.kept}
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Let the party answer the request, and keep both."""
         reply = self._app(message, context)
-        kind = self._kept.get(message.metadata.message_type)
+        kind = self._kinds.get(message.metadata.message_type)
         if kind is not None and refusal_in(reply.content) is None:
-            party = self._parties[int(context.node_config["partition-id"])]
-            replies = declaration_of(kind).replies
-            self.messages[party] += [unpack(message.content, kind), unpack(reply.content, *replies)]
+            messages = self.messages[self._parties[int(context.node_config["partition-id"])]]
+            messages += [
+                unpack(message.content, kind),
+                unpack(reply.content, *declaration_of(kind).replies),
+            ]
+            self.note(message, messages)
         return reply
 
+    def note(self, message: Message, messages: list[Any]) -> None:
+        """Add what else is known of a party that has answered this message, to those that were kept of it."""
 
-def record(
-    config: TrainingConfig, report: Report, networks: Mapping[str, NetworkConfig]
-) -> Iterator[Recording]:
-    """Align once, then train under every seed and each of some network settings; a recording of each, in that order.
 
-    The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. Raises what an ordinary
-    run raises when the federation fails.
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One federated model and what every party received while it was trained.
+
+    name, seed and config say under which settings; messages are of each party, in their order; roles (n,) and joined
+    are the truth by which attacks are judged.
     """
-    with aligned(config, report) as (config, alignment):
-        for seed in config.seeds:
-            for name, network in networks.items():
-                tap = Tap(config.with_section(network), (ForwardRequest, BackwardRequest, ScoreRequest))
-                roles, evaluation = train_tapped(
-                    tap, alignment, contender="federated-network", name=name, seed=seed, report=report
+
+    contender: ClassVar[str]
+    tap: ClassVar[type[Tap]]
+
+    name: str
+    seed: int
+    config: TrainingConfig
+    messages: Mapping[str, list[Any]]
+    joined: Joined
+    roles: Roles
+    evaluation: Evaluation
+
+    @classmethod
+    def of_runs(
+        cls, config: TrainingConfig, report: Report, variants: Mapping[str, object]
+    ) -> Iterator[Self]:
+        """Align once, then train under every seed and each variant of the contender's settings, in that order.
+
+        The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. The parties keep a
+        model under the name of its variant, so that they stand side by side. Raises what an ordinary run raises when
+        the federation fails.
+        """
+        conversation = conversation_of(cls.contender)
+        trainer = cast(Trainer, conversation.half("server"))
+        with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+            config = replace(config, state=folder)
+            alignment = connect(InlineGrid(config), config, report).alignment
+            for seed, (name, section) in product(config.seeds, variants.items()):
+                tap = cls.tap(config.with_section(section))
+                exchange = Exchange(InlineGrid(tap.config, tap), config.study, config.timeout)
+                described = exchange.connect(len(config.parties), config.connect_timeout)
+                federation = Federation(
+                    exchange, form_roster(described, (conversation.announced,)), alignment
                 )
-                yield Recording(
+                assigned = assign_roles(federation, seed)
+                train_reserve(federation, assigned, seed, report)
+                training = Training(
+                    contender=name, seed=seed, assigned=assigned, config=tap.config, on_progress=report
+                )
+                evaluation = trainer.train(exchange, federation.roster, training)
+                yield cls(
                     name=name,
                     seed=seed,
-                    config=network,
+                    config=tap.config,
                     messages=tap.messages,
                     joined=read_joined(config, config.parties[0]),
-                    roles=roles,
+                    roles=assigned.split.read(Split).roles,
                     evaluation=evaluation,
                 )
 
+    def received(self, kind: type[Body], party: str) -> list[Body]:
+        """Those of a party's messages that are of this class, in their order."""
+        return [message for message in self.messages[party] if isinstance(message, kind)]
 
-@contextmanager
-def aligned(config: TrainingConfig, report: Report) -> Iterator[tuple[TrainingConfig, Alignment]]:
-    """The configuration with a state that is thrown away, and the alignment of its parties."""
-    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        config = replace(config, state=folder)
-        yield config, connect(InlineGrid(config), config, report).alignment
+    def own_inputs(self, party: str) -> NDArray[np.float32]:
+        """A party's own columns as its network sees them, (n, inputs), the yardstick of every attack.
 
-
-def train_tapped(
-    tap: Tap, alignment: Alignment, *, contender: str, name: str, seed: int, report: Report
-) -> tuple[Roles, Evaluation]:
-    """Train a contender behind a tap, in an aligned study: the roles of all rows (n,), and the evaluation.
-
-    name is the one under which the parties keep the model, so that models under other settings stand beside it.
-    """
-    config, conversation = tap.config, conversation_of(contender)
-    exchange = Exchange(InlineGrid(config, tap), config.study, config.timeout)
-    described = exchange.connect(len(config.parties), config.connect_timeout)
-    federation = Federation(exchange, form_roster(described, (conversation.announced,)), alignment)
-    assigned = assign_roles(federation, seed)
-    train_reserve(federation, assigned, seed, report)
-    training = Training(contender=name, seed=seed, assigned=assigned, config=config, on_progress=report)
-    trainer = cast(Trainer, conversation.half("server"))
-    return assigned.split.read(Split).roles, trainer.train(exchange, federation.roster, training)
+        A row is zeros where the party knows nothing.
+        """
+        table, bins = self.joined.tables[party], self.config.section(NetworkConfig).bins
+        encoder = Encoder.fit(table, np.flatnonzero(self.roles == TRAIN), bins)
+        return encoder.transform(table, np.arange(len(table)))

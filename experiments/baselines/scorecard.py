@@ -34,20 +34,16 @@ class Scorecard:
 
     weights    by party that has any, those of its groups; the bank's begin with the intercept
     tables     by the same parties, their points beside the others'
-    base       points that rows have to begin with, int64 (n,)
     scores     int64 (n,): of all rows
     pd         float64 (n,)
-    evidence   by party: goods and bads of its groups
     progress   after each exchange
     card       the tables of its model card
     """
 
     weights: dict[str, Floats]
     tables: dict[str, PointsTable]
-    base: NDArray[np.int64]
     scores: NDArray[np.int64]
     pd: Floats
-    evidence: dict[str, Evidence]
     progress: list[Progress]
     card: dict[str, Columns]
 
@@ -93,18 +89,14 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     progress: list[Progress] = []
     while parties and not state.finished:
         steps = [party.step(following.mix, following.residual) for party in passive.values()]
-        scores, products = np.zeros(len(used)), np.zeros(len(progress) + 1)
-        for partial, products_of_party in steps:
-            scores += partial
-            products += products_of_party
+        scores, products = (sum(parts) for parts in zip(*steps, strict=True))
         state, following = solver.advance(state, scores, products)
         progress.append(following.progress)
     scale = Scale.of(config)
     weights = {active: state.weights} | {name: party.values[-1] for name, party in passive.items()}
     points = BankPoints.of(bank, state.weights, state.alone, scale)
     tables = {active: points.table}
-    base = points.bases(joined.unknown)
-    total = base + points.totals(bank_groups, joined.unknown)
+    total = points.bases(joined.unknown) + points.totals(bank_groups, joined.unknown)
     for name in parties:
         grouping = groupings[name]
         tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
@@ -115,10 +107,8 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     return Scorecard(
         weights=weights,
         tables=tables,
-        base=base,
         scores=total,
         pd=calibration.apply(odds),
-        evidence={name: columns.evidence for name, columns in grouped.items()},
         progress=progress,
         card=named(card, {name: table.names for name, table in joined.tables.items()}),
     )

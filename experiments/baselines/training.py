@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,10 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reserve:
-    """The bank's own boosting under a seed: log odds (n,) of all rows, its curve, and what it took."""
+class Reserve(Trained):
+    """The bank's own boosting under a seed, with the log odds (n,) of all rows."""
 
     log_odds: Floats
-    curve: Curve
-    costs: Mapping[str, float]
 
 
 class Baselines:
@@ -59,27 +57,25 @@ class Baselines:
     def reserve(self) -> Reserve:
         """The bank's own boosting."""
         if self._reserve is None:
-            clock = _Clock()
-            settings = self._config.section(BoostingConfig)
-            log_odds, curve = train_boosting(self._joined.of_bank(), self._roles, self._seed, settings)
-            self._reserve = Reserve(log_odds=log_odds, curve=curve, costs=clock.costs())
+            began = time.perf_counter(), time.process_time()
+            log_odds, curve = self._log_odds("boosting", self._joined.of_bank())
+            costs = _costs_since(*began)
+            self._reserve = Reserve(log_odds=log_odds, pd=expit(log_odds), curve=curve, costs=costs)
         return self._reserve
 
     def train(self, contender: str) -> Trained:
         """A contender of this seed, timed without the reserve model that has a say in it."""
         if contender == RESERVE:
-            return Trained(
-                pd=expit(self.reserve.log_odds), costs=self.reserve.costs, curve=self.reserve.curve
-            )
+            return self.reserve
         owner, _, algorithm = contender.rpartition("-")
         seen = self._joined.of_bank() if owner == "bank-only" else self._joined
-        clock = _Clock()
+        began = time.perf_counter(), time.process_time()
         if algorithm in ("boosting", "network"):
             log_odds, curve = self._log_odds(algorithm, seen)
-            costs = clock.costs()
-            return Trained(pd=expit(self._with_reserve(seen, log_odds)), costs=costs, curve=curve)
-        trained = self._pd(contender, algorithm, seen)
-        return replace(trained, costs=clock.costs())
+            costs = _costs_since(*began)
+            return Trained(pd=expit(self._with_reserve(seen, log_odds)), curve=curve, costs=costs)
+        pd, curve, tables = self._pd(contender, seen)
+        return Trained(pd=pd, curve=curve, tables=tables, costs=_costs_since(*began))
 
     def _log_odds(self, algorithm: str, seen: Joined) -> tuple[Floats, Curve]:
         if algorithm == "boosting":
@@ -89,17 +85,14 @@ class Baselines:
 
         return train_network(seen, self._roles, self._seed, self._config.section(NetworkConfig))
 
-    def _pd(self, contender: str, algorithm: str, seen: Joined) -> Trained:
-        if algorithm == "scorecard":
-            pd, curve, tables = train_scorecard(seen, self._roles, self._config.section(ScorecardConfig))
-            return Trained(pd=pd, costs={}, curve=curve, tables=tables)
+    def _pd(self, contender: str, seen: Joined) -> tuple[Floats, Curve, Mapping[str, Columns]]:
         if contender == "true-pd":
-            pd = read_true_pd(self._config.data_folder, self._joined.applications.ids)
-            return Trained(pd=pd, costs={})
+            return read_true_pd(self._config.data_folder, self._joined.applications.ids), [], {}
+        if contender.endswith("scorecard"):
+            return train_scorecard(seen, self._roles, self._config.section(ScorecardConfig))
         from experiments.baselines.trees import train_trees
 
-        pd, curve = train_trees(seen.frame(), self._joined.labels, self._roles, self._seed)
-        return Trained(pd=pd, costs={}, curve=curve)
+        return *train_trees(seen.frame(), self._joined.labels, self._roles, self._seed), {}
 
     def _with_reserve(self, seen: Joined, log_odds: Floats) -> Floats:
         """The same, but the mean with the reserve model's for whom no passive party knows, as in the federation."""
@@ -108,18 +101,7 @@ class Baselines:
         return np.where(seen.unknown, (log_odds + self.reserve.log_odds) / 2, log_odds)
 
 
-class _Clock:
-    """Counts wall and CPU seconds from its making."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def costs(self) -> dict[str, float]:
-        """Those spent, and no messages."""
-        return {
-            "round_trips": 0,
-            "bytes_up": 0,
-            "bytes_down": 0,
-            "seconds": time.perf_counter() - self._wall,
-            "cpu_seconds": time.process_time() - self._cpu,
-        }
+def _costs_since(wall: float, cpu: float) -> dict[str, float]:
+    """The seconds since those of the wall clock and of this process's CPU, and no messages."""
+    spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    return {"round_trips": 0, "bytes_up": 0, "bytes_down": 0, **spent}

@@ -18,18 +18,18 @@ import multiprocessing
 import pstats
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clients.data.declaration import Column, Declaration, write_declaration
+from clients.parties import write_default
 from experiments.backends import BACKENDS, open_backend
 from experiments.baselines.training import Baselines
 from experiments.benchmarks.memory import peak_memory
@@ -86,19 +86,15 @@ def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
     signals = [x.sum(axis=1) + np.abs(x[:, 0]) * x[:, -1] for x in (bank, partner)]
     risk = sum(signal / signal.std() for signal in signals) + rng.logistic(size=rows)
     labels = (risk > np.quantile(risk, 0.8)).astype(int)
-    frames = {"bank": pd.DataFrame(bank).assign(default=labels), "partner": pd.DataFrame(partner)}
+    frames = {
+        "bank": pd.DataFrame(bank).add_prefix("x").assign(default=labels),
+        "partner": pd.DataFrame(partner).add_prefix("x"),
+    }
     for party, frame in frames.items():
-        named = frame.rename(columns=lambda name: f"x{name}" if isinstance(name, int) else name)
-        _write_party(folder / party, named.assign(id=ids).sample(frac=1, random_state=rng))
-
-
-def _write_party(folder: Path, frame: pd.DataFrame) -> None:
-    folder.mkdir(parents=True)
-    frame.to_csv(folder / "table.csv", index=False)
-    columns = tuple(Column(name, "numeric") for name in frame if name not in ("id", "default"))
-    label = "default" if "default" in frame else None
-    declaration = Declaration("table", folder.name, id="id", label=label, columns=columns, file="table.csv")
-    write_declaration(folder, declaration)
+        (folder / party).mkdir(parents=True)
+        shuffled = frame.assign(id=ids).sample(frac=1, random_state=rng)
+        shuffled.to_csv(folder / party / "table.csv", index=False)
+        write_default(folder / party, "table")
 
 
 def measure(case: Case) -> dict[str, float | str]:
@@ -120,12 +116,15 @@ def measure(case: Case) -> dict[str, float | str]:
         )
         boosting = config.section(BoostingConfig)
         events: list[Progress] = []
+        profile = cProfile.Profile(time.process_time)
         with (
-            profiled(case.profile),
+            profile if case.profile else nullcontext(),
             peak_memory() as peaks,
             open_backend(case.backend, len(dataset.parties)) as run_federation,
         ):
             run_federation(config, events.append)
+        if case.profile:  # where the CPU time of this process goes: of everything on the backend `inline`
+            pstats.Stats(profile).sort_stats("tottime").print_stats(30)
         costs = next(event.costs for event in events if event.costs and event.stage == CONTENDER)
         joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
         scored = read_scores(config, dataset.active, CONTENDER, 1).pd
@@ -153,10 +152,11 @@ def measure(case: Case) -> dict[str, float | str]:
 
 def phase_seconds(costs: dict[str, float], phase: str) -> float:
     """CPU seconds of a phase in a run's costs."""
-    names = {
-        name.removeprefix("cpu_seconds.").split(".")[-1]: name for name in costs if "cpu_seconds." in name
-    }
-    return sum(costs[names[action]] for action in PHASES[phase] if action in names)
+    return sum(
+        seconds
+        for name, seconds in costs.items()
+        if name.startswith("cpu_seconds.") and name.rpartition(".")[2] in PHASES[phase]
+    )
 
 
 def by_xgboost(joined: Joined, roles: Roles, config: BoostingConfig) -> dict[str, float]:
@@ -177,21 +177,8 @@ def by_xgboost(joined: Joined, roles: Roles, config: BoostingConfig) -> dict[str
     )
     frame, began = joined.frame(), time.process_time()
     model.fit(frame[train], joined.labels[train])
-    spent = time.process_time() - began
-    test_auc = auc(joined.labels[test], model.predict_proba(frame[test])[:, 1])
-    return {"cpu_seconds.xgboost": spent, "auc.xgboost": test_auc}
-
-
-@contextmanager
-def profiled(wanted: bool) -> Iterator[None]:
-    """Print where the CPU time of this process goes: of everything on the backend `inline`."""
-    profile = cProfile.Profile(time.process_time)
-    if wanted:
-        profile.enable()
-    yield
-    if wanted:
-        profile.disable()
-        pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+    spent, pd_of_test = time.process_time() - began, model.predict_proba(frame[test])[:, 1]
+    return {"cpu_seconds.xgboost": spent, "auc.xgboost": auc(joined.labels[test], pd_of_test)}
 
 
 def exponents(table: pd.DataFrame) -> dict[str, float]:
@@ -235,8 +222,11 @@ def markdown(table: pd.DataFrame) -> str:
         "auc": ("AUC", ".4f"),
         "auc.xgboost": ("XGBoost AUC", ".4f"),
     }
-    kept = {name: about for name, about in shown.items() if name in table}
-    texts = {title: [format(value, form) for value in table[name]] for name, (title, form) in kept.items()}
+    texts = {
+        title: [format(value, form) for value in table[name]]
+        for name, (title, form) in shown.items()
+        if name in table
+    }
     return markdown_table(pd.DataFrame(texts))
 
 
@@ -268,25 +258,23 @@ def main() -> None:
         "--append", type=Path, help="JSON lines of all measurements, those of earlier calls too"
     )
     args = parser.parse_args()
-    sizes = [(0, 0)] if args.data else [(rows, columns) for rows in args.rows for columns in args.columns]
+    sizes = [(0, 0)] if args.data else list(product(args.rows, args.columns))
     measured: list[dict[str, float | str]] = []
     if args.append is not None and args.append.exists():
         measured = [json.loads(line) for line in args.append.read_text("utf-8").splitlines()]
-    for engine in args.engines:
-        for rows, columns in sizes:
-            settings = (f"boosting.trees={args.trees}", f"boosting.encryption={engine}", *args.settings)
-            real = str(args.data or ""), str(args.test_ids or "")
-            case = Case(rows, columns, args.backend, settings, args.profile, *real)
-            fresh = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-                row = pool.submit(measure, case).result()
-            measured.append(row)
-            if args.append is not None:
-                with args.append.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-            if args.store:
-                log(row, args.store)
-            print(markdown(pd.DataFrame([row])), flush=True)
+    for engine, (rows, columns) in product(args.engines, sizes):
+        settings = (f"boosting.trees={args.trees}", f"boosting.encryption={engine}", *args.settings)
+        real = str(args.data or ""), str(args.test_ids or "")
+        case = Case(rows, columns, args.backend, settings, args.profile, *real)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            row = pool.submit(measure, case).result()
+        measured.append(row)
+        if args.append is not None:
+            with args.append.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        if args.store:
+            log(row, args.store)
+        print(markdown(pd.DataFrame([row])), flush=True)
     table = pd.DataFrame(measured)
     print(f"\n{markdown(table)}")
     made = table[table["data"] == MADE]

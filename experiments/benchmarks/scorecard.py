@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from clients.scorecard.model import BankModel, PassiveModel
 from clients.store import Store
@@ -25,9 +25,11 @@ from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
+from fl.metrics import auc
 from fl.splits import TEST, TRAIN, VALIDATION, Roles, Split
 from server.coordinator import Trained, assign_roles, connect, train
 from server.progress import ignore
+from server.tracking.pages import markdown_table
 from server.training import Training
 
 CONTENDER = "federated-scorecard"
@@ -75,9 +77,9 @@ def optimum(config: TrainingConfig, joined: Joined, roles: Roles) -> NDArray[np.
         if party == joined.active:
             masks = (known[training] for known in joined.coverage.values())
             blocks += [np.stack([known, ~known], 1) for known in masks if known.any() and not known.all()]
-    rows = np.concatenate(blocks, axis=1).astype(np.float64)
     model = LogisticRegression(C=card.c, tol=1e-10, max_iter=100_000)
-    return np.asarray(model.fit(rows, joined.labels[training]).coef_[0], np.float64)
+    model.fit(np.concatenate(blocks, axis=1), joined.labels[training])
+    return np.asarray(model.coef_[0], np.float64)
 
 
 def groups_told(config: TrainingConfig, joined: Joined, roles: Roles) -> float:
@@ -103,6 +105,26 @@ def _model(config: TrainingConfig, party: str) -> Store:
     return Store(Path(config.state, party, config.study, CONTENDER, str(config.seeds[0])))
 
 
+def measure(dataset: Dataset, settings: list[str], test_ids: str, engine: str, state: Path) -> dict[str, str]:
+    """A row of the table."""
+    config, trained, roles = run(dataset, settings, test_ids, engine, state)
+    joined, costs = read_joined(config, dataset.active), trained.costs
+    scored = read_scores(config, dataset.active, CONTENDER, config.seeds[0]).pd
+    aucs = {role: auc(joined.labels[roles == role], scored[roles == role]) for role in (VALIDATION, TEST)}
+    distance = np.abs(weights_of(config, joined) - optimum(config, joined, roles)).max()
+    return {
+        "engine": engine,
+        "validation AUC": f"{aucs[VALIDATION]:.4f}",
+        "test AUC": f"{aucs[TEST]:.4f}",
+        "exchanges": str((costs.round_trips - 7) // 4),
+        "round trips": str(costs.round_trips),
+        "distance": f"{distance:.1e}",
+        "CPU s": f"{costs.cpu_seconds:.1f}",
+        "MB": f"{(costs.bytes_up + costs.bytes_down) / 1e6:.1f}",
+        "groups told": f"{groups_told(config, joined, roles):.0%}",
+    }
+
+
 def main() -> None:
     """Train under each engine and print a line for each."""
     parser = argparse.ArgumentParser(
@@ -114,26 +136,12 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     chosen = parser.parse_args()
     dataset = open_dataset(chosen.data)
-    print(
-        "| engine | validation AUC | test AUC | exchanges | round trips | distance | CPU s | MB | groups told |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="siloscore-") as state:
-        for engine in chosen.engines.split(","):
-            config, trained, roles = run(dataset, chosen.settings, chosen.test_ids, engine, Path(state))
-            joined = read_joined(config, dataset.active)
-            pd = read_scores(config, dataset.active, CONTENDER, config.seeds[0]).pd
-            aucs = [
-                roc_auc_score(joined.labels[roles == role], pd[roles == role]) for role in (VALIDATION, TEST)
-            ]
-            distance = np.abs(weights_of(config, joined) - optimum(config, joined, roles)).max()
-            costs = trained.costs
-            print(
-                f"| {engine} | {aucs[0]:.4f} | {aucs[1]:.4f} | {(costs.round_trips - 7) // 4} | {costs.round_trips} "
-                f"| {distance:.1e} | {costs.cpu_seconds:.1f} | {(costs.bytes_up + costs.bytes_down) / 1e6:.1f} "
-                f"| {groups_told(config, joined, roles):.0%} |",
-                flush=True,
-            )
+        rows = [
+            measure(dataset, chosen.settings, chosen.test_ids, engine, Path(state))
+            for engine in chosen.engines.split(",")
+        ]
+    print(markdown_table(pd.DataFrame(rows)))
 
 
 if __name__ == "__main__":

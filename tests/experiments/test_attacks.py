@@ -11,10 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from clients.parties import write_default
-from experiments.attacks import labels
+from experiments.attacks.contenders import PLANS
 from experiments.attacks.evaluation import smallest_group
-from experiments.attacks.features import reconstruct
-from experiments.attacks.recording import Batch, Recording, of_kind, record
+from experiments.attacks.labels import direction
+from experiments.attacks.network import labels
+from experiments.attacks.network.features import reconstruct
+from experiments.attacks.network.recording import Batch, Recording
 from experiments.attacks.report import play_all
 from experiments.attacks.tables import network_tables
 from fl.config.network import NetworkConfig
@@ -27,6 +29,7 @@ from server.progress import ignore
 
 CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
 SHORT = NetworkConfig(batches=20)
+NETWORK = PLANS["federated-network"]
 
 
 def write_party(folder: Path, frame: pd.DataFrame) -> None:
@@ -54,7 +57,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
 @pytest.fixture(scope="module")
 def recorded(config: TrainingConfig) -> Callable[[str], Recording]:
     networks = {name: replace(SHORT, defence=name) for name in ("none", "gaussian", "max-norm")}
-    recordings = {recording.name: recording for recording in record(config, ignore, networks)}
+    recordings = {recording.name: recording for recording in Recording.of_runs(config, ignore, networks)}
     return recordings.__getitem__
 
 
@@ -86,7 +89,7 @@ def test_patience_gains_on_noise_but_not_as_much_as_on_no_defence(
     recorded: Callable[[str], Recording], rng: np.random.Generator
 ) -> None:
     of_none, of_gaussian = (
-        labels.play(recorded(defence), "partner", 8, rng)["gradients"] for defence in ("none", "gaussian")
+        labels.play(recorded(defence), "partner", rng)["received"] for defence in ("none", "gaussian")
     )
     averages = [name for name in of_none.index if name.startswith("average: ")]
 
@@ -98,7 +101,7 @@ def test_an_attack_on_the_own_columns_needs_no_gradients(
     recorded: Callable[[str], Recording], rng: np.random.Generator
 ) -> None:
     own = [
-        labels.play(recorded(name), "partner", 8, np.random.default_rng(4))["own"]
+        labels.play(recorded(name), "partner", np.random.default_rng(4))["own"]
         for name in ("none", "max-norm")
     ]
 
@@ -122,21 +125,21 @@ def test_each_gradient_is_recorded_with_the_rows_that_it_is_for(
 
 def test_a_party_receives_what_the_others_wrote_to_it(recorded: Callable[[str], Recording]) -> None:
     recording = recorded("none")
-    bank, partner = recording.messages["bank"], recording.messages["partner"]
+    partner = recording.messages["partner"]
 
     # Each request stands before its reply.
     assert [type(message) for message in partner] == [ForwardRequest, Embedded] * SHORT.batches
     replies = {Learned: SHORT.batches - 1, Ended: 1, Scored: 1}
-    assert {kind: len(of_kind(kind, bank)) for kind in replies} == replies
-    sent = [message.embeddings for message in of_kind(Embedded, partner)]
-    received = [message.embeddings["partner"] for message in of_kind(BackwardRequest, bank)]
+    assert {kind: len(recording.received(kind, "bank")) for kind in replies} == replies
+    sent = [message.embeddings for message in recording.received(Embedded, "partner")]
+    received = [message.embeddings["partner"] for message in recording.received(BackwardRequest, "bank")]
     assert received == sent
 
 
 def test_embeddings_let_the_bank_reconstruct_columns(
     recorded: Callable[[str], Recording], rng: np.random.Generator
 ) -> None:
-    found = reconstruct(recorded("gaussian"), "partner", 8, rng)
+    found = reconstruct(recorded("gaussian"), "partner", rng)
 
     assert list(found.index) == [f"p{column}" for column in range(6)]
     assert (found["own"] < 0.1).all(), "the columns are independent, so the bank's own tell nothing"
@@ -163,7 +166,7 @@ def test_an_average_weighs_batches_alike_and_counts_every_appearance() -> None:
         Batch(np.array([2, 2]), np.array([[30.0, 0.0], [0.0, 40.0]], np.float32)),
     ]
 
-    rows, vectors = labels.averaged(batches, 4)
+    rows, vectors = labels.averaged(batches)
 
     np.testing.assert_array_equal(rows, [0, 2])
     np.testing.assert_allclose(vectors, np.array([[3, 0], [3, 8]]) / 2.5)
@@ -174,24 +177,25 @@ def test_known_rows_do_not_count_as_success() -> None:
     outcomes = np.array([1, 0, 1, 0], np.int8)
 
     # The only default besides the known one looks like the other goods.
-    success = labels.direction(vectors, outcomes, np.random.default_rng(1), known=1)
+    success = direction(vectors, outcomes, np.random.default_rng(1), known=1)
 
     assert success < 0.5
 
 
 def test_all_attacks_stand_side_by_side(config: TrainingConfig) -> None:
-    attacks = play_all(config.with_section(replace(SHORT, batches=6)), "", ignore)
+    attacks = play_all(NETWORK, config.with_section(replace(SHORT, batches=6)), "", ignore)
 
     assert attacks.party == "partner"
-    assert list(attacks.labels) == ["own", "none", "max-norm", "gaussian"]
-    assert attacks.labels["none"].between(0, 1).all()
+    of_partner = attacks.labels["partner"]
+    assert list(of_partner) == ["own", "none", "max-norm", "gaussian"]
+    assert of_partner["none"].between(0, 1).all()
     assert attacks.test_auc.keys() == {"none", "max-norm", "gaussian"}
-    assert [table.row_count for table in network_tables(attacks)] == [len(attacks.labels) + 1, 6]
+    assert [table.row_count for table in network_tables(attacks)] == [len(of_partner) + 1, 6]
 
 
 def test_an_unknown_party_is_named_with_those_there_are(config: TrainingConfig) -> None:
     with pytest.raises(ConfigError, match="no passive party 'bank'; there are partner"):
-        play_all(config, "bank", ignore)
+        play_all(NETWORK, config, "bank", ignore)
 
 
 def test_a_recording_leaves_nothing_behind(
@@ -219,7 +223,7 @@ def test_on_real_data_the_run_that_scores_well_is_the_run_that_hides_labels(cred
     default = credit.section(NetworkConfig)
     networks = {"default": default, "undefended": replace(default, defence="none")}
 
-    by_default, without = record(credit, ignore, networks)
+    by_default, without = Recording.of_runs(credit, ignore, networks)
 
     assert by_default.evaluation.metrics["auc"] >= 0.765
     assert max(per_batch(by_default)) <= 0.55

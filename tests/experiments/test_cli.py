@@ -86,7 +86,10 @@ def test_run_trains_one_model_and_tells_where_it_is(
         (("compare", "--set", "network.noise"), "'network.noise' has no equals sign."),
         (("compare", "--set", "network.noise=loud"), "Setting 'network.noise' must be a number, not 'loud'."),
         (("compare", "--set", "seeds=1"), "cannot be --set: use the option --seeds."),
-        (("compare", "--seeds", "one"), "Setting 'seeds' must be a text of whole numbers with commas, not 'one'."),
+        (
+            ("compare", "--seeds", "one"),
+            "Setting 'seeds' must be a text of whole numbers with commas, not 'one'.",
+        ),
         (("compare", "--set", "state=here"), "Setting 'state' must be an absolute path"),
         (("compare", "--test-ids", "none.csv"), "There is no file of test ids none.csv."),
         (("compare", "--parties", "bank,customs"), "has no party 'customs'; it has bank, supply, tax."),

@@ -14,13 +14,12 @@ from experiments.attacks.boosting.matching import match, named
 from experiments.attacks.boosting.opened import Flags, Knowledge, knowledge, scored, true_bins
 from experiments.attacks.boosting.raking import allowed_prior, rake
 from experiments.attacks.boosting.recording import Recording
-from experiments.attacks.features import KNOWN
-from experiments.attacks.inputs import own_inputs
+from experiments.attacks.network.features import KNOWN
 
 FOUND = ("bins", "largest", "own", "splits", "sums", "matched", "both", "sure", "scored")
 
 
-def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
+def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> pd.DataFrame:
     """The share of right bins per column of a party, and how many `bins` there are.
 
     `largest` bin everywhere; `own` columns; the outcomes of `splits`; the `sums`, and by them alone the share `matched`
@@ -28,22 +27,18 @@ def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Gene
     share of test rows, from the outcomes by which they are `scored`.
     """
     joined, known = recording.joined, knowledge(recording, party)
-    table = joined.tables[party]
     truth = true_bins(recording, party, known.rows)
-    inputs = own_inputs(joined, recording.roles, joined.active, bins)[known.rows]
-    inputs = np.column_stack([inputs, joined.labels[known.rows]])
+    inputs = np.column_stack([recording.own_inputs(joined.active), joined.labels])[known.rows]
     tested, possible = scored(recording, party)
     of_tested = true_bins(recording, party, tested)
     results = {}
-    for number, name in enumerate(table.names):
-        named_bins = by_knowledge(known, number)
-        right = {way: float((bin_ == truth[:, number]).mean()) for way, bin_ in named_bins.items()}
-        own = _by_own_columns(inputs, truth[:, number], rng)
-        of_scores = (
-            allowed_prior(known.sizes(number), possible[number]).argmax(axis=1) == of_tested[:, number]
-        )
-        right |= {"bins": known.allowed[number].shape[1], "own": own, "scored": float(of_scores.mean())}
-        results[name] = right
+    for number, name in enumerate(joined.tables[party].names):
+        of_scores = allowed_prior(known.sizes(number), possible[number]).argmax(axis=1)
+        results[name] = {
+            "bins": known.allowed[number].shape[1],
+            "own": _by_own_columns(inputs, truth[:, number], rng),
+            "scored": (of_scores == of_tested[:, number]).mean(),
+        } | {way: (bins == truth[:, number]).mean() for way, bins in by_knowledge(known, number).items()}
     return pd.DataFrame.from_dict(results, orient="index", columns=list(FOUND))
 
 

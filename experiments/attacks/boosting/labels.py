@@ -1,4 +1,4 @@
-"""What a passive party, and a coordinator that opens letters, could learn of labels from the nodes that rows fall into.
+"""What a passive party, or a coordinator that opens letters, could learn of labels from the nodes that rows are in.
 
 Rows in one leaf behave alike, so whoever knows some labels can guess those of rows that often share a leaf with them.
 The attacks are those on gradients (`experiments.attacks.labels`), on a row's leaves in all trees as a vector, each
@@ -11,43 +11,32 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from experiments.attacks.boosting.nodes import (
-    Level,
     leaves,
     levels_in_letters,
     levels_of_party,
     lightness,
 )
 from experiments.attacks.boosting.recording import Recording
-from experiments.attacks.inputs import own_inputs
 from experiments.attacks.labels import either_way, play_on_vectors
 
+COORDINATOR = "the coordinator"
 LIGHTER = "lighter children"
 
 
-def play(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
-    """The success (AUC) of every attack of a party: `nodes` from what it received, `own` from its own columns alone."""
-    positions = recording.positions[recording.training]
-    known = recording.joined.coverage[party][positions]
-    own = own_inputs(recording.joined, recording.roles, party, bins)[positions[known]]
-    return _play(recording, list(levels_of_party(recording, party)), known, own, rng)
+def play(recording: Recording, receiver: str, rng: np.random.Generator) -> pd.DataFrame:
+    """The success (AUC) of every attack of a passive party, by name, or of the `COORDINATOR` with the letters opened.
 
-
-def play_coordinator(recording: Recording, rng: np.random.Generator) -> pd.DataFrame:
-    """The same of a coordinator that opens the letters it carries; it has no columns."""
-    every = np.ones(int(recording.training.sum()), bool)
-    return _play(recording, list(levels_in_letters(recording)), every, None, rng)
-
-
-def _play(
-    recording: Recording,
-    levels: list[Level],
-    rows: np.ndarray,
-    own: np.ndarray | None,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    labels = recording.joined.labels[recording.positions[recording.training]][rows]
-    light = lightness(levels, recording.training)[rows]
-    vectors = StandardScaler().fit_transform(leaves(levels, recording.training)[rows])
-    results = {LIGHTER: (float("nan"), either_way(labels, light))}
-    results |= play_on_vectors(own, vectors, labels, rng)
-    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "nodes"])
+    `received` is from the nodes that it sees, and `own` from its own columns alone; the coordinator has none.
+    """
+    training, positions = recording.training, recording.positions[recording.training]
+    rows, own, levels = np.ones(len(positions), bool), None, list(levels_in_letters(recording))
+    if receiver != COORDINATOR:
+        rows = recording.joined.coverage[receiver][positions]
+        own, levels = (
+            recording.own_inputs(receiver)[positions[rows]],
+            list(levels_of_party(recording, receiver)),
+        )
+    labels, vectors = recording.joined.labels[positions[rows]], leaves(levels, training)[rows]
+    results = {LIGHTER: (float("nan"), either_way(labels, lightness(levels, training)[rows]))}
+    results |= play_on_vectors(own, StandardScaler().fit_transform(vectors), labels, rng)
+    return pd.DataFrame.from_dict(results, orient="index", columns=["own", "received"])

@@ -76,13 +76,11 @@ def _explain(keys: NDArray[np.int64], rest: int) -> tuple[Flags, Flags]:
     if rest == keys.sum():
         return ~none, none
     weights = np.sort(keys & _HESSIAN)[:3]
-    if len(weights) == 3 and weights.sum() <= rest & _HESSIAN:
-        return none, none  # three rows may be in it, or more
-    ordered = np.sort(keys)
+    ordered, alone = np.sort(keys), keys == rest
     others = _count(ordered, rest - keys) - (2 * keys == rest)
-    alone = keys == rest
     inside = (others > 0) | alone
-    if not inside.any():
+    may_be_three = len(weights) == 3 and weights.sum() <= rest & _HESSIAN
+    if may_be_three or not inside.any():
         return none, none
     single = alone.sum() + others.sum() // 2 == 1
     return inside & single, ~inside

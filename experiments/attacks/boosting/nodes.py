@@ -5,13 +5,14 @@ The letters that the coordinator carries say all of that, and the bank has it as
 the bank's own splits at the last level of a tree send rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.attacks.boosting.recording import Recording
+from experiments.attacks.boosting.recording import Demand, Recording
 from fl import boosting
 from fl.boosting import (
     ANOTHER,
@@ -54,30 +55,26 @@ class Level:
 def levels_of_party(recording: Recording, party: str) -> Iterator[Level]:
     """What a passive party sees."""
     messages = [*recording.messages[party], None]
-    nodes = _at_root(recording)
     places = [place for place, message in enumerate(messages) if isinstance(message, GrowRequest)]
-    for number, place in enumerate(places):
-        request, grown, sums = messages[place : place + 3]
-        task, seen, left = _seen(request, grown, sums, nodes)
-        if _counts(task):
-            level = Level(number, nodes, seen, unpacked(left, len(nodes)), task.lighter_left, task.ahead)
-            yield level
-            nodes = _next_nodes(level)
+    return _levels(recording, [partial(_seen, *messages[place : place + 3]) for place in places])
 
 
 def levels_in_letters(recording: Recording) -> Iterator[Level]:
     """What the letters say that the coordinator carries, all together; the bank sees as much."""
-    nodes = _at_root(recording)
-    for number, demand in enumerate(recording.demands):
-        if _counts(demand.task):
-            # Each party is told alike which nodes are split, and which of them by the bank.
-            owners = next(iter(demand.levels.values())).owners
-            seen = owners >= (YOU if demand.task.ahead else THE_BANK)
-            bank_left = unpacked(demand.task.bank_left, len(nodes))
-            left = np.logical_or.reduce([bank_left, *demand.members.values()])
-            level = Level(number, nodes, seen, left, demand.task.lighter_left, demand.task.ahead)
-            yield level
-            nodes = _next_nodes(level)
+    return _levels(recording, [partial(_seen_in_letters, demand) for demand in recording.demands])
+
+
+def _levels(
+    recording: Recording, demands: Iterable[Callable[[Nodes], tuple[Task, Flags, Flags]]]
+) -> Iterator[Level]:
+    """From what a receiver sees of each demand when it knows the nodes of its rows."""
+    root = nodes = np.zeros(len(recording.positions), np.int16)
+    for number, see in enumerate(demands):
+        task, seen, left = see(nodes)
+        # A demand that wants no sums yet comes a second time, and then counts.
+        if len(task.lighter_left) and (task.wanted or task.ahead):
+            yield Level(number, nodes, seen, left, task.lighter_left, last=task.ahead)
+            nodes = root if task.ahead else children(nodes, seen, left)
 
 
 def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
@@ -107,19 +104,16 @@ def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:
     score = np.zeros(len(training))
     for level in levels:
         for node in np.flatnonzero(level.seen):
-            rows = training & (level.nodes == node)
-            lighter = rows & (level.left == level.lighter_left[node])
-            light, heavy = int(lighter.sum()), int(rows.sum() - lighter.sum())
+            rows = np.flatnonzero(training & (level.nodes == node))
+            lighter = level.left[rows] == level.lighter_left[node]
+            light, heavy = lighter.sum(), (~lighter).sum()
             if light > heavy > 0:
-                score[lighter] += np.log(light / heavy)
-                score[rows & ~lighter] -= np.log(light / heavy)
+                score[rows] += np.where(lighter, 1, -1) * np.log(light / heavy)
     return score[training]
 
 
-def _seen(
-    request: GrowRequest, grown: Grown, sums: object, nodes: Nodes
-) -> tuple[Task, Flags, NDArray[np.uint8]]:
-    """Of a demand the nodes (k,) whose rows the party sees go left or right, and the packed bits of who goes left."""
+def _seen(request: GrowRequest, grown: Grown, sums: object, nodes: Nodes) -> tuple[Task, Flags, Flags]:
+    """The nodes (k,) of a demand whose rows the party sees go left or right, and who goes left (n,)."""
     task, level = request.task.read(Task), request.level.read(boosting.Level)
     seen, others = level.owners != NOBODY, level.owners == ANOTHER
     left = task.bank_left | grown.members.read(Members).left
@@ -132,18 +126,12 @@ def _seen(
         seen &= ~others
     if task.ahead:
         seen &= level.owners != THE_BANK
-    return task, seen, left
+    return task, seen, unpacked(left, len(nodes))
 
 
-def _at_root(recording: Recording) -> Nodes:
-    return np.zeros(len(recording.positions), np.int16)
-
-
-def _next_nodes(level: Level) -> Nodes:
-    """Where the rows of a level are at the next one."""
-    return np.zeros_like(level.nodes) if level.last else children(level.nodes, level.seen, level.left)
-
-
-def _counts(task: Task) -> bool:
-    """Whether a demand splits nodes; one that wants no sums yet comes a second time, and then counts."""
-    return len(task.lighter_left) > 0 and (task.wanted or task.ahead)
+def _seen_in_letters(demand: Demand, nodes: Nodes) -> tuple[Task, Flags, Flags]:
+    """The same in all letters of a demand."""
+    # Each party is told alike which nodes are split, and which of them by the bank.
+    owners = next(iter(demand.levels.values())).owners
+    left = np.logical_or.reduce([unpacked(demand.task.bank_left, len(nodes)), *demand.members.values()])
+    return demand.task, owners >= (YOU if demand.task.ahead else THE_BANK), left

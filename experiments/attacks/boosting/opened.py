@@ -6,9 +6,9 @@ the nodes of every level tell something of their own. And the bank has itself sa
 left at a split, so that its outcome halves the bins that a row of the node may be in.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from fl.binning import Binning, Codes
 from fl.boosting import YOU, unpacked
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import sampled_rows
+from fl.config.boosting import BoostingConfig
 from fl.splits import TEST
 
 Flags = NDArray[np.bool_]
@@ -80,10 +81,8 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
     test = np.flatnonzero(recording.roles == TEST)
     known = recording.joined.coverage[party][test]
     outcomes = unpacked(recording.outcomes(party), len(test))[:, known]
-    splits = Splits.none()
-    for demand in recording.demands:
-        splits = splits.plus(demand.levels[party].splits)
-    kept = splits.first(len(outcomes))
+    splits = [demand.levels[party].splits for demand in recording.demands]
+    kept = reduce(Splits.plus, splits, Splits.none()).first(len(outcomes))
     allowed = [np.ones((int(known.sum()), int(count)), bool) for count in recording.shape(party).bins]
     for column, left, outcome in zip(kept.columns, unpacked(kept.left, 256), outcomes, strict=True):
         cells = allowed[column]
@@ -93,39 +92,38 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
 
 def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes:
     """The bins (r, c) by which the knowledge is judged, as the party made them."""
-    joined, config, train = recording.joined, recording.config, recording.positions[recording.training]
-    table, signs = joined.tables[party], joined.signs(party)
+    table, signs = recording.joined.tables[party], recording.joined.signs(party)
+    config, train = recording.config.section(BoostingConfig), recording.positions[recording.training]
     return Binning.fit(table, train, config.bins, config.min_bin_count, signs).transform(table, rows)
 
 
 def _measured(recording: Recording, party: str, rows: Flags) -> Iterator[Measured]:
-    number = recording.parties.index(party)
-    levels = [level for level in levels_in_letters(recording) if recording.opened[level.number].sums]
+    number, row_share = recording.parties.index(party), recording.config.section(BoostingConfig).row_share
+    opened = recording.opened
+    levels = [level for level in levels_in_letters(recording) if opened[level.number].sums]
     for place, level in enumerate(levels):
-        opened = recording.opened[level.number]
-        homes, sums = opened.homes[party].astype(np.int64), opened.sums[number]
+        before = opened[level.number]
+        homes, sums = before.homes[party].astype(np.int64), before.sums[number]
         telling = np.ones(homes.shape[:2], bool)
         if not level.last:
-            of_children = recording.opened[levels[place + 1].number].homes[party][::2]
+            of_children = opened[levels[place + 1].number].homes[party][::2]
             telling[level.seen] = (homes[level.seen] != of_children).any(axis=2)
-        sample = sampled_rows(recording.training, recording.seed, opened.tree, recording.config.row_share)
-        weights = opened.gradients * sample[:, None]
+        sample = sampled_rows(recording.training, recording.seed, before.tree, row_share)
+        weights = before.gradients * sample[:, None]
         yield Measured(level.nodes[rows].astype(np.int64), weights[rows], sums, homes, telling)
 
 
 def _allowed(recording: Recording, party: str, rows: Flags) -> list[Flags]:
     allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in recording.shape(party).bins]
     levels = list(levels_in_letters(recording))
-    numbers = [level.number for level in levels]
     for number, demand in enumerate(recording.demands):
-        level = demand.levels[party]
-        if not len(level.splits):
+        split, members = demand.levels[party], demand.members[party][rows]
+        if not len(split.splits):
             continue
         # A demand that did not want sums yet is about the nodes of the one that does.
-        nodes, members = levels[bisect_left(numbers, number)].nodes[rows], demand.members[party][rows]
-        bins = unpacked(level.splits.left, 256)
-        split = np.flatnonzero(level.owners == YOU)
-        for node, column, left in zip(split, level.splits.columns, bins, strict=True):
+        nodes = next(level.nodes for level in levels if level.number >= number)[rows]
+        bins, of_party = unpacked(split.splits.left, 256), np.flatnonzero(split.owners == YOU)
+        for node, column, left in zip(of_party, split.splits.columns, bins, strict=True):
             there, cells = nodes == node, allowed[column]
             cells[there] &= left[: cells.shape[1]] == members[there, None]
     return allowed

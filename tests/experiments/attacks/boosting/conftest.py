@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.attacks.boosting.recording import Recording, record
+from experiments.attacks.boosting.recording import Recording
 from experiments.dataset import open_dataset
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -44,7 +44,7 @@ def recorded(configured: Callable[..., TrainingConfig]) -> Callable[..., Recordi
         key = repr((passive, sorted(boosting.items())))
         if key not in made:
             config = configured(passive, **boosting)
-            (made[key],) = record(config, ignore, {"one": config.section(BoostingConfig)})
+            (made[key],) = Recording.of_runs(config, ignore, {"one": config.section(BoostingConfig)})
         return made[key]
 
     return run

@@ -14,7 +14,7 @@ from experiments.attacks.boosting.recording import Recording
 def test_a_run_without_merging_gives_bins_away(recorded: Callable[..., Recording]) -> None:
     recording = recorded(trees=16, patience=0, min_bin_count=1)
 
-    found = reconstruct(recording, "tax", 8, np.random.default_rng(1))
+    found = reconstruct(recording, "tax", np.random.default_rng(1))
 
     assert list(found.index) == ["a", "b", "c", "kind"]
     assert list(found.columns) == list(FOUND)

@@ -59,12 +59,12 @@ def successes(recording: Recording) -> dict[str, float]:
     """Of the attacks that need a direction, by the party and by the coordinator."""
     rng = np.random.default_rng(1)
     of_party, of_coordinator = (
-        labels.play(recording, "tax", 8, rng),
-        labels.play_coordinator(recording, rng),
+        labels.play(recording, "tax", rng),
+        labels.play(recording, labels.COORDINATOR, rng),
     )
     names = ["direction, 20 defaults", "regression, 1,000 labels"]
     return {
-        f"{who}: {name}": float(table.loc[name, "nodes"])
+        f"{who}: {name}": float(table.loc[name, "received"])
         for who, table in (("party", of_party), ("coordinator", of_coordinator))
         for name in names
     }
@@ -93,13 +93,13 @@ def test_own_columns_are_the_yardstick_of_a_party_and_the_coordinator_has_none(
     rng = np.random.default_rng(3)
 
     of_party, of_coordinator = (
-        labels.play(recorded(), "tax", 8, rng),
-        labels.play_coordinator(recorded(), rng),
+        labels.play(recorded(), "tax", rng),
+        labels.play(recorded(), labels.COORDINATOR, rng),
     )
 
     assert of_party["own"].drop(labels.LIGHTER).between(0.4, 1).all()
     assert of_coordinator["own"].isna().all()
-    assert of_party["nodes"].between(0, 1).all()
+    assert of_party["received"].between(0, 1).all()
 
 
 def test_rows_that_a_party_does_not_know_are_not_judged(recorded: Callable[..., Recording]) -> None:
@@ -109,7 +109,7 @@ def test_rows_that_a_party_does_not_know_are_not_judged(recorded: Callable[..., 
     applications = replace(recording.joined.applications, labels=changed)
     other = replace(recording, joined=replace(recording.joined, applications=applications))
 
-    one, two = (labels.play(found, "tax", 8, np.random.default_rng(4)) for found in (recording, other))
+    one, two = (labels.play(found, "tax", np.random.default_rng(4)) for found in (recording, other))
 
     assert one.equals(two)
-    assert pytest.approx(one.loc[labels.LIGHTER, "nodes"]) == two.loc[labels.LIGHTER, "nodes"]
+    assert pytest.approx(one.loc[labels.LIGHTER, "received"]) == two.loc[labels.LIGHTER, "received"]

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from experiments.attacks.boosting.report import options, play_all
-from experiments.attacks.contenders import play
+from experiments.attacks.boosting.labels import COORDINATOR
+from experiments.attacks.boosting.recording import options
+from experiments.attacks.contenders import PLANS, play
+from experiments.attacks.report import play_all
 from experiments.attacks.tables import boosting_tables
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -25,15 +27,18 @@ def test_options_change_what_they_name_and_nothing_else() -> None:
 
 
 def test_all_attacks_stand_side_by_side(configured: Callable[..., TrainingConfig]) -> None:
-    attacks = play_all(configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5), "tax", ignore)
+    config = configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5)
+
+    attacks = play_all(PLANS["federated-boosting"], config, "tax", ignore)
 
     assert attacks.party == "tax"
-    assert list(attacks.labels) == ["own", "as-set", "bank-first", "leaves-25"]
-    assert list(attacks.coordinator) == ["as-set", "bank-first", "leaves-25"]
-    assert attacks.test_auc.keys() == set(attacks.coordinator)
+    of_party, of_coordinator = attacks.labels["tax"], attacks.labels[COORDINATOR]
+    assert list(of_party) == ["own", "as-set", "bank-first", "leaves-25"]
+    assert list(of_coordinator) == ["as-set", "bank-first", "leaves-25"]
+    assert attacks.test_auc.keys() == set(of_coordinator)
     assert attacks.group >= 1
     rows = [table.row_count for table in boosting_tables(attacks)]
-    assert rows == [len(attacks.labels) + 1, len(attacks.coordinator) + 1, len(attacks.bins) + 1]
+    assert rows == [len(of_party) + 1, len(of_coordinator) + 1, len(attacks.columns) + 1]
 
 
 def test_only_what_is_attacked_can_be_named(configured: Callable[..., TrainingConfig]) -> None:

@@ -12,25 +12,22 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
-from experiments.attacks.inputs import own_inputs
-from experiments.attacks.recording import Recording
+from experiments.attacks.network.recording import Recording
 
 KNOWN = 500
 """Rows whose columns the bank is taken to know."""
 
 
-def reconstruct(recording: Recording, party: str, bins: int, rng: np.random.Generator) -> pd.DataFrame:
+def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> pd.DataFrame:
     """R² per numeric column of a party: `own` from the bank's own columns, `final` from the final embeddings and
     `looks` from all embeddings of the validation rows; at most `KNOWN` rows, and half of all, are known.
     """
-    joined = recording.joined
-    table = joined.tables[party]
+    table = recording.joined.tables[party]
     rows, final = recording.embeddings(party)
     validation, looks = recording.validation_embeddings(party)
-    inputs = own_inputs(joined, recording.roles, joined.active, bins)
+    inputs = recording.own_inputs(recording.joined.active)
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {
@@ -51,4 +48,4 @@ def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.
     order = rng.permutation(len(target))
     known, unknown = np.split(order, [min(KNOWN, len(order) // 2)])
     model = RidgeCV(alphas=np.logspace(-3, 3, 7)).fit(scaled[known], target[known])
-    return float(r2_score(target[unknown], model.predict(scaled[unknown])))
+    return float(model.score(scaled[unknown], target[unknown]))

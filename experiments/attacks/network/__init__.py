@@ -1,0 +1,1 @@
+"""Attacks on a split network: labels from the gradients that the bank sends, and columns from the embeddings."""
