@@ -81,12 +81,7 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
         training.report(number, most, ", ".join(stepped))
         steps = {party: reply.step for party, reply in stepped.items()}
         solved = exchange.ask_one(bank, SolveRequest(steps), model)
-        metrics = {
-            "train.loss": solved.progress.train_loss,
-            "valid.auc": solved.progress.validation_auc,
-            "valid.loss": solved.progress.validation_loss,
-        }
-        training.report(solved.progress.exchanges, most, bank, metrics)
+        training.report(solved.progress.exchanges, most, bank, solved.progress.metrics)
         requests = (
             {} if isinstance(solved, Ended) else dict.fromkeys(masked, GradientRequest(solved.residual))
         )

@@ -8,13 +8,15 @@ applicant loses there says how much it weighs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 from fl.config.scorecard import ScorecardConfig
+from fl.scorecard.design import by_column
+from fl.scorecard.grouping import Grouping
 
 Floats = NDArray[np.float64]
 Points = NDArray[np.int64]
@@ -64,35 +66,33 @@ class PointsTable:
     points: Points
 
     @classmethod
-    def none(cls) -> Self:
-        """The share of a party without a column that has points."""
-        return cls(*(np.empty(0, np.int64) for _ in range(3)))
+    def of(cls, grouping: Grouping, points: Points) -> "PointsTable":
+        """The share of the columns that have groups, with the points of these."""
+        return cls(grouping.columns, grouping.counts, points)
 
-    def ranges(self) -> tuple[Points, Points]:
-        """The least and the most points of each column, (k,) each."""
-        points = self.by_column()
-        least, most = [part.min() for part in points], [part.max() for part in points]
-        return np.array(least, np.int64), np.array(most, np.int64)
+    @property
+    def by_column(self) -> list[Points]:
+        """The points of each column."""
+        return by_column(self.points, self.counts)
+
+    @property
+    def best(self) -> Points:
+        """The most points that each column gives, (k,)."""
+        return np.array([points.max() for points in self.by_column], np.int64)
 
     def totals(self, codes: Codes) -> Points:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
-        totals = np.zeros(len(codes), np.int64)
-        for points, groups in zip(self.by_column(), codes.T, strict=True):
-            known = groups != UNKNOWN
-            totals[known] += points[groups[known]]
-        return totals
+        return np.asarray(self._of_groups(self.points, codes).sum(axis=1), np.int64)
 
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
-        lost = np.zeros((len(codes), len(self.columns)), np.int32)
-        for place, (points, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
-            known = groups != UNKNOWN
-            lost[known, place] = points.max() - points[groups[known]]
+        lost = self._of_groups(np.repeat(self.best, self.counts) - self.points, codes).astype(np.int32)
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
 
-    def by_column(self) -> list[Points]:
-        """The points of each column."""
-        return np.split(self.points, np.cumsum(self.counts)[:-1]) if len(self.counts) else []
+    def _of_groups(self, values: Points, codes: Codes) -> Points:
+        """What the values (all groups,) are for rows in groups (n, k), which is 0 where a row is UNKNOWN."""
+        places = codes + (np.cumsum(self.counts) - self.counts)
+        return np.append(values, 0)[np.where(codes == UNKNOWN, len(values), places)]
 
 
 def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -103,9 +103,8 @@ def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDAr
     """
     names = np.concatenate([part[0] for part in parts], axis=1)
     lost = np.concatenate([part[1] for part in parts], axis=1)
-    gap = REASONS - lost.shape[1]
-    if gap > 0:
-        names, lost = (np.pad(array, ((0, 0), (0, gap))) for array in (names, lost))
+    gap = max(0, REASONS - lost.shape[1])
+    names, lost = (np.pad(array, ((0, 0), (0, gap))) for array in (names, lost))
     order = np.argsort(-lost, axis=1, kind="stable")[:, :REASONS]
     names, lost = np.take_along_axis(names, order, 1), np.take_along_axis(lost, order, 1)
     nothing: Any = "" if names.dtype.kind == "U" else NO_REASON
@@ -134,5 +133,5 @@ def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) 
 
     runs and signs as in `grouping.Grouping`.
     """
-    columns = zip(table.by_column(), runs, signs, strict=True)
+    columns = zip(table.by_column, runs, signs, strict=True)
     return np.array([bool((sign * np.diff(points[:run]) <= 0).all()) for points, run, sign in columns], bool)
