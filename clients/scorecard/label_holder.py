@@ -43,8 +43,8 @@ from fl.scorecard import (
 from fl.scorecard.bank import BankColumns
 from fl.scorecard.card import Share, check_applied, check_card
 from fl.scorecard.design import by_column
-from fl.scorecard.grouping import Evidence, group_by_labels
 from fl.scorecard.grouping import group as group_columns
+from fl.scorecard.grouping import group_by_labels
 from fl.scorecard.solver import Next, Solver, State
 from fl.splits import TRAIN
 
@@ -99,11 +99,17 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     """Decrypt the labels' sums, group all bins by them, and solve the bank's columns alone."""
     setup, counting = read_setup(session), session.state(Counting)
     check_names("sums", request.sums, counting.columns)
-    of_bank, passive = _evidence_of_bank(session, setup), {}
+    config, coverage = session.config.section(ScorecardConfig), _training_coverage(session, setup)
+    shape, labels = demanded(setup.binning.shape, config), _labels(session, setup)[setup.training]
+    of_bank, passive = group_by_labels(shape, setup.codes[setup.training], labels, config), {}
     for party, columns in counting.columns.items():
-        letter = request.sums[party]
-        passive[party] = _evidence_of_passive(session, setup, party, columns, letter, counting.ticket)
-    coverage = _training_coverage(session, setup)
+        encrypted = request.sums[party].read(EncryptedSums).sums
+        sums = _owner(session).decrypt(encrypted, counting.ticket, columns.shape.bins + 1)
+        bads = _checked_bads(party, sums, labels, coverage[party])
+        goods = columns.counts.astype(np.int64) - bads
+        if (goods < 0).any():
+            raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
+        passive[party] = group_columns(demanded(columns.shape, config), goods, bads, config)
     groupings = Groupings(
         bank=session.party.declaration.name,
         columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),
@@ -137,16 +143,14 @@ def solve(session: Session, request: SolveRequest) -> Solved | Ended:
     setup, state = read_setup(session), session.state(Exchanging).state
     groupings = session.store.read(Groupings)
     check_names("steps", request.steps, groupings.fitting)
-    rows, count = len(setup.positions), len(state.products) + 1
-    scores, products = np.zeros(rows), np.zeros(count)
+    count = len(state.products) + 1
+    scores, products = np.zeros(len(setup.positions)), np.zeros(count)
     for party in groupings.fitting:
         step = request.steps[party].read(Step)
         known = read_coverage(session.study)[party][setup.positions]
         check_numbers(f"scores of {party}", step.scores, (int(known.sum()),), np.float64)
         check_numbers(f"products of {party}", step.products, (count,), np.float64)
-        partial = np.zeros(rows)
-        partial[known] = step.scores
-        scores += partial
+        scores[known] += step.scores
         products += step.products
     state, following = _solver(session, setup, groupings).advance(state, scores, products)
     if state.finished:
@@ -177,31 +181,6 @@ def score(session: Session, request: ScoreRequest) -> Scored:
         check_applied(party, card, evidence, told[party].points[training], labels[training])
         shares.append(Share.of_passive(party, card, evidence))
     return keep_card(session, shares, rows, points, weights, setup.roles)
-
-
-def _evidence_of_bank(session: Session, setup: Setup) -> Evidence:
-    """The groups of the bank's own columns, by the labels of the training rows."""
-    shape, config = setup.binning.shape, session.config.section(ScorecardConfig)
-    labels = _labels(session, setup)[setup.training]
-    return group_by_labels(demanded(shape, config), setup.codes[setup.training], labels, config)
-
-
-def _evidence_of_passive(
-    session: Session,
-    setup: Setup,
-    party: str,
-    columns: BinnedColumns,
-    letter: Letter[EncryptedSums],
-    ticket: Mapping[str, Array],
-) -> Evidence:
-    """The groups of a passive party's columns, by the sums of labels that it has made."""
-    config, labels = session.config.section(ScorecardConfig), _labels(session, setup)[setup.training]
-    sums = _owner(session).decrypt(letter.read(EncryptedSums).sums, ticket, columns.shape.bins + 1)
-    bads = _checked_bads(party, sums, labels, _training_coverage(session, setup)[party])
-    goods = columns.counts.astype(np.int64) - bads
-    if (goods < 0).any():
-        raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
-    return group_columns(demanded(columns.shape, config), goods, bads, config)
 
 
 def _residual(session: Session, groupings: Groupings, state: State, following: Next) -> Letter[Residual]:

@@ -112,9 +112,9 @@ class ScoredRows:
     def of(cls, base: NDArray[np.int64], parties: Mapping[str, Points]) -> "ScoredRows":
         """From what each party says of the rows, the bank first, and their base points (n,)."""
         points = {party: told.points.astype(np.int64) for party, told in parties.items()}
-        heads = prefixes(list(parties))
+        told_by_prefix = zip(prefixes(list(parties)), parties.values(), strict=True)
         reasons, lost = worst(
-            [(codes_of(h, told.reasons), told.lost) for h, told in zip(heads, parties.values(), strict=True)]
+            [(codes_of(prefix, told.reasons), told.lost) for prefix, told in told_by_prefix]
         )
         scores = base + np.sum(list(points.values()), axis=0)
         return cls(scores=scores, base=base, points=points, reasons=reasons, lost=lost)

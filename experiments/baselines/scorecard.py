@@ -19,13 +19,11 @@ from fl.evaluation import Columns
 from fl.scorecard import Progress
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import Share, named, tables_of_card, told
-from fl.scorecard.design import one_hot
+from fl.scorecard.design import Floats, one_hot
 from fl.scorecard.grouping import Evidence, Grouping, group_by_labels
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.splits import TEST, TRAIN, Roles
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +82,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     progress: list[Progress] = []
     while parties and not state.finished:
         steps = [party.step(following.mix, following.residual) for party in passive.values()]
-        scores, products = np.zeros(len(used)), np.zeros(len(progress) + 1)
-        for partial, products_of_party in steps:
-            scores += partial
-            products += products_of_party
+        scores, products = (sum(parts) for parts in zip(*steps, strict=True))
         state, following = solver.advance(state, scores, products)
         progress.append(following.progress)
     scale = Scale.of(config)

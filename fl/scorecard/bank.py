@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
 from fl.config.scorecard import ScorecardConfig
-from fl.scorecard.design import one_hot
+from fl.scorecard.design import Floats, Integers, one_hot
 from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import BankBlock, cone_of
 from fl.scorecard.solver import Solver
 
 Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,12 @@ from fl.metrics import population_stability_index
 from fl.records import Array
 from fl.scorecard import Card
 from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.design import by_column, one_hot
+from fl.scorecard.design import Floats, by_column, one_hot
 from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
 from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 
 MOST = 100_000

@@ -9,24 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fl.binning import Codes
+from fl.binning import UNKNOWN, Codes
 
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Design: TypeAlias = sparse.csr_array
 """float64 (n, width): a row for each row in groups, and as many columns as there are groups of all columns."""
 
 
-def one_hot(codes: Codes, counts: NDArray[np.int64]) -> Design:
+def one_hot(codes: Codes, counts: Integers) -> Design:
     """The design of rows in groups (n, k), with so many groups in each column (k,)."""
     places = (codes + (np.cumsum(counts) - counts)).ravel()
     ends = codes.shape[1] * np.arange(len(codes) + 1)
     return Design((np.ones(len(places)), places, ends), (len(codes), int(counts.sum())))
 
 
-def gram(design: Design, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def gram(design: Design, values: Floats) -> Floats:
     """The sum of values (n,) over the rows of each pair of groups, (width, width)."""
     return np.asarray((design.T @ (design * values[:, None])).toarray(), np.float64)
 
 
-def by_column(values: NDArray[Any], counts: NDArray[np.int64]) -> list[NDArray[Any]]:
+def by_column(values: NDArray[Any], counts: Integers) -> list[NDArray[Any]]:
     """Values of groups or bins that stand column by column, so many for each column, as an array for each."""
     return np.split(values, np.cumsum(counts))[:-1]
+
+
+def of_rows(values: NDArray[Any], counts: Integers, codes: Codes, of_unknown: int) -> Integers:
+    """Whole numbers of groups or bins that stand column by column, for rows in these (n, k), or UNKNOWN."""
+    places = codes + (np.cumsum(counts) - counts)
+    chosen = np.append(values, of_unknown)[np.where(codes == UNKNOWN, len(values), places)]
+    return np.asarray(chosen, np.int64)

@@ -15,10 +15,7 @@ from scipy.special import chdtrc
 from fl.binning import UNKNOWN, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.scorecard.design import by_column, one_hot
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from fl.scorecard.design import Floats, Integers, by_column, of_rows, one_hot
 
 DROPPED = -1
 """In place of a group, for the bins of a column that the scorecard leaves out."""
@@ -71,12 +68,7 @@ class Grouping:
 
     def transform(self, codes: Codes) -> Codes:
         """The groups (n, k) of rows in bins (n, c); UNKNOWN stays."""
-        groups = self.by_column
-        grouped = np.full((len(codes), len(self.columns)), UNKNOWN, np.uint8)
-        for place, column in enumerate(self.columns):
-            known = codes[:, column] != UNKNOWN
-            grouped[known, place] = groups[column][codes[known, column]]
-        return grouped
+        return of_rows(self.groups, self.shape.bins, codes, UNKNOWN)[:, self.columns].astype(np.uint8)
 
     def check(self) -> Self:
         """This grouping, perhaps made by another party. Raises ProtocolError unless it fits the shape."""

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.binning import UNKNOWN, Codes
+from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
-from fl.scorecard.design import by_column
+from fl.scorecard.design import Floats, by_column, of_rows
 from fl.scorecard.grouping import Grouping
 
-Floats = NDArray[np.float64]
 Points = NDArray[np.int64]
 
 REASONS = 4
@@ -82,17 +81,13 @@ class PointsTable:
 
     def totals(self, codes: Codes) -> Points:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
-        return np.asarray(self._of_groups(self.points, codes).sum(axis=1), np.int64)
+        return np.asarray(of_rows(self.points, self.counts, codes, of_unknown=0).sum(axis=1), np.int64)
 
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
-        lost = self._of_groups(np.repeat(self.best, self.counts) - self.points, codes).astype(np.int32)
+        of_groups = np.repeat(self.best, self.counts) - self.points
+        lost = of_rows(of_groups, self.counts, codes, of_unknown=0).astype(np.int32)
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
-
-    def _of_groups(self, values: Points, codes: Codes) -> Points:
-        """What the values (all groups,) are for rows in groups (n, k), which is 0 where a row is UNKNOWN."""
-        places = codes + (np.cumsum(self.counts) - self.counts)
-        return np.append(values, 0)[np.where(codes == UNKNOWN, len(values), places)]
 
 
 def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDArray[Any], NDArray[np.int32]]:

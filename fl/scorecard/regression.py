@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fl.scorecard.cone import Cone
-from fl.scorecard.design import Design, gram
+from fl.scorecard.design import Design, Floats, gram
 from fl.scorecard.grouping import Grouping
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 _SETTLED = 1e-10  # of a weight in Newton's method

@@ -9,11 +9,9 @@ from fl.boosting.gradients import log_loss
 from fl.config.scorecard import ScorecardConfig
 from fl.metrics import auc
 from fl.scorecard import Progress
-from fl.scorecard.design import Design
+from fl.scorecard.design import Design, Floats
 from fl.scorecard.mixing import mixing
 from fl.scorecard.regression import BankBlock
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
