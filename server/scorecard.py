@@ -6,7 +6,7 @@ from dataclasses import replace
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Evaluation
-from fl.handshake import Roster
+from fl.handshake import Description, Roster
 from fl.messages import Request
 from fl.scorecard import (
     BeginRequest,
@@ -89,10 +89,10 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
 
 def _column_names(roster: Roster) -> dict[str, list[str]]:
     """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
-    names = {}
-    for party in roster.all:
-        about = roster.descriptions[party]
-        # Numeric columns come first, each kind in its order.
-        kinds = dict(zip(about.columns, about.kinds, strict=True))
-        names[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
-    return names
+    return {party: _numeric_first(roster.descriptions[party]) for party in roster.all}
+
+
+def _numeric_first(about: Description) -> list[str]:
+    """A party's columns, numeric ones first, each kind in its order."""
+    kinds = dict(zip(about.columns, about.kinds, strict=True))
+    return sorted(about.columns, key=lambda name: kinds[name] != "numeric")

@@ -43,8 +43,7 @@ def values_of(
     digits: int = ROUNDED,
 ) -> Texts:
     """Which values the groups of declared columns stand for, (all groups,); numbers have so many digits."""
-    units = [columns[name].unit for name in table.names]
-    return values_of_groups(binning, table, grouping, units, digits)
+    return values_of_groups(binning, table, grouping, [columns[name].unit for name in table.names], digits)
 
 
 def reasons_of(
@@ -55,6 +54,7 @@ def reasons_of(
     columns are those that `with_reasons` makes.
     """
     chosen = [columns[table.names[number]] for number in numbers]
-    english = [printable(column.reason) for column in chosen]
-    chinese = [printable(column.reason_zh) for column in chosen]
-    return np.array(english, np.str_), np.array(chinese, np.str_)
+    return (
+        np.array([printable(column.reason) for column in chosen], np.str_),
+        np.array([printable(column.reason_zh) for column in chosen], np.str_),
+    )

@@ -162,10 +162,12 @@ def answers(
     english, chinese = (dict(zip(bank.codes, texts, strict=True)) for texts in (bank.texts, bank.texts_zh))
     for number in range(REASONS):
         codes = rows.reasons[:, number]
-        columns[f"reason_{number + 1}"] = codes
-        columns[f"lost_{number + 1}"] = rows.lost[:, number]
-        columns[f"text_{number + 1}"] = np.array([english.get(code, "") for code in codes], np.str_)
-        columns[f"text_zh_{number + 1}"] = np.array([chinese.get(code, "") for code in codes], np.str_)
+        columns |= {
+            f"reason_{number + 1}": codes,
+            f"lost_{number + 1}": rows.lost[:, number],
+            f"text_{number + 1}": np.array([english.get(code, "") for code in codes], np.str_),
+            f"text_zh_{number + 1}": np.array([chinese.get(code, "") for code in codes], np.str_),
+        }
     return columns
 
 
@@ -193,8 +195,8 @@ def score_rows(
     check_names("points", [name for name in contributions if name in groupings.fitting], groupings.fitting)
     for party, evidence in groupings.fitting.items():
         _check_points(party, contributions[party], evidence.grouping, coverage[party])
-    parties = {party: contributions[party] for party in groupings.fitting}
-    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **parties})
+    of_passive = {party: contributions[party] for party in groupings.fitting}
+    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **of_passive})
 
 
 def _points_of(table: PointsTable, groups: Codes) -> Points:

@@ -116,8 +116,9 @@ def fit(session: Session, request: FitRequest) -> Masked:
         raise ProtocolError("groups leave no column, so there is nothing to fit")
     rows = _known_training(session, setup)
     design = one_hot(grouping.transform(setup.codes[rows]), grouping.counts)
-    all_known = int(rows.sum()) == int(setup.training.sum())
-    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, all_known)
+    block = PassiveBlock.of(
+        design, cone_of(grouping), config.penalty, all_known=bool(rows[setup.training].all())
+    )
     begun = Fit(grouping, block.curvature)
     session.store.keep(begun)
     none = np.empty((0, design.shape[1]))

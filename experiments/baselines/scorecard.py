@@ -88,13 +88,12 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     scale = Scale.of(config)
     weights = {active: state.weights} | {name: party.values[-1] for name, party in passive.items()}
     points = BankPoints.of(bank, state.weights, state.alone, scale)
-    tables = {active: points.table}
-    base = points.bases(joined.unknown)
-    total = base + points.totals(bank_groups, joined.unknown)
-    for name in parties:
-        grouping = groupings[name]
-        tables[name] = PointsTable.of(grouping, scale.points(weights[name]))
-        total += tables[name].totals(grouping.transform(grouped[name].codes))
+    of_passive = {name: PointsTable.of(groupings[name], scale.points(weights[name])) for name in parties}
+    tables, base = {active: points.table, **of_passive}, points.bases(joined.unknown)
+    alone, beside = points.alone_table.totals(bank_groups), points.table.totals(bank_groups)
+    total = base + np.where(joined.unknown, alone, beside)
+    for name, table in of_passive.items():
+        total += table.totals(groupings[name].transform(grouped[name].codes))
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
     shares = _shares(joined, grouped, bank, points, tables, roles)
@@ -171,8 +170,9 @@ class _Passive:
         self._known, self._learned, self._precision = known, known[training], config.precision
         self._design = one_hot(grouping.transform(codes[known]), grouping.counts)
         learned = one_hot(grouping.transform(codes[known & training]), grouping.counts)
-        all_known = bool(self._learned.all())
-        self._block = PassiveBlock.of(learned, cone_of(grouping), config.penalty, all_known)
+        self._block = PassiveBlock.of(
+            learned, cone_of(grouping), config.penalty, all_known=bool(self._learned.all())
+        )
         self.values = self._steps = np.empty((0, learned.shape[1]))
 
     def step(self, mix: Floats, residual: NDArray[np.int64]) -> tuple[Floats, Floats]:

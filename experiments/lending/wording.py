@@ -79,7 +79,7 @@ def headline(world: str, summary: pd.DataFrame) -> str:
 def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
     """The measures at one pair of cut-offs, as a table of text."""
     alone, federated = labels(pair)
-    rows = [
+    return pd.DataFrame(
         {
             "": MEASURES[name].title,
             alone: level(name, row["reference"]),
@@ -89,14 +89,13 @@ def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) ->
         }
         for name, row in summary.loc[cutoffs].iterrows()
         if (cutoffs, name) not in SAME_BY_CONSTRUCTION
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
     """Published figures, what was measured in each world, and what of it can be compared, as a table of text."""
     where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
-    rows = [
+    return pd.DataFrame(
         {
             "who": claim.lender,
             "says": claim.says,
@@ -105,8 +104,7 @@ def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd
             "comparable?": claim.comparable,
         }
         for claim in CLAIMS
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def _beside(claim: Claim, summary: pd.DataFrame, reference: str) -> str:

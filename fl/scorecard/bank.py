@@ -37,8 +37,14 @@ class BankColumns:
     @classmethod
     def of(cls, grouping: Grouping, coverage: Mapping[str, Flags]) -> "BankColumns":
         """coverage says by passive party which training rows (n,) it knows."""
-        numbered = enumerate(coverage.items())
-        return cls(grouping, {name: k for k, (name, known) in numbered if known.any() and not known.all()})
+        return cls(
+            grouping,
+            {
+                name: number
+                for number, (name, known) in enumerate(coverage.items())
+                if known.any() and not known.all()
+            },
+        )
 
     @property
     def whole(self) -> Grouping:
@@ -102,7 +108,3 @@ class BankPoints:
     def bases(self, unknown: Flags) -> Integers:
         """What each row has to begin with, (n,); unknown (n,) are rows that no passive party knows."""
         return np.where(unknown, self.alone_base, self.base)
-
-    def totals(self, groups: Codes, unknown: Flags) -> Integers:
-        """The points (n,) of rows in groups (n, k), without those."""
-        return np.where(unknown, self.alone_table.totals(groups), self.table.totals(groups))

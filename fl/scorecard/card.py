@@ -167,9 +167,8 @@ def check_card(party: str, card: Card, grouping: Grouping) -> None:
         raise ProtocolError(f"the columns of {party} must be those that have groups")
     check_integers(f"points of {party}", card.points, groups, -MOST, MOST)
     check_numbers(f"stability of {party}", card.stability, (len(columns),), np.float64)
-    _check_texts(f"values of {party}", card.values, groups)
-    _check_texts(f"reasons of {party}", card.reasons, len(columns))
-    _check_texts(f"reasons_zh of {party}", card.reasons_zh, len(columns))
+    for name, length in {"values": groups, "reasons": len(columns), "reasons_zh": len(columns)}.items():
+        _check_texts(f"{name} of {party}", getattr(card, name), length)
 
 
 def check_applied(
@@ -232,15 +231,16 @@ def named(tables: Mapping[str, Columns], names: Mapping[str, Sequence[str]]) -> 
     bank, *passive = names
     numbered = {**names, bank: [*names[bank], *(f"known to {party}" for party in passive)]}
     columns = tables["scorecard"]
-    places = zip(columns["party"], columns["column"], strict=True)
-    column_names = [numbered[str(party)][int(number)] for party, number in places]
+    column_names = [
+        numbered[str(party)][int(number)]
+        for party, number in zip(columns["party"], columns["column"], strict=True)
+    ]
     return {**tables, "scorecard": {"name": np.array(column_names, np.str_), **columns}}
 
 
 def _information_of_coverage(unknown: NDArray[np.uint8], labels: NDArray[np.int8]) -> float:
     """The information value of being known to a party; NaN where a class has nobody on one side."""
-    bads = np.bincount(unknown[labels == 1], minlength=2)
-    goods = np.bincount(unknown[labels == 0], minlength=2)
+    goods, bads = (np.bincount(unknown[labels == label], minlength=2) for label in (0, 1))
     if min(bads.min(), goods.min()) == 0:
         return float("nan")
     return information_value(goods, bads)

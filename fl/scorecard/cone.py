@@ -45,8 +45,7 @@ class Cone:
             if sign:
                 rising = slice(start, start + run)
                 basis[rising, rising] = float(sign) * np.tri(run)
-                bounded[rising] = True
-                bounded[start : start + 1] = False
+                bounded[start + 1 : start + run] = True
         return cls(basis, bounded)
 
     def with_intercept(self) -> "Cone":

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
-from fl.scorecard.design import Floats, by_column, of_rows
+from fl.scorecard.design import Floats, Integers, by_column, of_rows
 from fl.scorecard.grouping import Grouping
-
-Points = NDArray[np.int64]
 
 REASONS = 4
 """Reasons of an applicant at most."""
@@ -38,7 +36,7 @@ class Scale:
         factor = config.pdo / np.log(2)
         return cls(float(factor), float(config.base_score - factor * np.log(config.base_odds)))
 
-    def points(self, weights: Floats) -> Points:
+    def points(self, weights: Floats) -> Integers:
         """The points of groups with these weights (m,)."""
         return np.asarray(np.rint(-self.factor * weights), np.int64)
 
@@ -46,7 +44,7 @@ class Scale:
         """The points that everybody has."""
         return round(self.offset - self.factor * intercept)
 
-    def log_odds(self, scores: Points) -> Floats:
+    def log_odds(self, scores: Integers) -> Floats:
         """The log odds of default (n,) for which scores (n,) stand."""
         return np.asarray((self.offset - scores) / self.factor, np.float64)
 
@@ -62,24 +60,24 @@ class PointsTable:
 
     columns: NDArray[np.int64]
     counts: NDArray[np.int64]
-    points: Points
+    points: Integers
 
     @classmethod
-    def of(cls, grouping: Grouping, points: Points) -> "PointsTable":
+    def of(cls, grouping: Grouping, points: Integers) -> "PointsTable":
         """The share of the columns that have groups, with the points of these."""
         return cls(grouping.columns, grouping.counts, points)
 
     @property
-    def by_column(self) -> list[Points]:
+    def by_column(self) -> list[Integers]:
         """The points of each column."""
         return by_column(self.points, self.counts)
 
     @property
-    def best(self) -> Points:
+    def best(self) -> Integers:
         """The most points that each column gives, (k,)."""
         return np.array([points.max() for points in self.by_column], np.int64)
 
-    def totals(self, codes: Codes) -> Points:
+    def totals(self, codes: Codes) -> Integers:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
         return np.asarray(of_rows(self.points, self.counts, codes, of_unknown=0).sum(axis=1), np.int64)
 

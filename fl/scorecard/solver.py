@@ -93,14 +93,12 @@ class Solver:
             return replace(state, losses=losses), following
 
         state, following = go(last if finished else mix, finished)
-        if not finished and self._has_settled(state.losses):
+        # Validation has moved less than the settings ask for in two exchanges in a row.
+        settled = len(state.losses) > 2 and (np.abs(np.diff(state.losses[-3:])) < self.config.settled).all()
+        if settled and not finished:
             # Every exchange shows the bank partial scores, so there is none that validation does not need.
             return go(last, True)
         return state, following
-
-    def _has_settled(self, losses: Floats) -> bool:
-        """Whether validation has moved less than the settings ask for in two exchanges in a row."""
-        return len(losses) > 2 and bool((np.abs(np.diff(losses[-3:])) < self.config.settled).all())
 
     def _go(self, state: State, mix: Floats) -> tuple[State, Next]:
         # Added up one after the other, so that the sum is the same everywhere.
