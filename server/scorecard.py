@@ -6,7 +6,7 @@ from dataclasses import replace
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Evaluation
-from fl.handshake import Roster
+from fl.handshake import Description, Roster
 from fl.messages import Request
 from fl.scorecard import (
     BeginRequest,
@@ -81,12 +81,7 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
         training.report(number, most, ", ".join(stepped))
         steps = {party: reply.step for party, reply in stepped.items()}
         solved = exchange.ask_one(bank, SolveRequest(steps), model)
-        metrics = {
-            "train.loss": solved.progress.train_loss,
-            "valid.auc": solved.progress.validation_auc,
-            "valid.loss": solved.progress.validation_loss,
-        }
-        training.report(solved.progress.exchanges, most, bank, metrics)
+        training.report(solved.progress.exchanges, most, bank, solved.progress.metrics)
         requests = (
             {} if isinstance(solved, Ended) else dict.fromkeys(masked, GradientRequest(solved.residual))
         )
@@ -94,10 +89,10 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
 
 def _column_names(roster: Roster) -> dict[str, list[str]]:
     """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
-    names = {}
-    for party in roster.all:
-        about = roster.descriptions[party]
-        # Numeric columns come first, each kind in its order.
-        kinds = dict(zip(about.columns, about.kinds, strict=True))
-        names[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
-    return names
+    return {party: _numeric_first(roster.descriptions[party]) for party in roster.all}
+
+
+def _numeric_first(about: Description) -> list[str]:
+    """A party's columns, numeric ones first, each kind in its order."""
+    kinds = dict(zip(about.columns, about.kinds, strict=True))
+    return sorted(about.columns, key=lambda name: kinds[name] != "numeric")

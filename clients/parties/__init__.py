@@ -113,8 +113,10 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
             f"a type of another package must be installed for {sys.executable}."
         )
     if len(points) > 1:
-        targets = listing(point.value for point in points)
-        raise DataError(f"party type '{name}' is offered more than once ({targets}); uninstall all but one.")
+        raise DataError(
+            f"party type '{name}' is offered more than once ({listing(point.value for point in points)}); "
+            "uninstall all but one."
+        )
     described = f"party type '{name}' ({points[0].value})"
     kind = load(points[0], described)
     if kind.type != name:

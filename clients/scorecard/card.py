@@ -5,20 +5,24 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_table
+from clients.data.declaration import with_reasons
 from clients.evaluation import keep_scores
+from clients.scorecard.columns import reasons_of, values_of
 from clients.scorecard.model import ANSWERS_ALL, BankModel, BankWeights, ScoredRows
 from clients.session import Session
+from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Scored
 from fl.scorecard import Card
 from fl.scorecard.bank import BankPoints
-from fl.scorecard.card import Texts, WholeCard
+from fl.scorecard.card import Share, share_of_rows, tables_of_card, told, with_coverage
+from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import PointsTable, Scale
-from fl.splits import VALIDATION
+from fl.scorecard.values import EXACT, ROUNDED
+from fl.splits import TRAIN, VALIDATION, Roles
 
 POINTS_TABLE = "points.csv"
 """Name of the file in a party's store with the groups of its own columns and their points: column, values,
@@ -26,29 +30,39 @@ applicants (share of the training rows that it knows) and points; at the bank po
 passive party knows. Cuts are exact here."""
 
 
-def keep_points_table(
+def tell_columns(
     session: Session,
-    table: PointsTable,
-    values: Texts,
-    applicants: NDArray[np.float64],
+    points: PointsTable,
+    grouping: Grouping,
+    groups: Codes,
+    roles: Roles,
     covered: Mapping[str, int] | None = None,
     alone: PointsTable | None = None,
-) -> None:
-    """Write the points table of the party's own columns, with the values of each group and its share of applicants.
+) -> Card:
+    """Write the points table of the party's own columns, and make of it what the party tells others.
 
-    At the bank, covered are the passive parties that it has a column for (`BankColumns.covered`), and alone are the
-    points of a business that no passive party knows.
+    grouping is that of its table; groups (n, k) and roles (n,) are of the rows that it knows. At the bank, covered are
+    the passive parties that it has a column for (`BankColumns.covered`), and alone are the points of a business that no
+    passive party knows.
     """
-    names = dict(enumerate(read_table(session.study).names))
-    names |= {len(names) + number: f"known to {party}" for party, number in (covered or {}).items()}
-    columns = np.repeat(np.array([names[int(number)] for number in table.columns], np.str_), table.counts)
-    points = {"points": table.points} | ({} if alone is None else {"points_alone": alone.points})
-    frame = pd.DataFrame({"column": columns, "values": values, "applicants": applicants, **points})
+    covered = covered or {}
+    declared = with_reasons(session.party.declaration, session.party.columns)
+    table, binning = read_table(session.study), session.store.read(Binning)
+    exact, rounded = (values_of(declared, table, binning, grouping, digits) for digits in (EXACT, ROUNDED))
+    names = dict(enumerate(table.names))
+    names |= {len(names) + number: f"known to {party}" for party, number in covered.items()}
+    frame = pd.DataFrame(
+        {
+            "column": np.repeat([names[int(number)] for number in points.columns], points.counts),
+            "values": with_coverage(exact, covered),
+            "applicants": share_of_rows(groups[roles == TRAIN], points.counts),
+            "points": points.points,
+        }
+    )
+    if alone is not None:
+        frame["points_alone"] = alone.points
     session.store.write_file(POINTS_TABLE, frame.to_csv(index=False).encode("utf-8"))
-
-
-def without_values(session: Session, card: Card) -> Card:
-    """What the party tells others: which values its groups hold only if its `party.toml` publishes that."""
+    card = told(points, groups, roles, rounded, reasons_of(declared, table, grouping.columns), covered)
     if session.party.declaration.publish_bins:
         return card
     return replace(card, values=np.full(len(card.values), ""))
@@ -56,28 +70,30 @@ def without_values(session: Session, card: Card) -> Card:
 
 def keep_card(
     session: Session,
-    card: WholeCard,
+    shares: list[Share],
     rows: ScoredRows,
     points: BankPoints,
     weights: BankWeights,
-    roles: NDArray[np.int8],
+    roles: Roles,
 ) -> Scored:
-    """Keep the model, and scores, reasons and PDs of every position; evaluate those of the test rows."""
+    """Keep the model, and scores, reasons and PDs of every position; evaluate those of the test rows.
+
+    shares are what is told of each party's columns, and points are the bank's.
+    """
     config = session.config.section(ScorecardConfig)
     labels, validation = read_applications(session.study).labels, roles == VALIDATION
-    log_odds, texts = Scale.of(config).log_odds(rows.scores), card.texts()
-    calibration = Calibration()
-    if config.calibrate:
-        calibration = Calibration.fit(log_odds[validation], labels[validation])
+    log_odds = Scale.of(config).log_odds(rows.scores)
+    fitted = Calibration.fit(log_odds[validation], labels[validation]) if config.calibrate else Calibration()
+    tables = tables_of_card(shares, config, points, rows.scores, roles)
+    texts = tables["reasons"]
     session.store.keep(
         BankModel(
             weights=weights,
-            calibration=calibration,
+            calibration=fitted,
             codes=texts["code"],
             texts=texts["text"],
             texts_zh=texts["text_zh"],
         )
     )
     session.store.keep(rows)
-    tables = card.tables(config, points, rows.scores, roles)
-    return keep_scores(session, calibration.log_odds(log_odds), roles, tables, answers_all=ANSWERS_ALL)
+    return keep_scores(session, fitted.log_odds(log_odds), roles, tables, answers_all=ANSWERS_ALL)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_table
 from clients.binned import Setup, set_up
-from clients.data.declaration import Column, with_reasons
+from clients.data.declaration import Column
 from clients.session import Session
 from fl.binning import Binning, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.messages import Letter
+from fl.records import Array
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.values import ROUNDED, printable, values_of_groups
@@ -30,16 +30,9 @@ def demanded(shape: Shape, config: ScorecardConfig) -> Shape:
     return shape if config.monotone else shape.without_signs()
 
 
-def group_values(session: Session, grouping: Grouping, digits: int = ROUNDED) -> Texts:
-    """Which values the groups of the party's columns stand for, (all groups,), numbers with so many digits."""
-    columns = with_reasons(session.party.declaration, session.party.columns)
-    return values_of(columns, read_table(session.study), session.store.read(Binning), grouping, digits)
-
-
-def reasons(session: Session, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in columns of these numbers (k,), in English and in Chinese."""
-    columns = with_reasons(session.party.declaration, session.party.columns)
-    return reasons_of(columns, read_table(session.study), numbers)
+def one_group(rows: Array) -> NDArray[np.int64]:
+    """The offsets of rows that are all of one group of `encrypted_sums`."""
+    return np.array([0, len(rows)], np.int64)
 
 
 def values_of(
@@ -49,16 +42,19 @@ def values_of(
     grouping: Grouping,
     digits: int = ROUNDED,
 ) -> Texts:
-    """As `group_values`, of declared columns."""
-    units = [columns[name].unit for name in table.names]
-    return values_of_groups(binning, table, grouping, units, digits)
+    """Which values the groups of declared columns stand for, (all groups,); numbers have so many digits."""
+    return values_of_groups(binning, table, grouping, [columns[name].unit for name in table.names], digits)
 
 
 def reasons_of(
     columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]
 ) -> tuple[Texts, Texts]:
-    """As `reasons`, of columns that `with_reasons` made."""
+    """What a customer is told who loses points in columns of these numbers (k,), in English and in Chinese.
+
+    columns are those that `with_reasons` makes.
+    """
     chosen = [columns[table.names[number]] for number in numbers]
-    english = [printable(column.reason) for column in chosen]
-    chinese = [printable(column.reason_zh) for column in chosen]
-    return np.array(english, np.str_), np.array(chinese, np.str_)
+    return (
+        np.array([printable(column.reason) for column in chosen], np.str_),
+        np.array([printable(column.reason_zh) for column in chosen], np.str_),
+    )

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
-from clients.scorecard.card import keep_card, keep_points_table, without_values
-from clients.scorecard.columns import bin_columns, demanded, group_values, reasons
+from clients.scorecard.card import keep_card, tell_columns
+from clients.scorecard.columns import bin_columns, demanded, one_group
 from clients.scorecard.model import BankWeights, Groupings, score_rows
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
@@ -40,21 +40,12 @@ from fl.scorecard import (
     SolveRequest,
     Step,
 )
-from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.card import (
-    Share,
-    WholeCard,
-    check_applied,
-    check_card,
-    share_of_rows,
-    told_by_bank,
-    with_coverage,
-)
-from fl.scorecard.design import Design
-from fl.scorecard.grouping import Evidence
+from fl.scorecard.bank import BankColumns
+from fl.scorecard.card import Share, check_applied, check_card
+from fl.scorecard.design import by_column
 from fl.scorecard.grouping import group as group_columns
+from fl.scorecard.grouping import group_by_labels
 from fl.scorecard.solver import Next, Solver, State
-from fl.scorecard.values import EXACT
 from fl.splits import TRAIN
 
 Flags = NDArray[np.bool_]
@@ -89,32 +80,36 @@ def begin(session: Session, request: BeginRequest) -> Begun:
     setup, config = bin_columns(session, request.seed, request.split), session.config.section(ScorecardConfig)
     coverage = _training_coverage(session, setup)
     columns = {party: letter.read(BinnedColumns) for party, letter in request.columns.items()}
-    for party, told in columns.items():
-        _check_counts(party, told, int(coverage[party].sum()))
-    public_key: Mapping[str, Array] = {}
-    encrypted: Mapping[str, Array] = {}
-    ticket: Mapping[str, Array] = {}
+    for party, binned in columns.items():
+        _check_counts(party, binned, int(coverage[party].sum()))
+    told, ticket = Labels(public_key={}, encrypted={}), dict[str, Array]()
     if columns:
         unit = 1 << config.precision
         owner = new_owner(config.encryption, int(setup.training.sum()), ((-unit, unit),))
         session.store.keep(OwnerKey(owner.secret()))
         labels = _labels(session, setup)[setup.training].astype(np.int64)
-        counts = [told.shape.bins + 1 for told in columns.values()]
-        encrypted, ticket = owner.encrypt(labels[:, None], _one_group(labels), counts)
-        public_key = owner.public_key()
+        counts = [binned.shape.bins + 1 for binned in columns.values()]
+        encrypted, ticket = owner.encrypt(labels[:, None], one_group(labels), counts)
+        told = Labels(public_key=owner.public_key(), encrypted=encrypted)
     session.keep(Counting(columns=columns, ticket=ticket))
-    return Begun(Letter.of(Labels(public_key=public_key, encrypted=encrypted)))
+    return Begun(Letter.of(told))
 
 
 def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     """Decrypt the labels' sums, group all bins by them, and solve the bank's columns alone."""
     setup, counting = read_setup(session), session.state(Counting)
     check_names("sums", request.sums, counting.columns)
-    of_bank, passive = _evidence_of_bank(session, setup), {}
+    config, coverage = session.config.section(ScorecardConfig), _training_coverage(session, setup)
+    shape, labels = demanded(setup.binning.shape, config), _labels(session, setup)[setup.training]
+    of_bank, passive = group_by_labels(shape, setup.codes[setup.training], labels, config), {}
     for party, columns in counting.columns.items():
-        letter = request.sums[party]
-        passive[party] = _evidence_of_passive(session, setup, party, columns, letter, counting.ticket)
-    coverage = _training_coverage(session, setup)
+        encrypted = request.sums[party].read(EncryptedSums).sums
+        sums = _owner(session).decrypt(encrypted, counting.ticket, columns.shape.bins + 1)
+        bads = _checked_bads(party, sums, labels, coverage[party])
+        goods = columns.counts.astype(np.int64) - bads
+        if (goods < 0).any():
+            raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
+        passive[party] = group_columns(demanded(columns.shape, config), goods, bads, config)
     groupings = Groupings(
         bank=session.party.declaration.name,
         columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),
@@ -148,16 +143,14 @@ def solve(session: Session, request: SolveRequest) -> Solved | Ended:
     setup, state = read_setup(session), session.state(Exchanging).state
     groupings = session.store.read(Groupings)
     check_names("steps", request.steps, groupings.fitting)
-    rows, count = len(setup.positions), len(state.products) + 1
-    scores, products = np.zeros(rows), np.zeros(count)
+    count = len(state.products) + 1
+    scores, products = np.zeros(len(setup.positions)), np.zeros(count)
     for party in groupings.fitting:
         step = request.steps[party].read(Step)
         known = read_coverage(session.study)[party][setup.positions]
         check_numbers(f"scores of {party}", step.scores, (int(known.sum()),), np.float64)
         check_numbers(f"products of {party}", step.products, (count,), np.float64)
-        partial = np.zeros(rows)
-        partial[known] = step.scores
-        scores += partial
+        scores[known] += step.scores
         products += step.products
     state, following = _solver(session, setup, groupings).advance(state, scores, products)
     if state.finished:
@@ -170,67 +163,31 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     setup, weights, groupings = read_setup(session), session.state(BankWeights), session.store.read(Groupings)
     check_names("cards", request.cards, groupings.fitting)
     table, coverage = read_table(session.study), read_coverage(session.study)
+    labels, training = read_applications(session.study).labels, setup.roles == TRAIN
     told = {party: letter.read(Points) for party, letter in request.points.items()}
     rows = score_rows(session.store, weights, table, coverage, told, session.config)
     points = weights.points(groupings.columns, session.config)
-    shares = [_share_of_bank(session, setup, groupings, points)]
-    training = setup.roles == TRAIN
-    labels = read_applications(session.study).labels[training]
+    groups = groupings.of_rows(setup.binning.transform(table), coverage)
+    columns, alone = groupings.columns, points.alone_table
+    card = tell_columns(session, points.table, columns.grouping, groups, setup.roles, columns.covered, alone)
+    shares = [
+        Share.of_bank(
+            groupings.bank, card, columns, points, groups[training], labels[training], groupings.information
+        )
+    ]
     for party, evidence in groupings.fitting.items():
         card = request.cards[party].read(Card)
         check_card(party, card, evidence.grouping)
-        check_applied(party, card, evidence, told[party].points[training], labels)
+        check_applied(party, card, evidence, told[party].points[training], labels[training])
         shares.append(Share.of_passive(party, card, evidence))
-    return keep_card(session, WholeCard(shares), rows, points, weights, setup.roles)
-
-
-def _evidence_of_bank(session: Session, setup: Setup) -> Evidence:
-    """The groups of the bank's own columns, by the labels of the training rows."""
-    shape, config = setup.binning.shape, session.config.section(ScorecardConfig)
-    labels, design = _labels(session, setup)[setup.training], Design(setup.codes[setup.training], shape.bins)
-    bads = design.totals(labels.astype(np.float64)).astype(np.int64)
-    goods = design.totals(np.ones(len(labels))).astype(np.int64) - bads
-    return group_columns(demanded(shape, config), goods, bads, config)
-
-
-def _evidence_of_passive(
-    session: Session,
-    setup: Setup,
-    party: str,
-    columns: BinnedColumns,
-    letter: Letter[EncryptedSums],
-    ticket: Mapping[str, Array],
-) -> Evidence:
-    """The groups of a passive party's columns, by the sums of labels that it has made."""
-    config, labels = session.config.section(ScorecardConfig), _labels(session, setup)[setup.training]
-    sums = _owner(session).decrypt(letter.read(EncryptedSums).sums, ticket, columns.shape.bins + 1)
-    bads = _checked_bads(party, sums, labels, _training_coverage(session, setup)[party])
-    goods = columns.counts.astype(np.int64) - bads
-    if (goods < 0).any():
-        raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
-    return group_columns(demanded(columns.shape, config), goods, bads, config)
-
-
-def _share_of_bank(session: Session, setup: Setup, groupings: Groupings, points: BankPoints) -> Share:
-    """The bank's own part of the card; its points table is kept here for its people."""
-    table, columns, training = read_table(session.study), groupings.columns, setup.roles == TRAIN
-    groups = groupings.of_rows(setup.binning.transform(table), read_coverage(session.study))
-    exact = with_coverage(group_values(session, columns.grouping, EXACT), columns)
-    applicants = share_of_rows(groups[training], columns.counts)
-    keep_points_table(session, points.table, exact, applicants, columns.covered, points.alone_table)
-    values, texts = group_values(session, columns.grouping), reasons(session, columns.grouping.columns)
-    card = without_values(session, told_by_bank(points.table, columns, groups, setup.roles, values, texts))
-    labels = read_applications(session.study).labels[training]
-    return Share.of_bank(
-        groupings.bank, card, columns, points, groups[training], labels, groupings.information
-    )
+    return keep_card(session, shares, rows, points, weights, setup.roles)
 
 
 def _residual(session: Session, groupings: Groupings, state: State, following: Next) -> Letter[Residual]:
     """Encrypt the next residual, and remember how far training is."""
     counts = [evidence.grouping.counts + 1 for evidence in groupings.fitting.values()]
     values = following.residual[:, None]
-    encrypted, ticket = _owner(session).encrypt(values, _one_group(values), counts)
+    encrypted, ticket = _owner(session).encrypt(values, one_group(values), counts)
     session.keep(Exchanging(state=state, ticket=ticket))
     return Letter.of(Residual(mix=following.mix, encrypted=encrypted))
 
@@ -246,7 +203,7 @@ def _check_counts(party: str, columns: BinnedColumns, rows: int) -> None:
     """Raises ProtocolError unless each column's counts add up to the training rows that the party knows."""
     bins = columns.shape.bins
     check_integers(f"counts of {party}", columns.counts, int(bins.sum()), 0, rows + 1)
-    if any(part.sum() != rows for part in np.split(columns.counts, np.cumsum(bins)[:-1]) if len(bins)):
+    if any(part.sum() != rows for part in by_column(columns.counts, bins)):
         raise ProtocolError(
             f"the counts of each column of {party} must add up to the {rows} rows that it knows"
         )
@@ -282,8 +239,3 @@ def _labels(session: Session, setup: Setup) -> NDArray[np.int8]:
 def _owner(session: Session) -> Owner:
     encryption = session.config.section(ScorecardConfig).encryption
     return restore_owner(encryption, session.store.read(OwnerKey).secret)
-
-
-def _one_group(rows: Array) -> NDArray[np.int64]:
-    """The offsets of rows that are all of one group."""
-    return np.array([0, len(rows)], np.int64)

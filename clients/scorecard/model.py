@@ -112,9 +112,9 @@ class ScoredRows:
     def of(cls, base: NDArray[np.int64], parties: Mapping[str, Points]) -> "ScoredRows":
         """From what each party says of the rows, the bank first, and their base points (n,)."""
         points = {party: told.points.astype(np.int64) for party, told in parties.items()}
-        heads = prefixes(list(parties))
+        told_by_prefix = zip(prefixes(list(parties)), parties.values(), strict=True)
         reasons, lost = worst(
-            [(codes_of(h, told.reasons), told.lost) for h, told in zip(heads, parties.values(), strict=True)]
+            [(codes_of(prefix, told.reasons), told.lost) for prefix, told in told_by_prefix]
         )
         scores = base + np.sum(list(points.values()), axis=0)
         return cls(scores=scores, base=base, points=points, reasons=reasons, lost=lost)
@@ -162,10 +162,12 @@ def answers(
     english, chinese = (dict(zip(bank.codes, texts, strict=True)) for texts in (bank.texts, bank.texts_zh))
     for number in range(REASONS):
         codes = rows.reasons[:, number]
-        columns[f"reason_{number + 1}"] = codes
-        columns[f"lost_{number + 1}"] = rows.lost[:, number]
-        columns[f"text_{number + 1}"] = np.array([english.get(code, "") for code in codes], np.str_)
-        columns[f"text_zh_{number + 1}"] = np.array([chinese.get(code, "") for code in codes], np.str_)
+        columns |= {
+            f"reason_{number + 1}": codes,
+            f"lost_{number + 1}": rows.lost[:, number],
+            f"text_{number + 1}": np.array([english.get(code, "") for code in codes], np.str_),
+            f"text_zh_{number + 1}": np.array([chinese.get(code, "") for code in codes], np.str_),
+        }
     return columns
 
 
@@ -193,8 +195,8 @@ def score_rows(
     check_names("points", [name for name in contributions if name in groupings.fitting], groupings.fitting)
     for party, evidence in groupings.fitting.items():
         _check_points(party, contributions[party], evidence.grouping, coverage[party])
-    parties = {party: contributions[party] for party in groupings.fitting}
-    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **parties})
+    of_passive = {party: contributions[party] for party in groupings.fitting}
+    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **of_passive})
 
 
 def _points_of(table: PointsTable, groups: Codes) -> Points:

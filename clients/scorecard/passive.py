@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
-from clients.scorecard.card import keep_points_table, without_values
-from clients.scorecard.columns import bin_columns, demanded, group_values, reasons
+from clients.scorecard.card import tell_columns
+from clients.scorecard.columns import bin_columns, demanded, one_group
 from clients.scorecard.model import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
@@ -44,13 +44,10 @@ from fl.scorecard import (
     StepRequest,
     Told,
 )
-from fl.scorecard.card import share_of_rows, told
-from fl.scorecard.design import Design
-from fl.scorecard.grouping import Grouping
+from fl.scorecard.design import one_hot
+from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
-from fl.scorecard.values import EXACT
-from fl.splits import TRAIN
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,10 @@ def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns, and count the training rows in each bin."""
     setup = bin_columns(session, request.seed, request.split)
     shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
-    counts = Design(codes, shape.bins).totals(np.ones(len(codes))).astype(np.int64)
+    counts = one_hot(codes, shape.bins).sum(axis=0).astype(np.int64)
     # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
-    nothing = PassiveModel(grouping=Grouping.none(shape), table=PointsTable.none(), weights=np.empty(0))
-    session.store.keep(nothing)
+    nothing = Grouping(shape, np.full(len(counts), DROPPED, np.int16))
+    _keep_model(session, nothing, np.empty(0))
     return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))
 
 
@@ -106,7 +103,7 @@ def count(session: Session, request: CountRequest) -> Counted:
     setup, labels = read_setup(session), request.labels.read(Labels)
     session.store.keep(ResponderKey(labels.public_key))
     bins, counts = _with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
-    sums = _responder(session).sums(labels.encrypted, _one_group(bins), bins, counts)
+    sums = _responder(session).sums(labels.encrypted, one_group(bins), bins, counts)
     return Counted(Letter.of(EncryptedSums(sums)))
 
 
@@ -118,12 +115,13 @@ def fit(session: Session, request: FitRequest) -> Masked:
     if not len(grouping.columns):
         raise ProtocolError("groups leave no column, so there is nothing to fit")
     rows = _known_training(session, setup)
-    design = Design(grouping.transform(setup.codes[rows]), grouping.counts)
-    all_known = int(rows.sum()) == int(setup.training.sum())
-    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, all_known)
+    design = one_hot(grouping.transform(setup.codes[rows]), grouping.counts)
+    block = PassiveBlock.of(
+        design, cone_of(grouping), config.penalty, all_known=bool(rows[setup.training].all())
+    )
     begun = Fit(grouping, block.curvature)
     session.store.keep(begun)
-    none = np.empty((0, design.width))
+    none = np.empty((0, design.shape[1]))
     return _masked(session, setup, begun, Steps(none, none), request.residual)
 
 
@@ -141,7 +139,7 @@ def step(session: Session, request: StepRequest) -> Stepped:
     # The last number of each column is of the rows that the party does not know.
     sums = np.concatenate([part[0, :-1, 0] for part in opened])
     known = read_table(session.study).known[setup.positions]
-    design = Design(grouping.transform(setup.codes[known]), grouping.counts)
+    design = one_hot(grouping.transform(setup.codes[known]), grouping.counts)
     block = PassiveBlock(design, cone_of(grouping), begun.curvature, config.penalty)
     after = block.step(state.weights, sums, config.precision)
     taken = Steps(
@@ -149,22 +147,16 @@ def step(session: Session, request: StepRequest) -> Stepped:
         np.concatenate([state.taken.steps, (after - state.weights)[None]]),
     )
     session.keep(taken)
-    return Stepped(Letter.of(Step(scores=design.scores(after), products=block.products(taken.steps))))
+    return Stepped(Letter.of(Step(scores=design @ after, products=block.products(taken.steps))))
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the weights of the last step, as points."""
-    setup, config = read_setup(session), session.config.section(ScorecardConfig)
-    grouping, weights = session.store.read(Fit).grouping, session.state(Steps).weights[-1]
-    points = PointsTable(grouping.columns, grouping.counts, Scale.of(config).points(weights))
-    session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
+    setup, table, grouping = read_setup(session), read_table(session.study), session.store.read(Fit).grouping
+    points = _keep_model(session, grouping, session.state(Steps).weights[-1])
     session.keep(None)
-    table = read_table(session.study)
-    groups, roles = grouping.transform(setup.binning.transform(table)[table.known]), setup.roles[table.known]
-    exact = group_values(session, grouping, EXACT)
-    keep_points_table(session, points, exact, share_of_rows(groups[roles == TRAIN], points.counts))
-    card = told(points, groups, roles, group_values(session, grouping), reasons(session, points.columns))
-    return Finished(Letter.of(without_values(session, card)))
+    groups = grouping.transform(setup.binning.transform(table)[table.known])
+    return Finished(Letter.of(tell_columns(session, points, grouping, groups, setup.roles[table.known])))
 
 
 def points(session: Session, request: PointsRequest) -> Told:
@@ -172,12 +164,20 @@ def points(session: Session, request: PointsRequest) -> Told:
     return Told(Letter.of(contribution(session.store, read_table(session.study), session.config)))
 
 
+def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float64]) -> PointsTable:
+    """Keep the weights (all groups,) as points."""
+    scale = Scale.of(session.config.section(ScorecardConfig))
+    points = PointsTable.of(grouping, scale.points(weights))
+    session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
+    return points
+
+
 def _masked(session: Session, setup: Setup, begun: Fit, taken: Steps, letter: Letter[Residual]) -> Masked:
     """The sums of the residual by group under a mask, which is remembered with the weights that the residual is for."""
     residual, grouping = letter.read(Residual), begun.grouping
     check_numbers("mix", residual.mix, (len(taken.weights),), np.float64)
     groups, counts = _with_unknown(grouping.transform(setup.codes[setup.training]), grouping.counts)
-    sums, mask = _responder(session).masked_sums(residual.encrypted, _one_group(groups), groups, counts)
+    sums, mask = _responder(session).masked_sums(residual.encrypted, one_group(groups), groups, counts)
     session.keep(Masking(taken=taken, weights=residual.mix @ taken.weights, mask=mask))
     return Masked(Letter.of(EncryptedSums(sums)))
 
@@ -190,11 +190,6 @@ def _known_training(session: Session, setup: Setup) -> NDArray[np.bool_]:
 def _with_unknown(codes: Codes, counts: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
     """Bins (n, k) in which rows that the party does not know have one more, the last of each column."""
     return np.where(codes == UNKNOWN, counts, codes).astype(np.uint8), counts + 1
-
-
-def _one_group(rows: Array) -> NDArray[np.int64]:
-    """The offsets of rows that are all of one group."""
-    return np.array([0, len(rows)], np.int64)
 
 
 def _responder(session: Session) -> Responder:

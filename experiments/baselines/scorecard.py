@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.scorecard.columns import reasons_of, values_of
+from clients.scorecard.columns import demanded, reasons_of, values_of
 from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
@@ -18,14 +18,12 @@ from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Columns
 from fl.scorecard import Progress
 from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.card import Share, WholeCard, named, told, told_by_bank
-from fl.scorecard.design import Design
-from fl.scorecard.grouping import Evidence, Grouping, group
+from fl.scorecard.card import Share, named, tables_of_card, told
+from fl.scorecard.design import Floats, one_hot
+from fl.scorecard.grouping import Evidence, Grouping, group_by_labels
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.splits import TEST, TRAIN, Roles
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +54,7 @@ def train_scorecard(
     Nothing is drawn by chance: seeds differ by their roles alone.
     """
     scorecard = fit_scorecard(joined, roles, config)
-    return scorecard.pd, [metrics(progress) for progress in scorecard.progress], scorecard.card
-
-
-def metrics(progress: Progress) -> dict[str, float]:
-    """Where training stands, as stepped metrics."""
-    return {
-        "train.loss": progress.train_loss,
-        "valid.auc": progress.validation_auc,
-        "valid.loss": progress.validation_loss,
-    }
+    return scorecard.pd, [progress.metrics for progress in scorecard.progress], scorecard.card
 
 
 def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
@@ -95,15 +84,16 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     scale = Scale.of(config)
     weights = {active: state.weights} | {name: party.values[-1] for name, party in passive.items()}
     points = BankPoints.of(bank, state.weights, state.alone, scale)
-    tables = {active: points.table}
-    total = points.bases(joined.unknown) + points.totals(bank_groups, joined.unknown)
-    for name in parties:
-        grouping = groupings[name]
-        tables[name] = PointsTable(grouping.columns, grouping.counts, scale.points(weights[name]))
-        total += tables[name].totals(grouping.transform(grouped[name].codes))
+    of_passive = {name: PointsTable.of(groupings[name], scale.points(weights[name])) for name in parties}
+    tables = {active: points.table, **of_passive}
+    alone, beside = points.alone_table.totals(bank_groups), points.table.totals(bank_groups)
+    total = points.bases(joined.unknown) + np.where(joined.unknown, alone, beside)
+    for name, table in of_passive.items():
+        total += table.totals(groupings[name].transform(grouped[name].codes))
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
-    card = _card(joined, grouped, bank, points, tables, roles).tables(config, points, total, roles)
+    shares = _shares(joined, grouped, bank, points, tables, roles)
+    card = tables_of_card(shares, config, points, total, roles)
     return Scorecard(
         weights=weights,
         tables=tables,
@@ -128,25 +118,20 @@ def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config
     table = joined.tables[name]
     rows = np.flatnonzero(training)
     binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs(name))
-    codes, shape = binning.transform(table), binning.shape
-    if not config.monotone:
-        shape = shape.without_signs()
-    learned = np.flatnonzero(training & table.known)
-    design = Design(codes[learned], shape.bins)
-    bads = design.totals(joined.labels[learned].astype(np.float64)).astype(np.int64)
-    goods = design.totals(np.ones(len(learned))).astype(np.int64) - bads
-    return Grouped(binning, codes, group(shape, goods, bads, config))
+    codes, learned = binning.transform(table), training & table.known
+    shape = demanded(binning.shape, config)
+    return Grouped(binning, codes, group_by_labels(shape, codes[learned], joined.labels[learned], config))
 
 
-def _card(
+def _shares(
     joined: Joined,
     grouped: dict[str, Grouped],
     bank: BankColumns,
     points: BankPoints,
     tables: dict[str, PointsTable],
     roles: Roles,
-) -> WholeCard:
-    """The model card, as the parties tell it in the federation, with the values of every group."""
+) -> list[Share]:
+    """What the model card is made of, as the parties tell it in the federation, with the values of every group."""
     shares, training = [], roles == TRAIN
     for name, table_of_points in tables.items():
         table, evidence, codes = joined.tables[name], grouped[name].evidence, grouped[name].codes
@@ -154,7 +139,7 @@ def _card(
         reasons = reasons_of(joined.columns[name], table, evidence.grouping.columns)
         if name == joined.active:
             groups = bank.transform(codes, joined.coverage)
-            card = told_by_bank(table_of_points, bank, groups, roles, values, reasons)
+            card = told(table_of_points, groups, roles, values, reasons, bank.covered)
             trained, labels = groups[training], joined.labels[training]
             share = Share.of_bank(name, card, bank, points, trained, labels, evidence.information)
         else:
@@ -162,7 +147,7 @@ def _card(
             card = told(table_of_points, groups, roles[table.known], values, reasons)
             share = Share.of_passive(name, card, evidence)
         shares.append(share)
-    return WholeCard(shares)
+    return shares
 
 
 class _Passive:
@@ -177,21 +162,21 @@ class _Passive:
         config: ScorecardConfig,
     ) -> None:
         self._known, self._learned, self._precision = known, known[training], config.precision
-        self._design = Design(grouping.transform(codes[known]), grouping.counts)
-        learned = Design(grouping.transform(codes[known & training]), grouping.counts)
-        all_known = bool(self._learned.all())
-        self._block = PassiveBlock.of(learned, cone_of(grouping), config.penalty, all_known)
-        self.values = self._steps = np.empty((0, learned.width))
+        self._design = one_hot(grouping.transform(codes[known]), grouping.counts)
+        learned = one_hot(grouping.transform(codes[known & training]), grouping.counts)
+        self._block = PassiveBlock.of(
+            learned, cone_of(grouping), config.penalty, all_known=bool(self._learned.all())
+        )
+        self.values = self._steps = np.empty((0, learned.shape[1]))
 
     def step(self, mix: Floats, residual: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Partial scores (n,) after a step from the mixed weights, and inner products (t,) with the steps so far."""
         learned, weights = self._block.design, mix @ self.values
-        sums = np.zeros(learned.width, np.int64)
-        for start, codes in zip(learned.starts, learned.codes.T, strict=True):
-            np.add.at(sums, start + codes.astype(np.int64), residual[self._learned])
+        # Whole numbers, whose sums are below 2^53 and so exact.
+        sums = (learned.T @ residual[self._learned]).astype(np.int64)
         after = self._block.step(weights, sums, self._precision)
         self.values = np.concatenate([self.values, after[None]])
         self._steps = np.concatenate([self._steps, (after - weights)[None]])
         scores = np.zeros(len(self._known))
-        scores[self._known] = self._design.scores(after)
+        scores[self._known] = self._design @ after
         return scores, self._block.products(self._steps)

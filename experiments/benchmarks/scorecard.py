@@ -94,7 +94,7 @@ def groups_told(config: TrainingConfig, joined: Joined, roles: Roles) -> float:
             continue
         grouped = group_columns(joined, party, roles == TRAIN, config.section(ScorecardConfig))
         columns, lost = table.reasons(grouped.evidence.grouping.transform(grouped.codes))
-        for column, points in zip(table.columns, table.by_column(), strict=True):
+        for column, points in zip(table.columns, table.by_column, strict=True):
             values, groups = np.unique(points.max() - points, return_counts=True)
             of_column = lost[columns == column]
             alone, told = alone + int(np.isin(of_column, values[groups == 1]).sum()), told + len(of_column)

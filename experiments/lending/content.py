@@ -1,5 +1,6 @@
 """What a report says, and in which order: this module turns the cases of every world into a page and its figures."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,18 +50,19 @@ def draw(worlds: list[World], pair: figures.Pair) -> dict[str, Figure]:
     """The figures of a report by name."""
     by_name = {"gains": figures.gains({world.name: world.summary for world in worlds}, pair, _CLAIMED)}
     for world in worlds:
-        by_name[f"{world.name}-trade-off"] = figures.trade_off(
-            world.trade_off, world.summary, world.name, pair
-        )
-        by_name[f"{world.name}-swap"] = figures.swap(world.swap, world.name, pair)
-        by_name[f"{world.name}-lines"] = figures.lines(world.summary, world.name, pair)
+        name, summary = world.name, world.summary
+        by_name |= {
+            f"{name}-trade-off": figures.trade_off(world.trade_off, summary, name, pair),
+            f"{name}-swap": figures.swap(world.swap, name, pair),
+            f"{name}-lines": figures.lines(summary, name, pair),
+        }
     return by_name
 
 
 def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
     """The parts of the report's page."""
     summaries = {world.name: world.summary for world in worlds}
-    parts: list[Part] = [
+    return [
         Heading("What federation changes for a lender", 1),
         f"`{pair[1]}` beside `{pair[0]}`, the model in use, under one lending policy and on the same test applicants.",
         *(wording.headline(world.name, world.summary) for world in worlds),
@@ -70,10 +72,9 @@ def compose(worlds: list[World], pair: figures.Pair, policy: Policy, command: st
         "federated learning or otherwise. The table compares each of its figures with what was measured here; "
         "changes have their 95 % interval in brackets.",
         wording.claim_table(summaries, pair),
+        *itertools.chain.from_iterable(_about(world, pair) for world in worlds),
+        *_how(worlds, pair, policy, command),
     ]
-    for world in worlds:
-        parts += _about(world, pair)
-    return [*parts, *_how(worlds, pair, policy, command)]
 
 
 def _about(world: World, pair: figures.Pair) -> list[Part]:
@@ -95,10 +96,9 @@ def _about(world: World, pair: figures.Pair) -> list[Part]:
 
 
 def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
-    several = any(world.sizes[0] > 1 for world in worlds)
     interval = (
         "Student's t over the economies, each of which counts with the mean over its training seeds"
-        if several
+        if any(world.sizes[0] > 1 for world in worlds)
         else f"a bootstrap over the test applicants ({RESAMPLES} resamples, the same for both models)"
     )
     sizes = "; ".join(f"{world.name}: {_size(world)}" for world in worlds)
@@ -127,12 +127,11 @@ _CLAIMED = {
 
 def metrics(worlds: list[World]) -> Mapping[str, float]:
     """The main figures of a report for MLflow, each under the name `world/measure`."""
-    values = {}
-    for world in worlds:
-        for name, (cutoffs, measure) in _METRICS.items():
-            row = world.summary.loc[(cutoffs, measure)]
-            values |= {f"{world.name}/{name}{end}": row[part] for end, part in _ENDS.items()}
-    return {name: float(value) for name, value in values.items() if pd.notna(value)}
+    values = {
+        f"{world.name}/{name}{end}": float(world.summary.loc[row, part])
+        for world, (name, row), (end, part) in itertools.product(worlds, _METRICS.items(), _ENDS.items())
+    }
+    return {name: value for name, value in values.items() if pd.notna(value)}
 
 
 _METRICS = {

@@ -51,8 +51,14 @@ def gains(summaries: Mapping[str, pd.DataFrame], pair: Pair, claimed: Mapping[st
     axes.axvline(0, color="black", linewidth=1)
     for number, (name, gain) in enumerate(claimed.items()):
         axes.axvline(gain, color=QUIET, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
-        side = "left" if number else "right"
-        axes.text(gain, len(rows) - 0.42, f" {name} ", color="#555555", fontsize=8, ha=side)
+        axes.text(
+            gain,
+            len(rows) - 0.42,
+            f" {name} ",
+            color="#555555",
+            fontsize=8,
+            ha="left" if number else "right",
+        )
     axes.set(yticks=places, yticklabels=rows, ylim=(-0.6, len(rows) - 0.15))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     return figure
@@ -140,8 +146,14 @@ def lines(summary: pd.DataFrame, world: str, pair: Pair) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e3:,.0f}"))
     axes.xaxis.set_label_coords(1.0, -0.35 / (figure.get_figheight() * axes.get_position().height))
     axes.xaxis.label.set_ha("right")
-    handles = [Patch(color=colour(contender)) for contender in pair]
-    figure.legend(handles, pair, loc="lower left", ncols=2, frameon=False, fontsize=9)
+    figure.legend(
+        [Patch(color=colour(contender)) for contender in pair],
+        pair,
+        loc="lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+    )
     return figure
 
 

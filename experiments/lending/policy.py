@@ -69,14 +69,26 @@ class Policy:
             _require(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
         for name in ("funding_cost", "margin", "maximum_price", "operating_cost", "minimum_line"):
             _require(0 <= getattr(self, name) < float("inf"), name, "0 or more", getattr(self, name))
-        fits = self.minimum_line <= self.maximum_line < float("inf")
-        _require(fits, "maximum_line", f"{self.minimum_line:g} (minimum-line) or more", self.maximum_line)
+        _require(
+            self.minimum_line <= self.maximum_line < float("inf"),
+            "maximum_line",
+            f"{self.minimum_line:g} (minimum-line) or more",
+            self.maximum_line,
+        )
         _require(len(self.grades) > 0, "grades", "one grade or more", self.grades)
         ends, shares = np.array(self.grades, dtype=np.float64).T
-        rising = bool((np.diff(ends) > 0).all()) and ends[0] > 0 and ends[-1] <= 1
-        _require(rising, "grades", "of rising PD, above 0 and up to 1", self.grades)
-        falling = bool((np.diff(shares) <= 0).all()) and shares[-1] >= 0 and shares[0] < float("inf")
-        _require(falling, "grades", "of shares of 0 or more that do not rise with the PD", self.grades)
+        _require(
+            (np.diff(ends) > 0).all() and ends[0] > 0 and ends[-1] <= 1,
+            "grades",
+            "of rising PD, above 0 and up to 1",
+            self.grades,
+        )
+        _require(
+            (np.diff(shares) <= 0).all() and shares[-1] >= 0 and shares[0] < float("inf"),
+            "grades",
+            "of shares of 0 or more that do not rise with the PD",
+            self.grades,
+        )
 
 
 @dataclass(frozen=True)
@@ -172,6 +184,6 @@ _TYPES = get_type_hints(Policy) | get_type_hints(CashFlow)
 _WORDS = {float: "a number", str: "text", Grades: "pairs of numbers [highest PD, share]"}
 
 
-def _require(condition: bool, name: str, allowed: str, value: object) -> None:
+def _require(condition: bool | np.bool_, name: str, allowed: str, value: object) -> None:
     if not condition:
         raise ConfigError(f"The policy's {name.replace('_', '-')} must be {allowed}, not {value!r}.")

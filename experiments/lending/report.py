@@ -77,13 +77,12 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     In MLflow the studies are nested below the report's run. Raises ConfigError when a bank has no column of cash flow
     as the policy names it, and what `run_study` raises.
     """
-    run = Study.start(
+    with Study.start(
         task.config.tracking_uri,
         task.config.experiment,
         f"report {task.pair[1]}",
         params={**task.config.to_mapping(), **_flat(task)},
-    )
-    with run:
+    ) as run:
         cases: dict[str, list[Case]] = {}
         for source in sources:
             cases.setdefault(source.world, []).extend(_cases(source, task, run, report))

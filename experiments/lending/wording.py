@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from experiments.lending.claims import CLAIMS
+from experiments.lending.claims import CLAIMS, Claim
 from experiments.lending.measures import APPROVAL, BAD_RATE, MEASURES, OWN, RANKING
 from experiments.lending.policy import Policy
 
@@ -79,7 +79,7 @@ def headline(world: str, summary: pd.DataFrame) -> str:
 def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) -> pd.DataFrame:
     """The measures at one pair of cut-offs, as a table of text."""
     alone, federated = labels(pair)
-    rows = [
+    return pd.DataFrame(
         {
             "": MEASURES[name].title,
             alone: level(name, row["reference"]),
@@ -89,29 +89,34 @@ def measure_table(summary: pd.DataFrame, cutoffs: str, pair: tuple[str, str]) ->
         }
         for name, row in summary.loc[cutoffs].iterrows()
         if (cutoffs, name) not in SAME_BY_CONSTRUCTION
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def claim_table(summaries: dict[str, pd.DataFrame], pair: tuple[str, str]) -> pd.DataFrame:
     """Published figures, what was measured in each world, and what of it can be compared, as a table of text."""
     where = {OWN: ", own cut-offs", BAD_RATE: ", equal bad rate"}
-    rows = []
-    for claim in CLAIMS:
-        title = MEASURES[claim.measure].title + where.get(claim.cutoffs, "")
-        row = {"who": claim.lender, "says": claim.says, "here": title}
-        for world, summary in summaries.items():
-            row[world] = DASH
-            if (claim.cutoffs, claim.measure) in summary.index:
-                measured = summary.loc[(claim.cutoffs, claim.measure)]
-                row[world] = finding(claim.measure, measured)
-                if not claim.change:
-                    before, after = (
-                        level(claim.measure, measured[name]) for name in ("reference", "challenger")
-                    )
-                    row[world] = f"{after}; {labels(pair)[0]} {before}: {row[world]}"
-        rows.append(row | {"comparable?": claim.comparable})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "who": claim.lender,
+            "says": claim.says,
+            "here": MEASURES[claim.measure].title + where.get(claim.cutoffs, ""),
+            **{world: _beside(claim, summary, labels(pair)[0]) for world, summary in summaries.items()},
+            "comparable?": claim.comparable,
+        }
+        for claim in CLAIMS
+    )
+
+
+def _beside(claim: Claim, summary: pd.DataFrame, reference: str) -> str:
+    """What was measured beside a published figure."""
+    if (claim.cutoffs, claim.measure) not in summary.index:
+        return DASH
+    measured = summary.loc[(claim.cutoffs, claim.measure)]
+    found = finding(claim.measure, measured)
+    if claim.change:
+        return found
+    before, after = (level(claim.measure, measured[name]) for name in ("reference", "challenger"))
+    return f"{after}; {reference} {before}: {found}"
 
 
 def policy_table(policy: Policy) -> pd.DataFrame:

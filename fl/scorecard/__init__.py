@@ -170,6 +170,15 @@ class Progress:
     validation_auc: Figure
     validation_loss: Figure
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Where training stands, as stepped metrics."""
+        return {
+            "train.loss": self.train_loss,
+            "valid.auc": self.validation_auc,
+            "valid.loss": self.validation_loss,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grouped:

@@ -11,18 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.binning import Codes
+from fl.binning import Codes, Shape
 from fl.config.scorecard import ScorecardConfig
-from fl.scorecard.cone import Cone
-from fl.scorecard.design import Design
-from fl.scorecard.grouping import Grouping
+from fl.scorecard.design import Floats, Integers, one_hot
+from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
-from fl.scorecard.regression import BankBlock
+from fl.scorecard.regression import BankBlock, cone_of
 from fl.scorecard.solver import Solver
 
 Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,39 +37,37 @@ class BankColumns:
     @classmethod
     def of(cls, grouping: Grouping, coverage: Mapping[str, Flags]) -> "BankColumns":
         """coverage says by passive party which training rows (n,) it knows."""
-        numbered = enumerate(coverage.items())
-        return cls(grouping, {name: k for k, (name, known) in numbered if known.any() and not known.all()})
+        return cls(
+            grouping,
+            {
+                name: number
+                for number, (name, known) in enumerate(coverage.items())
+                if known.any() and not known.all()
+            },
+        )
 
     @property
-    def columns(self) -> NDArray[np.int64]:
-        """Numbers of the columns that have points: those of the table, then one for each passive party."""
-        numbers = np.array(list(self.covered.values()), np.int64)
-        return np.append(self.grouping.columns, len(self.grouping.shape) + numbers)
+    def whole(self) -> Grouping:
+        """Of all columns: those of the table, then one for each passive party, whose bins are known and unknown rows.
 
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Groups of each; those of a passive party are its known and its unknown rows."""
-        return np.append(self.grouping.counts, np.full(len(self.covered), 2, np.int64))
-
-    @property
-    def runs(self) -> NDArray[np.int64]:
-        """As `Grouping.runs`."""
-        return np.append(self.grouping.runs, np.zeros(len(self.covered), np.int64))
-
-    @property
-    def signs(self) -> NDArray[np.int8]:
-        """As `Grouping.signs`."""
-        return np.append(self.grouping.signs, np.zeros(len(self.covered), np.int8))
+        A party's column is left out unless the party is among those covered.
+        """
+        shape, numbers = self.grouping.shape, np.array(list(self.covered.values()), np.int64)
+        groups = np.full((1 + numbers.max(initial=-1), 2), DROPPED, np.int16)
+        groups[numbers] = 0, 1
+        none = np.zeros(len(groups), bool)
+        whole = Shape(
+            bins=np.append(shape.bins, np.full(len(groups), 2)),
+            missing=np.append(shape.missing, none),
+            ordered=np.append(shape.ordered, none),
+            signs=np.append(shape.signs, none.astype(np.int8)),
+        )
+        return Grouping(whole, np.append(self.grouping.groups, groups))
 
     def transform(self, codes: Codes, coverage: Mapping[str, Flags]) -> Codes:
         """The groups (n, k) of rows in bins (n, c); coverage says by passive party which of them (n,) it knows."""
         unknown = [(~coverage[name]).astype(np.uint8)[:, None] for name in self.covered]
         return np.concatenate([self.grouping.transform(codes), *unknown], axis=1)
-
-    @property
-    def cone(self) -> Cone:
-        """The weights that keep to the signs."""
-        return Cone.of(self.counts, self.runs, self.signs)
 
     def solver(
         self, groups: Codes, labels: NDArray[np.int8], training: Flags, parties: int, config: ScorecardConfig
@@ -81,11 +76,10 @@ class BankColumns:
 
         parties is the number of those that fit columns of their own.
         """
-        design = Design(groups, self.counts)
-        l1, l2 = config.penalty
+        design, (l1, l2) = one_hot(groups, self.whole.counts), config.penalty
         of_table = int(self.grouping.counts.sum())
-        selective = np.where(np.arange(design.width) < of_table, l1, 0.0)
-        block = BankBlock(design.rows(training), labels[training], self.cone, selective, l2)
+        selective = np.where(np.arange(design.shape[1]) < of_table, l1, 0.0)
+        block = BankBlock(design[training], labels[training], cone_of(self.whole), selective, l2)
         return Solver(block, design, labels, training, parties, config)
 
 
@@ -106,7 +100,7 @@ class BankPoints:
     def of(cls, bank: BankColumns, weights: Floats, alone: Floats, scale: Scale) -> "BankPoints":
         """From the weights (1 + width,) of the whole scorecard and of the bank's own, the intercept first."""
         joint, by_itself = (
-            (scale.base(float(w[0])), PointsTable(bank.columns, bank.counts, scale.points(w[1:])))
+            (scale.base(float(w[0])), PointsTable.of(bank.whole, scale.points(w[1:])))
             for w in (weights, alone)
         )
         return cls(*joint, *by_itself)
@@ -114,7 +108,3 @@ class BankPoints:
     def bases(self, unknown: Flags) -> Integers:
         """What each row has to begin with, (n,); unknown (n,) are rows that no passive party knows."""
         return np.where(unknown, self.alone_base, self.base)
-
-    def totals(self, groups: Codes, unknown: Flags) -> Integers:
-        """The points (n,) of rows in groups (n, k), without those."""
-        return np.where(unknown, self.alone_table.totals(groups), self.table.totals(groups))

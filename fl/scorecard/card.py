@@ -1,11 +1,11 @@
 """What is told of a finished scorecard: every column, every group with its points, and what a customer is told.
 
 Each party tells it of its own columns (`Card`), and the bank adds what needs labels (`Share`). The shares of all
-parties make the card of the whole (`WholeCard`). A pooled scorecard has all parties' columns in one place, and is told
-in the same way.
+parties make the tables of the whole card (`tables_of_card`). A pooled scorecard has all parties' columns in one place,
+and is told in the same way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,12 @@ from fl.metrics import population_stability_index
 from fl.records import Array
 from fl.scorecard import Card
 from fl.scorecard.bank import BankColumns, BankPoints
+from fl.scorecard.design import Floats, by_column, one_hot
 from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
 from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 
 MOST = 100_000
@@ -38,48 +38,36 @@ def told(
     roles: Roles,
     values: Texts,
     texts: tuple[Texts, Texts],
+    covered: Collection[str] = (),
 ) -> Card:
     """What a party tells of its columns; groups (n, k) and roles (n,) are of the rows that it knows.
 
-    values are those of the groups, and texts, in English and Chinese, what a customer is told of each column.
+    values are those of the groups, and texts, in English and Chinese, what a customer is told of each column, both of
+    its table alone. At the bank, covered are the passive parties that it has a column for (`BankColumns.covered`).
     """
-    stability = [
-        stability_index(*(np.bincount(column[roles == role], minlength=size) for role in (TRAIN, TEST)))
-        for column, size in zip(groups.T, table.counts, strict=True)
-    ]
+    then, now = (
+        by_column(one_hot(groups[roles == role], table.counts).sum(axis=0), table.counts)
+        for role in (TRAIN, TEST)
+    )
+    english, chinese = texts
     return Card(
         columns=table.columns,
         points=table.points,
-        values=values,
-        stability=np.array(stability, np.float64),
-        reasons=texts[0],
-        reasons_zh=texts[1],
+        values=with_coverage(values, covered),
+        stability=np.array(list(map(stability_index, then, now)), np.float64),
+        reasons=np.array([*english, *(f"No record of the business at {name}" for name in covered)], np.str_),
+        reasons_zh=np.array([*chinese, *(f"{name} 无该企业记录" for name in covered)], np.str_),
     )
 
 
-def told_by_bank(
-    table: PointsTable,
-    bank: BankColumns,
-    groups: Codes,
-    roles: Roles,
-    values: Texts,
-    texts: tuple[Texts, Texts],
-) -> Card:
-    """The same of the bank; values and texts are of its table's columns."""
-    english = np.append(texts[0], [f"No record of the business at {name}" for name in bank.covered])
-    chinese = np.append(texts[1], [f"{name} 无该企业记录" for name in bank.covered])
-    return told(table, groups, roles, with_coverage(values, bank), (english, chinese))
-
-
-def with_coverage(values: Texts, bank: BankColumns) -> Texts:
-    """The values of the groups of the bank's table, and then those of its columns of who is known to a party."""
-    return np.append(values, [KNOWN, UNKNOWN] * len(bank.covered))
+def with_coverage(values: Texts, covered: Collection[str]) -> Texts:
+    """The values of the groups of a table, and then those of the bank's columns of who is known to a party."""
+    return np.array([*values, *[KNOWN, UNKNOWN] * len(covered)], np.str_)
 
 
 def share_of_rows(groups: Codes, counts: NDArray[np.int64]) -> Floats:
     """The share of rows in each group, (all groups,), of rows in groups (n, k) of counts (k,)."""
-    rows = [np.bincount(column, minlength=size) for column, size in zip(groups.T, counts, strict=True)]
-    return np.concatenate([np.empty(0), *rows]) / max(1, len(groups))
+    return np.asarray(one_hot(groups, counts).sum(axis=0) / max(1, len(groups)), np.float64)
 
 
 @dataclass(frozen=True)
@@ -103,7 +91,7 @@ class Share:
         cls,
         party: str,
         card: Card,
-        columns: Grouping | BankColumns,
+        grouping: Grouping,
         applicants: Floats,
         information: Floats,
         alone: PointsTable | None = None,
@@ -112,16 +100,15 @@ class Share:
 
         alone are the bank's points of businesses that no passive party knows.
         """
-        table = PointsTable(columns.columns, columns.counts, card.points)
+        table = PointsTable.of(grouping, card.points)
         tables = [table] if alone is None else [table, alone]
-        least, most = table.ranges()
         of_columns = {
-            "column": columns.columns,
-            "groups": columns.counts,
-            "least": least,
-            "most": most,
-            "sign": columns.signs.astype(np.int64),
-            "obeys": np.logical_and.reduce([obeys(each, columns.runs, columns.signs) for each in tables]),
+            "column": grouping.columns,
+            "groups": grouping.counts,
+            "least": np.array([points.min() for points in table.by_column], np.int64),
+            "most": table.best,
+            "sign": grouping.signs.astype(np.int64),
+            "obeys": np.logical_and.reduce([obeys(each, grouping.runs, grouping.signs) for each in tables]),
             "information": np.round(information, 3),
             "stability": card.stability,
         }
@@ -151,17 +138,26 @@ class Share:
             _information_of_coverage(unknown, labels) for unknown in groups.T[len(bank.grouping.columns) :]
         ]
         values = np.append(information[bank.grouping.columns], of_coverage)
-        return cls.of(party, card, bank, share_of_rows(groups, bank.counts), values, points.alone_table)
+        applicants = share_of_rows(groups, bank.whole.counts)
+        return cls.of(party, card, bank.whole, applicants, values, points.alone_table)
 
     @classmethod
     def of_passive(cls, party: str, card: Card, evidence: Evidence) -> "Share":
         """A passive party's; the bank knows the goods and bads of its groups."""
         grouping, sizes = evidence.grouping, evidence.goods + evidence.bads
         # Every row that the party knows is in one group of each column.
-        of_column = np.repeat(
-            [part.sum() for part in np.split(sizes, np.cumsum(grouping.counts)[:-1])], grouping.counts
-        )
-        return cls.of(party, card, grouping, sizes / of_column, evidence.information[grouping.columns])
+        applicants = sizes / sizes[: grouping.counts[0]].sum()
+        return cls.of(party, card, grouping, applicants, evidence.information[grouping.columns])
+
+    def tables(self, prefix: str) -> dict[str, Columns]:
+        """Its part of the card's tables, with reason codes that begin with the prefix."""
+        codes, groups = codes_of(prefix, self.columns["column"]), self.columns["groups"]
+        party = np.full(len(codes), self.party)
+        return {
+            "scorecard": {"party": party, "code": codes, **self.columns},
+            "groups": {"party": np.repeat(party, groups), "code": np.repeat(codes, groups), **self.groups},
+            "reasons": {"code": codes, "text": self.texts[0], "text_zh": self.texts[1]},
+        }
 
 
 def check_card(party: str, card: Card, grouping: Grouping) -> None:
@@ -171,9 +167,8 @@ def check_card(party: str, card: Card, grouping: Grouping) -> None:
         raise ProtocolError(f"the columns of {party} must be those that have groups")
     check_integers(f"points of {party}", card.points, groups, -MOST, MOST)
     check_numbers(f"stability of {party}", card.stability, (len(columns),), np.float64)
-    _check_texts(f"values of {party}", card.values, groups)
-    _check_texts(f"reasons of {party}", card.reasons, len(columns))
-    _check_texts(f"reasons_zh of {party}", card.reasons_zh, len(columns))
+    for name, length in {"values": groups, "reasons": len(columns), "reasons_zh": len(columns)}.items():
+        _check_texts(f"{name} of {party}", getattr(card, name), length)
 
 
 def check_applied(
@@ -193,53 +188,31 @@ def check_applied(
             )
 
 
-@dataclass(frozen=True)
-class WholeCard:
-    """What is told of the whole: the parties' shares, the bank's first."""
+def tables_of_card(
+    shares: list[Share],
+    config: ScorecardConfig,
+    points: BankPoints,
+    scores: NDArray[np.int64],
+    roles: Roles,
+) -> dict[str, Columns]:
+    """The card's tables in an evaluation: every column and every group with its party and code, and every reason.
 
-    shares: list[Share]
-
-    @property
-    def parties(self) -> list[str]:
-        """Whose shares they are."""
-        return [share.party for share in self.shares]
-
-    def columns(self) -> Columns:
-        """Every column with points: party, code, and as in `Share.columns`."""
-        return self._of_all("columns", [np.ones(len(codes), np.int64) for codes in self._codes()])
-
-    def groups(self) -> Columns:
-        """Every group: the party and code of its column, and as in `Share.groups`."""
-        return self._of_all("groups", [share.columns["groups"] for share in self.shares])
-
-    def texts(self) -> Columns:
-        """Every reason code, with what a customer is told."""
-        english, chinese = (np.concatenate([share.texts[n] for share in self.shares]) for n in (0, 1))
-        return {"code": np.concatenate(self._codes()), "text": english, "text_zh": chinese}
-
-    def tables(
-        self, config: ScorecardConfig, points: BankPoints, scores: NDArray[np.int64], roles: Roles
-    ) -> dict[str, Columns]:
-        """The card's tables in an evaluation; points are the bank's, and scores (n,) those of all rows."""
-        scale = {name: np.array([getattr(config, name)]) for name in ("pdo", "base_score", "base_odds")}
-        stability = population_stability_index(scores[roles == TRAIN], scores[roles == TEST])
-        bases = {"base": np.array([points.base]), "alone_base": np.array([points.alone_base])}
-        scale |= {**bases, "score_stability": np.array([stability]), "bank": np.array([self.parties[0]])}
-        return {"scorecard": self.columns(), "groups": self.groups(), "reasons": self.texts(), "scale": scale}
-
-    def _of_all(self, name: str, times: list[NDArray[np.int64]]) -> Columns:
-        """A table of all shares; each column's party and code stand in as many of its rows as times (k,) says."""
-        tables = [getattr(share, name) for share in self.shares]
-        rows = [int(part.sum()) for part in times]
-        names = [np.full(count, share.party) for count, share in zip(rows, self.shares, strict=True)]
-        codes = [np.repeat(of_share, part) for of_share, part in zip(self._codes(), times, strict=True)]
-        return {"party": np.concatenate(names), "code": np.concatenate(codes)} | {
-            key: np.concatenate([table[key] for table in tables]) for key in tables[0]
-        }
-
-    def _codes(self) -> list[Texts]:
-        heads = prefixes(self.parties)
-        return [codes_of(h, share.columns["column"]) for h, share in zip(heads, self.shares, strict=True)]
+    shares are the parties', the bank's first; points are the bank's, and scores (n,) those of all rows.
+    """
+    heads = prefixes([share.party for share in shares])
+    parts = [share.tables(head) for head, share in zip(heads, shares, strict=True)]
+    tables: dict[str, Columns] = {
+        name: {key: np.concatenate([part[name][key] for part in parts]) for key in columns}
+        for name, columns in parts[0].items()
+    }
+    facts = {name: getattr(config, name) for name in ("pdo", "base_score", "base_odds")}
+    facts |= {
+        "base": points.base,
+        "alone_base": points.alone_base,
+        "score_stability": population_stability_index(scores[roles == TRAIN], scores[roles == TEST]),
+        "bank": shares[0].party,
+    }
+    return tables | {"scale": {name: np.array([fact]) for name, fact in facts.items()}}
 
 
 def _check_texts(name: str, texts: Array, length: int) -> None:
@@ -258,15 +231,16 @@ def named(tables: Mapping[str, Columns], names: Mapping[str, Sequence[str]]) -> 
     bank, *passive = names
     numbered = {**names, bank: [*names[bank], *(f"known to {party}" for party in passive)]}
     columns = tables["scorecard"]
-    places = zip(columns["party"], columns["column"], strict=True)
-    column_names = [numbered[str(party)][int(number)] for party, number in places]
+    column_names = [
+        numbered[str(party)][int(number)]
+        for party, number in zip(columns["party"], columns["column"], strict=True)
+    ]
     return {**tables, "scorecard": {"name": np.array(column_names, np.str_), **columns}}
 
 
 def _information_of_coverage(unknown: NDArray[np.uint8], labels: NDArray[np.int8]) -> float:
     """The information value of being known to a party; NaN where a class has nobody on one side."""
-    bads = np.bincount(unknown[labels == 1], minlength=2)
-    goods = np.bincount(unknown[labels == 0], minlength=2)
+    goods, bads = (np.bincount(unknown[labels == label], minlength=2) for label in (0, 1))
     if min(bads.min(), goods.min()) == 0:
         return float("nan")
     return information_value(goods, bads)

@@ -13,7 +13,7 @@ from typing import Self
 import clarabel
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
 from fl.errors import ProtocolError
 
@@ -45,15 +45,12 @@ class Cone:
             if sign:
                 rising = slice(start, start + run)
                 basis[rising, rising] = float(sign) * np.tri(run)
-                bounded[rising] = True
-                bounded[start : start + 1] = False
+                bounded[start + 1 : start + run] = True
         return cls(basis, bounded)
 
     def with_intercept(self) -> "Cone":
         """With a free weight before all others."""
-        basis = np.eye(len(self.bounded) + 1)
-        basis[1:, 1:] = self.basis
-        return Cone(basis, np.append(False, self.bounded))
+        return Cone(linalg.block_diag(1.0, self.basis), np.append(False, self.bounded))
 
     def least(self, curvature: Floats, gradient: Floats, weights: Floats, l1: Floats | float = 0.0) -> Floats:
         """The weights (m,) of the cone that minimise the quadratic with this gradient at `weights`, plus Σ l1 |w|.

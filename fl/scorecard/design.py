@@ -1,65 +1,41 @@
-"""One-hot columns without a matrix: each row has one group per column, so sums by group do all the work."""
+"""The design matrix: a 0/1 column for each group of each column, side by side, of which a row has one 1 per column.
 
-from dataclasses import dataclass
-from typing import Any
+It is sparse, and products with it add up in the order of rows or columns: equal wherever they are computed.
+"""
+
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from fl.binning import Codes
+from fl.binning import UNKNOWN, Codes
 
+Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Design: TypeAlias = sparse.csr_array
+"""float64 (n, width): a row for each row in groups, and as many columns as there are groups of all columns."""
 
 
-@dataclass(frozen=True)
-class Design:
-    """Rows in groups; the weights of all groups stand column by column.
+def one_hot(codes: Codes, counts: Integers) -> Design:
+    """The design of rows in groups (n, k), with so many groups in each column (k,)."""
+    places = (codes + (np.cumsum(counts) - counts)).ravel()
+    ends = codes.shape[1] * np.arange(len(codes) + 1)
+    return Design((np.ones(len(places)), places, ends), (len(codes), int(counts.sum())))
 
-    codes   uint8 (n, k): each row's group in each column
-    counts  int64 (k,): groups of each column
-    """
 
-    codes: Codes
-    counts: NDArray[np.int64]
+def gram(design: Design, values: Floats) -> Floats:
+    """The sum of values (n,) over the rows of each pair of groups, (width, width)."""
+    return np.asarray((design.T @ (design * values[:, None])).toarray(), np.float64)
 
-    @property
-    def width(self) -> int:
-        """Groups of all columns, the number of weights."""
-        return int(self.counts.sum())
 
-    @property
-    def starts(self) -> NDArray[np.int64]:
-        """Where the weights of each column begin, (k,)."""
-        return np.asarray(np.cumsum(self.counts) - self.counts, np.int64)
+def by_column(values: NDArray[Any], counts: Integers) -> list[NDArray[Any]]:
+    """Values of groups or bins that stand column by column, so many for each column, as an array for each."""
+    return np.split(values, np.cumsum(counts))[:-1]
 
-    def rows(self, chosen: NDArray[Any]) -> "Design":
-        """Some of the rows."""
-        return Design(self.codes[chosen], self.counts)
 
-    def scores(self, weights: Floats) -> Floats:
-        """Each row's sum of the weights of its groups, (n,); added column by column, so equal wherever computed."""
-        scores = np.zeros(len(self.codes))
-        for start, codes in zip(self.starts, self.codes.T, strict=True):
-            scores += weights[start + codes.astype(np.int64)]
-        return scores
-
-    def totals(self, values: Floats) -> Floats:
-        """The sum of values (n,) over the rows of each group, (width,)."""
-        parts = [
-            np.bincount(codes, values, minlength=count)
-            for codes, count in zip(self.codes.T, self.counts, strict=True)
-        ]
-        return np.concatenate([np.empty(0), *parts])
-
-    def gram(self, values: Floats) -> Floats:
-        """The sum of values (n,) over the rows of each pair of groups, (width, width)."""
-        gram = np.zeros((self.width, self.width))
-        starts, codes = self.starts, self.codes.astype(np.int64)
-        for i, (above, rows) in enumerate(zip(starts, self.counts, strict=True)):
-            for j in range(i + 1):
-                left, columns = starts[j], self.counts[j]
-                pairs = np.bincount(codes[:, i] * columns + codes[:, j], values, minlength=rows * columns)
-                block = pairs.reshape(rows, columns)
-                gram[above : above + rows, left : left + columns] = block
-                gram[left : left + columns, above : above + rows] = block.T
-        return gram
+def of_rows(values: NDArray[Any], counts: Integers, codes: Codes, of_unknown: int) -> Integers:
+    """Whole numbers of groups or bins that stand column by column, for rows in these (n, k), or UNKNOWN."""
+    places = codes + (np.cumsum(counts) - counts)
+    chosen = np.append(values, of_unknown)[np.where(codes == UNKNOWN, len(values), places)]
+    return np.asarray(chosen, np.int64)

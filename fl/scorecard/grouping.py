@@ -15,9 +15,7 @@ from scipy.special import chdtrc
 from fl.binning import UNKNOWN, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from fl.scorecard.design import Floats, Integers, by_column, of_rows, one_hot
 
 DROPPED = -1
 """In place of a group, for the bins of a column that the scorecard leaves out."""
@@ -34,26 +32,25 @@ class Grouping:
     shape: Shape
     groups: NDArray[np.int16]
 
-    @classmethod
-    def none(cls, shape: Shape) -> Self:
-        """The grouping that leaves out every column."""
-        return cls(shape, np.full(int(shape.bins.sum()), DROPPED, np.int16))
+    @property
+    def by_column(self) -> list[NDArray[np.int16]]:
+        """The group of each bin, (bins,), by column."""
+        return by_column(self.groups, self.shape.bins)
 
     @property
     def columns(self) -> Integers:
         """The numbers of the columns that stay, (k,)."""
-        return np.flatnonzero([len(groups) > 0 and groups[0] != DROPPED for groups in self._by_column()])
+        return np.flatnonzero([groups[0] != DROPPED for groups in self.by_column])
 
     @property
     def counts(self) -> Integers:
         """The groups of each column that stays, (k,)."""
-        groups = self._by_column()
-        return np.array([groups[column].max() + 1 for column in self.columns], np.int64)
+        return np.array([groups.max() + 1 for groups in self.by_column if groups[0] != DROPPED], np.int64)
 
     @property
     def runs(self) -> Integers:
         """By column that stays: how many of its groups, the leading ones, rise with the value; none of a category."""
-        groups, shape = self._by_column(), self.shape
+        groups, shape = self.by_column, self.shape
         return np.array(
             [
                 groups[column][: shape.bins[column] - shape.missing[column]].max() + 1
@@ -71,18 +68,13 @@ class Grouping:
 
     def transform(self, codes: Codes) -> Codes:
         """The groups (n, k) of rows in bins (n, c); UNKNOWN stays."""
-        groups = self._by_column()
-        grouped = np.full((len(codes), len(self.columns)), UNKNOWN, np.uint8)
-        for place, column in enumerate(self.columns):
-            known = codes[:, column] != UNKNOWN
-            grouped[known, place] = groups[column][codes[known, column]]
-        return grouped
+        return of_rows(self.groups, self.shape.bins, codes, UNKNOWN)[:, self.columns].astype(np.uint8)
 
     def check(self) -> Self:
         """This grouping, perhaps made by another party. Raises ProtocolError unless it fits the shape."""
         if self.groups.dtype != np.int16 or self.groups.shape != (int(self.shape.bins.sum()),):
             raise ProtocolError(f"groups must be int16, one for each of {int(self.shape.bins.sum())} bins")
-        for number, groups in enumerate(self._by_column()):
+        for number, groups in enumerate(self.by_column):
             dropped = bool((groups == DROPPED).all())
             if not dropped and not np.array_equal(np.unique(groups), np.arange(groups.max() + 1)):
                 raise ProtocolError(f"the groups of column {number} must be numbered from 0 without gaps")
@@ -90,13 +82,6 @@ class Grouping:
             if self.shape.ordered[number] and (np.diff(values) < 0).any():
                 raise ProtocolError(f"the groups of column {number} must rise with the value")
         return self
-
-    def of_column(self, column: int) -> NDArray[np.int16]:
-        """The group of each of a column's bins."""
-        return self._by_column()[column]
-
-    def _by_column(self) -> list[NDArray[np.int16]]:
-        return np.split(self.groups, np.cumsum(self.shape.bins)[:-1]) if len(self.shape) else []
 
 
 @dataclass(frozen=True)
@@ -120,10 +105,9 @@ def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig
     value is below `min_iv`, or whose groups may well differ by chance: a p-value above `max_p`, a guide only, since the
     same labels have merged them. Signs of the shape are kept to.
     """
-    starts = np.cumsum(shape.bins) - shape.bins
     groups, of_good, of_bad, information = [], [], [], np.zeros(len(shape))
-    for column, (start, bins) in enumerate(zip(starts, shape.bins, strict=True)):
-        of_column = goods[start : start + bins], bads[start : start + bins]
+    columns = zip(by_column(goods, shape.bins), by_column(bads, shape.bins), strict=True)
+    for column, of_column in enumerate(columns):
         numbers = merge(
             *of_column,
             bool(shape.ordered[column]),
@@ -135,14 +119,22 @@ def group(shape: Shape, goods: Integers, bads: Integers, config: ScorecardConfig
         information[column] = information_value(good, bad)
         weak = information[column] < config.min_iv or chance(good, bad) > config.max_p
         if len(good) < 2 or weak:
-            numbers = np.full(bins, DROPPED, np.int16)
-        else:
-            of_good.append(good)
-            of_bad.append(bad)
+            numbers, good, bad = np.full_like(numbers, DROPPED), good[:0], bad[:0]
         groups.append(numbers)
+        of_good.append(good)
+        of_bad.append(bad)
     none = np.empty(0, np.int64)
     grouping = Grouping(shape, np.concatenate([np.empty(0, np.int16), *groups]))
     return Evidence(grouping, np.concatenate([none, *of_good]), np.concatenate([none, *of_bad]), information)
+
+
+def group_by_labels(
+    shape: Shape, codes: Codes, labels: NDArray[np.int8], config: ScorecardConfig
+) -> Evidence:
+    """The same, by rows in bins (n, c) with labels (n,)."""
+    design = one_hot(codes, shape.bins)
+    bads = (design.T @ labels).astype(np.int64)
+    return group(shape, design.sum(axis=0).astype(np.int64) - bads, bads, config)
 
 
 def merge(

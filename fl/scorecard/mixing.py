@@ -32,10 +32,7 @@ def mixing(products: Floats, mixes: Floats, depth: int, share: float) -> Floats:
     used = min(depth, count) - 1
     if not used:
         return mix
-    differences = np.zeros((count, used))
-    for place in range(used):
-        differences[count - used + place, place] = 1.0
-        differences[count - used + place - 1, place] = -1.0
+    differences = np.ascontiguousarray(np.diff(np.eye(count))[:, -used:])
     normal, right = differences.T @ products @ differences, differences.T @ products[:, -1]
     scale = 1 / np.sqrt(np.maximum(np.diag(normal), np.finfo(np.float64).tiny))
     solved = np.linalg.lstsq(normal * scale[:, None] * scale, right * scale, rcond=_RANK)[0]

@@ -8,16 +8,15 @@ applicant loses there says how much it weighs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.binning import UNKNOWN, Codes
+from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
-
-Floats = NDArray[np.float64]
-Points = NDArray[np.int64]
+from fl.scorecard.design import Floats, Integers, by_column, of_rows
+from fl.scorecard.grouping import Grouping
 
 REASONS = 4
 """Reasons of an applicant at most."""
@@ -37,7 +36,7 @@ class Scale:
         factor = config.pdo / np.log(2)
         return cls(float(factor), float(config.base_score - factor * np.log(config.base_odds)))
 
-    def points(self, weights: Floats) -> Points:
+    def points(self, weights: Floats) -> Integers:
         """The points of groups with these weights (m,)."""
         return np.asarray(np.rint(-self.factor * weights), np.int64)
 
@@ -45,7 +44,7 @@ class Scale:
         """The points that everybody has."""
         return round(self.offset - self.factor * intercept)
 
-    def log_odds(self, scores: Points) -> Floats:
+    def log_odds(self, scores: Integers) -> Floats:
         """The log odds of default (n,) for which scores (n,) stand."""
         return np.asarray((self.offset - scores) / self.factor, np.float64)
 
@@ -61,38 +60,32 @@ class PointsTable:
 
     columns: NDArray[np.int64]
     counts: NDArray[np.int64]
-    points: Points
+    points: Integers
 
     @classmethod
-    def none(cls) -> Self:
-        """The share of a party without a column that has points."""
-        return cls(*(np.empty(0, np.int64) for _ in range(3)))
+    def of(cls, grouping: Grouping, points: Integers) -> "PointsTable":
+        """The share of the columns that have groups, with the points of these."""
+        return cls(grouping.columns, grouping.counts, points)
 
-    def ranges(self) -> tuple[Points, Points]:
-        """The least and the most points of each column, (k,) each."""
-        points = self.by_column()
-        least, most = [part.min() for part in points], [part.max() for part in points]
-        return np.array(least, np.int64), np.array(most, np.int64)
+    @property
+    def by_column(self) -> list[Integers]:
+        """The points of each column."""
+        return by_column(self.points, self.counts)
 
-    def totals(self, codes: Codes) -> Points:
+    @property
+    def best(self) -> Integers:
+        """The most points that each column gives, (k,)."""
+        return np.array([points.max() for points in self.by_column], np.int64)
+
+    def totals(self, codes: Codes) -> Integers:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
-        totals = np.zeros(len(codes), np.int64)
-        for points, groups in zip(self.by_column(), codes.T, strict=True):
-            known = groups != UNKNOWN
-            totals[known] += points[groups[known]]
-        return totals
+        return np.asarray(of_rows(self.points, self.counts, codes, of_unknown=0).sum(axis=1), np.int64)
 
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""
-        lost = np.zeros((len(codes), len(self.columns)), np.int32)
-        for place, (points, groups) in enumerate(zip(self.by_column(), codes.T, strict=True)):
-            known = groups != UNKNOWN
-            lost[known, place] = points.max() - points[groups[known]]
+        of_groups = np.repeat(self.best, self.counts) - self.points
+        lost = of_rows(of_groups, self.counts, codes, of_unknown=0).astype(np.int32)
         return worst([(np.broadcast_to(self.columns, lost.shape).astype(np.int16), lost)])
-
-    def by_column(self) -> list[Points]:
-        """The points of each column."""
-        return np.split(self.points, np.cumsum(self.counts)[:-1]) if len(self.counts) else []
 
 
 def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -103,9 +96,8 @@ def worst(parts: Sequence[tuple[NDArray[Any], NDArray[np.int32]]]) -> tuple[NDAr
     """
     names = np.concatenate([part[0] for part in parts], axis=1)
     lost = np.concatenate([part[1] for part in parts], axis=1)
-    gap = REASONS - lost.shape[1]
-    if gap > 0:
-        names, lost = (np.pad(array, ((0, 0), (0, gap))) for array in (names, lost))
+    gap = max(0, REASONS - lost.shape[1])
+    names, lost = (np.pad(array, ((0, 0), (0, gap))) for array in (names, lost))
     order = np.argsort(-lost, axis=1, kind="stable")[:, :REASONS]
     names, lost = np.take_along_axis(names, order, 1), np.take_along_axis(lost, order, 1)
     nothing: Any = "" if names.dtype.kind == "U" else NO_REASON
@@ -134,5 +126,5 @@ def obeys(table: PointsTable, runs: NDArray[np.int64], signs: NDArray[np.int8]) 
 
     runs and signs as in `grouping.Grouping`.
     """
-    columns = zip(table.by_column(), runs, signs, strict=True)
+    columns = zip(table.by_column, runs, signs, strict=True)
     return np.array([bool((sign * np.diff(points[:run]) <= 0).all()) for points, run, sign in columns], bool)

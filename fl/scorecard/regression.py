@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fl.scorecard.cone import Cone
-from fl.scorecard.design import Design
+from fl.scorecard.design import Design, Floats, gram
 from fl.scorecard.grouping import Grouping
 
-Floats = NDArray[np.float64]
 Labels = NDArray[np.int8]
 
 _SETTLED = 1e-10  # of a weight in Newton's method
@@ -46,18 +45,15 @@ class BankBlock:
     def solve(self, offset: Floats, weights: Floats) -> Floats:
         """The optimal weights (1 + width,) with the others' partial scores (n,) as given, from `weights` on."""
         cone, l1 = self.cone.with_intercept(), np.append(0.0, self.l1)
-        penalty = self.l2 * np.append(0.0, np.ones(self.design.width))
+        penalty = self.l2 * np.append(0.0, np.ones(self.design.shape[1]))
         loss = self._objective(offset, weights)
         for _ in range(_ITERATIONS):
             pd = expit(self._scores(offset, weights))
-            curvature = np.empty((len(weights), len(weights)))
-            curvature[0, 0] = (pd * (1 - pd)).sum()
-            curvature[0, 1:] = curvature[1:, 0] = self.design.totals(pd * (1 - pd))
-            curvature[1:, 1:] = self.design.gram(pd * (1 - pd))
-            curvature += np.diag(penalty)
-            residual = pd - self.labels
-            gradient = np.append(residual.sum(), self.design.totals(residual)) + penalty * weights
-            wanted = cone.least(curvature, gradient, weights, l1)
+            variance, residual = pd * (1 - pd), pd - self.labels
+            across = (self.design.T @ variance)[None]
+            curvature = np.block([[variance.sum(), across], [across.T, gram(self.design, variance)]])
+            gradient = np.append(residual.sum(), self.design.T @ residual) + penalty * weights
+            wanted = cone.least(curvature + np.diag(penalty), gradient, weights, l1)
             step, share = wanted - weights, 1.0
             while self._objective(offset, weights + share * step) > loss + 1e-9 * abs(loss) and share > 1e-6:
                 share /= 2
@@ -73,7 +69,7 @@ class BankBlock:
         return np.asarray(np.rint(exact * (1 << precision)), np.int64)
 
     def _scores(self, offset: Floats, weights: Floats) -> Floats:
-        return np.asarray(offset + weights[0] + self.design.scores(weights[1:]), np.float64)
+        return np.asarray(offset + weights[0] + self.design @ weights[1:], np.float64)
 
     def _objective(self, offset: Floats, weights: Floats) -> float:
         scores = self._scores(offset, weights)
@@ -101,10 +97,10 @@ class PassiveBlock:
         it: the bank answers it by its own weight of the known rows (or by the intercept, if the party knows them all),
         so the bound is that of the columns less their means.
         """
-        ones = np.ones(len(design.codes))
-        means = design.totals(ones) / max(1, len(ones))
-        spread = design.gram(ones) - len(ones) * np.outer(means, means)
-        curvature = spread / 4 + penalty[1] * np.eye(design.width)
+        rows, width = design.shape
+        means = design.sum(axis=0) / max(1, rows)
+        spread = (design.T @ design).toarray() - rows * np.outer(means, means)
+        curvature = spread / 4 + penalty[1] * np.eye(width)
         if not all_known:
             curvature += penalty[1] * np.outer(means, means)
         return cls(design, cone, curvature, penalty)

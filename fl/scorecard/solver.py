@@ -9,11 +9,9 @@ from fl.boosting.gradients import log_loss
 from fl.config.scorecard import ScorecardConfig
 from fl.metrics import auc
 from fl.scorecard import Progress
-from fl.scorecard.design import Design
+from fl.scorecard.design import Design, Floats
 from fl.scorecard.mixing import mixing
 from fl.scorecard.regression import BankBlock
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class Solver:
 
     def begin(self) -> tuple[State, Next]:
         """Before the first exchange the other parties' weights are zero."""
-        weights = np.zeros(1 + self.design.width)
+        weights = np.zeros(1 + self.design.shape[1])
         start = State(
             weights=weights,
             scores=np.empty((0, len(self.labels))),
@@ -79,9 +77,7 @@ class Solver:
     def advance(self, before: State, scores: Floats, products: Floats) -> tuple[State, Next]:
         """After an exchange: the parties' partial scores (n,) and inner products (t,), both summed over them."""
         count = len(products)
-        grown = np.empty((count, count))
-        grown[:-1, :-1] = before.products
-        grown[-1] = grown[:, -1] = products
+        grown = np.block([[before.products, products[:-1, None]], [products]])
         history = np.concatenate([before.scores, scores[None]])
         length = np.sqrt(max(grown[-1, -1], 0.0))
         finished = bool(length <= self.config.tolerance) or count >= self.config.exchanges
@@ -90,29 +86,26 @@ class Solver:
         last = (np.arange(count) == count - 1).astype(np.float64)
 
         def go(mix: Floats, finished: bool) -> tuple[State, Next]:
-            mixes = np.zeros((count + 1, count + 1))
-            mixes[:-1, :-1], mixes[-1, :-1] = before.mixes, mix
+            mixes = np.pad(np.vstack([before.mixes, mix]), ((0, 0), (0, 1)))
             state = replace(before, scores=history, products=grown, mixes=mixes, finished=finished)
             state, following = self._go(state, mix)
             losses = np.append(before.losses, following.progress.validation_loss)
             return replace(state, losses=losses), following
 
         state, following = go(last if finished else mix, finished)
-        if not finished and self._has_settled(state.losses):
+        # Validation has moved less than the settings ask for in two exchanges in a row.
+        settled = len(state.losses) > 2 and (np.abs(np.diff(state.losses[-3:])) < self.config.settled).all()
+        if settled and not finished:
             # Every exchange shows the bank partial scores, so there is none that validation does not need.
             return go(last, True)
         return state, following
 
-    def _has_settled(self, losses: Floats) -> bool:
-        """Whether validation has moved less than the settings ask for in two exchanges in a row."""
-        return len(losses) > 2 and bool((np.abs(np.diff(losses[-3:])) < self.config.settled).all())
-
     def _go(self, state: State, mix: Floats) -> tuple[State, Next]:
-        offset = np.zeros(len(self.labels))
-        for share, scores in zip(mix, state.scores, strict=True):
-            offset += share * scores
+        # Added up one after the other, so that the sum is the same everywhere.
+        parts = (share * scores for share, scores in zip(mix, state.scores, strict=True))
+        offset = sum(parts, np.zeros(len(self.labels)))
         weights = self.block.solve(offset[self.training], state.weights)
-        total = offset + weights[0] + self.design.scores(weights[1:])
+        total = offset + weights[0] + self.design @ weights[1:]
         residual = self.block.residual(offset[self.training], weights, self.config.precision)
         return replace(state, weights=weights), Next(mix, residual, self._progress(total, len(mix)))
 

@@ -32,7 +32,7 @@ def values_of_groups(
     """
     texts_of_groups = []
     for column in grouping.columns:
-        of_bins = grouping.of_column(column)
+        of_bins = grouping.by_column[column]
         numeric = column < len(binning.cuts)
         cuts = _numbers(binning.cuts[column], digits) if numeric else []
         for group in range(of_bins.max() + 1):

@@ -140,13 +140,13 @@ def test_whom_no_party_knows_the_bank_scores_as_it_would_by_itself(many: Path, f
     codes = kept.read(Binning).transform(read_table(study_))
     groups = bank.transform(codes, read_coverage(study_))
     one_hot = np.concatenate(
-        [own[:, None] == np.arange(n) for own, n in zip(groups.T, bank.counts, strict=True)], 1
+        [own[:, None] == np.arange(n) for own, n in zip(groups.T, bank.whole.counts, strict=True)], 1
     )
     alone.fit(one_hot[roles == TRAIN], joined.labels[roles == TRAIN])
     odds = alone.decision_function(one_hot)[nobody]
     scale = Scale.of(config)
     np.testing.assert_allclose(
-        kept.read(ScoredRows).scores[nobody], scale.offset - scale.factor * odds, atol=len(bank.counts)
+        kept.read(ScoredRows).scores[nobody], scale.offset - scale.factor * odds, atol=len(bank.whole.counts)
     )
 
 

@@ -28,8 +28,8 @@ class Specimen:
     def __init__(self, kind: type[Party]) -> None:
         self.kind = kind
         months = _FIRST_MONTH + np.arange(BUSINESSES) % 5
-        ids = [f"business-{number:04d}" for number in range(BUSINESSES)]
-        self.as_of = pd.Series(months.astype("datetime64[s]"), index=pd.Index(ids, dtype=str))
+        self.ids: Ids = np.array([f"business-{number:04d}" for number in range(BUSINESSES)])
+        self.as_of = pd.Series(months.astype("datetime64[s]"), index=pd.Index(self.ids, dtype=str))
         self._root = tempfile.TemporaryDirectory(prefix="siloscore-contract-")
         self._numbers = itertools.count()
 
@@ -40,11 +40,6 @@ class Specimen:
     def __exit__(self, *_: object) -> None:
         """Removes the folders."""
         self._root.cleanup()
-
-    @property
-    def ids(self) -> Ids:
-        """All businesses."""
-        return np.array(self.as_of.index, dtype=np.str_)
 
     @cached_property
     def records(self) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,7 @@ import pytest
 from clients.data.declaration import read_declaration, write_declaration
 from clients.scorecard.model import BankModel, PassiveModel, ScoredRows
 from clients.store import Store
-from experiments.baselines.scorecard import Scorecard, fit_scorecard, metrics
+from experiments.baselines.scorecard import Scorecard, fit_scorecard
 from experiments.joined import read_joined, read_scores
 from fl.config.scorecard import ScorecardConfig
 from fl.splits import Roles, Split
@@ -56,7 +56,7 @@ def assert_equal_twins(run) -> Scorecard:
         for column, values in card.card[name].items():
             np.testing.assert_array_equal(trained.evaluation.tables[name][column], values)
     told = [dict(event.metrics) for event in events if event.metrics]
-    assert told == [metrics(progress) for progress in card.progress]
+    assert told == [progress.metrics for progress in card.progress]
     assert trained.costs.round_trips <= round_trips(run.config, len(run.federation.roster.passive))
     return card
 

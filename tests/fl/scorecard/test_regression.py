@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.cone import Cone
-from fl.scorecard.design import Design
+from fl.scorecard.design import one_hot
 from fl.scorecard.regression import BankBlock, PassiveBlock
 from fl.scorecard.solver import Solver
 
@@ -38,14 +38,14 @@ class Toy:
         )
         padding = np.zeros(len(coverage), np.int8)
         cone = Cone.of(self.bank_counts, np.append(counts, 0 * padding), np.append(sign, padding))
-        design = Design(self.bank_codes, self.bank_counts)
+        design = one_hot(self.bank_codes, self.bank_counts)
         l1, l2 = self.config.penalty
-        selective = np.where(np.arange(design.width) < counts.sum(), l1, 0.0)  # not who knows whom
-        block = BankBlock(design.rows(self.training), self.labels[self.training], cone, selective, l2)
+        selective = np.where(np.arange(design.shape[1]) < counts.sum(), l1, 0.0)  # not who knows whom
+        block = BankBlock(design[self.training], self.labels[self.training], cone, selective, l2)
         self.solver = Solver(block, design, self.labels, self.training, 2, self.config)
         self.blocks = [
             PassiveBlock.of(
-                Design(codes[known & self.training], counts),
+                one_hot(codes[known & self.training], counts),
                 Cone.of(counts, counts, sign),
                 self.config.penalty,
                 not unknown,
@@ -64,11 +64,11 @@ class Toy:
             for number, (block, known) in enumerate(zip(self.blocks, self.known, strict=True)):
                 at = to_do.mix @ values[number]
                 own = to_do.residual[known[self.training]].astype(np.float64)
-                sums = block.design.totals(own).astype(np.int64)
+                sums = (block.design.T @ own).astype(np.int64)
                 after = block.step(at, sums, self.config.precision)
                 values[number] = np.vstack([values[number], after])
                 steps[number] = np.vstack([steps[number], after - at])
-                scores[known] += Design(self.codes[number + 1][known], self.counts).scores(after)
+                scores[known] += one_hot(self.codes[number + 1][known], self.counts) @ after
                 products += block.products(steps[number])
             state, to_do = self.solver.advance(state, scores, products)
             exchanges += 1
@@ -154,17 +154,17 @@ def test_a_step_never_raises_the_loss_whatever_the_labels() -> None:
         labels = rng.random(600) < share
 
         def loss(weights: np.ndarray, labels: np.ndarray = labels) -> float:
-            scores = block.design.scores(weights)
+            scores = block.design @ weights
             scores = scores - scores.mean()  # what the intercept would answer
             return float(
                 (np.logaddexp(0, scores) - labels * scores).sum() + block.penalty[1] / 2 * weights @ weights
             )
 
         at = rng.normal(size=9)
-        scores = block.design.scores(at)
+        scores = block.design @ at
         residual = 1 / (1 + np.exp(scores.mean() - scores)) - labels
         residual = residual - residual.mean()
-        sums = np.rint(block.design.totals(residual) * 2**30).astype(np.int64)
+        sums = np.rint((block.design.T @ residual) * 2**30).astype(np.int64)
         assert loss(block.step(at, sums, 30)) < loss(at)
 
 

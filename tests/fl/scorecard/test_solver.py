@@ -6,7 +6,7 @@ import pytest
 from fl.config.scorecard import ScorecardConfig
 from fl.records import decode, encode
 from fl.scorecard.cone import Cone
-from fl.scorecard.design import Design
+from fl.scorecard.design import one_hot
 from fl.scorecard.regression import BankBlock
 from fl.scorecard.solver import Solver, State
 
@@ -15,8 +15,8 @@ def solver(parties: int = 1, **settings: object) -> Solver:
     rng = np.random.default_rng(0)
     codes, counts = rng.integers(0, 3, (90, 1)).astype(np.uint8), np.array([3])
     labels, training = (rng.random(90) < 0.2 + 0.2 * codes[:, 0]).astype(np.int8), np.arange(90) < 60
-    design, cone = Design(codes, counts), Cone.of(counts, counts, np.zeros(1, np.int8))
-    block = BankBlock(design.rows(training), labels[training], cone, np.zeros(design.width), 1.0)
+    design, cone = one_hot(codes, counts), Cone.of(counts, counts, np.zeros(1, np.int8))
+    block = BankBlock(design[training], labels[training], cone, np.zeros(3), 1.0)
     return Solver(block, design, labels, training, parties, ScorecardConfig(**settings))
 
 
