@@ -32,7 +32,8 @@ per tree), `none` encrypts only what counts (at most 4 · depth). With several p
 What each receiver sees:
 
 - a passive party: which rows that train or validate are in which node of a tree, but not by what column of another it
-  came to that; its own splits, and which child of a split is lighter; encrypted gradients;
+  came to that; its own splits, and which child of a split is lighter; encrypted gradients; where sides are handed
+  over, which splits of others send the same bins left;
 - the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
   for every split the side of the rows in its node; in scoring, for every split the side of every test row;
 - the coordinator: how many trees there are and how good they are; how many splits each passive party makes at a level

@@ -9,7 +9,8 @@ its bins' bits, and the pad of that is the exclusive or of theirs.
 With each split the bank tells the coordinator which rows of the party's padded matrix to combine. The coordinator
 passes the result to the other passive parties without being able to read it. The bank gives those parties the
 combined pad in the rows of the split's node and nowhere else: they read the split's sides there, and outside of the
-node every bit stays padded.
+node every bit stays padded. Since a bin has one pad, they notice where two splits send the same bins left, or where
+one's bins are those in which two others differ; what they were told of a row by one split then holds for the other.
 
 The bank sees no padded bits. The bank and the coordinator together could read all; the threat model excludes that they
 collude, and who does not want to rely on it sets `boosting.sealed-sides` to false.
