@@ -94,10 +94,11 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
 
 def _column_names(roster: Roster) -> dict[str, list[str]]:
     """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
-    names = {}
-    for party in roster.all:
-        about = roster.descriptions[party]
-        # Numeric columns come first, each kind in its order.
-        kinds = dict(zip(about.columns, about.kinds, strict=True))
-        names[party] = sorted(about.columns, key=lambda name: kinds[name] != "numeric")
-    return names
+    # Numeric columns come first, each kind in its order.
+    columns = {
+        party: zip(about.kinds, about.columns, strict=True) for party, about in roster.descriptions.items()
+    }
+    return {
+        party: [name for _, name in sorted(of_party, key=lambda column: column[0] != "numeric")]
+        for party, of_party in columns.items()
+    }

@@ -41,7 +41,7 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.forest import Splits
+from fl.boosting.forest import Flags, Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
@@ -54,8 +54,6 @@ from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,13 @@ class Growing:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which sums the bank wants (`Task`), who splits the nodes before, and which of their rows go left, bool (n,).
+    """Which sums the bank wants, who splits the nodes before, and which of their rows go left, bool (n,).
 
-    What other passive parties split is in `left` as far as it is known.
+    What other passive parties split is in `left` as far as it is known. The task has no keys any more.
     """
 
-    tree: int
-    ahead: bool
+    task: Task
     owners: NDArray[np.int8]
-    lighter_left: Flags
     left: Flags
 
 
@@ -142,10 +138,8 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         left |= within(request.sides, growing.nodes, others) ^ level.pad
     growing = replace(growing, splits=growing.splits.plus(level.splits))
     asked = Asked(
-        tree=task.tree,
-        ahead=task.ahead,
+        task=replace(task, keys=None),
         owners=level.owners,
-        lighter_left=task.lighter_left,
         left=unpacked(left, len(members)),
     )
     sums: Sums | None = None
@@ -216,9 +210,9 @@ def _add_up(
 ) -> Sums:
     """The sums that were asked for, and the next nodes' candidates and merged bins; keeps the state at these nodes."""
     config = session.config.section(BoostingConfig)
-    sample = sampled_rows(setup.training, setup.seed, asked.tree, config.row_share)
+    sample = sampled_rows(setup.training, setup.seed, asked.task.tree, config.row_share)
     shape, name = setup.binning.shape, session.party.declaration.name
-    used = sampled_columns(len(shape), name, setup.seed, asked.tree, config.column_share)
+    used = sampled_columns(len(shape), name, setup.seed, asked.task.tree, config.column_share)
     layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
@@ -256,10 +250,10 @@ def _next_nodes(
     A root counts as its own parent.
     """
     owners = asked.owners
-    if asked.ahead:
+    if asked.task.ahead:
         return tree_layout(growing.nodes, owners >= YOU, sample), *_at_root(setup), 1
     split, by_bank = owners != NOBODY, owners == THE_BANK
-    layout = level_layout(growing.nodes, split, by_bank, asked.lighter_left, asked.left, sample)
+    layout = level_layout(growing.nodes, split, by_bank, asked.task.lighter_left, asked.left, sample)
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
 
 
