@@ -89,14 +89,15 @@ def match(session: Session, request: MatchRequest) -> Matched:
     if request.mode == "inner" and places:
         common = np.all([of_party >= 0 for of_party in places.values()], axis=0)[business]
         rows, business = rows[common], business[common]
-    months = _to_numbers(applications["month"].to_numpy()[rows].astype("datetime64[M]"))
+    months = applications["month"].to_numpy()[rows].astype("datetime64[M]")
+    numbers = np.where(np.isnat(months), -1, months.astype(np.int64))
     at_rows = {party: of_party[business] for party, of_party in places.items()}
     session.study.keep(Coverage({party: of_party >= 0 for party, of_party in at_rows.items()}))
     session.keep(replace(blinded, exponent=b"", rows=rows))
     at_rows[session.party.declaration.name] = business
     orders = {
         # The month of a business that a party does not know is none of that party's business.
-        party: Letter.of(Order(of_party, np.where(of_party >= 0, months, -1).astype(np.int32)))
+        party: Letter.of(Order(of_party, np.where(of_party >= 0, numbers, -1).astype(np.int32)))
         for party, of_party in at_rows.items()
     }
     return Matched(positions=len(rows), orders=orders)
@@ -143,10 +144,6 @@ def _secret_order(applications: pd.DataFrame) -> NDArray[np.int64]:
 def _random_order(count: int) -> NDArray[np.int64]:
     # NumPy's own generator could be worked out from the places of those that both know.
     return np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
-
-
-def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:
-    return np.where(np.isnat(months), -1, months.astype(np.int64)).astype(np.int32)
 
 
 def _to_months(numbers: NDArray[np.int32]) -> NDArray[np.datetime64]:

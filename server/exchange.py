@@ -148,12 +148,11 @@ class Exchange:
             if party in records
         }
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
-        before = counted.cpu_by_action.get(action, 0.0)
         self._counted = Costs(
             counted.round_trips + 1,
             counted.bytes_up + sum(size_of(record) for record in records.values()),
             counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
-            {**counted.cpu_by_action, action: before + spent},
+            {**counted.cpu_by_action, action: counted.cpu_by_action.get(action, 0.0) + spent},
         )
         return {party: answer for party, (answer, _) in replies.items()}
 

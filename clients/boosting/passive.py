@@ -14,7 +14,7 @@ from clients.forests import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
-from fl.binning import UNKNOWN, Codes
+from fl.binning import UNKNOWN
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -230,7 +230,9 @@ def _add_up(
     # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
     last = shape.bins[used] - 1
     nowhere = (codes == UNKNOWN) | ~counted[:, None]
-    bins = np.where(nowhere, last, _moved(codes, merged_homes[:, used], layout.groups())).astype(np.uint8)
+    # UNKNOWN is no bin: it may be looked up as any.
+    cells = layout.groups()[:, None], np.flatnonzero(used), np.minimum(codes, shape.width - 1)
+    bins = np.where(nowhere, last, merged_homes[cells]).astype(np.uint8)
     sums = responder.sums(encrypted, layout.offsets, bins, last)
     of_nodes = np.repeat(merged_homes, family, axis=0)
     homes = of_nodes.astype(np.uint8)
@@ -255,13 +257,6 @@ def _next_nodes(
     split, by_bank = owners != NOBODY, owners == THE_BANK
     layout = level_layout(growing.nodes, split, by_bank, asked.task.lighter_left, asked.left, sample)
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
-
-
-def _moved(codes: Codes, homes: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bins (e, c) at their homes (groups, c, width), for entries of these groups (e,); UNKNOWN anywhere."""
-    bins = np.minimum(codes, homes.shape[2] - 1)
-    at_home: NDArray[np.int64] = homes[groups[:, None], np.arange(codes.shape[1]), bins]
-    return at_home
 
 
 def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growing: Growing) -> Sent:

@@ -43,7 +43,6 @@ class Grower:
         self.config = config
         self.growth = growth
         self._shapes = [data.shape, *(party.shape for party in data.passive)]
-        self._names = [data.name, *(party.name for party in data.passive)]
         self._resolved: Resolved | None = None
 
     @classmethod
@@ -70,7 +69,21 @@ class Grower:
         """
         if self._resolved is not None:
             raise RuntimeError("a demand is resolved once")
-        self._resolved = self._resolve(members)
+        growth = self.growth
+        for number, party in enumerate(self.data.passive, start=1):
+            theirs = (growth.owners == number) & ~growth.decided
+            rows = np.append(theirs, False)[growth.nodes]
+            if rows.any():
+                growth.left[rows] = members[party.name][rows]
+        counted, layout = self._counted()
+        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
+        self._resolved = Resolved(
+            counted=counted,
+            layout=layout if growth.wanted else None,
+            totals=[self._totals(layout, party.known) for party in self.data.passive],
+            fit=fit,
+            ended=fit is not None and self._has_ended(),
+        )
         return self._resolved
 
     def advance(self, answers: Sequence[Answer] = ()) -> Demand:
@@ -95,23 +108,6 @@ class Grower:
         """Whether passive parties take part in the tree."""
         first = self.growth.tree == 0 and self.config.first_tree_bank_only
         return bool(self.data.passive) and not first
-
-    def _resolve(self, members: Mapping[str, Flags]) -> Resolved:
-        growth = self.growth
-        for number, party in enumerate(self.data.passive, start=1):
-            theirs = (growth.owners == number) & ~growth.decided
-            rows = np.append(theirs, False)[growth.nodes]
-            if rows.any():
-                growth.left[rows] = members[party.name][rows]
-        counted, layout = self._counted()
-        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
-        return Resolved(
-            counted=counted,
-            layout=layout if growth.wanted else None,
-            totals=[self._totals(layout, party.known) for party in self.data.passive],
-            fit=fit,
-            ended=fit is not None and self._has_ended(),
-        )
 
     def _counted(self) -> tuple[Flags, Layout]:
         """Which entries of what is wanted count, and these alone."""
@@ -261,7 +257,6 @@ class Grower:
             values[node] = np.array(split.weights) * config.learning_rate
             place = int(growth.places[node])
             forest = forest.with_split(place, owner, split.column, split.gain, values[node])
-        splits = [_splits(best, owner) for owner in range(len(self._names))]
         ahead = growth.level + 1 >= config.depth or not best
         early = config.ahead == "tree" or (config.ahead == "level" and not ahead)
         self.growth = replace(
@@ -272,14 +267,15 @@ class Grower:
             child_bounds=bounds,
             child_values=values,
             forest=forest,
-            splits=growth.splits.plus(splits[0]),
+            splits=growth.splits.plus(_splits(best, 0)),
             ahead=ahead,
             decided=owners <= 0,
             wanted=growth.tree + (ahead and nodes > 0) < config.trees
             and (early or bool((owners <= 0).all())),
         )
         self._move_rows()
-        return self._demand(owners, dict(zip(self._names[1:], splits[1:], strict=True)))
+        passive = enumerate(self.data.passive, start=1)
+        return self._demand(owners, {party.name: _splits(best, number) for number, party in passive})
 
     def _move_rows(self) -> None:
         """Send rows where the bank's splits say; those that reach a leaf take its value and leave.
