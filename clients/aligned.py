@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from clients.store import Store
 from fl.tables import Table
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +78,20 @@ def known_to_none(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArr
 
 def read_table(study: Store) -> Table:
     """This party's features at each position. FileNotFoundError before the alignment."""
-    return _read(study, Table)
+    return cast(Table, _read(study.folder, Table))
 
 
 def read_applications(study: Store) -> Applications:
     """The label holder's applications at each position. FileNotFoundError at any other party."""
-    return _read(study, Applications)
+    return cast(Applications, _read(study.folder, Applications))
 
 
 def read_coverage(study: Store) -> Mapping[str, NDArray[np.bool_]]:
     """At the label holder, which positions each passive party knows, in the order of the federation."""
-    return _read(study, Coverage).known
-
-
-def _read(study: Store, kind: type[Record]) -> Record:
-    hashable: Any = kind
-    record: Record = _cached(study.folder, hashable)
-    return record
+    return cast(Coverage, _read(study.folder, Coverage)).known
 
 
 # Every message of a conversation needs them and a study's never change, so a worker process keeps a few.
 @lru_cache(maxsize=24)
-def _cached(folder: Path, kind: Any) -> Any:
+def _read(folder: Path, kind: Any) -> Any:
     return Store(folder).read(kind)

@@ -5,7 +5,7 @@ Its result, kept in the study's store for every conversation after it, is the pa
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -38,20 +38,13 @@ _MONTHS = 12 * 1_000  # after January 1970: no month of a credit application is 
 
 @dataclass(frozen=True)
 class Blinded:
-    """Between blinding and matching: the ids in the order of the points, and their secret exponent.
+    """After blinding: the ids in the order of the points, and their secret exponent, which matching forgets.
 
     rows int64 (n,), at the label holder: where each row stands in its applications, in the common order.
     """
 
     ids: NDArray[np.str_]
     exponent: bytes
-    rows: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """At the label holder after matching: `Blinded.rows`, of those that take part."""
-
     rows: NDArray[np.int64]
 
 
@@ -96,14 +89,15 @@ def match(session: Session, request: MatchRequest) -> Matched:
     if request.mode == "inner" and places:
         common = np.all([of_party >= 0 for of_party in places.values()], axis=0)[business]
         rows, business = rows[common], business[common]
-    months = _to_numbers(applications["month"].to_numpy()[rows].astype("datetime64[M]"))
+    months = applications["month"].to_numpy()[rows].astype("datetime64[M]")
+    numbers = np.where(np.isnat(months), -1, months.astype(np.int64))
     at_rows = {party: of_party[business] for party, of_party in places.items()}
     session.study.keep(Coverage({party: of_party >= 0 for party, of_party in at_rows.items()}))
-    session.keep(Rows(rows))
+    session.keep(replace(blinded, exponent=b"", rows=rows))
     at_rows[session.party.declaration.name] = business
     orders = {
         # The month of a business that a party does not know is none of that party's business.
-        party: Letter.of(Order(of_party, np.where(of_party >= 0, months, -1).astype(np.int32)))
+        party: Letter.of(Order(of_party, np.where(of_party >= 0, numbers, -1).astype(np.int32)))
         for party, of_party in at_rows.items()
     }
     return Matched(positions=len(rows), orders=orders)
@@ -113,17 +107,14 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     """Step 4: keep the features in the common order; the exponent is forgotten."""
     party, told = session.party, request.order.read(Order)
     if session.holds_label:
-        applications = applications_of(session).iloc[session.state(Rows).rows]
+        applications = applications_of(session).iloc[session.state(Blinded).rows]
         ids, known = applications.index.to_numpy().astype(np.str_), np.ones(len(applications), bool)
+        session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
     frame = party.matrix(ids, _to_months(told.months[known]))
     session.study.keep(table_of(frame, known))
     session.study.keep(Schema(schema_hash(party.declaration)))
-    if session.holds_label and not session.is_scoring:
-        session.study.keep(applications_of_rows(applications))
-    elif session.holds_label:
-        session.study.keep(ScoredIds(ids))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))
 
@@ -155,11 +146,6 @@ def _random_order(count: int) -> NDArray[np.int64]:
     return np.argsort(np.frombuffer(os.urandom(8 * count), np.uint64))
 
 
-def _to_numbers(months: NDArray[np.datetime64]) -> NDArray[np.int32]:
-    return np.where(np.isnat(months), -1, months.astype(np.int64)).astype(np.int32)
-
-
 def _to_months(numbers: NDArray[np.int32]) -> NDArray[np.datetime64]:
     months = numbers.astype(np.int64).astype("datetime64[M]")
-    months[numbers < 0] = np.datetime64("NaT", "M")
-    return months
+    return np.where(numbers < 0, np.datetime64("NaT", "M"), months)

@@ -1,17 +1,22 @@
 """A trained forest at work: what each party keeps of it, what a passive one tells, and what the bank makes of that."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clients.aligned import read_applications
+from clients.binned import read_setup
+from clients.randomness import goss_generator
+from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
 from fl.binning import Binning
 from fl.boosting import Outcomes, packed, unpacked
 from fl.boosting.forest import Forest, Splits
 from fl.boosting.growing import Grower
+from fl.boosting.growth import Data, Passive
 from fl.calibration import Calibration
 from fl.config.run import RunConfig
 from fl.tables import Table
@@ -33,6 +38,22 @@ class BankModel:
     base: float
     calibration: Calibration
     scores: NDArray[np.float64]
+
+
+def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
+    """What the bank's forests are grown on, once its columns are binned (`clients.binned.set_up`)."""
+    setup = read_setup(session)
+    labels = read_applications(session.study).labels[setup.positions]
+    return Data(
+        name=session.party.declaration.name,
+        labels=labels,
+        training=setup.training,
+        codes=setup.codes,
+        shape=setup.binning.shape,
+        passive=passive,
+        seed=setup.seed,
+        secret_generator=lambda tree: goss_generator(labels[setup.training], setup.seed, tree),
+    )
 
 
 def bank_model(grower: Grower) -> BankModel:

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import known_to_none, read_applications, read_table
-from clients.binned import Setup, set_up
-from clients.forests import BankModel, bank_model, log_odds
-from clients.randomness import goss_generator
+from clients.aligned import known_to_none, read_table
+from clients.binned import set_up
+from clients.forests import bank_model, log_odds, training_data
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
 from fl.boosting.growing import Grower
-from fl.boosting.growth import Data
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
 from fl.reserve import RESERVE, Trained, TrainRequest
@@ -57,34 +55,8 @@ def with_reserve(
 def train(session: Session, request: TrainRequest) -> Trained:
     """Grow the forest on the bank's columns, and keep it with the score of every position."""
     config = session.config.section(BoostingConfig)
-    setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
-    labels = read_applications(session.study).labels[setup.positions]
-    model, curve = _grow(session.party.declaration.name, setup, labels, config)
-    session.store.keep(model)
-    table = read_table(session.study)
-    session.store.keep(Scores(log_odds(session.store, table, {}, {}, session.config)))
-    return Trained({name: np.array([look[name] for look in curve]) for name in curve[0]})
-
-
-def _grow(
-    bank: str, setup: Setup, labels: NDArray[np.int8], config: BoostingConfig
-) -> tuple[BankModel, list[dict[str, float]]]:
-    """The best forest by validation AUC, calibrated, and the metrics after every tree.
-
-    labels (n,) are of the rows that train or validate.
-    """
-    training, seed = setup.training, setup.seed
-    data = Data(
-        name=bank,
-        labels=labels,
-        training=training,
-        codes=setup.codes,
-        shape=setup.binning.shape,
-        passive=[],
-        seed=seed,
-        secret_generator=lambda tree: goss_generator(labels[training], seed, tree),
-    )
-    grower, _ = Grower.begin(data, config)
+    set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    grower, _ = Grower.begin(training_data(session), config)
     curve: list[dict[str, float]] = []
     resolved = grower.resolve({})
     while not resolved.ended:
@@ -92,4 +64,7 @@ def _grow(
         resolved = grower.resolve({})
         if resolved.fit is not None:
             curve.append(resolved.fit.metrics)
-    return bank_model(grower), curve
+    session.store.keep(bank_model(grower))
+    table = read_table(session.study)
+    session.store.keep(Scores(log_odds(session.store, table, {}, {}, session.config)))
+    return Trained({name: np.array([look[name] for look in curve]) for name in curve[0]})

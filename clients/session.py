@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 
@@ -25,10 +25,8 @@ from fl.errors import ConfigError, ProtocolError
 from fl.messages import Declaration, declaration_of
 from fl.processes import cpu_seconds
 from fl.protocols import Conversation
-from fl.records import decode, encode
+from fl.records import Record, decode, encode
 from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
-
-State = TypeVar("State")
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class Session:
         """Whether this party knows the outcomes."""
         return self.party.declaration.label is not None
 
-    def state(self, kind: type[State]) -> State:
+    def state(self, kind: type[Record]) -> Record:
         """What the answer to the last request has kept. Raises ProtocolError if that is of another kind."""
         return decode(kind, self.kept)
 

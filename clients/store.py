@@ -10,11 +10,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
-from fl.records import decode, encode
-
-Record = TypeVar("Record")
+from fl.records import Record, decode, encode
 
 _STEP, _RECORD = ".step", ".record"
 

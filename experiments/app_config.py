@@ -6,10 +6,10 @@ Each is at its default, but for the parties: those of a generated economy.
 """
 
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
-from fl.config.checks import Scalar
 from fl.config.run import app_defaults
 from synthetic_data import STANDARD
 
@@ -18,15 +18,11 @@ _FIRST, _LAST = "[tool.flwr.app.config]", "[tool.hatch"
 
 def app_config() -> str:
     """The tables of pyproject.toml, without the line that opens the first."""
-    nested: dict[str, Scalar | dict[str, Scalar]] = {}
+    nested: dict[str, Any] = {}
     for key, value in {**app_defaults(), "parties": ",".join(STANDARD)}.items():
         section, _, name = key.rpartition(".")
-        if section:
-            table = nested.setdefault(section, {})
-            assert isinstance(table, dict)
-            table[name] = value
-        else:
-            nested[name] = value
+        table = nested.setdefault(section, {}) if section else nested
+        table[name] = value
     return tomli_w.dumps({"tool": {"flwr": {"app": {"config": nested}}}})
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments import party_commands
+from experiments.settings import parse_settings, words
 
 if TYPE_CHECKING:
     from experiments.dataset import Dataset
@@ -86,7 +87,7 @@ def generate(
     from experiments.economies import write_economy
     from synthetic_data import STANDARD
 
-    names = _words(parties) or STANDARD
+    names = words(parties) or STANDARD
     with step_bars() as progress:
         write_economy(out, businesses, world, seed, truth, progress, names)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
@@ -122,7 +123,7 @@ def compare(
     dataset, config = _configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
-        outcome = run_study(dataset, config, _words(contenders) or all_contenders(), backend.value, report)
+        outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
     tables = comparison_tables(outcome.comparison, len(config.seeds))
     console.print(*tables, explanation(outcome.comparison), sep="\n")
     console.print(headline(outcome.comparison), style="bold")
@@ -151,7 +152,7 @@ def run(
     """
     from fl.errors import ConfigError
 
-    if len(_words(contender)) != 1:
+    if len(words(contender)) != 1:
         raise ConfigError("Name one contender; siloscore compare trains several.")
     compare(
         data=data,
@@ -290,7 +291,7 @@ def score(
 
     with progress_bars() as report:
         finished = score_applicants(
-            store_uri(store), run, applicants, out, data, _words(parties), backend.value, report
+            store_uri(store), run, applicants, out, data, words(parties), backend.value, report
         )
     (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)
@@ -358,8 +359,12 @@ def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store
     from experiments.outputs import check_store
 
     check_store(store)
-    uri = f"sqlite:///{store.resolve()}"
-    return replace(config, world=dataset.world, experiment=experiment, tracking_uri=uri)
+    return replace(
+        config,
+        world=dataset.world,
+        experiment=experiment,
+        tracking_uri=f"sqlite:///{store.resolve()}",
+    )
 
 
 def _point_to(store: Path, link: str) -> None:
@@ -372,9 +377,9 @@ def _encrypted(settings: list[str], engine: str) -> list[str]:
     """The settings, with an engine of encryption for every algorithm that encrypts; an empty engine changes nothing."""
     from fl.config.run import sections
 
-    encrypting = (
-        [name for name, section in sections().items() if hasattr(section, "encryption")] if engine else []
-    )
+    if not engine:
+        return settings
+    encrypting = [name for name, section in sections().items() if hasattr(section, "encryption")]
     return [*settings, *(f"{name}.encryption={engine}" for name in encrypting)]
 
 
@@ -386,14 +391,13 @@ def _configured(
     Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party.
     """
     from experiments.dataset import open_dataset
-    from experiments.settings import parse_settings
     from fl.config.run import TrainingConfig
     from fl.errors import ConfigError
     from server.coordinator import new_study_name
 
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, _words(parties))
+    dataset = open_dataset(data, words(parties))
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
         config,
@@ -402,10 +406,6 @@ def _configured(
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

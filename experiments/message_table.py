@@ -43,12 +43,6 @@ def written_in(text: str) -> str:
     return f"{before}{_FIRST}\n\n{message_tables()}\n\n{_LAST}{rest.partition(_LAST)[2]}"
 
 
-def without_tables(text: str) -> str:
-    """The document without these tables: what is written by hand."""
-    before, _, rest = text.partition(_FIRST)
-    return before + rest.partition(_LAST)[2]
-
-
 def _by_content() -> str:
     """Which fields of which content each reader gets; settings are left out."""
     fields = [
@@ -70,9 +64,8 @@ def _by_module(fields: Iterable[Field]) -> str:
     """Such as: boosting `Members.left`; network `Embeddings.embeddings`."""
     names: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for field in fields:
-        module = field.record.__module__.removeprefix("fl.")
-        names[module][f"`{field.record.__name__}.{_name(field)}`"] = None
-    return "; ".join(f"{module} {', '.join(of_module)}" for module, of_module in names.items())
+        names[field.record.__module__][f"`{field.record.__name__}.{_name(field)}`"] = None
+    return "; ".join(f"{module.removeprefix('fl.')} {', '.join(told)}" for module, told in names.items())
 
 
 def _of_conversation(conversation: Conversation) -> str:

@@ -24,12 +24,13 @@ def parties() -> None:
     from clients.parties import origins
     from experiments.display import console
 
-    columns = (
+    table = Table(
         Column("Type", no_wrap=True),
         Column("Package", no_wrap=True),
         Column("Class", overflow="fold"),
+        box=SIMPLE_HEAD,
+        show_edge=False,
     )
-    table = Table(*columns, box=SIMPLE_HEAD, show_edge=False)
     for origin in origins():
         package = f"{origin.distribution} {origin.version}" if origin.distribution else "this process"
         table.add_row(origin.name, package, origin.target)

@@ -20,7 +20,7 @@ from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
 from experiments.outputs import check_file
-from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
+from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
 from server.coordinator import new_study_name
 from server.progress import Report
@@ -72,8 +72,7 @@ def scoring_config(
     model: TrainedModel, uri: str, data: Path, parties: tuple[str, ...], applicants: Path
 ) -> ScoringConfig:
     """The run that scores applicants by a model, with the settings that it was trained under."""
-    trained: TrainingConfig = model.config
-    common = {item.name: getattr(trained, item.name) for item in fields(RunConfig)}
+    common = {item.name: getattr(model.config, item.name) for item in fields(RunConfig)}
     changed = {
         "data": str(data),
         "parties": parties,
@@ -84,7 +83,7 @@ def scoring_config(
         **common | changed,
         model=model.name,
         model_run=model.run_id,
-        model_data=trained.data,
+        model_data=model.config.data,
         applicants=str(applicants.resolve()),
     )
 

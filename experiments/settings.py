@@ -1,4 +1,4 @@
-"""Settings from the command line, such as `network.noise=8.0`."""
+"""What is typed on the command line: settings such as `network.noise=8.0`, and lists."""
 
 import tomllib
 
@@ -29,6 +29,15 @@ def parse_settings(words: list[str]) -> dict[str, Scalar]:
             raise ConfigError(f"Setting {name!r} cannot be --set: {_MADE_ELSEWHERE[name]}.")
         settings[name] = _value(value.strip())
     return settings
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list that is written with commas.
+
+    >>> words("tax, court,")
+    ('tax', 'court')
+    """
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _value(text: str) -> Scalar:

@@ -26,10 +26,9 @@ from typing import (
     get_type_hints,
 )
 
-from fl.records import Array, decode, encode
+from fl.records import Array, Record, decode, encode
 
 Reply = TypeVar("Reply")
-Text = TypeVar("Text")
 Kind = TypeVar("Kind", bound=type[Any])
 
 
@@ -59,33 +58,33 @@ class Reader(Enum):
 
 
 @dataclass(frozen=True)
-class Letter(Generic[Text]):
+class Letter(Generic[Record]):
     """A record that one party addresses to another; the coordinator carries it and has no reason to open it."""
 
     content: bytes
 
     @classmethod
-    def of(cls, text: Text) -> "Letter[Text]":
+    def of(cls, record: Record) -> "Letter[Record]":
         """A letter that says this."""
-        return cls(encode(text))
+        return cls(encode(record))
 
-    def read(self, kind: type[Text]) -> Text:
+    def read(self, kind: type[Record]) -> Record:
         """What it says. Raises ProtocolError when it is no record of that kind."""
         return decode(kind, self.content)
 
 
-ToLabelHolder = Annotated[Letter[Text], Reader.LABEL_HOLDER]
-ToPassive = Annotated[Letter[Text], Reader.PASSIVE]
-ToParties = Annotated[Letter[Text], Reader.PARTIES]
+ToLabelHolder = Annotated[Letter[Record], Reader.LABEL_HOLDER]
+ToPassive = Annotated[Letter[Record], Reader.PASSIVE]
+ToParties = Annotated[Letter[Record], Reader.PARTIES]
 
-Setting: TypeAlias = Annotated[Text, Content.SETTING]
+Setting: TypeAlias = Annotated[Record, Content.SETTING]
 Count: TypeAlias = Annotated[int, Content.COUNT]
 Counts: TypeAlias = Annotated[Array, Content.COUNT]
 Figure: TypeAlias = Annotated[float, Content.AGGREGATE]
-Aggregate: TypeAlias = Annotated[Text, Content.AGGREGATE]
+Aggregate: TypeAlias = Annotated[Record, Content.AGGREGATE]
 PerRow: TypeAlias = Annotated[Array, Content.PER_ROW]
 Padded: TypeAlias = Annotated[Array, Content.PADDED]
-PublicKey: TypeAlias = Annotated[Text, Content.KEY]
+PublicKey: TypeAlias = Annotated[Record, Content.KEY]
 Ciphertext: TypeAlias = Annotated[Mapping[str, Array], Content.CIPHERTEXT]
 
 

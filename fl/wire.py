@@ -6,16 +6,14 @@ Flower sends an object whole. This is the only module of `fl` that knows of Flow
 
 from dataclasses import asdict, dataclass, fields
 from re import compile as pattern
-from typing import Any, TypeVar
+from typing import Any
 
 from flwr.app import ConfigRecord, RecordDict
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
 from fl.errors import ProtocolError
-from fl.records import decode, encode
-
-Body = TypeVar("Body")
+from fl.records import Record, decode, encode
 
 _ENVELOPE, _BODY, _REFUSAL = "envelope", "body", "refusal"
 _PIECE = 5_000_000
@@ -65,7 +63,7 @@ def pack(body: object, envelope: Envelope) -> RecordDict:
     return RecordDict({_ENVELOPE: head, **records})
 
 
-def unpack(record: RecordDict, *kinds: type[Body]) -> Body:
+def unpack(record: RecordDict, *kinds: type[Record]) -> Record:
     """The message in a wire form, which is of one of these kinds.
 
     Raises ProtocolError when it is of none, or a field is absent, superfluous, or of another type than declared.

@@ -67,10 +67,9 @@ def doubts(alignment: Alignment, roster: Roster) -> str:
 
     The coordinator sees no id, so all it can tell is the count.
     """
-    few = []
-    for party in roster.passive:
-        known = alignment.known[party]
-        possible = min(alignment.positions, roster.descriptions[party].rows)
-        if known < FEW * possible:
-            few.append(f"{party} knows {known:,} of {alignment.positions:,} businesses")
+    few = [
+        f"{party} knows {alignment.known[party]:,} of {alignment.positions:,} businesses"
+        for party in roster.passive
+        if alignment.known[party] < FEW * min(alignment.positions, roster.descriptions[party].rows)
+    ]
     return f"{', '.join(few)}: {_CHECK}." if few else ""

@@ -87,9 +87,10 @@ def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> 
 
 def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, SumRequest]:
     """For the parties that wait: where the other passive parties send rows."""
-    requests: dict[str, SumRequest] = {}
-    for party in demand.waits:
-        members = tuple(answer.members for other, answer in grown.items() if other != party)
-        if demand.gradients is not None:
-            requests[party] = SumRequest(demand.gradients, members)
-    return requests
+    if demand.gradients is None:
+        return {}
+    members = {party: answer.members for party, answer in grown.items()}
+    return {
+        party: SumRequest(demand.gradients, tuple(members[other] for other in grown if other != party))
+        for party in demand.waits
+    }

@@ -7,9 +7,10 @@ looks for replies every three seconds in deployment; the poll here starts short 
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from itertools import count
+from typing import Any
 
 from flwr.app import Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -17,11 +18,9 @@ from flwr.serverapp import Grid
 
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
-from fl.messages import Request, declaration_of
+from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
 from fl.wire import Envelope, envelope_of, pack, refusal_in, size_of, unpack
-
-Reply = TypeVar("Reply")
 
 # The message or its reply was lost on the way: the request may be sent again, since a party that has already
 # answered repeats its stored reply.
@@ -67,13 +66,13 @@ class Costs:
 
     def to_mapping(self) -> dict[str, float]:
         """As flat figures: `round_trips`, `bytes_up`, `bytes_down`, `cpu_seconds`, and `cpu_seconds.<action>`."""
-        found = {
+        return {
             "round_trips": self.round_trips,
             "bytes_up": self.bytes_up,
             "bytes_down": self.bytes_down,
             "cpu_seconds": self.cpu_seconds,
+            **{f"cpu_seconds.{action}": cpu for action, cpu in self.cpu_by_action.items()},
         }
-        return found | {f"cpu_seconds.{action}": cpu for action, cpu in self.cpu_by_action.items()}
 
 
 class Exchange:
@@ -85,7 +84,7 @@ class Exchange:
         self._study = study
         self._timeout = timeout
         self._nodes: dict[str, int] = {}
-        self._steps: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
         self._began, self._in_grid = time.thread_time(), 0.0
 
     @property
@@ -137,11 +136,9 @@ class Exchange:
     ) -> dict[str, Reply]:
         (kind,) = {type(request) for _, request in questions.values()}
         declaration, to = declaration_of(kind), message_type(kind)
-        packed: dict[str, tuple[int, RecordDict]] = {}
+        packed = {}
         for party, (node, request) in questions.items():
-            step = 0
-            if not declaration.is_query:
-                step = self._steps[party, envelope.model] = self._steps[party, envelope.model] + 1
+            step = 0 if declaration.is_query else next(self._steps[party, envelope.model])
             packed[party] = node, pack(request, replace(envelope, step=step))
         records = self._send(to, packed, dispensable)
         action = to.partition(".")[2]
@@ -151,12 +148,11 @@ class Exchange:
             if party in records
         }
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
-        before = counted.cpu_by_action.get(action, 0.0)
         self._counted = Costs(
             counted.round_trips + 1,
             counted.bytes_up + sum(size_of(record) for record in records.values()),
             counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
-            {**counted.cpu_by_action, action: before + spent},
+            {**counted.cpu_by_action, action: counted.cpu_by_action.get(action, 0.0) + spent},
         )
         return {party: answer for party, (answer, _) in replies.items()}
 

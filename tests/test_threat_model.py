@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.message_table import DOCUMENT, messages_of, without_tables, written_in
+from experiments.message_table import DOCUMENT, message_tables, messages_of, written_in
 from fl.boosting import Demanded, Task
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
@@ -20,7 +20,7 @@ from fl.scoring import Contributed
 from fl.wire import Envelope
 
 TEXT = DOCUMENT.read_text("utf-8")
-ANALYSIS = without_tables(TEXT)
+ANALYSIS = TEXT.replace(message_tables(), "")
 RECORDS: tuple[type[Any], ...] = tuple(
     dict.fromkeys(
         record

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_applications, read_coverage, read_table
+from clients.aligned import read_coverage, read_table
 from clients.binned import read_setup, set_up
 from clients.evaluation import keep_scores
-from clients.forests import BankModel, bank_model, log_odds
-from clients.randomness import goss_generator
+from clients.forests import BankModel, bank_model, log_odds, training_data
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
@@ -41,7 +40,7 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.forest import LEAF, Forest
+from fl.boosting.forest import LEAF
 from fl.boosting.gradients import ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
@@ -121,14 +120,11 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     scores = np.empty(len(setup.roles))
     scores[setup.positions] = model.calibration.log_odds(model.scores)
     scores[test] = log_odds(session.store, table, coverage, outcomes, session.config)
-    tables = {"importance": _importance(model.forest, [session.party.declaration.name, *coverage])}
-    return keep_scores(session, scores, setup.roles, tables)
-
-
-def _importance(forest: Forest, parties: list[str]) -> dict[str, NDArray[Any]]:
-    """How much the columns of each party gain, by number: a table of party, column, splits and gain, best first."""
-    columns = dict(forest.importance())
-    return {"party": np.array(parties, np.str_)[columns.pop("owner")], **columns}
+    # How much the columns of each party gain, by number: party, column, splits and gain, best first.
+    columns = dict(model.forest.importance())
+    parties = np.array([session.party.declaration.name, *coverage], np.str_)
+    importance = {"party": parties[columns.pop("owner")], **columns}
+    return keep_scores(session, scores, setup.roles, {"importance": importance})
 
 
 def _new_pad_key(session: Session, columns: Mapping[str, Columns]) -> NDArray[np.uint8] | None:
@@ -146,20 +142,11 @@ def _new_pad_key(session: Session, columns: Mapping[str, Columns]) -> NDArray[np
 
 def _data(session: Session) -> Data:
     setup, coverage = read_setup(session), read_coverage(session.study)
-    labels = read_applications(session.study).labels[setup.positions]
     columns = session.store.read(PassiveColumns).columns
-    return Data(
-        name=session.party.declaration.name,
-        labels=labels,
-        training=setup.training,
-        codes=setup.codes,
-        shape=setup.binning.shape,
-        passive=[
-            Passive(party, about.shape, coverage[party][setup.positions]) for party, about in columns.items()
-        ],
-        seed=setup.seed,
-        secret_generator=lambda tree: goss_generator(labels[setup.training], setup.seed, tree),
-    )
+    passive = [
+        Passive(party, about.shape, coverage[party][setup.positions]) for party, about in columns.items()
+    ]
+    return training_data(session, passive)
 
 
 class _PaddedSplit(NamedTuple):
@@ -256,7 +243,12 @@ class _Bank:
             task=Letter.of(task),
             levels={party: Letter.of(level) for party, level in levels.items()},
             gradients=gradients,
-            waits=tuple(party for party, level in levels.items() if task.wanted and _lacks_sides(level)),
+            # These are not told where other passive parties' splits send rows.
+            waits=tuple(
+                party
+                for party, level in levels.items()
+                if task.wanted and level.pad is None and (level.owners == ANOTHER).any()
+            ),
             chosen=tuple(split.choice for split in padded),
             trees=self._grower.growth.tree,
             fit=fit,
@@ -323,11 +315,6 @@ def _as_told(owners: NDArray[np.int16], number: int) -> NDArray[np.int8]:
     """Who splits each node, as the passive party of that number may know it."""
     conditions = [owners == LEAF, owners == 0, owners == number]
     return np.select(conditions, [NOBODY, THE_BANK, YOU], ANOTHER).astype(np.int8)
-
-
-def _lacks_sides(level: Level) -> bool:
-    """Whether a party is not told where other passive parties' splits send rows."""
-    return level.pad is None and bool((level.owners == ANOTHER).any())
 
 
 # The same at every message of a model: a key takes longer to load than a reply to decrypt.

@@ -14,7 +14,7 @@ from clients.forests import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
-from fl.binning import UNKNOWN, Codes
+from fl.binning import UNKNOWN
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -41,7 +41,7 @@ from fl.boosting import (
     packed,
     unpacked,
 )
-from fl.boosting.forest import Splits
+from fl.boosting.forest import Flags, Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
@@ -54,8 +54,6 @@ from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,13 @@ class Growing:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which sums the bank wants (`Task`), who splits the nodes before, and which of their rows go left, bool (n,).
+    """Which sums the bank wants, who splits the nodes before, and which of their rows go left, bool (n,).
 
-    What other passive parties split is in `left` as far as it is known.
+    What other passive parties split is in `left` as far as it is known. The task has no keys any more.
     """
 
-    tree: int
-    ahead: bool
+    task: Task
     owners: NDArray[np.int8]
-    lighter_left: Flags
     left: Flags
 
 
@@ -142,10 +138,8 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         left |= within(request.sides, growing.nodes, others) ^ level.pad
     growing = replace(growing, splits=growing.splits.plus(level.splits))
     asked = Asked(
-        tree=task.tree,
-        ahead=task.ahead,
+        task=replace(task, keys=None),
         owners=level.owners,
-        lighter_left=task.lighter_left,
         left=unpacked(left, len(members)),
     )
     sums: Sums | None = None
@@ -216,9 +210,9 @@ def _add_up(
 ) -> Sums:
     """The sums that were asked for, and the next nodes' candidates and merged bins; keeps the state at these nodes."""
     config = session.config.section(BoostingConfig)
-    sample = sampled_rows(setup.training, setup.seed, asked.tree, config.row_share)
+    sample = sampled_rows(setup.training, setup.seed, asked.task.tree, config.row_share)
     shape, name = setup.binning.shape, session.party.declaration.name
-    used = sampled_columns(len(shape), name, setup.seed, asked.tree, config.column_share)
+    used = sampled_columns(len(shape), name, setup.seed, asked.task.tree, config.column_share)
     layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
@@ -236,7 +230,9 @@ def _add_up(
     # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
     last = shape.bins[used] - 1
     nowhere = (codes == UNKNOWN) | ~counted[:, None]
-    bins = np.where(nowhere, last, _moved(codes, merged_homes[:, used], layout.groups())).astype(np.uint8)
+    # UNKNOWN is no bin: it may be looked up as any.
+    cells = layout.groups()[:, None], np.flatnonzero(used), np.minimum(codes, shape.width - 1)
+    bins = np.where(nowhere, last, merged_homes[cells]).astype(np.uint8)
     sums = responder.sums(encrypted, layout.offsets, bins, last)
     of_nodes = np.repeat(merged_homes, family, axis=0)
     homes = of_nodes.astype(np.uint8)
@@ -256,18 +252,11 @@ def _next_nodes(
     A root counts as its own parent.
     """
     owners = asked.owners
-    if asked.ahead:
+    if asked.task.ahead:
         return tree_layout(growing.nodes, owners >= YOU, sample), *_at_root(setup), 1
     split, by_bank = owners != NOBODY, owners == THE_BANK
-    layout = level_layout(growing.nodes, split, by_bank, asked.lighter_left, asked.left, sample)
+    layout = level_layout(growing.nodes, split, by_bank, asked.task.lighter_left, asked.left, sample)
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
-
-
-def _moved(codes: Codes, homes: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bins (e, c) at their homes (groups, c, width), for entries of these groups (e,); UNKNOWN anywhere."""
-    bins = np.minimum(codes, homes.shape[2] - 1)
-    at_home: NDArray[np.int64] = homes[groups[:, None], np.arange(codes.shape[1]), bins]
-    return at_home
 
 
 def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growing: Growing) -> Sent:

@@ -10,7 +10,7 @@ from experiments.lending.policy import DEFAULT, read_policy
 from experiments.lending.report import Source, Task, make_report, of_dataset, of_worlds
 from experiments.mlflow_page import latest_link
 from experiments.outputs import check_folder, check_store
-from experiments.settings import parse_settings
+from experiments.settings import parse_settings, words
 from experiments.study import check_contenders
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -23,7 +23,7 @@ def choose_pair(algorithm: str, contenders: str) -> tuple[str, str]:
 
     Raises ConfigError unless they are two different contenders that exist.
     """
-    names = _words(contenders) or (f"bank-only-{algorithm}", f"federated-{algorithm}")
+    names = words(contenders) or (f"bank-only-{algorithm}", f"federated-{algorithm}")
     check_contenders(names)
     if len(names) != 2:
         raise ConfigError(
@@ -45,13 +45,13 @@ def choose_sources(
 
     Raises ConfigError when both worlds and data are named, and for an unknown world or an economy that is no number.
     """
-    names = _words(worlds)
+    names = words(worlds)
     if not names:
         dataset, config = configured(data or DATA)
         return of_dataset(dataset), config
     if data:
         raise ConfigError("A report is on --worlds or on --data; name one of them.")
-    numbers = _words(economies)
+    numbers = words(economies)
     if not numbers or not all(word.isdecimal() for word in numbers):
         raise ConfigError(f"Economies must be whole numbers with commas, not {economies!r}.")
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
@@ -85,7 +85,3 @@ def write_report(
         f"{latest_link(store, experiment)}",
         soft_wrap=True,
     )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())

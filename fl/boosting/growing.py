@@ -7,13 +7,15 @@ demands is in its `Growth`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN
 from fl.boosting import Fit
-from fl.boosting.forest import LEAF, Splits
+from fl.boosting.forest import LEAF, Flags, Floats, Splits
 from fl.boosting.gradients import (
     base_score,
     goss_weights,
@@ -22,7 +24,7 @@ from fl.boosting.gradients import (
     sampled_columns,
     sampled_rows,
 )
-from fl.boosting.growth import Answer, Best, Data, Demand, Flags, Floats, Growth, Integers, Resolved
+from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Resolved
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
@@ -41,7 +43,6 @@ class Grower:
         self.config = config
         self.growth = growth
         self._shapes = [data.shape, *(party.shape for party in data.passive)]
-        self._names = [data.name, *(party.name for party in data.passive)]
         self._resolved: Resolved | None = None
 
     @classmethod
@@ -68,7 +69,21 @@ class Grower:
         """
         if self._resolved is not None:
             raise RuntimeError("a demand is resolved once")
-        self._resolved = self._resolve(members)
+        growth = self.growth
+        for number, party in enumerate(self.data.passive, start=1):
+            theirs = (growth.owners == number) & ~growth.decided
+            rows = np.append(theirs, False)[growth.nodes]
+            if rows.any():
+                growth.left[rows] = members[party.name][rows]
+        counted, layout = self._counted()
+        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
+        self._resolved = Resolved(
+            counted=counted,
+            layout=layout if growth.wanted else None,
+            totals=[self._totals(layout, party.known) for party in self.data.passive],
+            fit=fit,
+            ended=fit is not None and self._has_ended(),
+        )
         return self._resolved
 
     def advance(self, answers: Sequence[Answer] = ()) -> Demand:
@@ -94,23 +109,6 @@ class Grower:
         first = self.growth.tree == 0 and self.config.first_tree_bank_only
         return bool(self.data.passive) and not first
 
-    def _resolve(self, members: Mapping[str, Flags]) -> Resolved:
-        growth = self.growth
-        for number, party in enumerate(self.data.passive, start=1):
-            theirs = (growth.owners == number) & ~growth.decided
-            rows = np.append(theirs, False)[growth.nodes]
-            if rows.any():
-                growth.left[rows] = members[party.name][rows]
-        counted, layout = self._counted()
-        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
-        return Resolved(
-            counted=counted,
-            layout=layout if growth.wanted else None,
-            totals=[self._totals(layout, party.known) for party in self.data.passive],
-            fit=fit,
-            ended=fit is not None and self._has_ended(),
-        )
-
     def _counted(self) -> tuple[Flags, Layout]:
         """Which entries of what is wanted count, and these alone."""
         layout = self._layout()
@@ -125,18 +123,23 @@ class Grower:
 
     def _finish_tree(self) -> Fit:
         """Take the last level's leaves, and look at the forest that has got another tree."""
-        growth, config = self.growth, self.config
+        growth, best = self.growth, self.growth.best
         rows = np.flatnonzero(growth.nodes != NOWHERE)
         growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - growth.left[rows]]
-        before, growth.scores = growth.scores, growth.scores + growth.values
-        growth.values = np.zeros(len(before))
-        growth.nodes = np.full(len(before), NOWHERE, np.int16)
-        growth.owners = np.empty(0, np.int16)
-        growth.tree += 1
-        growth.gradients = self._gradients(growth.tree, before, growth.scores)
-        fit = _fit(growth.scores, self.data)
-        if not config.patience or fit.validation_auc > growth.best.auc:
-            growth.best = Best(auc=fit.validation_auc, trees=growth.tree, scores=growth.scores)
+        tree, scores = growth.tree + 1, growth.scores + growth.values
+        fit = _fit(scores, self.data)
+        if not self.config.patience or fit.validation_auc > best.auc:
+            best = Best(auc=fit.validation_auc, trees=tree, scores=scores)
+        self.growth = replace(
+            growth,
+            scores=scores,
+            values=np.zeros(len(scores)),
+            gradients=self._gradients(tree, growth.scores, scores),
+            nodes=np.full(len(scores), NOWHERE, np.int16),
+            owners=np.empty(0, np.int16),
+            tree=tree,
+            best=best,
+        )
         return fit
 
     def _has_ended(self) -> bool:
@@ -145,25 +148,15 @@ class Grower:
 
     def _plant(self) -> Demand:
         """The demand for a tree's root, when no splits are pending."""
-        self.growth.totals = np.empty((0, 2), np.int64)
-        return self._demand({})
+        self.growth = replace(self.growth, totals=np.empty((0, 2), np.int64))
+        return self._split({})
 
     def _decide(self) -> Demand:
         """After a demand that wanted no sums: the same one as if all splits were the bank's, with sums."""
-        growth = self.growth
-        growth.decided, growth.wanted = np.ones(len(growth.owners), bool), True
-        layout = self._layout()
-        return Demand(
-            owners=np.where(growth.owners == LEAF, LEAF, 0).astype(np.int16),
-            lighter_left=growth.lighter_left,
-            splits={party.name: Splits.none() for party in self.data.passive},
-            nodes=growth.nodes,
-            left=growth.left & (growth.nodes != NOWHERE),
-            tree=growth.tree,
-            ahead=False,
-            layout=layout,
-            values=self._values(layout),
-        )
+        owners = self.growth.owners
+        self.growth = replace(self.growth, decided=np.ones(len(owners), bool), wanted=True)
+        none = {party.name: Splits.none() for party in self.data.passive}
+        return self._demand(np.where(owners == LEAF, LEAF, 0).astype(np.int16), none)
 
     def _split_nodes(self, layout: Layout, answers: Sequence[Answer]) -> Demand:
         """Split the nodes whose sums have come; layout has the entries that these are of."""
@@ -173,7 +166,7 @@ class Grower:
             self._descend(layout, answers)
         # Nobody need be spared the bank's own bins.
         unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
-        return self._demand(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
+        return self._split(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
 
     def _take_root(self, answers: Sequence[Answer]) -> None:
         """Begin a tree with its root."""
@@ -181,15 +174,18 @@ class Grower:
         sample = self._sample(growth.tree)
         root = np.where(sample, 0, NOWHERE)
         of_bank = sums_by_bin(data.codes, growth.gradients, root, 1, data.shape.width)
-        growth.sums = [of_bank, *(answer.sums for answer in answers)]
-        growth.totals = growth.gradients[sample].sum(axis=0)[None]
-        growth.bounds = np.array([UNBOUNDED])
-        growth.nodes = np.zeros(len(data.labels), np.int16)
-        growth.level = 0
-        place = len(growth.forest.owners)
-        value = weight(growth.totals[0], *UNBOUNDED, self.config) * self.config.learning_rate
-        growth.places = np.array([place], np.int32)
-        growth.forest = growth.forest.with_root(float(value))
+        totals = growth.gradients[sample].sum(axis=0)[None]
+        value = weight(totals[0], *UNBOUNDED, self.config) * self.config.learning_rate
+        self.growth = replace(
+            growth,
+            sums=[of_bank, *(answer.sums for answer in answers)],
+            totals=totals,
+            bounds=np.array([UNBOUNDED]),
+            nodes=np.zeros(len(data.labels), np.int16),
+            level=0,
+            places=np.array([len(growth.forest.owners)], np.int32),
+            forest=growth.forest.with_root(float(value)),
+        )
 
     def _descend(self, lighter: Layout, answers: Sequence[Answer]) -> None:
         """From the nodes that were split to their children; `lighter` has the sampled rows of the lighter ones."""
@@ -197,19 +193,22 @@ class Grower:
         split = growth.owners != LEAF
         codes, values = data.codes[lighter.rows], growth.gradients[lighter.rows]
         of_bank = sums_by_bin(codes, values, lighter.groups(), int(split.sum()), data.shape.width)
-        of_parents = [growth.sums[0][split]]
-        for parents, answer in zip(growth.sums[1:], answers, strict=True):
-            of_parents.append(merged(parents[split], answer.homes[::2]))
         of_lighter = [of_bank, *(answer.sums for answer in answers)]
-        growth.sums = [
-            _siblings(parents, light, growth.lighter_left[split])
-            for parents, light in zip(of_parents, of_lighter, strict=True)
-        ]
-        growth.totals = growth.child_totals[split].reshape(-1, 2)
-        growth.bounds = growth.child_bounds[split].reshape(-1, 2)
-        growth.places = growth.forest.children[growth.places[split]].reshape(-1)
-        growth.nodes = children(growth.nodes, split, growth.left)
-        growth.level += 1
+        of_parents = [parents[split] for parents in growth.sums]
+        for party, answer in enumerate(answers, start=1):
+            of_parents[party] = merged(of_parents[party], answer.homes[::2])
+        self.growth = replace(
+            growth,
+            sums=[
+                _siblings(parents, light, growth.lighter_left[split])
+                for parents, light in zip(of_parents, of_lighter, strict=True)
+            ],
+            totals=growth.child_totals[split].reshape(-1, 2),
+            bounds=growth.child_bounds[split].reshape(-1, 2),
+            places=growth.forest.children[growth.places[split]].reshape(-1),
+            nodes=children(growth.nodes, split, growth.left),
+            level=growth.level + 1,
+        )
 
     def _search(
         self, answers: Sequence[Answer], homes: Sequence[Integers]
@@ -243,77 +242,84 @@ class Grower:
             ]
         )
 
-    def _demand(self, best: Mapping[int, tuple[int, BestSplit]]) -> Demand:
+    def _split(self, best: Mapping[int, tuple[int, BestSplit]]) -> Demand:
         """Record the splits, let rows go as far as the bank knows their way, and say what is wanted next."""
         growth, config, nodes = self.growth, self.config, len(self.growth.totals)
-        growth.owners = np.full(nodes, LEAF, np.int16)
-        growth.lighter_left = np.zeros(nodes, bool)
-        growth.child_totals = np.zeros((nodes, 2, 2), np.int64)
-        growth.child_bounds = np.zeros((nodes, 2, 2))
-        growth.child_values = np.zeros((nodes, 2))
+        owners, lighter_left = np.full(nodes, LEAF, np.int16), np.zeros(nodes, bool)
+        totals, bounds = np.zeros((nodes, 2, 2), np.int64), np.zeros((nodes, 2, 2))
+        values, forest = np.zeros((nodes, 2)), growth.forest
         for node, (owner, split) in sorted(best.items()):
-            bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
-            growth.owners[node] = owner
-            growth.lighter_left[node] = split.sums[0, 1] <= split.sums[1, 1]
-            growth.child_totals[node] = split.sums
-            growth.child_bounds[node] = child_bounds(split, self._shapes[owner], bounds, config)
-            growth.child_values[node] = np.array(split.weights) * config.learning_rate
+            of_node = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
+            owners[node] = owner
+            lighter_left[node] = split.sums[0, 1] <= split.sums[1, 1]
+            totals[node] = split.sums
+            bounds[node] = child_bounds(split, self._shapes[owner], of_node, config)
+            values[node] = np.array(split.weights) * config.learning_rate
             place = int(growth.places[node])
-            growth.forest = growth.forest.with_split(
-                place, owner, split.column, split.gain, growth.child_values[node]
-            )
-        splits = [_splits(best, owner) for owner in range(len(self._names))]
-        growth.splits = growth.splits.plus(splits[0])
-        growth.ahead = growth.level + 1 >= config.depth or not best
-        growth.decided = growth.owners <= 0
-        growth.left = left = self._bank_left()
-        self._leave(left)
-        tree = growth.tree + (growth.ahead and nodes > 0)
-        early = config.ahead == "tree" or (config.ahead == "level" and not growth.ahead)
-        growth.wanted = tree < config.trees and (early or bool(growth.decided.all()))
+            forest = forest.with_split(place, owner, split.column, split.gain, values[node])
+        ahead = growth.level + 1 >= config.depth or not best
+        early = config.ahead == "tree" or (config.ahead == "level" and not ahead)
+        self.growth = replace(
+            growth,
+            owners=owners,
+            lighter_left=lighter_left,
+            child_totals=totals,
+            child_bounds=bounds,
+            child_values=values,
+            forest=forest,
+            splits=growth.splits.plus(_splits(best, 0)),
+            ahead=ahead,
+            decided=owners <= 0,
+            wanted=growth.tree + (ahead and nodes > 0) < config.trees
+            and (early or bool((owners <= 0).all())),
+        )
+        self._move_rows()
+        passive = enumerate(self.data.passive, start=1)
+        return self._demand(owners, {party.name: _splits(best, number) for number, party in passive})
+
+    def _move_rows(self) -> None:
+        """Send rows where the bank's splits say; those that reach a leaf take its value and leave.
+
+        Leaves are the unsplit nodes, and the children of the bank's own last splits.
+        """
+        growth, left = self.growth, np.zeros(len(self.data.labels), bool)
+        for node, owner in enumerate(growth.owners):
+            place, rows = growth.places[node], np.flatnonzero(growth.nodes == node)
+            if owner == 0:
+                left[rows] = growth.splits.outcome(growth.forest.numbers[place], self.data.codes[rows])
+            if owner == LEAF or (owner == 0 and growth.ahead):
+                values = np.where(left[rows], *growth.child_values[node])
+                growth.values[rows] = growth.forest.values[place] if owner == LEAF else values
+                growth.nodes[rows] = NOWHERE
+        self.growth = replace(growth, left=left)
+
+    def _demand(self, owners: NDArray[np.int16], splits: Mapping[str, Splits]) -> Demand:
+        """What is wanted next, where the nodes have these owners and passive parties make these splits."""
+        growth = self.growth
         layout = self._layout() if growth.wanted else None
-        values = self._values(layout) if layout is not None else np.empty((0, 2), np.int64)
         return Demand(
-            owners=growth.owners,
+            owners=owners,
             lighter_left=growth.lighter_left,
-            splits=dict(zip(self._names[1:], splits[1:], strict=True)),
+            splits=splits,
             nodes=growth.nodes,
-            left=left,
-            tree=tree,
+            left=growth.left & (growth.nodes != NOWHERE),
+            tree=self._tree,
             ahead=growth.ahead,
             layout=layout,
-            values=values,
+            values=np.empty((0, 2), np.int64) if layout is None else self._values(layout),
         )
 
-    def _leave(self, left: Flags) -> None:
-        """Rows that reach a leaf take its value and leave: of unsplit nodes, and of the bank's own last splits."""
-        growth = self.growth
-        for node, owner in enumerate(growth.owners):
-            rows = growth.nodes == node
-            if owner == LEAF:
-                growth.values[rows] = growth.forest.values[growth.places[node]]
-            elif owner == 0 and growth.ahead:
-                growth.values[rows] = np.where(left[rows], *growth.child_values[node])
-            else:
-                continue
-            growth.nodes[rows] = NOWHERE
-
-    def _bank_left(self) -> Flags:
-        """Where the bank's pending splits send rows, (n,)."""
-        growth, left = self.growth, np.zeros(len(self.data.labels), bool)
-        for node in np.flatnonzero(growth.owners == 0):
-            number = growth.forest.numbers[growth.places[node]]
-            rows = np.flatnonzero(growth.nodes == node)
-            left[rows] = growth.splits.outcome(number, self.data.codes[rows])
-        return left
+    @property
+    def _tree(self) -> int:
+        """The tree of which sums are wanted next."""
+        return self.growth.tree + (self.growth.ahead and len(self.growth.owners) > 0)
 
     def _layout(self) -> Layout:
         """The layout of what is wanted."""
-        growth = self.growth
+        growth, sample = self.growth, self._sample(self._tree)
         if growth.ahead:
-            tree = growth.tree + (len(growth.owners) > 0)
-            return tree_layout(growth.nodes, growth.owners > 0, self._sample(tree))
-        split, sample = growth.owners != LEAF, self._sample(growth.tree)
+            return tree_layout(growth.nodes, growth.owners > 0, sample)
+        split = growth.owners != LEAF
         return level_layout(growth.nodes, split, growth.decided, growth.lighter_left, growth.left, sample)
 
     def _values(self, layout: Layout) -> Integers:
@@ -326,9 +332,7 @@ class Grower:
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            by_side[side] = self._gradients(growth.tree + 1, growth.scores, growth.scores + values)[
-                layout.rows
-            ]
+            by_side[side] = self._gradients(self._tree, growth.scores, growth.scores + values)[layout.rows]
         return np.where((layout.sides == RIGHT)[:, None], by_side[RIGHT], by_side[LEFT])
 
     def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
 from fl.boosting import Fit
-from fl.boosting.forest import Forest, Splits
+from fl.boosting.forest import Flags, Floats, Forest, Splits
 from fl.boosting.layouts import NOWHERE, Layout
 
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
@@ -53,7 +51,7 @@ class Best:
     scores: Floats
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Growth:
     """What a grower knows between two demands; n rows, k nodes of the last demand, their splits pending.
 

@@ -100,9 +100,11 @@ class Encoder:
         """The inputs of some rows, (len(rows), width) float32."""
         columns = zip(self.numeric, table.numeric[rows].T, strict=True)
         one_hot = zip(table.codes[rows].T, self.levels, strict=True)
-        parts: list[NDArray[Any]] = [np.empty((len(rows), 0))]
-        parts += [encoder.transform(column) for encoder, column in columns]
-        parts += [codes[:, None] == levels for codes, levels in one_hot]
+        parts = [
+            np.empty((len(rows), 0)),
+            *(encoder.transform(column) for encoder, column in columns),
+            *(codes[:, None] == levels for codes, levels in one_hot),
+        ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
