@@ -141,7 +141,7 @@ def _answer(
             return from_bytes(last.reply)
         _check_order(declaration, conversation, envelope, last)
         session.kept = last.state
-    reply = getattr(conversation.half("clients"), declaration.action)(session, unpack(record, kind))
+    reply = conversation.answer(declaration.action)(session, unpack(record, kind))
     packed = pack(reply, replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
         session.store.commit(Commit(step=envelope.step, **action, state=session.kept, reply=to_bytes(packed)))

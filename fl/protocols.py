@@ -8,7 +8,7 @@ The halves are modules: the party's is `clients.<name>`, the coordinator's `serv
 another distribution are `<package>.clients` and `<package>.server`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -61,6 +61,11 @@ class Conversation:
             and kind.__module__ == self.messages.__name__
             and "__declaration__" in vars(kind)
         )
+
+    def answer(self, action: str) -> Callable[[Any, Any], Any]:
+        """The function of the party's half that answers a request: `action(session, request) -> reply`."""
+        function: Callable[[Any, Any], Any] = vars(self.half("clients"))[action]
+        return function
 
     def half(self, room: str) -> ModuleType:
         """Its half in `clients` or in `server`."""

@@ -52,10 +52,7 @@ def _train_batches(exchange: Exchange, roster: Roster, training: Training) -> En
             batch=batch, embeddings={party: reply.embeddings for party, reply in embedded.items()}
         )
         learned = exchange.ask_one(roster.holder, backward, model)
-        metrics = {} if isinstance(learned, Ended) else {"train.loss": learned.loss}
-        if learned.look is not None:
-            metrics |= {"valid.auc": learned.look.auc, "valid.loss": learned.look.loss}
-        training.report(batch, batches, roster.holder, metrics)
+        training.report(batch, batches, roster.holder, learned.metrics)
         if isinstance(learned, Ended):
             return learned
         lessons, batch = learned.lessons, batch + 1

@@ -110,6 +110,11 @@ class Look:
     auc: Figure
     loss: Figure
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The same by the names under which training curves are kept."""
+        return {"valid.auc": self.auc, "valid.loss": self.loss}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Learned:
@@ -121,6 +126,11 @@ class Learned:
     lessons: Mapping[str, ToPassive[Lesson]]
     loss: Figure
     look: Look | None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Loss and look by the names under which training curves are kept."""
+        return {"train.loss": self.loss} | (self.look.metrics if self.look else {})
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,11 @@ class Ended:
 
     verdict: ToParties[Verdict]
     look: Look
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The look by the names under which training curves are kept."""
+        return self.look.metrics
 
 
 @request("backward", to=Reader.LABEL_HOLDER, after=("start", "backward"))
