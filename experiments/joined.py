@@ -31,7 +31,7 @@ _TRUTH = Path("truth", "applicants.parquet")
 class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
-    tables has the active party's first; coverage says which passive party knows which row, and columns are the declared
+    tables has the label holder's first; coverage says which passive party knows which row, and columns are the declared
     ones (`party.toml`) by party and name, with what a customer is told of each.
     """
 
@@ -57,7 +57,7 @@ class Joined:
         return {**self.applications.segments, COVERAGE: coverage_names(self.coverage, len(self.labels))}
 
     def of_bank(self) -> "Joined":
-        """What the active party has alone."""
+        """What the label holder has alone."""
         return replace(self, tables={self.active: self.tables[self.active]}, coverage={})
 
     def signs(self, party: str) -> dict[str, int]:
@@ -81,7 +81,7 @@ def read_joined(config: RunConfig, active: str) -> Joined:
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
-    """The roles that the active party gave under a seed."""
+    """The roles that the label holder gave under a seed."""
     return Store(_study(config, active).folder / "splits" / str(seed)).read(Split).roles
 
 

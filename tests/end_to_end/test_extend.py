@@ -80,6 +80,6 @@ def test_every_command_of_the_page_runs_and_four_parties_train(tmp_path: Path) -
     assert set(found) == {"bank-only-trees", "federated-network", "pooled-trees"}
     assert found["federated-network"].data.params["parties"] == "bank,court,supply_chain,tax"
     # The parties have kept their part of the model, the court its own.
-    assert list((tmp_path / "data" / "four" / "court" / "state").glob("*/federated-network/1/model.npz"))
+    assert list((tmp_path / "data" / "four" / "court" / "state").glob("*/federated-network/1/Model.record"))
     assert (tmp_path / "data" / "utility" / "utility" / "meters.parquet").is_file()
     assert (tmp_path / "data" / "mine" / "bank" / "party.toml").is_file()
