@@ -1,4 +1,4 @@
-"""The active party's choice of the rows that train, validate and test."""
+"""The label holder's choice of the rows that train, validate and test."""
 
 from pathlib import Path
 
