@@ -26,7 +26,6 @@ from fl.boosting import (
     Columns,
     Demanded,
     Ended,
-    Fit,
     Gradients,
     Kept,
     Keys,
@@ -48,7 +47,7 @@ from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, choices, combined, w
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
-from fl.evaluation import Scored
+from fl.evaluation import Fit, Scored
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST

@@ -18,7 +18,6 @@ from fl.boosting.gradients import (
     base_score,
     goss_weights,
     gradients,
-    log_loss,
     sampled_columns,
     sampled_rows,
 )
@@ -26,6 +25,7 @@ from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, search, weight
 from fl.calibration import Calibration
 from fl.config.boosting import BoostingConfig
+from fl.evaluation.measures import log_loss
 from fl.metrics import auc
 from fl.splits import TRAIN, VALIDATION, Roles
 

@@ -51,12 +51,11 @@ from numpy.typing import NDArray
 
 from fl.binning import Shape
 from fl.boosting.forest import Splits
-from fl.evaluation import Scored
+from fl.evaluation import Fit, Scored
 from fl.messages import (
     Aggregate,
     Ciphertext,
     Count,
-    Figure,
     Padded,
     PerRow,
     PublicKey,
@@ -155,24 +154,6 @@ class Choice:
 
     party: Setting[str]
     rows: Aggregate[Array]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How a forest fits: its log loss on the training rows, its AUC and log loss on the validation rows."""
-
-    train_loss: Figure
-    validation_auc: Figure
-    validation_loss: Figure
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The same by the names under which training curves are kept."""
-        return {
-            "train.loss": self.train_loss,
-            "valid.auc": self.validation_auc,
-            "valid.loss": self.validation_loss,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,8 @@ class Splits:
 
     def outcomes(self, codes: Codes) -> Flags:
         """Whether each split sends each row left, (s, n)."""
-        outcomes = [self.outcome(number, codes) for number in range(len(self))]
-        return np.array(outcomes, bool).reshape(len(self), len(codes))
+        flags = np.unpackbits(self.left, axis=1).astype(bool)
+        return flags[np.arange(len(self))[:, None], codes.T[self.columns]]
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,7 @@ def base_score(labels: NDArray[np.int8]) -> float:
 def gradients(scores: Floats, labels: NDArray[np.int8], precision: int) -> Integers:
     """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2)."""
     pd = expit(scores)
-    exact = np.stack([pd - labels, pd * (1 - pd)], -1)
-    return np.asarray(np.rint(exact * (1 << precision)), np.int64)
+    return np.asarray(np.rint(np.stack([pd - labels, pd * (1 - pd)], -1) * (1 << precision)), np.int64)
 
 
 def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
@@ -74,8 +73,3 @@ def goss_weights(
     weights[order[:top]] = 1
     weights[rng.permutation(order[top:])[:other]] = goss_factor(config)
     return weights
-
-
-def log_loss(scores: Floats, labels: NDArray[np.int8]) -> float:
-    """Mean log loss of scores (n,) in log odds."""
-    return float(np.mean(np.logaddexp(0, scores) - labels * scores))

@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN
-from fl.boosting import Fit
 from fl.boosting.forest import LEAF, Flags, Floats, Splits
 from fl.boosting.gradients import (
     base_score,
     goss_weights,
     gradients,
-    log_loss,
     sampled_columns,
     sampled_rows,
 )
@@ -30,7 +28,8 @@ from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
 from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
-from fl.metrics import auc
+from fl.evaluation import Fit
+from fl.evaluation.measures import fit_of
 
 UNBOUNDED = (-np.inf, np.inf)
 
@@ -106,8 +105,7 @@ class Grower:
 
     def _asks_parties(self) -> bool:
         """Whether passive parties take part in the tree."""
-        first = self.growth.tree == 0 and self.config.first_tree_bank_only
-        return bool(self.data.passive) and not first
+        return bool(self.data.passive) and not (self.growth.tree == 0 and self.config.first_tree_bank_only)
 
     def _counted(self) -> tuple[Flags, Layout]:
         """Which entries of what is wanted count, and these alone."""
@@ -127,7 +125,7 @@ class Grower:
         rows = np.flatnonzero(growth.nodes != NOWHERE)
         growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - growth.left[rows]]
         tree, scores = growth.tree + 1, growth.scores + growth.values
-        fit = _fit(scores, self.data)
+        fit = fit_of(scores, self.data.labels, self.data.training)
         if not self.config.patience or fit.validation_auc > best.auc:
             best = Best(auc=fit.validation_auc, trees=tree, scores=scores)
         self.growth = replace(
@@ -363,14 +361,4 @@ def _splits(best: Mapping[int, tuple[int, BestSplit]], owner: int) -> Splits:
     return Splits(
         np.array([split.column for split in splits], np.int64),
         np.packbits(np.array([split.left for split in splits], bool).reshape(-1, 256), axis=1),
-    )
-
-
-def _fit(scores: Floats, data: Data) -> Fit:
-    """How scores (n,) fit the labels."""
-    training, validation = data.training, ~data.training
-    return Fit(
-        train_loss=log_loss(scores[training], data.labels[training]),
-        validation_auc=auc(data.labels[validation], scores[validation]),
-        validation_loss=log_loss(scores[validation], data.labels[validation]),
     )

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
-from fl.boosting import Fit
 from fl.boosting.forest import Flags, Floats, Forest, Splits
 from fl.boosting.layouts import NOWHERE, Layout
+from fl.evaluation import Fit
 
 Integers = NDArray[np.int64]
 

@@ -36,7 +36,6 @@ Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 KEY_BYTES = 32
-_PURPOSE = b"siloscore/boosting/sides/1"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class PadSecret:
         bins (c,) are those of each column of the passive party. Raises ValueError for a public key that is no point.
         """
         shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer.tobytes()))
-        key = HKDF(SHA256(), KEY_BYTES, None, _PURPOSE).derive(shared)
+        key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/1").derive(shared)
         # A key serves one pad, so the nonce may be anything.
         stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
         shape = int(bins.sum()) + 1, -(-rows // 8)
@@ -104,5 +103,4 @@ def within(bits: Bits, nodes: NDArray[np.int16], split: NDArray[np.int_]) -> Bit
     sides and of their pads, the exclusive or of the two says which rows go left.
     """
     there = np.packbits(nodes == split[:, None], axis=1)
-    in_nodes: Bits = np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0))
-    return in_nodes
+    return np.asarray(np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0)), np.uint8)

@@ -24,7 +24,6 @@ from fl.config.boosting import BoostingConfig
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def allowed(counts: Integers, total: int, homes: Integers, shape: Shape, minimum
     """
     used = used[:, None] & (homes == np.arange(shape.width))
     left = _left_sums(counts[..., None], np.array([total]), shape, shape.ordered)[..., 0]
-    enough = (left >= minimum) & (total - left >= minimum)
-    return enough & used[:, :, None, None]
+    return (left >= minimum) & (total - left >= minimum) & used[:, :, None, None]
 
 
 def search(

@@ -38,7 +38,7 @@ save a cache at the lattice's responder, which pays when the same object serves 
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from fl.encrypted_sums.halves import AnyWire, Owner, Responder, Sums
 from fl.encrypted_sums.packing import Packing
@@ -65,14 +65,12 @@ def new_owner(
     if key_bits is not None and engine != "paillier":
         raise ConfigError("Only the engine paillier takes a key length.")
     options = () if key_bits is None else (key_bits,)
-    owner: Owner = _half(engine, "Owner")(packing, *options)
-    return owner
+    return cast(Owner, _half(engine, "Owner")(packing, *options))
 
 
 def restore_owner(engine: str, secret: AnyWire) -> Owner:
     """The owner whose `secret()` that was. Raises ConfigError for an unknown engine, ProtocolError for damage."""
-    owner: Owner = _half(engine, "Owner").restore(secret)
-    return owner
+    return cast(Owner, _half(engine, "Owner").restore(secret))
 
 
 def new_responder(engine: str, public_key: AnyWire) -> Responder:
@@ -80,8 +78,7 @@ def new_responder(engine: str, public_key: AnyWire) -> Responder:
 
     Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
     """
-    responder: Responder = _half(engine, "Responder")(public_key)
-    return responder
+    return cast(Responder, _half(engine, "Responder")(public_key))
 
 
 def _half(engine: str, half: str) -> Any:

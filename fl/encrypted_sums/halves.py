@@ -31,8 +31,6 @@ AnyWire: TypeAlias = Mapping[str, Array]
 
 _SECRET, _NUMBERS, _OPENED = "keys of an owner", "encrypted numbers", "opened masked sums"
 _SUMS, _MASKED = "encrypted sums", "masked sums"
-# What both ends keep of a request: its name and, on a lattice, the width of its slots.
-_SHARED = ("ticket", "width")
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ class Request:
 
     def places(self, bins: Bins) -> Integers:
         """Where each bin (n, columns) stands among those of all columns side by side; `self.bins` where in none."""
-        first = np.cumsum(self.bin_counts) - self.bin_counts
-        return np.where(bins < self.bin_counts, bins + first, self.bins)
+        places = bins + (np.cumsum(self.bin_counts) - self.bin_counts)
+        return np.where(bins < self.bin_counts, places, self.bins)
 
 
 class _Half:
@@ -206,8 +204,8 @@ class Responder(_Half, ABC):
         """
         wire.check_digest(_OPENED, opened, self._fingerprint, wire.take_ticket(mask))
         masked = wire.take(opened, "opened", mask["mask"].dtype, mask["mask"].shape)
-        unmasked = self._subtract(masked, mask["mask"])
-        return self._split(unmasked, Request(mask, mask["offsets"], mask["bin_counts"]))
+        request = Request(mask, mask["offsets"], mask["bin_counts"])
+        return self._split(self._subtract(masked, mask["mask"]), request)
 
     def _checked(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Request:
         wire.check_digest(_NUMBERS, encrypted, self._fingerprint, offsets)
@@ -237,4 +235,5 @@ class Responder(_Half, ABC):
 
 
 def _shared(held: AnyWire) -> Wire:
-    return {name: held[name] for name in _SHARED if name in held}
+    """What both ends keep of a request: its name and, on a lattice, the width of its slots."""
+    return {name: held[name] for name in ("ticket", "width") if name in held}

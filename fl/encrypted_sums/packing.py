@@ -57,10 +57,7 @@ class Packing:
     @property
     def lowest(self) -> int:
         """The least packed sum there can be; the greatest is `lowest + size - 1`."""
-        lowest = 0
-        for span, (low, _) in zip(self.spans, self.ranges, strict=True):
-            lowest = lowest * span + self.rows * low
-        return lowest
+        return int(self.pack(self.rows * np.array(self.ranges, np.int64)[None, :, 0])[0])
 
     def planes(self, size: int) -> list["Packing"]:
         """As few packings as can be, in the order of the numbers, none larger than `size`.
@@ -127,10 +124,9 @@ class Packing:
     @classmethod
     def from_wire(cls, wire: Mapping[str, Array]) -> "Packing":
         """The inverse of `to_wire`; ProtocolError when arrays are absent or malformed."""
-        rows = take(wire, "rows", np.int64, (1,))
-        ranges = take(wire, "ranges", np.int64, (None, 2))
+        (rows,), ranges = take(wire, "rows", np.int64, (1,)), take(wire, "ranges", np.int64, (None, 2))
         try:
-            return cls(int(rows[0]), tuple((int(low), int(high)) for low, high in ranges))
+            return cls(int(rows), tuple((int(low), int(high)) for low, high in ranges))
         except ConfigError as error:
             raise ProtocolError(f"The public key does not fit any sums: {error}") from None
 

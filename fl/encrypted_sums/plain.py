@@ -67,8 +67,7 @@ class PlainResponder(halves.Responder):
         return sums[:, :-1] if mask is None else sums[:, :-1] + mask
 
     def _subtract(self, masked: Array, mask: Array) -> Array:
-        difference: Array = masked - mask
-        return difference
+        return np.asarray(masked - mask, np.int64)
 
 
 def _as_opened(opened: Array, request: Request) -> Integers:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fl.errors import ProtocolError
-from fl.messages import Aggregate
+from fl.messages import Aggregate, Figure
 from fl.records import Array
 
 MAXIMUM_POINTS = 101
@@ -69,6 +69,24 @@ class Evaluation:
             lengths = {column: values.shape for column, values in columns.items()}
             if len(set(lengths.values())) > 1 or any(len(shape) != 1 for shape in lengths.values()):
                 raise ProtocolError(f"the columns of table {name!r} are not of one length: {lengths}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How a model fits in training: its log loss on the training rows, its AUC and log loss on the validation rows."""
+
+    train_loss: Figure
+    validation_auc: Figure
+    validation_loss: Figure
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The same by the names under which training curves are kept."""
+        return {
+            "train.loss": self.train_loss,
+            "valid.auc": self.validation_auc,
+            "valid.loss": self.validation_loss,
+        }
 
 
 @dataclass(frozen=True)

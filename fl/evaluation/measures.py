@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fl import metrics
-from fl.evaluation import APPROVAL, MAXIMUM_POINTS, MINIMUM_GROUP, Columns, Evaluation
+from fl.evaluation import APPROVAL, MAXIMUM_POINTS, MINIMUM_GROUP, Columns, Evaluation, Fit
 from fl.metrics.checks import Booleans, Floats, check_labels, check_pd
 
 _SIZE_CLASSES = (0, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -33,6 +33,21 @@ def evaluate(
         "segments": _segments(bads, values, segments or {}),
     }
     return Evaluation(_metrics(bads, values), tables)
+
+
+def fit_of(scores: Floats, labels: NDArray[np.int8], training: Booleans) -> Fit:
+    """How log odds (n,) fit the labels (n,) of the rows that train, and of all others, which validate."""
+    validation = ~training
+    return Fit(
+        train_loss=log_loss(scores[training], labels[training]),
+        validation_auc=metrics.auc(labels[validation], scores[validation]),
+        validation_loss=log_loss(scores[validation], labels[validation]),
+    )
+
+
+def log_loss(scores: Floats, labels: NDArray[np.int8]) -> float:
+    """Mean log loss of scores (n,) in log odds."""
+    return float(np.mean(np.logaddexp(0, scores) - labels * scores))
 
 
 def _metrics(bads: Booleans, pd: Floats) -> dict[str, float]:
@@ -109,7 +124,6 @@ def _deciles(bads: Booleans, pd: Floats) -> Columns:
 
 _SEGMENT_NAMES = ("segment", "level", "size", "withheld")
 _SEGMENT_MEASURES = ("bad_rate", "mean_pd", "auc", "auc_low", "auc_high", "gini", "ks")
-_NOT_REPORTED = (float("nan"),) * len(_SEGMENT_MEASURES)
 
 
 def _segments(bads: Booleans, pd: Floats, segments: Mapping[str, ArrayLike]) -> Columns:
@@ -126,18 +140,16 @@ def _segments(bads: Booleans, pd: Floats, segments: Mapping[str, ArrayLike]) -> 
         for number, level in enumerate(levels):
             inside = group == number
             names.append((segment, str(level), _size_class(int(sizes[number])), withheld[number]))
-            rows.append(_NOT_REPORTED if withheld[number] else _segment_measures(bads[inside], pd[inside]))
+            if withheld[number]:
+                rows.append((float("nan"),) * len(_SEGMENT_MEASURES))
+            else:
+                of_level = _metrics(bads[inside], pd[inside])
+                rows.append(tuple(of_level[name] for name in _SEGMENT_MEASURES))
     text = np.array(names, dtype=str).reshape(len(names), len(_SEGMENT_NAMES))
     measures = np.array(rows, dtype=np.float64).reshape(len(rows), len(_SEGMENT_MEASURES))
     return dict(zip(_SEGMENT_NAMES, text.T, strict=True)) | dict(
         zip(_SEGMENT_MEASURES, measures.T, strict=True)
     )
-
-
-def _segment_measures(bads: Booleans, pd: Floats) -> tuple[float, ...]:
-    """Values in the order of `_SEGMENT_MEASURES`."""
-    area, _, low, high = metrics.auc_interval(bads, pd)
-    return float(bads.mean()), float(pd.mean()), area, low, high, 2 * area - 1, metrics.ks(bads, pd)
 
 
 def _withheld(bad: NDArray[np.int64], sizes: NDArray[np.int64]) -> list[str]:

@@ -19,7 +19,7 @@ from fl.metrics.calibration import (
     quantile_bins,
     wilson_interval,
 )
-from fl.metrics.comparison import Comparison, delong_test, population_stability_index
+from fl.metrics.comparison import Comparison, delong_test, population_stability_index, stability_index
 from fl.metrics.decisions import (
     SwapGroup,
     SwapSet,
@@ -65,6 +65,7 @@ __all__ = [
     "population_stability_index",
     "quantile_bins",
     "roc_curve",
+    "stability_index",
     "swap_set",
     "wilson_interval",
 ]

@@ -27,8 +27,7 @@ def quantile_bins(values: ArrayLike, bins: int, minimum: int = 1) -> NDArray[np.
     numbers = check_scores(values)
     if bins < 1 or not len(numbers):
         raise ValueError(f"cannot sort {len(numbers)} rows into {bins} bins")
-    inner = np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1])
-    group = np.searchsorted(inner, numbers, side="left")
+    group = np.searchsorted(np.quantile(numbers, np.linspace(0, 1, bins + 1)[1:-1]), numbers, side="left")
     joined, number, held, left = np.zeros(bins, dtype=np.int64), 0, 0, len(numbers)
     for bin_, rows in enumerate(np.bincount(group, minlength=bins)):
         joined[bin_] = number

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from fl.metrics.checks import Floats, check_labels, check_scores, normal_quantile
+from fl.metrics.checks import check_labels, check_scores, normal_quantile
 from fl.metrics.discrimination import Placements, placements
 
 
@@ -56,10 +56,11 @@ def population_stability_index(expected: ArrayLike, actual: ArrayLike, bins: int
     if bins < 1 or not len(before) or not len(after):
         raise ValueError(f"cannot compare {len(before)} with {len(after)} rows in {bins} bins")
     inner = np.unique(np.quantile(before, np.linspace(0, 1, bins + 1)[1:-1]))
+    groups = (np.searchsorted(inner, values, side="left") for values in (before, after))
+    return stability_index(*(np.bincount(group, minlength=len(inner) + 1) for group in groups))
 
-    def shares(values: Floats) -> Floats:
-        counts = np.bincount(np.searchsorted(inner, values, side="left"), minlength=len(inner) + 1)
-        return np.maximum(counts, 0.5) / len(values)
 
-    p, q = shares(before), shares(after)
-    return float(np.sum((q - p) * np.log(q / p)))
+def stability_index(before: NDArray[np.int64], after: NDArray[np.int64]) -> float:
+    """Population stability index between the rows of each group (m,) then and now; an empty one counts half a row."""
+    then, now = (np.maximum(rows, 0.5) / max(1, rows.sum()) for rows in (before, after))
+    return float(np.sum((now - then) * np.log(now / then)))

@@ -208,8 +208,7 @@ def training_batches(roles: NDArray[np.int8], seed: int, config: NetworkConfig) 
     rows = np.flatnonzero(roles == TRAIN).astype(np.int32)
     size = min(config.batch_size, len(rows))
     rng = generator(seed, "batches")
-    orders = [rng.permutation(rows) for _ in range(-(-config.batches * size // len(rows)))]
-    stream = np.concatenate(orders)
+    stream = np.concatenate([rng.permutation(rows) for _ in range(-(-config.batches * size // len(rows)))])
     return [stream[k * size : (k + 1) * size] for k in range(config.batches)]
 
 

@@ -186,7 +186,8 @@ def backward(
     """
     cuts = [torch.tensor(embedding, requires_grad=True) for embedding in others]
     logits = top.module(bottom.module(torch.from_numpy(inputs)), cuts, torch.from_numpy(present))
-    loss = log_loss(logits, torch.from_numpy(labels.astype(np.float32)))
+    targets = torch.from_numpy(labels.astype(np.float32))
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
     loss.backward()  # type: ignore[no-untyped-call]
     return [_gradient(cut).numpy() for cut in cuts], loss.item()
 
@@ -210,6 +211,3 @@ def predict(
         embeddings = [torch.from_numpy(embedding) for embedding in others]
         logits = top.module(bottom.module(torch.from_numpy(inputs)), embeddings, torch.from_numpy(present))
         return torch.sigmoid(logits.double()).numpy()
-
-
-log_loss = nn.functional.binary_cross_entropy_with_logits

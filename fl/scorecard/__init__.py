@@ -50,13 +50,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fl.binning import Shape
-from fl.evaluation import Scored
+from fl.evaluation import Fit, Scored
 from fl.messages import (
     Aggregate,
     Ciphertext,
     Count,
     Counts,
-    Figure,
     PerRow,
     PublicKey,
     Reader,
@@ -162,22 +161,10 @@ class Residual:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
-    """The scorecard after so many exchanges: log loss on the training rows, AUC and log loss on the validation rows."""
+class Progress(Fit):
+    """How the scorecard fits after so many exchanges."""
 
     exchanges: Count
-    train_loss: Figure
-    validation_auc: Figure
-    validation_loss: Figure
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Where training stands, as stepped metrics."""
-        return {
-            "train.loss": self.train_loss,
-            "valid.auc": self.validation_auc,
-            "valid.loss": self.validation_loss,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.evaluation import Columns
-from fl.metrics import population_stability_index
+from fl.metrics import population_stability_index, stability_index
 from fl.records import Array
 from fl.scorecard import Card
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.design import Floats, by_column, one_hot
-from fl.scorecard.grouping import Evidence, Grouping, information_value, stability_index
+from fl.scorecard.grouping import Evidence, Grouping, information_value
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
 from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles

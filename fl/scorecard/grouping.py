@@ -197,9 +197,3 @@ def chance(goods: Integers, bads: Integers) -> float:
     counted = np.stack([goods, bads])
     expected = counted.sum(axis=1, keepdims=True) * counted.sum(axis=0) / counted.sum()
     return float(chdtrc(len(goods) - 1, ((counted - expected) ** 2 / expected).sum()))
-
-
-def stability_index(before: Integers, after: Integers) -> float:
-    """Population stability index between the rows of each group (m,) then and now; an empty one counts half a row."""
-    then, now = (np.maximum(rows, 0.5) / max(1, rows.sum()) for rows in (before, after))
-    return float(np.sum((now - then) * np.log(now / then)))

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.boosting.gradients import log_loss
 from fl.config.scorecard import ScorecardConfig
-from fl.metrics import auc
+from fl.evaluation.measures import fit_of
 from fl.scorecard import Progress
 from fl.scorecard.design import Design, Floats
 from fl.scorecard.mixing import mixing
@@ -107,13 +106,5 @@ class Solver:
         weights = self.block.solve(offset[self.training], state.weights)
         total = offset + weights[0] + self.design @ weights[1:]
         residual = self.block.residual(offset[self.training], weights, self.config.precision)
-        return replace(state, weights=weights), Next(mix, residual, self._progress(total, len(mix)))
-
-    def _progress(self, scores: Floats, exchanges: int) -> Progress:
-        rows, validation = self.training, ~self.training
-        return Progress(
-            exchanges=exchanges,
-            train_loss=log_loss(scores[rows], self.labels[rows]),
-            validation_auc=auc(self.labels[validation], scores[validation]),
-            validation_loss=log_loss(scores[validation], self.labels[validation]),
-        )
+        progress = Progress(exchanges=len(mix), **vars(fit_of(total, self.labels, self.training)))
+        return replace(state, weights=weights), Next(mix, residual, progress)

@@ -34,8 +34,7 @@ class ReplyControl:
     def __init__(self, lattice: Lattice, public_key: Any) -> None:
         self._lattice = lattice
         self._encryptor = sealapi.Encryptor(lattice.context, public_key)
-        modulus_bits = sum(PRIME_BITS[:-1])
-        self.flood_bits: Final = modulus_bits - lattice.plain_modulus.bit_length() - _SPARE_BITS
+        self.flood_bits: Final = sum(PRIME_BITS[:-1]) - lattice.plain_modulus.bit_length() - _SPARE_BITS
 
     def zero(self) -> Any:
         """A fresh public-key encryption of zero."""
@@ -57,7 +56,6 @@ class ReplyControl:
         return self._lattice.parts(guarded, used)
 
     def _flood(self, used: int) -> Any:
-        bound = 1 << self.flood_bits
-        noise = [secrets.randbits(self.flood_bits + 1) - bound for _ in range(used)]
+        noise = [secrets.randbits(self.flood_bits + 1) - (1 << self.flood_bits) for _ in range(used)]
         c0 = np.array([[one % prime for one in noise] for prime in self._lattice.primes], np.uint64)
         return self._lattice.ciphertext(c0, np.zeros((len(c0), 0), np.uint64))

@@ -39,14 +39,9 @@ class Reply:
     end: int
 
     @property
-    def stride(self) -> int:
-        """Coefficients per group, all of them used."""
-        return self.end - self.start
-
-    @property
     def used(self) -> int:
         """Coefficients that carry a sum: the first so many."""
-        return (self.stop - self.first) * self.stride
+        return (self.stop - self.first) * (self.end - self.start)
 
 
 def choose_width(offsets: Integers, bin_counts: Sequence[Integers], planes: int) -> int:
@@ -123,7 +118,7 @@ def masks(
     stop = min((block + 1) * rows_per_block, int(offsets[groups.stop]))
     rows = np.arange(start, stop)
     group = np.searchsorted(offsets, rows, side="right") - 1 - groups.first
-    slot = group * groups.stride - width * (rows - block * rows_per_block)
+    slot = group * (groups.end - groups.start) - width * (rows - block * rows_per_block)
     counts = bins[start:stop] < bin_counts
     places = (bins[start:stop] + (np.cumsum(bin_counts) - bin_counts))[counts]
     # Stretches begin at multiples of the width. A sort of small integers is by radix.

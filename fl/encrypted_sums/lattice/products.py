@@ -67,9 +67,7 @@ class Adder:
         self.control = ReplyControl(self._lattice, self._lattice.load(sealapi.PublicKey(), key))
         # By first and last reply of a family's share, and block: the masks of these replies.
         self._kept: dict[tuple[Reply, Reply, int], list[Any]] = {}
-        self._kept_masks = 0
-        self._kept_key = b""
-        self._kept_rows = 1
+        self._kept_key, self._kept_rows = b"", 1
 
     def guarded(
         self, request: Request, bins: Bins, replies: Sequence[Reply], mask: Coefficients | None
@@ -113,9 +111,8 @@ class Adder:
                     powers = layout.masks(together, block, bins, request)
                     first = together.index(own[0])
                     masks = map(self._mask, powers[first : first + len(own)])
-                    if kept is self._kept and self._kept_masks + len(own) <= _MASKS_KEPT:
+                    if kept is self._kept and sum(map(len, kept.values())) + len(own) <= _MASKS_KEPT:
                         masks = kept[own[0], own[-1], block] = list(masks)
-                        self._kept_masks += len(own)
                 for reply, mask in zip(own, masks, strict=True):
                     if mask is not None:
                         self._add_products(totals[reply], loaded[1], mask)
@@ -165,5 +162,5 @@ class Adder:
         key = wire.digest(bins, request.offsets, request.bin_counts, request.held["width"])
         if key == self._kept_key:
             return self._kept
-        self._kept_key, self._kept_rows, self._kept, self._kept_masks = key, len(bins), {}, 0
+        self._kept_key, self._kept_rows, self._kept = key, len(bins), {}
         return {}

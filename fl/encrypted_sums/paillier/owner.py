@@ -37,7 +37,7 @@ class PaillierOwner(halves.Owner):
 
     def public_key(self) -> Wire:
         """The modulus n as bytes, rows and ranges."""
-        n = to_array([self._key.public.n], self._key.public.plain_bytes)[0]
+        (n,) = to_array([self._key.public.n], self._key.public.plain_bytes)
         return {**self._packing.to_wire(), "n": n}
 
     def _encrypt(self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]) -> Wire:

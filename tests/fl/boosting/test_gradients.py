@@ -5,12 +5,12 @@ from fl.boosting.gradients import (
     base_score,
     goss_weights,
     gradients,
-    log_loss,
     ranges,
     sampled_columns,
     sampled_rows,
 )
 from fl.config.boosting import BoostingConfig
+from fl.evaluation.measures import log_loss
 
 
 def test_gradients_are_those_of_the_log_loss() -> None:

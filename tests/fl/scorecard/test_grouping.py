@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fl.binning import UNKNOWN, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
+from fl.metrics import stability_index
 from fl.scorecard.grouping import (
     DROPPED,
     Grouping,
@@ -14,7 +15,6 @@ from fl.scorecard.grouping import (
     group,
     information_value,
     merge,
-    stability_index,
     weight_of_evidence,
 )
 
