@@ -88,8 +88,8 @@ def is_trained(model: Store) -> bool:
 
 def contribution(model: Store, table: Table, config: RunConfig) -> Outcomes:
     """What a passive party adds to the score of the rows of a table: where its splits send them."""
-    codes = model.read(Binning).transform(table)
-    return Outcomes(packed(model.read(PassiveModel).splits.outcomes(codes)))
+    splits, codes = model.read(PassiveModel).splits, model.read(Binning).transform(table)
+    return Outcomes(packed(splits.outcomes(codes)))
 
 
 def log_odds(

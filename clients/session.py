@@ -210,8 +210,8 @@ def state_folder(config: RunConfig, data: Path) -> Path:
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """What tells that the party's files are still those that were read: names, sizes, times of change."""
-    found = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
-    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in found))
+    stats = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
+    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in stats))
 
 
 # Bounded, since one process may meet the parties of many datasets, each with all its records.

@@ -78,8 +78,8 @@ class TableParty(Party):
         value is taken out of the declaration, with a `DataWarning`. Raises `DataError` if the declaration names no
         file in its own folder or the file cannot be read.
         """
-        declared = self.declaration
-        name, where = declared.file, self.folder / FILE_NAME
+        declared, where = self.declaration, self.folder / FILE_NAME
+        name = declared.file
         if name is None:
             raise DataError.at(
                 where, f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
@@ -94,8 +94,9 @@ class TableParty(Party):
                 file.path, "the column has no value in any row and is left out.", column=column
             )
             warn(warning, stacklevel=2)
-        columns = tuple(column for column in declared.columns if column.name not in empty)
-        self.declaration = replace(declared, columns=columns)
+        self.declaration = replace(
+            declared, columns=tuple(column for column in declared.columns if column.name not in empty)
+        )
         return Records(
             {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
         )
