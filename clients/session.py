@@ -107,8 +107,9 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     except DataError as error:
         # The sentence may quote a record, so it stays in this party's log.
         _write_log(context, str(error))
-        name = _folder(context).name
-        record = refusal(f"the data in {name} are not in order; its own log says what and where ({LOG})")
+        record = refusal(
+            f"the data in {_folder(context).name} are not in order; its own log says what and where ({LOG})"
+        )
     except Exception:
         # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
         _write_log(context, f"{kind.__name__} of {conversation.name} failed\n{traceback.format_exc()}")

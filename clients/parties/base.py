@@ -298,8 +298,11 @@ class Party(ABC):
         if table == APPLICATIONS:
             in_file |= {self.label: declared.label if self.labelled else None, self.month: declared.month}
             columns = (*columns, *declared.segments, *filter(None, (self.label, self.month)))
-        names = {column: in_file.get(column, column) for column in (self.id, *columns)}
-        return {column: name for column, name in names.items() if name is not None}
+        return {
+            column: name
+            for column in (self.id, *columns)
+            if (name := in_file.get(column, column)) is not None
+        }
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""
