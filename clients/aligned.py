@@ -53,7 +53,7 @@ def table_of(frame: pd.DataFrame, known: NDArray[np.bool_]) -> Table:
     codes = np.full((len(known), len(categorical)), -1, np.int32)
     for column, name in enumerate(categorical):
         codes[known, column] = frame[name].cat.codes
-    levels = tuple(tuple(str(text) for text in frame[name].cat.categories) for name in categorical)
+    levels = tuple(tuple(map(str, frame[name].cat.categories)) for name in categorical)
     return Table(numbers, tuple(numeric), codes, tuple(categorical), levels, known)
 
 

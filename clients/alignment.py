@@ -67,8 +67,8 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
 
 def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     """Step 2, a passive party: raise the label holder's points; they stay in its order."""
-    points = request.points.read(BlindPoints).points
-    return RaisedIds(Letter.of(BlindPoints(raise_to(points, session.state(Blinded).exponent))))
+    points, exponent = request.points.read(BlindPoints).points, session.state(Blinded).exponent
+    return RaisedIds(Letter.of(BlindPoints(raise_to(points, exponent))))
 
 
 def match(session: Session, request: MatchRequest) -> Matched:
@@ -112,8 +112,7 @@ def order(session: Session, request: OrderRequest) -> Aligned:
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
-    frame = party.matrix(ids, _to_months(told.months[known]))
-    session.study.keep(table_of(frame, known))
+    session.study.keep(table_of(party.matrix(ids, _to_months(told.months[known])), known))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))
@@ -147,5 +146,4 @@ def _random_order(count: int) -> NDArray[np.int64]:
 
 
 def _to_months(numbers: NDArray[np.int32]) -> NDArray[np.datetime64]:
-    months = numbers.astype(np.int64).astype("datetime64[M]")
-    return np.where(numbers < 0, np.datetime64("NaT", "M"), months)
+    return np.where(numbers < 0, np.datetime64("NaT", "M"), numbers.astype(np.int64).astype("datetime64[M]"))

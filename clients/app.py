@@ -4,7 +4,7 @@ Nothing heavy is imported here, and a conversation's half only when its first me
 a fresh process for every message.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flwr.app import Context, Message
@@ -20,17 +20,14 @@ def new_app() -> ClientApp:
     for conversation, kind in actions():
         declaration = declaration_of(kind)
         register = app.query if declaration.is_query else app.train
-        register(f"{conversation.name}_{declaration.action}")(_handler(conversation, kind))
+        register(f"{conversation.name}_{declaration.action}")(partial(_handle, conversation, kind))
     return app
 
 
-def _handler(conversation: Conversation, kind: type[Any]) -> Callable[[Message, Context], Message]:
-    def handle(message: Message, context: Context) -> Message:
-        from clients.session import answer
+def _handle(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
+    from clients.session import answer
 
-        return answer(conversation, kind, message, context)
-
-    return handle
+    return answer(conversation, kind, message, context)
 
 
 app = new_app()

@@ -54,8 +54,7 @@ def set_up(session: Session, seed: int, split: Letter[Split], bins: int, minimum
     """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
     start, table = start_model(session, seed, split), read_table(session.study)
     signs = {column.name: column.sign for column in session.party.declaration.columns}
-    rows = np.flatnonzero(start.roles == TRAIN)
-    session.store.keep(Binning.fit(table, rows, bins, minimum, signs))
+    session.store.keep(Binning.fit(table, np.flatnonzero(start.roles == TRAIN), bins, minimum, signs))
     return read_setup(session)
 
 

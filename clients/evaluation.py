@@ -35,11 +35,10 @@ def keep_scores(
         log_odds = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
     scores = Scores(log_odds)
     session.store.keep(scores)
-    pd = scores.pd
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
-    segments[COVERAGE] = coverage_names(coverage, len(pd))[test]
-    evaluation = evaluate(applications.labels[test], pd[test], segments)
+    segments[COVERAGE] = coverage_names(coverage, len(log_odds))[test]
+    evaluation = evaluate(applications.labels[test], scores.pd[test], segments)
     return Scored(replace(evaluation, tables={**evaluation.tables, **(tables or {})}))
 
 

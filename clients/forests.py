@@ -61,15 +61,13 @@ def bank_model(grower: Grower) -> BankModel:
     best, data = grower.growth.best, grower.data
     forest = grower.growth.forest.first(best.trees)
     kept = forest.split_counts(1 + len(data.passive))
-    calibration = Calibration()
-    if grower.config.calibrate:
-        calibration = Calibration.fit(best.scores[~data.training], data.labels[~data.training])
+    scores, labels = best.scores[~data.training], data.labels[~data.training]
     return BankModel(
         forest=forest,
         splits=grower.growth.splits.first(kept[0]),
         kept=np.array(kept, np.int64),
         base=grower.base,
-        calibration=calibration,
+        calibration=Calibration.fit(scores, labels) if grower.config.calibrate else Calibration(),
         scores=best.scores,
     )
 
@@ -88,8 +86,8 @@ def is_trained(model: Store) -> bool:
 
 def contribution(model: Store, table: Table, config: RunConfig) -> Outcomes:
     """What a passive party adds to the score of the rows of a table: where its splits send them."""
-    codes = model.read(Binning).transform(table)
-    return Outcomes(packed(model.read(PassiveModel).splits.outcomes(codes)))
+    splits, codes = model.read(PassiveModel).splits, model.read(Binning).transform(table)
+    return Outcomes(packed(splits.outcomes(codes)))
 
 
 def log_odds(

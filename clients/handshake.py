@@ -8,15 +8,14 @@ from fl.handshake import DescribeRequest, Description
 
 def describe(session: Session, request: DescribeRequest) -> Description:
     """Who this party is and what it offers; its data are read and checked on the way."""
-    party = session.party
-    declared = party.declaration
+    declared = session.party.declaration
     return Description(
         name=declared.name,
         type=declared.type,
         columns=declared.column_names,
         kinds=tuple(column.kind for column in declared.columns),
         grades=tuple(column.grade for column in declared.columns),
-        rows=len(party),
+        rows=len(session.party),
         target=declared.target.kind if declared.target else "",
         conversations=tuple(conversation.announced for conversation in protocols.CONVERSATIONS),
         schema=schema_hash(declared),

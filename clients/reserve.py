@@ -65,6 +65,6 @@ def train(session: Session, request: TrainRequest) -> Trained:
         if resolved.fit is not None:
             curve.append(resolved.fit.metrics)
     session.store.keep(bank_model(grower))
-    table = read_table(session.study)
-    session.store.keep(Scores(log_odds(session.store, table, {}, {}, session.config)))
+    scores = log_odds(session.store, read_table(session.study), {}, {}, session.config)
+    session.store.keep(Scores(scores))
     return Trained({name: np.array([look[name] for look in curve]) for name in curve[0]})

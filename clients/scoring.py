@@ -149,8 +149,12 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     answers = _answers(session, log_odds, coverage, models, further)
     session.study.keep(answers)
     session.study.write_file(ANSWERS, answers.frame().to_csv(index=False, lineterminator="\n").encode())
-    known = {party: int(rows.sum()) for party, rows in coverage.items()}
-    return Answered(applicants=len(log_odds), model=name, by_both=int(unknown.sum()), known=known)
+    return Answered(
+        applicants=len(log_odds),
+        model=name,
+        by_both=int(unknown.sum()),
+        known={party: int(rows.sum()) for party, rows in coverage.items()},
+    )
 
 
 def read_answers(config: ScoringConfig, folder: Path) -> Answers:

@@ -107,8 +107,9 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     except DataError as error:
         # The sentence may quote a record, so it stays in this party's log.
         _write_log(context, str(error))
-        name = _folder(context).name
-        record = refusal(f"the data in {name} are not in order; its own log says what and where ({LOG})")
+        record = refusal(
+            f"the data in {_folder(context).name} are not in order; its own log says what and where ({LOG})"
+        )
     except Exception:
         # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
         _write_log(context, f"{kind.__name__} of {conversation.name} failed\n{traceback.format_exc()}")
@@ -210,8 +211,8 @@ def state_folder(config: RunConfig, data: Path) -> Path:
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """What tells that the party's files are still those that were read: names, sizes, times of change."""
-    found = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
-    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in found))
+    stats = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
+    return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in stats))
 
 
 # Bounded, since one process may meet the parties of many datasets, each with all its records.

@@ -96,14 +96,10 @@ class Store:
 
 def retain(root: Path, study: str, keep: int) -> None:
     """Remove the oldest studies in `root` so that, with `study`, at most `keep` remain; other folders stay."""
-    others = [path for path in root.glob("*/") if path.name != study and _is_study(path)]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[keep - 1 :]:
+    folders = [path for path in root.glob("*/") if path.name != study and not path.is_symlink()]
+    others = [path for path in folders if any(path.glob(f"*{_STEP}"))]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[keep - 1 :]:
         shutil.rmtree(path)
-
-
-def _is_study(path: Path) -> bool:
-    return not path.is_symlink() and any(path.glob(f"*{_STEP}"))
 
 
 def _make_private(folder: Path) -> None:

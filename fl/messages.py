@@ -145,9 +145,7 @@ class Field(NamedTuple):
 
 def fields_of(kind: type[Any]) -> Iterator[Field]:
     """The fields of a message, those of its letters included. Raises TypeError for one that does not say what it is."""
-    hints = get_type_hints(kind, include_extras=True)
-    for item in fields(kind):
-        yield from _fields(hints[item.name], item.name, kind, None)
+    yield from _fields(kind, "", kind, None)
 
 
 def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> Iterator[Field]:
@@ -169,7 +167,7 @@ def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> I
     elif is_dataclass(hint):
         hints = get_type_hints(hint, include_extras=True)
         for item in fields(hint):
-            yield from _fields(hints[item.name], f"{path}.{item.name}", record, reader)
+            yield from _fields(hints[item.name], f"{path}.{item.name}".lstrip("."), record, reader)
     else:
         inner = [one for one in arguments if _is_told(one)]
         if not inner:

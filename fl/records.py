@@ -152,13 +152,12 @@ _PLAIN: dict[Any, Callable[[Any], Any]] = {
 
 def _pack_array(value: Any) -> _ArrayForm:
     array = np.asarray(value)
-    shape = array.shape
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.kind == "U" and not flat.dtype.itemsize:  # texts that are all empty
         flat = flat.astype("<U1")
     if not _DTYPE.fullmatch(flat.dtype.str):
         raise TypeError(f"an array of {array.dtype} may not be part of a record")
-    return _ArrayForm(flat.dtype.str, shape, flat.view(np.uint8).data)
+    return _ArrayForm(flat.dtype.str, array.shape, flat.view(np.uint8).data)
 
 
 def _unpack_array(read: _ArrayForm) -> Array:

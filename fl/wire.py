@@ -74,8 +74,7 @@ def unpack(record: RecordDict, *kinds: type[Record]) -> Record:
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise ProtocolError(f"a message must be a {expected}, not a {str(name)[:100]}")
     try:
-        names = [f"{_BODY}/{number}" for number in range(len(record) - 1)]
-        pieces = [record.config_records[name][_BODY] for name in names]
+        pieces = [record.config_records[f"{_BODY}/{number}"][_BODY] for number in range(len(record) - 1)]
         if head["pieces"] != len(pieces):
             raise ProtocolError("a message came without some of its pieces")
         return decode(kind, b"".join(pieces))  # type: ignore[arg-type]

@@ -37,8 +37,8 @@ def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) 
     what is known.
     """
     dispensable = roster.passive if scoring else ()
-    asked = dict.fromkeys(roster.all, BlindRequest())
-    blinded = {p: reply.points for p, reply in exchange.ask(asked, dispensable=dispensable).items()}
+    replies = exchange.ask(dict.fromkeys(roster.all, BlindRequest()), dispensable=dispensable)
+    blinded = {party: reply.points for party, reply in replies.items()}
     of_holder = blinded.pop(roster.holder)
     raised = exchange.ask({party: RaiseRequest(of_holder) for party in blinded}, dispensable=dispensable)
     request = MatchRequest(

@@ -44,8 +44,11 @@ def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
     hand_over = training.config.section(BoostingConfig).sealed_sides and len(roster.passive) > 1
     start = StartRequest(seed=training.seed, split=split, hand_over=hand_over)
     started = exchange.ask(dict.fromkeys(roster.passive, start), model)
-    columns = {party: reply.columns for party, reply in started.items()}
-    begin = BeginRequest(seed=training.seed, split=split, columns=columns)
+    begin = BeginRequest(
+        seed=training.seed,
+        split=split,
+        columns={party: reply.columns for party, reply in started.items()},
+    )
     ended = _grow(exchange, roster, training, exchange.ask_one(roster.holder, begin, model))
     exchange.ask({party: FinishRequest(kept) for party, kept in ended.kept.items()}, model)
     told = exchange.ask(dict.fromkeys(roster.passive, OutcomesRequest()), model)

@@ -114,8 +114,7 @@ def train_reserve(federation: Federation, assigned: Assigned, seed: int, report:
 
 def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
-    exchange = federation.exchange
-    costs, began = exchange.costs, time.perf_counter()
+    exchange, costs, began = federation.exchange, federation.exchange.costs, time.perf_counter()
     trainer = cast(Trainer, conversation_of(training.contender).half("server"))
     evaluation = trainer.train(exchange, federation.roster, training)
     return Trained(

@@ -55,8 +55,9 @@ class Costs:
 
     def since(self, earlier: "Costs") -> "Costs":
         """The costs that came after `earlier`."""
-        before = earlier.cpu_by_action
-        spent = {action: cpu - before.get(action, 0.0) for action, cpu in self.cpu_by_action.items()}
+        spent = {
+            action: cpu - earlier.cpu_by_action.get(action, 0.0) for action, cpu in self.cpu_by_action.items()
+        }
         return Costs(
             self.round_trips - earlier.round_trips,
             self.bytes_up - earlier.bytes_up,
@@ -79,10 +80,8 @@ class Exchange:
     """Questions to parties by name over a Flower grid."""
 
     def __init__(self, grid: Grid, study: str, timeout: float) -> None:
+        self._grid, self._study, self._timeout = grid, study, timeout
         self._counted = Costs()
-        self._grid = grid
-        self._study = study
-        self._timeout = timeout
         self._nodes: dict[str, int] = {}
         self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
         self._began, self._in_grid = time.thread_time(), 0.0
@@ -167,7 +166,10 @@ class Exchange:
             lost = dict.fromkeys(silent, f"did not answer {action} within {self._timeout:g} seconds")
             for party, message in replies.items():
                 if message.has_content():
-                    found[party] = _accepted(party, action, message.content)
+                    refused = refusal_in(message.content)
+                    if refused is not None:
+                        raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
+                    found[party] = message.content
                 elif message.error.code not in _TRANSIENT:
                     lost[party] = f"failed at {action}: {_reason(message.error)}"
             _raise_unless(dispensable, lost)
@@ -228,13 +230,6 @@ def _raise_unless(dispensable: Collection[str], lost: Mapping[str, str]) -> None
         parties = [party for party, own in lost.items() if own == why and party not in dispensable]
         if parties:
             raise FederationError(f"Party {', '.join(parties)} {why.rstrip('.')}.")
-
-
-def _accepted(party: str, action: str, record: RecordDict) -> RecordDict:
-    refused = refusal_in(record)
-    if refused is not None:
-        raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
-    return record
 
 
 def _opened(party: str, action: str, kinds: tuple[type[Any], ...], record: RecordDict) -> tuple[Any, float]:

@@ -50,7 +50,8 @@ def train(exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
         points={party: reply.points for party, reply in told.items()},
     )
     evaluation = exchange.ask_one(roster.holder, score, model).evaluation
-    return replace(evaluation, tables=named(evaluation.tables, _column_names(roster)))
+    names = {party: _numeric_first(roster.descriptions[party]) for party in roster.all}
+    return replace(evaluation, tables=named(evaluation.tables, names))
 
 
 def _group(exchange: Exchange, roster: Roster, training: Training) -> Grouped | Ended:
@@ -87,12 +88,7 @@ def _fit(exchange: Exchange, bank: str, training: Training, grouped: Grouped) ->
         )
 
 
-def _column_names(roster: Roster) -> dict[str, list[str]]:
-    """By party the names of its columns, as its handshake told them, in the order of the protocol's numbers."""
-    return {party: _numeric_first(roster.descriptions[party]) for party in roster.all}
-
-
 def _numeric_first(about: Description) -> list[str]:
-    """A party's columns, numeric ones first, each kind in its order."""
+    """A party's columns as its handshake told them, in the order of the protocol's numbers: numeric ones first."""
     kinds = dict(zip(about.columns, about.kinds, strict=True))
     return sorted(about.columns, key=lambda name: kinds[name] != "numeric")

@@ -95,8 +95,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
         session.store.keep(OwnerKey(owner.secret()))
         keys = Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
     grower, demand = Grower.begin(_data(session), config)
-    bank = _Bank(session, grower, {}, np.empty(0, np.int64))
-    return bank.demanded(demand, None, keys)
+    return _Bank(session, grower, {}, np.empty(0, np.int64)).demanded(demand, None, keys)
 
 
 def split(session: Session, request: SplitRequest) -> Demanded | Ended:
@@ -162,10 +161,8 @@ class _Bank:
     def __init__(
         self, session: Session, grower: Grower, ticket: Mapping[str, Array], entries: NDArray[np.int64]
     ) -> None:
-        self._session = session
-        self._store = session.store
-        self._grower = grower
-        self._passive = grower.data.passive
+        self._session, self._store = session, session.store
+        self._grower, self._passive = grower, grower.data.passive
         self._ticket, self._entries = ticket, entries
 
     def members(self, letters: Mapping[str, Letter[Members]]) -> dict[str, NDArray[np.bool_]]:
@@ -219,15 +216,14 @@ class _Bank:
 
     def demanded(self, demand: Demand, fit: Fit | None, keys: Keys | None) -> Demanded:
         """Put the demand in a message, the first one with the public keys, and keep the state."""
-        gradients: Letter[Gradients] | None = None
-        if demand.layout is not None and self._passive:
-            gradients = Letter.of(Gradients(self._encrypted(demand)))
+        wanted = demand.layout is not None
+        gradients = Letter.of(Gradients(self._encrypted(demand))) if wanted and self._passive else None
         # With the last splits of a tree nobody but the bank has to know where its own sent rows.
         left = np.zeros_like(demand.left) if demand.ahead else demand.left
         task = Task(
             tree=demand.tree,
             ahead=demand.ahead,
-            wanted=demand.layout is not None,
+            wanted=wanted,
             lighter_left=demand.lighter_left,
             bank_left=packed(left),
             keys=keys,
@@ -246,7 +242,7 @@ class _Bank:
             waits=tuple(
                 party
                 for party, level in levels.items()
-                if task.wanted and level.pad is None and (level.owners == ANOTHER).any()
+                if wanted and level.pad is None and (level.owners == ANOTHER).any()
             ),
             chosen=tuple(split.choice for split in padded),
             trees=self._grower.growth.tree,

@@ -184,8 +184,7 @@ def finish(session: Session, request: FinishRequest) -> Finished:
 
 def outcomes(session: Session, request: OutcomesRequest) -> Told:
     """Where the party's splits send the test rows."""
-    test = np.flatnonzero(read_setup(session).roles == TEST)
-    table = read_table(session.study).take(test)
+    table = read_table(session.study).take(np.flatnonzero(read_setup(session).roles == TEST))
     return Told(Letter.of(contribution(session.store, table, session.config)))
 
 
@@ -216,8 +215,8 @@ def _add_up(
     layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
-    parts = counts.reshape(-1, family, *counts.shape[1:])
-    merged_homes = merge(parts, homes.astype(np.int64), shape, config.min_bin_count)
+    of_parents = counts.reshape(-1, family, *counts.shape[1:])
+    merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_bin_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
     responder = _responder(session.store.folder, config.encryption)
     if responder.row_wise:
@@ -298,8 +297,7 @@ def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -
 
 def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """The node of each row, and the merged bins, where a tree begins: one node for all, and none merged."""
-    nodes = np.zeros(len(setup.positions), np.int16)
-    return nodes, unmerged(1, setup.binning.shape).astype(np.uint8)
+    return np.zeros(len(setup.positions), np.int16), unmerged(1, setup.binning.shape).astype(np.uint8)
 
 
 # An engine's responder may keep masks that serve many trees.

@@ -142,8 +142,7 @@ class Declaration:
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
-        names = [column.name for column in self.columns]
-        for names_of, values in (("columns", names), ("segments", list(self.segments))):
+        for names_of, values in (("columns", self.column_names), ("segments", self.segments)):
             if repeated := sorted({name for name in values if values.count(name) > 1}):
                 raise DataError(f"{listing(repeated)} stands more than once among the {names_of}.")
             for key, name in roles.items():

@@ -73,8 +73,9 @@ class TableFile(ABC):
         raw = self._read_raw(kinds)
         if raw.num_rows == 0:
             raise DataError(f"{self.path} has a header but no rows.")
-        converted = {name: self._converted(raw[name], name, kind) for name, kind in kinds.items()}
-        frame = pa.table(converted).to_pandas()
+        frame = pa.table(
+            {name: self._converted(raw[name], name, kind) for name, kind in kinds.items()}
+        ).to_pandas()
         for name in kinds if unique_id else ():
             if kinds[name] == "id":
                 self._refuse_duplicates(frame[name], name)

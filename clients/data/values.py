@@ -97,9 +97,8 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
-    plain = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
-    plain = pc.replace_substring_regex(plain, r"\s+", "")
-    codes = plain.dictionary_encode().indices.to_numpy()
+    lower = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
+    codes = pc.replace_substring_regex(lower, r"\s+", "").dictionary_encode().indices.to_numpy()
     if len(codes) == 0 or codes.max() == len(codes) - 1:
         return None
     # Codes count up by first occurrence, so the first that does not is the first repetition.
@@ -217,8 +216,7 @@ def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     cells = pc.utf8_trim_whitespace(column)
     cells = _without(pc.equal(cells, ""), cells)
-    days = pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01")
-    return days.cast(pa.timestamp("s"))
+    return pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01").cast(pa.timestamp("s"))
 
 
 def _parsed(

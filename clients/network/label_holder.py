@@ -54,10 +54,13 @@ def backward(session: Session, request: BackwardRequest) -> Learned | Ended:
             return Ended(verdict=Letter.of(Verdict(best)), look=look)
     gradients, loss = bank.learn(request.batch, {party: part.batch for party, part in received.items()})
     session.keep(replace(learning, parts={BOTTOM: bank.bottom.state(), TOP: bank.top.state()}))
-    lessons = {
-        party: Letter.of(Lesson(gradient=gradient, best=best)) for party, gradient in gradients.items()
-    }
-    return Learned(lessons=lessons, loss=loss, look=look)
+    return Learned(
+        lessons={
+            party: Letter.of(Lesson(gradient=gradient, best=best)) for party, gradient in gradients.items()
+        },
+        loss=loss,
+        look=look,
+    )
 
 
 def score(session: Session, request: ScoreRequest) -> Scored:
@@ -104,11 +107,8 @@ class _Bank:
             raise ProtocolError("training diverged: the loss is not finite; lower network.learning-rate")
         self.bottom.update()
         self.top.update()
-        defended = {
-            party: defend(gradient[known], self.config)
-            for party, gradient, known in zip(self.coverage, gradients, present.T, strict=True)
-        }
-        return defended, loss
+        by_party = zip(self.coverage, gradients, present.T, strict=True)
+        return {party: defend(gradient[known], self.config) for party, gradient, known in by_party}, loss
 
 
 def _bank(session: Session, learning: Learning) -> _Bank:

@@ -103,15 +103,13 @@ def start(session: Session, request: StartRequest) -> Started:
     if session.holds_label:
         bad_rate = float(read_applications(session.study).labels[training].mean())
         parts[TOP] = new_top(len(read_coverage(session.study)), bad_rate, request.seed, config).state()
-    weights = {name: part.weights for name, part in parts.items()}
-    session.keep(Learning(batch=0, parts=parts, best=weights))
+    session.keep(Learning(batch=0, parts=parts, best={name: part.weights for name, part in parts.items()}))
     return Started()
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Return to the best weights, which from here on are the model."""
-    learning = session.state(Learning)
-    best = request.verdict.read(Verdict).best
+    learning, best = session.state(Learning), request.verdict.read(Verdict).best
     session.store.keep(Model(learning.weights if best else learning.best))
     session.keep(None)
     return Finished()

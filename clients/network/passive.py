@@ -32,9 +32,8 @@ def forward(session: Session, request: ForwardRequest) -> Embedded:
         bottom.update()
     session.keep(Learning(batch=request.batch, parts={BOTTOM: bottom.state()}, best=best))
     batch = models.embed(bottom, rows.inputs(rows.in_batch(request.batch)))
-    validation = None
-    if is_look(request.batch, config):
-        validation = models.embed(bottom, rows.inputs(rows.with_role(VALIDATION)))
+    judged = rows.with_role(VALIDATION)
+    validation = models.embed(bottom, rows.inputs(judged)) if is_look(request.batch, config) else None
     return Embedded(Letter.of(BatchEmbeddings(batch=batch, validation=validation)))
 
 

@@ -145,13 +145,11 @@ class Party(ABC):
         lags = np.arange(-AFTER, BEFORE) if MONTH in cls.tables[name] else np.zeros(1, dtype=np.int64)
         rows = len(ids) * len(lags)
         months = np.repeat(observed, len(lags)) - np.tile(lags, len(ids))
-        columns: dict[str | None, npt.NDArray[Any]] = {}
-        if name == APPLICATIONS:
-            columns |= {
-                cls.month: months.astype("datetime64[s]"),
-                cls.label: np.arange(rows, dtype=np.int8) % 2,
-            }
-        columns |= {MONTH: months.astype("datetime64[s]"), cls.id: np.repeat(ids, len(lags))}
+        dates, labels = months.astype("datetime64[s]"), np.arange(rows, dtype=np.int8) % 2
+        columns: dict[str | None, npt.NDArray[Any]] = (
+            {cls.month: dates, cls.label: labels} if name == APPLICATIONS else {}
+        )
+        columns |= {MONTH: dates, cls.id: np.repeat(ids, len(lags))}
         for column in cls.tables[name]:
             if column not in columns:
                 if column in cls.texts():
@@ -167,8 +165,11 @@ class Party(ABC):
     @classmethod
     def texts(cls) -> set[str]:
         """The record columns that hold texts, as far as the class knows."""
-        categorical = (column.name for column in cls.columns if column.kind == "categorical")
-        return {*cls.text, *cls.segments, *categorical}
+        return {
+            *cls.text,
+            *cls.segments,
+            *(column.name for column in cls.columns if column.kind == "categorical"),
+        }
 
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
@@ -241,8 +242,9 @@ class Party(ABC):
         Raises `DataError` if the declaration asks for what the type does not have, or a table cannot be read.
         """
         self._check_declaration()
-        tables = {name: self._read_table(name) for name in self.tables}
-        return Records(tables, self.id, self.label, self.month)
+        return Records(
+            {name: self._read_table(name) for name in self.tables}, self.id, self.label, self.month
+        )
 
     def _check_declaration(self) -> None:
         """Raises `DataError` if the declaration asks for what this type does not have."""
@@ -296,8 +298,11 @@ class Party(ABC):
         if table == APPLICATIONS:
             in_file |= {self.label: declared.label if self.labelled else None, self.month: declared.month}
             columns = (*columns, *declared.segments, *filter(None, (self.label, self.month)))
-        names = {column: in_file.get(column, column) for column in (self.id, *columns)}
-        return {column: name for column, name in names.items() if name is not None}
+        return {
+            column: name
+            for column in (self.id, *columns)
+            if (name := in_file.get(column, column)) is not None
+        }
 
     def _kind(self, column: str) -> Kind:
         """What a record column, by its name in the file, is read as."""
@@ -314,8 +319,7 @@ class Party(ABC):
         computed = self.features(self.records.visible(as_of), as_of)
         if not computed.index.equals(as_of.index):
             raise DataError(f"the features of type '{self.type}' must be indexed exactly as `as_of` is.")
-        missing = [column for column in self.declaration.column_names if column not in computed]
-        if missing:
+        if missing := [column for column in self.declaration.column_names if column not in computed]:
             raise DataError(
                 f"the features of type '{self.type}' lack the declared columns {listing(missing)}."
             )

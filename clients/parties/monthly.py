@@ -83,8 +83,7 @@ class Panel:
         `as_of` has business ids as its index and observation months (datetime64) as values; where it is NaT,
         the last month in the table counts. Raises `DataError` if a business has two rows in a month.
         """
-        record_month = _month_count(table["month"])
-        observed = _month_count(as_of)
+        record_month, observed = _month_count(table["month"]), _month_count(as_of)
         last = record_month.max() if len(record_month) else 0
         observed = np.where(np.isnat(as_of.to_numpy()), last, observed)
         business = as_of.index.get_indexer(table[id_column])
@@ -156,8 +155,7 @@ def year_on_year(values: Array, months: int) -> Array:
 
 def volatility(values: Array, first: int, last: int) -> Array:
     """Log coefficient of variation over the lags first … last-1; missing with fewer than three months."""
-    centre = mean(values, first, last)
-    window = values[:, first:last]
+    window, centre = values[:, first:last], mean(values, first, last)
     spread = np.sqrt(mean((window - centre[:, None]) ** 2, 0, last - first))
     enough = (~np.isnan(window)).sum(axis=1) >= 3
     return np.where(enough, log_ratio(spread, centre), np.nan)

@@ -17,11 +17,6 @@ from clients.parties.base import Party, Records
 TABLE = "table"
 """The name of the one record table, whatever its file is called."""
 
-# Column names that the default declaration takes for the id, the label and the month.
-_USUAL_IDS = (DEFAULT_ID, "id")
-_USUAL_LABELS = ("default", "label")
-_USUAL_MONTHS = ("observation_month", "month")
-
 
 class TableParty(Party):
     """The columns of one file with a row per business."""
@@ -43,9 +38,9 @@ class TableParty(Party):
                 f"{listing(file.name for file in files)}."
             )
         kinds = open_table(files[0]).guess_kinds()
-        id_column = _first_of(_USUAL_IDS, kinds) or next(iter(kinds))
-        label = _first_of(_USUAL_LABELS, kinds)
-        month = _first_of(_USUAL_MONTHS, kinds) if label is not None else None
+        id_column = _first_of((DEFAULT_ID, "id"), kinds) or next(iter(kinds))
+        label = _first_of(("default", "label"), kinds)
+        month = _first_of(("observation_month", "month"), kinds) if label is not None else None
         return Declaration(
             type=cls.type,
             name=Path(folder).resolve().name,
@@ -78,8 +73,8 @@ class TableParty(Party):
         value is taken out of the declaration, with a `DataWarning`. Raises `DataError` if the declaration names no
         file in its own folder or the file cannot be read.
         """
-        declared = self.declaration
-        name, where = declared.file, self.folder / FILE_NAME
+        declared, where = self.declaration, self.folder / FILE_NAME
+        name = declared.file
         if name is None:
             raise DataError.at(
                 where, f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
@@ -94,8 +89,9 @@ class TableParty(Party):
                 file.path, "the column has no value in any row and is left out.", column=column
             )
             warn(warning, stacklevel=2)
-        columns = tuple(column for column in declared.columns if column.name not in empty)
-        self.declaration = replace(declared, columns=columns)
+        self.declaration = replace(
+            declared, columns=tuple(column for column in declared.columns if column.name not in empty)
+        )
         return Records(
             {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
         )

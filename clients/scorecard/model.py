@@ -193,10 +193,11 @@ def score_rows(
     }
     # A party without a column worth its place may have been asked, too, and has nothing to say.
     check_names("points", [name for name in contributions if name in groupings.fitting], groupings.fitting)
+    told = {groupings.bank: Points(**of_bank)}
     for party, evidence in groupings.fitting.items():
         _check_points(party, contributions[party], evidence.grouping, coverage[party])
-    of_passive = {party: contributions[party] for party in groupings.fitting}
-    return ScoredRows.of(points.bases(unknown), {groupings.bank: Points(**of_bank), **of_passive})
+        told[party] = contributions[party]
+    return ScoredRows.of(points.bases(unknown), told)
 
 
 def _points_of(table: PointsTable, groups: Codes) -> Points:

@@ -93,8 +93,7 @@ def start(session: Session, request: StartRequest) -> Started:
     shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
     counts = one_hot(codes, shape.bins).sum(axis=0).astype(np.int64)
     # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
-    nothing = Grouping(shape, np.full(len(counts), DROPPED, np.int16))
-    _keep_model(session, nothing, np.empty(0))
+    _keep_model(session, Grouping(shape, np.full(len(counts), DROPPED, np.int16)), np.empty(0))
     return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))
 
 
@@ -127,8 +126,9 @@ def fit(session: Session, request: FitRequest) -> Masked:
 
 def gradient(session: Session, request: GradientRequest) -> Masked:
     """Go to where the residual is, and add it up by group, under a mask."""
-    begun = session.store.read(Fit)
-    return _masked(session, read_setup(session), begun, session.state(Steps), request.residual)
+    return _masked(
+        session, read_setup(session), session.store.read(Fit), session.state(Steps), request.residual
+    )
 
 
 def step(session: Session, request: StepRequest) -> Stepped:

@@ -236,8 +236,7 @@ def read_config(settings: Mapping[str, Scalar]) -> TrainingConfig | ScoringConfi
 
 def app_defaults() -> dict[str, Scalar]:
     """Every setting of either kind of run, flat and at its default: what pyproject.toml tells Flower."""
-    both = [kind().to_mapping() for kind in _KINDS.values()]
-    flat = {key: value for mapping in reversed(both) for key, value in mapping.items()}
+    flat = ScoringConfig().to_mapping() | TrainingConfig().to_mapping()
     return {key: flat[key] for key in sorted(flat, key=lambda key: "." in key)}
 
 

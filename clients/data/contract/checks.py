@@ -140,8 +140,7 @@ def no_label(specimen: Specimen) -> str:
 
 def unknown_businesses(specimen: Specimen) -> str:
     """A business that is unknown, has no record yet or is missing in one of the tables has a row like any other."""
-    ids = np.array([*specimen.ids, STRANGER])
-    if not specimen.features(ids=ids).loc[STRANGER].isna().all():
+    if not specimen.features(ids=np.array([*specimen.ids, STRANGER])).loc[STRANGER].isna().all():
         return "a business that no record names has features"
     specimen.features(ids=np.array([STRANGER]))
     first = specimen.ids[0]
@@ -151,8 +150,7 @@ def unknown_businesses(specimen: Specimen) -> str:
         return table[~is_first | specimen.is_later(table) | (MONTH not in table)]
 
     features = specimen.features(specimen.altered(young))
-    dated = all(MONTH in table for table in specimen.records.values())
-    if dated and not features.loc[first].isna().all():
+    if all(MONTH in table for table in specimen.records.values()) and not features.loc[first].isna().all():
         return "a business whose records are all later than its observation month has features"
     for name, table in specimen.records.items() if len(specimen.records) > 1 else ():
         specimen.features({**specimen.records, name: table[table[specimen.id_column(table)] != first]})
@@ -188,11 +186,10 @@ def small_inputs(specimen: Specimen) -> str:
     features = specimen.features(ids=np.array([], dtype=np.str_))
     if len(features) or list(features.columns) != list(specimen.party().declaration.column_names):
         return "asked for no business, the features are not an empty frame of the declared columns"
-    first = specimen.ids[0]
 
     def one_row(_: str, table: pd.DataFrame) -> pd.DataFrame:
-        of_first = (table[specimen.id_column(table)] == first).to_numpy() & ~specimen.is_later(table)
-        return table[of_first].iloc[:1]
+        is_first = (table[specimen.id_column(table)] == specimen.ids[0]).to_numpy()
+        return table[is_first & ~specimen.is_later(table)].iloc[:1]
 
     specimen.features(specimen.altered(one_row), ids=specimen.ids[:1])
     return ""

@@ -16,7 +16,6 @@ from clients.parties.base import MONTH, Party
 
 BUSINESSES = 8
 STRANGER = "stranger-to-all"
-_FIRST_MONTH = np.datetime64("2023-01", "M")
 
 Tables = Mapping[str, pd.DataFrame]
 Ids = npt.NDArray[np.str_]
@@ -27,7 +26,7 @@ class Specimen:
 
     def __init__(self, kind: type[Party]) -> None:
         self.kind = kind
-        months = _FIRST_MONTH + np.arange(BUSINESSES) % 5
+        months = np.datetime64("2023-01", "M") + np.arange(BUSINESSES) % 5
         self.ids: Ids = np.array([f"business-{number:04d}" for number in range(BUSINESSES)])
         self.as_of = pd.Series(months.astype("datetime64[s]"), index=pd.Index(self.ids, dtype=str))
         self._root = tempfile.TemporaryDirectory(prefix="siloscore-contract-")
