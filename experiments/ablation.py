@@ -84,11 +84,16 @@ def run_ablation(
             labels = read_joined(run, dataset.active).labels
             for seed in config.seeds:
                 test = read_roles(run, dataset.active, seed) == TEST
-                pd_of_all = read_scores(run, dataset.active, contender, seed).pd
-                judged[members, seed] = Judged(pd_of_all[test], labels[test])
+                scores = read_scores(run, dataset.active, contender, seed)
+                judged[members, seed] = Judged(scores.pd[test], labels[test])
         table = gains(passive, judged)
-        description = describe(config.study, contender, table)
-        publish(study, headline(table), description, {"gains": draw_gains(table)}, {"gains": table})
+        publish(
+            study,
+            headline(table),
+            describe(config.study, contender, table),
+            {"gains": draw_gains(table)},
+            {"gains": table},
+        )
     report(Progress("done"))
     return FinishedAblation(table, study.experiment_id, study.run_id)
 

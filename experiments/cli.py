@@ -87,9 +87,8 @@ def generate(
     from experiments.economies import write_economy
     from synthetic_data import STANDARD
 
-    names = words(parties) or STANDARD
     with step_bars() as progress:
-        write_economy(out, businesses, world, seed, truth, progress, names)
+        write_economy(out, businesses, world, seed, truth, progress, words(parties) or STANDARD)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 
@@ -124,8 +123,9 @@ def compare(
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
-    tables = comparison_tables(outcome.comparison, len(config.seeds))
-    console.print(*tables, explanation(outcome.comparison), sep="\n")
+    console.print(
+        *comparison_tables(outcome.comparison, len(config.seeds)), explanation(outcome.comparison), sep="\n"
+    )
     console.print(headline(outcome.comparison), style="bold")
     if json:
         write_json(json, outcome.results)
@@ -379,8 +379,11 @@ def _encrypted(settings: list[str], engine: str) -> list[str]:
 
     if not engine:
         return settings
-    encrypting = [name for name, section in sections().items() if hasattr(section, "encryption")]
-    return [*settings, *(f"{name}.encryption={engine}" for name in encrypting)]
+    return settings + [
+        f"{name}.encryption={engine}"
+        for name, section in sections().items()
+        if hasattr(section, "encryption")
+    ]
 
 
 def _configured(

@@ -82,16 +82,14 @@ class _Bars:
             self._key = (event.stage, event.seed)
             if self._task is not None:
                 self._bars.update(self._task, total=1, completed=1, note="")
-            done = event.stage == "done"
-            self._task = None if done else self._bars.add_task(title, total=None, note="")
+            self._task = None if event.stage == "done" else self._bars.add_task(title, total=None, note="")
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
             note = f"{event.step}/{event.steps} {event.party}"
             self._bars.update(self._task, total=event.steps, completed=event.step, note=note)
             if "valid.auc" in event.metrics:
-                described = f"{title}, AUC {event.metrics['valid.auc']:.3f}"
-                self._bars.update(self._task, description=described)
+                self._bars.update(self._task, description=f"{title}, AUC {event.metrics['valid.auc']:.3f}")
 
 
 def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
@@ -143,5 +141,7 @@ def explanation(comparison: pd.DataFrame) -> str:
 
 def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
     """What each party adds, for a terminal of 80 columns."""
-    texts = written_gains(gains).drop(columns="without").rename(columns={"AUC with": "AUC"})
-    return _table(texts, f"{contender}: what each party adds, {_mean_of(seeds)}")
+    return _table(
+        written_gains(gains).drop(columns="without").rename(columns={"AUC with": "AUC"}),
+        f"{contender}: what each party adds, {_mean_of(seeds)}",
+    )

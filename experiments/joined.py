@@ -72,12 +72,11 @@ class Joined:
 def read_joined(config: RunConfig, active: str) -> Joined:
     """The joined table of an aligned study; its parties have the names that they gave in the federation."""
     declared = {folder: read_declaration(config.data_folder / folder) for folder in config.parties}
-    names = {folder: about.name for folder, about in declared.items()}
-    tables = {name: read_table(_study(config, folder)) for folder, name in names.items()}
-    coverage = read_coverage(_study(config, active))
-    ordered = {name: tables[name] for name in (names[active], *coverage)}
+    studies = {about.name: _study(config, folder) for folder, about in declared.items()}
+    bank, coverage = declared[active].name, read_coverage(_study(config, active))
+    tables = {name: read_table(studies[name]) for name in (bank, *coverage)}
     columns = {about.name: with_reasons(about, party_type(about.type).columns) for about in declared.values()}
-    return Joined(names[active], ordered, read_applications(_study(config, active)), coverage, columns)
+    return Joined(bank, tables, read_applications(studies[bank]), coverage, columns)
 
 
 def read_roles(config: RunConfig, active: str, seed: int) -> Roles:

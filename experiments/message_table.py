@@ -72,9 +72,8 @@ def _of_conversation(conversation: Conversation) -> str:
     rows = []
     letters: defaultdict[type[Any], list[Field]] = defaultdict(list)
     for message, answered in messages_of(conversation).items():
-        plain = [field for field in fields_of(message) if not field.reader]
-        about = f"`{message.__name__}`", _direction(message, answered)
-        rows.append((*about, _contents(plain), _letters(message)))
+        plain = _contents(field for field in fields_of(message) if not field.reader)
+        rows.append((f"`{message.__name__}`", _direction(message, answered), plain, _letters(message)))
         for field in fields_of(message):
             # A letter in the form of another conversation is told with the message.
             if field.reader and field.record is not message:
@@ -112,8 +111,7 @@ def _contents(fields: Iterable[Field]) -> str:
 
 def _name(field: Field) -> str:
     """The field's path within its message or letter."""
-    within_letter = field.path.partition(".")[2] if field.reader else ""
-    return within_letter or field.path
+    return (field.path.partition(".")[2] if field.reader else "") or field.path
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

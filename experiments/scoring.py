@@ -63,7 +63,7 @@ def score_applicants(
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
-    _write(answers, out)
+    write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed)
 
@@ -73,14 +73,14 @@ def scoring_config(
 ) -> ScoringConfig:
     """The run that scores applicants by a model, with the settings that it was trained under."""
     common = {item.name: getattr(model.config, item.name) for item in fields(RunConfig)}
-    changed = {
-        "data": str(data),
-        "parties": parties,
-        "tracking_uri": uri,
-        "study": new_study_name(model.name.replace("/", "-")),
-    }
     return ScoringConfig(
-        **common | changed,
+        **common
+        | {
+            "data": str(data),
+            "parties": parties,
+            "tracking_uri": uri,
+            "study": new_study_name(model.name.replace("/", "-")),
+        },
         model=model.name,
         model_run=model.run_id,
         model_data=model.config.data,
@@ -88,14 +88,14 @@ def scoring_config(
     )
 
 
-def _write(answers: pd.DataFrame, out: Path) -> None:
-    """Write the whole file or nothing."""
+def write_whole(table: pd.DataFrame, out: Path) -> None:
+    """Write a table as CSV or Parquet, as the suffix of `out` says, without its index: the whole file or nothing."""
     partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
     try:
         if out.suffix == ".csv":
-            answers.to_csv(partial, index=False)
+            table.to_csv(partial, index=False)
         else:
-            answers.to_parquet(partial, index=False)
+            table.to_parquet(partial, index=False)
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

@@ -78,16 +78,16 @@ def run_study(
             baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.active, seed, events))
             for name in contenders:
                 if name in federated:
-                    scores = read_scores(run, dataset.active, name, seed)
-                    trained = Trained(pd=scores.pd, costs=costs[name, seed])
+                    trained = Trained(
+                        pd=read_scores(run, dataset.active, name, seed).pd, costs=costs[name, seed]
+                    )
                 else:
                     report(Progress(name, seed))
                     trained = baselines.train(name)
                 results.append(_judged(joined, of_seed, trained, name, seed))
                 pds[name, seed] = trained.pd
                 if name not in federated:
-                    of_run = replace(config, contenders=(name,), seeds=(seed,))
-                    _log(study, of_run, trained, results[-1])
+                    _log(study, replace(config, contenders=(name,), seeds=(seed,)), trained, results[-1])
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         publish_comparison(study, comparison, {name: first[name] for name in comparison["contender"]})
@@ -118,8 +118,7 @@ def start_study(config: TrainingConfig, dataset: Dataset) -> Study:
 def check_contenders(names: tuple[str, ...]) -> None:
     """Raises ConfigError for an unknown contender or a repeated one."""
     known = all_contenders()
-    unknown = [name for name in names if name not in known]
-    if unknown:
+    if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(known)}.")
     if len(set(names)) < len(names):
         raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
@@ -133,8 +132,12 @@ def _reserve(run: TrainingConfig, active: str, seed: int, events: list[Progress]
     # A bank that is alone needs no message to train it.
     costs = {**of_seed[-1].costs, "round_trips": 0, "bytes_up": 0, "bytes_down": 0}
     scores = read_scores(run, active, RESERVE, seed)
-    curve = [dict(event.metrics) for event in of_seed if event.metrics]
-    return Reserve(log_odds=scores.log_odds, pd=scores.pd, curve=curve, costs=costs)
+    return Reserve(
+        log_odds=scores.log_odds,
+        pd=scores.pd,
+        curve=[dict(event.metrics) for event in of_seed if event.metrics],
+        costs=costs,
+    )
 
 
 def _judged(joined: Joined, roles: Roles, trained: Trained, name: str, seed: int) -> Result:

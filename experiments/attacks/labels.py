@@ -52,8 +52,7 @@ def norm(vectors: Vectors, labels: Labels) -> float:
 
 def principal_component(vectors: Vectors, labels: Labels) -> float:
     """Success of the direction in which the rows differ most, either way round; knows nothing."""
-    values = PCA(1, svd_solver="covariance_eigh").fit_transform(vectors)[:, 0]
-    return either_way(labels, values)
+    return either_way(labels, PCA(1, svd_solver="covariance_eigh").fit_transform(vectors)[:, 0])
 
 
 def direction(vectors: Vectors, labels: Labels, rng: np.random.Generator, known: int) -> float:

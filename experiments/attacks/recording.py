@@ -138,5 +138,6 @@ class Recording:
         A row is zeros where the party knows nothing.
         """
         table, bins = self.joined.tables[party], self.config.section(NetworkConfig).bins
-        encoder = Encoder.fit(table, np.flatnonzero(self.roles == TRAIN), bins)
-        return encoder.transform(table, np.arange(len(table)))
+        return Encoder.fit(table, np.flatnonzero(self.roles == TRAIN), bins).transform(
+            table, np.arange(len(table))
+        )

@@ -18,23 +18,31 @@ _BINS = (
 
 def network_tables(attacks: Attacks) -> list[Table]:
     """What a passive party could tell of labels, and the bank of its columns."""
-    title = f"What the bank could reconstruct of {attacks.party}'s columns (R²) from …"
     sources = {"own": "its own columns", "final": "final embeddings", "looks": "all validation looks"}
     return [
         _label_table(attacks, attacks.party, _GRADIENTS),
-        _table(title, "column", attacks.columns.rename(columns=sources)),
+        _table(
+            f"What the bank could reconstruct of {attacks.party}'s columns (R²) from …",
+            "column",
+            attacks.columns.rename(columns=sources),
+        ),
     ]
 
 
 def boosting_tables(attacks: Attacks) -> list[Table]:
     """The same, and what the coordinator could tell of labels."""
-    title = f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …"
     shares = attacks.columns.drop(columns="bins")
     counted = shares.set_axis([f"{name} ({bins:.0f})" for name, bins in attacks.columns["bins"].items()])
     captions = (_NODES, f"{_OPTIONS} {_KNOWLEDGE}")
     return [
         *(_label_table(attacks, *of_receiver) for of_receiver in zip(attacks.labels, captions, strict=True)),
-        _table(title, "column (bins)", counted, _BINS, shares.mean().rename("mean")),
+        _table(
+            f"In which bins of {attacks.party}'s columns the bank could tell rows to be, from …",
+            "column (bins)",
+            counted,
+            _BINS,
+            shares.mean().rename("mean"),
+        ),
     ]
 
 

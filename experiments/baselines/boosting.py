@@ -59,8 +59,9 @@ def train_boosting(
     labels, train, validation = joined.labels, roles == TRAIN, roles == VALIDATION
     binned: dict[str, tuple[Codes, Shape]] = {}
     for name, table in joined.tables.items():
-        signs = joined.signs(name)
-        binning = Binning.fit(table, np.flatnonzero(train), config.bins, config.min_bin_count, signs)
+        binning = Binning.fit(
+            table, np.flatnonzero(train), config.bins, config.min_bin_count, joined.signs(name)
+        )
         binned[name] = binning.transform(table), binning.shape
     scores = np.full(len(labels), base_score(labels[train]))
     before, best, best_auc, waited = scores, scores, -1.0, 0

@@ -92,8 +92,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
         total += table.totals(groupings[name].transform(grouped[name].codes))
     validation, odds = used[~training[used]], scale.log_odds(total)
     calibration = Calibration.fit(odds[validation], labels[validation]) if config.calibrate else Calibration()
-    shares = _shares(joined, grouped, bank, points, tables, roles)
-    card = tables_of_card(shares, config, points, total, roles)
+    card = tables_of_card(_shares(joined, grouped, bank, points, tables, roles), config, points, total, roles)
     return Scorecard(
         weights=weights,
         tables=tables,
@@ -116,8 +115,7 @@ class Grouped:
 def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig) -> Grouped:
     """A party's bins and its groups by the labels of the training rows."""
     table = joined.tables[name]
-    rows = np.flatnonzero(training)
-    binning = Binning.fit(table, rows, config.bins, config.min_group, joined.signs(name))
+    binning = Binning.fit(table, np.flatnonzero(training), config.bins, config.min_group, joined.signs(name))
     codes, learned = binning.transform(table), training & table.known
     shape = demanded(binning.shape, config)
     return Grouped(binning, codes, group_by_labels(shape, codes[learned], joined.labels[learned], config))

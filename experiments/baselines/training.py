@@ -103,5 +103,10 @@ class Baselines:
 
 def _costs_since(wall: float, cpu: float) -> dict[str, float]:
     """The seconds since those of the wall clock and of this process's CPU, and no messages."""
-    spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    return {"round_trips": 0, "bytes_up": 0, "bytes_down": 0, **spent}
+    return {
+        "round_trips": 0,
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+    }

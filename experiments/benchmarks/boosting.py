@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,21 @@ SETTINGS = (
     "validation-share=0.01",
     "timeout=3600",
 )
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--data": {"type": Path, "help": "a dataset instead of made tables"},
+    "--test-ids": {"type": Path, "help": "its fixed test set"},
+    "--rows": {"type": int, "nargs": "+", "default": [10_000, 30_000]},
+    "--columns": {"type": int, "nargs": "+", "default": [5, 20]},
+    "--trees": {"type": int, "default": 20},
+    "--engines": {"nargs": "+", "default": ["lattice"]},
+    "--backend": {"choices": sorted(BACKENDS), "default": "inline"},
+    "--set": {"dest": "settings", "action": "append", "default": [], "metavar": "NAME=VALUE"},
+    "--profile": {"action": "store_true"},
+    "--figure": {"type": Path, "help": "PNG of the made tables measured like the last"},
+    "--store": {"default": ""},
+    "--append": {"type": Path, "help": "JSON lines of all measurements, those of earlier calls too"},
+}
+"""What can be asked for on the command line, as `argparse` takes it."""
 _BANK_COLUMNS = 5
 
 
@@ -92,8 +108,9 @@ def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
     }
     for party, frame in frames.items():
         (folder / party).mkdir(parents=True)
-        shuffled = frame.assign(id=ids).sample(frac=1, random_state=rng)
-        shuffled.to_csv(folder / party / "table.csv", index=False)
+        frame.assign(id=ids).sample(frac=1, random_state=rng).to_csv(
+            folder / party / "table.csv", index=False
+        )
         write_default(folder / party, "table")
 
 
@@ -195,8 +212,13 @@ def cost_figure(table: pd.DataFrame) -> Figure:
     for number, (columns, part) in enumerate(table.sort_values("rows").groupby("columns")):
         style = {"marker": "o", "linestyle": ["-", "--", ":", "-."][number % 4]}
         for contender, column in ((CONTENDER, "cpu_seconds"), ("pooled-boosting", "cpu_seconds.pooled")):
-            label = f"{contender}, {columns} columns"
-            axes.plot(part["rows"], part[column], color=colour(contender), label=label, **style)
+            axes.plot(
+                part["rows"],
+                part[column],
+                color=colour(contender),
+                label=f"{contender}, {columns} columns",
+                **style,
+            )
     axes.set(xscale="log", yscale="log")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -222,12 +244,15 @@ def markdown(table: pd.DataFrame) -> str:
         "auc": ("AUC", ".4f"),
         "auc.xgboost": ("XGBoost AUC", ".4f"),
     }
-    texts = {
-        title: [format(value, form) for value in table[name]]
-        for name, (title, form) in shown.items()
-        if name in table
-    }
-    return markdown_table(pd.DataFrame(texts))
+    return markdown_table(
+        pd.DataFrame(
+            {
+                title: [format(value, form) for value in table[name]]
+                for name, (title, form) in shown.items()
+                if name in table
+            }
+        )
+    )
 
 
 def log(row: dict[str, float | str], uri: str) -> None:
@@ -243,20 +268,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="a dataset instead of made tables")
-    parser.add_argument("--test-ids", type=Path, help="its fixed test set")
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 30_000])
-    parser.add_argument("--columns", type=int, nargs="+", default=[5, 20])
-    parser.add_argument("--trees", type=int, default=20)
-    parser.add_argument("--engines", nargs="+", default=["lattice"])
-    parser.add_argument("--backend", choices=sorted(BACKENDS), default="inline")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--figure", type=Path, help="PNG of the made tables measured like the last")
-    parser.add_argument("--store", default="")
-    parser.add_argument(
-        "--append", type=Path, help="JSON lines of all measurements, those of earlier calls too"
-    )
+    for flag, options in OPTIONS.items():
+        parser.add_argument(flag, **options)
     args = parser.parse_args()
     sizes = [(0, 0)] if args.data else list(product(args.rows, args.columns))
     measured: list[dict[str, float | str]] = []
@@ -264,8 +277,15 @@ def main() -> None:
         measured = [json.loads(line) for line in args.append.read_text("utf-8").splitlines()]
     for engine, (rows, columns) in product(args.engines, sizes):
         settings = (f"boosting.trees={args.trees}", f"boosting.encryption={engine}", *args.settings)
-        real = str(args.data or ""), str(args.test_ids or "")
-        case = Case(rows, columns, args.backend, settings, args.profile, *real)
+        case = Case(
+            rows,
+            columns,
+            args.backend,
+            settings,
+            args.profile,
+            data=str(args.data or ""),
+            test_ids=str(args.test_ids or ""),
+        )
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             row = pool.submit(measure, case).result()
         measured.append(row)

@@ -23,7 +23,7 @@ from clients.data.declaration import read_declaration
 from clients.parties import open_party
 from experiments.cli import Seeds, Setting
 from experiments.dataset import open_dataset
-from experiments.scoring import score_applicants
+from experiments.scoring import score_applicants, write_whole
 from experiments.settings import parse_settings
 from experiments.study import FinishedStudy, run_study
 from fl.config.run import TrainingConfig
@@ -47,14 +47,9 @@ def thinned(data: Path, party: str, share: float, seed: int, out: Path) -> Path:
     """A copy of a dataset in which a party of ready tables has only a share of its rows."""
     shutil.copytree(data, out, ignore=shutil.ignore_patterns("state", "mlflow.db", "mlartifacts"))
     path = out / party / str(read_declaration(out / party).file)
-    is_csv = path.suffix == ".csv"
     # Cells as texts, so that none is changed on the way.
-    rows = pd.read_csv(path, dtype=str, na_filter=False) if is_csv else pd.read_parquet(path)
-    kept = rows[np.random.default_rng(seed).random(len(rows)) < share]
-    if is_csv:
-        kept.to_csv(path, index=False)
-    else:
-        kept.to_parquet(path, index=False)
+    rows = pd.read_csv(path, dtype=str, na_filter=False) if path.suffix == ".csv" else pd.read_parquet(path)
+    write_whole(rows[np.random.default_rng(seed).random(len(rows)) < share], path)
     return out
 
 
@@ -94,9 +89,16 @@ def auc_without(absent: str, contender: str, config: TrainingConfig) -> float:
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         file, out = Path(folder, "applicants.csv"), Path(folder, "scores.csv")
         pd.DataFrame({id_column: test.index}).to_csv(file, index=False)
-        there = tuple(name for name in config.parties if name != absent)
-        run = f"{config.study}/{contender}/{config.seeds[0]}"
-        score_applicants(config.tracking_uri, run, file, out, None, there, "inline", ignore)
+        score_applicants(
+            config.tracking_uri,
+            f"{config.study}/{contender}/{config.seeds[0]}",
+            file,
+            out,
+            data=None,
+            parties=tuple(name for name in config.parties if name != absent),
+            backend="inline",
+            report=ignore,
+        )
         pds = pd.read_csv(out, dtype={id_column: str}).set_index(id_column)["pd"]
     return auc(test["label"].to_numpy(), pds[test.index].to_numpy())
 

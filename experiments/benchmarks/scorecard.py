@@ -7,12 +7,13 @@ rows, CPU seconds of the protocol, megabytes, and `groups_told`. The optimum is 
 distance means something only where `party.toml` demands none, or with `scorecard.monotone=false`.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
@@ -20,6 +21,7 @@ from clients.scorecard.model import BankModel, PassiveModel
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.scorecard import group_columns
+from experiments.cli import Setting, TestIds
 from experiments.dataset import Dataset, open_dataset
 from experiments.joined import Joined, read_joined, read_scores
 from experiments.settings import parse_settings
@@ -34,9 +36,11 @@ from server.training import Training
 
 CONTENDER = "federated-scorecard"
 
+app = typer.Typer()
+
 
 def run(
-    dataset: Dataset, settings: list[str], test_ids: str, engine: str, state: Path
+    dataset: Dataset, settings: list[str], test_ids: Path | None, engine: str, state: Path
 ) -> tuple[TrainingConfig, Trained, Roles]:
     """Train the federated scorecard under an engine, in this process."""
     config = TrainingConfig.from_mapping(
@@ -44,7 +48,7 @@ def run(
         | {
             "data": str(dataset.folder),
             "parties": ",".join(dataset.parties),
-            "test-ids": str(Path(test_ids).resolve()) if test_ids else "",
+            "test-ids": str(test_ids.resolve()) if test_ids else "",
             "state": str(state),
             "study": engine,
             "scorecard.encryption": engine,
@@ -59,9 +63,9 @@ def run(
 
 def weights_of(config: TrainingConfig, joined: Joined) -> NDArray[np.float64]:
     """All weights but the intercept, from the parties' stores, in the order of the parties."""
-    of_bank = _model(config, joined.active).read(BankModel).weights.joint[1:]
-    passive = [_model(config, party).read(PassiveModel).weights for party in joined.coverage]
-    return np.concatenate([of_bank, *passive])
+    bank = _model(config, joined.active).read(BankModel).weights.joint[1:]
+    passive = (_model(config, party).read(PassiveModel).weights for party in joined.coverage)
+    return np.concatenate([bank, *passive])
 
 
 def optimum(config: TrainingConfig, joined: Joined, roles: Roles) -> NDArray[np.float64]:
@@ -105,7 +109,9 @@ def _model(config: TrainingConfig, party: str) -> Store:
     return Store(Path(config.state, party, config.study, CONTENDER, str(config.seeds[0])))
 
 
-def measure(dataset: Dataset, settings: list[str], test_ids: str, engine: str, state: Path) -> dict[str, str]:
+def measure(
+    dataset: Dataset, settings: list[str], test_ids: Path | None, engine: str, state: Path
+) -> dict[str, str]:
     """A row of the table."""
     config, trained, roles = run(dataset, settings, test_ids, engine, state)
     joined, costs = read_joined(config, dataset.active), trained.costs
@@ -125,24 +131,19 @@ def measure(dataset: Dataset, settings: list[str], test_ids: str, engine: str, s
     }
 
 
-def main() -> None:
+@app.command(help=__doc__)
+def main(
+    data: Annotated[Path, typer.Option()],
+    test_ids: TestIds = None,
+    engines: str = "lattice,plain",
+    settings: Setting = [],  # noqa: B006
+) -> None:
     """Train under each engine and print a line for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--test-ids", default="")
-    parser.add_argument("--engines", default="lattice,plain")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
-    chosen = parser.parse_args()
-    dataset = open_dataset(chosen.data)
+    dataset = open_dataset(data)
     with tempfile.TemporaryDirectory(prefix="siloscore-") as state:
-        rows = [
-            measure(dataset, chosen.settings, chosen.test_ids, engine, Path(state))
-            for engine in chosen.engines.split(",")
-        ]
+        rows = [measure(dataset, settings, test_ids, engine, Path(state)) for engine in engines.split(",")]
     print(markdown_table(pd.DataFrame(rows)))
 
 
 if __name__ == "__main__":
-    main()
+    app()

@@ -56,8 +56,9 @@ def written(gains: pd.DataFrame) -> pd.DataFrame:
 def draw_gains(gains: pd.DataFrame) -> Figure:
     """A point with its interval per party and question."""
     parties = list(dict.fromkeys(gains["party"]))
-    height = 2.0 + 0.7 * len(parties)
-    figure, axes = new_axes(headline(gains), "gain in AUC, with 95 % interval", "", height=height)
+    figure, axes = new_axes(
+        headline(gains), "gain in AUC, with 95 % interval", "", height=2.0 + 0.7 * len(parties)
+    )
     for shift, (question, colour) in zip((-0.12, 0.12), _COLOURS.items(), strict=True):
         rows = gains[gains["question"] == question].set_index("party").loc[parties]
         places = [place + shift for place in range(len(parties))]

@@ -36,14 +36,13 @@ def roc_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
     share_axes(axes)
     for name, evaluation in ordered:
         table = evaluation.tables["roc"]
-        label = f"{evaluation.metrics['auc']:.3f}  {name}"
         axes.plot(
             table["fpr"],
             table["tpr"],
             linestyle=line_style(name),
             color=colour(name),
             linewidth=1.8,
-            label=label,
+            label=f"{evaluation.metrics['auc']:.3f}  {name}",
         )
     reference_line(axes, "0.500  no discrimination")
     return with_legend(figure, "lower right", title="AUC", alignment="left")

@@ -103,6 +103,7 @@ def _curves(children: list[ContenderRun], metric: str) -> dict[str, list[tuple[i
     curves: dict[str, list[tuple[int, float]]] = {}
     for child in children:
         if child.contender not in curves and metric in child.started.data.metrics:
-            history = child.client.get_metric_history(child.run_id, metric)
-            curves[child.contender] = [(point.step, point.value) for point in history]
+            curves[child.contender] = [
+                (point.step, point.value) for point in child.client.get_metric_history(child.run_id, metric)
+            ]
     return curves

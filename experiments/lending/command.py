@@ -74,9 +74,8 @@ def write_report(
     check_store(store)
     rules, cash_flow = read_policy(policy or DEFAULT)
     config = replace(config, experiment=experiment, tracking_uri=f"sqlite:///{store.resolve()}")
-    task = Task(pair, config, rules, cash_flow, backend, command)
     with progress_bars() as progress:
-        findings = make_report(sources, task, out, progress)
+        findings = make_report(sources, Task(pair, config, rules, cash_flow, backend, command), out, progress)
     for finding in findings:
         console.print(finding.replace("**", ""))
     console.print(f"The report: {out / 'report.html'}", soft_wrap=True)

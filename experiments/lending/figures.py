@@ -89,8 +89,12 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
         ends = summary.loc[cutoffs].loc[["approval_rate", "bad_rate"]]
         for side, contender in zip(SIDES, pair, strict=True):
             axes.plot(*ends[side], "o", color=colour(contender), markersize=7, zorder=3)
-        arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.3}
-        axes.annotate("", tuple(ends["challenger"]), tuple(ends["reference"]), arrowprops=arrow)
+        axes.annotate(
+            "",
+            tuple(ends["challenger"]),
+            tuple(ends["reference"]),
+            arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.3},
+        )
         axes.annotate(label, tuple(ends[named]), offset, textcoords="offset points", fontsize=9, ha=ha, va=va)
     axes.set(xlim=(_LEAST_APPROVED, 1.01), ylim=(0, None))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
@@ -101,9 +105,8 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
 def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
     """Bad rate and size of the groups on whom the models agree and differ; groups is as of `measures.swap`."""
     rates = {name: percent(rate, 1) for name, rate in groups["bad_rate"].items()}
-    size = percent(groups.loc["swapped_in", "share"], 1)
     figure, axes = _bars(
-        f"{world}: at equal approval {size} of applicants are exchanged.\n"
+        f"{world}: at equal approval {percent(groups.loc['swapped_in', 'share'], 1)} of applicants are exchanged.\n"
         f"Of those let in {rates['swapped_in']} default, of those turned away {rates['swapped_out']}",
         "bad rate",
         left=0.37,

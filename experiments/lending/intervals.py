@@ -32,8 +32,10 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
         count = changes.notna().sum(axis=1)
         half = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1)) * changes.sem(axis=1)
         return summary.assign(low=summary["change"] - half, high=summary["change"] + half)
-    seeds = np.random.SeedSequence(0).spawn(RESAMPLES)
-    drawn = pd.concat([_resampled_change(cases, cutoffs, seed) for seed in seeds], axis=1)
+    drawn = pd.concat(
+        [_resampled_change(cases, cutoffs, seed) for seed in np.random.SeedSequence(0).spawn(RESAMPLES)],
+        axis=1,
+    )
     low, high = (drawn.quantile(share, axis=1) for share in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
     return summary.assign(low=low, high=high)
 

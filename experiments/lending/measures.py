@@ -103,13 +103,12 @@ def measure(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
             for policy, pds in zip(own, test.pds, strict=True)
         ),
     }
-    measured = {RANKING: _ranking(test, cutoffs.reference)}
-    measured |= {name: _books(test, both) for name, both in policies.items()}
-    frame = pd.concat(measured, names=["cut-offs", "measure"])
+    books = {name: _books(test, both) for name, both in policies.items()}
+    frame = pd.concat({RANKING: _ranking(test, cutoffs.reference), **books}, names=["cut-offs", "measure"])
     kinds = frame.index.get_level_values("measure").map(lambda name: MEASURES[name].kind)
-    base = frame["reference"].where(frame["reference"] > 0)
     difference = frame["challenger"] - frame["reference"]
-    return frame.assign(change=difference.where(~kinds.isin(["coefficient", "line"]), difference / base))
+    relative = difference / frame["reference"].where(frame["reference"] > 0)
+    return frame.assign(change=difference.where(~kinds.isin(["coefficient", "line"]), relative))
 
 
 def swap(case: Case, cutoffs: Cutoffs) -> pd.DataFrame:
@@ -138,9 +137,8 @@ def _approval(case: Case, cutoffs: Cutoffs) -> float:
 
 def _ranking(test: Applicants, policy: Policy) -> pd.DataFrame:
     """Gini and KS of both models, among all applicants and among those whom the reference accepts."""
-    accepted = test.take(test.reference <= policy.maximum_pd)
     scores = {}
-    for suffix, rows in (("", test), ("_accepted", accepted)):
+    for suffix, rows in (("", test), ("_accepted", test.take(test.reference <= policy.maximum_pd))):
         both = 0 < rows.labels.sum() < len(rows)
         for name, score in (("gini", metrics.gini), ("ks", metrics.ks)):
             scores[name + suffix] = [score(rows.labels, pds) if both else np.nan for pds in rows.pds]

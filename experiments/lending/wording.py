@@ -127,16 +127,16 @@ def policy_table(policy: Policy) -> pd.DataFrame:
         "bad-rate": f"for a bad rate of {100 * policy.target:g} %",
         "none": f"at PD {100 * policy.maximum_pd:g} %",
     }[policy.choose]
-    grades = "; ".join(f"PD up to {100 * end:g} %: {100 * share:g} %" for end, share in policy.grades)
-    price = (
-        f"{100 * policy.loss_given_default:g} % of PD + {100 * policy.funding_cost:g} % funding + "
-        f"{100 * policy.margin:g} % margin, at most {100 * policy.maximum_price:g} % per year"
-    )
     rows = {
         "cut-off, on validation rows": chosen,
-        "line, share of a year's cash flow": grades,
+        "line, share of a year's cash flow": "; ".join(
+            f"PD up to {100 * end:g} %: {100 * share:g} %" for end, share in policy.grades
+        ),
         "line, limits": f"{policy.minimum_line:,.0f} to {policy.maximum_line:,.0f} CNY",
-        "price": price,
+        "price": (
+            f"{100 * policy.loss_given_default:g} % of PD + {100 * policy.funding_cost:g} % funding + "
+            f"{100 * policy.margin:g} % margin, at most {100 * policy.maximum_price:g} % per year"
+        ),
         "loss given default": f"{100 * policy.loss_given_default:g} % of the line",
         "operating cost": f"{policy.operating_cost:,.0f} CNY per loan and year",
     }

@@ -148,5 +148,12 @@ def draw_calibration(axes: Axes, contender: str, evaluation: Evaluation, *, inte
         label=contender,
     )
     if intervals:
-        reach = np.vstack([y - table["low"], table["high"] - y])
-        axes.errorbar(x, y, reach, fmt="none", ecolor=colour(contender), elinewidth=1, alpha=0.7)
+        axes.errorbar(
+            x,
+            y,
+            [y - table["low"], table["high"] - y],
+            fmt="none",
+            ecolor=colour(contender),
+            elinewidth=1,
+            alpha=0.7,
+        )

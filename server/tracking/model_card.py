@@ -69,8 +69,9 @@ def parts(evaluation: Evaluation) -> list[Part]:
 
 def _quality(evaluation: Evaluation) -> pd.DataFrame:
     metrics = evaluation.metrics
-    interval = f"{metrics['auc']:.4f} ({metrics['auc_low']:.4f}–{metrics['auc_high']:.4f})"
-    shown = {"AUC (95 %)": interval} | {
+    shown = {
+        "AUC (95 %)": f"{metrics['auc']:.4f} ({metrics['auc_low']:.4f}–{metrics['auc_high']:.4f})",
+    } | {
         label: f"{metrics[name]:.4f}"
         for label, name in (
             ("Gini", "gini"),
@@ -125,8 +126,9 @@ def _told_by(groups: pd.DataFrame) -> str:
         "Each column gives the points of the group in which its value lies. Numbers are rounded; "
         "applicants are the share of the training rows that the party knows."
     )
-    published = groups["values"] != ""
-    keeping = [party for party in groups["party"].unique() if not published[groups["party"] == party].any()]
+    keeping = [
+        party for party, values in groups.groupby("party", sort=False)["values"] if not (values != "").any()
+    ]
     if not keeping:
         return text
     return (
@@ -181,5 +183,6 @@ def _stability(columns: pd.DataFrame, score: float) -> str:
 
 def _segments(segments: pd.DataFrame) -> pd.DataFrame:
     titles = {"bad_rate": "bad rate", "mean_pd": "mean PD", "auc": "AUC"}
-    figures = segments[[*titles]].map(_number).rename(columns=titles)
-    return pd.concat([segments[["segment", "level", "size"]], figures], axis=1)
+    return segments[["segment", "level", "size"]].join(
+        segments[[*titles]].map(_number).rename(columns=titles)
+    )

@@ -113,7 +113,7 @@ def markdown_table(table: pd.DataFrame) -> str:
     | --- | ---: |
     | north\\|east | 0.812 |
     """
-    rows = _texts(table)
+    rows = [[str(cell) for cell in row] for row in table.itertuples(index=False, name=None)]
     numbers = [all(_is_number(row[place]) for row in rows) for place in range(table.shape[1])]
     rule = "|".join(" ---: " if number else " --- " for number in numbers)
     escaped = [
@@ -121,11 +121,6 @@ def markdown_table(table: pd.DataFrame) -> str:
     ]
     head, *body = (f"| {' | '.join(row)} |" for row in escaped)
     return "\n".join([head, f"|{rule}|", *body])
-
-
-def _texts(table: pd.DataFrame) -> list[list[str]]:
-    """The cells of a frame by row."""
-    return [[str(cell) for cell in row] for row in table.itertuples(index=False, name=None)]
 
 
 def _is_number(text: str) -> bool:

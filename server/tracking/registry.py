@@ -85,8 +85,7 @@ def find_model(uri: str, words: str) -> TrainedModel:
         raise ConfigError(
             f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
         )
-    config = from_texts(run.data.params)
-    return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config)
+    return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), from_texts(run.data.params))
 
 
 def _runs(client: MlflowClient, words: str) -> list[Run]:
@@ -128,8 +127,7 @@ class ScoringRun(TrackedRun):
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:
         """Log how many applicants were scored by which model, how many of them each party knows, and the costs."""
-        counts = {"applicants": answered.applicants, "by_both": answered.by_both}
-        self.log_metrics({**counts, **costs})
+        self.log_metrics({"applicants": answered.applicants, "by_both": answered.by_both, **costs})
         # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
         self.log_files({}, {"known": pd.DataFrame(answered.known.items(), columns=["party", "applicants"])})
         self.client.set_tag(self.run_id, "answered_by", answered.model)

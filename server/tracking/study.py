@@ -91,8 +91,9 @@ class Study(TrackedRun):
 
     def lead(self) -> None:
         """Make this study the one whose children the experiment's leaderboard shows."""
-        view = leaderboard.view_state(self.run_id)
-        self.client.set_experiment_tag(self.experiment_id, leaderboard.TAG, view)
+        self.client.set_experiment_tag(
+            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id)
+        )
 
     def finish(self, status: Status = "FINISHED", error: BaseException | str | None = None) -> None:
         """End the study, and as FAILED every child that a process left running when it died."""

@@ -74,8 +74,9 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         """Start a run of that name in an experiment; a tag without a value is left out."""
         named = {tag: value for tag, value in {SOURCE: "siloscore", **tags}.items() if value}
         run = client.create_run(experiment_id, run_name=name, tags=named)
-        logged = [Param(param, str(value)) for param, value in (params or {}).items()]
-        client.log_batch(run.info.run_id, params=logged)
+        client.log_batch(
+            run.info.run_id, params=[Param(param, str(value)) for param, value in (params or {}).items()]
+        )
         return cls(client, run)
 
     def __enter__(self) -> Self:
@@ -104,13 +105,16 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics by name in one batch, as of one step."""
         now = int(time.time() * 1000)
-        batch = [Metric(name, float(value), now, step) for name, value in metrics.items()]
-        self.client.log_batch(self.run_id, metrics=batch)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()],
+        )
 
     def log_final_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Log those of `metrics` that are among `FINAL_METRICS` and are not NaN."""
-        final = {name: metrics[name] for name in FINAL_METRICS if name in metrics}
-        self.log_metrics({name: round(value, 4) for name, value in final.items() if pd.notna(value)})
+        self.log_metrics(
+            {name: round(metrics[name], 4) for name in FINAL_METRICS if pd.notna(metrics.get(name))}
+        )
 
     def log_files(
         self,
@@ -136,8 +140,11 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
                 Path(folder, name).write_text(text, "utf-8")
             self.client.log_artifacts(self.run_id, folder)
         self._tables += [f"tables/{name}.json" for name in tables]
-        shown = [{"path": path, "type": "table"} for path in self._tables]
-        self.client.set_tag(self.run_id, _SHOWN_AS_TABLE, json.dumps(shown))
+        self.client.set_tag(
+            self.run_id,
+            _SHOWN_AS_TABLE,
+            json.dumps([{"path": path, "type": "table"} for path in self._tables]),
+        )
 
 
 class ContenderRun(TrackedRun):

@@ -45,8 +45,7 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
 def by_knowledge(known: Knowledge, column: int) -> dict[str, NDArray[np.int64]]:
     """The bin (r,) that each way of the bank's names for every row in a column; −1 where it names none."""
     sizes, allowed = known.sizes(column), known.allowed[column]
-    any_bin = np.ones_like(allowed)
-    by_sums, by_both = (_matched(known, column, flags) for flags in (any_bin, allowed))
+    by_sums, by_both = (_matched(known, column, flags) for flags in (np.ones_like(allowed), allowed))
     return {
         "largest": np.full(len(allowed), sizes.argmax()),
         "splits": allowed_prior(sizes, allowed).argmax(axis=1),

@@ -89,8 +89,7 @@ def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
         moved = there & np.append(level.seen, False)[level.nodes]
         path[moved] = 2 * path[moved] + ~level.left[moved]
         if level.last:
-            names = np.unique(path[training])
-            of_trees.append(path[training, None] == names)
+            of_trees.append(path[training, None] == np.unique(path[training]))
             path[:] = 1
     return np.concatenate(of_trees, axis=1).astype(np.float32)
 

@@ -85,8 +85,7 @@ def scored(recording: Recording, party: str) -> tuple[NDArray[np.int_], list[Fla
     kept = reduce(Splits.plus, splits, Splits.none()).first(len(outcomes))
     allowed = [np.ones((int(known.sum()), int(count)), bool) for count in recording.shape(party).bins]
     for column, left, outcome in zip(kept.columns, unpacked(kept.left, 256), outcomes, strict=True):
-        cells = allowed[column]
-        cells &= left[: cells.shape[1]] == outcome[:, None]
+        allowed[column] &= left[: allowed[column].shape[1]] == outcome[:, None]
     return test[known], allowed
 
 
