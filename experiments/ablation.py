@@ -60,7 +60,7 @@ def run_ablation(
     passive = dataset.parties[1:]
     if not passive:
         raise ConfigError(
-            f"{dataset.folder} has no party beside {dataset.active}: there is nothing to leave out."
+            f"{dataset.folder} has no party beside {dataset.holder}: there is nothing to leave out."
         )
     judged: dict[tuple[Parties, int], Judged] = {}
     with (
@@ -69,7 +69,7 @@ def run_ablation(
         tempfile.TemporaryDirectory(prefix="siloscore-") as state,
     ):
         for number, members in enumerate(federations(passive)):
-            parties = (dataset.active, *(name for name in passive if name in members))
+            parties = (dataset.holder, *(name for name in passive if name in members))
             run = replace(
                 config,
                 parties=parties,
@@ -81,10 +81,10 @@ def run_ablation(
             )
             run_federation(run, report)
             label_new_children(study, "parties", ", ".join(parties))
-            labels = read_joined(run, dataset.active).labels
+            labels = read_joined(run, dataset.holder).labels
             for seed in config.seeds:
-                test = read_roles(run, dataset.active, seed) == TEST
-                scores = read_scores(run, dataset.active, contender, seed)
+                test = read_roles(run, dataset.holder, seed) == TEST
+                scores = read_scores(run, dataset.holder, contender, seed)
                 judged[members, seed] = Judged(scores.pd[test], labels[test])
         table = gains(passive, judged)
         publish(

@@ -25,7 +25,7 @@ class Dataset:
     facts: DatasetFacts
 
     @property
-    def active(self) -> str:
+    def holder(self) -> str:
         """The party that holds the label."""
         return self.parties[0]
 

@@ -35,7 +35,7 @@ class Joined:
     ones (`party.toml`) by party and name, with what a customer is told of each.
     """
 
-    active: str
+    holder: str
     tables: dict[str, Table]
     applications: Applications
     coverage: Mapping[str, NDArray[np.bool_]]
@@ -58,7 +58,7 @@ class Joined:
 
     def of_bank(self) -> "Joined":
         """What the label holder has alone."""
-        return replace(self, tables={self.active: self.tables[self.active]}, coverage={})
+        return replace(self, tables={self.holder: self.tables[self.holder]}, coverage={})
 
     def signs(self, party: str) -> dict[str, int]:
         """What effect on risk policy demands of each of a party's columns."""
@@ -69,24 +69,24 @@ class Joined:
         return pd.concat([_frame(name, table) for name, table in self.tables.items()], axis=1)
 
 
-def read_joined(config: RunConfig, active: str) -> Joined:
+def read_joined(config: RunConfig, holder: str) -> Joined:
     """The joined table of an aligned study; its parties have the names that they gave in the federation."""
     declared = {folder: read_declaration(config.data_folder / folder) for folder in config.parties}
     studies = {about.name: _study(config, folder) for folder, about in declared.items()}
-    bank, coverage = declared[active].name, read_coverage(_study(config, active))
+    bank, coverage = declared[holder].name, read_coverage(_study(config, holder))
     tables = {name: read_table(studies[name]) for name in (bank, *coverage)}
     columns = {about.name: with_reasons(about, party_type(about.type).columns) for about in declared.values()}
     return Joined(bank, tables, read_applications(studies[bank]), coverage, columns)
 
 
-def read_roles(config: RunConfig, active: str, seed: int) -> Roles:
+def read_roles(config: RunConfig, holder: str, seed: int) -> Roles:
     """The roles that the label holder gave under a seed."""
-    return Store(_study(config, active).folder / "splits" / str(seed)).read(Split).roles
+    return Store(_study(config, holder).folder / "splits" / str(seed)).read(Split).roles
 
 
-def read_scores(config: RunConfig, active: str, contender: str, seed: int) -> Scores:
+def read_scores(config: RunConfig, holder: str, contender: str, seed: int) -> Scores:
     """The scores by a contender that the parties have trained, which it left in the label holder's own store."""
-    return Store(_study(config, active).folder / contender / str(seed)).read(Scores)
+    return Store(_study(config, holder).folder / contender / str(seed)).read(Scores)
 
 
 def has_truth(data: Path) -> bool:

@@ -70,16 +70,16 @@ def run_study(
             report(event)
 
         run_federation(run, hear)
-        joined = read_joined(run, dataset.active)
-        roles = {seed: read_roles(run, dataset.active, seed) for seed in config.seeds}
+        joined = read_joined(run, dataset.holder)
+        roles = {seed: read_roles(run, dataset.holder, seed) for seed in config.seeds}
         costs = {(event.stage, event.seed): event.costs for event in events if event.costs}
         results, pds = [], {}
         for seed, of_seed in roles.items():
-            baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.active, seed, events))
+            baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.holder, seed, events))
             for name in contenders:
                 if name in federated:
                     trained = Trained(
-                        pd=read_scores(run, dataset.active, name, seed).pd, costs=costs[name, seed]
+                        pd=read_scores(run, dataset.holder, name, seed).pd, costs=costs[name, seed]
                     )
                 else:
                     report(Progress(name, seed))
@@ -124,14 +124,14 @@ def check_contenders(names: tuple[str, ...]) -> None:
         raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
 
 
-def _reserve(run: TrainingConfig, active: str, seed: int, events: list[Progress]) -> Reserve | None:
+def _reserve(run: TrainingConfig, holder: str, seed: int, events: list[Progress]) -> Reserve | None:
     """The reserve model of a seed, if the federation has trained one."""
     of_seed = [event for event in events if (event.stage, event.seed) == (RESERVE, seed)]
     if not any(event.costs for event in of_seed):
         return None
     # A bank that is alone needs no message to train it.
     costs = {**of_seed[-1].costs, "round_trips": 0, "bytes_up": 0, "bytes_down": 0}
-    scores = read_scores(run, active, RESERVE, seed)
+    scores = read_scores(run, holder, RESERVE, seed)
     return Reserve(
         log_odds=scores.log_odds,
         pd=scores.pd,

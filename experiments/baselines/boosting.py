@@ -80,10 +80,10 @@ def train_boosting(
                 codes,
                 shape,
                 sampled_columns(len(shape), name, seed, tree, config.column_share),
-                name == joined.active,
+                name == joined.holder,
             )
             for name, (codes, shape) in binned.items()
-            if name == joined.active or tree or not config.first_tree_bank_only
+            if name == joined.holder or tree or not config.first_tree_bank_only
         ]
         before, scores = scores, scores + grow_tree(blocks, numbers, sample, config)
         curve.append(

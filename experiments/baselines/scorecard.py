@@ -59,14 +59,14 @@ def train_scorecard(
 
 def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
     """Group, fit and round the scorecard of all tables."""
-    labels, training, active = joined.labels, roles == TRAIN, joined.active
+    labels, training, holder = joined.labels, roles == TRAIN, joined.holder
     grouped = {name: group_columns(joined, name, training, config) for name in joined.tables}
     groupings = {name: columns.evidence.grouping for name, columns in grouped.items()}
     used = np.flatnonzero(roles != TEST)
-    coverage = {name: joined.coverage[name] for name in joined.tables if name != active}
+    coverage = {name: joined.coverage[name] for name in joined.tables if name != holder}
     parties = [name for name in coverage if len(groupings[name].columns)]
-    bank = BankColumns.of(groupings[active], {name: known[training] for name, known in coverage.items()})
-    bank_groups = bank.transform(grouped[active].codes, coverage)
+    bank = BankColumns.of(groupings[holder], {name: known[training] for name, known in coverage.items()})
+    bank_groups = bank.transform(grouped[holder].codes, coverage)
     solver = bank.solver(bank_groups[used], labels[used], training[used], len(parties), config)
     passive = {
         name: _Passive(
@@ -82,10 +82,10 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
         state, following = solver.advance(state, scores, products)
         progress.append(following.progress)
     scale = Scale.of(config)
-    weights = {active: state.weights} | {name: party.values[-1] for name, party in passive.items()}
+    weights = {holder: state.weights} | {name: party.values[-1] for name, party in passive.items()}
     points = BankPoints.of(bank, state.weights, state.alone, scale)
     of_passive = {name: PointsTable.of(groupings[name], scale.points(weights[name])) for name in parties}
-    tables = {active: points.table, **of_passive}
+    tables = {holder: points.table, **of_passive}
     alone, beside = points.alone_table.totals(bank_groups), points.table.totals(bank_groups)
     total = points.bases(joined.unknown) + np.where(joined.unknown, alone, beside)
     for name, table in of_passive.items():
@@ -135,7 +135,7 @@ def _shares(
         table, evidence, codes = joined.tables[name], grouped[name].evidence, grouped[name].codes
         values = values_of(joined.columns[name], table, grouped[name].binning, evidence.grouping)
         reasons = reasons_of(joined.columns[name], table, evidence.grouping.columns)
-        if name == joined.active:
+        if name == joined.holder:
             groups = bank.transform(codes, joined.coverage)
             card = told(table_of_points, groups, roles, values, reasons, bank.covered)
             trained, labels = groups[training], joined.labels[training]

@@ -143,15 +143,15 @@ def measure(case: Case) -> dict[str, float | str]:
         if case.profile:  # where the CPU time of this process goes: of everything on the backend `inline`
             pstats.Stats(profile).sort_stats("tottime").print_stats(30)
         costs = next(event.costs for event in events if event.costs and event.stage == CONTENDER)
-        joined, roles = read_joined(config, dataset.active), read_roles(config, dataset.active, 1)
-        scored = read_scores(config, dataset.active, CONTENDER, 1).pd
+        joined, roles = read_joined(config, dataset.holder), read_roles(config, dataset.holder, 1)
+        scored = read_scores(config, dataset.holder, CONTENDER, 1).pd
         twin = Baselines(joined, roles, 1, config).train("pooled-boosting")
         assert np.array_equal(scored, twin.pd), "the federated forest is not the pooled one"
         test = roles == TEST
         return {
             "data": Path(case.data).name if case.data else MADE,
             "rows": len(roles),
-            "columns": joined.frame().shape[1] - len(joined.tables[joined.active].numeric_names),
+            "columns": joined.frame().shape[1] - len(joined.tables[joined.holder].numeric_names),
             "engine": boosting.encryption,
             "ahead": boosting.ahead,
             "trees": boosting.trees,

@@ -63,7 +63,7 @@ def run(
 
 def weights_of(config: TrainingConfig, joined: Joined) -> NDArray[np.float64]:
     """All weights but the intercept, from the parties' stores, in the order of the parties."""
-    bank = _model(config, joined.active).read(BankModel).weights.joint[1:]
+    bank = _model(config, joined.holder).read(BankModel).weights.joint[1:]
     passive = (_model(config, party).read(PassiveModel).weights for party in joined.coverage)
     return np.concatenate([bank, *passive])
 
@@ -78,7 +78,7 @@ def optimum(config: TrainingConfig, joined: Joined, roles: Roles) -> NDArray[np.
         blocks += [
             column[:, None] == np.arange(n) for column, n in zip(groups.T, grouping.counts, strict=True)
         ]
-        if party == joined.active:
+        if party == joined.holder:
             masks = (known[training] for known in joined.coverage.values())
             blocks += [np.stack([known, ~known], 1) for known in masks if known.any() and not known.all()]
     model = LogisticRegression(C=card.c, tol=1e-10, max_iter=100_000)
@@ -114,8 +114,8 @@ def measure(
 ) -> dict[str, str]:
     """A row of the table."""
     config, trained, roles = run(dataset, settings, test_ids, engine, state)
-    joined, costs = read_joined(config, dataset.active), trained.costs
-    scored = read_scores(config, dataset.active, CONTENDER, config.seeds[0]).pd
+    joined, costs = read_joined(config, dataset.holder), trained.costs
+    scored = read_scores(config, dataset.holder, CONTENDER, config.seeds[0]).pd
     aucs = {role: auc(joined.labels[roles == role], scored[roles == role]) for role in (VALIDATION, TEST)}
     distance = np.abs(weights_of(config, joined) - optimum(config, joined, roles)).max()
     return {

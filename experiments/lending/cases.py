@@ -79,7 +79,7 @@ def read_cases(
         declared = read_declaration(dataset.folder / folder)
         if party_type(declared.type).is_platform and declared.name in joined.coverage:
             groups[ON_PLATFORM] = joined.coverage[declared.name]
-    flow = cash_flow.of(joined.tables[joined.active])
+    flow = cash_flow.of(joined.tables[joined.holder])
     cases = []
     for seed, roles in study.roles.items():
         everybody = Applicants(joined.labels, flow, groups, *(study.pds[name, seed] for name in pair))

@@ -100,7 +100,7 @@ def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]
         report(Progress(f"Simulating {source.world}", source.economy))
     with source.opened as dataset:
         # Before training rather than after it.
-        declared = read_declaration(dataset.folder / dataset.active).columns
+        declared = read_declaration(dataset.folder / dataset.holder).columns
         task.cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
         config = replace(
             task.config,

@@ -17,7 +17,7 @@ def data(tables: Path, tmp_path: Path) -> Path:
 def test_the_active_party_comes_first(data: Path) -> None:
     dataset = open_dataset(data)
     assert dataset.parties == ("bank", "supply", "tax")
-    assert dataset.active == "bank"
+    assert dataset.holder == "bank"
     assert dataset.world == ""
     assert (dataset.facts.name, dataset.facts.rows, dataset.facts.source) == ("data", 400, str(data))
 

@@ -28,7 +28,7 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
     """
     joined, known = recording.joined, knowledge(recording, party)
     truth = true_bins(recording, party, known.rows)
-    inputs = np.column_stack([recording.own_inputs(joined.active), joined.labels])[known.rows]
+    inputs = np.column_stack([recording.own_inputs(joined.holder), joined.labels])[known.rows]
     tested, possible = scored(recording, party)
     of_tested = true_bins(recording, party, tested)
     results = {}

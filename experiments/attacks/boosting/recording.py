@@ -120,7 +120,7 @@ class Recording(recording.Recording):
     @property
     def demands(self) -> list[Demand]:
         """All that the bank demanded."""
-        bank, rows = self.joined.active, len(self.positions)
+        bank, rows = self.joined.holder, len(self.positions)
         asked = zip(self.received(Demanded, bank), self.received(SplitRequest, bank), strict=True)
         return [
             Demand(
@@ -137,7 +137,7 @@ class Recording(recording.Recording):
     @property
     def opened(self) -> list[Opened]:
         """What the bank knew at each of its demands."""
-        return self.received(Opened, self.joined.active)
+        return self.received(Opened, self.joined.holder)
 
     @property
     def positions(self) -> NDArray[np.int_]:
@@ -151,10 +151,10 @@ class Recording(recording.Recording):
 
     def shape(self, party: str) -> Shape:
         """What the bank was told of a passive party's columns."""
-        (request,) = self.received(BeginRequest, self.joined.active)
+        (request,) = self.received(BeginRequest, self.joined.holder)
         return request.columns[party].read(Columns).shape
 
     def outcomes(self, party: str) -> Array:
         """Where each split of a passive party sends the test rows: packed bits (s, ⌈t/8⌉)."""
-        (request,) = self.received(ScoreRequest, self.joined.active)
+        (request,) = self.received(ScoreRequest, self.joined.holder)
         return request.outcomes[party].read(Outcomes).outcomes

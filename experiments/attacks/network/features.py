@@ -27,7 +27,7 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
     table = recording.joined.tables[party]
     rows, final = recording.embeddings(party)
     validation, looks = recording.validation_embeddings(party)
-    inputs = recording.own_inputs(recording.joined.active)
+    inputs = recording.own_inputs(recording.joined.holder)
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {

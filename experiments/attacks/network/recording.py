@@ -62,13 +62,13 @@ class Recording(recording.Recording):
 
     def embeddings(self, party: str) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
         """The final embeddings that the bank received from a party, (k, embedding), and their rows (k,)."""
-        (request,) = self.received(ScoreRequest, self.joined.active)
+        (request,) = self.received(ScoreRequest, self.joined.holder)
         final = request.embeddings[party].read(Embeddings).embeddings
         return np.flatnonzero(self.joined.coverage[party]), final
 
     def validation_embeddings(self, party: str) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
         """The validation rows' embeddings of all looks side by side, (k, looks · embedding), and their rows (k,)."""
-        requests = self.received(BackwardRequest, self.joined.active)
+        requests = self.received(BackwardRequest, self.joined.holder)
         received = [request.embeddings[party].read(BatchEmbeddings).validation for request in requests]
         looks = [embeddings for embeddings in received if embeddings is not None]
         rows = np.flatnonzero(self.joined.coverage[party] & (self.roles == VALIDATION))
