@@ -141,6 +141,7 @@ def test_a_run_that_fails_inside_a_party_fails_the_command_by_name(
     assert [run.info.status for run in runs] == ["FAILED"]
 
 
+@pytest.mark.external_data
 @pytest.mark.slow
 @pytest.mark.skipif(not DEFAULT_CREDIT.is_dir(), reason=f"the data set {DEFAULT_CREDIT} is not there")
 def test_default_credit_reaches_what_others_reach(siloscore: Callable[..., Finished], tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def join() -> Callable:
         tables = {party: as_table(frames[party]) for party in parties}
         coverage = {party: tables[party].known for party in parties[1:]}
         columns = {party: {name: Column(name, "numeric") for name in frames[party]} for party in parties}
-        applications = Applications(np.empty(0, np.str_), labels, np.empty(0, "datetime64[M]"), {})
+        applications = Applications(
+            ids=np.empty(0, np.str_), labels=labels, months=np.empty(0, "datetime64[M]"), segments={}
+        )
         return Joined(parties[0], tables, applications, coverage, columns)
 
     return make

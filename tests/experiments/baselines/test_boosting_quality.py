@@ -13,6 +13,7 @@ from fl.splits import TRAIN
 SETTINGS = BoostingConfig(trees=20, depth=4, learning_rate=0.3, bins=32, l2=1.0, patience=0)
 
 
+@pytest.mark.external_data
 @pytest.mark.slow
 @pytest.mark.parametrize("parties", [("bank", "partner"), ("bank",)])
 def test_the_pooled_twin_is_as_good_as_xgboost(

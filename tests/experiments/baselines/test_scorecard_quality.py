@@ -12,6 +12,7 @@ from fl.config.scorecard import ScorecardConfig
 from fl.splits import TRAIN
 
 
+@pytest.mark.external_data
 @pytest.mark.slow
 def test_coefficients_and_quality_on_real_data(default_credit: tuple, join: Callable) -> None:
     frames, labels, roles = default_credit
