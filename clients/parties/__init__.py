@@ -29,7 +29,8 @@ __all__ = [
 
 ENTRY_POINT_GROUP = "siloscore.parties"
 Kind = TypeVar("Kind", bound=type[Party])
-_registered: dict[str, type[Party]] = {}
+registered: dict[str, type[Party]] = {}
+"""The types that `register` has made known in this process, by name."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def register(kind: Kind) -> Kind:
         raise DataError(
             f"{target} cannot be registered: an installed party type is also called '{kind.type}'."
         )
-    _registered[kind.type] = kind
+    registered[kind.type] = kind
     return kind
 
 
@@ -91,10 +92,8 @@ def origins() -> list[Origin]:
         else Origin(point.name, point.value, "unknown")
         for point in _points()
     ]
-    registered = [
-        Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in _registered.items()
-    ]
-    return sorted([*installed, *registered], key=lambda origin: (origin.name, origin.target))
+    here = [Origin(name, f"{kind.__module__}:{kind.__qualname__}") for name, kind in registered.items()]
+    return sorted([*installed, *here], key=lambda origin: (origin.name, origin.target))
 
 
 def party_type(name: str, folder: Path | None = None) -> type[Party]:
@@ -102,8 +101,8 @@ def party_type(name: str, folder: Path | None = None) -> type[Party]:
 
     Raises `DataError` if the type is not installed, is installed twice or cannot be imported.
     """
-    if name in _registered:
-        return _registered[name]
+    if name in registered:
+        return registered[name]
     points = [point for point in _points() if point.name == name]
     if not points:
         where = f"{folder / FILE_NAME}: " if folder is not None else ""

@@ -124,7 +124,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(writing, "_note", fail)
+    monkeypatch.setattr(writing, "applications", fail)
     with pytest.raises(OSError, match="disk full"):
         generate(tmp_path / "new", 300, "base", 1, truth=False)
     assert list(tmp_path.iterdir()) == []

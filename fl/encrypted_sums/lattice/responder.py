@@ -15,8 +15,8 @@ from fl.processes import count, shared
 
 # Products below which no other process is asked: it would wait longer for the blocks than it would multiply, and for
 # the first request of all, longer to start.
-_WORTH_A_SHARE: Final = 64
-_WORTH_A_START: Final = 5_000
+WORTH_A_SHARE: Final = 64
+WORTH_A_START: Final = 5_000
 
 
 class LatticeResponder(halves.Responder):
@@ -58,7 +58,7 @@ class LatticeResponder(halves.Responder):
     def _split_work(self, request: Request, replies: list[layout.Reply]) -> list[tuple[int, int]]:
         """The replies of each share, first to stop: as many products for each process."""
         products = [len(layout.blocks_with(reply, request)) for reply in replies]
-        least = _WORTH_A_SHARE if self._answered else _WORTH_A_START
+        least = WORTH_A_SHARE if self._answered else WORTH_A_START
         shares = min(count(), sum(products) * len(self._planes) // least, len(products))
         if shares < 2:
             return [(0, len(products))]

@@ -104,8 +104,8 @@ def test_a_package_found_twice_on_the_path_is_one(installed: list[EntryPoint]) -
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> dict:
     """What is registered in this process, for the test alone."""
-    monkeypatch.setattr(clients.parties, "_registered", {})
-    return clients.parties._registered
+    monkeypatch.setattr(clients.parties, "registered", {})
+    return clients.parties.registered
 
 
 def test_a_registered_type_is_as_good_as_an_installed_one(

@@ -23,8 +23,8 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(responder, "count", lambda: 3)
     monkeypatch.setattr(processes, "count", lambda: 2)
     monkeypatch.setattr(responder, "shared", shared)
-    monkeypatch.setattr(responder, "_WORTH_A_SHARE", 1)
-    monkeypatch.setattr(responder, "_WORTH_A_START", 1)
+    monkeypatch.setattr(responder, "WORTH_A_SHARE", 1)
+    monkeypatch.setattr(responder, "WORTH_A_START", 1)
     return made
 
 
@@ -52,7 +52,7 @@ def test_large_requests_are_shared_and_small_ones_are_not(shares: list[int], mon
     encrypted, _ = owner.encrypt(values, offsets, [counts])
 
     answering.sums(encrypted, offsets, bins, counts)
-    monkeypatch.setattr(responder, "_WORTH_A_SHARE", 10**9)
+    monkeypatch.setattr(responder, "WORTH_A_SHARE", 10**9)
     answering.sums(encrypted, offsets, bins, counts)
 
     assert shares == [3, 1]
