@@ -60,6 +60,9 @@ class Request:
         return np.where(bins < self.bin_counts, places, self.bins)
 
 
+_IN_BLOCKS = "This engine encrypts rows in blocks: encrypt those of the new groups anew."
+
+
 class _Half:
     """Has the public key's fingerprint, and what both halves do alike."""
 
@@ -76,7 +79,7 @@ class _Half:
     def _regrouped(self, held: AnyWire, rows: Integers, offsets: Integers) -> Wire:
         """The name of the request for other groups of these rows."""
         if not self.row_wise:
-            raise ProtocolError("This engine encrypts rows in blocks: encrypt those of the new groups anew.")
+            raise ProtocolError(_IN_BLOCKS)
         check_offsets(offsets, len(rows))
         return {"ticket": wire.as_array(wire.regrouped(wire.take_ticket(held), rows, offsets))}
 
@@ -218,8 +221,8 @@ class Responder(_Half, ABC):
         return wire.with_digest(kind, {"replies": replies}, self._fingerprint, ticket, request.bin_counts)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
-        """The encrypted numbers row by row, where the engine is `row_wise`."""
-        raise NotImplementedError
+        """The encrypted numbers row by row; ProtocolError where the engine is not `row_wise`."""
+        raise ProtocolError(_IN_BLOCKS)
 
     @abstractmethod
     def _new_mask(self, request: Request) -> Array:

@@ -218,6 +218,7 @@ def credit(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     )
 
 
+@pytest.mark.external_data
 @pytest.mark.slow
 def test_on_real_data_the_run_that_scores_well_is_the_run_that_hides_labels(credit: TrainingConfig) -> None:
     default = credit.section(NetworkConfig)
