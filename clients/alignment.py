@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clients.aligned import Coverage, Schema, applications_of_rows, table_of
 from clients.applicants import ScoredIds, applications_of
 from clients.data.declaration import schema_hash
+from clients.partners import meet
 from clients.randomness import own_generator
 from clients.session import Session
 from fl.alignment import (
@@ -51,6 +52,7 @@ class Blinded:
 def blind(session: Session, request: BlindRequest) -> BlindedIds:
     """Step 1: blind the ids, in an order that tells nothing."""
     session.begin_study()
+    meet(session, request.partners)
     rows = np.empty(0, np.int64)
     if session.holds_label:
         applications = applications_of(session)

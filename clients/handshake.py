@@ -1,6 +1,7 @@
 """A party's description of itself."""
 
 from clients.data.declaration import schema_hash
+from clients.partners import introduce
 from clients.session import Session
 from fl import protocols
 from fl.handshake import DescribeRequest, Description
@@ -19,4 +20,6 @@ def describe(session: Session, request: DescribeRequest) -> Description:
         target=declared.target.kind if declared.target else "",
         conversations=tuple(conversation.announced for conversation in protocols.CONVERSATIONS),
         schema=schema_hash(declared),
+        introduction=introduce(session),
+        pinned=bool(declared.partners),
     )

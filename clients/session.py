@@ -17,15 +17,20 @@ from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 
+from clients import identity
+from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
-from clients.store import Commit, Store, retain
+from clients.post import Post
+from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
-from fl.messages import Declaration, declaration_of
+from fl.messages import Declaration as RequestDeclaration
+from fl.messages import declaration_of
 from fl.processes import cpu_seconds
 from fl.protocols import Conversation
 from fl.records import Record, decode, encode
+from fl.seals import Identity
 from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
 
 log = logging.getLogger(__name__)
@@ -55,6 +60,20 @@ class Session:
         """The party's data, opened once per process as long as the files do not change."""
         return _open(self._data, not self.is_scoring, _files(self._data))
 
+    @cached_property
+    def declaration(self) -> Declaration:
+        """What the party's `party.toml` says; its data stay closed."""
+        return read_declaration(self._data)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The party's own keys; without some of its people's making, those of its state, made at first use."""
+        if (self._data / identity.FILE_NAME).exists():
+            return identity.read_identity(self._data)
+        make_private(self._folder)
+        identity.make_identity(self._folder)
+        return identity.read_identity(self._folder)
+
     @property
     def is_scoring(self) -> bool:
         """Whether the run scores applicants by an earlier study's model, instead of training."""
@@ -63,7 +82,7 @@ class Session:
     @property
     def holds_label(self) -> bool:
         """Whether this party knows the outcomes."""
-        return self.party.declaration.label is not None
+        return self.declaration.label is not None
 
     def state(self, kind: type[Record]) -> Record:
         """What the answer to the last request has kept. Raises ProtocolError if that is of another kind."""
@@ -135,21 +154,24 @@ def _answer(
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
     session = Session(_config(context), envelope, _folder(context), _state(context))
     action = {"conversation": conversation.name, "action": declaration.action}
+    heard: dict[str, Heard] = {}
     if not declaration.is_query:
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
             return from_bytes(last.reply)
         _check_order(declaration, conversation, envelope, last)
-        session.kept = last.state
-    reply = conversation.answer(declaration.action)(session, unpack(record, kind))
-    packed = pack(reply, replace(envelope, cpu_seconds=cpu_seconds() - began))
+        session.kept, heard = last.state, dict(last.heard)
+    post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
+    reply = conversation.answer(declaration.action)(session, post.opened(unpack(record, kind)))
+    packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
-        session.store.commit(Commit(step=envelope.step, **action, state=session.kept, reply=to_bytes(packed)))
+        commit = Commit(step=envelope.step, **action, state=session.kept, heard=heard, reply=to_bytes(packed))
+        session.store.commit(commit)
     return packed
 
 
 def _check_order(
-    declaration: Declaration, conversation: Conversation, envelope: Envelope, last: Commit
+    declaration: RequestDeclaration, conversation: Conversation, envelope: Envelope, last: Commit
 ) -> None:
     """Raises ProtocolError unless the request is the next step of its store, in the declared order."""
     if envelope.step != last.step + 1:

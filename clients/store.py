@@ -8,7 +8,8 @@ request that is sent twice is answered from the file instead of being applied tw
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,18 +18,27 @@ from fl.records import Record, decode, encode
 _STEP, _RECORD = ".step", ".record"
 
 
+@dataclass(frozen=True)
+class Heard:
+    """The step of the last letter from a sender, and the kinds of those that it wrote in that step."""
+
+    step: int
+    kinds: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
-    conversation and action are those of the request, state is the encoded record that its answer has kept, and reply
-    the wire form of that answer.
+    conversation and action are those of the request, state is the encoded record that its answer has kept, heard has
+    the last letters by sender, and reply is the wire form of the answer.
     """
 
     step: int = 0
     conversation: str = ""
     action: str = ""
     state: bytes = b""
+    heard: Mapping[str, Heard] = field(default_factory=dict)
     reply: bytes = b""
 
 
@@ -84,7 +94,7 @@ class Store:
 
     def write_file(self, name: str, content: bytes) -> None:
         """Keep a file of any kind beside them; it takes the place of one of that name when it is whole."""
-        _make_private(self.folder)
+        make_private(self.folder)
         partial = self.folder / f"{name}.{os.getpid()}.partial"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
@@ -102,10 +112,10 @@ def retain(root: Path, study: str, keep: int) -> None:
         shutil.rmtree(path)
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for this user alone: it holds features, labels and keys."""
     if not folder.is_dir():
-        _make_private(folder.parent)
+        make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 

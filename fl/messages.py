@@ -12,8 +12,9 @@ letter's annotation names its readers. The threat model's table of messages is m
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import (
     Annotated,
     Any,
@@ -59,17 +60,33 @@ class Reader(Enum):
 
 @dataclass(frozen=True)
 class Letter(Generic[Record]):
-    """A record that one party addresses to another; the coordinator carries it and has no reason to open it."""
+    """A record that one party addresses to another; the coordinator carries it and cannot open it.
+
+    A party's half writes and reads letters that are open. On the way out the party seals and signs them
+    (`fl/seals.py`), and on the way in it verifies and opens them (`clients/post.py`).
+
+    content    the record's bytes, encrypted unless it is ciphertext already
+    sender     the party that wrote the letter
+    model      of the reply that the letter left in, and
+    step       of it
+    keys       by receiver: the key of the content, wrapped; empty bytes where the content is not encrypted
+    signature  of the sender
+    """
 
     content: bytes
+    sender: str = ""
+    model: str = ""
+    step: int = 0
+    keys: Mapping[str, bytes] = field(default_factory=dict)
+    signature: bytes = b""
 
     @classmethod
     def of(cls, record: Record) -> "Letter[Record]":
-        """A letter that says this."""
+        """An open letter that says this."""
         return cls(encode(record))
 
     def read(self, kind: type[Record]) -> Record:
-        """What it says. Raises ProtocolError when it is no record of that kind."""
+        """What an open letter says. Raises ProtocolError when it is no record of that kind, or sealed."""
         return decode(kind, self.content)
 
 
@@ -174,6 +191,61 @@ def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> I
             raise TypeError(f"the field {path} does not say what it holds")
         for one in inner:
             yield from _fields(one, path, record, reader)
+
+
+class LetterField(NamedTuple):
+    """A field of a message that holds a letter, or letters by the name of a party.
+
+    reader says for whom, record is the class of what they say (`Any` where it differs from model to model).
+    """
+
+    name: str
+    reader: Reader
+    record: Any
+
+    @property
+    def kind(self) -> str:
+        """The class of what they say, as it is bound by the seal."""
+        return "Any" if self.record is Any else f"{self.record.__module__}.{self.record.__qualname__}"
+
+    @property
+    def conversation(self) -> str:
+        """The conversation that declares that class."""
+        return "" if self.record is Any else str(self.record.__module__).rpartition(".")[2]
+
+    @property
+    def is_ciphertext(self) -> bool:
+        """Whether all that they say is ciphertext already."""
+        return self.record is not Any and {one.content for one in fields_of(self.record)} == {
+            Content.CIPHERTEXT
+        }
+
+
+@lru_cache(maxsize=256)
+def letter_fields(message: type[Any]) -> tuple[LetterField, ...]:
+    """The fields of a message that hold letters. Raises TypeError where one lies deeper than in a field or mapping."""
+    found = []
+    for name, hint in get_type_hints(message, include_extras=True).items():
+        inner = next((one for one in (hint, *get_args(hint)[::-1]) if get_origin(one) is Annotated), None)
+        arguments = get_args(inner)
+        if inner is not None and get_origin(arguments[0]) is Letter:
+            reader = next(note for note in arguments[1:] if isinstance(note, Reader))
+            found.append(LetterField(name, reader, get_args(arguments[0])[0]))
+        elif "Letter" in str(hint):
+            raise TypeError(f"{message.__name__}.{name}: a letter stands in a field or in a mapping by party")
+    return tuple(found)
+
+
+def with_letters(message: Record, change: Callable[[Letter[Any], LetterField, str], Letter[Any]]) -> Record:
+    """The message with every letter changed; the third argument is the name that a mapping has for it, else empty."""
+    changed: dict[str, Any] = {}
+    for one in letter_fields(type(message)):  # type: ignore[arg-type]
+        value = getattr(message, one.name)
+        if isinstance(value, Mapping):
+            changed[one.name] = {party: change(letter, one, party) for party, letter in value.items()}
+        elif value is not None:
+            changed[one.name] = change(value, one, "")
+    return replace(message, **changed) if changed else message  # type: ignore[type-var]
 
 
 def _is_told(hint: Any) -> bool:

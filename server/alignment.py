@@ -37,7 +37,9 @@ def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) 
     what is known.
     """
     dispensable = roster.passive if scoring else ()
-    replies = exchange.ask(dict.fromkeys(roster.all, BlindRequest()), dispensable=dispensable)
+    replies = exchange.ask(
+        dict.fromkeys(roster.all, BlindRequest(roster.introductions)), dispensable=dispensable
+    )
     blinded = {party: reply.points for party, reply in replies.items()}
     of_holder = blinded.pop(roster.holder)
     raised = exchange.ask({party: RaiseRequest(of_holder) for party in blinded}, dispensable=dispensable)

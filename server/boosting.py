@@ -94,6 +94,6 @@ def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, Sum
         return {}
     members = {party: answer.members for party, answer in grown.items()}
     return {
-        party: SumRequest(demand.gradients, tuple(members[other] for other in grown if other != party))
+        party: SumRequest(demand.gradients, {other: members[other] for other in grown if other != party})
         for party in demand.waits
     }

@@ -163,7 +163,7 @@ def add_up(session: Session, request: SumRequest) -> Summed:
     """The sums, now that it is known where all rows went."""
     setup, waiting = read_setup(session), session.state(Waiting)
     left = packed(waiting.asked.left)
-    for letter in request.members:
+    for letter in request.members.values():
         members = letter.read(Members).left
         check_bytes("members", members, left.shape)
         left |= members

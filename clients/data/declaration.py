@@ -10,7 +10,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
@@ -102,6 +102,8 @@ class Declaration:
     party offers them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card
     of a scorecard shows the ranges of values that the points of this party's columns are given for; without it, only
     the party's own points table shows them. By default the label holder publishes them, since the model is its own.
+    `partners` has the public keys of the parties that this one works with, by name (`fl/seals.py`); where there are
+    some, nobody else may take part.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -123,6 +125,13 @@ class Declaration:
     publish_bins: Annotated[
         bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
     ] = None
+    partners: Annotated[
+        Mapping[str, str],
+        Rule(
+            'a table of public keys by party, such as tax = "…", as `siloscore keys` prints them',
+            lambda keys: isinstance(keys, dict) and all(isinstance(key, str) for key in keys.values()),
+        ),
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
@@ -173,7 +182,7 @@ def _check(part: Column | Declaration) -> None:
 
 
 _COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh")
-_PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments")
+_PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments", "partners")
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -244,7 +253,7 @@ def _refuse_unknown_keys(
 def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
     values, folder = asdict(declaration), Path(folder)
-    content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, ())}
+    content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, (), {})}
     if declaration.name == folder.resolve().name:
         del content["name"]
     # Of a column kind, sign and grade always, since they are decisions; a text only if it is not empty.

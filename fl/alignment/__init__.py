@@ -15,6 +15,7 @@ Conversation `alignment/1`, four round trips for any number of parties:
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fl.handshake import Introduction
 from fl.messages import Count, PerRow, Reader, Request, Setting, ToLabelHolder, ToParties, ToPassive, request
 
 
@@ -35,7 +36,9 @@ class BlindedIds:
 @request("blind")
 @dataclass(frozen=True)
 class BlindRequest(Request[BlindedIds]):
-    """Asks a party to blind its ids under a fresh secret exponent."""
+    """Who takes part, by name; and asks a party to blind its ids under a fresh secret exponent."""
+
+    partners: Setting[Mapping[str, Introduction]]
 
 
 @dataclass(frozen=True)

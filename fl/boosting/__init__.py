@@ -267,7 +267,7 @@ class SumRequest(Request[Summed]):
     """For a passive party: what to add up, and where the other ones send the rows of the nodes that they split."""
 
     gradients: ToPassive[Gradients]
-    members: tuple[ToParties[Members], ...]
+    members: Mapping[str, ToParties[Members]]
 
 
 @request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"))

@@ -8,9 +8,12 @@ pyproject.toml, because Flower lets a run override no other keys; `python -m exp
 """
 
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
 
@@ -119,6 +122,11 @@ class RunConfig:
             if type(section) is kind:
                 return name
         raise ConfigError(f"There are no settings of the kind {kind.__name__}.")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all settings: parties that have the same one run by the same settings."""
+        return hashlib.sha256(json.dumps(self.to_mapping(), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Scalar], as_texts: bool = False) -> Self:

@@ -1,0 +1,106 @@
+"""A party's post: what leaves it is signed and sealed to its receivers, and what arrives is verified and opened.
+
+Conversations know nothing of it: they write and read open letters. In a reply, a mapping has the letter for each
+receiver under its name; another letter is for all parties that its declaration lets read it. In a request, a mapping
+has the letter of each sender under its name, and another letter comes from the label holder.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from clients.store import Heard, Store
+from fl.config.run import RunConfig
+from fl.errors import ProtocolError
+from fl.handshake import Introduction
+from fl.messages import Letter, LetterField, Reader, with_letters
+from fl.records import Record
+from fl.seals import Context, Identity, seal, unseal, verify
+from fl.wire import Envelope
+
+
+@dataclass(frozen=True)
+class Partners:
+    """The parties of a study by name, this one included, as they introduced themselves when it began."""
+
+    introductions: Mapping[str, Introduction]
+
+    @property
+    def label_holder(self) -> str:
+        """The one that knows the outcomes."""
+        (name,) = (name for name, party in self.introductions.items() if party.holds_label)
+        return name
+
+    def readers(self, reader: Reader) -> tuple[str, ...]:
+        """The parties that a letter for `reader` is for."""
+        return tuple(
+            name
+            for name, party in self.introductions.items()
+            if reader is Reader.PARTIES or party.holds_label == (reader is Reader.LABEL_HOLDER)
+        )
+
+
+@dataclass
+class Post:
+    """Opens the letters of one request and seals those of its reply.
+
+    heard has, by sender and model, what was opened before; a letter is opened once, and none after a later one.
+    """
+
+    name: str
+    identity: Identity
+    study: Store
+    config: RunConfig
+    envelope: Envelope
+    heard: dict[str, Heard]
+
+    @cached_property
+    def partners(self) -> Partners:
+        """The parties of the study. Raises ProtocolError before they have met."""
+        if not self.study.has(Partners):
+            raise ProtocolError("the parties of the study have not been introduced to each other")
+        return self.study.read(Partners)
+
+    def opened(self, request: Record) -> Record:
+        """The request with open letters. Raises ProtocolError for one that is not what it must be."""
+        return with_letters(request, self._open)
+
+    def sealed(self, reply: Record) -> Record:
+        """The reply with sealed letters."""
+        return with_letters(reply, self._seal)
+
+    def _open(self, letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
+        sender = party or self.partners.label_holder
+        if letter.sender != sender or sender not in self.partners.introductions:
+            raise ProtocolError(f"a letter of {sender} is needed, and one of {letter.sender[:100]!r} came")
+        context = self._context(sender, letter.model, letter.step, declared)
+        verify(letter, context, self.partners.introductions[sender].keys)
+        # The split of the rows is told once per seed, for all models.
+        seed = self.envelope.model.rpartition("/")[2]
+        if letter.model not in (self.envelope.model, f"{declared.conversation}/{seed}"):
+            raise ProtocolError(f"a letter of {sender} belongs to the model {letter.model}")
+        self._hear(f"{letter.model}:{sender}", letter.step, context.kind)
+        return unseal(letter, context, self.name, self.identity)
+
+    def _seal(self, letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
+        receivers = (party,) if party else self.partners.readers(declared.reader)
+        keys = {name: self.partners.introductions[name].keys for name in receivers}
+        context = self._context(self.name, self.envelope.model, self.envelope.step, declared)
+        return seal(letter, context, self.identity, keys, encrypted=not declared.is_ciphertext)
+
+    def _context(self, sender: str, model: str, step: int, declared: LetterField) -> Context:
+        return Context(
+            study=self.envelope.study,
+            model=model,
+            step=step,
+            settings=self.config.digest,
+            sender=sender,
+            kind=declared.kind,
+        )
+
+    def _hear(self, sender: str, step: int, kind: str) -> None:
+        last = self.heard.get(sender, Heard(0, ()))
+        if step < last.step or (step == last.step and kind in last.kinds):
+            raise ProtocolError(f"a letter of step {step} of {sender} came after one of step {last.step}")
+        self.heard[sender] = Heard(step, (*last.kinds, kind) if step == last.step else (kind,))
