@@ -125,7 +125,10 @@ class Run(NamedTuple):
 
 @pytest.fixture
 def federate(tmp_path: Path) -> Callable[..., Run]:
-    """Connects and aligns the parties of a dataset in this process, each call with a state of its own."""
+    """Connects and aligns the parties of a dataset in this process, each call with a state of its own.
+
+    The coordinator's side sees open letters (`tests/open_letters.py`).
+    """
     from experiments.backends.inline import InlineGrid
     from experiments.dataset import open_dataset
     from fl.config.boosting import BoostingConfig
@@ -134,6 +137,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     from fl.config.scorecard import ScorecardConfig
     from server.coordinator import connect
     from server.progress import ignore
+    from tests.open_letters import OpenLetters
 
     numbers = itertools.count()
 
@@ -157,7 +161,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
             ScorecardConfig(**card),
         ):
             config = config.with_section(section)
-        grid = InlineGrid(config)
+        grid = InlineGrid(config, OpenLetters(config))
         return Run(config, grid, connect(grid, config, ignore))
 
     return run

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from clients.app import new_app
 from clients.data.declaration import read_declaration
+from experiments.attacks.keyring import Keyring
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.config.network import NetworkConfig
@@ -49,6 +50,7 @@ class Tap(ClientApp):
     def __init__(self, config: TrainingConfig) -> None:
         super().__init__()
         self.config = config
+        self.keyring = Keyring(config)
         self.messages: defaultdict[str, list[Any]] = defaultdict(list)
         self._app = new_app()
         self._parties = [read_declaration(config.data_folder / folder).name for folder in config.parties]
@@ -61,8 +63,8 @@ class Tap(ClientApp):
         if kind is not None and refusal_in(reply.content) is None:
             messages = self.messages[self._parties[int(context.node_config["partition-id"])]]
             messages += [
-                unpack(message.content, kind),
-                unpack(reply.content, *declaration_of(kind).replies),
+                self.keyring.opened(unpack(message.content, kind)),
+                self.keyring.opened(unpack(reply.content, *declaration_of(kind).replies)),
             ]
             self.note(message, messages)
         return reply
@@ -124,7 +126,7 @@ class Recording:
                     config=tap.config,
                     messages=tap.messages,
                     joined=read_joined(config, config.parties[0]),
-                    roles=assigned.split.read(Split).roles,
+                    roles=tap.keyring.read(assigned.split, Split).roles,
                     evaluation=evaluation,
                 )
 
