@@ -331,6 +331,7 @@ def attack(
 app.command("parties")(party_commands.parties)
 app.command("check-party")(party_commands.check_party)
 app.command("init-party")(party_commands.init_party)
+app.command("keys")(party_commands.keys)
 
 
 @app.command()

@@ -114,6 +114,29 @@ def init_party(
     )
 
 
+def keys(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The party's folder, with its party.toml.")],
+) -> None:
+    """Make a party's private keys, if it has none, and print its public keys for its partners' party.toml.
+
+    Example: siloscore keys data/mine/bank
+    """
+    from clients.data.declaration import read_declaration
+    from clients.identity import FILE_NAME, make_identity, read_identity
+    from experiments.display import console
+
+    declared = read_declaration(folder)
+    is_new = make_identity(folder)
+    console.print(
+        f"{folder / FILE_NAME}: private keys {'made' if is_new else 'are there already'}; they stay with the party. "
+        "Its partners write this line under [partners] in their party.toml, and make sure by another way, such as the "
+        "telephone, that it is the party's:",
+        soft_wrap=True,
+    )
+    line = f'"{declared.name}" = "{read_identity(folder).public.text}"'
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def _report(inspection: "Inspection") -> "Table":
     """A row for each column of the table that was inspected."""
     from rich.box import SIMPLE_HEAD

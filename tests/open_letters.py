@@ -56,7 +56,11 @@ class OpenLetters(ClientApp):
             if letter.keys or sender not in self.keyring.identities:
                 return letter
             last = heard.get(f"{envelope.model}:{sender}")
-            model, step = (letter.model, letter.step) if letter.sender else (envelope.model, last.step + 1 if last else 1)
+            model, step = (
+                (letter.model, letter.step)
+                if letter.sender
+                else (envelope.model, last.step + 1 if last else 1)
+            )
             context = LetterContext(
                 study=envelope.study,
                 model=model,

@@ -1,6 +1,6 @@
 """The private keys of all parties of a run on this machine: an attack reads by them what one of the parties reads.
 
-An attack is played on what a party or the coordinator receives. Whatever a party receives it can open, so the attacks are
+An attack is played on what a party or the coordinator receives. A party can open what it receives, so the attacks are
 given open letters; what the coordinator receives stays sealed.
 """
 
