@@ -152,24 +152,24 @@ def step(session: Session, request: StepRequest) -> Stepped:
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the weights of the last step, as points."""
-    setup, table, grouping = read_setup(session), read_table(session.study), session.store.read(Fit).grouping
-    points = _keep_model(session, grouping, session.state(Steps).weights[-1])
+    _keep_model(session, session.store.read(Fit).grouping, session.state(Steps).weights[-1])
     session.keep(None)
-    groups = grouping.transform(setup.binning.transform(table)[table.known])
-    return Finished(Letter.of(tell_columns(session, points, grouping, groups, setup.roles[table.known])))
+    return Finished()
 
 
 def points(session: Session, request: PointsRequest) -> Told:
-    """The points of every position, and where they are lost."""
-    return Told(Letter.of(contribution(session.store, read_table(session.study), session.config)))
+    """What the columns tell, the points of every position, and where they are lost."""
+    setup, table, model = read_setup(session), read_table(session.study), session.store.read(PassiveModel)
+    groups = model.grouping.transform(setup.binning.transform(table)[table.known])
+    card = tell_columns(session, model.table, model.grouping, groups, setup.roles[table.known])
+    return Told(card=Letter.of(card), points=Letter.of(contribution(session.store, table, session.config)))
 
 
-def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float64]) -> PointsTable:
+def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float64]) -> None:
     """Keep the weights (all groups,) as points."""
     scale = Scale.of(session.config.section(ScorecardConfig))
     points = PointsTable.of(grouping, scale.points(weights))
     session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
-    return points
 
 
 def _masked(session: Session, setup: Setup, begun: Fit, taken: Steps, letter: Letter[Residual]) -> Masked:

@@ -186,7 +186,7 @@ def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Cal
     assert before.round_trips == 5  # handshake and alignment
     assert min(before.bytes_up, before.bytes_down) > 3 * 32 * 400
 
-    assigned = exchange.ask_one("bank", SplitRequest(1), "splits/1")
+    assigned = exchange.ask_holder(SplitRequest(1), "splits/1")
 
     spent = exchange.costs.since(before)
     assert spent.round_trips == 1
