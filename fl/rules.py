@@ -15,13 +15,7 @@ class Rule(NamedTuple):
 
 
 def rules(record: object) -> Iterator[tuple[str, Any, Rule]]:
-    """Name, value and rule of each field of a dataclass whose annotation has a rule, in the order of the fields.
-
-    >>> from fl.config.boosting import BoostingConfig
-    >>> name, value, rule = next(rules(BoostingConfig()))
-    >>> f"{name} = {value} must be {rule.allowed}"
-    'trees = 60 must be 1 or more'
-    """
+    """Name, value and rule of each field of a dataclass whose annotation has a rule, in the order of the fields."""
     for name, hint in get_type_hints(type(record), include_extras=True).items():
         for rule in getattr(hint, "__metadata__", ()):
             if isinstance(rule, Rule):

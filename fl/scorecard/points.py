@@ -128,11 +128,7 @@ def prefixes(parties: Sequence[str]) -> list[str]:
 
 
 def codes_of(prefix: str, columns: NDArray[Any]) -> NDArray[np.str_]:
-    """Reason codes such as TAX07 for columns of any shape, which count from 1 there; empty for NO_REASON.
-
-    >>> codes_of("TAX", np.array([6, NO_REASON])).tolist()
-    ['TAX07', '']
-    """
+    """Reason codes such as TAX07 for columns of any shape, which count from 1 there; empty for NO_REASON."""
     codes = [f"{prefix}{column + 1:02d}" if column >= 0 else "" for column in columns.ravel()]
     return np.array(codes, np.str_).reshape(columns.shape)
 
