@@ -38,15 +38,9 @@ def align(exchange: Exchange, mode: str, scoring: bool = False) -> Alignment:
     """
     roster = exchange.roster
     dispensable = roster.passive if scoring else ()
-    replies = exchange.ask_each(BlindRequest(), dispensable=dispensable)
-    blinded = {party: reply.points for party, reply in replies.items()}
-    of_holder = blinded.pop(roster.holder)
-    raised = exchange.ask({party: RaiseRequest(of_holder) for party in blinded}, dispensable=dispensable)
-    request = MatchRequest(
-        mode=mode,
-        blinded={party: blinded[party] for party in roster.passive if party in raised},
-        raised={party: raised[party].points for party in roster.passive if party in raised},
-    )
+    blinded = exchange.ask_holder(BlindRequest())
+    raised = exchange.ask_each(RaiseRequest(blinded.points), dispensable=dispensable)
+    request = MatchRequest(mode=mode, points={party: reply.points for party, reply in raised.items()})
     matched = exchange.ask_holder(request)
     if not matched.positions:
         raise ProtocolError(

@@ -80,8 +80,9 @@ def finish(exchange: Exchange, training: Training, ended: Ended) -> Evaluation:
 
 def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> GrowRequest:
     """What the bank demands of a party, with the padded sides of the other passive parties' splits."""
-    others = [choice for choice in demand.chosen if choice.party != party]
-    sides = [combined(padded[choice.party], choice.rows[None]) for choice in others]
+    sides = [
+        combined(padded[choice.party], choice.rows[None]) for choice in demand.chosen if choice.party != party
+    ]
     return GrowRequest(
         task=demand.task,
         level=demand.levels[party],
@@ -92,10 +93,8 @@ def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> 
 
 def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, SumRequest]:
     """For the parties that wait: where the other passive parties send rows."""
-    if demand.gradients is None:
-        return {}
-    members = {party: answer.members for party, answer in grown.items()}
     return {
-        party: SumRequest(demand.gradients, tuple(members[other] for other in grown if other != party))
+        party: SumRequest(demand.gradients, tuple(grown[other].members for other in grown if other != party))
         for party in demand.waits
+        if demand.gradients is not None
     }

@@ -132,8 +132,8 @@ class Exchange:
         self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
     ) -> dict[str, Reply]:
         """The same request to every party of the role that it is declared for."""
-        parties = self.roster.of(declaration_of(type(request)).to)
-        return self.ask(dict.fromkeys(parties, request), model, dispensable)
+        role = declaration_of(type(request)).to
+        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
 
     def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
         """One round trip with the label holder of a vertical federation."""

@@ -22,8 +22,7 @@ from server.training import Training
 def train(exchange: Exchange, training: Training) -> Evaluation:
     """Train one split network from start to evaluation; the parties keep their parts under `training.model`."""
     model = training.model
-    start = StartRequest(seed=training.seed, split=training.assigned.split)
-    exchange.ask_each(start, model)
+    exchange.ask_each(StartRequest(seed=training.seed, split=training.assigned.split), model)
     ended = _train_batches(exchange, training)
     exchange.ask_each(FinishRequest(ended.verdict), model)
     told = exchange.ask_each(EmbedRequest(), model)

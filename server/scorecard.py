@@ -65,12 +65,11 @@ def _fit(exchange: Exchange, training: Training, grouped: Grouped) -> Collection
         party: FitRequest(groups=groups, residual=grouped.residual)
         for party, groups in grouped.groups.items()
     }
-    number = 0
+    number = 1
     while True:
-        number += 1
         masked = exchange.ask(requests, model)
-        sums = {party: reply.sums for party, reply in masked.items()}
-        opened = exchange.ask_holder(OpenRequest(sums), model).sums
+        to_open = OpenRequest({party: reply.sums for party, reply in masked.items()})
+        opened = exchange.ask_holder(to_open, model).sums
         stepped = exchange.ask({party: StepRequest(letter) for party, letter in opened.items()}, model)
         training.report(number, most, ", ".join(stepped))
         steps = {party: reply.step for party, reply in stepped.items()}
@@ -79,6 +78,7 @@ def _fit(exchange: Exchange, training: Training, grouped: Grouped) -> Collection
         if isinstance(solved, Ended):
             return stepped
         requests = dict.fromkeys(stepped, GradientRequest(solved.residual))
+        number = solved.progress.exchanges + 1
 
 
 def _numeric_first(about: Description) -> list[str]:

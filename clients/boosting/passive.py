@@ -48,13 +48,13 @@ from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_la
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
 from fl.boosting.search import allowed
-from fl.boosting.summing import counts_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
+from fl.sums import counts_by_bin
 
 
 @dataclass(frozen=True, kw_only=True)

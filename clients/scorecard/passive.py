@@ -48,6 +48,7 @@ from fl.scorecard.design import one_hot
 from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
+from fl.sums import counts_by_bin
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns, and count the training rows in each bin."""
     setup = bin_columns(session, request.seed, request.split)
     shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
-    counts = one_hot(codes, shape.bins).sum(axis=0).astype(np.int64)
+    counts = counts_by_bin(codes, np.zeros(len(codes), np.int8), 1, shape.width)[0, shape.cells]
     # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
     _keep_model(session, Grouping(shape, np.full(len(counts), DROPPED, np.int16)), np.empty(0))
     return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))

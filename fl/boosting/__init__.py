@@ -7,7 +7,7 @@ numbers, the party keeps their names, cuts and levels; leaf weights stay at the 
 sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
 (`experiments/baselines/boosting.py`).
 
-The parts: `summing` (in the clear), `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts`
+The parts: `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts`
 (what is encrypted), `padding` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Conversation `boosting/1`:
