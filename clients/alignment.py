@@ -57,7 +57,10 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
     """Step 1, the label holder: blind the ids, in an order that tells nothing."""
     applications = applications_of(session)
     rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
-    blinded = _begin(session, applications.index[rows].unique().to_numpy().astype(np.str_), rows)
+    ids = applications.index[rows].unique().to_numpy().astype(np.str_)
+    blinded = Blinded(ids, new_exponent(), rows)
+    session.begin_study()
+    session.keep(blinded)
     return BlindedIds(Letter.of(BlindPoints(blinded.points())))
 
 
@@ -65,9 +68,11 @@ def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     """Step 2, a passive party: raise the label holder's points, which stay in its order, and blind its own ids."""
     points, ids = request.points.read(BlindPoints).points, session.party.ids()
     # The position in the message is all that the label holder learns of a business that it does not know.
-    blinded = _begin(session, ids[_random_order(len(ids))], np.empty(0, np.int64))
-    raised = BothPoints(raised=raise_to(points, blinded.exponent), blinded=blinded.points())
-    return RaisedIds(Letter.of(raised))
+    blinded = Blinded(ids[_random_order(len(ids))], new_exponent(), np.empty(0, np.int64))
+    both = BothPoints(raised=raise_to(points, blinded.exponent), blinded=blinded.points())
+    session.begin_study()
+    session.keep(blinded)
+    return RaisedIds(Letter.of(both))
 
 
 def match(session: Session, request: MatchRequest) -> Matched:
@@ -114,14 +119,6 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))
-
-
-def _begin(session: Session, ids: NDArray[np.str_], rows: NDArray[np.int64]) -> Blinded:
-    """Make room for the study, and keep ids to blind with a fresh exponent for them."""
-    session.begin_study()
-    blinded = Blinded(ids, new_exponent(), rows)
-    session.keep(blinded)
-    return blinded
 
 
 def _places(told: Order, ids: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:

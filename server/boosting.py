@@ -52,9 +52,8 @@ def advance(
     coordinator has been started anew, are asked for again. All else that is needed stands in the bank's last reply.
     """
     model, trees = training.model, training.config.section(BoostingConfig).trees
-    missing = dict.fromkeys(choice.party for choice in demand.chosen if choice.party not in padded)
-    again = exchange.ask(dict.fromkeys(missing, SidesRequest()), model)
-    padded |= {party: answer.sides for party, answer in again.items()}
+    missing = {choice.party: SidesRequest() for choice in demand.chosen if choice.party not in padded}
+    padded |= {party: answer.sides for party, answer in exchange.ask(missing, model).items()}
     grown = exchange.ask({party: _grow_request(demand, party, padded) for party in demand.levels}, model)
     padded |= {party: answer.sides for party, answer in grown.items() if answer.sides is not None}
     grown |= exchange.ask(_sum_requests(demand, grown), model)
