@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from experiments.joined import Joined
 from fl.config.network import NetworkConfig
+from fl.errors import ConfigError
 from fl.network import is_look, training_batches
 from fl.network.models import learning_rate, new_bottom, new_top
 from fl.network.preprocessing import Encoder
@@ -60,6 +61,7 @@ def train_network(
     """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every batch.
 
     As in the federation, nothing is learned from the batch at which training ends, so that it has no training loss.
+    Raises ConfigError when the training diverges.
     """
     torch.set_num_threads(1)
     network = PooledNetwork(joined, roles, seed, config)
@@ -83,6 +85,8 @@ def train_network(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(number - 1, config)
         loss = nn.functional.binary_cross_entropy_with_logits(network(positions), labels[positions])
+        if not torch.isfinite(loss):
+            raise ConfigError("Training diverged: the loss is not finite; lower network.learning-rate.")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
