@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +27,7 @@ from experiments.comparison.summary import (
     with_failed,
     written,
 )
+from experiments.tables import FittedTable
 from server.progress import Progress as Event
 from server.progress import Report
 
@@ -136,7 +136,7 @@ def _table(
     texts: pd.DataFrame, title: str, above: "pd.Series[bool] | None" = None, best: str | None = None
 ) -> Table:
     """A frame of texts; the rows in `above` stand over a line and all others below, and that of `best` stands out."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = FittedTable(title=title)
     for heading in texts:
         table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
     for group in [texts] if above is None else [texts[above], texts[~above]]:
