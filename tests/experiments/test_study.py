@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from experiments.dataset import open_dataset
+from experiments.display import explanation
 from experiments.failures import StudyError
 from experiments.study import FinishedStudy, all_contenders, run_study
 from fl.config.boosting import BoostingConfig
@@ -178,7 +180,8 @@ def test_a_contender_that_is_refused_does_not_keep_the_others_from_it(base: Trai
     config = replace(base, study="diverges", experiment="diverges").with_section(
         NetworkConfig(batches=6, batch_size=64, learning_rate=1e30)
     )
-    refused, trained = ("bank-only-network", "federated-network"), ("federated-scorecard", "bank-only-trees")
+    config = config.with_section(BoostingConfig(trees=2, encryption="plain"))
+    refused, trained = ("bank-only-network", "federated-network"), ("federated-boosting", "bank-only-trees")
 
     finished, events = study(config, (*refused, *trained))
 
@@ -214,7 +217,7 @@ def test_a_study_of_refused_contenders_only_has_failed(base: TrainingConfig) -> 
 
 def test_a_model_that_predicts_the_same_for_everyone_is_named(base: TrainingConfig) -> None:
     config = replace(base, study="flat", experiment="flat").with_section(
-        BoostingConfig(min_leaf_count=10_000)
+        BoostingConfig(trees=2, min_leaf_count=10_000, encryption="plain")
     )
 
     finished, _ = study(config, ("bank-only-boosting", "federated-boosting", "bank-only-trees"))
@@ -223,6 +226,24 @@ def test_a_model_that_predicts_the_same_for_everyone_is_named(base: TrainingConf
         f"{owner}-boosting predicts the same for everyone" for owner in ("bank-only", "federated")
     ]
     assert finished.doubts[0] in runs_of(finished, config)[""].data.tags[NOTE]
+
+
+def test_of_a_gain_that_is_not_above_noise_nothing_is_recovered(base: TrainingConfig, tmp_path: Path) -> None:
+    data = tmp_path / "tiny-overlap"
+    shutil.copytree(base.data, data, ignore=shutil.ignore_patterns("state", "supply", "truth"))
+    table = pd.read_csv(data / "tax" / "table.csv")
+    table.loc[20:, "business_id"] = [f"stranger{row}" for row in range(len(table) - 20)]
+    table.to_csv(data / "tax" / "table.csv", index=False)
+    config = replace(base, study="tiny", experiment="tiny", data=str(data), parties=("bank", "tax"))
+
+    finished, _ = study(config, ("bank-only-trees", "pooled-trees"))
+
+    assert finished.comparison["recovered"].isna().all()
+    why = (
+        "Recovered is empty, because the pooled gain (pooled-trees minus bank-only-trees) is not above noise."
+    )
+    assert why in explanation(finished.comparison)
+    assert why in runs_of(finished, config)[""].data.tags[NOTE]
 
 
 def test_a_bug_ends_a_study(base: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
