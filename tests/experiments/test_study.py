@@ -115,7 +115,7 @@ def test_the_banks_own_forest_grows_once(base: TrainingConfig, monkeypatch: pyte
     def never(*_: object) -> None:
         pytest.fail("the bank's own boosting was trained outside of the federation, too")
 
-    monkeypatch.setattr("experiments.baselines.training.train_boosting", never)
+    monkeypatch.setattr("experiments.baselines.boosting.train", never)
 
     finished, _ = study(
         replace(base, study="once"), ("bank-only-boosting", "federated-network", "pooled-network")
@@ -250,7 +250,7 @@ def test_a_bug_ends_a_study(base: TrainingConfig, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("experiments.baselines.training.train_scorecard", fail)
+    monkeypatch.setattr("experiments.baselines.scorecard.train", fail)
     with pytest.raises(ZeroDivisionError):
         study(replace(base, study="bug"), ("bank-only-scorecard", "bank-only-trees"))
 
