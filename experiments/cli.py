@@ -136,7 +136,7 @@ def compare(
         options = {"data": data, "backend": backend.value, "store": store}
         model = f"{config.study}/{best}/{config.seeds[0]}"
         line = scoring_command(model, data / dataset.holder, **options)
-        console.print("To score applicants by the best federated model, here those of the training:")
+        console.print("To score applicants by the best federated model:")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for failure in failures_in_words(outcome.failures):
         _errors.print(f"[red]Error:[/red] {escape(failure)}", highlight=False, soft_wrap=True)

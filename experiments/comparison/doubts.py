@@ -10,6 +10,7 @@ _REASONS = {
     "scorecard": "none of its columns has points; look at scorecard.min-iv, scorecard.max-p and the columns",
 }
 _SAME = 1e-6
+"""PDs that lie no further apart than this are the same for a lender."""
 
 
 def doubt(contender: str, pd: NDArray[np.float64], unknown: NDArray[np.bool_]) -> str:
