@@ -95,6 +95,8 @@ class _Bars:
         if event.failure:
             text = f"Failed: {event.stage}, seed {event.seed}"
             self._bars.console.print(text, style="red", markup=False)
+            if self._task is not None:
+                self._bars.stop_task(self._task)
             self._task = None
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
