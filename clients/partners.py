@@ -22,8 +22,8 @@ def introduce(session: Session) -> Introduction:
     return introduction.signed_by(session.identity)
 
 
-def meet(session: Session, introductions: Mapping[str, Introduction]) -> None:
-    """Keep who takes part in a study.
+def introduced(session: Session, introductions: Mapping[str, Introduction]) -> Partners:
+    """Who takes part in a study.
 
     Raises ProtocolError when a party is not who it says, runs by other settings, or is not among the partners that
     `party.toml` names, if it names any; and unless exactly one party holds the label.
@@ -43,4 +43,4 @@ def meet(session: Session, introductions: Mapping[str, Introduction]) -> None:
             raise ProtocolError(f"its party.toml names the partners that it works with, and {name} {known}")
     if sum(party.holds_label for party in introductions.values()) != 1:
         raise ProtocolError("exactly one party of a study holds the label")
-    session.study.keep(Partners(dict(introductions)))
+    return Partners(dict(introductions))

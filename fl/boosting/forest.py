@@ -67,6 +67,12 @@ class Forest:
     values    float64 (nodes,): a leaf's contribution to the score
     gains     float64 (nodes,): what the split gained
     columns   int32 (nodes,): the owner's column, by its number
+
+    >>> forest = Forest.none().with_root(0.0)
+    >>> forest = forest.with_split(0, owner=1, column=3, gain=2.5, values=np.array([-0.5, 0.25]))
+    >>> of_bank, of_party = np.empty((0, 2), bool), np.array([[True, False]])  # the party sends the first row left
+    >>> forest.score(-3.0, [of_bank, of_party], rows=2).tolist()
+    [-3.5, -2.75]
     """
 
     roots: NDArray[np.int32]
@@ -115,8 +121,7 @@ class Forest:
 
     def split_counts(self, parties: int) -> list[int]:
         """How many of the splits of the bank and each passive party the trees in `roots` use; they are its first."""
-        end = self._end()
-        return [int((self.owners[:end] == owner).sum()) for owner in range(parties)]
+        return [int((self.owners[: self._end()] == owner).sum()) for owner in range(parties)]
 
     def score(self, base: float, outcomes: Sequence[Flags], rows: int) -> Floats:
         """The log odds of default (rows,), from the outcomes (s, rows) of the splits of the bank and each party."""

@@ -13,7 +13,7 @@ from clients.app import new_app
 from clients.data.declaration import read_declaration, write_declaration
 from clients.identity import make_identity, read_identity
 from experiments.backends.inline import InlineGrid
-from fl.alignment import BlindRequest, MatchRequest, OrderRequest, RaiseRequest
+from fl.alignment import MatchRequest, MeetRequest, OrderRequest, RaiseRequest
 from fl.boosting import GrowRequest
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -78,12 +78,12 @@ def remembered(kept: dict[str, Any], name: str, at: int) -> Change:
     ("kind", "change", "said"),
     [
         (GrowRequest, lambda _, it: replace(it, task=spoilt(it.task)), "is not signed by it as fl.boosting.Task"),
-        (GrowRequest, lambda _, it: replace(it, task=Letter.of(BlindRequest({}))), "a letter of bank is needed"),
+        (GrowRequest, lambda _, it: replace(it, task=Letter.of(MeetRequest({}))), "a letter of bank is needed"),
         (GrowRequest, lambda _, it: replace(it, task=it.level), "is not signed by it as fl.boosting.Task"),
         (GrowRequest, lambda _, it: replace(it, level=replace(it.level, step=9)), "is not signed by it"),
         (GrowRequest, lambda _, it: replace(it, gradients=spoilt(it.gradients)), "is not signed by it"),
         (RaiseRequest, lambda _, it: replace(it, points=replace(it.points, sender="tax")), "of bank is needed"),
-        (MatchRequest, lambda _, it: replace(it, raised=swapped(it.raised)), "a letter of supply is needed"),
+        (MatchRequest, lambda _, it: replace(it, points=swapped(it.points)), "a letter of supply is needed"),
         (OrderRequest, lambda _, it: replace(it, order=replace(it.order, keys={})), "is not signed by it"),
         (GrowRequest, remembered({}, "task", 4), "came after one of step"),
     ],
@@ -115,19 +115,19 @@ def test_a_carrier_that_changes_nothing_is_not_noticed(tables: Path, tmp_path: P
     run(tables, tmp_path, GrowRequest, lambda _, request: request)
 
 
-def introduced(request: BlindRequest, party: str, **changes: Any) -> BlindRequest:
+def introduced(request: MeetRequest, party: str, **changes: Any) -> MeetRequest:
     """The same, but one party is introduced differently."""
-    return BlindRequest({**request.partners, party: replace(request.partners[party], **changes)})
+    return MeetRequest({**request.partners, party: replace(request.partners[party], **changes)})
 
 
 IMPOSTOR = Identity.new()
 
 
-def forged(request: BlindRequest, name: str) -> BlindRequest:
+def forged(request: MeetRequest, name: str) -> MeetRequest:
     """The same, but somebody else introduces itself, correctly signed, under a party's name."""
     keys = IMPOSTOR.public
     other = replace(request.partners[name], sealing=keys.sealing, signing=keys.signing).signed_by(IMPOSTOR)
-    return BlindRequest({**request.partners, name: other})
+    return MeetRequest({**request.partners, name: other})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def forged(request: BlindRequest, name: str) -> BlindRequest:
         (lambda _, it: introduced(it, "tax", holds_label=True), "party tax has not signed"),
         (lambda _, it: introduced(it, "tax", settings="0" * 64), "party tax has not signed"),
         (lambda _, it: introduced(it, "bank", name="tax"), "as somebody else|has not signed"),
-        (lambda _, it: BlindRequest({}), "is introduced to the others as somebody else"),
+        (lambda _, it: MeetRequest({}), "is introduced to the others as somebody else"),
         (lambda _, it: forged(it, "tax"), "as somebody else"),
     ],
 )
@@ -145,9 +145,9 @@ def test_an_introduction_that_its_party_did_not_sign_is_refused(
     tables: Path, tmp_path: Path, change: Change, said: str
 ) -> None:
     with pytest.raises(
-        FederationError, match=f"Party (bank|tax|supply) refused train.alignment_blind: .*({said})"
+        FederationError, match=f"Party (bank|tax|supply) refused train.alignment_meet: .*({said})"
     ):
-        run(tables, tmp_path, BlindRequest, change)
+        run(tables, tmp_path, MeetRequest, change)
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_who_has_another_key_than_its_partners_know_is_refused(pinned: Path, tmp
     with pytest.raises(
         FederationError, match="names the partners that it works with, and tax has another key there"
     ):
-        run(pinned, tmp_path, BlindRequest, lambda number, it: it if number == 1 else forged(it, "tax"))
+        run(pinned, tmp_path, MeetRequest, lambda number, it: it if number == 1 else forged(it, "tax"))
 
 
 def test_who_is_no_partner_is_refused(pinned: Path, tmp_path: Path) -> None:
@@ -192,6 +192,6 @@ def test_a_party_that_was_given_other_settings_is_found_out(tables: Path, tmp_pa
 
     config = TrainingConfig(data=str(tables), parties=PARTIES, state=str(tmp_path), study="s")
     with pytest.raises(
-        FederationError, match=r"refused train.alignment_blind: .*party .* runs by other settings"
+        FederationError, match=r"refused train.alignment_meet: .*party .* runs by other settings"
     ):
         connect(InlineGrid(config, OtherSettings(GrowRequest, lambda _, it: it)), config, ignore)
