@@ -401,6 +401,13 @@ def _configured(
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
     dataset = open_dataset(data, words(parties))
+    if changed := dataset.facts.changed:
+        _errors.print(
+            f"[yellow]Check:[/yellow] {escape(', '.join(changed))} changed after the economy was simulated, so the "
+            "figures are not those of its seed. If you did not mean that, simulate it anew.",
+            highlight=False,
+            soft_wrap=True,
+        )
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
         config,

@@ -27,7 +27,7 @@ NUMERATOR = (
     9.999999999980870924916e-01,
 )
 DENOMINATOR = (2.159509375685829852307e-02, -2.742335390411667452936e-01, 1.0)
-"""Rational minimax approximation of e^r for \\|r\\| <= ln(2) / 2, highest power first: that of NumPy on x86-64 with AVX2."""
+"""Rational minimax approximation of e^r from -ln(2) / 2 to ln(2) / 2, highest power first: that of NumPy with AVX2."""
 
 
 def exp(x: np.ndarray) -> np.ndarray:
