@@ -50,7 +50,7 @@ class Blinded:
 
 def blind(session: Session, request: BlindRequest) -> BlindedIds:
     """Step 1: blind the ids, in an order that tells nothing."""
-    session.begin_study()
+    session.make_room()
     rows = np.empty(0, np.int64)
     if session.holds_label:
         applications = applications_of(session)

@@ -1,7 +1,7 @@
 """A program that runs a server, and ends it with all that it has started when standard input closes.
 
-`experiments.servers` starts it. Standard input is a pipe that only the command holds open, so it closes when the command
-is done with the server, and also when the command is killed.
+`experiments.servers` starts it. Standard input is a pipe that only the command holds open, so it closes when the
+command is done with the server, and also when the command is killed.
 """
 
 import os

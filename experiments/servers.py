@@ -31,15 +31,18 @@ def check_port(port: int) -> None:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = f"is taken by {_listener(port)}" if taken else f"cannot be used: {error.strerror}"
-            raise ConfigError(f"Port {port} {why}. Name another with --port; --port 0 takes a free one.") from None
+            raise ConfigError(
+                f"Port {port} {why}. Name another with --port; --port 0 takes a free one."
+            ) from None
 
 
 def _listener(port: int) -> str:
     """What listens on a port, as far as it tells."""
-    with suppress(OSError, HTTPException):  # it does not speak HTTP, or has no such page
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/version", timeout=1) as page:
-            if page.read(100) == version("mlflow").encode():
-                return "an MLflow server, perhaps of another `siloscore ui`"
+    address = f"http://127.0.0.1:{port}/version"
+    # What does not speak HTTP, or has no such page, is not MLflow.
+    with suppress(OSError, HTTPException), urllib.request.urlopen(address, timeout=1) as page:
+        if page.read(100) == version("mlflow").encode():
+            return "an MLflow server, perhaps of another `siloscore ui`"
     return "another program"
 
 

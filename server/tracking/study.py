@@ -115,14 +115,19 @@ def open_experiment(uri: str, name: str) -> tuple[MlflowClient, str]:
 
     A local store has its artefacts beside it. Of several processes that open a new one at the same time, one makes it.
     """
-    if not uri.startswith(_LOCAL):
+    store = local_store(uri)
+    if store is None:
         client = MlflowClient(uri)
         return client, _experiment_id(client, name, None)
-    store = Path(uri.removeprefix(_LOCAL)).resolve()
     store.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{store}.lock"):
         client = MlflowClient(uri)
         return client, _experiment_id(client, name, (store.parent / "mlartifacts" / name).as_uri())
+
+
+def local_store(uri: str) -> Path | None:
+    """The database file of a store on this machine; None for a store behind an address."""
+    return Path(uri.removeprefix(_LOCAL)).resolve() if uri.startswith(_LOCAL) else None
 
 
 def _experiment_id(client: MlflowClient, name: str, location: str | None) -> str:

@@ -20,8 +20,8 @@ from clients.scores import Scores
 from clients.scoring import read_answers
 from clients.store import Store
 from experiments.backends.simulation import write_app
-from experiments.scoring import scoring_config
 from experiments.guard import groups_below
+from experiments.scoring import scoring_config
 from experiments.servers import free_port
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig, TrainingConfig

@@ -201,9 +201,7 @@ def test_a_command_that_is_ended_from_outside_cleans_up(
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
     """The command takes over signals; give them back."""
-    before = {
-        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -24,7 +24,9 @@ def test_a_free_port_can_be_taken() -> None:
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
-    with pytest.raises(ConfigError, match=f"Port {port} is taken by another program. Name another with --port"):
+    with pytest.raises(
+        ConfigError, match=f"Port {port} is taken by another program. Name another with --port"
+    ):
         check_port(port)
 
 
