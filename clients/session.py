@@ -142,11 +142,11 @@ def _answer(
         _check_order(declaration, conversation, envelope, last)
         session.kept = last.state
     reply = conversation.answer(declaration.action)(session, unpack(record, kind))
-    if _ends_training(conversation, declaration) and not session.study.is_trained:
-        session.study.mark_trained()
-        session.make_room()
     packed = pack(reply, replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
+        if _ends_training(conversation, declaration) and not session.study.is_trained:
+            session.study.mark_trained()
+            session.make_room()
         session.store.commit(Commit(step=envelope.step, **action, state=session.kept, reply=to_bytes(packed)))
     return packed
 
