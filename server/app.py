@@ -34,24 +34,15 @@ def conduct(grid: Grid, config: RunConfig, report: Report) -> list[str]:
         return [_of_scoring(score(grid, config, report), config)]
     if isinstance(config, TrainingConfig):
         trained = [_of_training(one, config) for one in coordinate(grid, config, report)]
-        return trained or ["The parties are aligned. No contender was to be trained."]
+        return trained if config.contenders else ["The parties are aligned. No contender was to be trained."]
     return []
 
 
 def _of_training(trained: Trained, config: TrainingConfig) -> str:
     metrics, costs, store = trained.evaluation.metrics, trained.costs, local_store(store_uri(config))
-    arguments = [
-        "--run",
-        trained.run_id,
-        "--applicants",
-        "FILE",
-        "--out",
-        "scores.csv",
-        "--store",
-        str(store),
-    ]
+    command = f"siloscore score --run {trained.run_id} --applicants FILE --out scores.csv --store"
     # The command knows no other stores than files.
-    following = f" Next: {shlex.join(['siloscore', 'score', *arguments])}" if store else ""
+    following = f" Next: {command} {shlex.quote(str(store))}" if store else ""
     return (
         f"{trained.contender}, seed {trained.seed}: AUC {metrics['auc']:.3f} on the test rows (95 % interval "
         f"{metrics['auc_low']:.3f} to {metrics['auc_high']:.3f}), trained with {_written(costs)}. "

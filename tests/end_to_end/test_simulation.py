@@ -145,7 +145,6 @@ def test_a_run_that_fails_inside_a_party_fails_the_command_by_name(
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 def test_a_command_that_is_killed_takes_flower_and_ray_with_it(tables: Path, tmp_path: Path) -> None:
     mark, state = f"SILOSCORE_TEST={uuid.uuid4()}", tmp_path / "state"
     command = subprocess.Popen(
@@ -173,7 +172,9 @@ def wait_until(happened: Callable[[], bool], seconds: float) -> None:
     while not happened():
         assert time.monotonic() < deadline, f"it has not happened in {seconds} s"
         time.sleep(0.2)
-=======
+
+
+@pytest.mark.slow
 def test_a_contender_that_is_refused_leaves_the_others_and_fails_the_command_at_the_end(
     siloscore: Callable[..., Finished], tables: Path, tmp_path: Path
 ) -> None:
@@ -191,7 +192,6 @@ def test_a_contender_that_is_refused_leaves_the_others_and_fails_the_command_at_
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found["contenders"]) == ["federated-boosting", "bank-only-trees"]
     assert found["failed"]["federated-network"].startswith(reason)
->>>>>>> main
 
 
 @pytest.mark.external_data
