@@ -5,16 +5,18 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
-"""Cells of a text file that mean that there is no value."""
+from clients.data.format import Format
 
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
@@ -23,6 +25,13 @@ _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
+_DEFAULT = Format()
+_DAY, _HOUR = 86400e6, 3600e9
+_GROUPS = {".": ",", ",": "."}
+"""By the decimal mark, the mark between groups of digits."""
+_CURRENCY = r"[¥$€£₩₹元圆]|人民币|(?i:CNY|RMB|HKD|USD|EUR|GBP|JPY|HK\$|US\$)"
+_CHARACTERS = "^[ -~\\s\u00a0\u2009\u202f\u3000\uff01-\uff5e\uffe0-\uffe6\N{MINUS SIGN}’¥€£₩₹元圆人民币]*$"
+"""What a number may be written with. Others, such as a superscript, would become digits when widths are made equal."""
 
 
 class BadValues(ValueError):
@@ -34,29 +43,67 @@ class BadValues(ValueError):
         self.problem, self.rows = problem, rows
 
 
-def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Finite float64 with nulls; true and false become 1 and 0, texts are parsed and NaN is missing."""
-    column = _decoded(column)
-    if _is_text(column.type):
-        values = _parsed(
-            column, _number_from_text, "is not a number; write it like 1234.5, without separators or units."
-        )
-    elif pat.is_boolean(column.type):
-        values = column.cast(pa.uint8()).cast(pa.float64())
-    elif _is_number(column.type) or pat.is_null(column.type):
-        values = column.cast(pa.float64(), safe=False)
+class Strays(NamedTuple):
+    """The cells of a column that are no numbers: their rows (counted from 0, ascending), and what the first one is."""
+
+    rows: npt.NDArray[np.int64]
+    problem: str
+
+
+_NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
+
+
+def numbers(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
+    """Finite float64 with nulls, as `numbers_and_strays` reads them; the first stray cell is an error."""
+    values, strays = numbers_and_strays(column, format)
+    if len(strays.rows):
+        raise BadValues(strays.problem, int(strays.rows[0]))
+    return values
+
+
+def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tuple[pa.ChunkedArray, Strays]:
+    """Finite float64 with nulls, where stray cells are null; and the stray cells.
+
+    True and false become 1 and 0, NaN is missing, a duration is read in days and a time of day in hours. Texts are
+    parsed as people write amounts: `1,234.5` (with `decimal = ","`: `1.234,5`), `1 234`, `1'234`, `¥12`, `12 CNY`,
+    `(12)` and `12-` for -12; full-width characters count as their usual ones. A per cent is a share: `12.5%` is read
+    as 0.125, as a spreadsheet means it.
+
+    A cell is stray if it is infinite or not a number. Where only some cells have a per cent sign, nobody can
+    tell whether 0.5 is 50 % or 0.5 %: of the cells with the sign and those without, the fewer are stray (zeros are
+    not). Raises `BadValues` if the type of the column has no numbers.
+    """
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values = _numbers_of(cells, format)
+    elif pat.is_boolean(cells.type):
+        values = cells.cast(pa.uint8()).cast(pa.float64())
+    elif pat.is_duration(cells.type):
+        values = pc.divide(cells.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()), _DAY)
+    elif pat.is_time(cells.type):
+        values = pc.divide(cells.cast(pa.time64("ns")).cast(pa.int64()).cast(pa.float64()), _HOUR)
+    elif _is_number(cells.type) or pat.is_null(cells.type):
+        values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    _refuse(pc.is_inf(values), lambda _: "the value is infinite; leave the cell empty if there is no value.")
-    return _without(pc.is_nan(values), values)
+    is_infinite = pc.is_inf(values)
+    is_stray = pc.fill_null(is_infinite, False)
+    if values.null_count > cells.null_count:
+        is_stray = pc.or_(is_stray, pc.and_(pc.is_null(values), pc.is_valid(cells)))
+    if not pc.any(is_stray).as_py():
+        return _without(pc.is_nan(values), values), _NO_STRAYS
+    rows = np.flatnonzero(is_stray.to_numpy())
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
+    return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without spaces around them, with nulls; a whole number loses its `.0`: the code 2.0 is `2`."""
     column = _decoded(column)
-    if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
+    if pat.is_null(column.type) or pat.is_boolean(column.type) or _is_whole(column.type):
         return column.cast(_TEXT)
-    if pat.is_floating(column.type):
+    if pat.is_floating(column.type) or pat.is_decimal(column.type):
         return _float_texts(column.cast(pa.float64()))
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
@@ -72,7 +119,7 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     column = _decoded(column)
     _require_values(column, "the id is missing.")
-    if pat.is_integer(column.type):
+    if _is_whole(column.type):
         return column.cast(_TEXT)
     if not _is_text(column.type):
         raise BadValues(
@@ -159,14 +206,40 @@ def _not_binary(column: pa.ChunkedArray) -> str:
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without dictionary encoding, and texts in the one type that holds them in any amount."""
+    """The column without dictionary and run-length encoding, and what holds texts in the one type for any amount."""
+    if isinstance(column.type, pa.UuidType):
+        return pa.chunked_array([[None if cell is None else str(cell) for cell in column.to_pylist()]], _TEXT)
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    if pat.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if pat.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(_TEXT) if _is_text(column.type) else column
+    if pat.is_nested(column.type):
+        raise BadValues(
+            f"the column holds values of type {column.type}, several in a cell; write each into a column of its own."
+        )
+    if not (_is_text(column.type) or _is_binary(column.type)):
+        return column
+    try:
+        return column.cast(_TEXT)
+    except pa.ArrowInvalid:
+        raise BadValues(
+            "the column holds bytes that are not text in UTF-8; leave it out or write it as text."
+        ) from None
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    of_kind = (pat.is_binary, pat.is_large_binary, pat.is_binary_view, pat.is_fixed_size_binary)
+    return any(is_kind(kind) for is_kind in of_kind)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pat.is_integer(kind) or (pat.is_decimal(kind) and kind.scale == 0))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -205,12 +278,78 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(whole, without_fraction, column.cast(_TEXT))
 
 
-def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
+    """Texts without spaces around them, null where they are words for a missing value."""
     cells = pc.utf8_trim_whitespace(column)
-    cells = _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
+    return _without(pc.is_in(cells, pa.array(["", *format.missing], cells.type)), cells)
+
+
+def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
+    """Texts as float64, null where they are no numbers or per cents are mixed with others."""
+    if format.decimal == ".":
+        try:
+            return cells.cast(pa.float64())
+        except pa.ArrowInvalid:
+            pass  # Some cells are written in another way, or are no numbers.
+    values, is_per_cent = _amounts(cells, format.decimal)
+    share = pc.mean(is_per_cent).as_py()
+    if not share or share == 1:
+        return values
+    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
+    return _without(pc.and_(is_of_the_fewer, pc.not_equal(values, 0.0)), values)
+
+
+def _amounts(cells: pa.ChunkedArray, decimal: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Each text's number, null where it is none, and whether the number has a per cent sign (null for a zero, too)."""
+    cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
+    cells = pc.replace_substring(pc.utf8_normalize(cells, form="NFKC"), "\N{MINUS SIGN}", "-")
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
-    return cells.cast(pa.float64())
+    parts = pc.extract_regex(cells, _amount_pattern(decimal))
+    opened, sign, digits, exponent, percent, closed = (
+        pc.struct_field(parts, name) for name in ("open", "sign", "digits", "exponent", "percent", "close")
+    )
+    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
+    signs = pc.binary_join_element_wise(opened, sign, closed, nothing)
+    is_per_cent = pc.equal(percent, "%")
+    digits = pc.replace_substring_regex(digits, f"[{_GROUPS[decimal]} '’]", "")
+    text = pc.binary_join_element_wise(
+        pc.if_else(pc.is_in(signs, pa.array(["-", "()"], _TEXT)), minus, nothing),
+        pc.replace_substring(digits, ",", "."),
+        pc.if_else(is_per_cent, hundredth, exponent),
+        nothing,
+    )
+    is_amount = pc.and_(pc.is_valid(parts), pc.is_in(signs, pa.array(["", "+", "-", "()"], _TEXT)))
+    values = _without(pc.invert(is_amount), text).cast(pa.float64())
+    return values, _without(pc.invert(pc.fill_null(pc.not_equal(values, 0.0), False)), is_per_cent)
+
+
+def _amount_pattern(decimal: str) -> str:
+    """A number as people write it. A group of digits has three; what is between them is the same everywhere."""
+    mark = re.escape(decimal)
+    whole = "|".join(rf"\d{{1,3}}(?:{group}\d{{3}})+" for group in (re.escape(_GROUPS[decimal]), " ", "['’]"))
+    return (
+        rf"^(?:{_CURRENCY})?\s*(?P<open>\(?)(?P<sign>[-+]?)\s*(?:{_CURRENCY})?\s*"
+        rf"(?P<digits>(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)"
+        rf"(?:(?P<exponent>[eE][-+]?\d+)|\s*(?:{_CURRENCY})|\s*(?P<percent>%))?\s*(?P<close>[-)]?)$"
+    )
+
+
+def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
+    """Why one stray cell is no number."""
+    values = _numbers_of(cell, format) if _is_text(cell.type) else cell.cast(pa.float64())
+    if values.null_count:
+        return (
+            f"{shown(cell[0])} is not a number; write it like 1234{format.decimal}5, or add it to missing in "
+            "party.toml if it means that there is no value."
+        )
+    if pc.is_inf(values)[0].as_py():
+        return "the value is infinite; leave the cell empty if there is no value."
+    with_or_without = ("with", "without") if cell[0].as_py().endswith(("%", "％")) else ("without", "with")
+    return (
+        f"{shown(cell[0])} stands {with_or_without[0]} a per cent sign in a column of numbers "
+        f"{with_or_without[1]} one; write all cells in one way."
+    )
 
 
 def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
