@@ -291,48 +291,47 @@ def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
             return cells.cast(pa.float64())
         except pa.ArrowInvalid:
             pass  # Some cells are written in another way, or are no numbers.
-    values, is_per_cent = _amounts(cells, format.decimal)
-    share = pc.mean(is_per_cent).as_py()
-    if not share or share == 1:
-        return values
-    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
-    return _without(pc.and_(is_of_the_fewer, pc.not_equal(values, 0.0)), values)
-
-
-def _amounts(cells: pa.ChunkedArray, decimal: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Each text's number, null where it is none, and whether the number has a per cent sign (null for a zero, too)."""
     cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
     cells = pc.replace_substring(pc.utf8_normalize(cells, form="NFKC"), "\N{MINUS SIGN}", "-")
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
-    parts = pc.extract_regex(cells, _amount_pattern(decimal))
-    opened, sign, digits, exponent, percent, closed = (
-        pc.struct_field(parts, name) for name in ("open", "sign", "digits", "exponent", "percent", "close")
-    )
-    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
-    signs = pc.binary_join_element_wise(opened, sign, closed, nothing)
-    is_per_cent = pc.equal(percent, "%")
-    digits = pc.replace_substring_regex(digits, f"[{_GROUPS[decimal]} '’]", "")
-    text = pc.binary_join_element_wise(
-        pc.if_else(pc.is_in(signs, pa.array(["-", "()"], _TEXT)), minus, nothing),
-        pc.replace_substring(digits, ",", "."),
-        pc.if_else(is_per_cent, hundredth, exponent),
-        nothing,
-    )
-    is_amount = pc.and_(pc.is_valid(parts), pc.is_in(signs, pa.array(["", "+", "-", "()"], _TEXT)))
-    values = _without(pc.invert(is_amount), text).cast(pa.float64())
-    return values, _without(pc.invert(pc.fill_null(pc.not_equal(values, 0.0), False)), is_per_cent)
+    is_amount = pc.match_substring_regex(cells, _amount_pattern(format.decimal))
+    cells = _without(pc.invert(is_amount), cells)
+    is_per_cent = pc.match_substring(cells, "%")
+    values = _amounts(cells, is_per_cent, format.decimal)
+    is_zero = pc.equal(values, 0.0)
+    share = pc.mean(_without(is_zero, is_per_cent)).as_py()
+    if not share or share == 1:
+        return values
+    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
+    return _without(pc.and_not(is_of_the_fewer, is_zero), values)
 
 
 def _amount_pattern(decimal: str) -> str:
     """A number as people write it. A group of digits has three; what is between them is the same everywhere."""
-    mark = re.escape(decimal)
-    whole = "|".join(rf"\d{{1,3}}(?:{group}\d{{3}})+" for group in (re.escape(_GROUPS[decimal]), " ", "['’]"))
-    return (
-        rf"^(?:{_CURRENCY})?\s*(?P<open>\(?)(?P<sign>[-+]?)\s*(?:{_CURRENCY})?\s*"
-        rf"(?P<digits>(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)"
-        rf"(?:(?P<exponent>[eE][-+]?\d+)|\s*(?:{_CURRENCY})|\s*(?P<percent>%))?\s*(?P<close>[-)]?)$"
+    group, mark = re.escape(_GROUPS[decimal]), re.escape(decimal)
+    whole = "|".join(rf"\d{{1,3}}(?:{between}\d{{3}})+" for between in (group, " ", "['’]"))
+    digits = rf"(?:(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+|\s*(?:{_CURRENCY})|\s*%)?"
+    before = rf"(?:(?:{_CURRENCY})\s*)?"
+    return rf"^{before}(?:[-+]?\s*{before}{digits}|\({before}{digits}\)|{digits}-)$"
+
+
+def _amounts(cells: pa.ChunkedArray, is_per_cent: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+    """The numbers of cells that fit the pattern."""
+    digits = pc.struct_field(
+        pc.extract_regex(cells, r"(?P<digits>[\d.,][\d., '’]*(?:[eE][-+]?\d+)?)"), "digits"
     )
+    for between in (_GROUPS[decimal], " ", "'", "’"):
+        digits = pc.replace_substring(digits, between, "")
+    is_negative = pc.match_substring_regex(cells, r"^[^\d.,]*[-(]|-$")
+    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
+    text = pc.binary_join_element_wise(
+        pc.if_else(is_negative, minus, nothing),
+        pc.replace_substring(digits, ",", "."),
+        pc.if_else(is_per_cent, hundredth, nothing),
+        nothing,
+    )
+    return text.cast(pa.float64())
 
 
 def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
