@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import tomli_w
 
 from clients.data import files
-from clients.data.errors import DataError, check, listing, not_utf8, suggestion
+from clients.data.errors import DataError, check, listing, not_decodable, suggestion
 from fl.rules import Rule
 
 COVERAGE = "coverage"
@@ -204,7 +204,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError.at(path, f"the file cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
-        raise not_utf8(path) from None
+        raise not_decodable(path) from None
     except tomllib.TOMLDecodeError as error:
         # The parser says `reason (at line 3, column 5)` or `reason (at end of document)`.
         reason, _, place = str(error).partition(" (at ")

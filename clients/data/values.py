@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from clients.data.format import Format
+from clients.data.format import WORDS_IN_NUMBERS, Format
 
+NEARLY_ALL = 0.95
+"""A column holds numbers if at least this share of its values are numbers."""
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
 
@@ -76,7 +78,9 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tu
     cells = _decoded(column)
     if _is_text(cells.type):
         cells = _present(cells, format)
-        values = _numbers_of(cells, format)
+        values, is_per_cent = _numbers_of(cells, format)
+        if is_per_cent is not None:
+            values = _without_mix(values, is_per_cent)
     elif pat.is_boolean(cells.type):
         values = cells.cast(pa.uint8()).cast(pa.float64())
     elif pat.is_duration(cells.type):
@@ -96,6 +100,33 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tu
     rows = np.flatnonzero(is_stray.to_numpy())
     strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
     return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
+
+
+def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
+    """The share of finite numbers, per cents or not, among the values of a column; 1 if it has no value."""
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values = _numbers_of(cells, format)[0]
+        present = len(cells) - cells.null_count
+    else:
+        try:
+            values, strays = numbers_and_strays(cells, format)
+        except BadValues:
+            return 0.0
+        present = len(values) - values.null_count + len(strays.rows)
+    return pc.sum(pc.is_finite(values), min_count=0).as_py() / present if present else 1.0
+
+
+def words_for_missing(column: pa.ChunkedArray, format: Format) -> set[str]:
+    """The texts of `WORDS_IN_NUMBERS` in a column whose other values are nearly all numbers."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return set()
+    cells = _present(cells, format).drop_null()
+    words = {word for word in pc.unique(cells).to_pylist() if word.lower() in WORDS_IN_NUMBERS}
+    others = cells.filter(pc.invert(pc.is_in(cells, pa.array(sorted(words), _TEXT))))
+    return words if len(others) and share_of_numbers(others, format) >= NEARLY_ALL else set()
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -184,10 +215,10 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def labels(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
     """0 (repaid) and 1 (default) as int8, without nulls."""
     try:
-        values = numbers(column)
+        values = numbers(column, format)
     except BadValues as error:
         raise BadValues(_not_binary(_decoded(column)), *error.rows) from None
     _require_values(
@@ -284,11 +315,11 @@ def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
     return _without(pc.is_in(cells, pa.array(["", *format.missing], cells.type)), cells)
 
 
-def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
-    """Texts as float64, null where they are no numbers or per cents are mixed with others."""
+def _numbers_of(cells: pa.ChunkedArray, format: Format) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Texts as float64, null where they are no numbers, and which of them have a per cent sign if any may."""
     if format.decimal == ".":
         try:
-            return cells.cast(pa.float64())
+            return cells.cast(pa.float64()), None
         except pa.ArrowInvalid:
             pass  # Some cells are written in another way, or are no numbers.
     cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
@@ -298,7 +329,11 @@ def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
     is_amount = pc.match_substring_regex(cells, _amount_pattern(format.decimal))
     cells = _without(pc.invert(is_amount), cells)
     is_per_cent = pc.match_substring(cells, "%")
-    values = _amounts(cells, is_per_cent, format.decimal)
+    return _amounts(cells, is_per_cent, format.decimal), is_per_cent
+
+
+def _without_mix(values: pa.ChunkedArray, is_per_cent: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The numbers without the fewer of those with and without a per cent sign."""
     is_zero = pc.equal(values, 0.0)
     share = pc.mean(_without(is_zero, is_per_cent)).as_py()
     if not share or share == 1:
@@ -336,7 +371,7 @@ def _amounts(cells: pa.ChunkedArray, is_per_cent: pa.ChunkedArray, decimal: str)
 
 def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
     """Why one stray cell is no number."""
-    values = _numbers_of(cell, format) if _is_text(cell.type) else cell.cast(pa.float64())
+    values = _numbers_of(cell, format)[0] if _is_text(cell.type) else cell.cast(pa.float64())
     if values.null_count:
         return (
             f"{shown(cell[0])} is not a number; write it like 1234{format.decimal}5, or add it to missing in "
