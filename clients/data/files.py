@@ -10,8 +10,8 @@ import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
+from dataclasses import fields, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from clients.data import values
 from clients.data.errors import DataError, listing, not_decodable, suggestion
-from clients.data.format import Format, encoding_of, separator_line, sniff
+from clients.data.format import USUAL, Format, encoding_of, separator_line, sniff
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -40,11 +40,10 @@ _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]
     "binary": values.labels,
 }
 _CHUNK = 1 << 16
-_DEFAULT = Format()
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
-def open_table(path: Path, format: Format = _DEFAULT) -> "TableFile":
+def open_table(path: Path, format: Format = USUAL) -> "TableFile":
     """The table at `path`, of which only the column names are read yet.
 
     Raises `DataError` if there is no such file or it is not a table of this format.
@@ -54,17 +53,25 @@ def open_table(path: Path, format: Format = _DEFAULT) -> "TableFile":
         return CsvFile(path, format) if path.suffix == ".csv" else ParquetFile(path, format)
 
 
-def detect(path: Path) -> Format:
-    """The format that a table is written in: encoding, separator and decimal mark of a CSV file, and words for missing.
+def detect(*paths: Path) -> Format:
+    """The format that the tables of a party are written in: where they differ, what is not usual in the first of them.
 
-    The words are those of `MISSING`, and what stands among the numbers of a column and is in `WORDS_IN_NUMBERS`.
     Raises `DataError` if there is no such file, it is not a table, or its encoding cannot be told.
     """
-    path = Path(path)
+    formats = [_detect(Path(path)) for path in paths]
+    usual = {field.name: getattr(USUAL, field.name) for field in fields(Format)}
+    return Format(
+        **{
+            key: next((value for each in formats if (value := getattr(each, key)) != usual[key]), usual[key])
+            for key in usual
+        }
+    )
+
+
+def _detect(path: Path) -> Format:
     with _named_errors(path):
-        format = sniff(path) if path.suffix == ".csv" else _DEFAULT
-    words = open_table(path, format).words_for_missing()
-    return replace(format, missing=(*format.missing, *words))
+        format = sniff(path) if path.suffix == ".csv" else USUAL
+    return replace(format, missing=open_table(path, format).words_for_missing())
 
 
 @contextmanager
@@ -135,13 +142,17 @@ class TableFile(ABC):
         """
         return {name: self._guess(column, name) for name, column in self._all_columns()}
 
-    def words_for_missing(self) -> list[str]:
-        """What stands among the numbers of any column, is in `WORDS_IN_NUMBERS` and is not in `format.missing`."""
+    def words_for_missing(self) -> tuple[str, ...]:
+        """The texts of `WORDS_IN_NUMBERS` that stand among the numbers of any column, and are not in `format`."""
         found: set[str] = set()
         for name, column in self._all_columns():
             with self._placed(name):
                 found |= values.words_for_missing(column, self.format)
-        return sorted(found)
+        return tuple(sorted(found))
+
+    def per_cents(self) -> set[str]:
+        """The columns in which a number has a per cent sign."""
+        return {name for name, column in self._all_columns() if values.has_per_cents(column, self.format)}
 
     def error(self, problem: str, column: str, *rows: int) -> DataError:
         """The error of some cells of a column, whose rows are counted from 0."""
@@ -167,8 +178,11 @@ class TableFile(ABC):
     def _all_columns(self) -> Iterator[tuple[str, pa.ChunkedArray]]:
         """Every column as it stands in the file."""
         self._require_columns(self.columns)
-        raw = self._read_raw(dict.fromkeys(self.columns, "text"))
-        return zip(self.columns, map(raw.column, self.columns), strict=True)
+        return zip(self.columns, map(self._raw.column, self.columns), strict=True)
+
+    @cached_property
+    def _raw(self) -> pa.Table:
+        return self._read_raw(dict.fromkeys(self.columns, "text"))
 
     @contextmanager
     def _placed(self, name: str) -> Iterator[None]:
@@ -199,7 +213,7 @@ class TableFile(ABC):
 class CsvFile(TableFile):
     """A CSV file. Names in the header lose the spaces around them, and a column without a name is passed over."""
 
-    def __init__(self, path: Path, format: Format = _DEFAULT) -> None:
+    def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the header."""
         self.path, self.format = path, format
         self._first_line, header = next(self._records(), (0, None))
@@ -256,7 +270,7 @@ class CsvFile(TableFile):
             convert_options=pacsv.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
-                null_values=["", *self.format.missing],
+                null_values=self.format.without_value,
                 strings_can_be_null=True,
                 decimal_point=self.format.decimal,
             ),
@@ -337,7 +351,7 @@ class CsvFile(TableFile):
 class ParquetFile(TableFile):
     """A Parquet file."""
 
-    def __init__(self, path: Path, format: Format = _DEFAULT) -> None:
+    def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the schema."""
         self.path, self.format = path, format
         path.open("rb").close()  # a missing or forbidden file is told apart from a damaged one

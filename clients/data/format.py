@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from clients.data.errors import DataError, check
 from fl.rules import Rule
 
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DECIMALS = (".", ",")
 # fmt: off
 MISSING = (
@@ -64,9 +64,8 @@ def _is_encoding(value: Any) -> bool:
 class Format:
     """How the CSV files of a party are written.
 
-    `missing` holds in every column: a cell that is one of these words has no value, and an empty cell never has one.
-    The words also hold in the text columns of a Parquet file that are read as numbers. Raises `DataError` if a value
-    is not allowed.
+    A cell that is empty, one of `MISSING` or one of `missing` has no value, in whatever column it stands; of the texts
+    in a Parquet file this holds where they are read as numbers. Raises `DataError` if a value is not allowed.
     """
 
     encoding: Annotated[str, Rule('the name of an encoding, such as "utf-8" or "gb18030"', _is_encoding)] = (
@@ -82,11 +81,29 @@ class Format:
             'a list of texts, such as ["NA", "-"]',
             lambda words: isinstance(words, tuple) and all(isinstance(word, str) for word in words),
         ),
-    ] = MISSING
+    ] = ()
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
         check(self)
+
+    @property
+    def without_value(self) -> list[str]:
+        """All texts that mean that there is no value."""
+        return [*MISSING, *self.missing]
+
+    def __str__(self) -> str:
+        """In words: `GB18030, separated by semicolons, with decimal commas; "-" means that there is no value`."""
+        decimal = ", with decimal commas" if self.decimal == "," else ""
+        words = " and ".join(f'"{word}"' for word in self.missing)
+        missing = (
+            f"; {words} mean{'' if len(self.missing) > 1 else 's'} that there is no value" if words else ""
+        )
+        return f"{self.encoding.upper()}, separated by {SEPARATORS[self.separator]}{decimal}{missing}"
+
+
+USUAL = Format()
+"""The format where `party.toml` says nothing."""
 
 
 def sniff(path: Path) -> Format:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from clients.data.format import WORDS_IN_NUMBERS, Format
+from clients.data.format import USUAL, WORDS_IN_NUMBERS, Format
 
 NEARLY_ALL = 0.95
 """A column holds numbers if at least this share of its values are numbers."""
@@ -27,7 +27,6 @@ _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
-_DEFAULT = Format()
 _DAY, _HOUR = 86400e6, 3600e9
 _GROUPS = {".": ",", ",": "."}
 """By the decimal mark, the mark between groups of digits."""
@@ -55,7 +54,7 @@ class Strays(NamedTuple):
 _NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
 
 
-def numbers(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
+def numbers(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
     """Finite float64 with nulls, as `numbers_and_strays` reads them; the first stray cell is an error."""
     values, strays = numbers_and_strays(column, format)
     if len(strays.rows):
@@ -63,7 +62,7 @@ def numbers(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArr
     return values
 
 
-def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tuple[pa.ChunkedArray, Strays]:
+def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple[pa.ChunkedArray, Strays]:
     """Finite float64 with nulls, where stray cells are null; and the stray cells.
 
     True and false become 1 and 0, NaN is missing, a duration is read in days and a time of day in hours. Texts are
@@ -116,6 +115,15 @@ def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
             return 0.0
         present = len(values) - values.null_count + len(strays.rows)
     return pc.sum(pc.is_finite(values), min_count=0).as_py() / present if present else 1.0
+
+
+def has_per_cents(column: pa.ChunkedArray, format: Format) -> bool:
+    """Whether a number in a column of texts has a per cent sign."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return False
+    is_per_cent = _numbers_of(_present(cells, format), format)[1]
+    return is_per_cent is not None and bool(pc.any(is_per_cent).as_py())
 
 
 def words_for_missing(column: pa.ChunkedArray, format: Format) -> set[str]:
@@ -215,7 +223,7 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
+def labels(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
     """0 (repaid) and 1 (default) as int8, without nulls."""
     try:
         values = numbers(column, format)
@@ -312,7 +320,7 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
     """Texts without spaces around them, null where they are words for a missing value."""
     cells = pc.utf8_trim_whitespace(column)
-    return _without(pc.is_in(cells, pa.array(["", *format.missing], cells.type)), cells)
+    return _without(pc.is_in(cells, pa.array(format.without_value, cells.type)), cells)
 
 
 def _numbers_of(cells: pa.ChunkedArray, format: Format) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
