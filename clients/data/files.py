@@ -39,7 +39,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]
     "month": lambda column, _: values.months(column),
     "binary": values.labels,
 }
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
@@ -201,8 +201,8 @@ class TableFile(ABC):
         return "text"
 
     def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
-        if (is_repeated := ids.duplicated().to_numpy()).any():
-            second = int(is_repeated.argmax())
+        if not ids.is_unique:
+            second = int(ids.duplicated().to_numpy().argmax())
             first = int((ids == ids[second]).to_numpy().argmax())
             problem = (
                 f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
@@ -235,7 +235,7 @@ class CsvFile(TableFile):
         return _numbered("line", [lines[row] for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
-        has_quotes = self._check_text()
+        has_quotes = self._check_text(is_all=set(kinds) >= set(self._names))
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
             # texts, so that the conversion can name the cell that is to blame, or understand another way to write it.
@@ -276,19 +276,20 @@ class CsvFile(TableFile):
             ),
         )
 
-    def _check_text(self) -> bool:
+    def _check_text(self, is_all: bool) -> bool:
         """Whether there are quotation marks.
 
         Raises `DataError` if the file is not in its encoding or a quotation mark is never closed. The whole file is
         looked at, columns that are not read included: an open quotation mark would swallow the rows that follow it.
+        If all columns are read, the reader itself finds what is not UTF-8.
         """
         encoding = codecs.lookup(self.format.encoding).name
         decoder, marks = codecs.getincrementaldecoder(encoding)(), 0
         try:
             with self.path.open("rb") as file:
                 for chunk in iter(partial(file.read, _CHUNK), b""):
-                    # Most chunks are ASCII, which need not be decoded unless a character before is not complete.
-                    if encoding == "utf-8" and chunk.isascii() and not decoder.getstate()[0]:
+                    # ASCII need not be decoded either, unless a character before it is not complete.
+                    if encoding == "utf-8" and (is_all or (chunk.isascii() and not decoder.getstate()[0])):
                         marks += chunk.count(b'"')
                     else:
                         marks += decoder.decode(chunk).count('"')

@@ -72,7 +72,11 @@ class Format:
         "utf-8"
     )
     separator: Annotated[
-        str, Rule('one of ",", ";", "\\t" (a tab) and "|"', lambda value: isinstance(value, str) and value in SEPARATORS)
+        str,
+        Rule(
+            'one of ",", ";", "\\t" (a tab) and "|"',
+            lambda value: isinstance(value, str) and value in SEPARATORS,
+        ),
     ] = ","
     decimal: Annotated[str, Rule('"." or ","', lambda value: value in DECIMALS)] = "."
     missing: Annotated[

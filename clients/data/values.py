@@ -90,15 +90,14 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple
         values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    is_infinite = pc.is_inf(values)
-    is_stray = pc.fill_null(is_infinite, False)
-    if values.null_count > cells.null_count:
-        is_stray = pc.or_(is_stray, pc.and_(pc.is_null(values), pc.is_valid(cells)))
-    if not pc.any(is_stray).as_py():
-        return _without(pc.is_nan(values), values), _NO_STRAYS
+    if values.null_count == cells.null_count and pc.all(pc.is_finite(values)).as_py() is not False:
+        return values, _NO_STRAYS
+    is_stray = pc.and_not(
+        pc.is_valid(cells), pc.fill_null(pc.or_(pc.is_finite(values), pc.is_nan(values)), False)
+    )
     rows = np.flatnonzero(is_stray.to_numpy())
-    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
-    return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format)) if len(rows) else _NO_STRAYS
+    return _without(pc.invert(pc.is_finite(values)), values), strays
 
 
 def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
@@ -184,9 +183,11 @@ def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scala
     """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
     lower = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
-    codes = pc.replace_substring_regex(lower, r"\s+", "").dictionary_encode().indices.to_numpy()
-    if len(codes) == 0 or codes.max() == len(codes) - 1:
+    if pc.any(pc.match_substring_regex(lower, r"\s")).as_py():
+        lower = pc.replace_substring_regex(lower, r"\s+", "")
+    if len(pc.unique(lower)) == len(unique):
         return None
+    codes = lower.dictionary_encode().indices.to_numpy()
     # Codes count up by first occurrence, so the first that does not is the first repetition.
     second = int((codes != np.arange(len(codes))).argmax())
     return unique[int((codes == codes[second]).argmax())], unique[second]
