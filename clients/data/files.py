@@ -128,11 +128,11 @@ class TableFile(ABC):
                     columns[name], strays[name] = values.numbers_and_strays(raw[name], self.format)
                 else:
                     columns[name] = _CONVERSIONS[kind](raw[name], self.format)
-        frame = pa.table(columns).to_pandas()
-        for name in kinds if unique_id else ():
-            if kinds[name] == "id":
-                self._refuse_duplicates(frame[name], name)
-        return frame, {name: cells for name, cells in strays.items() if len(cells.rows)}
+                    if unique_id and kind == "id":
+                        values.require_unique(columns[name])
+        return pa.table(columns).to_pandas(), {
+            name: cells for name, cells in strays.items() if len(cells.rows)
+        }
 
     def guess_kinds(self) -> dict[str, Kind]:
         """For each column `number` if nearly all its values are numbers, `month` if all are dates, else `text`.
@@ -199,15 +199,6 @@ class TableFile(ABC):
             values.months(column.drop_null())
             return "month"
         return "text"
-
-    def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
-        if not ids.is_unique:
-            second = int(ids.duplicated().to_numpy().argmax())
-            first = int((ids == ids[second]).to_numpy().argmax())
-            problem = (
-                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
-            )
-            raise self.error(problem, name, first, second)
 
 
 class CsvFile(TableFile):
@@ -290,7 +281,7 @@ class CsvFile(TableFile):
                 for chunk in iter(partial(file.read, _CHUNK), b""):
                     # ASCII need not be decoded either, unless a character before it is not complete.
                     if encoding == "utf-8" and (is_all or (chunk.isascii() and not decoder.getstate()[0])):
-                        marks += chunk.count(b'"')
+                        marks += chunk.count(b'"') if b'"' in chunk else 0
                     else:
                         marks += decoder.decode(chunk).count('"')
                 decoder.decode(b"", True)

@@ -179,18 +179,37 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def require_unique(column: pa.ChunkedArray) -> None:
+    """Refuses an id that stands in two rows."""
+    if len(pc.unique(column)) < len(column):
+        first, second = _first_repetition(column)
+        raise BadValues(
+            f"the id '{column[second]}' stands twice; a business applies once per dataset, so keep one row.",
+            first,
+            second,
+        )
+
+
 def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
-    lower = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
-    if pc.any(pc.match_substring_regex(lower, r"\s")).as_py():
-        lower = pc.replace_substring_regex(lower, r"\s+", "")
-    if len(pc.unique(lower)) == len(unique):
+    folded = pc.utf8_upper(pc.utf8_normalize(unique, form="NFKC"))
+    if pc.any(pc.match_substring_regex(folded, r"\s")).as_py():
+        folded = pc.replace_substring_regex(folded, r"\s+", "")
+    if folded.equals(unique) or len(pc.unique(folded)) == len(unique):
         return None
-    codes = lower.dictionary_encode().indices.to_numpy()
-    # Codes count up by first occurrence, so the first that does not is the first repetition.
-    second = int((codes != np.arange(len(codes))).argmax())
-    return unique[int((codes == codes[second]).argmax())], unique[second]
+    first, second = _first_repetition(folded)
+    return unique[first], unique[second]
+
+
+def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:
+    """The first row whose text stands in an earlier row: that earlier row, and it."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = whole.dictionary_encode().indices.to_numpy()
+    # Codes count up by first occurrence, so a row whose code is not the next one repeats another.
+    is_new = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+    second = int((~is_new).argmax())
+    return int((codes == codes[second]).argmax()), second
 
 
 def shown(value: pa.Scalar) -> str:
