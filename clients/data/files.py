@@ -39,7 +39,8 @@ _CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]
     "month": lambda column, _: values.months(column),
     "binary": values.labels,
 }
-_CHUNK = 1 << 18
+_CHUNK, _BLOCK = 1 << 18, 1 << 20
+_ROWS_IN_BLOCK = 100
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
@@ -207,9 +208,12 @@ class CsvFile(TableFile):
     def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the header."""
         self.path, self.format = path, format
-        self._first_line, header = next(self._records(), (0, None))
+        records = self._records()
+        self._first_line, header = next(records, (0, None))
         if header is None:
             raise DataError(f"{path} is empty; it needs a header and at least one row.")
+        if next(records, None) is None:
+            raise DataError(f"{path} has a header but no rows.")
         if "\0" in "".join(header):
             raise DataError(f"{path} is not in {format.encoding.upper()}; {self._advice_on_encoding()}")
         self._names = tuple(name.strip() for name in header)
@@ -248,6 +252,7 @@ class CsvFile(TableFile):
         return pacsv.read_csv(
             self.path,
             read_options=pacsv.ReadOptions(
+                block_size=max(_BLOCK, _ROWS_IN_BLOCK * len(self._names)),
                 encoding=self.format.encoding,
                 column_names=self._names,
                 skip_rows=self._first_line - 1,
