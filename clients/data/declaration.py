@@ -10,15 +10,16 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import tomli_w
 
 from clients.data import files
-from clients.data.errors import DataError, listing, not_utf8, suggestion
-from fl.rules import Rule, rules
+from clients.data.errors import DataError, check, listing, not_decodable, suggestion
+from clients.data.format import USUAL, Format
+from fl.rules import Rule
 
 COVERAGE = "coverage"
 """The segment that says which parties know a business; every evaluation reports by it."""
@@ -80,7 +81,7 @@ class Column:
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
-        _check(self)
+        check(self)
         if self.kind == "categorical" and self.sign != 0:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
 
@@ -106,6 +107,7 @@ class Declaration:
     party offers them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card
     of a scorecard shows the ranges of values that the points of this party's columns are given for; without it, only
     the party's own points table shows them. By default the label holder publishes them, since the model is its own.
+    `format` is how the party's CSV files are written; its fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -127,10 +129,11 @@ class Declaration:
     publish_bins: Annotated[
         bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
     ] = None
+    format: Format = USUAL
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
-        _check(self)
+        check(self)
         if self.publish_bins is None:
             object.__setattr__(self, "publish_bins", self.label is not None)
         if self.label is None and (self.month is not None or self.segments):
@@ -170,14 +173,9 @@ class Declaration:
         return tuple(column.name for column in self.columns)
 
 
-def _check(part: Column | Declaration) -> None:
-    for key, value, rule in rules(part):
-        if not rule.test(value):
-            raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
-
-
 _COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh")
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments")
+_FORMAT_KEYS = tuple(field.name for field in fields(Format))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -195,11 +193,12 @@ def read_declaration(folder: Path) -> Declaration:
     given: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
     }
-    _refuse_unknown_keys(given, _PARTY_KEYS, path)
+    _refuse_unknown_keys(given, _PARTY_KEYS + _FORMAT_KEYS, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
-        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns)
+        format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
+        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
 
@@ -214,7 +213,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError.at(path, f"the file cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
-        raise not_utf8(path) from None
+        raise not_decodable(path) from None
     except tomllib.TOMLDecodeError as error:
         # The parser says `reason (at line 3, column 5)` or `reason (at end of document)`.
         reason, _, place = str(error).partition(" (at ")
@@ -249,6 +248,7 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
     values, folder = asdict(declaration), Path(folder)
     content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, ())}
+    content |= {key: value for key, value in values["format"].items() if value != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]
     # Of a column kind, sign and grade always, since they are decisions; a text only if it is not empty.

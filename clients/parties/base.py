@@ -19,7 +19,7 @@ import pyarrow as pa
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, listing, suggestion
-from clients.data.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data.files import SUFFIXES, Kind, detect, open_table, tables_in
 
 APPLICATIONS = "applications"
 """The record table of the label holder, with a row per business."""
@@ -121,6 +121,7 @@ class Party(ABC):
             label=cls.label,
             month=cls.month,
             segments=cls.segments,
+            format=detect(*(file for name in cls.tables if (file := Path(folder) / f"{name}.csv").exists())),
             columns=tuple(
                 Column(column.name, column.kind, column.unit, column.description, column.sign, column.grade)
                 for column in cls.columns
@@ -285,7 +286,7 @@ class Party(ABC):
             )
         names_in_file = self._names_in_file(name)
         kinds = {column: self._kind(column) for column in names_in_file.values()}
-        frame = open_table(path).read(kinds, unique_id=name == APPLICATIONS)
+        frame = open_table(path, self.declaration.format).read(kinds, unique_id=name == APPLICATIONS)
         return frame.rename(columns={in_file: name for name, in_file in names_in_file.items()})
 
     def _names_in_file(self, table: str) -> dict[str, str]:
