@@ -8,6 +8,7 @@ security classification) and the reason that a customer is told who loses points
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,16 @@ _Name: TypeAlias = Annotated[str, _NAMED]
 _OptionalName: TypeAlias = Annotated[
     str | None, Rule(_NAMED.allowed, lambda value: value is None or _NAMED.test(value))
 ]
+_MOST_SPECIAL = 20
+
+
+def _are_special(values: object) -> bool:
+    """Whether these can be a column's special values."""
+    return (
+        isinstance(values, tuple)
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        and len(set(values)) == len(values) <= _MOST_SPECIAL
+    )
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,8 @@ class Column:
     `unit` is free text (`CNY`, `days`, `share`); `sign` says whether a higher value means higher risk (+1),
     lower risk (-1) or either (0, no demand); `grade` is the data grade, from 1 (public) to 5 (most
     sensitive). `reason` is what a customer is told who loses points for this column, in English, and `reason_zh`
-    the same in Chinese.
+    the same in Chinese. `special` are values of a numeric column that are codes and no amounts, such as -999 for "no
+    account": the scorecard gives each a bin of its own, elsewhere they count as missing.
 
     Raises `DataError` if a value is not allowed.
     """
@@ -73,12 +85,21 @@ class Column:
     ] = 3
     reason: _Text = ""
     reason_zh: _Text = ""
+    special: Annotated[
+        tuple[float, ...],
+        Rule(
+            f"a list of at most {_MOST_SPECIAL} different finite numbers, such as [-999, 99999999]",
+            _are_special,
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
         _check(self)
         if self.kind == "categorical" and self.sign != 0:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
+        if self.kind == "categorical" and self.special:
+            raise DataError("every level of a categorical column stands for itself; remove the key special.")
 
 
 @dataclass(frozen=True)
@@ -172,7 +193,7 @@ def _check(part: Column | Declaration) -> None:
             raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
 
 
-_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh")
+_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh", "special")
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments")
 
 
@@ -188,9 +209,7 @@ def read_declaration(folder: Path) -> Declaration:
     if not isinstance(tables, dict):
         raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
-    given: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
-    }
+    given = _with_tuples(content)
     _refuse_unknown_keys(given, _PARTY_KEYS, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
@@ -227,9 +246,14 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
     if "kind" not in table:
         raise DataError.at(path, "kind is missing; it must be 'numeric' or 'categorical'.", column=name)
     try:
-        return Column(name, **table)
+        return Column(name, **_with_tuples(table))
     except DataError as error:
         raise DataError.at(path, str(error), column=name) from None
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def _refuse_unknown_keys(
@@ -247,9 +271,9 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, ())}
     if declaration.name == folder.resolve().name:
         del content["name"]
-    # Of a column kind, sign and grade always, since they are decisions; a text only if it is not empty.
+    # Of a column kind, sign and grade always, since they are decisions; a text or a list only if it is not empty.
     content["columns"] = {
-        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] != ""}
+        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] not in ("", ())}
         for column in values["columns"]
     }
     # Whole or not at all: the file may be read by a party that is running.
@@ -280,8 +304,8 @@ def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) ->
 def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
 
-    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit and sign
-    of each column, in order. The names of the party and its file, descriptions, reasons and grades may change without
+    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit, sign and
+    special values of each column, in order. The names of the party and its file, descriptions, reasons and grades may change without
     a new model.
     """
     canonical = {
@@ -290,6 +314,9 @@ def schema_hash(declaration: Declaration) -> str:
         "label": declaration.label,
         "month": declaration.month,
         "segments": declaration.segments,
-        "columns": [(column.name, column.kind, column.unit, column.sign) for column in declaration.columns],
+        "columns": [
+            (column.name, column.kind, column.unit, column.sign, sorted(map(float, column.special)))
+            for column in declaration.columns
+        ],
     }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
