@@ -305,8 +305,8 @@ def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
 
     These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit, sign and
-    special values of each column, in order. The names of the party and its file, descriptions, reasons and grades may change without
-    a new model.
+    special values of each column, in order. The names of the party and its file, descriptions, reasons and grades may
+    change without a new model.
     """
     canonical = {
         "type": declaration.type,
