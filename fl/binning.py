@@ -4,8 +4,8 @@ A numeric column is cut at quantiles of its training rows, so that bins hold nea
 one has a bin for each frequent level and one for all rarer levels together; trees split it one level against the
 rest. A missing value has a bin of its own, the column's last, and so has each special value (`Table.special`) if that
 is asked for. What has too few training rows for a bin of its own (missing values, rare levels) or none (a level or a
-gap first met when scoring) goes to the column's fullest bin; a special value without one counts as missing. A business
-that the party does not know is in no bin: `UNKNOWN`.
+gap first met when scoring) goes to the column's fullest bin, that of a special value excepted. A special value without
+a bin counts as missing. A business that the party does not know is in no bin: `UNKNOWN`.
 """
 
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ class Binning:
     levels    by categorical column: the bin of each level and last of any other, int16, −1 for the fullest bin
     missing   bool (c,): the column's last bin holds missing values
     bins      int64 (c,): bins of each column
-    fullest   int64 (c,): the bin with most training rows
+    fullest   int64 (c,): the bin with most training rows, of those that are not of a special value
     signs     int8 (c,): see `Shape`
     """
 
@@ -112,14 +112,17 @@ class Binning:
         """
         rows = rows[table.known[rows]]
         numeric, codes = table.numeric[rows], table.codes[rows]
-        coded = [
+        own_bin = tuple(
             _frequent_special(table.special[name][rows], minimum)
             if special and name in table.special
-            else (np.empty(0), 0)
+            else np.empty(0)
             for name in table.numeric_names
-        ]
-        gaps = np.concatenate([np.isnan(numeric), codes < 0], axis=1).sum(axis=0)
-        gaps[: len(coded)] -= np.array([count for _, count in coded], np.int64)
+        )
+        coded = np.zeros((len(rows), len(table.names)), bool)
+        for column, values in enumerate(own_bin):
+            if len(values):
+                coded[:, column] = np.isin(table.special[table.numeric_names[column]][rows], values)
+        gaps = (np.concatenate([np.isnan(numeric), codes < 0], axis=1) & ~coded).sum(axis=0)
         missing = (gaps >= max(1, minimum)) & (len(rows) - gaps >= max(1, minimum))
         room = bins - missing.astype(int)
         cuts = [
@@ -129,29 +132,31 @@ class Binning:
             _frequent(column[column >= 0], len(texts) + 1, n, minimum)
             for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
         ]
-        values = [len(c) + 1 + len(s) for c, (s, _) in zip(cuts, coded, strict=True)] + [
-            max(1, int(places.max(initial=0)) + 1) for places in levels
-        ]
+        without_gaps = [len(ends) + 1 + len(values) for ends, values in zip(cuts, own_bin, strict=True)]
+        without_gaps += [max(1, int(places.max(initial=0)) + 1) for places in levels]
         binning = cls(
             tuple(cuts),
-            tuple(s for s, _ in coded),
+            own_bin,
             tuple(levels),
             missing,
-            np.array(values, np.int64) + missing,
-            np.zeros(len(values), np.int64),
+            np.array(without_gaps, np.int64) + missing,
+            np.zeros(len(without_gaps), np.int64),
             np.array([signs.get(name, 0) for name in table.names], np.int8),
         )
         fitted = binning.transform(table, rows)
-        binning.fullest[:] = [np.argmax(np.bincount(column, minlength=1)) for column in fitted.T]
+        binning.fullest[:] = [
+            np.argmax(np.bincount(column[~in_special], minlength=1))
+            for column, in_special in zip(fitted.T, coded.T, strict=True)
+        ]
         return binning
 
     @property
     def shape(self) -> Shape:
         """What others may know of it."""
         ordered = np.arange(len(self.bins)) < len(self.cuts)
-        apart = self.missing.astype(np.int64)
-        apart[: len(self.special)] += np.array([len(values) for values in self.special], np.int64)
-        return Shape(self.bins, apart, ordered, self.signs)
+        special = np.zeros_like(self.bins)
+        special[: len(self.special)] = [len(values) for values in self.special]
+        return Shape(self.bins, special + self.missing, ordered, self.signs)
 
     def transform(self, table: Table, rows: NDArray[np.int_] | slice = slice(None)) -> Codes:
         """The bins (n, c) of some rows of a table with the same columns; UNKNOWN in rows of nobody the party knows."""
@@ -193,11 +198,10 @@ def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.fl
     return np.array(cuts, np.float64)
 
 
-def _frequent_special(values: NDArray[np.float64], minimum: int) -> tuple[NDArray[np.float64], int]:
-    """The special values that have rows enough, and leave as many, ascending; and the rows that have one of these."""
+def _frequent_special(values: NDArray[np.float64], minimum: int) -> NDArray[np.float64]:
+    """The special values that have rows enough, and leave as many to others, ascending; NaN is none."""
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-    enough = (counts >= max(1, minimum)) & (len(values) - counts >= max(1, minimum))
-    return distinct[enough], int(counts[enough].sum())
+    return distinct[(counts >= max(1, minimum)) & (len(values) - counts >= max(1, minimum))]
 
 
 def _frequent(codes: NDArray[np.int32], levels: int, bins: int, minimum: int) -> NDArray[np.int16]:

@@ -118,6 +118,12 @@ def test_a_rare_special_value_counts_as_missing() -> None:
     assert binning.transform(data)[20:, 0].tolist() == [2] * 7 + [1] * 9
 
 
+def test_a_missing_value_without_a_bin_does_not_go_where_a_code_is() -> None:
+    data = with_special([5.0] * 10 + [6.0] * 20 + [-999.0] * 30 + [np.nan] * 2, -999)
+    binning = Binning.fit(data, np.arange(62), 10, 5, {}, special=True)
+    assert binning.transform(data)[-2:, 0].tolist() == [1, 1]
+
+
 def test_a_column_of_special_values_alone_leaves_room_for_others() -> None:
     data = with_special([-999.0] * 10 + [99.0] * 10, -999, 99)
     binning = Binning.fit(data, np.arange(20), 10, 5, {}, special=True)

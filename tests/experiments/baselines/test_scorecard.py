@@ -12,7 +12,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from clients.data.declaration import Column, Declaration, read_declaration, write_declaration
+from clients.aligned import table_of
+from clients.data.declaration import Column, Declaration, read_declaration, with_reasons, write_declaration
 from clients.scorecard.model import BankModel, PassiveModel, ScoredRows
 from clients.store import Store
 from experiments.baselines.scorecard import Scorecard, fit_scorecard, group_columns
@@ -20,7 +21,7 @@ from experiments.joined import read_joined, read_roles, read_scores
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 from fl.scorecard.design import one_hot
-from fl.splits import TEST, TRAIN, Roles, Split
+from fl.splits import TEST, TRAIN, Roles, Split, split_by_label
 from server.coordinator import Trained, assign_roles, train
 from server.progress import Progress, ignore
 from server.scorecard import round_trips
@@ -149,12 +150,32 @@ def test_twins_give_special_values_groups_of_their_own(
         assert "-999" in groups["values"][groups["code"] == code].tolist()
 
 
+def test_where_a_direction_is_demanded_a_code_is_worth_more_as_a_special_value(join: Callable) -> None:
+    rng = np.random.default_rng(8)
+    score, coded = rng.normal(size=3000), rng.random(3000) < 0.3
+    labels = (rng.random(3000) < expit(1.5 * score - 2)).astype(np.int8)
+    frame = pd.DataFrame({"d": np.where(coded, -999.0, score)})
+    roles, aucs = split_by_label(labels, 0.3, 0.1, rng), {}
+    for special in ((), (-999,)):
+        column = Column("d", "numeric", sign=1, special=special)
+        joined = replace(
+            join({"bank": frame}, labels, ("bank",)),
+            tables={"bank": table_of(frame, np.ones(3000, bool), [column])},
+            columns={"bank": with_reasons(Declaration("table", "bank", columns=(column,)), [])},
+        )
+        card = fit_scorecard(joined, roles, ScorecardConfig())
+        aucs[special] = roc_auc_score(labels[roles == TEST], card.pd[roles == TEST])
+    assert card.card["groups"]["values"][-1] == "-999"
+    # The codes are of average risk. As the least of all numbers they would have to be the safest.
+    assert aucs[-999,] > aucs[()] + 0.02
+
+
 def test_columns_without_any_value_have_no_points(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
     data = make_tables(("tax",))
     for party in ("bank", "tax"):
-        table = pd.read_csv(data / party / "table.csv").assign(c=np.nan, kind="coal")
+        table = pd.read_csv(data / party / "table.csv").assign(c=np.nan, kind=np.nan)
         table.to_csv(data / party / "table.csv", index=False)
     with warnings.catch_warnings(action="ignore"):
         card = assert_equal_twins(federate(data))
