@@ -149,13 +149,13 @@ def check_columns(of_bank: Evidence, passive: Iterable[Grouping], config: Scorec
     highest = of_bank.information.max(initial=0.0)
     if highest < config.min_iv:
         raise ConfigError(
-            f"no column reaches the information value {config.min_iv:g} of scorecard.min-iv, and the label holder's "
-            f"own reach {highest:.3g} at most; lower scorecard.min-iv"
+            f"No column reaches the information value {config.min_iv:g} of scorecard.min-iv, and the label holder's "
+            f"own reach {highest:.3g} at most; lower scorecard.min-iv."
         )
     raise ConfigError(
         f"no column says more about defaults than chance may: scorecard.max-p is {config.max_p:g}, and the label "
         f"holder's own columns have an information value of {highest:.3g} at most; offer other columns or more "
-        "businesses, or raise scorecard.max-p"
+        "businesses, or raise scorecard.max-p."
     )
 
 

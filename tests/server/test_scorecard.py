@@ -70,6 +70,6 @@ def test_a_scorecard_without_a_column_says_which_setting_to_change(
     run = federate(make_tables(("tax",)), scorecard={"min_iv": 9.0})
     with pytest.raises(
         FederationError,
-        match=r"Party bank refused .*: no column reaches the information value 9 .*; lower scorecard.min-iv",
+        match=r"Party bank refused .*: No column reaches the information value 9 .*; lower scorecard.min-iv",
     ):
         trained(run)

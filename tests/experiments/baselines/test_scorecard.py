@@ -59,7 +59,9 @@ def assert_equal_twins(run) -> Scorecard:
             for name, array in vars(card.tables[party]).items():
                 np.testing.assert_array_equal(getattr(kept.table, name), array)
     np.testing.assert_array_equal(model("bank").read(ScoredRows).scores, card.scores)
-    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1).pd, card.pd)
+    np.testing.assert_array_equal(
+        read_scores(run.config, "bank", "federated-scorecard", 1).log_odds, card.log_odds
+    )
     for name in ("scorecard", "groups", "reasons", "scale"):
         for column, values in card.card[name].items():
             np.testing.assert_array_equal(trained.evaluation.tables[name][column], values)
@@ -227,7 +229,7 @@ def test_a_pooled_scorecard_without_a_column_is_refused(tables: Path, federate: 
     run = federate(tables)
     assigned = assign_roles(run.federation, 1)
     with pytest.raises(
-        ConfigError, match=r"no column reaches the information value 9 .*; lower scorecard.min-iv"
+        ConfigError, match=r"No column reaches the information value 9 .*; lower scorecard.min-iv"
     ):
         fit_scorecard(
             read_joined(run.config, "bank").of_bank(),
@@ -257,4 +259,6 @@ def test_parties_may_name_themselves(make_tables: Callable[..., Path], federate:
     run = federate(data)
     _, roles = train_federated(run)
     card = fit_scorecard(read_joined(run.config, "bank"), roles, run.config.section(ScorecardConfig))
-    np.testing.assert_array_equal(read_scores(run.config, "bank", "federated-scorecard", 1).pd, card.pd)
+    np.testing.assert_array_equal(
+        read_scores(run.config, "bank", "federated-scorecard", 1).log_odds, card.log_odds
+    )
