@@ -166,7 +166,7 @@ def test_where_a_direction_is_demanded_a_code_is_worth_more_as_a_special_value(j
             columns={"bank": with_reasons(Declaration("table", "bank", columns=(column,)), [])},
         )
         card = fit_scorecard(joined, roles, ScorecardConfig())
-        aucs[special] = roc_auc_score(labels[roles == TEST], card.pd[roles == TEST])
+        aucs[special] = roc_auc_score(labels[roles == TEST], card.log_odds[roles == TEST])
     assert card.card["groups"]["values"][-1] == "-999"
     # The codes are of average risk. As the least of all numbers they would have to be the safest.
     assert aucs[-999,] > aucs[()] + 0.02
@@ -219,7 +219,7 @@ def test_a_group_without_bads_is_kept_where_it_is_the_banks_own(gated: Path, fed
         rows = one_hot(codes, np.concatenate([columns.binning.bins for columns in grouped]))
         reference = LogisticRegression(C=config.c, max_iter=1000).fit(rows[train], joined.labels[train])
         expected = roc_auc_score(joined.labels[test], reference.decision_function(rows[test]))
-        assert roc_auc_score(joined.labels[test], card.pd[test]) == pytest.approx(expected, abs=0.005)
+        assert roc_auc_score(joined.labels[test], card.log_odds[test]) == pytest.approx(expected, abs=0.005)
         groups = pd.DataFrame(dict(card.card["groups"])).query("code == 'BAN02'")
         assert groups["values"].tolist() == ["any value", "missing"]
         assert groups["points"].iloc[1] > groups["points"].iloc[0] + 40
