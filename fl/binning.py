@@ -68,6 +68,11 @@ class Shape:
         """The most bins of any column."""
         return int(self.bins.max(initial=1))
 
+    @property
+    def cells(self) -> NDArray[np.bool_]:
+        """Which places of an array (c, width) are bins, (c, width): there column by column, they are all bins."""
+        return np.asarray(np.arange(self.width) < self.bins[:, None], np.bool_)
+
     def without_signs(self) -> "Shape":
         """The same, with no demand on any column."""
         return replace(self, signs=np.zeros_like(self.signs))

@@ -26,10 +26,10 @@ from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Res
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
-from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Fit
 from fl.evaluation.measures import fit_of
+from fl.sums import counts_by_bin, sums_by_bin
 
 UNBOUNDED = (-np.inf, np.inf)
 
@@ -70,8 +70,7 @@ class Grower:
             raise RuntimeError("a demand is resolved once")
         growth = self.growth
         for number, party in enumerate(self.data.passive, start=1):
-            theirs = (growth.owners == number) & ~growth.decided
-            rows = np.append(theirs, False)[growth.nodes]
+            rows = np.append((growth.owners == number) & ~growth.decided, False)[growth.nodes]
             if rows.any():
                 growth.left[rows] = members[party.name][rows]
         counted, layout = self._counted()

@@ -16,7 +16,8 @@ from scipy.special import chdtrc
 from fl.binning import UNKNOWN, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError, ProtocolError
-from fl.scorecard.design import Floats, Integers, by_column, of_rows, one_hot
+from fl.scorecard.design import Floats, Integers, by_column, of_rows
+from fl.sums import counts_by_bin
 
 DROPPED = -1
 """In place of a group, for the bins of a column that the scorecard leaves out."""
@@ -137,9 +138,8 @@ def group_by_labels(
     shape: Shape, codes: Codes, labels: NDArray[np.int8], config: ScorecardConfig, protected: bool
 ) -> Evidence:
     """The same, by rows in bins (n, c) with labels (n,)."""
-    design = one_hot(codes, shape.bins)
-    bads = (design.T @ labels).astype(np.int64)
-    return group(shape, design.sum(axis=0).astype(np.int64) - bads, bads, config, protected)
+    goods, bads = counts_by_bin(codes, labels, 2, shape.width)[:, shape.cells]
+    return group(shape, goods, bads, config, protected)
 
 
 def check_columns(of_bank: Evidence, passive: Iterable[Grouping], config: ScorecardConfig) -> None:
@@ -153,7 +153,7 @@ def check_columns(of_bank: Evidence, passive: Iterable[Grouping], config: Scorec
             f"own reach {highest:.3g} at most; lower scorecard.min-iv."
         )
     raise ConfigError(
-        f"no column says more about defaults than chance may: scorecard.max-p is {config.max_p:g}, and the label "
+        f"No column says more about defaults than chance may: scorecard.max-p is {config.max_p:g}, and the label "
         f"holder's own columns have an information value of {highest:.3g} at most; offer other columns or more "
         "businesses, or raise scorecard.max-p."
     )
