@@ -165,6 +165,11 @@ def test_a_mistake_in_the_declaration_is_named(tmp_path: Path, content: str, pro
         ("sign = true", "sign must be 1"),
         ("grade = 6", "grade must be a whole number from 1 (public) to 5 (most sensitive), not 6."),
         ("grade = 2.0", "grade must be a whole number"),
+        ("special = -999", "special must be a list of at most 20 different finite numbers, such as [-999, "),
+        ("special = [1, 1.0]", "special must be a list of at most 20 different"),
+        ("special = [nan]", "special must be a list of at most 20 different finite numbers"),
+        ('special = ["NULL"]', "special must be a list"),
+        ("special = [true]", "special must be a list"),
         ("unit = 1", 'unit must be text in quotation marks, such as "…", not 1.'),
     ],
 )
@@ -183,6 +188,10 @@ def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: st
         (
             '[columns.a]\nkind = "categorical"\nsign = 1',
             "a categorical column has no order, so its sign must be 0",
+        ),
+        (
+            '[columns.a]\nkind = "categorical"\nspecial = [-999]',
+            "every level of a categorical column stands for itself; remove the key special.",
         ),
         ('[columns]\na = "numeric"', 'a column is declared by a table with at least kind = "numeric".'),
     ],
@@ -241,6 +250,9 @@ COLUMNS = st.builds(
     description=st.text(st.characters(exclude_categories=["Cs"])),
     sign=st.sampled_from([-1, 0, 1]),
     grade=st.integers(1, 5),
+    special=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.integers(-999, 999), unique=True
+    ).map(lambda values: tuple(values[:20])),
 )
 
 
@@ -301,14 +313,20 @@ def test_the_schema_hash_follows_what_a_model_relies_on() -> None:
         declaration, columns=(Column("a", "numeric", unit="1000 CNY"), Column("b", "numeric"))
     )
 
-    assert len({schema_hash(d) for d in (declaration, reordered, in_thousands)}) == 3
+    with_special = replace(
+        declaration, columns=(Column("a", "numeric", special=(-999, 7)), Column("b", "numeric"))
+    )
+
+    assert len({schema_hash(d) for d in (declaration, reordered, in_thousands, with_special)}) == 4
     assert len(bytes.fromhex(schema_hash(declaration))) == 32
 
 
 def test_the_schema_hash_ignores_what_a_model_does_not_see() -> None:
-    declaration = Declaration(type="tax", name="tax", columns=(Column("a", "numeric"),))
+    declaration = Declaration(type="tax", name="tax", columns=(Column("a", "numeric", special=(7, -999)),))
     described = Declaration(
-        type="tax", name="bureau", columns=(Column("a", "numeric", description="An a.", grade=5),)
+        type="tax",
+        name="bureau",
+        columns=(Column("a", "numeric", description="An a.", grade=5, special=(-999.0, 7)),),
     )
 
     assert schema_hash(described) == schema_hash(declaration)
