@@ -59,7 +59,7 @@ class Blinded:
 def meet(session: Session, request: MeetRequest) -> Met:
     """Step 1: check who takes part, and begin the study."""
     partners = introduced(session, request.partners)
-    session.begin_study()
+    session.make_room()
     session.study.keep(partners)
     return Met()
 
@@ -124,7 +124,8 @@ def order(session: Session, request: OrderRequest) -> Aligned:
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
-    session.study.keep(table_of(party.matrix(ids, _to_months(told.months[known])), known))
+    frame = party.matrix(ids, _to_months(told.months[known]), special=True)
+    session.study.keep(table_of(frame, known, party.declaration.columns))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))

@@ -350,7 +350,7 @@ app.command("keys")(party_commands.keys)
 def ui(
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
-    port: Annotated[int, typer.Option(help="Local port; 0 takes a free one.")] = 5000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Local port; 0 takes a free one.")] = 5000,
 ) -> None:
     """Show the latest study in MLflow: print its link, and serve the page until Ctrl-C.
 
@@ -358,11 +358,15 @@ def ui(
     """
     from experiments.display import console
     from experiments.mlflow_page import latest_link, serve
-    from experiments.servers import free_port
+    from experiments.servers import check_port, free_port
 
     port = port or free_port()
-    console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
-    serve(store, port)
+    link = latest_link(store, experiment, port)
+    check_port(port)
+    console.print(f"Open {link}", soft_wrap=True)
+    code = serve(store, port)
+    _tell(f"MLflow's server has ended by itself with exit code {code}; its last words stand above.")
+    raise typer.Exit(code or 1)
 
 
 def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store: Path) -> "TrainingConfig":
@@ -417,7 +421,13 @@ def _configured(
     dataset = open_dataset(data, words(parties))
     if test_ids:
         read_test_ids(test_ids, open_party(dataset.folder / dataset.holder))
-    for warning in [] if parties else undeclared(dataset.folder):
+    warnings = [] if parties else undeclared(dataset.folder)
+    if changed := dataset.facts.changed:
+        warnings.append(
+            f"{', '.join(changed)} changed after the economy was simulated, so the figures are not those of its seed. "
+            "If you did not mean that, simulate it anew."
+        )
+    for warning in warnings:
         _errors.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
@@ -427,6 +437,10 @@ def _configured(
         test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
         study=new_study_name(str(dataset.folder)),
     )
+
+
+def _tell(error: str) -> None:
+    _errors.print(f"[red]Error:[/red] {escape(error)}", highlight=False, soft_wrap=True)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -447,5 +461,5 @@ def main() -> None:
 
         if not isinstance(error, EXPECTED):
             raise
-        _errors.print(f"[red]Error:[/red] {escape(sentence(error))}", highlight=False, soft_wrap=True)
+        _tell(sentence(error))
         raise SystemExit(2) from None

@@ -8,17 +8,19 @@ security classification) and the reason that a customer is told who loses points
 
 import hashlib
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import tomli_w
 
 from clients.data import files
-from clients.data.errors import DataError, listing, not_utf8, suggestion
-from fl.rules import Rule, rules
+from clients.data.errors import DataError, check, listing, not_decodable, suggestion
+from clients.data.format import USUAL, Format
+from fl.rules import Rule
 
 COVERAGE = "coverage"
 """The segment that says which parties know a business; every evaluation reports by it."""
@@ -37,6 +39,16 @@ _Name: TypeAlias = Annotated[str, _NAMED]
 _OptionalName: TypeAlias = Annotated[
     str | None, Rule(_NAMED.allowed, lambda value: value is None or _NAMED.test(value))
 ]
+_MOST_SPECIAL = 20
+
+
+def _are_special(values: object) -> bool:
+    """Whether these can be a column's special values."""
+    return (
+        isinstance(values, tuple)
+        and all(type(value) in (int, float) and abs(value) <= sys.float_info.max for value in values)
+        and len(set(values)) == len(values) <= _MOST_SPECIAL
+    )
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,8 @@ class Column:
     `unit` is free text (`CNY`, `days`, `share`); `sign` says whether a higher value means higher risk (+1),
     lower risk (-1) or either (0, no demand); `grade` is the data grade, from 1 (public) to 5 (most
     sensitive). `reason` is what a customer is told who loses points for this column, in English, and `reason_zh`
-    the same in Chinese.
+    the same in Chinese. `special` are values of a numeric column that are codes and no amounts, such as -999 for "no
+    account": the scorecard gives each a bin of its own, elsewhere they count as missing.
 
     Raises `DataError` if a value is not allowed.
 
@@ -77,12 +90,21 @@ class Column:
     ] = 3
     reason: _Text = ""
     reason_zh: _Text = ""
+    special: Annotated[
+        tuple[float, ...],
+        Rule(
+            f"a list of at most {_MOST_SPECIAL} different finite numbers, such as [-999, 99999999]",
+            _are_special,
+        ),
+    ] = ()
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
-        _check(self)
+        check(self)
         if self.kind == "categorical" and self.sign != 0:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
+        if self.kind == "categorical" and self.special:
+            raise DataError("every level of a categorical column stands for itself; remove the key special.")
 
 
 @dataclass(frozen=True)
@@ -108,6 +130,7 @@ class Declaration:
     the party's own points table shows them. By default the label holder publishes them, since the model is its own.
     `partners` has the public keys of the parties that this one works with, by name (`fl/seals.py`); where there are
     some, nobody else may take part.
+    `format` is how the party's CSV files are written; its fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -136,10 +159,11 @@ class Declaration:
             lambda keys: isinstance(keys, dict) and all(isinstance(key, str) for key in keys.values()),
         ),
     ] = field(default_factory=dict)
+    format: Format = USUAL
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
-        _check(self)
+        check(self)
         if self.publish_bins is None:
             object.__setattr__(self, "publish_bins", self.label is not None)
         if self.label is None and (self.month is not None or self.segments):
@@ -179,14 +203,9 @@ class Declaration:
         return tuple(column.name for column in self.columns)
 
 
-def _check(part: Column | Declaration) -> None:
-    for key, value, rule in rules(part):
-        if not rule.test(value):
-            raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
-
-
-_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh")
+_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh", "special")
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments", "partners")
+_FORMAT_KEYS = tuple(field.name for field in fields(Format))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -201,14 +220,13 @@ def read_declaration(folder: Path) -> Declaration:
     if not isinstance(tables, dict):
         raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
-    given: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
-    }
-    _refuse_unknown_keys(given, _PARTY_KEYS, path)
+    given = _with_tuples(content)
+    _refuse_unknown_keys(given, _PARTY_KEYS + _FORMAT_KEYS, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
-        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns)
+        format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
+        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
 
@@ -223,7 +241,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError.at(path, f"the file cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
-        raise not_utf8(path) from None
+        raise not_decodable(path) from None
     except tomllib.TOMLDecodeError as error:
         # The parser says `reason (at line 3, column 5)` or `reason (at end of document)`.
         reason, _, place = str(error).partition(" (at ")
@@ -240,9 +258,14 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
     if "kind" not in table:
         raise DataError.at(path, "kind is missing; it must be 'numeric' or 'categorical'.", column=name)
     try:
-        return Column(name, **table)
+        return Column(name, **_with_tuples(table))
     except DataError as error:
         raise DataError.at(path, str(error), column=name) from None
+
+
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with tuples for lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def _refuse_unknown_keys(
@@ -258,11 +281,12 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
     values, folder = asdict(declaration), Path(folder)
     content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, (), {})}
+    content |= {key: value for key, value in values["format"].items() if value != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]
-    # Of a column kind, sign and grade always, since they are decisions; a text only if it is not empty.
+    # Of a column kind, sign and grade always, since they are decisions; a text or a list only if it is not empty.
     content["columns"] = {
-        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] != ""}
+        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] not in ("", ())}
         for column in values["columns"]
     }
     # Whole or not at all: the file may be read by a party that is running.
@@ -297,9 +321,9 @@ def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) ->
 def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
 
-    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit and sign
-    of each column, in order. The names of the party and its file, descriptions, reasons and grades may change without
-    a new model.
+    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit, sign and
+    special values of each column, in order. The names of the party and its file, descriptions, reasons and grades may
+    change without a new model.
 
     >>> turnover = Column("turnover", "numeric", sign=-1)
     >>> declarations = [Declaration("tax", "tax", columns=(one,)) for one in (turnover, replace(turnover, grade=4))]
@@ -312,6 +336,9 @@ def schema_hash(declaration: Declaration) -> str:
         "label": declaration.label,
         "month": declaration.month,
         "segments": declaration.segments,
-        "columns": [(column.name, column.kind, column.unit, column.sign) for column in declaration.columns],
+        "columns": [
+            (column.name, column.kind, column.unit, column.sign, sorted(map(float, column.special)))
+            for column in declaration.columns
+        ],
     }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -17,7 +17,7 @@ import pandas as pd
 
 from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
-from clients.data.files import Kind, open_table
+from clients.data.files import Kind, detect, open_table
 from clients.parties.table import TableParty
 from fl.metrics import auc
 
@@ -27,6 +27,7 @@ NAMES = 0.5
 """With more distinct texts per row than this, a text names the business rather than describes it."""
 FEW, MANY = 12, 50
 """Up to FEW distinct values whole numbers may be codes; more than MANY categories are many."""
+PER_CENT = "Per cents are read as shares: 12.5% is 0.125."
 
 Role = Literal["id", "label", "month", "numeric", "categorical", "left out"]
 
@@ -65,7 +66,7 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         raise DataError(
             "the observation month belongs to the party that holds the label; name the label, too."
         )
-    file = open_table(Path(path))
+    file = open_table(Path(path), detect(path))
     roles: dict[str | None, Role] = {id: "id", label: "label", month: "month"}
     declaration = Declaration(
         type=TableParty.type,
@@ -74,6 +75,7 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         label=label,
         month=month,
         file=file.path.name,
+        format=file.format,
     )
     of_roles = file.read(declaration.roles, unique_id=True)
     guessed = file.guess_kinds()
@@ -87,8 +89,13 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         else _look(name, guessed[name], values.get(name), labels)
         for name in file.columns
     )
+    shares = file.per_cents()
+    seen = tuple(
+        replace(column, remarks=(*column.remarks, PER_CENT)) if column.name in shares else column
+        for column in seen
+    )
     columns = tuple(
-        Column(column.name, column.role)
+        Column(column.name, column.role, unit="share" if column.name in shares else "")
         for column in seen
         if column.role == "numeric" or column.role == "categorical"
     )

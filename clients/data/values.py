@@ -5,17 +5,21 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
-"""Cells of a text file that mean that there is no value."""
+from clients.data.format import USUAL, WORDS_IN_NUMBERS, Format
 
+NEARLY_ALL = 0.95
+"""A column holds numbers if at least this share of its values are numbers."""
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
 
@@ -23,6 +27,12 @@ _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
+_DAY, _HOUR = 86400e6, 3600e9
+_GROUPS = {".": ",", ",": "."}
+"""By the decimal mark, the mark between groups of digits."""
+_CURRENCY = r"[¥$€£₩₹元圆]|人民币|(?i:CNY|RMB|HKD|USD|EUR|GBP|JPY|HK\$|US\$)"
+_CHARACTERS = "^[ -~\\s\u00a0\u2009\u202f\u3000\uff01-\uff5e\uffe0-\uffe6\N{MINUS SIGN}’¥€£₩₹元圆人民币]*$"
+"""What a number may be written with. Others, such as a superscript, would become digits when widths are made equal."""
 
 
 class BadValues(ValueError):
@@ -34,29 +44,104 @@ class BadValues(ValueError):
         self.problem, self.rows = problem, rows
 
 
-def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Finite float64 with nulls; true and false become 1 and 0, texts are parsed and NaN is missing."""
-    column = _decoded(column)
-    if _is_text(column.type):
-        values = _parsed(
-            column, _number_from_text, "is not a number; write it like 1234.5, without separators or units."
-        )
-    elif pat.is_boolean(column.type):
-        values = column.cast(pa.uint8()).cast(pa.float64())
-    elif _is_number(column.type) or pat.is_null(column.type):
-        values = column.cast(pa.float64(), safe=False)
+class Strays(NamedTuple):
+    """The cells of a column that are no numbers: their rows (counted from 0, ascending), and what the first one is."""
+
+    rows: npt.NDArray[np.int64]
+    problem: str
+
+
+_NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
+
+
+def numbers(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
+    """Finite float64 with nulls, as `numbers_and_strays` reads them; the first stray cell is an error."""
+    values, strays = numbers_and_strays(column, format)
+    if len(strays.rows):
+        raise BadValues(strays.problem, int(strays.rows[0]))
+    return values
+
+
+def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple[pa.ChunkedArray, Strays]:
+    """Finite float64 with nulls, where stray cells are null; and the stray cells.
+
+    True and false become 1 and 0, NaN is missing, a duration is read in days and a time of day in hours. Texts are
+    parsed as people write amounts: `1,234.5` (with `decimal = ","`: `1.234,5`), `1 234`, `1'234`, `¥12`, `12 CNY`,
+    `(12)` and `12-` for -12; full-width characters count as their usual ones. A per cent is a share: `12.5%` is read
+    as 0.125, as a spreadsheet means it.
+
+    A cell is stray if it is infinite or not a number. Where only some cells have a per cent sign, nobody can
+    tell whether 0.5 is 50 % or 0.5 %: of the cells with the sign and those without, the fewer are stray (zeros are
+    not). Raises `BadValues` if the type of the column has no numbers.
+    """
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values, is_per_cent = _numbers_of(cells, format)
+        if is_per_cent is not None:
+            values = _without_mix(values, is_per_cent)
+    elif pat.is_boolean(cells.type):
+        values = cells.cast(pa.uint8()).cast(pa.float64())
+    elif pat.is_duration(cells.type):
+        values = pc.divide(cells.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()), _DAY)
+    elif pat.is_time(cells.type):
+        values = pc.divide(cells.cast(pa.time64("ns")).cast(pa.int64()).cast(pa.float64()), _HOUR)
+    elif _is_number(cells.type) or pat.is_null(cells.type):
+        values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    _refuse(pc.is_inf(values), lambda _: "the value is infinite; leave the cell empty if there is no value.")
-    return _without(pc.is_nan(values), values)
+    if values.null_count == cells.null_count and pc.all(pc.is_finite(values)).as_py() is not False:
+        return values, _NO_STRAYS
+    is_stray = pc.and_not(
+        pc.is_valid(cells), pc.fill_null(pc.or_(pc.is_finite(values), pc.is_nan(values)), False)
+    )
+    rows = np.flatnonzero(is_stray.to_numpy())
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format)) if len(rows) else _NO_STRAYS
+    return _without(pc.invert(pc.is_finite(values)), values), strays
+
+
+def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
+    """The share of finite numbers, per cents or not, among the values of a column; 1 if it has no value."""
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values = _numbers_of(cells, format)[0]
+        present = len(cells) - cells.null_count
+    else:
+        try:
+            values, strays = numbers_and_strays(cells, format)
+        except BadValues:
+            return 0.0
+        present = len(values) - values.null_count + len(strays.rows)
+    return pc.sum(pc.is_finite(values), min_count=0).as_py() / present if present else 1.0
+
+
+def has_per_cents(column: pa.ChunkedArray, format: Format) -> bool:
+    """Whether a number in a column of texts has a per cent sign."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return False
+    is_per_cent = _numbers_of(_present(cells, format), format)[1]
+    return is_per_cent is not None and bool(pc.any(is_per_cent).as_py())
+
+
+def words_for_missing(column: pa.ChunkedArray, format: Format) -> set[str]:
+    """The texts of `WORDS_IN_NUMBERS` in a column whose other values are nearly all numbers."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return set()
+    cells = _present(cells, format).drop_null()
+    words = {word for word in pc.unique(cells).to_pylist() if word.lower() in WORDS_IN_NUMBERS}
+    others = cells.filter(pc.invert(pc.is_in(cells, pa.array(sorted(words), _TEXT))))
+    return words if len(others) and share_of_numbers(others, format) >= NEARLY_ALL else set()
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without spaces around them, with nulls; a whole number loses its `.0`: the code 2.0 is `2`."""
     column = _decoded(column)
-    if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
+    if pat.is_null(column.type) or pat.is_boolean(column.type) or _is_whole(column.type):
         return column.cast(_TEXT)
-    if pat.is_floating(column.type):
+    if pat.is_floating(column.type) or pat.is_decimal(column.type):
         return _float_texts(column.cast(pa.float64()))
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
@@ -72,7 +157,7 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     column = _decoded(column)
     _require_values(column, "the id is missing.")
-    if pat.is_integer(column.type):
+    if _is_whole(column.type):
         return column.cast(_TEXT)
     if not _is_text(column.type):
         raise BadValues(
@@ -94,16 +179,37 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def require_unique(column: pa.ChunkedArray) -> None:
+    """Refuses an id that stands in two rows."""
+    if len(pc.unique(column)) < len(column):
+        first, second = _first_repetition(column)
+        raise BadValues(
+            f"the id '{column[second]}' stands twice; a business applies once per dataset, so keep one row.",
+            first,
+            second,
+        )
+
+
 def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
-    lower = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
-    codes = pc.replace_substring_regex(lower, r"\s+", "").dictionary_encode().indices.to_numpy()
-    if len(codes) == 0 or codes.max() == len(codes) - 1:
+    folded = pc.utf8_upper(pc.utf8_normalize(unique, form="NFKC"))
+    if pc.any(pc.match_substring_regex(folded, r"\s")).as_py():
+        folded = pc.replace_substring_regex(folded, r"\s+", "")
+    if folded.equals(unique) or len(pc.unique(folded)) == len(unique):
         return None
-    # Codes count up by first occurrence, so the first that does not is the first repetition.
-    second = int((codes != np.arange(len(codes))).argmax())
-    return unique[int((codes == codes[second]).argmax())], unique[second]
+    first, second = _first_repetition(folded)
+    return unique[first], unique[second]
+
+
+def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:
+    """The first row whose text stands in an earlier row: that earlier row, and it."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = whole.dictionary_encode().indices.to_numpy()
+    # Codes count up by first occurrence, so a row whose code is not the next one repeats another.
+    is_new = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+    second = int((~is_new).argmax())
+    return int((codes == codes[second]).argmax()), second
 
 
 def shown(value: pa.Scalar) -> str:
@@ -137,10 +243,10 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def labels(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
     """0 (repaid) and 1 (default) as int8, without nulls."""
     try:
-        values = numbers(column)
+        values = numbers(column, format)
     except BadValues as error:
         raise BadValues(_not_binary(_decoded(column)), *error.rows) from None
     _require_values(
@@ -159,14 +265,40 @@ def _not_binary(column: pa.ChunkedArray) -> str:
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without dictionary encoding, and texts in the one type that holds them in any amount."""
+    """The column without dictionary and run-length encoding, and what holds texts in the one type for any amount."""
+    if isinstance(column.type, pa.UuidType):
+        return pa.chunked_array([[None if cell is None else str(cell) for cell in column.to_pylist()]], _TEXT)
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    if pat.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if pat.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(_TEXT) if _is_text(column.type) else column
+    if pat.is_nested(column.type):
+        raise BadValues(
+            f"the column holds values of type {column.type}, several in a cell; write each into a column of its own."
+        )
+    if not (_is_text(column.type) or _is_binary(column.type)):
+        return column
+    try:
+        return column.cast(_TEXT)
+    except pa.ArrowInvalid:
+        raise BadValues(
+            "the column holds bytes that are not text in UTF-8; leave it out or write it as text."
+        ) from None
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    of_kind = (pat.is_binary, pat.is_large_binary, pat.is_binary_view, pat.is_fixed_size_binary)
+    return any(is_kind(kind) for is_kind in of_kind)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pat.is_integer(kind) or (pat.is_decimal(kind) and kind.scale == 0))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -205,12 +337,81 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(whole, without_fraction, column.cast(_TEXT))
 
 
-def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
+    """Texts without spaces around them, null where they are words for a missing value."""
     cells = pc.utf8_trim_whitespace(column)
-    cells = _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
+    return _without(pc.is_in(cells, pa.array(format.without_value, cells.type)), cells)
+
+
+def _numbers_of(cells: pa.ChunkedArray, format: Format) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Texts as float64, null where they are no numbers, and which of them have a per cent sign if any may."""
+    if format.decimal == ".":
+        try:
+            return cells.cast(pa.float64()), None
+        except pa.ArrowInvalid:
+            pass  # Some cells are written in another way, or are no numbers.
+    cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
+    cells = pc.replace_substring(pc.utf8_normalize(cells, form="NFKC"), "\N{MINUS SIGN}", "-")
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
-    return cells.cast(pa.float64())
+    is_amount = pc.match_substring_regex(cells, _amount_pattern(format.decimal))
+    cells = _without(pc.invert(is_amount), cells)
+    is_per_cent = pc.match_substring(cells, "%")
+    return _amounts(cells, is_per_cent, format.decimal), is_per_cent
+
+
+def _without_mix(values: pa.ChunkedArray, is_per_cent: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The numbers without the fewer of those with and without a per cent sign."""
+    is_zero = pc.equal(values, 0.0)
+    share = pc.mean(_without(is_zero, is_per_cent)).as_py()
+    if not share or share == 1:
+        return values
+    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
+    return _without(pc.and_not(is_of_the_fewer, is_zero), values)
+
+
+def _amount_pattern(decimal: str) -> str:
+    """A number as people write it. A group of digits has three; what is between them is the same everywhere."""
+    group, mark = re.escape(_GROUPS[decimal]), re.escape(decimal)
+    whole = "|".join(rf"\d{{1,3}}(?:{between}\d{{3}})+" for between in (group, " ", "['’]"))
+    digits = rf"(?:(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+|\s*(?:{_CURRENCY})|\s*%)?"
+    before = rf"(?:(?:{_CURRENCY})\s*)?"
+    return rf"^{before}(?:[-+]?\s*{before}{digits}|\({before}{digits}\)|{digits}-)$"
+
+
+def _amounts(cells: pa.ChunkedArray, is_per_cent: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+    """The numbers of cells that fit the pattern."""
+    digits = pc.struct_field(
+        pc.extract_regex(cells, r"(?P<digits>[\d.,][\d., '’]*(?:[eE][-+]?\d+)?)"), "digits"
+    )
+    for between in (_GROUPS[decimal], " ", "'", "’"):
+        digits = pc.replace_substring(digits, between, "")
+    is_negative = pc.match_substring_regex(cells, r"^[^\d.,]*[-(]|-$")
+    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
+    text = pc.binary_join_element_wise(
+        pc.if_else(is_negative, minus, nothing),
+        pc.replace_substring(digits, ",", "."),
+        pc.if_else(is_per_cent, hundredth, nothing),
+        nothing,
+    )
+    return text.cast(pa.float64())
+
+
+def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
+    """Why one stray cell is no number."""
+    values = _numbers_of(cell, format)[0] if _is_text(cell.type) else cell.cast(pa.float64())
+    if values.null_count:
+        return (
+            f"{shown(cell[0])} is not a number; write it like 1234{format.decimal}5, or add it to missing in "
+            "party.toml if it means that there is no value."
+        )
+    if pc.is_inf(values)[0].as_py():
+        return "the value is infinite; leave the cell empty if there is no value."
+    with_or_without = ("with", "without") if cell[0].as_py().endswith(("%", "％")) else ("without", "with")
+    return (
+        f"{shown(cell[0])} stands {with_or_without[0]} a per cent sign in a column of numbers "
+        f"{with_or_without[1]} one; write all cells in one way."
+    )
 
 
 def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

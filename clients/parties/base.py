@@ -7,7 +7,7 @@ two to write.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, listing, suggestion
-from clients.data.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data.files import SUFFIXES, Kind, detect, open_table, tables_in
 
 APPLICATIONS = "applications"
 """The record table of the label holder, with a row per business."""
@@ -121,10 +121,8 @@ class Party(ABC):
             label=cls.label,
             month=cls.month,
             segments=cls.segments,
-            columns=tuple(
-                Column(column.name, column.kind, column.unit, column.description, column.sign, column.grade)
-                for column in cls.columns
-            ),
+            format=detect(*(file for name in cls.tables if (file := Path(folder) / f"{name}.csv").exists())),
+            columns=tuple(replace(column, reason="", reason_zh="") for column in cls.columns),
         )
 
     @classmethod
@@ -209,14 +207,19 @@ class Party(ABC):
         return result.set_index(pd.Index(table[records.id], name=declared.id))
 
     def matrix(
-        self, ids: npt.NDArray[np.str_], months: npt.NDArray[np.datetime64] | None = None
+        self,
+        ids: npt.NDArray[np.str_],
+        months: npt.NDArray[np.datetime64] | None = None,
+        *,
+        special: bool = False,
     ) -> pd.DataFrame:
         """The declared columns, in declared order, of the businesses `ids` as of `months`, in that order.
 
         A row is a business and an observation month, so `ids` (rows,) may name a business several times with
         different months. `months` is datetime64[M] (rows,), with NaT where the data have no months; None means NaT
         everywhere. Numeric columns are float64, categorical ones categories of texts; what is not known is missing,
-        and so is the whole row of an unknown id. Raises `ValueError` if a business has the same month twice, and
+        and so is the whole row of an unknown id. Special values (`Column.special`) are missing, too, unless `special`
+        asks for them. Raises `ValueError` if a business has the same month twice, and
         `DataError` if a feature is infinite or the type's `features` returns another form than it must.
         """
         rows = pd.Index(ids, dtype=str, name=self.declaration.id)
@@ -231,7 +234,8 @@ class Party(ABC):
         parts = [positions[occurrence == number] for number in range(occurrence.max(initial=0) + 1)]
         features = pd.concat([self._computed(as_of.iloc[part]) for part in parts])
         offered = {
-            column.name: self._in_dtype(features[column.name], column) for column in self.declaration.columns
+            column.name: self._in_dtype(features[column.name], column, special)
+            for column in self.declaration.columns
         }
         matrix = pd.DataFrame(offered, index=features.index).set_axis(np.concatenate(parts))
         return matrix.reindex(np.arange(len(rows))).set_axis(rows)
@@ -285,7 +289,7 @@ class Party(ABC):
             )
         names_in_file = self._names_in_file(name)
         kinds = {column: self._kind(column) for column in names_in_file.values()}
-        frame = open_table(path).read(kinds, unique_id=name == APPLICATIONS)
+        frame = open_table(path, self.declaration.format).read(kinds, unique_id=name == APPLICATIONS)
         return frame.rename(columns={in_file: name for name, in_file in names_in_file.items()})
 
     def _names_in_file(self, table: str) -> dict[str, str]:
@@ -325,7 +329,7 @@ class Party(ABC):
             )
         return computed
 
-    def _in_dtype(self, feature: pd.Series, column: Column) -> pd.Series:
+    def _in_dtype(self, feature: pd.Series, column: Column, special: bool) -> pd.Series:
         if column.kind == "categorical":
             return _categories(feature)
         numbers = feature.astype("float64")
@@ -334,7 +338,7 @@ class Party(ABC):
                 f"party '{self.declaration.name}', column '{column.name}': the value of business "
                 f"'{feature.index[infinite][0]}' is infinite; is there a division by zero?"
             )
-        return numbers
+        return numbers if special else numbers.mask(numbers.isin(column.special))
 
 
 def _categories(column: pd.Series) -> pd.Series:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing
-from clients.data.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data.files import SUFFIXES, Kind, detect, open_table, tables_in
 from clients.parties.base import Party, Records
 
 TABLE = "table"
@@ -37,7 +37,8 @@ class TableParty(Party):
                 f"{folder} must hold one .csv or .parquet file to declare, and holds {len(files)}: "
                 f"{listing(file.name for file in files)}."
             )
-        kinds = open_table(files[0]).guess_kinds()
+        format = detect(files[0])
+        kinds = open_table(files[0], format).guess_kinds()
         id_column = _first_of((DEFAULT_ID, "id"), kinds) or next(iter(kinds))
         label = _first_of(("default", "label"), kinds)
         month = _first_of(("observation_month", "month"), kinds) if label is not None else None
@@ -53,6 +54,7 @@ class TableParty(Party):
                 if name not in (id_column, label, month) and kind != "month"
             ),
             file=files[0].name,
+            format=format,
         )
 
     @classmethod
@@ -81,7 +83,7 @@ class TableParty(Party):
             )
         if Path(name).name != name:
             raise DataError.at(where, f"file must be the name of a file in the same folder, not '{name}'.")
-        file = open_table(self.folder / name)
+        file = open_table(self.folder / name, declared.format)
         table = file.read(self._kinds(), unique_id=True)
         empty = {name for name in declared.column_names if table[name].isna().all()}
         for column in sorted(empty):

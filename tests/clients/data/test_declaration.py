@@ -19,6 +19,7 @@ from clients.data.declaration import (
     write_declaration,
 )
 from clients.data.errors import DataError
+from clients.data.format import Format
 from clients.parties import write_default
 
 BANK = """
@@ -101,6 +102,18 @@ def test_a_reason_is_the_partys_else_the_types_else_the_description_else_the_nam
     assert replace(column, reason=declared.reason, reason_zh=declared.reason_zh) == declared
 
 
+def test_the_format_of_the_files_stands_beside_the_other_keys(tmp_path: Path) -> None:
+    keys = 'type = "tax"\nencoding = "gb18030"\nseparator = ";"\ndecimal = ","\nmissing = ["-", "无"]\n'
+    declaration = read(tmp_path / "tax", keys)
+
+    assert declaration.format == Format("gb18030", ";", ",", ("-", "无"))
+    write_declaration(tmp_path / "tax", declaration)
+    assert read_declaration(tmp_path / "tax") == declaration
+    assert schema_hash(declaration) == schema_hash(replace(declaration, format=Format()))
+    write_declaration(tmp_path / "tax", replace(declaration, format=Format()))
+    assert "encoding" not in (tmp_path / "tax" / FILE_NAME).read_text()
+
+
 def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
     assert read(tmp_path / "a", 'type = "tax"\nname = "Tax bureau"\n').name == "Tax bureau"
 
@@ -130,6 +143,7 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ),
         ('type = "bank"\nlabel = "d"\nmonth = "d"', "id, label and month must be three different columns."),
         ('type = "bank"\nmonth = "m"', "month and segments belong to the party that holds the label"),
+        ('type = "bank"\nseparator = "x"', 'separator must be one of ",", ";"'),
         ('type = "bank"\ncolumns = ["inflow"]', "columns must be tables such as [columns.inflow]"),
     ],
 )
@@ -151,6 +165,11 @@ def test_a_mistake_in_the_declaration_is_named(tmp_path: Path, content: str, pro
         ("sign = true", "sign must be 1"),
         ("grade = 6", "grade must be a whole number from 1 (public) to 5 (most sensitive), not 6."),
         ("grade = 2.0", "grade must be a whole number"),
+        ("special = -999", "special must be a list of at most 20 different finite numbers, such as [-999, "),
+        ("special = [1, 1.0]", "special must be a list of at most 20 different"),
+        ("special = [nan]", "special must be a list of at most 20 different finite numbers"),
+        ('special = ["NULL"]', "special must be a list"),
+        ("special = [true]", "special must be a list"),
         ("unit = 1", 'unit must be text in quotation marks, such as "…", not 1.'),
     ],
 )
@@ -169,6 +188,10 @@ def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: st
         (
             '[columns.a]\nkind = "categorical"\nsign = 1',
             "a categorical column has no order, so its sign must be 0",
+        ),
+        (
+            '[columns.a]\nkind = "categorical"\nspecial = [-999]',
+            "every level of a categorical column stands for itself; remove the key special.",
         ),
         ('[columns]\na = "numeric"', 'a column is declared by a table with at least kind = "numeric".'),
     ],
@@ -227,6 +250,9 @@ COLUMNS = st.builds(
     description=st.text(st.characters(exclude_categories=["Cs"])),
     sign=st.sampled_from([-1, 0, 1]),
     grade=st.integers(1, 5),
+    special=st.lists(
+        st.floats(allow_nan=False, allow_infinity=False) | st.integers(-999, 999), unique=True
+    ).map(lambda values: tuple(values[:20])),
 )
 
 
@@ -287,14 +313,20 @@ def test_the_schema_hash_follows_what_a_model_relies_on() -> None:
         declaration, columns=(Column("a", "numeric", unit="1000 CNY"), Column("b", "numeric"))
     )
 
-    assert len({schema_hash(d) for d in (declaration, reordered, in_thousands)}) == 3
+    with_special = replace(
+        declaration, columns=(Column("a", "numeric", special=(-999, 7)), Column("b", "numeric"))
+    )
+
+    assert len({schema_hash(d) for d in (declaration, reordered, in_thousands, with_special)}) == 4
     assert len(bytes.fromhex(schema_hash(declaration))) == 32
 
 
 def test_the_schema_hash_ignores_what_a_model_does_not_see() -> None:
-    declaration = Declaration(type="tax", name="tax", columns=(Column("a", "numeric"),))
+    declaration = Declaration(type="tax", name="tax", columns=(Column("a", "numeric", special=(7, -999)),))
     described = Declaration(
-        type="tax", name="bureau", columns=(Column("a", "numeric", description="An a.", grade=5),)
+        type="tax",
+        name="bureau",
+        columns=(Column("a", "numeric", description="An a.", grade=5, special=(-999.0, 7)),),
     )
 
     assert schema_hash(described) == schema_hash(declaration)

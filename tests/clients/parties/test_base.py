@@ -227,13 +227,26 @@ def test_a_business_has_one_row_a_month(folder: Path, months_: np.ndarray | None
         opened(folder).matrix(np.array(["01", "03", "01"]), months_)
 
 
+def test_special_values_are_missing_unless_they_are_asked_for(folder: Path) -> None:
+    column = Column("inflow_sum", "numeric", special=(16, 99999999))
+    party, ids = opened(folder, columns=(column,)), np.array(["03", "01"])
+    as_of = months("2024-02", "2024-03")
+
+    assert party.matrix(ids, as_of)["inflow_sum"].tolist() == pytest.approx([np.nan, 3.0], nan_ok=True)
+    assert party.matrix(ids, as_of, special=True)["inflow_sum"].tolist() == [16.0, 3.0]
+
+
 def test_reasons_stay_with_the_type(folder: Path) -> None:
     class Told(Lender):
-        columns = (Column("inflow_sum", "numeric", "CNY", "Inflow", -1, 4, "Little came in", "流入偏低"),)
+        columns = (
+            Column(
+                "inflow_sum", "numeric", "CNY", "Inflow", -1, 4, "Little came in", "流入偏低", special=(-1,)
+            ),
+        )
 
     (offered,) = Told.default_declaration(folder).columns
 
-    assert offered == Column("inflow_sum", "numeric", "CNY", "Inflow", -1, 4)
+    assert offered == Column("inflow_sum", "numeric", "CNY", "Inflow", -1, 4, special=(-1,))
 
 
 def test_any_column_of_the_applications_may_be_a_segment(folder: Path) -> None:
