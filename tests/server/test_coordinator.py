@@ -63,6 +63,8 @@ def test_a_run_trains_every_contender_under_every_seed(config: TrainingConfig, u
         assert [point.step for point in curve] == [2, 4]
     parent = client.get_run(runs[0].data.tags["mlflow.parentRunId"])
     assert parent.info.status == "FINISHED"
+    assert parent.data.tags["identities"] == "exchanged at first use"
+    assert "Not every party knew the public keys" in parent.data.tags["mlflow.note.content"]
     # A run that was given no name makes one up; the parties keep its models under it.
     assert [path.name for path in Path(config.state, "tax").glob("*/")] == [parent.data.tags["study"]]
 
