@@ -121,6 +121,8 @@ def keys(
 
     Example: siloscore keys data/mine/bank
     """
+    import tomli_w
+
     from clients.data.declaration import read_declaration
     from clients.identity import FILE_NAME, make_identity, read_identity
     from experiments.display import console
@@ -133,8 +135,8 @@ def keys(
         "telephone, that it is the party's:",
         soft_wrap=True,
     )
-    line = f'"{declared.name}" = "{read_identity(folder).public.text}"'
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    line = tomli_w.dumps({declared.name: read_identity(folder).public.text})
+    console.print(line.strip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _report(inspection: "Inspection") -> "Table":

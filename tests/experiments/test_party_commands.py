@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import typer
 import typer.core
 
 from clients.data.declaration import read_declaration
+from clients.identity import read_identity
 from clients.parties import origins, party_type
 from experiments import cli
 from experiments.dataset import open_dataset
@@ -289,6 +291,27 @@ def test_two_parties_that_claim_the_label_are_one_sentence(
     refused(
         siloscore, tmp_path, "exactly one party must hold the label; bank and partner of bank, partner does."
     )
+
+
+def test_keys_are_made_once_and_print_the_line_that_partners_pin(
+    siloscore: Callable[..., Ended], declared: dict[str, Path]
+) -> None:
+    folder = declared["bank"].parent
+
+    first, again = (siloscore("keys", folder) for _ in range(2))
+
+    assert (first.code, again.code) == (0, 0)
+    assert "private keys made; they stay with the party" in first.output
+    assert "private keys are there already" in again.output
+    lines = {ended.output.splitlines()[-1] for ended in (first, again)}
+    assert [tomllib.loads(line) for line in lines] == [{"bank": read_identity(folder).public.text}]
+
+
+def test_keys_belong_to_a_folder_with_a_declaration(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = siloscore("keys", tmp_path)
+    assert ended.code == 2
+    assert "party.toml does not exist; a party's folder needs one." in ended.errors
+    assert not list(tmp_path.iterdir())
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:

@@ -144,6 +144,8 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ('type = "bank"\nlabel = "d"\nmonth = "d"', "id, label and month must be three different columns."),
         ('type = "bank"\nmonth = "m"', "month and segments belong to the party that holds the label"),
         ('type = "bank"\nseparator = "x"', 'separator must be one of ",", ";"'),
+        ('type = "bank"\npartners = ["tax"]', "partners must be a table of public keys by party, such as tax = "),
+        ('type = "bank"\n[partners]\ntax = 1', "partners must be a table of public keys by party"),
         ('type = "bank"\ncolumns = ["inflow"]', "columns must be tables such as [columns.inflow]"),
     ],
 )
@@ -261,9 +263,14 @@ COLUMNS = st.builds(
     names=st.lists(NAMES, min_size=4, max_size=4, unique=True),
     columns=st.lists(COLUMNS, unique_by=lambda column: column.name),
     segments=st.lists(NAMES.filter(lambda name: name != COVERAGE), unique=True),
+    partners=st.dictionaries(NAMES, st.text("AZ+/=")),
 )
 def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str], columns: list[Column], segments: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    columns: list[Column],
+    segments: list[str],
+    partners: dict[str, str],
 ) -> None:
     party, id_column, label, month = names
     declaration = Declaration(
@@ -275,6 +282,7 @@ def test_what_is_written_is_read_back(
         segments=tuple(name for name in segments if name not in names),
         columns=tuple(column for column in columns if column.name not in names),
         file="x.csv",
+        partners=partners,
     )
     folder = tmp_path_factory.mktemp("party")
 
@@ -327,6 +335,7 @@ def test_the_schema_hash_ignores_what_a_model_does_not_see() -> None:
         type="tax",
         name="bureau",
         columns=(Column("a", "numeric", description="An a.", grade=5, special=(-999.0, 7)),),
+        partners={"bank": "key"},
     )
 
     assert schema_hash(described) == schema_hash(declaration)
