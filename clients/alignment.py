@@ -112,7 +112,10 @@ def order(session: Session, request: OrderRequest) -> Aligned:
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
-    session.study.keep(table_of(party.matrix(ids, _to_months(told.months[known])), known))
+    months = _to_months(told.months[known])
+    if not session.is_scoring:
+        party.warn(has_months=not np.isnat(months).all())
+    session.study.keep(table_of(party.matrix(ids, months), known))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))

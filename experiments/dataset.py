@@ -33,12 +33,14 @@ class Dataset:
 def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     """Open and check the data of every party, or of those named, before anything runs.
 
-    Raises DataError that names the party, file, column and row: an experiment may see these, a coordinator may not.
+    Warns (DataWarning) of what each party's data are likely to disappoint by. Raises DataError that names the party, file, column and row: an experiment may see these, a coordinator may not.
     """
     folder = folder.resolve()
     ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
     _compare_ids(opened)
+    for party in opened.values():
+        party.warn(has_months=opened[ordered[0]].declaration.month is not None)
     path = folder / "dataset.toml"
     about = read_toml(path) if path.exists() else {}  # that of the generator, if it made the data
     return Dataset(

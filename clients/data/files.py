@@ -26,7 +26,10 @@ SUFFIXES = (".parquet", ".csv")
 Kind = Literal["id", "number", "text", "month", "binary"]
 """What a column is read as; the dtypes are str, float64, str, datetime64[s] and, for a binary label, int8."""
 
-_CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray], pa.ChunkedArray]] = {
+Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+"""What else a column may be read as: a function such as those of `clients.data.values`."""
+
+_CONVERSIONS: Mapping[Kind, Conversion] = {
     "id": values.ids,
     "number": values.numbers,
     "text": values.texts,
@@ -63,7 +66,7 @@ class TableFile(ABC):
     path: Path
     columns: tuple[str, ...]
 
-    def read(self, kinds: Mapping[str, Kind], unique_id: bool = False) -> pd.DataFrame:
+    def read(self, kinds: Mapping[str, Kind | Conversion], unique_id: bool = False) -> pd.DataFrame:
         """The columns named in `kinds`, in that order: one row per row of the file, indexed 0, 1, ….
 
         Other columns are not read. Missing numbers and texts are NaN; ids, months and labels are never
@@ -92,7 +95,7 @@ class TableFile(ABC):
         """Where a person finds the rows counted from 0: `line 8`, `rows 2 and 5`."""
 
     @abstractmethod
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         """The columns as they stand in the file, or, if that is cheaper, as their kinds have them."""
 
     def _require_columns(self, names: Iterable[str]) -> None:
@@ -104,9 +107,9 @@ class TableFile(ABC):
             if count > 1:
                 raise DataError(f"{self.path} has {count} columns called '{name}'; rename all but one.")
 
-    def _converted(self, column: pa.ChunkedArray, name: str, kind: Kind) -> pa.ChunkedArray:
+    def _converted(self, column: pa.ChunkedArray, name: str, kind: Kind | Conversion) -> pa.ChunkedArray:
         try:
-            return _CONVERSIONS[kind](column)
+            return _CONVERSIONS[kind](column) if isinstance(kind, str) else kind(column)
         except values.BadValues as error:
             row = self.row_name(*error.rows) if error.rows else None
             raise DataError.at(self.path, error.problem, row=row, column=name) from None
@@ -139,7 +142,7 @@ class CsvFile(TableFile):
         lines = [line for line, _ in islice(self._records(), 1, max(rows) + 2)]
         return _numbered("line", [lines[row] for row in rows])
 
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         self._check_text()
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
@@ -229,7 +232,7 @@ class ParquetFile(TableFile):
         """The rows counted from 1."""
         return _numbered("row", [row + 1 for row in rows])
 
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         with self._opened() as file:
             table = file.read(columns=list(kinds)).select(list(kinds))
         for name in kinds:

@@ -6,6 +6,7 @@ bisection.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import numpy as np
@@ -13,11 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
+from clients.data.dates import day_comes_first, days_from_text
+
 MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
 """Cells of a text file that mean that there is no value."""
 
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
+
+STRAY_IS_MISSING = 'stray = "missing" into its table in party.toml'
+"""What to write so that a cell is missing in which a number or a date is expected and something else stands."""
 
 _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
@@ -113,20 +119,40 @@ def shown(value: pa.Scalar) -> str:
     return repr(text) if whole else f"{text[:_SHOWN_CHARACTERS]!r}…"
 
 
+def dates(
+    column: pa.ChunkedArray, day_first: bool | None = None, stray_is_missing: bool = False
+) -> pa.ChunkedArray:
+    """Days as timestamp[s] with nulls; `clients.data.dates` says what texts are read.
+
+    A cell that holds no date is refused, or missing if `stray_is_missing`.
+    """
+    cells, days = _days(column, day_first)
+    if not stray_is_missing:
+        _refuse(
+            _is_stray(cells, days),
+            lambda row: (
+                f"{shown(cells[row])} is not a date; correct it, or write {STRAY_IS_MISSING}. If it is one, say whether "
+                "the day comes first (day_first = true or false)."
+            ),
+        )
+    return days
+
+
 def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first day of each month as timestamp[s]: no nulls, none in the future; texts like 2024-03 or 2024-03-01."""
+    """The first day of each month as timestamp[s]: no nulls, none in the future; texts like 2024-03 or 2024-03-01.
+
+    `clients.data.dates` says what other texts are read.
+    """
     column = _decoded(column)
     _require_values(column, "the month is missing.")
-    if _is_text(column.type):
-        column = _parsed(column, _day_from_text, "is not a month; write it like 2024-03 or 2024-03-01.")
-    elif pat.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)
-    elif not (pat.is_timestamp(column.type) or pat.is_date(column.type)):
-        raise BadValues(
-            f"the column holds values of type {column.type}, where months are needed (dates or 2024-03)."
-        )
-    _require_values(column, "the month is missing.")
-    months = pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
+    day_first = day_comes_first(column) if _is_text(column.type) else None
+    cells, days = _days(column, day_first)
+    _require_values(cells, "the month is missing.")
+    _refuse(
+        _is_stray(cells, days),
+        lambda row: f"{shown(cells[row])} is not a month; write it like 2024-03 or 2024-03-01.",
+    )
+    months = pc.floor_temporal(days, unit="month")
     today = datetime.now()
     _refuse(
         pc.greater(months, pa.scalar(today, pa.timestamp("s"))),
@@ -137,25 +163,45 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """0 (repaid) and 1 (default) as int8, without nulls."""
-    try:
-        values = numbers(column)
-    except BadValues as error:
-        raise BadValues(_not_binary(_decoded(column)), *error.rows) from None
-    _require_values(
-        values, "the label is missing; only businesses whose outcome is known belong in the file."
-    )
-    _refuse(pc.invert(pc.is_in(values, pa.array([0.0, 1.0]))), lambda _: _not_binary(texts(values)))
-    return values.cast(pa.int8())
+def labels(column: pa.ChunkedArray, bad: str | float | None = None) -> pa.ChunkedArray:
+    """0 (repaid) and 1 (default) as int8, without nulls.
+
+    `bad` is the one of two values that means default; labels of 0 and 1, or of false and true, need none.
+    """
+    cells = _present(texts(column))
+    meaning = {text: canonical(text) for text in pc.unique(cells).drop_null().to_pylist()}
+    found, zero_or_one = list(dict.fromkeys(meaning.values())), [canonical(0), canonical(1)]
+    if bad is None and set(found) <= set(zero_or_one):
+        bad = 1
+    elif bad is None or len(found) > 2 or canonical(bad) not in found:
+        usual = zero_or_one if bad is None else found[:2]
+        unusual = next((text for text in meaning if meaning[text] not in usual), None)
+        rows = () if unusual is None else (pc.index(cells, pa.scalar(unusual, cells.type)).as_py(),)
+        raise BadValues(_about_labels(sorted(meaning), len(found), bad), *rows)
+    _require_values(cells, "the label is missing; only businesses whose outcome is known belong in the file.")
+    bads = [text for text in meaning if meaning[text] == canonical(bad)]
+    return pc.is_in(cells, pa.array(bads, cells.type)).cast(pa.int8())
 
 
-def _not_binary(column: pa.ChunkedArray) -> str:
-    texts = sorted(
-        str(value)[:_SHOWN_CHARACTERS] for value in pc.unique(column).to_pylist() if value is not None
-    )
+def canonical(value: str | float) -> str:
+    """The one wording of equal values: 2, 2.0 and "2" are equal, and so are true and 1."""
+    text = str(value).strip()
+    with suppress(ValueError):
+        return str(float({"true": "1", "false": "0"}.get(text.lower(), text)))
+    return text
+
+
+def _about_labels(texts: list[str], count: int, bad: str | float | None) -> str:
+    """Why labels of these texts, which mean so many different values, cannot be told apart."""
     more = ", …" if len(texts) > _SHOWN_VALUES else ""
-    return f"the label must be 0 or 1; the values found are {', '.join(texts[:_SHOWN_VALUES])}{more}."
+    listed = ", ".join(text[:_SHOWN_CHARACTERS] for text in texts[:_SHOWN_VALUES]) + more
+    if count > 2:
+        return f"the label must have two values, and the values found are {listed}; leave out the rows of the others."
+    none_of_them = f", and {bad!r} is none of them" if bad is not None else ""
+    return (
+        f"the values of the label are {listed}{none_of_them}; say which one means default, by the option --bad of "
+        f'init-party or a line such as bad = "{texts[-1][:_SHOWN_CHARACTERS]}" in party.toml.'
+    )
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -206,17 +252,37 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    cells = pc.utf8_trim_whitespace(column)
-    cells = _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
+    cells = _present(column)
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
     return cells.cast(pa.float64())
 
 
-def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    cells = pc.utf8_trim_whitespace(column)
-    cells = _without(pc.equal(cells, ""), cells)
-    return pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01").cast(pa.timestamp("s"))
+def _days(column: pa.ChunkedArray, day_first: bool | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """The cells, null where there is no value, and their days as timestamp[s], null where a cell holds no date."""
+    column = _decoded(column)
+    if _is_number(column.type):  # 20230105
+        column = texts(column)
+    if _is_text(column.type):
+        cells = _present(column)
+        return cells, days_from_text(cells, day_first)
+    if pat.is_timestamp(column.type) and column.type.tz is not None:
+        column = pc.local_timestamp(column)
+    elif not (pat.is_timestamp(column.type) or pat.is_date(column.type) or pat.is_null(column.type)):
+        raise BadValues(
+            f"the column holds values of type {column.type}, where dates are needed (such as 2024-03-01)."
+        )
+    return column, column.cast(pa.timestamp("s"), safe=False)
+
+
+def _is_stray(cells: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_(pc.is_valid(cells), pc.is_null(parsed))
+
+
+def _present(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts without spaces around them, null where they are a word for no value."""
+    cells = pc.utf8_trim_whitespace(cells)
+    return _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
 
 
 def _parsed(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,9 @@ import pyarrow as pa
 
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.data.errors import DataError, listing, suggestion
-from clients.data.files import SUFFIXES, Kind, open_table, tables_in
+from clients.data.errors import DataError, DataWarning, listing, suggestion
+from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
+from clients.data.ids import doubts
 
 APPLICATIONS = "applications"
 """The record table of the label holder, with a row per business."""
@@ -187,6 +189,14 @@ class Party(ABC):
         """All business ids in any of the records: shape (businesses,), sorted, without repetition."""
         return np.array(self._businesses, dtype=np.str_)
 
+    def warn(self, has_months: bool) -> None:
+        """Warns (`DataWarning`) of data that can be used and are likely to disappoint, such as doubtful ids.
+
+        It is called once, before a study trains. `has_months` says whether its rows have observation months.
+        """
+        for doubt in doubts(pa.array(self._businesses, pa.large_string())):
+            warn(DataWarning.at(self.folder, doubt.problem))
+
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.
 
@@ -266,6 +276,10 @@ class Party(ABC):
                 raise DataError.at(
                     path, f"kind must be '{kinds[column.name]}' in type '{self.type}'.", column=column.name
                 )
+            if column.stray != "error":
+                raise DataError.at(
+                    path, f"type '{self.type}' computes its columns; remove the key stray.", column=column.name
+                )
 
     def _all_ids(self) -> pd.Index:
         per_table = [
@@ -307,7 +321,7 @@ class Party(ABC):
             if (name := in_file.get(column, column)) is not None
         }
 
-    def _kind(self, column: str) -> Kind:
+    def _kind(self, column: str) -> Kind | Conversion:
         """What a record column, by its name in the file, is read as."""
         if column in (roles := self.declaration.roles):
             return roles[column]
@@ -329,7 +343,7 @@ class Party(ABC):
         return computed
 
     def _in_dtype(self, feature: pd.Series, column: Column, special: bool) -> pd.Series:
-        if column.kind == "categorical":
+        if not column.is_numeric:
             return _categories(feature)
         numbers = feature.astype("float64")
         if (infinite := np.isinf(numbers.to_numpy())).any():
