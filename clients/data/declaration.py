@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import tomli_w
 
 from clients.data import files, values
-from clients.data.errors import DataError, listing, not_utf8, suggestion
-from fl.rules import Rule, rules
+from clients.data.errors import DataError, check, listing, not_utf8, suggestion
+from fl.rules import Rule
 
 COVERAGE = "coverage"
 """The segment that says which parties know a business; every evaluation reports by it."""
@@ -123,7 +123,7 @@ class Column:
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
-        _check(self)
+        check(self)
         if self.kind == "categorical" and self.sign != 0:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
         if self.kind == "categorical" and self.special:
@@ -190,7 +190,7 @@ class Declaration:
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
-        _check(self)
+        check(self)
         if self.publish_bins is None:
             object.__setattr__(self, "publish_bins", self.label is not None)
         if self.label is None and (self.month is not None or self.segments):
@@ -234,12 +234,6 @@ class Declaration:
     def column_names(self) -> tuple[str, ...]:
         """The names of the offered columns, in order."""
         return tuple(column.name for column in self.columns)
-
-
-def _check(part: Column | Declaration) -> None:
-    for key, value, rule in rules(part):
-        if not rule.test(value):
-            raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
 
 
 _COLUMN_KEYS = tuple(field.name for field in fields(Column) if field.name != "name")

@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
+from fl.rules import rules
+
 
 class _Placed(Exception):
     """What is said of a place in a party's folder."""
@@ -29,6 +31,13 @@ class DataError(_Placed, ValueError):
 
 class DataWarning(_Placed, UserWarning):
     """A party's data can be used, but not all of it; the message says what is left out."""
+
+
+def check(record: object) -> None:
+    """Raises `DataError` if a field of a dataclass breaks the rule in its annotation."""
+    for key, value, rule in rules(record):
+        if not rule.test(value):
+            raise DataError(f"{key} must be {rule.allowed}, not {value!r}.")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from clients.data import values
 from clients.data.errors import DataError, listing, not_utf8, suggestion
+from clients.data.format import MISSING
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -167,7 +168,7 @@ class CsvFile(TableFile):
             convert_options=pacsv.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
-                null_values=list(values.MISSING),
+                null_values=list(MISSING),
                 strings_can_be_null=True,
             ),
         )

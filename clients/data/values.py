@@ -5,30 +5,37 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from clients.data.dates import day_comes_first, days_from_text
-
-MISSING = ("", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "null", "Null", "NULL")
-"""Cells of a text file that mean that there is no value."""
+from clients.data.format import Format
 
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
 
-STRAY_IS_MISSING = 'stray = "missing" into its table in party.toml'
-"""What to write so that a cell is missing in which a number or a date is expected and something else stands."""
+STRAY_IS_MISSING = 'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
 
 _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
+_DEFAULT = Format()
+_DAY, _HOUR = 86400e6, 3600e9
+_GROUPS = {".": ",", ",": "."}
+"""By the decimal mark, the mark between groups of digits."""
+_CURRENCY = r"[¥$€£₩₹元圆]|人民币|(?i:CNY|RMB|HKD|USD|EUR|GBP|JPY|HK\$|US\$)"
+_CHARACTERS = "^[ -~\\s\u00a0\u2009\u202f\u3000\uff01-\uff5e\uffe0-\uffe6\N{MINUS SIGN}’¥€£₩₹元圆人民币]*$"
+"""What a number may be written with. Others, such as a superscript, would become digits when widths are made equal."""
 
 
 class BadValues(ValueError):
@@ -40,29 +47,64 @@ class BadValues(ValueError):
         self.problem, self.rows = problem, rows
 
 
-def numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Finite float64 with nulls; true and false become 1 and 0, texts are parsed and NaN is missing."""
-    column = _decoded(column)
-    if _is_text(column.type):
-        values = _parsed(
-            column, _number_from_text, "is not a number; write it like 1234.5, without separators or units."
-        )
-    elif pat.is_boolean(column.type):
-        values = column.cast(pa.uint8()).cast(pa.float64())
-    elif _is_number(column.type) or pat.is_null(column.type):
-        values = column.cast(pa.float64(), safe=False)
+class Strays(NamedTuple):
+    """The cells of a column that are no numbers: their rows (counted from 0, ascending), and what the first one is."""
+
+    rows: npt.NDArray[np.int64]
+    problem: str
+
+
+_NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
+
+
+def numbers(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
+    """Finite float64 with nulls, as `numbers_and_strays` reads them; the first stray cell is an error."""
+    return _strict(*numbers_and_strays(column, format))
+
+
+def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tuple[pa.ChunkedArray, Strays]:
+    """Finite float64 with nulls, where stray cells are null; and the stray cells.
+
+    True and false become 1 and 0, NaN is missing, a duration is read in days and a time of day in hours. Texts are
+    parsed as people write amounts: `1,234.5` (with `decimal = ","`: `1.234,5`), `1 234`, `1'234`, `¥12`, `12 CNY`,
+    `(12)` and `12-` for -12; full-width characters count as their usual ones. A per cent is a share: `12.5%` is read
+    as 0.125, as a spreadsheet means it.
+
+    A cell is stray if it is infinite or not a number. Where only some cells have a per cent sign, nobody can
+    tell whether 0.5 is 50 % or 0.5 %: of the cells with the sign and those without, the fewer are stray (zeros are
+    not). Raises `BadValues` if the type of the column has no numbers.
+    """
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values = _numbers_of(cells, format)
+    elif pat.is_boolean(cells.type):
+        values = cells.cast(pa.uint8()).cast(pa.float64())
+    elif pat.is_duration(cells.type):
+        values = pc.divide(cells.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()), _DAY)
+    elif pat.is_time(cells.type):
+        values = pc.divide(cells.cast(pa.time64("ns")).cast(pa.int64()).cast(pa.float64()), _HOUR)
+    elif _is_number(cells.type) or pat.is_null(cells.type):
+        values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    _refuse(pc.is_inf(values), lambda _: "the value is infinite; leave the cell empty if there is no value.")
-    return _without(pc.is_nan(values), values)
+    is_infinite = pc.is_inf(values)
+    is_stray = pc.fill_null(is_infinite, False)
+    if values.null_count > cells.null_count:
+        is_stray = pc.or_(is_stray, pc.and_(pc.is_null(values), pc.is_valid(cells)))
+    if not pc.any(is_stray).as_py():
+        return _without(pc.is_nan(values), values), _NO_STRAYS
+    rows = np.flatnonzero(is_stray.to_numpy())
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
+    return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without spaces around them, with nulls; a whole number loses its `.0`: the code 2.0 is `2`."""
     column = _decoded(column)
-    if pat.is_null(column.type) or pat.is_boolean(column.type) or pat.is_integer(column.type):
+    if pat.is_null(column.type) or pat.is_boolean(column.type) or _is_whole(column.type):
         return column.cast(_TEXT)
-    if pat.is_floating(column.type):
+    if pat.is_floating(column.type) or pat.is_decimal(column.type):
         return _float_texts(column.cast(pa.float64()))
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
@@ -78,7 +120,7 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     column = _decoded(column)
     _require_values(column, "the id is missing.")
-    if pat.is_integer(column.type):
+    if _is_whole(column.type):
         return column.cast(_TEXT)
     if not _is_text(column.type):
         raise BadValues(
@@ -119,23 +161,34 @@ def shown(value: pa.Scalar) -> str:
     return repr(text) if whole else f"{text[:_SHOWN_CHARACTERS]!r}…"
 
 
-def dates(
-    column: pa.ChunkedArray, day_first: bool | None = None, stray_is_missing: bool = False
-) -> pa.ChunkedArray:
-    """Days as timestamp[s] with nulls; `clients.data.dates` says what texts are read.
+def dates(column: pa.ChunkedArray, day_first: bool | None = None) -> pa.ChunkedArray:
+    """Days as timestamp[s] with nulls, as `dates_and_strays` reads them; the first stray cell is an error."""
+    return _strict(*dates_and_strays(column, day_first))
 
-    A cell that holds no date is refused, or missing if `stray_is_missing`.
+
+def dates_and_strays(
+    column: pa.ChunkedArray, day_first: bool | None = None, format: Format = _DEFAULT
+) -> tuple[pa.ChunkedArray, Strays]:
+    """Days as timestamp[s] with nulls, where stray cells are null; and the stray cells, which hold no date.
+
+    `clients.data.dates` says what texts and whole numbers are read. Raises `BadValues` if the type of the column has no
+    dates.
     """
-    cells, days = _days(column, day_first)
-    if not stray_is_missing:
-        _refuse(
-            _is_stray(cells, days),
-            lambda row: (
-                f"{shown(cells[row])} is not a date; correct it, or write {STRAY_IS_MISSING}. If it is one, say whether "
-                "the day comes first (day_first = true or false)."
-            ),
-        )
-    return days
+    cells = _decoded(column)
+    if _is_number(cells.type):  # 20230105
+        cells = texts(cells)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        days = days_from_text(cells, day_first)
+    elif pat.is_timestamp(cells.type) and cells.type.tz is not None:
+        days = pc.local_timestamp(cells)
+    elif pat.is_timestamp(cells.type) or pat.is_date(cells.type) or pat.is_null(cells.type):
+        days = cells
+    else:
+        raise BadValues(f"the column holds values of type {column.type}, where dates such as 2024-03-01 are needed.")
+    rows = np.flatnonzero(pc.and_(pc.is_valid(cells), pc.is_null(days)).to_numpy())
+    problem = f"{shown(cells[int(rows[0])])} is not a date like 2024-03-01." if len(rows) else ""
+    return days.cast(pa.timestamp("s"), safe=False), Strays(rows, problem)
 
 
 def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -145,13 +198,11 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     column = _decoded(column)
     _require_values(column, "the month is missing.")
-    day_first = day_comes_first(column) if _is_text(column.type) else None
-    cells, days = _days(column, day_first)
-    _require_values(cells, "the month is missing.")
-    _refuse(
-        _is_stray(cells, days),
-        lambda row: f"{shown(cells[row])} is not a month; write it like 2024-03 or 2024-03-01.",
-    )
+    days, strays = dates_and_strays(column, day_comes_first(column) if _is_text(column.type) else None)
+    if len(strays.rows):
+        row = int(strays.rows[0])
+        raise BadValues(f"{shown(column[row])} is not a month; write it like 2024-03 or 2024-03-01.", row)
+    _require_values(days, "the month is missing.")
     months = pc.floor_temporal(days, unit="month")
     today = datetime.now()
     _refuse(
@@ -168,7 +219,7 @@ def labels(column: pa.ChunkedArray, bad: str | float | None = None) -> pa.Chunke
 
     `bad` is the one of two values that means default; labels of 0 and 1, or of false and true, need none.
     """
-    cells = _present(texts(column))
+    cells = _present(texts(column), _DEFAULT)
     meaning = {text: canonical(text) for text in pc.unique(cells).drop_null().to_pylist()}
     found, zero_or_one = list(dict.fromkeys(meaning.values())), [canonical(0), canonical(1)]
     if bad is None and set(found) <= set(zero_or_one):
@@ -205,14 +256,40 @@ def _about_labels(texts: list[str], count: int, bad: str | float | None) -> str:
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column without dictionary encoding, and texts in the one type that holds them in any amount."""
+    """The column without dictionary and run-length encoding, and what holds texts in the one type for any amount."""
+    if isinstance(column.type, pa.UuidType):
+        return pa.chunked_array([[None if cell is None else str(cell) for cell in column.to_pylist()]], _TEXT)
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(column.type.storage_type)
+    if pat.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
     if pat.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(_TEXT) if _is_text(column.type) else column
+    if pat.is_nested(column.type):
+        raise BadValues(
+            f"the column holds values of type {column.type}, several in a cell; write each into a column of its own."
+        )
+    if not (_is_text(column.type) or _is_binary(column.type)):
+        return column
+    try:
+        return column.cast(_TEXT)
+    except pa.ArrowInvalid:
+        raise BadValues(
+            "the column holds bytes that are not text in UTF-8; leave it out or write it as text."
+        ) from None
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pat.is_string(kind) or pat.is_large_string(kind) or pat.is_string_view(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    of_kind = (pat.is_binary, pat.is_large_binary, pat.is_binary_view, pat.is_fixed_size_binary)
+    return any(is_kind(kind) for is_kind in of_kind)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pat.is_integer(kind) or (pat.is_decimal(kind) and kind.scale == 0))
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -251,58 +328,82 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(whole, without_fraction, column.cast(_TEXT))
 
 
-def _number_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    cells = _present(column)
+def _strict(values: pa.ChunkedArray, strays: Strays) -> pa.ChunkedArray:
+    """The values, if there are no stray cells."""
+    if len(strays.rows):
+        raise BadValues(f"{strays.problem} {STRAY_IS_MISSING}", int(strays.rows[0]))
+    return values
+
+
+def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
+    """Texts without spaces around them, null where they are words for a missing value."""
+    cells = pc.utf8_trim_whitespace(column)
+    return _without(pc.is_in(cells, pa.array(["", *format.missing], cells.type)), cells)
+
+
+def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
+    """Texts as float64, null where they are no numbers or per cents are mixed with others."""
+    if format.decimal == ".":
+        try:
+            return cells.cast(pa.float64())
+        except pa.ArrowInvalid:
+            pass  # Some cells are written in another way, or are no numbers.
+    values, is_per_cent = _amounts(cells, format.decimal)
+    share = pc.mean(is_per_cent).as_py()
+    if not share or share == 1:
+        return values
+    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
+    return _without(pc.and_(is_of_the_fewer, pc.not_equal(values, 0.0)), values)
+
+
+def _amounts(cells: pa.ChunkedArray, decimal: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Each text's number, null where it is none, and whether the number has a per cent sign (null for a zero, too)."""
+    cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
+    cells = pc.replace_substring(pc.utf8_normalize(cells, form="NFKC"), "\N{MINUS SIGN}", "-")
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
-    return cells.cast(pa.float64())
+    parts = pc.extract_regex(cells, _amount_pattern(decimal))
+    opened, sign, digits, exponent, percent, closed = (
+        pc.struct_field(parts, name) for name in ("open", "sign", "digits", "exponent", "percent", "close")
+    )
+    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
+    signs = pc.binary_join_element_wise(opened, sign, closed, nothing)
+    is_per_cent = pc.equal(percent, "%")
+    digits = pc.replace_substring_regex(digits, f"[{_GROUPS[decimal]} '’]", "")
+    text = pc.binary_join_element_wise(
+        pc.if_else(pc.is_in(signs, pa.array(["-", "()"], _TEXT)), minus, nothing),
+        pc.replace_substring(digits, ",", "."),
+        pc.if_else(is_per_cent, hundredth, exponent),
+        nothing,
+    )
+    is_amount = pc.and_(pc.is_valid(parts), pc.is_in(signs, pa.array(["", "+", "-", "()"], _TEXT)))
+    values = _without(pc.invert(is_amount), text).cast(pa.float64())
+    return values, _without(pc.invert(pc.fill_null(pc.not_equal(values, 0.0), False)), is_per_cent)
 
 
-def _days(column: pa.ChunkedArray, day_first: bool | None) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The cells, null where there is no value, and their days as timestamp[s], null where a cell holds no date."""
-    column = _decoded(column)
-    if _is_number(column.type):  # 20230105
-        column = texts(column)
-    if _is_text(column.type):
-        cells = _present(column)
-        return cells, days_from_text(cells, day_first)
-    if pat.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)
-    elif not (pat.is_timestamp(column.type) or pat.is_date(column.type) or pat.is_null(column.type)):
-        raise BadValues(
-            f"the column holds values of type {column.type}, where dates are needed (such as 2024-03-01)."
+def _amount_pattern(decimal: str) -> str:
+    """A number as people write it. A group of digits has three; what is between them is the same everywhere."""
+    mark = re.escape(decimal)
+    whole = "|".join(rf"\d{{1,3}}(?:{group}\d{{3}})+" for group in (re.escape(_GROUPS[decimal]), " ", "['’]"))
+    return (
+        rf"^(?:{_CURRENCY})?\s*(?P<open>\(?)(?P<sign>[-+]?)\s*(?:{_CURRENCY})?\s*"
+        rf"(?P<digits>(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)"
+        rf"(?:(?P<exponent>[eE][-+]?\d+)|\s*(?:{_CURRENCY})|\s*(?P<percent>%))?\s*(?P<close>[-)]?)$"
+    )
+
+
+def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
+    """Why one stray cell is no number."""
+    values = _numbers_of(cell, format) if _is_text(cell.type) else cell.cast(pa.float64())
+    if values.null_count:
+        return (
+            f"{shown(cell[0])} is not a number; write it like 1234{format.decimal}5, or add it to missing in "
+            "party.toml if it means that there is no value."
         )
-    return column, column.cast(pa.timestamp("s"), safe=False)
-
-
-def _is_stray(cells: pa.ChunkedArray, parsed: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.and_(pc.is_valid(cells), pc.is_null(parsed))
-
-
-def _present(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without spaces around them, null where they are a word for no value."""
-    cells = pc.utf8_trim_whitespace(cells)
-    return _without(pc.is_in(cells, pa.array(MISSING, cells.type)), cells)
-
-
-def _parsed(
-    column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray], problem: str
-) -> pa.ChunkedArray:
-    try:
-        return parse(column)
-    except pa.ArrowInvalid:
-        row = _first_failure(column, parse)
-        raise BadValues(f"{shown(column[row])} {problem}", row) from None
-
-
-def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
-    """The first row that does not parse, given that one does not; found by bisection, in O(rows)."""
-    low, high = 0, len(column)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            parse(column[low:middle])
-            low = middle
-        except pa.ArrowInvalid:
-            high = middle
-    return low
+    if pc.is_inf(values)[0].as_py():
+        return "the value is infinite; leave the cell empty if there is no value."
+    with_or_without = ("with", "without") if cell[0].as_py().endswith(("%", "％")) else ("without", "with")
+    return (
+        f"{shown(cell[0])} stands {with_or_without[0]} a per cent sign in a column of numbers "
+        f"{with_or_without[1]} one; write all cells in one way."
+    )
