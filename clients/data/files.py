@@ -7,7 +7,7 @@ the line in a CSV file (the header is line 1), by the number of the row, counted
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,8 @@ from clients.data.format import MISSING
 
 SUFFIXES = (".parquet", ".csv")
 
-Kind = Literal["id", "number", "text", "month", "binary"]
-"""What a column is read as; the dtypes are str, float64, str, datetime64[s] and, for a binary label, int8."""
+Kind = Literal["id", "number", "number or missing", "text", "month", "binary"]
+"""What a column is read as; the dtypes are str, float64, float64, str, datetime64[s] and, for a binary label, int8."""
 
 Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 """What else a column may be read as: a function such as those of `clients.data.values`."""
@@ -33,6 +33,7 @@ Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 _CONVERSIONS: Mapping[Kind, Conversion] = {
     "id": values.ids,
     "number": values.numbers,
+    "number or missing": lambda column: values.numbers_and_strays(column)[0],
     "text": values.texts,
     "month": values.months,
     "binary": values.labels,
@@ -85,11 +86,12 @@ class TableFile(ABC):
                 self._refuse_duplicates(frame[name], name)
         return frame
 
-    def guess_kinds(self) -> dict[str, Kind]:
-        """For each column `number` if all its values are numbers, `month` if all are dates, else `text`."""
-        self._require_columns(self.columns)
-        raw = self._read_raw(dict.fromkeys(self.columns, "text"))
-        return {name: _guess(raw[name]) for name in self.columns}
+    def cells(self, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
+        """The columns as they stand in the file, which are texts in a CSV file. Raises `DataError`."""
+        names = tuple(names)
+        self._require_columns(names)
+        raw = self._read_raw(dict.fromkeys(names, "text"))
+        return {name: raw[name] for name in names}
 
     @abstractmethod
     def row_name(self, *rows: int) -> str:
@@ -257,15 +259,6 @@ class ParquetFile(TableFile):
             raise DataError(
                 f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
             ) from error
-
-
-def _guess(column: pa.ChunkedArray) -> Kind:
-    kinds: tuple[Kind, ...] = ("number", "month")
-    for kind in kinds:
-        with suppress(values.BadValues):
-            _CONVERSIONS[kind](column.drop_null())
-            return kind
-    return "text"
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:

@@ -1,12 +1,12 @@
 """Ids that can be read and will still find nobody: those that a spreadsheet has rewritten, or with a typing error."""
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_REWRITTEN = r"^\d(?:[.,]\d+)?[eE]\+\d+$|^\d+[.,]0+$"
+_REWRITTEN = r"^\d(?:[.,]\d+)?[eE]\+\d+$|^\d+[.,]0{1,2}$"
 _CODE = "^[0-9A-Z]{18}$"
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _OUTSIDE = 31  # the value of a letter that no code has
@@ -15,32 +15,20 @@ _VALUES[np.frombuffer(_ALPHABET.encode(), np.uint8)] = np.arange(31)
 _WEIGHTS = np.array([*(pow(3, place, 31) for place in range(17)), 1])
 
 
-class Doubt(NamedTuple):
-    """A sentence on some ids, and the row of the first of them, counted from 0."""
-
-    problem: str
-    row: int
-
-
-def doubts(ids: pa.ChunkedArray | pa.Array) -> list[Doubt]:
-    """What is doubtful about texts (n,) that are ids, without nulls."""
+def doubts(ids: pa.ChunkedArray | pa.Array, place: Callable[[int], str] = lambda row: "") -> list[str]:
+    """A sentence for each thing that is doubtful about ids, texts (n,) without nulls; `place` says where a row is."""
     rewritten = pc.match_substring_regex(ids, _REWRITTEN).to_numpy(zero_copy_only=False)
     wrong, codes = _wrong_codes(ids)
-    problems = (
-        (
-            rewritten,
-            "ids look like numbers that a spreadsheet has rounded or rewritten; format the column as text where it "
-            "comes from, and export it again",
-        ),
-        (
-            wrong,
-            f"of {codes:,} unified social credit codes have a wrong check character (GB 32100-2015); correct them",
-        ),
-    )
+    problems = {
+        "of the ids look like numbers that a spreadsheet has rounded or rewritten; format the column as text where it "
+        "comes from, and export it again": np.flatnonzero(rewritten),
+        f"of the {codes:,} unified social credit codes have a wrong check character (GB 32100-2015); correct them, "
+        "since no other party knows them": np.flatnonzero(wrong),
+    }
     return [
-        Doubt(f"{is_wrong.sum():,} {problem}. The first is '{ids[row]}'", row)
-        for is_wrong, problem in problems
-        if is_wrong.any() and (row := int(is_wrong.argmax())) >= 0
+        f"{len(rows):,} (the first {ids[rows[0]].as_py()!r}{place(int(rows[0]))}) {problem}."
+        for problem, rows in problems.items()
+        if len(rows)
     ]
 
 

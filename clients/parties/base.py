@@ -195,7 +195,7 @@ class Party(ABC):
         It is called once, before a study trains. `has_months` says whether its rows have observation months.
         """
         for doubt in doubts(pa.array(self._businesses, pa.large_string())):
-            warn(DataWarning.at(self.folder, doubt.problem))
+            warn(DataWarning.at(self.folder, doubt))
 
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.

@@ -53,7 +53,10 @@ class TableParty(Party):
             id=id_column,
             label=label,
             month=month,
-            columns=tuple(detected.column for detected in detect(file, features, has_month=month is not None)),
+            columns=tuple(detected.column
+                for detected in detect(file, features, has_months=month is not None)
+                if detected.column is not None
+            ),
             file=files[0].name,
         )
 
@@ -122,11 +125,12 @@ class TableParty(Party):
 
 
 def _read_as(column: Column) -> Kind | Conversion:
-    stray_is_missing = column.stray == "missing"
-    if column.kind == "date":
-        return partial(values.dates, day_first=column.day_first, stray_is_missing=stray_is_missing)
     if column.kind == "numeric":
-        return "number or missing" if stray_is_missing else "number"
+        return "number or missing" if column.stray == "missing" else "number"
+    if column.kind == "date":
+        if column.stray == "missing":
+            return lambda cells: values.dates_and_strays(cells, column.day_first)[0]
+        return partial(values.dates, day_first=column.day_first)
     return "text"
 
 
