@@ -147,4 +147,5 @@ def special_values(numbers: npt.NDArray[np.float64]) -> tuple[float, ...]:
     margin = _MARGIN * (high - low)
     is_far = (distinct < low - margin) | (distinct > high + margin) | ((distinct < 0) & (low >= 0))
     is_long = is_nines & (np.abs(distinct) >= _LONG) & (counts > _PILE * len(present))
-    return tuple(distinct[is_far | is_long].tolist())[:_MOST_SPECIAL]
+    special = distinct[is_far | is_long].tolist()[:_MOST_SPECIAL]
+    return tuple(int(value) if value.is_integer() else value for value in special)

@@ -19,16 +19,23 @@ def doubts(ids: pa.ChunkedArray | pa.Array, place: Callable[[int], str] = lambda
     """A sentence for each thing that is doubtful about ids, texts (n,) without nulls; `place` says where a row is."""
     rewritten = pc.match_substring_regex(ids, _REWRITTEN).to_numpy(zero_copy_only=False)
     wrong, codes = _wrong_codes(ids)
-    problems = {
-        "of the ids look like numbers that a spreadsheet has rounded or rewritten; format the column as text where it "
-        "comes from, and export it again": np.flatnonzero(rewritten),
-        f"of the {codes:,} unified social credit codes have a wrong check character (GB 32100-2015); correct them, "
-        "since no other party knows them": np.flatnonzero(wrong),
-    }
+    problems = (
+        (
+            rewritten,
+            "ids",
+            "look like numbers that a spreadsheet has rounded or rewritten; format the column as text where it comes "
+            "from, and export it again.",
+        ),
+        (
+            wrong,
+            f"{codes:,} unified social credit codes",
+            "have a wrong check character (GB 32100-2015); correct them, since no other party knows them.",
+        ),
+    )
     return [
-        f"{len(rows):,} (the first {ids[rows[0]].as_py()!r}{place(int(rows[0]))}) {problem}."
-        for problem, rows in problems.items()
-        if len(rows)
+        f"{len(rows):,} of the {what}, the first {ids[rows[0]].as_py()!r}{place(int(rows[0]))}, {problem}"
+        for is_wrong, what, problem in problems
+        if len(rows := np.flatnonzero(is_wrong))
     ]
 
 

@@ -183,7 +183,7 @@ def _about_strays(found: Detected, column: Column, file: TableFile) -> str:
     what = "date" if column.kind == "date" else "number"
     cells = "1 cell is" if len(found.strays) == 1 else f"{len(found.strays):,} cells are"
     first = f"the first {found.stray} in {file.row_name(int(found.strays[0]))}"
-    return f'{cells} no {what}, {first}; by stray = "missing" they count as missing.'
+    return f'{cells} no {what}, {first}; stray = "missing" lets such a cell count as missing.'
 
 
 def _about_special(values: pd.Series, column: Column) -> str:

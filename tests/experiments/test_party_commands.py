@@ -175,7 +175,7 @@ def test_a_declaration_is_replaced_only_by_force(siloscore: Callable[..., Ended]
         (("bank/lones.csv", "--id", "id"), "does not exist; tables in its folder: 'loans.csv'."),
         (("bank/loans.txt", "--id", "id"), "a table must be a .csv or a .parquet file."),
         (("bank", "--type", "bonk"), "there is no party type 'bonk'. Did you mean 'bank'?"),
-        (("bank", "--type", "tax", "--id", "id"), "--id, --label and --month belong to a table"),
+        (("bank", "--type", "tax", "--id", "id"), "--id, --label, --bad and --month belong to a table"),
         (("bank/loans.csv", "--type", "tax"), "is no folder; with --type, name the folder"),
     ],
 )
@@ -213,7 +213,7 @@ BAD_INPUT = {
         lambda text: text.replace("c0", "C0"),
         "The ids 'C0000' in bank and 'c0000' in partner differ only in letter case",
     ),
-    "three labels": (lambda text: text + "new,1,2\n", "line 302, column 'default': the label must be 0 or 1"),
+    "three labels": (lambda text: text + "new,1,2\n", "line 302, column 'default': the label must have two values, and the values found are 0, 1, 2;"),
     "text for a number": (lambda text: text + "new,high,1\n", "line 302, column 'a': 'high' is not a number"),
     "an enormous cell": (
         lambda text: text + f"new,{'9' * 10**7},1\n",

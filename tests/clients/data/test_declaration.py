@@ -169,8 +169,8 @@ def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: st
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('[columns.a]\nkind = "number"', "kind must be 'numeric' or 'categorical', not 'number'."),
-        ("[columns.a]\nsign = 1", "kind is missing; it must be 'numeric' or 'categorical'."),
+        ('[columns.a]\nkind = "number"', "kind must be 'numeric', 'categorical' or 'date', not 'number'."),
+        ("[columns.a]\nsign = 1", "kind is missing; it must be 'numeric', 'categorical' or 'date'."),
         (
             '[columns.a]\nkind = "categorical"\nsign = 1',
             "a categorical column has no order, so its sign must be 0",

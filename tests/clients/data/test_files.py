@@ -220,18 +220,6 @@ def test_a_file_that_cannot_be_opened_is_told_so(tmp_path: Path, name: str) -> N
     assert read_error(tmp_path / name, KINDS) == f"{name} cannot be read (Is a directory)."
 
 
-def test_kinds_are_guessed_from_the_values(tmp_path: Path) -> None:
-    path = table(tmp_path, "id,flag,age,region,nothing\n007,true,1,a,\n008,false,,b,\n")
-
-    assert open_table(path).guess_kinds() == {
-        "id": "number",
-        "flag": "number",
-        "age": "number",
-        "region": "text",
-        "nothing": "number",
-    }
-
-
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**12), 10**12)
 

@@ -65,7 +65,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
         "firm": "left out",
         "country": "left out",
         "nothing": "left out",
-        "founded": "left out",
+        "founded": "date",
     }
     said = {name: " ".join(column.remarks) for name, column in found.items()}
     assert said["default"] == "25.0% are defaults."
@@ -76,7 +76,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
     assert "a different text" in said["firm"]
     assert said["country"] == "It is the same in every row."
     assert said["nothing"] == "No row has a value."
-    assert said["founded"].startswith("It is a date")
+    assert said["founded"] == "Models get the months from the date to the observation month."
     assert found["gaps"].missing == pytest.approx(table["gaps"].isna().mean())
     assert found["sector"].distinct == 3
 
@@ -84,7 +84,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
 def test_dates_of_a_parquet_file_are_dates_too(table: pd.DataFrame, tmp_path: Path) -> None:
     found = seen(table.assign(founded=pd.to_datetime(table["founded"])), tmp_path, "parquet")
 
-    assert found["founded"].role == "left out"
+    assert found["founded"].role == "date"
 
 
 def test_what_is_written_can_be_opened(table: pd.DataFrame, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_written_can_be_opened(table: pd.DataFrame, tmp_path: Path) -> N
 
     party = open_party(tmp_path)
 
-    assert party.declaration.column_names == ("turnover", "sector", "stage", "street", "gaps")
+    assert party.declaration.column_names == ("turnover", "sector", "stage", "street", "gaps", "founded")
     assert len(party.applications()) == ROWS
     assert party.applications()["month"].notna().all()
 
@@ -144,9 +144,9 @@ def test_a_label_that_never_changes_is_remarked(table: pd.DataFrame, tmp_path: P
     [
         ({}, {"id": "uscc"}, "own.csv has no column 'uscc'."),
         ({"id": "twin"}, {}, "own.csv, lines 2 and 3, column 'id': the id 'twin' stands twice"),
-        ({"default": 2}, {}, "column 'default': the label must be 0 or 1; the values found are 2."),
+        ({"default": 2}, {}, "column 'default': the values of the label are 2; say which one means default"),
         ({}, {"label": None}, "the observation month belongs to the party that holds the label"),
-        ({}, {"label": "sector"}, "the label must be 0 or 1; the values found are coal, food, 纺织."),
+        ({}, {"label": "sector"}, "the label must have two values, and the values found are coal, food, 纺织;"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

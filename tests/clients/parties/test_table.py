@@ -83,16 +83,14 @@ def test_columns_may_have_the_names_that_other_types_keep_for_themselves(tmp_pat
     ).to_numpy().tolist() == [[1.0, 12.0, 5.0]]
 
 
-def test_a_column_without_any_value_is_left_out_with_a_warning(tmp_path: Path) -> None:
-    csv = "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n"
+def test_a_column_without_any_value_stays_with_a_warning(tmp_path: Path) -> None:
+    opened = party(tmp_path, "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n")
 
-    with pytest.warns(
-        DataWarning, match=r"x.csv, column 'age': the column has no value in any row and is left out."
-    ):
-        opened = party(tmp_path, csv)
+    with pytest.warns(DataWarning, match=r"x.csv, column 'age': the column has no value in any row, and so tells"):
+        opened.warn(has_months=True)
 
-    assert opened.declaration.column_names == ("size",)
-    assert list(opened.matrix(opened.ids())) == ["size"]
+    assert opened.declaration == read_declaration(tmp_path)
+    assert opened.matrix(opened.ids()).isna().sum().to_dict() == {"size": 0, "age": 2}
 
 
 def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
@@ -114,7 +112,7 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
         ),
         (
             CSV.replace("009,0", "009,2"),
-            "x.csv, line 4, column 'default': the label must be 0 or 1; the values found",
+            "x.csv, line 4, column 'default': the label must have two values, and the values found",
         ),
         (CSV.replace("009,0", "009,"), "x.csv, line 4, column 'default': the label is missing"),
         (CSV.replace("size,age", "size,aeg"), "x.csv has no column 'age'. Did you mean 'aeg'?"),
