@@ -32,7 +32,12 @@ def assign(session: Session, request: SplitRequest) -> Assigned:
     # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.
     rng = own_generator(f"split {request.seed}", "\0".join(applications.ids).encode(), labels.tobytes())
     if config.test_ids:
-        basis, test = "file", np.isin(applications.ids, _read_ids(Path(config.test_ids)))
+        basis, test = (
+            "file",
+            np.isin(
+                applications.ids, _read_ids(Path(config.test_ids), session.party.declaration.format.encoding)
+            ),
+        )
         roles = split_given_test(labels, test, config.validation_share, rng)
     elif np.isnat(months).any():
         basis, roles = "label", split_by_label(labels, config.test_share, config.validation_share, rng)
@@ -56,9 +61,9 @@ def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
             )
 
 
-def _read_ids(path: Path) -> list[str]:
+def _read_ids(path: Path, encoding: str) -> list[str]:
     """One id per line; a first line that names the column, as in a CSV file, matches no business and does no harm."""
     try:
-        return [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        return [line.strip() for line in path.read_text(encoding).removeprefix("\ufeff").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The file of test ids {path} cannot be read: {error}.") from None

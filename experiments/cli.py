@@ -417,9 +417,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
     from clients.data.errors import DataWarning
 
     if issubclass(category, DataWarning):
-        _errors.print(
-            f"[yellow]Warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True
-        )
+        _errors.print(f"[yellow]Warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True)
     else:
         sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
 

@@ -33,7 +33,8 @@ class Dataset:
 def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     """Open and check the data of every party, or of those named, before anything runs.
 
-    Warns (DataWarning) of what each party's data are likely to disappoint by. Raises DataError that names the party, file, column and row: an experiment may see these, a coordinator may not.
+    Warns (DataWarning) where a party's data are likely to disappoint. Raises DataError that names the party, file,
+    column and row: an experiment may see these, a coordinator may not.
     """
     folder = folder.resolve()
     ordered = party_names(folder, parties)

@@ -108,6 +108,10 @@ def init_party(
     inspection = inspect_table(table, id, label or None, month or None, bad or None)
     write_declaration(folder, inspection.declaration)
     console.print(_report(inspection))
+    if table.suffix == ".csv":
+        console.print(
+            f"Read as {inspection.declaration.format}.", soft_wrap=True, highlight=False, markup=False
+        )
     console.print(
         f"{folder / FILE_NAME}: {len(inspection.declaration.columns)} of {len(inspection.columns)} columns offered. "
         "Every grade is 3 and every sign is 0 (no demand). Correct them where you know better, and delete the columns "

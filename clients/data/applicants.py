@@ -21,7 +21,7 @@ def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
     Raises DataError for a file without ids, and with the row for a repeated id, an applicant without an application at
     the bank, or a month that cannot be read or lies in the future.
     """
-    declared, file = party.declaration, open_table(path)
+    declared, file = party.declaration, open_table(path, party.declaration.format)
     kinds: dict[str, Kind] = {declared.id: "id"}
     if declared.month is not None and declared.month in file.columns:
         kinds[declared.month] = "month"

@@ -1,7 +1,6 @@
-"""Dates as people write them: 2023-01-05, 2023/1/5, 2023.01.05, 20230105, 2023年1月5日, 31/12/2022, each with or without
-a time, and months alone: 2023-01, 2023年1月.
+"""Dates as people write them: 2023-01-05, 2023/1/5, 2023.01.05, 20230105, 2023年1月5日 and 31/12/2022.
 
-Only the day counts. A month alone stands for its first day.
+A time may follow, and does not count. A month alone, such as 2023-01 or 2023年1月, stands for its first day.
 """
 
 import re
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DAYS_PER_MONTH = 365.2425 / 12
-_TIME = r"(?:(?:[T\s]|(?<=日))\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?"
+_ZONE = r"(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?"
+_TIME = rf"(?:(?:[T\s]|(?<=日))\s*\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?\s*(?:[AaPp][Mm])?\s*{_ZONE})?"
 _YEAR_FIRST = tuple(
     re.compile(form + _TIME)
     for form in (
@@ -39,7 +39,7 @@ def days_from_text(
 
 
 def day_comes_first(cells: pa.ChunkedArray | pa.Array) -> bool | None:
-    """Whether dates such as 31/12/2022 begin with their day; None where no text (n,) tells, or two contradict each other."""
+    """Whether dates such as 31/12/2022 begin with the day; None where no text (n,) tells, or two disagree."""
     texts = cells.unique().drop_null().to_pylist()
     matches = [match for text in texts if (match := _YEAR_LAST.fullmatch(text.strip()))]
     first, second = (any(int(match[part]) > 12 for match in matches) for part in ("first", "second"))

@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import tomli_w
 
 from clients.data import files, values
-from clients.data.errors import DataError, check, listing, not_utf8, suggestion
+from clients.data.errors import DataError, check, listing, not_decodable, suggestion
+from clients.data.format import USUAL, Format
 from fl.rules import Rule
 
 COVERAGE = "coverage"
@@ -30,7 +31,6 @@ DEFAULT_ID = "business_id"
 
 Kind = Literal["numeric", "categorical", "date"]
 _KINDS = "'numeric', 'categorical' or 'date'"
-Stray = Literal["error", "missing"]
 
 _Text: TypeAlias = Annotated[
     str, Rule('text in quotation marks, such as "…"', lambda value: isinstance(value, str))
@@ -115,8 +115,10 @@ class Column:
             _are_special,
         ),
     ] = ()
-    stray: Annotated[Stray, Rule("'error' or 'missing'", lambda value: value in get_args(Stray))] = "error"
-    reference: Annotated[str, Rule("a month in quotation marks, such as \"2023-03\"", _is_reference)] = ""
+    stray: Annotated[
+        files.Strays, Rule("'error' or 'missing'", lambda value: value in get_args(files.Strays))
+    ] = "error"
+    reference: Annotated[str, Rule('a month in quotation marks, such as "2023-03"', _is_reference)] = ""
     day_first: Annotated[
         bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
     ] = None
@@ -153,12 +155,14 @@ class Target:
 class Declaration:
     """A party's declaration.
 
-    `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the
-    party that holds the label declares `label`, and `month` (the observation month) if its applications have
-    one. `bad` is the value of the label that means default; labels of 0 and 1 or false and true need none. `segments` are the columns by which metrics are reported. `columns` stand in the order in which the
-    party offers them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card
-    of a scorecard shows the ranges of values that the points of this party's columns are given for; without it, only
-    the party's own points table shows them. By default the label holder publishes them, since the model is its own.
+    `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the party
+    that holds the label declares `label`, `month` (the observation month) if its applications have one, and `bad`, the
+    value of the label that means default; labels of 0 and 1 or false and true need none. `segments` are the columns by
+    which metrics are reported. `columns` stand in the order in which the party offers them. `file` is the table's file
+    name (party type `table` only). With `publish_bins`, the model card of a scorecard shows the ranges of values that
+    the points of this party's columns are given for; without it, only the party's own points table shows them. By
+    default the label holder publishes them, since the model is its own. `format` is how the party's CSV files are
+    written; its fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -187,6 +191,7 @@ class Declaration:
     publish_bins: Annotated[
         bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
     ] = None
+    format: Format = USUAL
 
     def __post_init__(self) -> None:
         """Refuses parts that contradict each other."""
@@ -208,11 +213,11 @@ class Declaration:
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
-        for names_of, values in (("columns", self.column_names), ("segments", self.segments)):
-            if repeated := sorted({name for name in values if values.count(name) > 1}):
+        for names_of, names in (("columns", self.column_names), ("segments", self.segments)):
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise DataError(f"{listing(repeated)} stands more than once among the {names_of}.")
             for key, name in roles.items():
-                if name in values:
+                if name in names:
                     raise DataError(f"'{name}' is the {key} and cannot be one of the {names_of} too.")
 
     @property
@@ -225,7 +230,9 @@ class Declaration:
         """The columns of the data that are no features, by name, and what each is read as."""
         roles: dict[str | None, files.Kind | files.Conversion] = {
             self.id: "id",
-            self.label: Target.kind if self.bad is None else partial(values.labels, bad=self.bad),
+            self.label: Target.kind
+            if self.bad is None
+            else files.without_strays(partial(values.labels, bad=self.bad)),
             self.month: "month",
         }
         return {name: kind for name, kind in roles.items() if name is not None}
@@ -240,6 +247,7 @@ _COLUMN_KEYS = tuple(field.name for field in fields(Column) if field.name != "na
 _ALWAYS = ("kind", "sign", "grade")
 """What is written of every column, since these are decisions; of the rest what is not as by default."""
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "bad", "month", "publish_bins", "segments")
+_FORMAT_KEYS = tuple(field.name for field in fields(Format))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -255,11 +263,12 @@ def read_declaration(folder: Path) -> Declaration:
         raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
     given = _with_tuples(content)
-    _refuse_unknown_keys(given, _PARTY_KEYS, path)
+    _refuse_unknown_keys(given, _PARTY_KEYS + _FORMAT_KEYS, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
-        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns)
+        format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
+        return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
 
@@ -274,7 +283,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError.at(path, f"the file cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
-        raise not_utf8(path) from None
+        raise not_decodable(path) from None
     except tomllib.TOMLDecodeError as error:
         # The parser says `reason (at line 3, column 5)` or `reason (at end of document)`.
         reason, _, place = str(error).partition(" (at ")
@@ -312,10 +321,11 @@ def _refuse_unknown_keys(
 
 def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
-    folder = Path(folder)
+    folder, format = Path(folder), declaration.format
     content: dict[str, Any] = {
         key: value for key in _PARTY_KEYS if (value := getattr(declaration, key)) not in (None, ())
     }
+    content |= {key: value for key in _FORMAT_KEYS if (value := getattr(format, key)) != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]
     content["columns"] = {

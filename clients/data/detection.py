@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,8 @@ import pyarrow.types as pat
 from clients.data import values
 from clients.data.dates import day_comes_first, days_from_text
 from clients.data.declaration import Column
-from clients.data.files import TableFile
+from clients.data.files import Strays, TableFile
+from clients.data.format import Format
 
 FEW, MANY = 12, 50
 """Up to FEW distinct values whole numbers may be codes; more than MANY categories are many."""
@@ -47,24 +47,25 @@ class Detected:
     strays: Rows = field(default_factory=lambda: np.empty(0, np.int64))
     stray: str = ""
     problem: str = ""
+    has_per_cents: bool = False
 
 
 def detect(file: TableFile, names: Iterable[str], has_months: bool) -> list[Detected]:
     """Look at columns of a table; `has_months` says that its rows have observation months, which dates count to."""
     cells = file.cells(names)
-    return [_detect(name, cells[name], has_months) for name in cells]
+    return [_detect(name, cells[name], file.format, has_months) for name in cells]
 
 
-def _detect(name: str, cells: pa.ChunkedArray, has_months: bool) -> Detected:
+def _detect(name: str, cells: pa.ChunkedArray, format: Format, has_months: bool) -> Detected:
     try:
-        return _number(name, cells) or _date(name, cells, has_months) or _text(name, cells)
+        return _number(name, cells, format) or _date(name, cells, format, has_months) or _text(name, cells)
     except values.BadValues as error:
         return Detected(name, None, pd.Series(dtype=object), problem=f"It is left out: {error.problem}")
 
 
-def _number(name: str, cells: pa.ChunkedArray) -> Detected | None:
+def _number(name: str, cells: pa.ChunkedArray, format: Format) -> Detected | None:
     try:
-        column, strays = values.numbers_and_strays(cells)
+        column, strays = values.numbers_and_strays(cells, format)
     except values.BadValues:
         return None
     numbers = pd.Series(column.to_numpy())
@@ -72,14 +73,23 @@ def _number(name: str, cells: pa.ChunkedArray) -> Detected | None:
     is_measured = len(distinct) > MANY or bool((distinct % 1 != 0).any())
     if not _are_few(strays.rows, cells, numbers.count(), is_measured) or _are_compact_dates(distinct):
         return None
-    declared = Column(name, "numeric", special=special_values(numbers.to_numpy()), stray=_stray(strays.rows))
-    return Detected(name, declared, numbers, strays.rows, _first(strays.rows, cells))
+    has_per_cents = values.has_per_cents(cells, format)
+    declared = Column(
+        name,
+        "numeric",
+        unit="share" if has_per_cents else "",
+        special=special_values(numbers.to_numpy()),
+        stray=_stray(strays.rows),
+    )
+    return Detected(
+        name, declared, numbers, strays.rows, _first(strays.rows, cells), has_per_cents=has_per_cents
+    )
 
 
-def _date(name: str, cells: pa.ChunkedArray, has_months: bool) -> Detected | None:
+def _date(name: str, cells: pa.ChunkedArray, format: Format, has_months: bool) -> Detected | None:
     texts = values.texts(cells) if not (pat.is_timestamp(cells.type) or pat.is_date(cells.type)) else None
     day_first = None if texts is None else day_comes_first(texts)
-    column, strays = values.dates_and_strays(cells if texts is None else texts, day_first)
+    column, strays = values.dates_and_strays(cells if texts is None else texts, format, day_first)
     days = column.to_pandas()
     if not days.count() or not _are_few(strays.rows, cells, days.count(), True):
         return None
@@ -102,7 +112,7 @@ def _text(name: str, cells: pa.ChunkedArray) -> Detected:
 
 
 def _are_few(strays: Rows, cells: pa.ChunkedArray, others: int, is_measured: bool) -> bool:
-    """Whether a column is what its other cells are, in spite of the stray ones: a few, or one wording again and again."""
+    """Whether a column is what its other cells are, in spite of stray ones: few of them, or of few wordings."""
     if len(strays) <= _STRAY * (len(strays) + others):
         return True
     return is_measured and len(strays) < others and len(cells.take(pa.array(strays)).unique()) <= FEW
@@ -112,15 +122,16 @@ def _first(strays: Rows, cells: pa.ChunkedArray) -> str:
     return values.shown(cells[int(strays[0])]) if len(strays) else ""
 
 
-def _stray(strays: Rows) -> Literal["missing", "error"]:
+def _stray(strays: Rows) -> Strays:
     return "missing" if len(strays) else "error"
 
 
 def _are_compact_dates(numbers: npt.NDArray[np.float64]) -> bool:
     """Whether different numbers are all like 20230105: of eight digits at random, one in twenty-seven is a day."""
-    if len(numbers) < _DATES or not ((numbers >= _FIRST_DAY) & (numbers <= _LAST_DAY) & (numbers % 1 == 0)).all():
+    is_in_range = (numbers >= _FIRST_DAY) & (numbers <= _LAST_DAY) & (numbers % 1 == 0)
+    if len(numbers) < _DATES or not is_in_range.all():
         return False
-    return days_from_text(pa.array(numbers.astype(np.int64)).cast(pa.large_string())).null_count == 0
+    return bool(days_from_text(pa.array(numbers.astype(np.int64)).cast(pa.large_string())).null_count == 0)
 
 
 def special_values(numbers: npt.NDArray[np.float64]) -> tuple[float, ...]:
@@ -133,7 +144,10 @@ def special_values(numbers: npt.NDArray[np.float64]) -> tuple[float, ...]:
     present = numbers[~np.isnan(numbers)]
     distinct, counts = np.unique(present, return_counts=True)
     is_nines = np.isin(distinct, _NINES) & (counts > 1)
-    others, piles = distinct[~is_nines], set(distinct[(counts > _PILE * len(present)) & (distinct != 0)].tolist())
+    others, piles = (
+        distinct[~is_nines],
+        set(distinct[(counts > _PILE * len(present)) & (distinct != 0)].tolist()),
+    )
     negative = others[others < 0]
     if piles.issuperset(negative.tolist()) and np.isin(negative, _CODES).all() and (others >= 0).sum() > FEW:
         others = others[others >= 0]

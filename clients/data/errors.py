@@ -54,15 +54,15 @@ def listing(words: Iterable[str], limit: int = 12) -> str:
     return ", ".join(quoted[:limit]) + more if quoted else "none"
 
 
-def not_utf8(path: Path) -> DataError:
-    """The error of a file that could not be read as UTF-8, with the line, and the byte and its offset from 0."""
+def not_decodable(path: Path, encoding: str = "utf-8", advice: str = "save the file as UTF-8.") -> DataError:
+    """The error of a file that could not be read in an encoding, with the line, and the byte and its offset from 0."""
     content = path.read_bytes()
     try:
-        content.decode("utf-8")
+        content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = content[: error.start].decode(encoding, "ignore").count("\n") + 1
         problem = (
-            f"byte {error.start} (0x{content[error.start]:02x}) is not valid UTF-8; save the file as UTF-8."
+            f"byte {error.start} (0x{content[error.start]:02x}) is not valid {encoding.upper()}; {advice}"
         )
         return DataError.at(path, problem, row=f"line {line}")
     return DataError(f"{path} changed while it was read; try again.")

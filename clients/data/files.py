@@ -1,14 +1,17 @@
 """Reads the tables of a party's folder, CSV or Parquet, strictly: an error names the cell that cannot be used.
 
-A CSV file is UTF-8 with a header and commas (RFC 4180). Errors name a row as a person finds it: by
-the line in a CSV file (the header is line 1), by the number of the row, counted from 1, in a Parquet file.
+A CSV file has a header (RFC 4180) and the form that its `Format` says, by default UTF-8 with commas. Errors name a row
+as a person finds it: by the line in a CSV file (the header is line 1), by the number of the row, counted from 1, in a
+Parquet file.
 """
 
+import codecs
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import fields, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -19,38 +22,78 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from clients.data import values
-from clients.data.errors import DataError, listing, not_utf8, suggestion
-from clients.data.format import MISSING
+from clients.data.errors import DataError, listing, not_decodable, suggestion
+from clients.data.format import USUAL, Format, encoding_of, separator_line, sniff
 
 SUFFIXES = (".parquet", ".csv")
 
-Kind = Literal["id", "number", "number or missing", "text", "month", "binary"]
-"""What a column is read as; the dtypes are str, float64, float64, str, datetime64[s] and, for a binary label, int8."""
+Kind = Literal["id", "number", "text", "month", "binary"]
+"""What a column is read as; the dtypes are str, float64, str, datetime64[s] and, for a binary label, int8."""
 
-Conversion = Callable[[pa.ChunkedArray], pa.ChunkedArray]
-"""What else a column may be read as: a function such as those of `clients.data.values`."""
+Strays = Literal["error", "missing"]
+"""What becomes of stray cells, which are no numbers or dates where these are expected."""
+
+Conversion = Callable[[pa.ChunkedArray, Format], tuple[pa.ChunkedArray, values.Strays]]
+"""What else a column may be read as: a function such as `values.numbers_and_strays`."""
+
+
+def without_strays(convert: Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]) -> Conversion:
+    """The same as a conversion that never finds a stray cell."""
+    return lambda column, format: (convert(column, format), values.NO_STRAYS)
+
 
 _CONVERSIONS: Mapping[Kind, Conversion] = {
-    "id": values.ids,
-    "number": values.numbers,
-    "number or missing": lambda column: values.numbers_and_strays(column)[0],
-    "text": values.texts,
-    "month": values.months,
-    "binary": values.labels,
+    "id": without_strays(lambda column, _: values.ids(column)),
+    "number": values.numbers_and_strays,
+    "text": without_strays(lambda column, _: values.texts(column)),
+    "month": without_strays(lambda column, _: values.months(column)),
+    "binary": without_strays(values.labels),
 }
-_CHUNK = 1 << 20
+STRAY_IS_MISSING = (
+    'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
+)
+"""What to do where stray cells cannot be corrected."""
+_CHUNK = 1 << 16
+_NO_CHOICES: Mapping[str, Strays] = {}
 
 
-def open_table(path: Path) -> "TableFile":
+def open_table(path: Path, format: Format = USUAL) -> "TableFile":
     """The table at `path`, of which only the column names are read yet.
 
-    Raises `DataError` if there is no such file or it is not a table.
+    Raises `DataError` if there is no such file or it is not a table of this format.
     """
     path = Path(path)
+    with _named_errors(path):
+        return CsvFile(path, format) if path.suffix == ".csv" else ParquetFile(path, format)
+
+
+def detect(*paths: Path) -> Format:
+    """The format that the tables of a party are written in: where they differ, what is not usual in the first of them.
+
+    Raises `DataError` if there is no such file, it is not a table, or its encoding cannot be told.
+    """
+    formats = [_detect(Path(path)) for path in paths]
+    usual = {field.name: getattr(USUAL, field.name) for field in fields(Format)}
+    return Format(
+        **{
+            key: next((value for each in formats if (value := getattr(each, key)) != usual[key]), usual[key])
+            for key in usual
+        }
+    )
+
+
+def _detect(path: Path) -> Format:
+    with _named_errors(path):
+        format = sniff(path) if path.suffix == ".csv" else USUAL
+    return replace(format, missing=open_table(path, format).words_for_missing())
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
     if path.suffix not in SUFFIXES:
         raise DataError(f"{path}: a table must be a .csv or a .parquet file.")
     try:
-        return CsvFile(path) if path.suffix == ".csv" else ParquetFile(path)
+        yield
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; tables in its folder: {tables_in(path.parent)}.") from None
     except OSError as error:
@@ -66,32 +109,63 @@ class TableFile(ABC):
     """A table on disk: its path, the names of all its columns, and the values of some on demand."""
 
     path: Path
+    format: Format
     columns: tuple[str, ...]
 
-    def read(self, kinds: Mapping[str, Kind | Conversion], unique_id: bool = False) -> pd.DataFrame:
+    def read(
+        self,
+        kinds: Mapping[str, Kind | Conversion],
+        unique_id: bool = False,
+        strays: Mapping[str, Strays] = _NO_CHOICES,
+    ) -> pd.DataFrame:
         """The columns named in `kinds`, in that order: one row per row of the file, indexed 0, 1, ….
 
         Other columns are not read. Missing numbers and texts are NaN; ids, months and labels are never
-        missing. With `unique_id`, no id may stand in two rows. Raises `DataError`.
+        missing. With `unique_id`, no id may stand in two rows. Stray cells of a column of numbers or dates (infinite,
+        or no number) are what `strays` says of the column: missing, or else an error. Raises `DataError`.
         """
+        frame, found = self.read_with_strays(kinds, unique_id)
+        for name, cells in found.items():
+            if strays.get(name) != "missing":
+                raise self.error(f"{cells.problem} {STRAY_IS_MISSING}", name, int(cells.rows[0]))
+        return frame
+
+    def read_with_strays(
+        self, kinds: Mapping[str, Kind | Conversion], unique_id: bool = False
+    ) -> tuple[pd.DataFrame, dict[str, values.Strays]]:
+        """What `read` returns, with every stray cell missing; and by column the stray cells, where there are any."""
         self._require_columns(kinds)
         raw = self._read_raw(kinds)
         if raw.num_rows == 0:
             raise DataError(f"{self.path} has a header but no rows.")
-        frame = pa.table(
-            {name: self._converted(raw[name], name, kind) for name, kind in kinds.items()}
-        ).to_pandas()
+        columns, strays = {}, {}
+        for name, kind in kinds.items():
+            with self._placed(name):
+                convert = _CONVERSIONS[kind] if isinstance(kind, str) else kind
+                columns[name], strays[name] = convert(raw[name], self.format)
+        frame = pa.table(columns).to_pandas()
         for name in kinds if unique_id else ():
             if kinds[name] == "id":
                 self._refuse_duplicates(frame[name], name)
-        return frame
+        return frame, {name: cells for name, cells in strays.items() if len(cells.rows)}
 
     def cells(self, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
-        """The columns as they stand in the file, which are texts in a CSV file. Raises `DataError`."""
+        """Columns as they stand in the file, which are texts in a CSV file. Raises `DataError`."""
         names = tuple(names)
         self._require_columns(names)
-        raw = self._read_raw(dict.fromkeys(names, "text"))
-        return {name: raw[name] for name in names}
+        return {name: self._raw[name] for name in names}
+
+    def words_for_missing(self) -> tuple[str, ...]:
+        """The texts of `WORDS_IN_NUMBERS` that stand among the numbers of any column, and are not in `format`."""
+        found: set[str] = set()
+        for name, column in self.cells(self.columns).items():
+            with self._placed(name):
+                found |= values.words_for_missing(column, self.format)
+        return tuple(sorted(found))
+
+    def error(self, problem: str, column: str, *rows: int) -> DataError:
+        """The error of some cells of a column, whose rows are counted from 0."""
+        return DataError.at(self.path, problem, row=self.row_name(*rows) if rows else None, column=column)
 
     @abstractmethod
     def row_name(self, *rows: int) -> str:
@@ -110,35 +184,45 @@ class TableFile(ABC):
             if count > 1:
                 raise DataError(f"{self.path} has {count} columns called '{name}'; rename all but one.")
 
-    def _converted(self, column: pa.ChunkedArray, name: str, kind: Kind | Conversion) -> pa.ChunkedArray:
+    @cached_property
+    def _raw(self) -> pa.Table:
+        return self._read_raw(dict.fromkeys(self.columns, "text"))
+
+    @contextmanager
+    def _placed(self, name: str) -> Iterator[None]:
         try:
-            return _CONVERSIONS[kind](column) if isinstance(kind, str) else kind(column)
+            yield
         except values.BadValues as error:
-            row = self.row_name(*error.rows) if error.rows else None
-            raise DataError.at(self.path, error.problem, row=row, column=name) from None
+            raise self.error(error.problem, name, *error.rows) from None
 
     def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
         if (is_repeated := ids.duplicated().to_numpy()).any():
             second = int(is_repeated.argmax())
             first = int((ids == ids[second]).to_numpy().argmax())
-            raise DataError.at(
-                self.path,
-                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row.",
-                row=self.row_name(first, second),
-                column=name,
+            problem = (
+                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
             )
+            raise self.error(problem, name, first, second)
 
 
 class CsvFile(TableFile):
-    """A CSV file."""
+    """A CSV file. Names in the header lose the spaces around them, and a column without a name is passed over."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the header."""
-        self.path = path
-        header = next((cells for _, cells in self._records()), None)
+        self.path, self.format = path, format
+        self._first_line, header = next(self._records(), (0, None))
         if header is None:
             raise DataError(f"{path} is empty; it needs a header and at least one row.")
-        self.columns = tuple(header)
+        if "\0" in "".join(header):
+            raise DataError(f"{path} is not in {format.encoding.upper()}; {self._advice_on_encoding()}")
+        self._names = tuple(name.strip() for name in header)
+        if len(header) == 1 and (separator := sniff(path).separator) != format.separator:
+            raise DataError(
+                f"{path} seems to be separated by {_key(separator)}, not by {_key(format.separator)}; write separator "
+                f"= {_key(separator)} in party.toml, or let siloscore init-party write it."
+            )
+        self.columns = tuple(filter(None, self._names))
 
     def row_name(self, *rows: int) -> str:
         """The lines on which the rows begin."""
@@ -146,71 +230,106 @@ class CsvFile(TableFile):
         return _numbered("line", [lines[row] for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
-        self._check_text()
+        has_quotes = self._check_text()
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
-            # texts, so that the conversion can name the cell that is to blame, or understand true and false.
+            # texts, so that the conversion can name the cell that is to blame, or understand another way to write it.
             return self._read_as(
                 {
                     name: pa.float64() if kind in ("number", "binary") else pa.string()
                     for name, kind in kinds.items()
-                }
+                },
+                has_quotes,
             )
         except pa.ArrowInvalid:
             self._check_row_lengths()
         try:
-            return self._read_as(dict.fromkeys(kinds, pa.string()))
+            return self._read_as(dict.fromkeys(kinds, pa.string()), has_quotes)
         except pa.ArrowInvalid as error:
             raise DataError(f"{self.path} cannot be read as CSV ({str(error).splitlines()[0]}).") from error
 
-    def _read_as(self, types: Mapping[str, pa.DataType]) -> pa.Table:
+    def _read_as(self, types: Mapping[str, pa.DataType], has_quotes: bool) -> pa.Table:
         return pacsv.read_csv(
             self.path,
-            parse_options=pacsv.ParseOptions(newlines_in_values=True),
+            read_options=pacsv.ReadOptions(
+                encoding=self.format.encoding,
+                column_names=self._names,
+                skip_rows=self._first_line - 1,
+                skip_rows_after_names=1,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.format.separator,
+                quote_char='"' if has_quotes else False,
+                newlines_in_values=has_quotes,
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
-                null_values=list(MISSING),
+                null_values=self.format.without_value,
                 strings_can_be_null=True,
+                decimal_point=self.format.decimal,
             ),
         )
 
-    def _check_text(self) -> None:
-        """Raises `DataError` if the file is not UTF-8 or a quotation mark is never closed.
+    def _check_text(self) -> bool:
+        """Whether there are quotation marks.
 
-        The whole file is looked at, columns that are not read included: an open quotation mark would swallow
-        the rows that follow it.
+        Raises `DataError` if the file is not in its encoding or a quotation mark is never closed. The whole file is
+        looked at, columns that are not read included: an open quotation mark would swallow the rows that follow it.
         """
+        encoding = codecs.lookup(self.format.encoding).name
+        decoder, marks = codecs.getincrementaldecoder(encoding)(), 0
         try:
-            with self.path.open(encoding="utf-8", newline="\n") as file:
-                marks = sum(chunk.count('"') for chunk in iter(partial(file.read, _CHUNK), ""))
+            with self.path.open("rb") as file:
+                for chunk in iter(partial(file.read, _CHUNK), b""):
+                    # Most chunks are ASCII, which need not be decoded unless a character before is not complete.
+                    if encoding == "utf-8" and chunk.isascii() and not decoder.getstate()[0]:
+                        marks += chunk.count(b'"')
+                    else:
+                        marks += decoder.decode(chunk).count('"')
+                decoder.decode(b"", True)
         except UnicodeDecodeError:
-            raise not_utf8(self.path) from None
+            raise self._not_decodable() from None
         if marks % 2:
             for _ in self._records(strict=True):
                 pass
+        return marks > 0
+
+    def _not_decodable(self) -> DataError:
+        return not_decodable(self.path, self.format.encoding, self._advice_on_encoding())
+
+    def _advice_on_encoding(self) -> str:
+        encoding = encoding_of(self.path)
+        if encoding in (None, self.format.encoding):
+            return "save the file as UTF-8."
+        return (
+            f"it looks like {encoding.upper()}; "
+            f'write encoding = "{encoding}" in party.toml, or let siloscore init-party write it.'
+        )
 
     def _check_row_lengths(self) -> None:
         for line, cells in self._records():
-            if len(cells) != len(self.columns):
+            if len(cells) != len(self._names):
                 raise DataError.at(
                     self.path,
-                    f"the row has {len(cells)} cells where the header has {len(self.columns)}.",
+                    f"the row has {len(cells)} cells where the header has {len(self._names)}.",
                     row=f"line {line}",
                 )
 
     def _records(self, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-        """First line and cells of the header and of each row; lines without a character are no rows."""
+        """First line and cells of the header and of each row; lines without a character and `sep=;` are no rows."""
         line = 1
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, strict=strict)
+            with self.path.open(encoding=self.format.encoding, newline="") as file:
+                if file.read(1) != "\ufeff":
+                    file.seek(0)
+                reader = csv.reader(file, delimiter=self.format.separator, strict=strict)
                 for cells in reader:
-                    if cells:
+                    if cells and not (line == 1 and self._declares_separator(cells)):
                         yield line, cells
                     line = reader.line_num + 1
         except UnicodeDecodeError:
-            raise not_utf8(self.path) from None
+            raise self._not_decodable() from None
         except csv.Error as error:
             problem = (
                 f"a cell has more than {csv.field_size_limit():,} characters; shorten it, or close the quotation mark "
@@ -220,13 +339,16 @@ class CsvFile(TableFile):
             )
             raise DataError.at(self.path, problem, row=f"line {line}") from None
 
+    def _declares_separator(self, cells: Sequence[str]) -> bool:
+        return separator_line(f"{self.format.separator.join(cells)}\n") == self.format.separator
+
 
 class ParquetFile(TableFile):
     """A Parquet file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the schema."""
-        self.path = path
+        self.path, self.format = path, format
         path.open("rb").close()  # a missing or forbidden file is told apart from a damaged one
         with self._opened() as file:
             self.columns = tuple(file.schema_arrow.names)
@@ -259,6 +381,10 @@ class ParquetFile(TableFile):
             raise DataError(
                 f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
             ) from error
+
+
+def _key(separator: str) -> str:
+    return '"\\t"' if separator == "\t" else f'"{separator}"'
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:

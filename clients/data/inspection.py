@@ -20,6 +20,7 @@ from clients.data.declaration import Column, Declaration
 from clients.data.detection import FEW, MANY, Detected, detect
 from clients.data.errors import DataError, listing
 from clients.data.files import TableFile, open_table
+from clients.data.files import detect as detect_format
 from clients.data.ids import doubts
 from clients.parties.table import TableParty
 from fl.metrics import auc
@@ -32,6 +33,7 @@ NAMES = 0.5
 """With more distinct texts per row than this, a text names the business rather than describes it."""
 DIGITS = 8
 """Numbers with fewer digits are not taken for ids."""
+PER_CENT = "Per cents are read as shares: 12.5% is 0.125."
 
 Role = Literal["id", "label", "month", "numeric", "categorical", "date", "left out"]
 
@@ -85,7 +87,7 @@ def inspect_table(
         raise DataError(
             "the observation month belongs to the party that holds the label; name the label, too."
         )
-    file = open_table(Path(path))
+    file = open_table(Path(path), detect_format(path))
     roles: dict[str | None, Role] = {id: "id", label: "label", month: "month"}
     declaration = Declaration(
         type=TableParty.type,
@@ -95,6 +97,7 @@ def inspect_table(
         month=month,
         bad=bad,
         file=file.path.name,
+        format=file.format,
     )
     of_roles = file.read(declaration.roles, unique_id=True)
     applied = Applied(of_roles[label].to_numpy(), of_roles.get(month)) if label is not None else None
@@ -128,7 +131,9 @@ def _look_at_role(
             "The ids count up like row numbers; the other parties must know the businesses by the same ids.": (
                 _counts_up(pd.to_numeric(values, errors="coerce"))
             ),
-            f"{listing(also)} could be the id, too; by --id name the one that the other parties have.": bool(also),
+            f"{listing(also)} could be the id, too; by --id name the one that the other parties have.": bool(
+                also
+            ),
         }
         ids = pa.array(values, pa.large_string())
         doubtful = doubts(ids, lambda row: f" in {file.row_name(row)}")
@@ -148,7 +153,7 @@ def _look(found: Detected, file: TableFile, applied: Applied | None) -> Seen:
         return Seen(found.name, "left out", 0.0, 0, (found.problem,))
     seen = Seen(found.name, column.kind, float(values.isna().mean()), values.nunique())
     if reasons := _useless(found, seen.distinct):
-        return replace(seen, role="left out", remarks=_that_hold({reasons[0]: True, found.problem: found.problem != ""}))
+        return replace(seen, role="left out", remarks=(reasons[0], *filter(None, [found.problem])))
     present = values[values.notna() & ~values.isin(column.special)]
     months = applied.months if applied is not None else None
     late = _share_after(present, months) if column.kind == "date" and months is not None else 0.0
@@ -161,8 +166,11 @@ def _look(found: Detected, file: TableFile, applied: Applied | None) -> Seen:
         _about_dates(column): column.kind == "date",
         _about_strays(found, column, file): len(found.strays) > 0,
         _about_special(values, column): column.special != (),
+        PER_CENT: found.has_per_cents,
         "It has few whole numbers; if they are codes, write kind = 'categorical'.": (
-            column.kind == "numeric" and 2 < present.nunique() <= FEW and bool((present == present.round()).all())
+            column.kind == "numeric"
+            and 2 < present.nunique() <= FEW
+            and bool((present == present.round()).all())
         ),
         "It has many categories; fewer, larger ones may serve better.": (
             column.kind == "categorical" and seen.distinct > MANY

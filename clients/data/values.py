@@ -18,18 +18,17 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from clients.data.dates import day_comes_first, days_from_text
-from clients.data.format import Format
+from clients.data.format import USUAL, WORDS_IN_NUMBERS, Format
 
+NEARLY_ALL = 0.95
+"""A column holds numbers if at least this share of its values are numbers."""
 LONGEST = 10_000
 """The most characters of a text or id; a longer one is a document, or the rest of a file with a wrong quote."""
-
-STRAY_IS_MISSING = 'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
 
 _SHOWN_VALUES = 5
 _SHOWN_CHARACTERS = 60
 _EXACT_IN_FLOAT = 2**53
 _TEXT = pa.large_string()
-_DEFAULT = Format()
 _DAY, _HOUR = 86400e6, 3600e9
 _GROUPS = {".": ",", ",": "."}
 """By the decimal mark, the mark between groups of digits."""
@@ -54,15 +53,18 @@ class Strays(NamedTuple):
     problem: str
 
 
-_NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
+NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
 
 
-def numbers(column: pa.ChunkedArray, format: Format = _DEFAULT) -> pa.ChunkedArray:
+def numbers(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
     """Finite float64 with nulls, as `numbers_and_strays` reads them; the first stray cell is an error."""
-    return _strict(*numbers_and_strays(column, format))
+    values, strays = numbers_and_strays(column, format)
+    if len(strays.rows):
+        raise BadValues(strays.problem, int(strays.rows[0]))
+    return values
 
 
-def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tuple[pa.ChunkedArray, Strays]:
+def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple[pa.ChunkedArray, Strays]:
     """Finite float64 with nulls, where stray cells are null; and the stray cells.
 
     True and false become 1 and 0, NaN is missing, a duration is read in days and a time of day in hours. Texts are
@@ -77,7 +79,9 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tu
     cells = _decoded(column)
     if _is_text(cells.type):
         cells = _present(cells, format)
-        values = _numbers_of(cells, format)
+        values, is_per_cent = _numbers_of(cells, format)
+        if is_per_cent is not None:
+            values = _without_mix(values, is_per_cent)
     elif pat.is_boolean(cells.type):
         values = cells.cast(pa.uint8()).cast(pa.float64())
     elif pat.is_duration(cells.type):
@@ -93,10 +97,46 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = _DEFAULT) -> tu
     if values.null_count > cells.null_count:
         is_stray = pc.or_(is_stray, pc.and_(pc.is_null(values), pc.is_valid(cells)))
     if not pc.any(is_stray).as_py():
-        return _without(pc.is_nan(values), values), _NO_STRAYS
+        return _without(pc.is_nan(values), values), NO_STRAYS
     rows = np.flatnonzero(is_stray.to_numpy())
     strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
     return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
+
+
+def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
+    """The share of finite numbers, per cents or not, among the values of a column; 1 if it has no value."""
+    cells = _decoded(column)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        values = _numbers_of(cells, format)[0]
+        present = len(cells) - cells.null_count
+    else:
+        try:
+            values, strays = numbers_and_strays(cells, format)
+        except BadValues:
+            return 0.0
+        present = len(values) - values.null_count + len(strays.rows)
+    return pc.sum(pc.is_finite(values), min_count=0).as_py() / present if present else 1.0
+
+
+def has_per_cents(column: pa.ChunkedArray, format: Format) -> bool:
+    """Whether a number in a column of texts has a per cent sign."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return False
+    is_per_cent = _numbers_of(_present(cells, format), format)[1]
+    return is_per_cent is not None and bool(pc.any(is_per_cent).as_py())
+
+
+def words_for_missing(column: pa.ChunkedArray, format: Format) -> set[str]:
+    """The texts of `WORDS_IN_NUMBERS` in a column whose other values are nearly all numbers."""
+    cells = _decoded(column)
+    if not _is_text(cells.type):
+        return set()
+    cells = _present(cells, format).drop_null()
+    words = {word for word in pc.unique(cells).to_pylist() if word.lower() in WORDS_IN_NUMBERS}
+    others = cells.filter(pc.invert(pc.is_in(cells, pa.array(sorted(words), _TEXT))))
+    return words if len(others) and share_of_numbers(others, format) >= NEARLY_ALL else set()
 
 
 def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -161,13 +201,8 @@ def shown(value: pa.Scalar) -> str:
     return repr(text) if whole else f"{text[:_SHOWN_CHARACTERS]!r}…"
 
 
-def dates(column: pa.ChunkedArray, day_first: bool | None = None) -> pa.ChunkedArray:
-    """Days as timestamp[s] with nulls, as `dates_and_strays` reads them; the first stray cell is an error."""
-    return _strict(*dates_and_strays(column, day_first))
-
-
 def dates_and_strays(
-    column: pa.ChunkedArray, day_first: bool | None = None, format: Format = _DEFAULT
+    column: pa.ChunkedArray, format: Format = USUAL, day_first: bool | None = None
 ) -> tuple[pa.ChunkedArray, Strays]:
     """Days as timestamp[s] with nulls, where stray cells are null; and the stray cells, which hold no date.
 
@@ -185,7 +220,9 @@ def dates_and_strays(
     elif pat.is_timestamp(cells.type) or pat.is_date(cells.type) or pat.is_null(cells.type):
         days = cells
     else:
-        raise BadValues(f"the column holds values of type {column.type}, where dates such as 2024-03-01 are needed.")
+        raise BadValues(
+            f"the column holds values of type {column.type}, where dates such as 2024-03-01 are needed."
+        )
     rows = np.flatnonzero(pc.and_(pc.is_valid(cells), pc.is_null(days)).to_numpy())
     problem = f"{shown(cells[int(rows[0])])} is not a date like 2024-03-01." if len(rows) else ""
     return days.cast(pa.timestamp("s"), safe=False), Strays(rows, problem)
@@ -198,7 +235,9 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     column = _decoded(column)
     _require_values(column, "the month is missing.")
-    days, strays = dates_and_strays(column, day_comes_first(column) if _is_text(column.type) else None)
+    days, strays = dates_and_strays(
+        column, day_first=day_comes_first(column) if _is_text(column.type) else None
+    )
     if len(strays.rows):
         row = int(strays.rows[0])
         raise BadValues(f"{shown(column[row])} is not a month; write it like 2024-03 or 2024-03-01.", row)
@@ -214,12 +253,14 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray, bad: str | float | None = None) -> pa.ChunkedArray:
+def labels(
+    column: pa.ChunkedArray, format: Format = USUAL, bad: str | float | None = None
+) -> pa.ChunkedArray:
     """0 (repaid) and 1 (default) as int8, without nulls.
 
     `bad` is the one of two values that means default; labels of 0 and 1, or of false and true, need none.
     """
-    cells = _present(texts(column), _DEFAULT)
+    cells = _present(texts(column), format)
     meaning = {text: canonical(text) for text in pc.unique(cells).drop_null().to_pylist()}
     found, zero_or_one = list(dict.fromkeys(meaning.values())), [canonical(0), canonical(1)]
     if bad is None and set(found) <= set(zero_or_one):
@@ -328,73 +369,69 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(whole, without_fraction, column.cast(_TEXT))
 
 
-def _strict(values: pa.ChunkedArray, strays: Strays) -> pa.ChunkedArray:
-    """The values, if there are no stray cells."""
-    if len(strays.rows):
-        raise BadValues(f"{strays.problem} {STRAY_IS_MISSING}", int(strays.rows[0]))
-    return values
-
-
 def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
     """Texts without spaces around them, null where they are words for a missing value."""
     cells = pc.utf8_trim_whitespace(column)
-    return _without(pc.is_in(cells, pa.array(["", *format.missing], cells.type)), cells)
+    return _without(pc.is_in(cells, pa.array(format.without_value, cells.type)), cells)
 
 
-def _numbers_of(cells: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
-    """Texts as float64, null where they are no numbers or per cents are mixed with others."""
+def _numbers_of(cells: pa.ChunkedArray, format: Format) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+    """Texts as float64, null where they are no numbers, and which of them have a per cent sign if any may."""
     if format.decimal == ".":
         try:
-            return cells.cast(pa.float64())
+            return cells.cast(pa.float64()), None
         except pa.ArrowInvalid:
             pass  # Some cells are written in another way, or are no numbers.
-    values, is_per_cent = _amounts(cells, format.decimal)
-    share = pc.mean(is_per_cent).as_py()
-    if not share or share == 1:
-        return values
-    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
-    return _without(pc.and_(is_of_the_fewer, pc.not_equal(values, 0.0)), values)
-
-
-def _amounts(cells: pa.ChunkedArray, decimal: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """Each text's number, null where it is none, and whether the number has a per cent sign (null for a zero, too)."""
     cells = _without(pc.invert(pc.match_substring_regex(cells, _CHARACTERS)), cells)
     cells = pc.replace_substring(pc.utf8_normalize(cells, form="NFKC"), "\N{MINUS SIGN}", "-")
     lower = pc.utf8_lower(cells)
     cells = pc.if_else(pc.equal(lower, "true"), "1", pc.if_else(pc.equal(lower, "false"), "0", cells))
-    parts = pc.extract_regex(cells, _amount_pattern(decimal))
-    opened, sign, digits, exponent, percent, closed = (
-        pc.struct_field(parts, name) for name in ("open", "sign", "digits", "exponent", "percent", "close")
-    )
-    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
-    signs = pc.binary_join_element_wise(opened, sign, closed, nothing)
-    is_per_cent = pc.equal(percent, "%")
-    digits = pc.replace_substring_regex(digits, f"[{_GROUPS[decimal]} '’]", "")
-    text = pc.binary_join_element_wise(
-        pc.if_else(pc.is_in(signs, pa.array(["-", "()"], _TEXT)), minus, nothing),
-        pc.replace_substring(digits, ",", "."),
-        pc.if_else(is_per_cent, hundredth, exponent),
-        nothing,
-    )
-    is_amount = pc.and_(pc.is_valid(parts), pc.is_in(signs, pa.array(["", "+", "-", "()"], _TEXT)))
-    values = _without(pc.invert(is_amount), text).cast(pa.float64())
-    return values, _without(pc.invert(pc.fill_null(pc.not_equal(values, 0.0), False)), is_per_cent)
+    is_amount = pc.match_substring_regex(cells, _amount_pattern(format.decimal))
+    cells = _without(pc.invert(is_amount), cells)
+    is_per_cent = pc.match_substring(cells, "%")
+    return _amounts(cells, is_per_cent, format.decimal), is_per_cent
+
+
+def _without_mix(values: pa.ChunkedArray, is_per_cent: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The numbers without the fewer of those with and without a per cent sign."""
+    is_zero = pc.equal(values, 0.0)
+    share = pc.mean(_without(is_zero, is_per_cent)).as_py()
+    if not share or share == 1:
+        return values
+    is_of_the_fewer = is_per_cent if share < 0.5 else pc.invert(is_per_cent)
+    return _without(pc.and_not(is_of_the_fewer, is_zero), values)
 
 
 def _amount_pattern(decimal: str) -> str:
     """A number as people write it. A group of digits has three; what is between them is the same everywhere."""
-    mark = re.escape(decimal)
-    whole = "|".join(rf"\d{{1,3}}(?:{group}\d{{3}})+" for group in (re.escape(_GROUPS[decimal]), " ", "['’]"))
-    return (
-        rf"^(?:{_CURRENCY})?\s*(?P<open>\(?)(?P<sign>[-+]?)\s*(?:{_CURRENCY})?\s*"
-        rf"(?P<digits>(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)"
-        rf"(?:(?P<exponent>[eE][-+]?\d+)|\s*(?:{_CURRENCY})|\s*(?P<percent>%))?\s*(?P<close>[-)]?)$"
+    group, mark = re.escape(_GROUPS[decimal]), re.escape(decimal)
+    whole = "|".join(rf"\d{{1,3}}(?:{between}\d{{3}})+" for between in (group, " ", "['’]"))
+    digits = rf"(?:(?:{whole}|\d+)(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+|\s*(?:{_CURRENCY})|\s*%)?"
+    before = rf"(?:(?:{_CURRENCY})\s*)?"
+    return rf"^{before}(?:[-+]?\s*{before}{digits}|\({before}{digits}\)|{digits}-)$"
+
+
+def _amounts(cells: pa.ChunkedArray, is_per_cent: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
+    """The numbers of cells that fit the pattern."""
+    digits = pc.struct_field(
+        pc.extract_regex(cells, r"(?P<digits>[\d.,][\d., '’]*(?:[eE][-+]?\d+)?)"), "digits"
     )
+    for between in (_GROUPS[decimal], " ", "'", "’"):
+        digits = pc.replace_substring(digits, between, "")
+    is_negative = pc.match_substring_regex(cells, r"^[^\d.,]*[-(]|-$")
+    nothing, minus, hundredth = (pa.scalar(text, _TEXT) for text in ("", "-", "e-2"))
+    text = pc.binary_join_element_wise(
+        pc.if_else(is_negative, minus, nothing),
+        pc.replace_substring(digits, ",", "."),
+        pc.if_else(is_per_cent, hundredth, nothing),
+        nothing,
+    )
+    return text.cast(pa.float64())
 
 
 def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
     """Why one stray cell is no number."""
-    values = _numbers_of(cell, format) if _is_text(cell.type) else cell.cast(pa.float64())
+    values = _numbers_of(cell, format)[0] if _is_text(cell.type) else cell.cast(pa.float64())
     if values.null_count:
         return (
             f"{shown(cell[0])} is not a number; write it like 1234{format.decimal}5, or add it to missing in "

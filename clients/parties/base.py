@@ -7,7 +7,7 @@ two to write.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 from warnings import warn
@@ -20,7 +20,7 @@ import pyarrow as pa
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing, suggestion
-from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
+from clients.data.files import SUFFIXES, Conversion, Kind, detect, open_table, tables_in
 from clients.data.ids import doubts
 
 APPLICATIONS = "applications"
@@ -29,6 +29,7 @@ MONTH = "month"
 """The column of a record table that says in which month a row became known."""
 BEFORE, AFTER = 24, 4
 """Months of made-up records up to the observation month, and after it."""
+_DECLARED = tuple(field.name for field in fields(Column) if field.name not in ("reason", "reason_zh"))
 _LEVELS = ("amber", "blue", "coral")
 
 
@@ -123,7 +124,10 @@ class Party(ABC):
             label=cls.label,
             month=cls.month,
             segments=cls.segments,
-            columns=tuple(replace(column, reason="", reason_zh="") for column in cls.columns),
+            format=detect(*(file for name in cls.tables if (file := Path(folder) / f"{name}.csv").exists())),
+            columns=tuple(
+                Column(**{key: getattr(column, key) for key in _DECLARED}) for column in cls.columns
+            ),
         )
 
     @classmethod
@@ -195,7 +199,7 @@ class Party(ABC):
         It is called once, before a study trains. `has_months` says whether its rows have observation months.
         """
         for doubt in doubts(pa.array(self._businesses, pa.large_string())):
-            warn(DataWarning.at(self.folder, doubt))
+            warn(DataWarning.at(self.folder, doubt), stacklevel=1)
 
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.
@@ -278,7 +282,9 @@ class Party(ABC):
                 )
             if column.stray != "error":
                 raise DataError.at(
-                    path, f"type '{self.type}' computes its columns; remove the key stray.", column=column.name
+                    path,
+                    f"type '{self.type}' computes its columns; remove the key stray.",
+                    column=column.name,
                 )
 
     def _all_ids(self) -> pd.Index:
@@ -302,7 +308,7 @@ class Party(ABC):
             )
         names_in_file = self._names_in_file(name)
         kinds = {column: self._kind(column) for column in names_in_file.values()}
-        frame = open_table(path).read(kinds, unique_id=name == APPLICATIONS)
+        frame = open_table(path, self.declaration.format).read(kinds, unique_id=name == APPLICATIONS)
         return frame.rename(columns={in_file: name for name, in_file in names_in_file.items()})
 
     def _names_in_file(self, table: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from clients.data.dates import months_before
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing
 from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
+from clients.data.files import detect as detect_format
 from clients.parties.base import Party, Records
 
 TABLE = "table"
@@ -42,7 +43,7 @@ class TableParty(Party):
                 f"{folder} must hold one .csv or .parquet file to declare, and holds {len(files)}: "
                 f"{listing(file.name for file in files)}."
             )
-        file = open_table(files[0])
+        file = open_table(files[0], detect_format(files[0]))
         id_column = _first_of((DEFAULT_ID, "id"), file.columns) or file.columns[0]
         label = _first_of(("default", "label"), file.columns)
         month = _first_of(("observation_month", "month"), file.columns) if label is not None else None
@@ -53,11 +54,13 @@ class TableParty(Party):
             id=id_column,
             label=label,
             month=month,
-            columns=tuple(detected.column
+            columns=tuple(
+                detected.column
                 for detected in detect(file, features, has_months=month is not None)
                 if detected.column is not None
             ),
             file=files[0].name,
+            format=file.format,
         )
 
     @classmethod
@@ -71,7 +74,9 @@ class TableParty(Party):
         """The columns of the file, which are the same in every month; of dates, the months before the observation."""
         table = records[TABLE].set_index(self.declaration.id).reindex(as_of.index)
         months = {
-            column.name: months_before(table[column.name], as_of.fillna(pd.Timestamp(column.reference or None)))
+            column.name: months_before(
+                table[column.name], as_of.fillna(pd.Timestamp(column.reference or None))
+            )
             for column in self.declaration.columns
             if column.kind == "date"
         }
@@ -84,7 +89,8 @@ class TableParty(Party):
         the declaration names no file in its own folder or the file cannot be read.
         """
         declared = self.declaration
-        table = open_table(self._path()).read(self._kinds(), unique_id=True)
+        strays = {column.name: column.stray for column in declared.columns}
+        table = open_table(self._path(), declared.format).read(self._kinds(), unique_id=True, strays=strays)
         return Records(
             {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
         )
@@ -103,7 +109,7 @@ class TableParty(Party):
                 )
             else:
                 continue
-            warn(DataWarning.at(self._path(), problem, column=column.name))
+            warn(DataWarning.at(self._path(), problem, column=column.name), stacklevel=1)
 
     def _path(self) -> Path:
         """The table's file. Raises `DataError` if the declaration names none, or one in another folder."""
@@ -125,13 +131,9 @@ class TableParty(Party):
 
 
 def _read_as(column: Column) -> Kind | Conversion:
-    if column.kind == "numeric":
-        return "number or missing" if column.stray == "missing" else "number"
     if column.kind == "date":
-        if column.stray == "missing":
-            return lambda cells: values.dates_and_strays(cells, column.day_first)[0]
-        return partial(values.dates, day_first=column.day_first)
-    return "text"
+        return partial(values.dates_and_strays, day_first=column.day_first)
+    return "number" if column.kind == "numeric" else "text"
 
 
 def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:

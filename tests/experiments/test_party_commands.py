@@ -213,7 +213,10 @@ BAD_INPUT = {
         lambda text: text.replace("c0", "C0"),
         "The ids 'C0000' in bank and 'c0000' in partner differ only in letter case",
     ),
-    "three labels": (lambda text: text + "new,1,2\n", "line 302, column 'default': the label must have two values, and the values found are 0, 1, 2;"),
+    "three labels": (
+        lambda text: text + "new,1,2\n",
+        "line 302, column 'default': the label must have two values, and the values found are 0, 1, 2;",
+    ),
     "text for a number": (lambda text: text + "new,high,1\n", "line 302, column 'a': 'high' is not a number"),
     "an enormous cell": (
         lambda text: text + f"new,{'9' * 10**7},1\n",

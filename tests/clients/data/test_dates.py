@@ -10,7 +10,9 @@ from clients.data.dates import day_comes_first, days_from_text, months_before
 
 def days(*texts: str | None, day_first: bool | None = None) -> list[str | None]:
     column = pa.chunked_array([pa.array(texts, pa.large_string())])
-    return [None if day is None else f"{day:%Y-%m-%d}" for day in days_from_text(column, day_first).to_pylist()]
+    return [
+        None if day is None else f"{day:%Y-%m-%d}" for day in days_from_text(column, day_first).to_pylist()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,9 @@ def test_a_month_alone_is_its_first_day() -> None:
     assert days("2023年1月", "2023-1", "2023/01") == ["2023-01-01"] * 3
 
 
-@pytest.mark.parametrize("text", ["2024-13", "2024-02-31", "202401", "2024", "1/2", "n.a.", "2024-01-05 late", "2023-1/5"])
+@pytest.mark.parametrize(
+    "text", ["2024-13", "2024-02-31", "202401", "2024", "1/2", "n.a.", "2024-01-05 late", "2023-1/5"]
+)
 def test_what_is_no_date_is_null(text: str) -> None:
     assert days(text, None, day_first=True) == [None, None]
 
@@ -70,4 +74,6 @@ def test_months_are_counted_to_the_first_day_of_the_observation_month() -> None:
 
     counted = months_before(day, as_of)
 
-    assert counted.tolist() == pytest.approx([365 * 12 / 365.2425, 12 / 365.2425, -120 / 365.2425, np.nan], nan_ok=True)
+    assert counted.tolist() == pytest.approx(
+        [365 * 12 / 365.2425, 12 / 365.2425, -120 / 365.2425, np.nan], nan_ok=True
+    )

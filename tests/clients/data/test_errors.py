@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.data.errors import DataError, DataWarning, listing, not_utf8, suggestion
+from clients.data.errors import DataError, DataWarning, listing, not_decodable, suggestion
 
 
 def test_an_error_names_file_row_and_column_before_the_problem() -> None:
@@ -44,11 +44,11 @@ def test_a_long_listing_ends_in_a_count() -> None:
     assert listing([]) == "none"
 
 
-def test_a_byte_that_is_not_utf8_is_located_by_line_and_offset(tmp_path: Path) -> None:
+def test_a_byte_that_is_not_decodable_is_located_by_line_and_offset(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("id,region\n1,北京\n".encode() + b"2,\xd6\xd0\n")
 
-    assert str(not_utf8(path)) == (
+    assert str(not_decodable(path)) == (
         f"{path}, line 3: byte 21 (0xd6) is not valid UTF-8; save the file as UTF-8."
     )
 
@@ -56,4 +56,4 @@ def test_a_byte_that_is_not_utf8_is_located_by_line_and_offset(tmp_path: Path) -
 def test_a_file_that_is_utf8_after_all_has_changed(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id")
 
-    assert str(not_utf8(tmp_path / "x.csv")).endswith("x.csv changed while it was read; try again.")
+    assert str(not_decodable(tmp_path / "x.csv")).endswith("x.csv changed while it was read; try again.")

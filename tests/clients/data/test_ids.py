@@ -14,7 +14,9 @@ CODES = credit_codes(1_000, np.full(1_000, 110101), np.zeros(1_000, bool), np.ra
 def test_ids_that_a_spreadsheet_has_rewritten(spoilt: str) -> None:
     (said,) = doubts(pa.array(["007", spoilt, "b", spoilt]), lambda row: f" in line {row + 2}")
 
-    assert said.startswith(f"2 of the ids, the first '{spoilt}' in line 3, look like numbers that a spreadsheet")
+    assert said.startswith(
+        f"2 of the ids, the first '{spoilt}' in line 3, look like numbers that a spreadsheet"
+    )
 
 
 @pytest.mark.parametrize("ids", [CODES, ["007", "1E5", "12.50", "A-1"], [c[:-1] + "0" for c in CODES], []])

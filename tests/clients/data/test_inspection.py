@@ -146,7 +146,11 @@ def test_a_label_that_never_changes_is_remarked(table: pd.DataFrame, tmp_path: P
         ({"id": "twin"}, {}, "own.csv, lines 2 and 3, column 'id': the id 'twin' stands twice"),
         ({"default": 2}, {}, "column 'default': the values of the label are 2; say which one means default"),
         ({}, {"label": None}, "the observation month belongs to the party that holds the label"),
-        ({}, {"label": "sector"}, "the label must have two values, and the values found are coal, food, 纺织;"),
+        (
+            {},
+            {"label": "sector"},
+            "the label must have two values, and the values found are coal, food, 纺织;",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -245,14 +245,19 @@ class TestLabels:
             (["好", "坏", "好"], "坏"),
         ],
     )
-    def test_of_two_values_are_one_where_they_are_the_bad_one(self, cells: list[Any], bad: str | float) -> None:
-        assert values.labels(column(cells), bad).to_pylist()[:2] == [0, 1]
+    def test_of_two_values_are_one_where_they_are_the_bad_one(
+        self, cells: list[Any], bad: str | float
+    ) -> None:
+        assert values.labels(column(cells), bad=bad).to_pylist()[:2] == [0, 1]
 
     def test_lack_a_bad_value_that_is_none_of_theirs(self) -> None:
-        assert failure(lambda cells: values.labels(cells, "J"), column(["N", "Y"]))[0].startswith(
+        assert failure(lambda cells: values.labels(cells, bad="J"), column(["N", "Y"]))[0].startswith(
             "the values of the label are N, Y, and 'J' is none of them; say which one means default"
         )
-        assert "must have two values" in failure(lambda cells: values.labels(cells, "c"), column(list("abc")))[0]
+        assert (
+            "must have two values"
+            in failure(lambda cells: values.labels(cells, bad="c"), column(list("abc")))[0]
+        )
 
     @pytest.mark.parametrize("cells", [[1, None], ["1", "NA"], [1.0, float("nan")]])
     def test_must_be_there(self, cells: list[Any]) -> None:

@@ -84,9 +84,13 @@ def test_columns_may_have_the_names_that_other_types_keep_for_themselves(tmp_pat
 
 
 def test_a_column_without_any_value_stays_with_a_warning(tmp_path: Path) -> None:
-    opened = party(tmp_path, "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n")
+    opened = party(
+        tmp_path, "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n"
+    )
 
-    with pytest.warns(DataWarning, match=r"x.csv, column 'age': the column has no value in any row, and so tells"):
+    with pytest.warns(
+        DataWarning, match=r"x.csv, column 'age': the column has no value in any row, and so tells"
+    ):
         opened.warn(has_months=True)
 
     assert opened.declaration == read_declaration(tmp_path)
