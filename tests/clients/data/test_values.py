@@ -165,6 +165,7 @@ class TestMonths:
         "cells",
         [
             column(["2024-03", " 2024-03-01", "2024-03-31", "2024-03-15 00:00:00"]),
+            column(["2024年3月", "2024/3/5", "2024.03.05", "20240305", "31/03/2024", "01/03/2024"]),
             column([datetime.date(2024, 3, 1), datetime.date(2024, 3, 31)]),
             column([datetime.datetime(2024, 3, 31, 23, 59)], pa.timestamp("ns")),
             column(
@@ -201,6 +202,31 @@ class TestMonths:
 
     def test_are_not_numbers(self) -> None:
         assert failure(values.months, column([202403]))[0].startswith("202403 is not a month; write it like")
+
+
+class TestDates:
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            column(["2024-03-05", "2024年3月5日", "20240305"]),
+            column([20240305], pa.int32()),
+            column([20240305.0, None]),
+            column([datetime.date(2024, 3, 5)]),
+            column([datetime.datetime(2024, 3, 5)], pa.timestamp("ns")),
+        ],
+    )
+    def test_become_days(self, cells: pa.ChunkedArray) -> None:
+        days, strays = values.dates_and_strays(cells)
+
+        assert set(days.to_pylist()) - {None} == {datetime.datetime(2024, 3, 5)}
+        assert len(strays.rows) == 0
+
+    def test_that_are_none_are_stray(self) -> None:
+        days, strays = values.dates_and_strays(column(["2024-03-05", "NA", "soon", "05/03/2024"]))
+
+        assert days.null_count == 3
+        assert strays.rows.tolist() == [2, 3]
+        assert strays.problem == "'soon' is not a date like 2024-03-01."
 
 
 class TestLabels:

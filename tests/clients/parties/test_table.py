@@ -97,6 +97,79 @@ def test_a_column_without_any_value_stays_with_a_warning(tmp_path: Path) -> None
     assert opened.matrix(opened.ids()).isna().sum().to_dict() == {"size": 0, "age": 2}
 
 
+DATED = """
+type = "table"
+file = "x.csv"
+id = "id"
+[columns.opened]
+kind = "date"
+"""
+
+
+def test_a_date_is_the_months_before_the_observation_month(tmp_path: Path) -> None:
+    opened = party(tmp_path, "id,opened\n1,2022年3月1日\n2,\n3,2023/3/11\n", DATED)
+
+    matrix = opened.matrix(np.array(["1", "2", "3"]), np.array(["2023-03"] * 3, "datetime64[M]"))
+
+    month = 365.2425 / 12
+    assert matrix["opened"].tolist() == pytest.approx([365 / month, np.nan, -10 / month], nan_ok=True)
+
+
+def test_without_observation_months_a_date_counts_to_its_reference(tmp_path: Path) -> None:
+    csv = "id,opened\n1,31/12/2022\n2,01/03/2023\n"
+
+    opened = party(tmp_path, csv, DATED + 'reference = "2023-03"\nday_first = true\n')
+    assert opened.matrix(np.array(["2"]))["opened"].tolist() == [0.0]
+    opened.warn(has_months=False)
+
+    opened = party(tmp_path, csv, DATED + "day_first = true\n")
+    assert opened.matrix(np.array(["2"]))["opened"].isna().all()
+    with pytest.warns(
+        DataWarning, match=r"column 'opened': the dates count as missing, .* reference = \"2023-03\""
+    ):
+        opened.warn(has_months=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "problem"),
+    [
+        ("date", "n.a.", "line 3, column 'opened': 'n.a.' is not a date"),
+        ("numeric", "n.a.", "line 3, column 'opened': 'n.a.' is not a number"),
+        ("numeric", "inf", "line 3, column 'opened': the value is infinite"),
+    ],
+)
+def test_a_stray_cell_is_refused_unless_it_is_said_to_be_missing(
+    tmp_path: Path, kind: str, cell: str, problem: str
+) -> None:
+    csv = f"id,opened\n1,{'2023-01-01' if kind == 'date' else 7}\n2,{cell}\n"
+    declaration = DATED.replace("date", kind)
+
+    said = open_error(tmp_path, csv, declaration)
+    assert problem in said
+    assert 'With stray = "missing" in its part of party.toml' in said
+
+    opened = party(tmp_path, csv, declaration + 'stray = "missing"\n')
+    months = np.array(["2023-03"] * 2, "datetime64[M]")
+    assert opened.matrix(np.array(["1", "2"]), months)["opened"].isna().tolist() == [False, True]
+
+
+def test_doubtful_ids_are_warned_of_when_asked(tmp_path: Path) -> None:
+    opened = party(tmp_path, "id,opened\n1.1E+17,2023-01-01\n", DATED)
+
+    with pytest.warns(
+        DataWarning, match=r"1 of the ids, the first '1.1E\+17', look like numbers that a spreadsheet"
+    ):
+        opened.warn(has_months=True)
+
+
+def test_any_two_values_can_be_a_label(tmp_path: Path) -> None:
+    opened = party(
+        tmp_path, CSV.replace(",0,", ",good,").replace(",1,", ",bad,"), 'bad = "bad"\n' + DECLARATION
+    )
+
+    assert opened.applications()["label"].tolist() == [0, 1, 0]
+
+
 def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     pd.DataFrame({"id": [7, 8], "flag": [True, False], "age": [1.5, None]}).to_parquet(tmp_path / "x.parquet")
     write_default(tmp_path, "table")
