@@ -185,9 +185,16 @@ def to_score(clean: Tables, tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::clients.data.errors.DataWarning")
-@pytest.mark.parametrize("backend", ["inline", pytest.param("simulation", marks=pytest.mark.slow)])
-def test_what_the_applicants_lack_is_missing_and_no_other_schema(to_score: Path, backend: str) -> None:
-    algorithms = ("boosting", "network", "scorecard")
+@pytest.mark.parametrize(
+    ("backend", "algorithms"),
+    [
+        ("inline", ("network", "scorecard", "boosting")),
+        pytest.param("simulation", ("boosting",), marks=pytest.mark.slow),
+    ],
+)
+def test_what_the_applicants_lack_is_missing_and_no_other_schema(
+    to_score: Path, backend: str, algorithms: tuple[str, ...]
+) -> None:
     config = TrainingConfig(
         data=str(to_score / "train"),
         parties=("bank", "partner"),
