@@ -53,7 +53,7 @@ STRAY_IS_MISSING = (
     'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
 )
 """What to do where stray cells cannot be corrected."""
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
@@ -143,11 +143,11 @@ class TableFile(ABC):
             with self._placed(name):
                 convert = _CONVERSIONS[kind] if isinstance(kind, str) else kind
                 columns[name], strays[name] = convert(raw[name], self.format)
-        frame = pa.table(columns).to_pandas()
-        for name in kinds if unique_id else ():
-            if kinds[name] == "id":
-                self._refuse_duplicates(frame[name], name)
-        return frame, {name: cells for name, cells in strays.items() if len(cells.rows)}
+                if unique_id and kind == "id":
+                    values.require_unique(columns[name])
+        return pa.table(columns).to_pandas(), {
+            name: cells for name, cells in strays.items() if len(cells.rows)
+        }
 
     def cells(self, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
         """Columns as they stand in the file, which are texts in a CSV file. Raises `DataError`."""
@@ -195,15 +195,6 @@ class TableFile(ABC):
         except values.BadValues as error:
             raise self.error(error.problem, name, *error.rows) from None
 
-    def _refuse_duplicates(self, ids: pd.Series, name: str) -> None:
-        if (is_repeated := ids.duplicated().to_numpy()).any():
-            second = int(is_repeated.argmax())
-            first = int((ids == ids[second]).to_numpy().argmax())
-            problem = (
-                f"the id '{ids[second]}' stands twice; a business applies once per dataset, so keep one row."
-            )
-            raise self.error(problem, name, first, second)
-
 
 class CsvFile(TableFile):
     """A CSV file. Names in the header lose the spaces around them, and a column without a name is passed over."""
@@ -230,7 +221,7 @@ class CsvFile(TableFile):
         return _numbered("line", [lines[row] for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
-        has_quotes = self._check_text()
+        has_quotes = self._check_text(is_all=set(kinds) >= set(self._names))
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
             # texts, so that the conversion can name the cell that is to blame, or understand another way to write it.
@@ -271,20 +262,21 @@ class CsvFile(TableFile):
             ),
         )
 
-    def _check_text(self) -> bool:
+    def _check_text(self, is_all: bool) -> bool:
         """Whether there are quotation marks.
 
         Raises `DataError` if the file is not in its encoding or a quotation mark is never closed. The whole file is
         looked at, columns that are not read included: an open quotation mark would swallow the rows that follow it.
+        If all columns are read, the reader itself finds what is not UTF-8.
         """
         encoding = codecs.lookup(self.format.encoding).name
         decoder, marks = codecs.getincrementaldecoder(encoding)(), 0
         try:
             with self.path.open("rb") as file:
                 for chunk in iter(partial(file.read, _CHUNK), b""):
-                    # Most chunks are ASCII, which need not be decoded unless a character before is not complete.
-                    if encoding == "utf-8" and chunk.isascii() and not decoder.getstate()[0]:
-                        marks += chunk.count(b'"')
+                    # ASCII need not be decoded either, unless a character before it is not complete.
+                    if encoding == "utf-8" and (is_all or (chunk.isascii() and not decoder.getstate()[0])):
+                        marks += chunk.count(b'"') if b'"' in chunk else 0
                     else:
                         marks += decoder.decode(chunk).count('"')
                 decoder.decode(b"", True)

@@ -1,5 +1,6 @@
 """Ids that can be read and will still find nobody: those that a spreadsheet has rewritten, or with a typing error."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,11 @@ _OUTSIDE = 31  # the value of a letter that no code has
 _VALUES = np.full(128, _OUTSIDE)
 _VALUES[np.frombuffer(_ALPHABET.encode(), np.uint8)] = np.arange(31)
 _WEIGHTS = np.array([*(pow(3, place, 31) for place in range(17)), 1])
+
+
+def is_rewritten(id: str) -> bool:
+    """Whether an id looks like a number that a spreadsheet has rounded or rewritten."""
+    return re.match(_REWRITTEN, id) is not None
 
 
 def doubts(ids: pa.ChunkedArray | pa.Array, place: Callable[[int], str] = lambda row: "") -> list[str]:

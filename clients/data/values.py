@@ -19,6 +19,7 @@ import pyarrow.types as pat
 
 from clients.data.dates import day_comes_first, days_from_text
 from clients.data.format import USUAL, WORDS_IN_NUMBERS, Format
+from clients.data.ids import is_rewritten
 
 NEARLY_ALL = 0.95
 """A column holds numbers if at least this share of its values are numbers."""
@@ -92,15 +93,14 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple
         values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    is_infinite = pc.is_inf(values)
-    is_stray = pc.fill_null(is_infinite, False)
-    if values.null_count > cells.null_count:
-        is_stray = pc.or_(is_stray, pc.and_(pc.is_null(values), pc.is_valid(cells)))
-    if not pc.any(is_stray).as_py():
-        return _without(pc.is_nan(values), values), NO_STRAYS
+    if values.null_count == cells.null_count and pc.all(pc.is_finite(values)).as_py() is not False:
+        return values, NO_STRAYS
+    is_stray = pc.and_not(
+        pc.is_valid(cells), pc.fill_null(pc.or_(pc.is_finite(values), pc.is_nan(values)), False)
+    )
     rows = np.flatnonzero(is_stray.to_numpy())
-    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format))
-    return _without(pc.or_(is_stray, pc.fill_null(pc.is_nan(values), False)), values), strays
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format)) if len(rows) else NO_STRAYS
+    return _without(pc.invert(pc.is_finite(values)), values), strays
 
 
 def share_of_numbers(column: pa.ChunkedArray, format: Format) -> float:
@@ -182,16 +182,38 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def require_unique(column: pa.ChunkedArray) -> None:
+    """Refuses an id that stands in two rows."""
+    if len(pc.unique(column)) < len(column):
+        first, second = _first_repetition(column)
+        advice = (
+            "a spreadsheet has rounded it, so format the column as text where it comes from, and export it again."
+            if is_rewritten(str(column[second]))
+            else "a business applies once per dataset, so keep one row."
+        )
+        raise BadValues(f"the id '{column[second]}' stands twice; {advice}", first, second)
+
+
 def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     unique = pc.unique(column)
-    lower = pc.utf8_lower(pc.utf8_normalize(unique, form="NFKC"))
-    codes = pc.replace_substring_regex(lower, r"\s+", "").dictionary_encode().indices.to_numpy()
-    if len(codes) == 0 or codes.max() == len(codes) - 1:
+    folded = pc.utf8_upper(pc.utf8_normalize(unique, form="NFKC"))
+    if pc.any(pc.match_substring_regex(folded, r"\s")).as_py():
+        folded = pc.replace_substring_regex(folded, r"\s+", "")
+    if folded.equals(unique) or len(pc.unique(folded)) == len(unique):
         return None
-    # Codes count up by first occurrence, so the first that does not is the first repetition.
-    second = int((codes != np.arange(len(codes))).argmax())
-    return unique[int((codes == codes[second]).argmax())], unique[second]
+    first, second = _first_repetition(folded)
+    return unique[first], unique[second]
+
+
+def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:
+    """The first row whose text stands in an earlier row: that earlier row, and it."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes = whole.dictionary_encode().indices.to_numpy()
+    # Codes count up by first occurrence, so a row whose code is not the next one repeats another.
+    is_new = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+    second = int((~is_new).argmax())
+    return int((codes == codes[second]).argmax()), second
 
 
 def shown(value: pa.Scalar) -> str:

@@ -80,7 +80,6 @@ def without(value: Any, every: int) -> Callable[[pd.DataFrame], Any]:
         (partner(d=without("inf", ROWS)), {}, 1),
         (partner(d=without("n.y.a.", 50)), {}, 8),
         (partner(d=without("NULL", 7)), {}, 57),
-        (partner(d=without(-999, 4)), {}, 0),
         (partner(d=without(-999, 8)), {}, 50),
     ],
     ids=[
@@ -94,7 +93,6 @@ def without(value: Any, every: int) -> Callable[[pd.DataFrame], Any]:
         "inf",
         "stray",
         "null",
-        "clean-999",
         "sentinel",
     ],
 )

@@ -191,6 +191,10 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
             CSV.replace("009,0", "009,2"),
             "x.csv, line 4, column 'default': the label must have two values, and the values found",
         ),
+        (
+            CSV.replace("007", "1.1E+17").replace("008", "1.1E+17"),
+            "x.csv, lines 2 and 3, column 'id': the id '1.1E+17' stands twice; a spreadsheet has rounded it, so",
+        ),
         (CSV.replace("009,0", "009,"), "x.csv, line 4, column 'default': the label is missing"),
         (CSV.replace("size,age", "size,aeg"), "x.csv has no column 'age'. Did you mean 'aeg'?"),
         (CSV.replace("3.5", "3.5 years"), "x.csv, line 2, column 'age': '3.5 years' is not a number"),
