@@ -21,6 +21,7 @@ from fl.alignment import (
     BlindedIds,
     BlindPoints,
     BlindRequest,
+    BothPoints,
     Matched,
     MatchRequest,
     Order,
@@ -28,8 +29,8 @@ from fl.alignment import (
     RaisedIds,
     RaiseRequest,
 )
-from fl.alignment.intersection import hash_to_points, match_points, new_exponent, raise_to
-from fl.arrays import check_integers, check_names
+from fl.alignment.intersection import Points, hash_to_points, match_points, new_exponent, raise_to
+from fl.arrays import check_integers
 from fl.errors import ProtocolError
 from fl.messages import Letter
 
@@ -47,42 +48,44 @@ class Blinded:
     exponent: bytes
     rows: NDArray[np.int64]
 
+    def points(self) -> Points:
+        """The blinded ids."""
+        return raise_to(hash_to_points(self.ids), self.exponent)
+
 
 def blind(session: Session, request: BlindRequest) -> BlindedIds:
-    """Step 1: blind the ids, in an order that tells nothing."""
+    """Step 1, the label holder: blind the ids, in an order that tells nothing."""
+    applications = applications_of(session)
+    rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
+    ids = applications.index[rows].unique().to_numpy().astype(np.str_)
+    blinded = Blinded(ids, new_exponent(), rows)
     session.begin_study()
-    rows = np.empty(0, np.int64)
-    if session.holds_label:
-        applications = applications_of(session)
-        rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
-        ids = applications.index[rows].unique().to_numpy().astype(np.str_)
-    else:
-        ids = session.party.ids()
-        # The position in the message is all that the label holder learns of a business that it does not know.
-        ids = ids[_random_order(len(ids))]
-    exponent = new_exponent()
-    session.keep(Blinded(ids, exponent, rows))
-    return BlindedIds(Letter.of(BlindPoints(raise_to(hash_to_points(ids), exponent))))
+    session.keep(blinded)
+    return BlindedIds(Letter.of(BlindPoints(blinded.points())))
 
 
 def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
-    """Step 2, a passive party: raise the label holder's points; they stay in its order."""
-    points, exponent = request.points.read(BlindPoints).points, session.state(Blinded).exponent
-    return RaisedIds(Letter.of(BlindPoints(raise_to(points, exponent))))
+    """Step 2, a passive party: raise the label holder's points, which stay in its order, and blind its own ids."""
+    points, ids = request.points.read(BlindPoints).points, session.party.ids()
+    # The position in the message is all that the label holder learns of a business that it does not know.
+    blinded = Blinded(ids[_random_order(len(ids))], new_exponent(), np.empty(0, np.int64))
+    both = BothPoints(raised=raise_to(points, blinded.exponent), blinded=blinded.points())
+    session.begin_study()
+    session.keep(blinded)
+    return RaisedIds(Letter.of(both))
 
 
 def match(session: Session, request: MatchRequest) -> Matched:
     """Step 3, the label holder: find its businesses at the others and fix the rows."""
     blinded = session.state(Blinded)
-    check_names("raised points", request.raised, request.blinded)
     if request.mode not in ("left", "inner"):
         raise ProtocolError("the alignment's mode must be left or inner")
     places = {}
-    for party, letter in request.blinded.items():
-        raised = request.raised[party].read(BlindPoints).points
-        if len(raised) != len(blinded.ids):
+    for party, letter in request.points.items():
+        points = letter.read(BothPoints)
+        if len(points.raised) != len(blinded.ids):
             raise ProtocolError(f"raised points must be as many as the {len(blinded.ids)} blinded ids")
-        places[party] = match_points(raised, raise_to(letter.read(BlindPoints).points, blinded.exponent))
+        places[party] = match_points(points.raised, raise_to(points.blinded, blinded.exponent))
     rows, applications = blinded.rows, applications_of(session)
     # A business may have several rows, each as of another month.
     business = pd.Index(blinded.ids).get_indexer(applications.index[rows]).astype(np.int32)

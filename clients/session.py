@@ -120,9 +120,8 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
 def _write_log(context: Context, text: str) -> None:
     """Tell this party's own people, in a file beside its studies: a worker process has no screen of theirs."""
     log.error("%s", text)
-    folder = _state(context)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / Path(LOG).name
+    path = _state(context) / Path(LOG).name
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")
@@ -207,6 +206,11 @@ def state_folder(config: RunConfig, data: Path) -> Path:
         return Path(config.state) / data.name
     trained_on = config.model_data if isinstance(config, ScoringConfig) else ""
     return (Path(trained_on) / data.name if trained_on else data) / "state"
+
+
+def party_log(config: RunConfig, data: Path) -> Path:
+    """Where the party with this data folder writes, in a run on this machine, what only its own people may read."""
+    return state_folder(config, data) / Path(LOG).name
 
 
 def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:

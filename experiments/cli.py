@@ -186,7 +186,7 @@ def report(
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
-        typer.Option(help="Compare its bank-only with its federated model: boosting, network or scorecard."),
+        typer.Option(help="Compare its bank-only with its federated model."),
     ] = "boosting",
     contenders: Annotated[
         str, typer.Option(help="Compare these two models instead: the one in use, and the one to replace it.")
@@ -303,9 +303,7 @@ def score(
 @app.command()
 def attack(
     data: Data = Path("data/demo"),
-    contender: Annotated[
-        str, typer.Option(help="The model to attack: federated-network or federated-boosting.")
-    ] = "federated-network",
+    contender: Annotated[str, typer.Option(help="The federated model to attack.")] = "federated-network",
     party: Annotated[
         str,
         typer.Option(

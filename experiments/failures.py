@@ -9,6 +9,6 @@ EXPECTED = (ConfigError, DataError, BackendError, FederationError, ProtocolError
 
 
 def sentence(error: BaseException) -> str:
-    """The error's own text, with a stop at its end. Its first word may be a path, so it stays as it is."""
-    text = str(error).strip()
-    return text if text.endswith((".", "?")) else f"{text}."
+    """The error's own text, with a stop at its end, and its notes. A first word may be a path, so it stays as it is."""
+    texts = [text.strip() for text in (str(error), *getattr(error, "__notes__", ()))]
+    return "\n".join(text if text.endswith((".", "?")) else f"{text}." for text in texts)

@@ -1,7 +1,7 @@
 """Scoring as one command: the model of an MLflow run, the applicants of a file, and a file of answers.
 
-Whoever runs this has all parties' folders at hand, so what is wrong with the file of applicants is said before
-anything starts, and the answers that the bank has kept for itself are written to where they are wanted.
+The bank alone reads the file of applicants. Whoever runs this has its folder at hand, so the answers that the bank has
+kept for itself are written to where they are wanted.
 """
 
 import os
@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from clients.data.applicants import read_applicants_file
 from clients.data.declaration import FILE_NAME
 from clients.data.files import SUFFIXES
-from clients.parties import open_party
 from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
@@ -54,11 +52,12 @@ def score_applicants(
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"The answers go to a .csv or a .parquet file, not to {out}.")
     check_file(out, "The answers")
+    if not applicants.is_file():
+        raise ConfigError(f"There is no file of applicants {applicants}.")
     model = find_model(uri, run)
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
     names = party_names(folder, parties or there)
-    read_applicants_file(open_party(folder / names[0], labelled=False), applicants)
     config = scoring_config(model, uri, folder, names, applicants)
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)

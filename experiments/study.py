@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from experiments.backends import open_backend
-from experiments.baselines.training import TWINS, YARDSTICKS, Baselines, Floats, Reserve, Trained
+from experiments.baselines import twins
+from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
 from experiments.comparison.publishing import publish_comparison
 from experiments.comparison.results import Result, compare
 from experiments.dataset import Dataset
@@ -26,7 +27,7 @@ from server.tracking.study import Study
 
 def all_contenders() -> tuple[str, ...]:
     """Every contender that a study can have, in the order of its table."""
-    alone, pooled = ([f"{owner}-{name}" for name in TWINS] for owner in ("bank-only", "pooled"))
+    alone, pooled = ([f"{owner}-{name}" for name in twins()] for owner in ("bank-only", "pooled"))
     return (*alone, *federated_contenders(), *pooled, *YARDSTICKS)
 
 

@@ -60,6 +60,11 @@ class Shape:
         """The most bins of any column."""
         return int(self.bins.max(initial=1))
 
+    @property
+    def cells(self) -> NDArray[np.bool_]:
+        """Which places of an array (c, width) are bins, (c, width): there column by column, they are all bins."""
+        return np.asarray(np.arange(self.width) < self.bins[:, None], np.bool_)
+
     def without_signs(self) -> "Shape":
         """The same, with no demand on any column."""
         return replace(self, signs=np.zeros_like(self.signs))
@@ -92,6 +97,12 @@ class Binning:
 
         At most `bins` (2 … 255) per column, each with `minimum` rows or more; a column without a value has one bin.
         signs are the declared ones by column name; a column without one has sign 0.
+
+        >>> ages, texts = np.array([[21.0], [35.0], [50.0], [64.0], [np.nan], [np.nan]]), np.empty((6, 0), np.int32)
+        >>> table = Table(ages, ("age",), texts, (), (), known=np.arange(6) < 5)
+        >>> binning = Binning.fit(table, np.arange(6), bins=3, minimum=1, signs={})
+        >>> binning.cuts, binning.transform(table).ravel().tolist()  # a missing age has bin 2, an unknown business 255
+        ((array([35.]),), [0, 0, 1, 1, 2, 255])
         """
         rows = rows[table.known[rows]]
         numeric, codes = table.numeric[rows], table.codes[rows]

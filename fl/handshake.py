@@ -1,15 +1,11 @@
-"""What a party says of itself before anything else, and which federations are refused.
+"""What a party says of itself before anything else.
 
 Conversation `handshake/1`, one round trip: `DescribeRequest` → `Description` from every party.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fl.errors import ProtocolError
 from fl.messages import Count, Request, Setting, request
-
-KINDS = {"numeric", "categorical"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,62 +33,3 @@ class Description:
 @dataclass(frozen=True)
 class DescribeRequest(Request[Description]):
     """Asks a party who it is and what it offers."""
-
-
-@dataclass(frozen=True)
-class Roster:
-    """The parties of an accepted federation by name: those that hold labels, and the passive ones.
-
-    Not in the order of connection: Flower draws its node ids anew for every run, and a run must be repeatable.
-    """
-
-    holders: tuple[str, ...]
-    passive: tuple[str, ...]
-    descriptions: Mapping[str, Description]
-
-    @property
-    def holder(self) -> str:
-        """The label holder of a federation that has just one, as vertical conversations need it."""
-        (holder,) = self.holders
-        return holder
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every party, the label holders first."""
-        return (*self.holders, *self.passive)
-
-
-def form_roster(descriptions: Mapping[str, Description], conversations: tuple[str, ...]) -> Roster:
-    """The roster of parties that described themselves; `conversations` are the versions that the run needs.
-
-    Raises ProtocolError for a federation with no label holder or with several, for a party without one of the
-    conversations, or for one that offers no column or does not describe those that it offers.
-    """
-    holders = tuple(sorted(name for name, about in descriptions.items() if about.target))
-    if not holders:
-        raise ProtocolError(
-            "No party holds the label: one party.toml needs `label`. Parties: "
-            + ", ".join(descriptions)
-            + "."
-        )
-    if len(holders) > 1:
-        raise ProtocolError(
-            f"The label is held by {' and by '.join(holders)}; in a vertical federation exactly one party may hold it."
-        )
-    for name, about in descriptions.items():
-        _check(name, about, conversations)
-    return Roster(holders, tuple(sorted(descriptions.keys() - set(holders))), descriptions)
-
-
-def _check(name: str, about: Description, conversations: tuple[str, ...]) -> None:
-    missing = [version for version in conversations if version not in about.conversations]
-    if missing:
-        raise ProtocolError(
-            f"Party {name} does not speak {', '.join(missing)}; it speaks {', '.join(about.conversations)}."
-        )
-    if not about.columns:
-        raise ProtocolError(f"Party {name} offers no column; declare at least one in its party.toml.")
-    if not len(set(about.columns)) == len(about.columns) == len(about.kinds) == len(about.grades):
-        raise ProtocolError(f"Party {name} must describe each of its columns once, by a kind and a grade.")
-    if not set(about.kinds) <= KINDS:
-        raise ProtocolError(f"Party {name} has columns of other kinds than {' and '.join(sorted(KINDS))}.")

@@ -96,7 +96,7 @@ class Declaration(NamedTuple):
     """What a request class says of itself.
 
     to says which parties may be asked. after are the actions of the same conversation of which one must have been the
-    last that the party's store has answered; none: the request is the first. A `query` touches no store and may come at
+    last that the party's store has answered; none: the request is the first. A `query` changes no store and may come at
     any time.
     """
 

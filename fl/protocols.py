@@ -32,7 +32,7 @@ class Conversation:
     name        also the section of its settings
     version     parties that speak to each other speak the same
     messages    the module that declares its requests
-    layouts     of the data that it is for
+    layouts     of the data that its halves are for
     settings    the class of its section of the settings, if it has one
     contenders  what a study can train by it
     package     where its halves are, if they are not this project's
@@ -41,7 +41,7 @@ class Conversation:
     name: str
     version: int
     messages: ModuleType
-    layouts: tuple[str, ...] = (VERTICAL, HORIZONTAL, HYBRID)
+    layouts: tuple[str, ...] = (VERTICAL,)
     settings: type[Any] | None = None
     contenders: tuple[str, ...] = ()
     package: str = ""
@@ -73,8 +73,8 @@ class Conversation:
 
 
 CONVERSATIONS: tuple[Conversation, ...] = (
-    Conversation(name="handshake", version=1, messages=handshake),
-    Conversation(name="alignment", version=1, messages=alignment, layouts=(VERTICAL, HYBRID)),
+    Conversation(name="handshake", version=1, messages=handshake, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
+    Conversation(name="alignment", version=1, messages=alignment),
     Conversation(name="splits", version=1, messages=splits),
     Conversation(name="reserve", version=1, messages=reserve),
     Conversation(name="scoring", version=1, messages=scoring),
@@ -82,7 +82,6 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         name="boosting",
         version=1,
         messages=boosting,
-        layouts=(VERTICAL,),
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
@@ -90,7 +89,6 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         name="network",
         version=1,
         messages=network,
-        layouts=(VERTICAL,),
         settings=NetworkConfig,
         contenders=("federated-network",),
     ),
@@ -98,7 +96,6 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         name="scorecard",
         version=1,
         messages=scorecard,
-        layouts=(VERTICAL,),
         settings=ScorecardConfig,
         contenders=("federated-scorecard",),
     ),

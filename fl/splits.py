@@ -83,6 +83,10 @@ def split_given_test(
     """A fixed test set, (n,) bool; of the other rows a stratified `validation_share` validates.
 
     Raises ProtocolError when the test set is empty or leaves nothing to train on.
+
+    >>> labels, test = np.array([0, 0, 0, 0, 1, 1], np.int8), np.array([True] + 5 * [False])
+    >>> split_given_test(labels, test, validation_share=0.5, rng=np.random.default_rng(1)).tolist()
+    [2, 1, 1, 0, 1, 0]
     """
     rest = np.flatnonzero(~test)
     if not test.any() or not len(rest):

@@ -24,7 +24,7 @@ _NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 class Envelope:
     """Where a message belongs, besides its body.
 
-    study        the study whose state it touches; empty for queries, which touch none
+    study        the study whose state it touches; a query may leave it empty
     model        the model within the study, such as `federated-network/1`; empty for the study itself
     step         number of the request within that state, from 1; a reply repeats it
     cpu_seconds  in a reply: what answering cost the party

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fl.alignment import BlindRequest, MatchRequest, OrderRequest, RaiseRequest
 from fl.errors import ProtocolError
-from fl.handshake import Roster
 from server.exchange import Exchange
+from server.roster import Roster
 
 FEW = 0.05
 """Share of the smaller of two parties' businesses below which their overlap is probably a mistake."""
@@ -29,24 +29,19 @@ class Alignment:
         return sum(map(len, self.blocks.values()))
 
 
-def align(exchange: Exchange, roster: Roster, mode: str, scoring: bool = False) -> Alignment:
+def align(exchange: Exchange, mode: str, scoring: bool = False) -> Alignment:
     """Four round trips, three without passive parties: afterwards position k is the same row at every party.
 
     Raises ProtocolError when no business is common to all (`inner`), or a party knows none of the label holder's
     (`left`). In `scoring` a party may know none of a few applicants, and one that is lost on the way is left out of
     what is known.
     """
+    roster = exchange.roster
     dispensable = roster.passive if scoring else ()
-    replies = exchange.ask(dict.fromkeys(roster.all, BlindRequest()), dispensable=dispensable)
-    blinded = {party: reply.points for party, reply in replies.items()}
-    of_holder = blinded.pop(roster.holder)
-    raised = exchange.ask({party: RaiseRequest(of_holder) for party in blinded}, dispensable=dispensable)
-    request = MatchRequest(
-        mode=mode,
-        blinded={party: blinded[party] for party in roster.passive if party in raised},
-        raised={party: raised[party].points for party in roster.passive if party in raised},
-    )
-    matched = exchange.ask_one(roster.holder, request)
+    blinded = exchange.ask_holder(BlindRequest())
+    raised = exchange.ask_each(RaiseRequest(blinded.points), dispensable=dispensable)
+    request = MatchRequest(mode=mode, points={party: reply.points for party, reply in raised.items()})
+    matched = exchange.ask_holder(request)
     if not matched.positions:
         raise ProtocolError(
             f"The alignment found no business that all parties know; is the id column the same? {_CHECK.capitalize()}."

@@ -19,13 +19,13 @@ from flwr.serverapp import Grid
 
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
-from fl.handshake import Roster, form_roster
 from fl.protocols import conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
 from fl.splits import Assigned, SplitRequest
 from server.alignment import Alignment, align, doubts
 from server.exchange import Costs, Exchange
 from server.progress import Progress, Report
+from server.roster import form_roster
 from server.tracking.registry import register
 from server.tracking.study import Study, store_uri
 from server.training import Trainer, Training
@@ -47,7 +47,6 @@ class Federation:
     """A federation that is connected and aligned."""
 
     exchange: Exchange
-    roster: Roster
     alignment: Alignment
 
 
@@ -65,7 +64,7 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
             for seed in config.seeds:
                 assigned = assign_roles(federation, seed)
                 # Without a passive party nobody can be away, and nobody is unknown to all.
-                if config.contenders and federation.roster.passive:
+                if config.contenders and federation.exchange.roster.passive:
                     train_reserve(federation, assigned, seed, report)
                 for contender in config.contenders:
                     training = Training(
@@ -81,34 +80,37 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
 
 def connect(grid: Grid, config: TrainingConfig, on_progress: Report) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
-    spoken = {c.announced for c in essential() if c.name != "scoring"}
-    spoken |= {conversation_of(name).announced for name in config.contenders}
+    needed = [c for c in essential() if c.name != "scoring"]
+    needed += dict.fromkeys(conversation_of(name) for name in config.contenders)
     exchange = Exchange(grid, config.study, config.timeout)
     on_progress(Progress("connect"))
     described = exchange.connect(len(config.require_parties()), config.connect_timeout)
-    roster = form_roster(described, tuple(sorted(spoken)))
+    exchange.roster = form_roster(described, needed)
     on_progress(Progress("align"))
-    aligned = align(exchange, roster, config.alignment)
-    if doubt := doubts(aligned, roster):
+    aligned = align(exchange, config.alignment)
+    if doubt := doubts(aligned, exchange.roster):
         on_progress(Progress("align", text=doubt))
-    return Federation(exchange, roster, aligned)
+    return Federation(exchange, aligned)
 
 
 def assign_roles(federation: Federation, seed: int) -> Assigned:
     """The label holder's split of the rows under a seed."""
-    return federation.exchange.ask_one(federation.roster.holder, SplitRequest(seed), f"splits/{seed}")
+    return federation.exchange.ask_holder(SplitRequest(seed), f"splits/{seed}")
 
 
 def train_reserve(federation: Federation, assigned: Assigned, seed: int, report: Report) -> None:
     """Let the label holder train its reserve model under a seed; report its curve and what it cost."""
-    exchange, holder = federation.exchange, federation.roster.holder
-    costs, began = exchange.costs, time.perf_counter()
+    exchange, costs, began = federation.exchange, federation.exchange.costs, time.perf_counter()
     report(Progress(RESERVE, seed))
-    curve = exchange.ask_one(holder, TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}").curve
+    curve = exchange.ask_holder(TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}").curve
     spent = exchange.costs.since(costs).to_mapping() | {"seconds": time.perf_counter() - began}
     looks = list(zip(*(values.tolist() for values in curve.values()), strict=True))
     for tree, look in enumerate(looks, start=1):
-        report(Progress(RESERVE, seed, tree, len(looks), holder, dict(zip(curve, look, strict=True))))
+        report(
+            Progress(
+                RESERVE, seed, tree, len(looks), exchange.roster.holder, dict(zip(curve, look, strict=True))
+            )
+        )
     report(Progress(RESERVE, seed, costs=spent))
 
 
@@ -116,7 +118,7 @@ def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
     exchange, costs, began = federation.exchange, federation.exchange.costs, time.perf_counter()
     trainer = cast(Trainer, conversation_of(training.contender).half("server"))
-    evaluation = trainer.train(exchange, federation.roster, training)
+    evaluation = trainer.train(exchange, training)
     return Trained(
         contender=training.contender,
         seed=training.seed,

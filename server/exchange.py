@@ -1,4 +1,4 @@
-"""The only module that touches Flower's grid: typed questions to named parties, answered or explained.
+"""The only module that touches Flower's grid: typed questions to parties, answered or explained.
 
 A round trip is one message out to some parties and their replies back; it is the unit of cost, so every one
 is counted here with the bytes it moved and the CPU time the parties spent. Flower's own `send_and_receive`
@@ -21,6 +21,7 @@ from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
 from fl.wire import Envelope, envelope_of, pack, refusal_in, size_of, unpack
+from server.roster import Roster
 
 # The message or its reply was lost on the way: the request may be sent again, since a party that has already
 # answered repeats its stored reply.
@@ -77,10 +78,14 @@ class Costs:
 
 
 class Exchange:
-    """Questions to parties by name over a Flower grid."""
+    """Questions to parties by role or by name over a Flower grid.
+
+    roster says which of the connected parties take part, and in which role; there is none before it is set.
+    """
 
     def __init__(self, grid: Grid, study: str, timeout: float) -> None:
         self._grid, self._study, self._timeout = grid, study, timeout
+        self.roster = Roster()
         self._counted = Costs()
         self._nodes: dict[str, int] = {}
         self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
@@ -123,9 +128,16 @@ class Exchange:
         questions = {party: (self._nodes[party], request) for party, request in requests.items()}
         return self._round_trip(questions, Envelope(self._study, model), dispensable)
 
-    def ask_one(self, party: str, request: Request[Reply], model: str = "") -> Reply:
-        """The same of one party."""
-        return self.ask({party: request}, model)[party]
+    def ask_each(
+        self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
+    ) -> dict[str, Reply]:
+        """The same request to every party of the role that it is declared for."""
+        role = declaration_of(type(request)).to
+        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
+
+    def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
+        """One round trip with the label holder of a vertical federation."""
+        return self.ask({self.roster.holder: request}, model)[self.roster.holder]
 
     def _round_trip(
         self,

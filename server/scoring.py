@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from flwr.serverapp import Grid
 
 from fl.config.run import ScoringConfig
-from fl.handshake import Roster, form_roster
 from fl.protocols import conversation_of, essential
 from fl.scoring import Answered, AnswerRequest, ContributeRequest, PrepareRequest
 from server.alignment import align
 from server.coordinator import new_study_name
 from server.exchange import Costs, Exchange, FederationError
 from server.progress import Progress, Report
+from server.roster import form_roster
 from server.tracking.registry import ScoringRun
 
 _STATE = "answers"  # under which the parties keep what belongs to this conversation alone
@@ -52,9 +52,9 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
     study, contender, seed = config.model_parts
     version = conversation_of(contender).announced
     report(Progress("connect"))
-    roster = _connect(exchange, config, version)
+    _connect(exchange, config)
     request = PrepareRequest(study=study, contender=contender, seed=seed, conversation=version)
-    wanted = exchange.ask_one(roster.holder, request, _STATE).parties
+    wanted = exchange.ask_holder(request, _STATE).parties
     absent: set[str] = set()
 
     def left(there: Collection[str]) -> tuple[str, ...]:
@@ -63,27 +63,27 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
         absent.update(party for party in wanted if party not in there)
         return () if absent else wanted
 
-    asked = left(roster.passive)
+    asked = left(exchange.roster.passive)
     # Without one of these parties the bank answers alone.
     prepared = exchange.ask(dict.fromkeys(asked, request), _STATE, dispensable=asked)
-    roster = Roster(roster.holders, left(prepared) if asked else (), roster.descriptions)
+    exchange.roster = replace(exchange.roster, passive=left(prepared) if asked else ())
     report(Progress("align"))
-    aligned = align(exchange, roster, "left", scoring=True)
+    aligned = align(exchange, "left", scoring=True)
     report(Progress("score"))
-    asked = left(aligned.known) if roster.passive else ()
+    asked = left(aligned.known) if exchange.roster.passive else ()
     contributed = exchange.ask(dict.fromkeys(asked, ContributeRequest()), _STATE, dispensable=asked)
     parties = left(contributed) if asked else ()
     answer = AnswerRequest({party: contributed[party].contribution for party in parties})
-    answered = exchange.ask_one(roster.holder, answer, _STATE)
+    answered = exchange.ask_holder(answer, _STATE)
     return Scoring(answered, tuple(sorted(absent)), exchange.costs)
 
 
-def _connect(exchange: Exchange, config: ScoringConfig, version: str) -> Roster:
-    """The parties that are there in time; only the label holder must be."""
+def _connect(exchange: Exchange, config: ScoringConfig) -> None:
+    """Wait for the parties that are there in time; only the label holder must be."""
     described = exchange.connect(len(config.require_parties()), config.connect_timeout, least=1)
     if not any(about.target for about in described.values()):
         raise FederationError(
             f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."
         )
-    needed = (version, *(c.announced for c in essential() if c.name in ("handshake", "alignment", "scoring")))
-    return form_roster(described, needed)
+    needed = [c for c in essential() if c.name in ("handshake", "alignment", "scoring")]
+    exchange.roster = form_roster(described, [*needed, conversation_of(config.model_parts[1])])

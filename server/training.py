@@ -6,7 +6,6 @@ from typing import Protocol
 
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
-from fl.handshake import Roster
 from fl.splits import Assigned
 from server.exchange import Exchange
 from server.progress import Progress, Report
@@ -35,10 +34,6 @@ class Training:
 class Trainer(Protocol):
     """What the coordinator's half of a conversation that trains offers."""
 
-    def train(self, exchange: Exchange, roster: Roster, training: Training) -> Evaluation:
+    def train(self, exchange: Exchange, training: Training) -> Evaluation:
         """Train one model from start to evaluation; the parties keep their parts under `training.model`."""
-        ...
-
-    def round_trips(self, config: TrainingConfig, passive: int) -> int:
-        """The most round trips that `train` takes with so many passive parties."""
         ...

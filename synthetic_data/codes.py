@@ -35,6 +35,10 @@ def credit_codes(
     Returns:
         (count,) array of ``<U18``. The organisation bodies are distinct because n -> a*n + b (mod 31^8) is
         one-to-one for every a that 31 does not divide.
+
+    >>> beijing, shanghai = 110105, 310115
+    >>> credit_codes(2, np.array([beijing, shanghai]), np.array([False, True]), np.random.default_rng(0)).tolist()
+    ['9111010518BKW69R4A', '92310115B4DFLBCA5A']
     """
     step = 31 * int(rng.integers(1, _BODIES // 62)) + int(rng.integers(1, 31))
     start = int(rng.integers(_BODIES))

@@ -67,6 +67,11 @@ def generate(
     Raises:
         ConfigError: unknown world or party, no bank, fewer than 100 businesses, a negative seed, or ``out`` is not
             empty.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     generate(Path(folder, "small"), businesses=100, world="base", seed=1, truth=False)
+    ...     sorted(path.name for path in Path(folder, "small").iterdir())
+    ['bank', 'dataset.toml', 'supply_chain', 'tax', 'truth']
     """
     chosen = world_named(world)
     if businesses < 100:

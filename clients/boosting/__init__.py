@@ -5,7 +5,7 @@ The bank's actions are in `label_holder`, those of passive parties in `passive`;
 """
 
 from clients.boosting.label_holder import begin, score, split
-from clients.boosting.passive import add_up, finish, grow, outcomes, start
+from clients.boosting.passive import add_up, finish, grow, hand_over, outcomes, start
 from clients.forests import ANSWERS_ALL, answers, contribution, is_trained, log_odds
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "contribution",
     "finish",
     "grow",
+    "hand_over",
     "is_trained",
     "log_odds",
     "outcomes",

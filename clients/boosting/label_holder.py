@@ -126,10 +126,10 @@ def score(session: Session, request: ScoreRequest) -> Scored:
 
 
 def _new_pad_key(session: Session, columns: Mapping[str, Columns]) -> NDArray[np.uint8] | None:
-    """The public key of the bank's pads, if the parties hand over their sides; the secret one is kept."""
-    given = {party: about.pad_key for party, about in columns.items() if about.pad_key is not None}
-    if not given:
+    """The public key of the bank's pads, if passive parties need each other's sides; the secret one is kept."""
+    if not session.config.section(BoostingConfig).sealed_sides or len(columns) < 2:
         return None
+    given = {party: about.pad_key for party, about in columns.items() if about.pad_key is not None}
     check_names("pad keys", given, columns)
     for party, key in given.items():
         check_bytes(f"pad key of {party}", key, (KEY_BYTES,))

@@ -26,14 +26,15 @@ from fl.boosting import (
     Gradients,
     Grown,
     GrowRequest,
+    HandedOver,
     Kept,
     Keys,
     Level,
     Members,
     OutcomesRequest,
+    SidesRequest,
     Started,
     StartRequest,
-    Summed,
     SumRequest,
     Sums,
     Task,
@@ -47,20 +48,13 @@ from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_la
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
 from fl.boosting.search import allowed
-from fl.boosting.summing import counts_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
-
-
-@dataclass(frozen=True)
-class BankKey:
-    """The bank's public key of the encryption."""
-
-    public_key: Mapping[str, Array]
+from fl.sums import counts_by_bin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,24 +91,26 @@ class Asked:
     left: Flags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """What a passive party keeps of sums until it is told where others send rows. It takes no demand before."""
+    """What a passive party keeps of sums until it is told where others send rows. It takes no demand before.
+
+    members uint8 (⌈n/8⌉,) are those that it has told.
+    """
 
     growing: Growing
     asked: Asked
+    members: NDArray[np.uint8]
 
 
 def start(session: Session, request: StartRequest) -> Started:
-    """Bin the party's columns; make a key for its sides if they are to be handed over."""
+    """Bin the party's columns; make a key for its sides if they may have to be handed over."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
     nodes, homes = _at_root(setup)
     session.keep(Growing(splits=Splits.none(), nodes=nodes, homes=homes, sent=None))
     pad_key = None
-    if request.hand_over:
-        if not config.sealed_sides:
-            raise ProtocolError("sides are not handed over in this run")
+    if config.sealed_sides:
         secret = PadSecret.new()
         session.store.keep(secret)
         pad_key = secret.public_key
@@ -127,7 +123,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     task, level = request.task.read(Task), request.level.read(Level)
     _check_task(task, setup, growing, session.config.section(BoostingConfig))
     _check_level(level, task, request.sides, setup)
-    padded = _take_keys(session, setup, task.keys)
+    _take_keys(session, task.keys)
     members = np.zeros(len(setup.positions), bool)
     outcomes = level.splits.outcomes(setup.codes)
     for node, outcome in zip(np.flatnonzero(level.owners == YOU), outcomes, strict=True):
@@ -147,7 +143,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
         nodes, homes = _at_root(setup) if task.ahead else (growing.nodes, growing.homes)
         session.keep(replace(growing, nodes=nodes, homes=homes))
     elif len(others) and level.pad is None:
-        session.keep(Waiting(growing, asked))
+        session.keep(Waiting(growing=growing, asked=asked, members=packed(members)))
     else:
         if request.gradients is None:
             raise ProtocolError("the gradients to add up are missing")
@@ -155,11 +151,23 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     return Grown(
         members=Letter.of(Members(packed(members))),
         sums=None if sums is None else Letter.of(sums),
-        sides=padded,
+        sides=None
+        if task.keys is None or task.keys.pad is None
+        else hand_over(session, SidesRequest()).sides,
     )
 
 
-def add_up(session: Session, request: SumRequest) -> Summed:
+def hand_over(session: Session, request: SidesRequest) -> HandedOver:
+    """The sides of all bins under the pad, the same whenever they are asked for."""
+    keys = session.store.read(Keys) if session.store.has(Keys) else None
+    if keys is None or keys.pad is None or not session.store.has(PadSecret):
+        raise ProtocolError("there are no sides to hand over")
+    setup, secret = read_setup(session), session.store.read(PadSecret)
+    bins = setup.binning.shape.bins
+    return HandedOver(sides(setup.codes, bins) ^ secret.pad(keys.pad, bins, len(setup.codes)))
+
+
+def add_up(session: Session, request: SumRequest) -> Grown:
     """The sums, now that it is known where all rows went."""
     setup, waiting = read_setup(session), session.state(Waiting)
     left = packed(waiting.asked.left)
@@ -168,7 +176,8 @@ def add_up(session: Session, request: SumRequest) -> Summed:
         check_bytes("members", members, left.shape)
         left |= members
     asked = replace(waiting.asked, left=unpacked(left, len(setup.positions)))
-    return Summed(Letter.of(_add_up(session, setup, waiting.growing, asked, request.gradients)))
+    sums = _add_up(session, setup, waiting.growing, asked, request.gradients)
+    return Grown(members=Letter.of(Members(waiting.members)), sums=Letter.of(sums), sides=None)
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
@@ -188,20 +197,17 @@ def outcomes(session: Session, request: OutcomesRequest) -> Told:
     return Told(Letter.of(contribution(session.store, table, session.config)))
 
 
-def _take_keys(session: Session, setup: Setup, keys: Keys | None) -> NDArray[np.uint8] | None:
-    """Keep the bank's keys, which come with the first task; the padded sides if they are to be handed over."""
-    if (keys is None) != session.store.has(BankKey):
+def _take_keys(session: Session, keys: Keys | None) -> None:
+    """Keep the bank's keys, which come with the first task."""
+    if (keys is None) != session.store.has(Keys):
         raise ProtocolError("the bank's keys come with its first task and with no other")
     if keys is None:
-        return None
-    session.store.keep(BankKey(keys.sums))
-    if (keys.pad is None) == session.store.has(PadSecret):
-        raise ProtocolError("the key of the pads comes if sides are handed over, and only then")
-    if keys.pad is None:
-        return None
-    check_bytes("the key of the pads", keys.pad, (KEY_BYTES,))
-    bins, secret = setup.binning.shape.bins, session.store.read(PadSecret)
-    return sides(setup.codes, bins) ^ secret.pad(keys.pad, bins, len(setup.codes))
+        return
+    if keys.pad is not None:
+        if not session.store.has(PadSecret):
+            raise ProtocolError("sides are not handed over in this run")
+        check_bytes("the key of the pads", keys.pad, (KEY_BYTES,))
+    session.store.keep(keys)
 
 
 def _add_up(
@@ -303,4 +309,4 @@ def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
 # An engine's responder may keep masks that serve many trees.
 @lru_cache(maxsize=2)
 def _responder(model: Path, engine: str) -> Responder:
-    return new_responder(engine, Store(model).read(BankKey).public_key)
+    return new_responder(engine, Store(model).read(Keys).sums)

@@ -84,6 +84,10 @@ class Column:
     keys of a table's columns (party type `table`).
 
     Raises `DataError` if a value is not allowed.
+
+    >>> Column("sector", "categorical", sign=1)
+    Traceback (most recent call last):
+    clients.data.errors.DataError: a categorical column has no order, so its sign must be 0, not 1.
     """
 
     name: Annotated[
@@ -347,6 +351,10 @@ def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) ->
 
     A reason is the one in `party.toml`, else the one of the party type's own column (`Party.columns`), else the
     column's description, else its name. In Chinese, an English reason of `party.toml` comes before the description.
+
+    >>> own = Declaration("tax", "tax", columns=(Column("arrears", "numeric", description="Months in arrears"),))
+    >>> with_reasons(own, [Column("arrears", "numeric", reason="Taxes were paid late")])["arrears"].reason
+    'Taxes were paid late'
     """
     usual = {column.name: column for column in columns_of_type}
     columns = {}
@@ -367,6 +375,11 @@ def schema_hash(declaration: Declaration) -> str:
     These are the type, the names of the id, label and month columns, the label's bad value, the segments, and the name,
     kind, unit, sign and special values of each column, in order. The names of the party and its file, how the file is
     read, the reference month of dates, descriptions, reasons and grades may change without a new model.
+
+    >>> turnover = Column("turnover", "numeric", sign=-1)
+    >>> declarations = [Declaration("tax", "tax", columns=(one,)) for one in (turnover, replace(turnover, grade=4))]
+    >>> schema_hash(declarations[0]) == schema_hash(declarations[1])
+    True
     """
     canonical = {
         "type": declaration.type,

@@ -55,6 +55,7 @@ def backward(session: Session, request: BackwardRequest) -> Learned | Ended:
     gradients, loss = bank.learn(request.batch, {party: part.batch for party, part in received.items()})
     session.keep(replace(learning, parts={BOTTOM: bank.bottom.state(), TOP: bank.top.state()}))
     return Learned(
+        batch=request.batch,
         lessons={
             party: Letter.of(Lesson(gradient=gradient, best=best)) for party, gradient in gradients.items()
         },

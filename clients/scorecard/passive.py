@@ -48,6 +48,7 @@ from fl.scorecard.design import one_hot
 from fl.scorecard.grouping import DROPPED, Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
+from fl.sums import counts_by_bin
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns, and count the training rows in each bin."""
     setup = bin_columns(session, request.seed, request.split)
     shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
-    counts = one_hot(codes, shape.bins).sum(axis=0).astype(np.int64)
+    counts = counts_by_bin(codes, np.zeros(len(codes), np.int8), 1, shape.width)[0, shape.cells]
     # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
     _keep_model(session, Grouping(shape, np.full(len(counts), DROPPED, np.int16)), np.empty(0))
     return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))
@@ -152,24 +153,24 @@ def step(session: Session, request: StepRequest) -> Stepped:
 
 def finish(session: Session, request: FinishRequest) -> Finished:
     """Keep the weights of the last step, as points."""
-    setup, table, grouping = read_setup(session), read_table(session.study), session.store.read(Fit).grouping
-    points = _keep_model(session, grouping, session.state(Steps).weights[-1])
+    _keep_model(session, session.store.read(Fit).grouping, session.state(Steps).weights[-1])
     session.keep(None)
-    groups = grouping.transform(setup.binning.transform(table)[table.known])
-    return Finished(Letter.of(tell_columns(session, points, grouping, groups, setup.roles[table.known])))
+    return Finished()
 
 
 def points(session: Session, request: PointsRequest) -> Told:
-    """The points of every position, and where they are lost."""
-    return Told(Letter.of(contribution(session.store, read_table(session.study), session.config)))
+    """What the columns tell, the points of every position, and where they are lost."""
+    setup, table, model = read_setup(session), read_table(session.study), session.store.read(PassiveModel)
+    groups = model.grouping.transform(setup.binning.transform(table)[table.known])
+    card = tell_columns(session, model.table, model.grouping, groups, setup.roles[table.known])
+    return Told(card=Letter.of(card), points=Letter.of(contribution(session.store, table, session.config)))
 
 
-def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float64]) -> PointsTable:
+def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float64]) -> None:
     """Keep the weights (all groups,) as points."""
     scale = Scale.of(session.config.section(ScorecardConfig))
     points = PointsTable.of(grouping, scale.points(weights))
     session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
-    return points
 
 
 def _masked(session: Session, setup: Setup, begun: Fit, taken: Steps, letter: Letter[Residual]) -> Masked:

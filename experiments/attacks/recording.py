@@ -23,7 +23,6 @@ from experiments.joined import Joined, read_joined
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
-from fl.handshake import form_roster
 from fl.messages import declaration_of
 from fl.network.preprocessing import Encoder
 from fl.protocols import conversation_of, message_type
@@ -32,6 +31,7 @@ from fl.wire import refusal_in, unpack
 from server.coordinator import Federation, assign_roles, connect, train_reserve
 from server.exchange import Exchange
 from server.progress import Report
+from server.roster import form_roster
 from server.training import Trainer, Training
 
 Body = TypeVar("Body")
@@ -109,15 +109,14 @@ class Recording:
                 tap = cls.tap(config.with_section(section))
                 exchange = Exchange(InlineGrid(tap.config, tap), config.study, config.timeout)
                 described = exchange.connect(len(config.parties), config.connect_timeout)
-                federation = Federation(
-                    exchange, form_roster(described, (conversation.announced,)), alignment
-                )
+                exchange.roster = form_roster(described, [conversation])
+                federation = Federation(exchange, alignment)
                 assigned = assign_roles(federation, seed)
                 train_reserve(federation, assigned, seed, report)
                 training = Training(
                     contender=name, seed=seed, assigned=assigned, config=tap.config, on_progress=report
                 )
-                evaluation = trainer.train(exchange, federation.roster, training)
+                evaluation = trainer.train(exchange, training)
                 yield cls(
                     name=name,
                     seed=seed,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.randomness import goss_generator
+from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.binning import UNKNOWN, Binning, Codes, Shape
 from fl.boosting.gradients import (
@@ -52,26 +53,24 @@ class Block:
         return sums[:, : self.shape.width]
 
 
-def train_boosting(
-    joined: Joined, roles: Roles, seed: int, config: BoostingConfig
-) -> tuple[Floats, list[dict[str, float]]]:
-    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every tree."""
-    labels, train, validation = joined.labels, roles == TRAIN, roles == VALIDATION
+def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fitted:
+    """Train with early stopping on the validation AUC; a step of the curve is a tree."""
+    labels, training, validation = joined.labels, roles == TRAIN, roles == VALIDATION
     binned: dict[str, tuple[Codes, Shape]] = {}
     for name, table in joined.tables.items():
         binning = Binning.fit(
-            table, np.flatnonzero(train), config.bins, config.min_bin_count, joined.signs(name)
+            table, np.flatnonzero(training), config.bins, config.min_bin_count, joined.signs(name)
         )
         binned[name] = binning.transform(table), binning.shape
-    scores = np.full(len(labels), base_score(labels[train]))
+    scores = np.full(len(labels), base_score(labels[training]))
     before, best, best_auc, waited = scores, scores, -1.0, 0
     curve: list[dict[str, float]] = []
     for tree in range(config.trees):
-        sample = sampled_rows(train, seed, tree, config.row_share)
+        sample = sampled_rows(training, seed, tree, config.row_share)
         numbers = gradients(scores, labels, config.precision)
         if config.goss_top and tree:
             magnitudes = np.abs(gradients(before, labels, config.precision)[:, 0])
-            rng = goss_generator(labels[train], seed, tree)
+            rng = goss_generator(labels[training], seed, tree)
             numbers = np.rint(numbers * goss_weights(magnitudes, sample, config, rng)[:, None]).astype(
                 np.int64
             )
@@ -88,7 +87,7 @@ def train_boosting(
         before, scores = scores, scores + grow_tree(blocks, numbers, sample, config)
         curve.append(
             {
-                "train.loss": log_loss(scores[train], labels[train]),
+                "train.loss": log_loss(scores[training], labels[training]),
                 "valid.auc": auc(labels[validation], scores[validation]),
                 "valid.loss": log_loss(scores[validation], labels[validation]),
             }
@@ -99,7 +98,7 @@ def train_boosting(
         if config.patience and waited >= config.patience:
             break
     calibration = Calibration.fit(best[validation], labels[validation]) if config.calibrate else Calibration()
-    return calibration.log_odds(best), curve
+    return Fitted(calibration.log_odds(best), curve)
 
 
 def grow_tree(

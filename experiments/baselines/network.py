@@ -14,6 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
+from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.config.network import NetworkConfig
 from fl.network import is_look, training_batches
@@ -54,10 +55,8 @@ class PooledNetwork(nn.Module):
             return self(positions).double().numpy()
 
 
-def train_network(
-    joined: Joined, roles: Roles, seed: int, config: NetworkConfig
-) -> tuple[NDArray[np.float64], list[dict[str, float]]]:
-    """Train with early stopping on the validation AUC: log odds (n,) of all rows, and the metrics of every batch.
+def train(joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> Fitted:
+    """Train with early stopping on the validation AUC; a step of the curve is a batch.
 
     As in the federation, nothing is learned from the batch at which training ends, so that it has no training loss.
     """
@@ -88,4 +87,4 @@ def train_network(
         optimiser.step()
         metrics["train.loss"] = loss.item()
     network.load_state_dict(best)
-    return network.log_odds(np.arange(len(roles))), curve
+    return Fitted(network.log_odds(np.arange(len(roles))), curve)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.scorecard.columns import demanded, reasons_of, values_of
+from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
@@ -33,7 +34,7 @@ class Scorecard:
     weights    by party that has any, those of its groups; the bank's begin with the intercept
     tables     by the same parties, their points beside the others'
     scores     int64 (n,): of all rows
-    pd         float64 (n,)
+    log_odds   float64 (n,)
     progress   after each exchange
     card       the tables of its model card
     """
@@ -41,20 +42,18 @@ class Scorecard:
     weights: dict[str, Floats]
     tables: dict[str, PointsTable]
     scores: NDArray[np.int64]
-    pd: Floats
+    log_odds: Floats
     progress: list[Progress]
     card: dict[str, Columns]
 
 
-def train_scorecard(
-    joined: Joined, roles: Roles, config: ScorecardConfig
-) -> tuple[Floats, list[dict[str, float]], dict[str, Columns]]:
-    """PDs (n,) of all rows, the metrics after every exchange, and the tables of the model card.
+def train(joined: Joined, roles: Roles, seed: int, config: ScorecardConfig) -> Fitted:
+    """Train as `fit_scorecard` does; a step of the curve is an exchange, the tables are those of the model card.
 
     Nothing is drawn by chance: seeds differ by their roles alone.
     """
     scorecard = fit_scorecard(joined, roles, config)
-    return scorecard.pd, [progress.metrics for progress in scorecard.progress], scorecard.card
+    return Fitted(scorecard.log_odds, [progress.metrics for progress in scorecard.progress], scorecard.card)
 
 
 def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scorecard:
@@ -97,7 +96,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
         weights=weights,
         tables=tables,
         scores=total,
-        pd=calibration.apply(odds),
+        log_odds=calibration.log_odds(odds),
         progress=progress,
         card=named(card, {name: table.names for name, table in joined.tables.items()}),
     )

@@ -3,27 +3,24 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from experiments.baselines.boosting import train_boosting
-from experiments.baselines.scorecard import train_scorecard
+from experiments import baselines
+from experiments.baselines import Fitted
 from experiments.joined import Joined, read_true_pd
-from fl.config.boosting import BoostingConfig
-from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
-from fl.config.scorecard import ScorecardConfig
 from fl.evaluation import Columns
+from fl.protocols import conversation_of
 from fl.reserve import RESERVE
 from fl.splits import Roles
 
 Floats = NDArray[np.float64]
 Curve = list[dict[str, float]]
 
-TWINS = ("boosting", "network", "scorecard")
-"""The algorithms of federations that are also trained here, on the bank's table alone and on the joined one."""
 YARDSTICKS = ("bank-only-trees", "pooled-trees", "true-pd")
 
 
@@ -58,9 +55,13 @@ class Baselines:
         """The bank's own boosting."""
         if self._reserve is None:
             began = time.perf_counter(), time.process_time()
-            log_odds, curve = self._log_odds("boosting", self._joined.of_bank())
-            costs = _costs_since(*began)
-            self._reserve = Reserve(log_odds=log_odds, pd=expit(log_odds), curve=curve, costs=costs)
+            fitted = self._fitted("boosting", self._joined.of_bank())
+            self._reserve = Reserve(
+                log_odds=fitted.log_odds,
+                pd=expit(fitted.log_odds),
+                curve=fitted.curve,
+                costs=_costs_since(*began),
+            )
         return self._reserve
 
     def train(self, contender: str) -> Trained:
@@ -70,33 +71,34 @@ class Baselines:
         owner, _, algorithm = contender.rpartition("-")
         seen = self._joined.of_bank() if owner == "bank-only" else self._joined
         began = time.perf_counter(), time.process_time()
-        if algorithm in ("boosting", "network"):
-            log_odds, curve = self._log_odds(algorithm, seen)
-            costs = _costs_since(*began)
-            return Trained(pd=expit(self._with_reserve(seen, log_odds)), curve=curve, costs=costs)
-        pd, curve, tables = self._pd(contender, seen)
-        return Trained(pd=pd, curve=curve, tables=tables, costs=_costs_since(*began))
+        if contender in YARDSTICKS:
+            pd, curve = self._yardstick(contender, seen)
+            return Trained(pd=pd, curve=curve, costs=_costs_since(*began))
+        fitted = self._fitted(algorithm, seen)
+        costs = _costs_since(*began)
+        log_odds = self._with_reserve(algorithm, seen, fitted.log_odds)
+        return Trained(pd=expit(log_odds), curve=fitted.curve, tables=fitted.tables, costs=costs)
 
-    def _log_odds(self, algorithm: str, seen: Joined) -> tuple[Floats, Curve]:
-        if algorithm == "boosting":
-            return train_boosting(seen, self._roles, self._seed, self._config.section(BoostingConfig))
-        # Not above: PyTorch and scikit-learn take seconds to import, and many studies do without.
-        from experiments.baselines.network import train_network
+    def _fitted(self, algorithm: str, seen: Joined) -> Fitted:
+        conversation = conversation_of(f"federated-{algorithm}")
+        twin = import_module(f"{baselines.__name__}.{algorithm}")
+        fitted: Fitted = twin.train(
+            seen, self._roles, self._seed, self._config.section(conversation.settings)
+        )
+        return fitted
 
-        return train_network(seen, self._roles, self._seed, self._config.section(NetworkConfig))
-
-    def _pd(self, contender: str, seen: Joined) -> tuple[Floats, Curve, Mapping[str, Columns]]:
+    def _yardstick(self, contender: str, seen: Joined) -> tuple[Floats, Curve]:
         if contender == "true-pd":
-            return read_true_pd(self._config.data_folder, self._joined.applications.ids), [], {}
-        if contender.endswith("scorecard"):
-            return train_scorecard(seen, self._roles, self._config.section(ScorecardConfig))
+            return read_true_pd(self._config.data_folder, self._joined.applications.ids), []
+        # Not above: scikit-learn takes seconds to import, and many studies do without.
         from experiments.baselines.trees import train_trees
 
-        return *train_trees(seen.frame(), self._joined.labels, self._roles, self._seed), {}
+        return train_trees(seen.frame(), self._joined.labels, self._roles, self._seed)
 
-    def _with_reserve(self, seen: Joined, log_odds: Floats) -> Floats:
+    def _with_reserve(self, algorithm: str, seen: Joined, log_odds: Floats) -> Floats:
         """The same, but the mean with the reserve model's for whom no passive party knows, as in the federation."""
-        if not seen.coverage or not seen.unknown.any():
+        scorer = conversation_of(f"federated-{algorithm}").half("clients")
+        if scorer.ANSWERS_ALL or not seen.coverage or not seen.unknown.any():
             return log_odds
         return np.where(seen.unknown, (log_odds + self.reserve.log_odds) / 2, log_odds)
 

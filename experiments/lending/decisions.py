@@ -38,6 +38,10 @@ def decide(pd: ArrayLike, cash_flow: ArrayLike, policy: Policy) -> Decision:
     smallest and the largest; where cash flow is unknown it is the smallest. The price is expected loss plus funding
     plus margin, at most the highest. Raises ValueError for a PD outside of 0 to 1, cash flow below 0 or infinite, and
     different lengths.
+
+    >>> made = decide([0.005, 0.03, 0.2], [100_000, 100_000, np.nan], Policy(maximum_pd=0.1))
+    >>> made.approved.tolist(), made.line.tolist(), made.price.round(3).tolist()
+    ([True, True, False], [144000.0, 96000.0, 0.0], [0.035, 0.05, 0.055])
     """
     risk = check_pd(pd)
     flow = np.asarray(cash_flow, dtype=np.float64)
@@ -57,6 +61,10 @@ def profit(decision: Decision, default: ArrayLike, policy: Policy) -> Floats:
 
     default (n,) are the labels, 0 or 1, for the profit that was made, or the PDs for the profit to be expected. Raises
     ValueError for a value outside of 0 to 1, and for another length.
+
+    >>> loan = decide([0.005], [100_000], Policy())
+    >>> [round(float(profit(loan, [default], Policy())[0])) for default in (0.005, 0, 1)]  # expected, repaid, defaulted
+    [415, 872, -90568]
     """
     share = check_pd(default, len(decision.line))
     rate = (1 - share) * decision.price - policy.funding_cost - share * policy.loss_given_default
@@ -93,7 +101,11 @@ def cutoff_at_approval(pd: ArrayLike, approval: float) -> float:
 
 
 def cutoff_at_bad_rate(labels: ArrayLike, pd: ArrayLike, bad_rate: float) -> float:
-    """The highest PD (n,) at which at most the share `bad_rate` of the approved are bads, or 0 if there is none."""
+    """The highest PD (n,) at which at most the share `bad_rate` of the approved are bads, or 0 if there is none.
+
+    >>> cutoff_at_bad_rate([0, 0, 1, 1], [0.01, 0.02, 0.03, 0.04], bad_rate=0.4)
+    0.03
+    """
     values, bad, rows = cumulative_counts(labels, check_pd(pd))
     return _highest(values, bad <= bad_rate * rows + 1e-9)
 

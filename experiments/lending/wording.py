@@ -37,7 +37,11 @@ def level(measure: str, value: float) -> str:
 
 
 def change(measure: str, value: float) -> str:
-    """A change of a measure with its sign and unit, or a dash for NaN."""
+    """A change of a measure with its sign and unit, or a dash for NaN.
+
+    >>> change("approval_rate", 0.157), change("average_line", -0.012)  # one in points, the other relative
+    ('+15.7 points', '-1.2 %')
+    """
     return DASH if pd.isna(value) else f"{_signed(measure, value)} {_unit(measure)}"
 
 

@@ -6,8 +6,8 @@ shuffled, and every party answers as of each row's month and no later.
 
 Conversation `alignment/1`, four round trips for any number of parties:
 
-1. all parties blind their ids: `BlindRequest` → `BlindedIds`;
-2. each passive party raises the label holder's points once more: `RaiseRequest` → `RaisedIds`;
+1. the label holder blinds its ids: `BlindRequest` → `BlindedIds`;
+2. each passive party raises these points once more, and blinds its own ids: `RaiseRequest` → `RaisedIds`;
 3. the label holder raises the passive parties' points, matches, and fixes the rows: `MatchRequest` → `Matched`;
 4. every party learns its own business at each position: `OrderRequest` → `Aligned`.
 """
@@ -27,28 +27,40 @@ class BlindPoints:
 
 @dataclass(frozen=True)
 class BlindedIds:
-    """A party's blinded ids, in a random order."""
+    """The label holder's blinded ids, in a random order."""
 
-    points: ToParties[BlindPoints]
+    points: ToPassive[BlindPoints]
 
 
-@request("blind")
+@request("blind", to=Reader.LABEL_HOLDER)
 @dataclass(frozen=True)
 class BlindRequest(Request[BlindedIds]):
-    """Asks a party to blind its ids under a fresh secret exponent."""
+    """Asks the label holder to blind its ids under a fresh secret exponent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothPoints:
+    """What a passive party makes of ids: points (n, 32) uint8 each.
+
+    raised   the label holder's ids under both exponents, in the order in which they came
+    blinded  its own ids under its exponent, in a random order
+    """
+
+    raised: PerRow
+    blinded: PerRow
 
 
 @dataclass(frozen=True)
 class RaisedIds:
-    """The label holder's ids under both exponents, in the order in which they came."""
+    """A passive party's part of the intersection."""
 
-    points: ToLabelHolder[BlindPoints]
+    points: ToLabelHolder[BothPoints]
 
 
-@request("raise_points", to=Reader.PASSIVE, after=("blind",))
+@request("raise_points", to=Reader.PASSIVE)
 @dataclass(frozen=True)
 class RaiseRequest(Request[RaisedIds]):
-    """The label holder's blinded ids, for a passive party to raise to its exponent."""
+    """The label holder's blinded ids, for a passive party to raise to a fresh exponent, by which it blinds its own."""
 
     points: ToPassive[BlindPoints]
 
@@ -78,14 +90,13 @@ class Matched:
 @request("match", to=Reader.LABEL_HOLDER, after=("blind",))
 @dataclass(frozen=True, kw_only=True)
 class MatchRequest(Request[Matched]):
-    """For the label holder, by passive party: its blinded ids, and the label holder's ids that it raised.
+    """For the label holder, what each passive party has made of its ids and of the label holder's.
 
     mode is `left` (all of the label holder's rows) or `inner` (those of businesses known to every party).
     """
 
     mode: Setting[str]
-    blinded: Mapping[str, ToLabelHolder[BlindPoints]]
-    raised: Mapping[str, ToLabelHolder[BlindPoints]]
+    points: Mapping[str, ToLabelHolder[BothPoints]]
 
 
 @dataclass(frozen=True)

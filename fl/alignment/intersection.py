@@ -58,6 +58,12 @@ def match_points(own: Points, theirs: Points) -> NDArray[np.int32]:
     """For each row of `own`, the row of `theirs` with the same point, or −1; int32 (n,).
 
     Raises ProtocolError when `theirs` holds a point twice: two rows of that party carry the same id.
+
+    >>> bank, tax = new_exponent(), new_exponent()
+    >>> of_bank = raise_to(raise_to(hash_to_points(np.array(["a", "b"])), bank), tax)
+    >>> of_tax = raise_to(raise_to(hash_to_points(np.array(["b", "c"])), tax), bank)
+    >>> match_points(of_bank, of_tax).tolist()
+    [-1, 0]
     """
     index = {point.tobytes(): row for row, point in enumerate(theirs)}
     if len(index) != len(theirs):

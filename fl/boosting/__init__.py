@@ -7,7 +7,7 @@ numbers, the party keeps their names, cuts and levels; leaf weights stay at the 
 sums exact, so the forest equals the one grown on the joined table, bit for bit, under every engine
 (`experiments/baselines/boosting.py`).
 
-The parts: `summing` (in the clear), `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts`
+The parts: `merging` (of small bins), `gradients`, `search` (of a node's split), `layouts`
 (what is encrypted), `padding` (of sides), `growth` and `growing` (the bank's half), `forest` (the result).
 
 Conversation `boosting/1`:
@@ -16,11 +16,13 @@ Conversation `boosting/1`:
 2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
    the next ones. Where another passive party splits a node, the coordinator passes on the padded sides of its rows,
    and the bank what opens them in that node (`padding`). If sides are not handed over in advance, `SumRequest` →
-   `Summed` takes the letters that say where rows went, and asks for the sums in a round trip of its own.
+   `Grown` takes the letters that say where rows went, and asks for the sums in a round trip of its own.
 3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
    tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
    until the bank answers `Ended`.
 4. `FinishRequest` → `Finished`, passive parties.
+   Between two messages the coordinator needs the parties' last replies and the padded sides, which come with the first
+   `Grown` and again whenever it asks for them: `SidesRequest` → `HandedOver`, passive parties.
 5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
@@ -92,11 +94,10 @@ class Started:
 @request("start", to=Reader.PASSIVE)
 @dataclass(frozen=True, kw_only=True)
 class StartRequest(Request[Started]):
-    """Asks a passive party to bin its columns by the training rows, and whether to hand over its padded sides, too."""
+    """Asks a passive party to bin its columns by the training rows."""
 
     seed: Setting[int]
     split: ToParties[Split]
-    hand_over: Setting[bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +232,8 @@ class Sums:
 class Grown:
     """A passive party's splits made, and the sums if they are wanted and nothing else has to be known for them.
 
-    sides are those of all its bins under a pad (`padding`), with the first answer where they are handed over.
+    sides are those of all its bins under a pad (`padding`), with the first answer where they are handed over. Sums that
+    had to wait come with the answer to `SumRequest`, and the members once more.
     """
 
     members: ToParties[Members]
@@ -255,15 +257,21 @@ class GrowRequest(Request[Grown]):
 
 
 @dataclass(frozen=True)
-class Summed:
-    """The sums that had to wait."""
+class HandedOver:
+    """The same sides as in the first `Grown`."""
 
-    sums: ToLabelHolder[Sums]
+    sides: Padded
+
+
+@request("hand_over", to=Reader.PASSIVE, query=True)
+@dataclass(frozen=True)
+class SidesRequest(Request[HandedOver]):
+    """Asks a passive party for its padded sides once more: a coordinator that has been started anew lacks them."""
 
 
 @request("add_up", to=Reader.PASSIVE, after=("grow",))
 @dataclass(frozen=True)
-class SumRequest(Request[Summed]):
+class SumRequest(Request[Grown]):
     """For a passive party: what to add up, and where the other ones send the rows of the nodes that they split."""
 
     gradients: ToPassive[Gradients]

@@ -67,6 +67,12 @@ class Forest:
     values    float64 (nodes,): a leaf's contribution to the score
     gains     float64 (nodes,): what the split gained
     columns   int32 (nodes,): the owner's column, by its number
+
+    >>> forest = Forest.none().with_root(0.0)
+    >>> forest = forest.with_split(0, owner=1, column=3, gain=2.5, values=np.array([-0.5, 0.25]))
+    >>> of_bank, of_party = np.empty((0, 2), bool), np.array([[True, False]])  # the party sends the first row left
+    >>> forest.score(-3.0, [of_bank, of_party], rows=2).tolist()
+    [-3.5, -2.75]
     """
 
     roots: NDArray[np.int32]

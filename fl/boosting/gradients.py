@@ -27,7 +27,11 @@ def base_score(labels: NDArray[np.int8]) -> float:
 
 
 def gradients(scores: Floats, labels: NDArray[np.int8], precision: int) -> Integers:
-    """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2)."""
+    """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2).
+
+    >>> gradients(np.zeros(2), np.array([0, 1], np.int8), precision=10).tolist()  # at a PD of one half
+    [[512, 256], [-512, 256]]
+    """
     pd = expit(scores)
     return np.asarray(np.rint(np.stack([pd - labels, pd * (1 - pd)], -1) * (1 << precision)), np.int64)
 

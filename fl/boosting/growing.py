@@ -26,10 +26,10 @@ from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Res
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
-from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Fit
 from fl.evaluation.measures import fit_of
+from fl.sums import counts_by_bin, sums_by_bin
 
 UNBOUNDED = (-np.inf, np.inf)
 

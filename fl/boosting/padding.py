@@ -2,9 +2,9 @@
 
 Where one passive party splits a node, the others must learn to which side its rows went before they can add up. Asked
 for then, that is a round trip per level. Instead each passive party hands the coordinator, once per model, which rows
-are in which bin of which column, under a one-time pad that it shares with the bank alone (X25519, RFC 7748; HKDF, RFC
-5869; ChaCha20, RFC 8439). Bins of a column are disjoint, so the rows that a split sends left are the exclusive or of
-its bins' bits, and the pad of that is the exclusive or of theirs.
+are in which bin of which column (and the same again if it asks), under a one-time pad that it shares with the bank
+alone (X25519, RFC 7748; HKDF, RFC 5869; ChaCha20, RFC 8439). Bins of a column are disjoint, so the rows that a split
+sends left are the exclusive or of its bins' bits, and the pad of that is the exclusive or of theirs.
 
 With each split the bank tells the coordinator which rows of the party's padded matrix to combine. The coordinator
 passes the result to the other passive parties without being able to read it. The bank gives those parties the

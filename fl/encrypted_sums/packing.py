@@ -93,7 +93,13 @@ class Packing:
             )
 
     def pack(self, values: NDArray[np.int64]) -> Array:
-        """(n, k) numbers to (n,) packed ones: int64, or Python integers when they are larger."""
+        """(n, k) numbers to (n,) packed ones: int64, or Python integers when they are larger.
+
+        >>> packing = Packing(rows=3, ranges=((-1, 1), (0, 9)))
+        >>> packed = packing.pack(np.array([[1, 9], [-1, 4]]))
+        >>> packing.unpack(packed.sum(keepdims=True), packing.size).tolist()
+        [[0, 13]]
+        """
         wide = np.int64 if self.size <= _INT64 else object
         packed = np.zeros(len(values), wide)
         for span, column in zip(self.spans, values.T, strict=True):

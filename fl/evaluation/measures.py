@@ -22,6 +22,11 @@ def evaluate(
 
     `labels` (n,) 0 or 1; `pd` (n,) in [0, 1]; `segments` maps a column's name to the level of each row, str
     (n,). Raises ValueError as the functions of `fl.metrics` do; both classes need two rows.
+
+    >>> sectors = ["retail"] * 70 + ["transport"] * 10
+    >>> told = evaluate([0, 1] * 40, np.linspace(0.1, 0.9, 80), {"sector": sectors})
+    >>> told.tables["segments"]["withheld"].tolist()
+    ['would reveal a smaller segment', 'fewer than 10 goods or bads']
     """
     bads = check_labels(labels, each_class=2)
     values = check_pd(pd, len(bads))

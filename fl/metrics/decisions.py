@@ -72,6 +72,10 @@ def swap_set(labels: ArrayLike, pd_a: ArrayLike, pd_b: ArrayLike, approval: floa
     `swapped_in` are refused by a and approved by b, `swapped_out` the reverse; a better model swaps in fewer
     bads than it swaps out. Where a cut-off splits equal PDs, one lot per applicant decides in both models, so
     that a model never swaps anyone with itself.
+
+    >>> swapped = swap_set([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [0.1, 0.3, 0.2, 0.4], approval=0.5)
+    >>> swapped.swapped_in, swapped.swapped_out
+    (SwapGroup(applicants=1.0, bad_rate=0.0), SwapGroup(applicants=1.0, bad_rate=1.0))
     """
     bads = check_labels(labels)
     a = _approval_weights(check_scores(pd_a, len(bads)), approval)

@@ -120,9 +120,11 @@ class Look:
 class Learned:
     """What the bank has learned from a batch.
 
-    lessons are by passive party, loss is the mean log loss of the batch, and look is the one before it, if any.
+    batch is its number, lessons are by passive party, loss is the mean log loss of the batch, and look is the one
+    before it, if any.
     """
 
+    batch: Count
     lessons: Mapping[str, ToPassive[Lesson]]
     loss: Figure
     look: Look | None

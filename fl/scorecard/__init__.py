@@ -23,9 +23,10 @@ Conversation `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
    `StepRequest` → `Stepped`, passive parties: the gradient, a step, and partial scores; `SolveRequest` → `Solved`, the
    bank: its own block, where to go from the steps so far (Anderson mixing: coefficients that all parties apply to their
    own steps), and the residual there; or `Ended`.
-6. `FinishRequest` → `Finished`, passive parties: points by group, which the party keeps, and what its card may tell.
-7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Told`, passive parties, and then
-   `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1` (`fl/scoring.py`).
+6. `FinishRequest` → `Finished`, passive parties: points by group, which the party keeps.
+7. Evaluation, any number of rows in two round trips: `PointsRequest` → `Told`, passive parties, the points and what
+   the card may tell, and then `ScoreRequest` → `Scored`, the bank. Applicants get the same `Points` by `scoring/1`
+   (`fl/scoring.py`).
 
 Round trips: 7 + 4 · E; the bank alone: 3. What is masked has to come back opened before a party can step, so an
 exchange takes two visits to either side. A passive party without a column worth its place is left out from 5 on; its
@@ -303,8 +304,6 @@ class Card:
 class Finished:
     """The party keeps its points."""
 
-    card: ToLabelHolder[Card]
-
 
 @request("finish", to=Reader.PASSIVE, after=("step",))
 @dataclass(frozen=True)
@@ -326,17 +325,18 @@ class Points:
     lost: PerRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Told:
-    """The points of every position."""
+    """What the party tells of its columns, and the points of every position."""
 
+    card: ToLabelHolder[Card]
     points: ToLabelHolder[Points]
 
 
 @request("points", to=Reader.PASSIVE, after=("finish",))
 @dataclass(frozen=True)
 class PointsRequest(Request[Told]):
-    """Asks a passive party for the points of every position."""
+    """Asks a passive party for its card, and for the points of every position."""
 
 
 @request("score", to=Reader.LABEL_HOLDER, after=("group", "solve"))

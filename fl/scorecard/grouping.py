@@ -15,7 +15,8 @@ from scipy.special import chdtrc
 from fl.binning import UNKNOWN, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.scorecard.design import Floats, Integers, by_column, of_rows, one_hot
+from fl.scorecard.design import Floats, Integers, by_column, of_rows
+from fl.sums import counts_by_bin
 
 DROPPED = -1
 """In place of a group, for the bins of a column that the scorecard leaves out."""
@@ -132,9 +133,8 @@ def group_by_labels(
     shape: Shape, codes: Codes, labels: NDArray[np.int8], config: ScorecardConfig
 ) -> Evidence:
     """The same, by rows in bins (n, c) with labels (n,)."""
-    design = one_hot(codes, shape.bins)
-    bads = (design.T @ labels).astype(np.int64)
-    return group(shape, design.sum(axis=0).astype(np.int64) - bads, bads, config)
+    goods, bads = counts_by_bin(codes, labels, 2, shape.width)[:, shape.cells]
+    return group(shape, goods, bads, config)
 
 
 def merge(

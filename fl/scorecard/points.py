@@ -25,7 +25,14 @@ NO_REASON = -1
 
 @dataclass(frozen=True)
 class Scale:
-    """Between log odds of default and points: score = offset − factor · log odds."""
+    """Between log odds of default and points: score = offset − factor · log odds.
+
+    >>> scale = Scale.of(ScorecardConfig())
+    >>> scale.points(np.log([2.0, 0.5])).tolist()  # of groups that double and halve the odds of default
+    [-20, 20]
+    >>> float(np.exp(-scale.log_odds(np.array([600]))[0]).round(6))  # goods to one bad
+    50.0
+    """
 
     factor: float
     offset: float
@@ -56,6 +63,11 @@ class PointsTable:
     columns  int64 (k,): the numbers of its columns that have points
     counts   int64 (k,): groups of each
     points   int64 (all groups,): column by column
+
+    >>> table = PointsTable(np.array([0, 4]), np.array([2, 3]), np.array([10, -5, 8, 0, -12]))
+    >>> groups = np.array([[0, 2], [1, 0]], np.uint8)  # of two rows in two columns
+    >>> table.totals(groups).tolist(), table.reasons(groups)[0][:, 0].tolist()
+    ([-2, 3], [4, 0])
     """
 
     columns: NDArray[np.int64]

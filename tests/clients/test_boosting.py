@@ -19,15 +19,18 @@ from fl.boosting import (
     NOBODY,
     YOU,
     BeginRequest,
+    Columns,
     Demanded,
     Ended,
     FinishRequest,
     Gradients,
+    Grown,
     GrowRequest,
     Kept,
     Level,
     Members,
     OutcomesRequest,
+    SidesRequest,
     SplitRequest,
     StartRequest,
     SumRequest,
@@ -86,16 +89,16 @@ def watched(run, kind: type) -> list:
 class Begun:
     """A model after the bank's first demand, for one passive party and one root."""
 
-    def __init__(self, run, hand_over: bool = False) -> None:
+    def __init__(self, run) -> None:
         self._exchange = run.federation.exchange
         self.split = assign_roles(run.federation, 1).split
-        self.started = self.ask(StartRequest(seed=1, split=self.split, hand_over=hand_over))
+        self.started = self.ask(StartRequest(seed=1, split=self.split))
         begin = BeginRequest(seed=1, split=self.split, columns={"tax": self.started.columns})
         self.demand = self.ask(begin, "bank")
         self.task = self.demand.task.read(Task)
 
     def ask(self, request: object, party: str = "tax"):
-        return self._exchange.ask_one(party, request, MODEL)
+        return self._exchange.ask({party: request}, MODEL)[party]
 
     @property
     def root(self) -> GrowRequest:
@@ -278,7 +281,7 @@ def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:
 
 def test_a_model_is_started_once(begun: Begun) -> None:
     with pytest.raises(FederationError, match="boosting_start comes first"):
-        begun.ask(StartRequest(seed=1, split=begun.split, hand_over=False))
+        begun.ask(StartRequest(seed=1, split=begun.split))
 
 
 def test_a_model_that_was_not_started_has_no_outcomes(
@@ -286,7 +289,7 @@ def test_a_model_that_was_not_started_has_no_outcomes(
 ) -> None:
     run = federate(make_tables(("tax",)))
     with pytest.raises(FederationError, match="boosting_outcomes comes after finish, and nothing has come"):
-        run.federation.exchange.ask_one("tax", OutcomesRequest(), "federated-boosting/7")
+        run.federation.exchange.ask_each(OutcomesRequest(), "federated-boosting/7")
 
 
 @pytest.mark.parametrize("field", ["members", "candidates", "sums", "homes"])
@@ -317,8 +320,39 @@ def test_a_party_hands_over_no_sides_in_a_run_that_does_without(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
     run = federate(make_tables(("tax",)), boosting={"sealed_sides": False})
+    begun = Begun(run)
+    assert begun.started.columns.read(Columns).pad_key is None
+    keys = replace(begun.task.keys, pad=PadSecret.new().public_key)
     with pytest.raises(FederationError, match="not handed over in this run"):
-        Begun(run, hand_over=True)
+        begun.ask(replace(begun.root, task=Letter.of(replace(begun.task, keys=keys))))
+
+
+def test_nobody_hands_over_sides_that_no_other_party_needs(begun: Begun) -> None:
+    assert begun.task.keys.pad is None
+    assert begun.ask(begun.root).sides is None
+    with pytest.raises(FederationError, match="there are no sides to hand over"):
+        begun.ask(SidesRequest())
+
+
+def test_sides_are_the_same_whenever_they_are_asked_for(tables: Path, federate: Callable) -> None:
+    run = federate(tables, boosting={"trees": 1})
+    exchange, again = run.federation.exchange, []
+    ask = exchange.ask
+
+    def watch(requests: dict, *rest: object) -> dict:
+        replies = ask(requests, *rest)
+        for party, reply in replies.items():
+            if isinstance(reply, Grown) and reply.sides is not None:
+                again.append((reply.sides, ask({party: SidesRequest()}, MODEL)[party].sides))
+        return replies
+
+    exchange.ask = watch
+    trained(run)
+    assert len(again) == 2
+    for first, second in again:
+        np.testing.assert_array_equal(first, second)
+    with pytest.raises(FederationError, match="there are no sides to hand over"):
+        ask({"tax": SidesRequest()}, MODEL)
 
 
 def test_a_training_answers_with_demands_until_it_ends(tables: Path, federate: Callable) -> None:

@@ -37,7 +37,7 @@ class StartedModel:
     def __init__(self, run) -> None:
         self.run, self.exchange = run, run.federation.exchange
         self.start = StartRequest(seed=1, split=assign_roles(run.federation, 1).split)
-        self.ask(dict.fromkeys(run.federation.roster.all, self.start))
+        self.ask(dict.fromkeys(run.config.parties, self.start))
 
     def ask(self, requests: dict[str, Request]) -> dict:
         return self.exchange.ask(requests, MODEL)
@@ -47,7 +47,7 @@ class StartedModel:
         lessons = dict(lessons or {})
         asked = {
             party: ForwardRequest(batch=batch, lesson=lessons.get(party))
-            for party in self.run.federation.roster.passive
+            for party in self.run.federation.exchange.roster.passive
         }
         return {party: reply.embeddings.read(BatchEmbeddings) for party, reply in self.ask(asked).items()}
 

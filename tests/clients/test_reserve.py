@@ -13,7 +13,7 @@ from clients.reserve import reserve_log_odds, reserve_model
 from clients.scores import Scores
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
-from experiments.baselines.boosting import train_boosting
+from experiments.baselines.boosting import train as train_boosting
 from experiments.joined import read_joined, read_roles, read_scores
 from fl.config.boosting import BoostingConfig
 from fl.protocols import federated_contenders
@@ -40,12 +40,12 @@ def test_it_is_the_boosting_of_the_bank_alone(tables: Path, federate: Callable, 
     train_reserve(run.federation, assign_roles(run.federation, 1), 1, events.append)
 
     bank, roles = read_joined(run.config, "bank").of_bank(), read_roles(run.config, "bank", 1)
-    alone, curve = train_boosting(bank, roles, 1, run.config.section(BoostingConfig))
+    alone = train_boosting(bank, roles, 1, run.config.section(BoostingConfig))
     study = Store(Path(run.config.state, "bank", "s"))
     log_odds = reserve_log_odds(study, 1, read_table(study), run.config)
-    np.testing.assert_array_equal(log_odds, alone)
-    np.testing.assert_array_equal(read_scores(run.config, "bank", RESERVE, 1).log_odds, alone)
-    assert [dict(event.metrics) for event in events if event.metrics] == curve
+    np.testing.assert_array_equal(log_odds, alone.log_odds)
+    np.testing.assert_array_equal(read_scores(run.config, "bank", RESERVE, 1).log_odds, alone.log_odds)
+    assert [dict(event.metrics) for event in events if event.metrics] == alone.curve
     assert len(np.unique(log_odds)) > 3
 
 

@@ -68,7 +68,7 @@ class Begun:
         self.counted = self.ask(CountRequest(begun.labels))
 
     def ask(self, request: Request, party: str = "tax"):
-        return self.run.federation.exchange.ask_one(party, request, MODEL)
+        return self.run.federation.exchange.ask({party: request}, MODEL)[party]
 
     def begin_request(self, columns: Letter[BinnedColumns]) -> BeginRequest:
         return BeginRequest(seed=1, split=self.split, columns={"tax": columns})
@@ -158,7 +158,7 @@ def test_a_model_that_was_not_started_has_no_points(
 ) -> None:
     run = federate(make_tables(("tax",)))
     with pytest.raises(FederationError, match="points comes after finish, and nothing has come"):
-        run.federation.exchange.ask_one("tax", PointsRequest(), "federated-scorecard/7")
+        run.federation.exchange.ask_each(PointsRequest(), "federated-scorecard/7")
 
 
 def test_sums_are_opened_before_new_ones_are_asked_for(begun: Begun) -> None:
@@ -280,4 +280,4 @@ def test_the_bank_refuses_counts_that_do_not_add_up(
     counts[0] -= 1
     request = begun.begin_request(Letter.of(replace(columns, counts=counts)))
     with pytest.raises(FederationError, match="must add up to"):
-        begun.run.federation.exchange.ask_one("bank", request, "federated-scorecard/2")
+        begun.run.federation.exchange.ask_holder(request, "federated-scorecard/2")

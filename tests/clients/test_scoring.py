@@ -39,16 +39,16 @@ class Asked:
         config = ScoringConfig(**common, model="s/federated-boosting/1", applicants=str(applicants))
         self.exchange = Exchange(InlineGrid(config), "new", 60)
         self.exchange.connect(2, 1)
-        self.roster = run.federation.roster
+        self.exchange.roster = run.federation.exchange.roster
 
     def one(self, party: str, request: object):
-        return self.exchange.ask_one(party, request, "answers")
+        return self.exchange.ask({party: request}, "answers")[party]
 
     def prepare(self, request: PrepareRequest) -> None:
         """Ask both parties to prepare a model, and align."""
         for party in ("bank", "tax"):
             self.one(party, request)
-        align(self.exchange, self.roster, "left", scoring=True)
+        align(self.exchange, "left", scoring=True)
 
 
 @pytest.fixture

@@ -13,7 +13,16 @@ from clients.data.declaration import read_declaration
 from clients.session import Session, state_folder
 from clients.splits import assign
 from clients.store import Store
-from fl.alignment import BlindedIds, BlindPoints, BlindRequest, MatchRequest, Order, OrderRequest
+from fl.alignment import (
+    BlindPoints,
+    BlindRequest,
+    BothPoints,
+    MatchRequest,
+    Order,
+    OrderRequest,
+    RaisedIds,
+    RaiseRequest,
+)
 from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
@@ -40,7 +49,7 @@ def ordered() -> OrderRequest:
 
 
 def matched() -> MatchRequest:
-    return MatchRequest(mode="left", blinded={}, raised={})
+    return MatchRequest(mode="left", points={})
 
 
 def store(config: TrainingConfig, party: str = "bank") -> Store:
@@ -129,10 +138,9 @@ def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_
 def test_a_refused_request_changes_nothing(send: Send, config: TrainingConfig) -> None:
     send(config, BlindRequest(), FIRST)
     before = store(config).last()
-    damaged = Letter.of(BlindPoints(np.zeros((3, 32), np.uint8)))
-    rows = Letter.of(BlindPoints(np.zeros((400, 32), np.uint8)))
+    damaged = BothPoints(raised=np.zeros((400, 32), np.uint8), blinded=np.zeros((3, 32), np.uint8))
 
-    record = send(config, MatchRequest(mode="left", blinded={"tax": damaged}, raised={"tax": rows}), SECOND)
+    record = send(config, MatchRequest(mode="left", points={"tax": Letter.of(damaged)}), SECOND)
 
     assert "no point of the group" in refusal_in(record)
     assert store(config).last() == before
@@ -199,10 +207,11 @@ def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there_whatever_
     shutil.copytree(tables / "tax", folder, ignore=shutil.ignore_patterns("state"))
     config = TrainingConfig(study="s", state=str(tmp_path / "elsewhere"))
 
-    record = send(config, BlindRequest(), FIRST, {"party-folder": str(folder)})
+    request = RaiseRequest(Letter.of(BlindPoints(np.empty((0, 32), np.uint8))))
+    record = send(config, request, FIRST, {"party-folder": str(folder)})
 
     rows = len((folder / "table.csv").read_text("utf-8").splitlines()) - 1
-    assert len(unpack(record, BlindedIds).points.read(BlindPoints).points) == rows
+    assert len(unpack(record, RaisedIds).points.read(BothPoints).blinded) == rows
     assert (folder / "state" / "s").is_dir()
     assert not (tmp_path / "elsewhere").exists()
     assert read_declaration(folder).name == "tax"

@@ -219,7 +219,7 @@ def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(
     [
         ("id\nx", (), "new.csv has no column 'business_id'."),
         ("business_id\nnobody", (), "new.csv, line 2, column 'business_id': bank has no application of"),
-        (None, (), "new.csv does not exist"),
+        (None, (), "There is no file of applicants new.csv."),
         ("business_id\n业00001", ("--out", "scores.txt"), "The answers go to a .csv or a .parquet file"),
         (
             "business_id\n业00001",
@@ -231,7 +231,7 @@ def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(
         ("business_id\n业00001", ("--data", "nowhere"), "nowhere is no dataset"),
     ],
 )
-def test_what_a_person_can_mend_is_one_sentence_and_nothing_is_written(
+def test_what_a_person_can_mend_is_said_and_nothing_is_written(
     score: Callable[..., Ended], tmp_path: Path, file: str | None, arguments: tuple[str, ...], said: str
 ) -> None:
     if file is not None:
@@ -242,7 +242,8 @@ def test_what_a_person_can_mend_is_one_sentence_and_nothing_is_written(
 
     assert ended.code == 2
     assert said in " ".join(ended.errors.split())
-    assert ended.errors.count("\n") == 1
+    # What is wrong with the bank's records stands in its own log alone, which the command quotes in a second line.
+    assert ended.errors.count("\n") == (2 if "party.log" in ended.errors else 1)
     assert {path.name for path in tmp_path.iterdir()} <= {"new.csv"}
 
 

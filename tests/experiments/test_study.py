@@ -109,7 +109,7 @@ def test_the_banks_own_forest_grows_once(base: TrainingConfig, monkeypatch: pyte
     def never(*_: object) -> None:
         pytest.fail("the bank's own boosting was trained outside of the federation, too")
 
-    monkeypatch.setattr("experiments.baselines.training.train_boosting", never)
+    monkeypatch.setattr("experiments.baselines.boosting.train", never)
 
     finished, _ = study(
         replace(base, study="once"), ("bank-only-boosting", "federated-network", "pooled-network")

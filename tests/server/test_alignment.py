@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from fl.errors import ProtocolError
-from fl.handshake import Description, Roster
+from fl.handshake import Description
 from server.alignment import Alignment, doubts
+from server.roster import Roster
 
 
 @pytest.mark.parametrize(

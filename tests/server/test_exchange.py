@@ -84,20 +84,20 @@ def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(
     config: TrainingConfig, faulty: type, fault: type
 ) -> None:
     failure = fault(True, ErrorCode.CLIENT_APP_RAISED_EXCEPTION)
-    grid = faulty(config, at("train.alignment_blind", failure))
+    grid = faulty(config, at("train.alignment_order", failure))
     with pytest.raises(
-        FederationError, match=r"Party bank, supply, tax failed at train.alignment_blind: lost\."
+        FederationError, match=r"Party supply, tax, bank failed at train.alignment_order: lost\."
     ):
         connect(grid, config, ignore)
-    assert grid.sent == 6
+    assert grid.sent == 3 + 1 + 2 + 1 + 3
 
 
 @pytest.mark.parametrize(("node", "name"), [(2, "bank"), (3, "tax"), (4, "supply")])
 def test_a_silent_party_is_named_when_the_time_is_up(
     config: TrainingConfig, faulty: type, fault: type, node: int, name: str
 ) -> None:
-    grid = faulty(config, at("train.alignment_blind", fault(True, None), node))
-    with pytest.raises(FederationError, match=rf"Party {name} did not answer .*_blind within 0.3 seconds"):
+    grid = faulty(config, at("train.alignment_order", fault(True, None), node))
+    with pytest.raises(FederationError, match=rf"Party {name} did not answer .*_order within 0.3 seconds"):
         connect(grid, config, ignore)
 
 
@@ -186,7 +186,7 @@ def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Cal
     assert before.round_trips == 5  # handshake and alignment
     assert min(before.bytes_up, before.bytes_down) > 3 * 32 * 400
 
-    assigned = exchange.ask_one("bank", SplitRequest(1), "splits/1")
+    assigned = exchange.ask_holder(SplitRequest(1), "splits/1")
 
     spent = exchange.costs.since(before)
     assert spent.round_trips == 1

@@ -4,10 +4,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fl.config.run import TrainingConfig
+from fl.config.network import NetworkConfig
 from server.coordinator import Trained, assign_roles, train, train_reserve
 from server.exchange import FederationError
-from server.network import round_trips
 from server.progress import Progress, Report, ignore
 from server.training import Training
 
@@ -28,7 +27,6 @@ def test_a_model_takes_the_round_trips_that_the_protocol_states(
     run = federate(make_tables(passive), {"batches": 5})
     trained = train_network(run)
 
-    assert trained.costs.round_trips == round_trips(run.config, len(passive))
     assert trained.costs.round_trips == (4 + 2 * 5 if passive else 3 + 5)
 
 
@@ -41,7 +39,7 @@ def test_stopping_early_takes_fewer(tables: Path, federate: Callable) -> None:
 
     last = max(event.step for event in events)
     assert last < 50
-    assert trained.costs.round_trips == 4 + 2 * last < round_trips(run.config, 2)
+    assert trained.costs.round_trips == 4 + 2 * last
 
 
 def test_every_batch_is_reported_by_those_at_work(tables: Path, federate: Callable) -> None:
@@ -61,7 +59,7 @@ def test_every_batch_is_reported_by_those_at_work(tables: Path, federate: Callab
 
 
 def test_the_default_stays_within_three_hundred_round_trips() -> None:
-    assert round_trips(TrainingConfig(), passive=2) <= 300
+    assert 4 + 2 * NetworkConfig().batches <= 300
 
 
 def test_a_party_whose_columns_tell_nothing_is_named(

@@ -274,7 +274,6 @@ class Death:
 ACTIONS = (
     "handshake_describe",
     "scoring_prepare",
-    "alignment_blind",
     "alignment_raise_points",
     "alignment_order",
     "scoring_contribute",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from fl.config.checks import require
 from fl.evaluation import Scored
-from fl.messages import Count, PerRow, Request, ToLabelHolder, ToParties, request
+from fl.messages import Count, PerRow, Reader, Request, ToLabelHolder, ToParties, request
 from fl.splits import Split
 
 
@@ -53,13 +53,13 @@ class Told:
     column: ToLabelHolder[Column]
 
 
-@request("tell", after=("start",))
+@request("tell", to=Reader.PASSIVE, after=("start",))
 @dataclass(frozen=True)
 class TellRequest(Request[Told]):
     """Asks a passive party for its column."""
 
 
-@request("fit", after=("start",))
+@request("fit", to=Reader.LABEL_HOLDER, after=("start",))
 @dataclass(frozen=True)
 class FitRequest(Request[Scored]):
     """Brings the label holder the columns of the passive parties."""

@@ -13,7 +13,7 @@ from experiments.joined import read_joined, read_roles, read_scores
 from fl import protocols
 from fl.config.run import TrainingConfig, app_defaults
 from fl.errors import ConfigError
-from fl.protocols import VERTICAL, Conversation
+from fl.protocols import Conversation
 from fl.splits import TEST, TRAIN
 from server.coordinator import coordinate
 from server.progress import Progress
@@ -24,7 +24,6 @@ TOY = Conversation(
     name="toy",
     version=1,
     messages=messages,
-    layouts=(VERTICAL,),
     settings=ToyConfig,
     contenders=("federated-toy",),
     package="tests.toy",
@@ -57,7 +56,6 @@ def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
     data = make_tables(passive)
     config = TrainingConfig.from_mapping(settings(data, tmp_path, ",".join(("bank", *passive))))
     assert config.section(ToyConfig) == ToyConfig(steps=30)
-    assert TOY.half("server").round_trips(config, len(passive)) == round_trips
     events: list[Progress] = []
 
     (trained,) = coordinate(InlineGrid(config), config, events.append)

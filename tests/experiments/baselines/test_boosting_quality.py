@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from experiments.baselines.boosting import train_boosting
+from experiments.baselines import boosting
 from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN
 
@@ -30,6 +30,6 @@ def test_the_pooled_twin_is_as_good_as_xgboost(
     expected = roc_auc_score(labels[test], rival.predict_proba(columns[test])[:, 1])
 
     joined = join(frames, labels, parties)
-    log_odds, _ = train_boosting(joined, roles, 1, SETTINGS)
+    log_odds = boosting.train(joined, roles, 1, SETTINGS).log_odds
 
     assert roc_auc_score(labels[test], log_odds[test]) > expected - 0.003

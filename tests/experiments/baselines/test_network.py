@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clients.data.declaration import read_declaration, write_declaration
-from experiments.baselines.network import train_network
+from experiments.baselines import network
 from experiments.baselines.training import Baselines
 from experiments.joined import read_joined, read_scores
 from fl.config.network import NetworkConfig
@@ -84,10 +84,10 @@ def test_what_the_bank_does_alone_does_not_depend_on_the_others(tables: Path, fe
     run = federate(tables, EXACT)
     roles = assign_roles(run.federation, 1).split.read(Split).roles
     joined, config = read_joined(run.config, "bank"), run.config.section(NetworkConfig)
-    alone, _ = train_network(joined.of_bank(), roles, 1, config)
+    alone = network.train(joined.of_bank(), roles, 1, config).log_odds
 
     for table in list(joined.tables.values())[1:]:
         table.numeric[:] = 0
-    again, _ = train_network(joined.of_bank(), roles, 1, config)
+    again = network.train(joined.of_bank(), roles, 1, config).log_odds
 
     np.testing.assert_array_equal(alone, again)

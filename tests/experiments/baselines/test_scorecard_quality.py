@@ -31,4 +31,4 @@ def test_coefficients_and_quality_on_real_data(default_credit: tuple, join: Call
     found = np.concatenate([card.weights["bank"][1:], card.weights["partner"]])
     np.testing.assert_allclose(found, reference.coef_[0], atol=1e-4)
     assert len(card.progress) <= 30
-    assert roc_auc_score(labels[test], card.pd[test]) > 0.765
+    assert roc_auc_score(labels[test], card.log_odds[test]) > 0.765

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import allowed, child_bounds, search, weight
-from fl.boosting.summing import counts_by_bin, sums_by_bin
 from fl.config.boosting import BoostingConfig
+from fl.sums import counts_by_bin, sums_by_bin
 
 FREE = (-np.inf, np.inf)
 SHAPE = Shape(

@@ -1,4 +1,8 @@
-"""Sums in the clear, of numbers that a party may read over bins that are its own."""
+"""Sums by bin in the clear, of numbers that a party may read over bins that are its own.
+
+Boosting adds up gradients and hessians here, and counts rows; the scorecard counts goods and bads. What a party must
+not read it adds up by `fl/encrypted_sums`.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -3,10 +3,14 @@ from dataclasses import replace
 
 import pytest
 
+from fl import network
 from fl.errors import ProtocolError
-from fl.handshake import Description, form_roster
+from fl.handshake import Description
+from fl.messages import Reader
+from fl.protocols import HORIZONTAL, HYBRID, VERTICAL, Conversation, announced
+from server.roster import Roster, form_roster
 
-NEEDED = ("alignment/1", "network/1")
+NEEDED = (announced("alignment/1"), announced("network/1"))
 
 
 def party(name: str, holds_label: bool = False) -> Description:
@@ -32,7 +36,9 @@ def test_whatever_the_order_of_connection_the_roster_is_the_same() -> None:
 
     rosters = [form_roster(described(*order), NEEDED) for order in itertools.permutations(parties)]
 
-    assert {roster.all for roster in rosters} == {("bank", "customs", "supply_chain", "tax")}
+    assert {roster.of(Reader.PARTIES) for roster in rosters} == {("bank", "customs", "supply_chain", "tax")}
+    assert {roster.of(Reader.PASSIVE) for roster in rosters} == {("customs", "supply_chain", "tax")}
+    assert {roster.of(Reader.LABEL_HOLDER) for roster in rosters} == {("bank",)}
     assert {roster.holder for roster in rosters} == {"bank"}
 
 
@@ -46,10 +52,33 @@ def test_a_federation_without_a_label_is_refused() -> None:
 
 
 def test_two_labels_are_refused_by_name() -> None:
-    with pytest.raises(
-        ProtocolError, match="held by bank and by lender; in a vertical federation exactly one"
-    ):
+    said = "held by bank and by lender, so this federation is hybrid; alignment/1 is for vertical ones.*exactly one"
+    with pytest.raises(ProtocolError, match=said):
         form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("holders", "passive", "layout"),
+    [
+        (("bank",), (), VERTICAL),
+        (("bank",), ("tax", "customs"), VERTICAL),
+        (("bank", "lender"), (), HORIZONTAL),
+        (("bank", "lender"), ("tax",), HYBRID),
+    ],
+)
+def test_a_layout_is_accepted_if_every_conversation_is_for_it(
+    holders: tuple[str, ...], passive: tuple[str, ...], layout: str
+) -> None:
+    assert Roster(holders, passive).layout == layout
+    parties = described(*(party(name, True) for name in holders), *(party(name) for name in passive))
+    named = {"name": "network", "version": 1, "messages": network}
+    for layouts in ((layout,), (VERTICAL, HORIZONTAL, HYBRID)):
+        assert form_roster(parties, [Conversation(**named, layouts=layouts)]).holders == holders
+    others = tuple({VERTICAL, HORIZONTAL, HYBRID} - {layout})
+    with pytest.raises(
+        ProtocolError, match=f"this federation is {layout}; network/1 is for {others[0]} or {others[1]} ones"
+    ):
+        form_roster(parties, [Conversation(**named, layouts=others)])
 
 
 def test_a_party_that_lacks_a_conversation_is_named_with_what_it_speaks() -> None:

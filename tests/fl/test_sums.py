@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN
-from fl.boosting.summing import counts_by_bin, sums_by_bin
+from fl.sums import counts_by_bin, sums_by_bin
 
 
 @given(

@@ -1,0 +1,88 @@
+"""Who takes part in a run, and which federations are refused.
+
+What the coordinator asks of the parties, it asks by their role. How many there are of each is known here alone.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from fl.errors import ProtocolError
+from fl.handshake import Description
+from fl.messages import Reader
+from fl.protocols import HORIZONTAL, HYBRID, VERTICAL, Conversation
+
+_KINDS = {"numeric", "categorical"}
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The parties of an accepted federation by name: those that hold labels, and the passive ones.
+
+    Not in the order of connection: Flower draws its node ids anew for every run, and a run must be repeatable.
+    """
+
+    holders: tuple[str, ...] = ()
+    passive: tuple[str, ...] = ()
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
+
+    @property
+    def holder(self) -> str:
+        """The label holder of a vertical federation, which has just one."""
+        (holder,) = self.holders
+        return holder
+
+    @property
+    def layout(self) -> str:
+        """How the data are laid out among the parties: one of those that a conversation names (`fl/protocols.py`)."""
+        if len(self.holders) == 1:
+            return VERTICAL
+        return HYBRID if self.passive else HORIZONTAL
+
+    def of(self, role: Reader) -> tuple[str, ...]:
+        """The parties of a role; of all of them, the label holders come first."""
+        return {
+            Reader.LABEL_HOLDER: self.holders,
+            Reader.PASSIVE: self.passive,
+            Reader.PARTIES: (*self.holders, *self.passive),
+        }[role]
+
+
+def form_roster(descriptions: Mapping[str, Description], conversations: Collection[Conversation]) -> Roster:
+    """The roster of parties that described themselves, for a run that needs these conversations.
+
+    Raises ProtocolError for a federation with no label holder, or of a layout that one of the conversations is not for;
+    for a party that does not speak one of them, and for one that offers no column or does not describe those that it
+    offers.
+    """
+    holders = tuple(sorted(name for name, about in descriptions.items() if about.target))
+    if not holders:
+        raise ProtocolError(
+            "No party holds the label: one party.toml needs `label`. Parties: "
+            + ", ".join(descriptions)
+            + "."
+        )
+    roster = Roster(holders, tuple(sorted(descriptions.keys() - set(holders))), descriptions)
+    for conversation in conversations:
+        if roster.layout not in conversation.layouts:
+            raise ProtocolError(
+                f"The label is held by {' and by '.join(holders)}, so this federation is {roster.layout}; "
+                f"{conversation.announced} is for {' or '.join(conversation.layouts)} ones. In a vertical federation "
+                "exactly one party holds the label."
+            )
+    for name, about in descriptions.items():
+        _check(name, about, [conversation.announced for conversation in conversations])
+    return roster
+
+
+def _check(name: str, about: Description, versions: Collection[str]) -> None:
+    missing = [version for version in versions if version not in about.conversations]
+    if missing:
+        raise ProtocolError(
+            f"Party {name} does not speak {', '.join(missing)}; it speaks {', '.join(about.conversations)}."
+        )
+    if not about.columns:
+        raise ProtocolError(f"Party {name} offers no column; declare at least one in its party.toml.")
+    if not len(set(about.columns)) == len(about.columns) == len(about.kinds) == len(about.grades):
+        raise ProtocolError(f"Party {name} must describe each of its columns once, by a kind and a grade.")
+    if not set(about.kinds) <= _KINDS:
+        raise ProtocolError(f"Party {name} has columns of other kinds than {' and '.join(sorted(_KINDS))}.")
