@@ -27,6 +27,7 @@ _NINES = np.array([sign * (10.0**digits - 1) for digits in range(2, 13) for sign
 _CODES = np.arange(-9.0, 0.0)
 _LONG, _MOST_SPECIAL = 10.0**5, 20
 _DATES, _FIRST_DAY, _LAST_DAY = 3, 19000101, 21001231
+"""Numbers are dates if there are so many different ones, all between these days."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -39,6 +40,8 @@ class Detected:
     strays   int64: the rows of the stray cells, counted from 0, ascending
     stray    the first stray cell, in quotation marks
     problem  why there is no declaration, or what the owner should know of the column
+
+    has_per_cents says that numbers are written with a per cent sign.
     """
 
     name: str
@@ -57,6 +60,10 @@ def detect(file: TableFile, names: Iterable[str], has_months: bool) -> list[Dete
 
 
 def _detect(name: str, cells: pa.ChunkedArray, format: Format, has_months: bool) -> Detected:
+    if not name.strip():
+        return Detected(
+            name, None, pd.Series(dtype=object), problem="It has no name; give it one to offer it."
+        )
     try:
         return _number(name, cells, format) or _date(name, cells, format, has_months) or _text(name, cells)
     except values.BadValues as error:
@@ -71,7 +78,12 @@ def _number(name: str, cells: pa.ChunkedArray, format: Format) -> Detected | Non
     numbers = pd.Series(column.to_numpy())
     distinct = numbers.dropna().unique()
     is_measured = len(distinct) > MANY or bool((distinct % 1 != 0).any())
-    if not _are_few(strays.rows, cells, numbers.count(), is_measured) or _are_compact_dates(distinct):
+    if not _are_few(strays.rows, cells, numbers.count(), is_measured):
+        # Numbers of which only some have a per cent sign are no texts either.
+        if values.share_of_numbers(cells, format) >= values.NEARLY_ALL:
+            raise values.BadValues(strays.problem)
+        return None
+    if _are_compact_dates(distinct):
         return None
     has_per_cents = values.has_per_cents(cells, format)
     declared = Column(
@@ -95,7 +107,9 @@ def _date(name: str, cells: pa.ChunkedArray, format: Format, has_months: bool) -
         return None
     past = days[days <= datetime.now()]
     reference = "" if has_months else f"{(past if len(past) else days).max():%Y-%m}"
-    declared = Column(name, "date", reference=reference, day_first=day_first, stray=_stray(strays.rows))
+    declared = Column(
+        name, "date", "months", reference=reference, day_first=day_first, stray=_stray(strays.rows)
+    )
     return Detected(name, declared, days, strays.rows, _first(strays.rows, cells))
 
 

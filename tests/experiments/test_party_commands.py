@@ -126,6 +126,25 @@ def test_what_stands_out_is_told(siloscore: Callable[..., Ended], tmp_path: Path
     assert "2 of 4 columns offered" in ended.output
 
 
+@pytest.mark.filterwarnings("default::clients.data.errors.DataWarning")
+def test_doubts_of_the_data_are_a_line_before_anything_runs(
+    siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path
+) -> None:
+    frame = pd.read_parquet(declared["partner"])
+    frame.loc[frame.index[0], "uscc"] = "1.1E+17"
+    frame.to_parquet(declared["partner"])
+
+    ended = siloscore("compare", "--data", tmp_path / "mine", "--contenders", "nobody", "--backend", "inline")
+
+    doubt, error = ended.errors.splitlines()
+    assert doubt.startswith("Warning: ")
+    assert (
+        "partner: 1 of the ids, the first '1.1E+17', look like numbers that a spreadsheet has rounded"
+        in doubt
+    )
+    assert error.startswith("Error: There is no contender 'nobody'")
+
+
 @pytest.mark.slow
 def test_two_tables_train(siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path) -> None:
     ended = siloscore(

@@ -32,12 +32,15 @@ def detected(folder: Path, cells: list[str], has_months: bool = False) -> Detect
         ([*AMOUNTS, *["open"] * 40], Column("x", "numeric", stray="missing")),
         ([*AMOUNTS, *(f"no. {k}" for k in range(40))], Column("x", "categorical")),
         ([*AMOUNTS, "-999", "-999"], Column("x", "numeric", special=(-999,))),
-        (["2023年1月5日", "2023-2-1"], Column("x", "date", reference="2023-02")),
-        (["2023-02-01", "9999-12-31"], Column("x", "date", reference="2023-02")),
-        (["20230105", "20221231", "19991201"], Column("x", "date", reference="2023-01")),
+        (["2023年1月5日", "2023-2-1"], Column("x", "date", "months", reference="2023-02")),
+        (["2023-02-01", "9999-12-31"], Column("x", "date", "months", reference="2023-02")),
+        (["20230105", "20221231", "19991201"], Column("x", "date", "months", reference="2023-01")),
         (["20230105", "20221231", "19991301"], Column("x", "numeric")),
-        (["05.01.2023", "31.12.2022"], Column("x", "date", reference="2023-01", day_first=True)),
-        ([*["2023-01-05"] * 20, "unknown"], Column("x", "date", reference="2023-01", stray="missing")),
+        (["05.01.2023", "31.12.2022"], Column("x", "date", "months", reference="2023-01", day_first=True)),
+        (
+            [*["2023-01-05"] * 20, "unknown"],
+            Column("x", "date", "months", reference="2023-01", stray="missing"),
+        ),
     ],
 )
 def test_a_column_is_what_most_of_its_cells_are(tmp_path: Path, cells: list[str], column: Column) -> None:
@@ -55,7 +58,9 @@ def test_stray_cells_are_kept_by_row_and_are_missing(tmp_path: Path) -> None:
 
 
 def test_dates_need_no_reference_where_there_are_observation_months(tmp_path: Path) -> None:
-    assert detected(tmp_path, ["2023-01-05", "2023-02-01"], has_months=True).column == Column("x", "date")
+    assert detected(tmp_path, ["2023-01-05", "2023-02-01"], has_months=True).column == Column(
+        "x", "date", "months"
+    )
 
 
 def test_dates_that_can_be_read_in_two_ways_are_texts_with_a_remark(tmp_path: Path) -> None:
@@ -72,6 +77,13 @@ def test_a_type_that_no_model_can_use_has_no_declaration(tmp_path: Path) -> None
 
     assert found.column is None
     assert found.problem.startswith("It is left out: the column holds values of type list")
+
+
+def test_a_mixture_of_per_cents_and_shares_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    found = detected(tmp_path, [*(f"{k / 4}%" for k in range(60)), *(str(k / 400) for k in range(1, 40))])
+
+    assert found.column is None
+    assert found.problem.startswith("It is left out: '0.0025' stands without a per cent sign")
 
 
 RNG = np.random.default_rng(0)
