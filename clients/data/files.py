@@ -9,7 +9,7 @@ import codecs
 import csv
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -158,8 +158,8 @@ class TableFile(ABC):
     def words_for_missing(self) -> tuple[str, ...]:
         """The texts of `WORDS_IN_NUMBERS` that stand among the numbers of any column, and are not in `format`."""
         found: set[str] = set()
-        for name, column in self.cells(self.columns).items():
-            with self._placed(name):
+        for column in self.cells(self.columns).values():
+            with suppress(values.BadValues):  # A column that cannot be read has no words; its reader says why.
                 found |= values.words_for_missing(column, self.format)
         return tuple(sorted(found))
 
