@@ -53,7 +53,8 @@ STRAY_IS_MISSING = (
     'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
 )
 """What to do where stray cells cannot be corrected."""
-_CHUNK = 1 << 18
+_CHUNK, _BLOCK = 1 << 18, 1 << 20
+_ROWS_IN_BLOCK = 100
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
@@ -159,7 +160,9 @@ class TableFile(ABC):
         """The texts of `WORDS_IN_NUMBERS` that stand among the numbers of any column, and are not in `format`."""
         found: set[str] = set()
         for column in self.cells(self.columns).values():
-            with suppress(values.BadValues):  # A column that cannot be read has no words; its reader says why.
+            with suppress(
+                values.BadValues
+            ):  # A column that cannot be read has no words; its reader says why.
                 found |= values.words_for_missing(column, self.format)
         return tuple(sorted(found))
 
@@ -202,9 +205,12 @@ class CsvFile(TableFile):
     def __init__(self, path: Path, format: Format = USUAL) -> None:
         """Reads the header."""
         self.path, self.format = path, format
-        self._first_line, header = next(self._records(), (0, None))
+        records = self._records()
+        self._first_line, header = next(records, (0, None))
         if header is None:
             raise DataError(f"{path} is empty; it needs a header and at least one row.")
+        if next(records, None) is None:
+            raise DataError(f"{path} has a header but no rows.")
         if "\0" in "".join(header):
             raise DataError(f"{path} is not in {format.encoding.upper()}; {self._advice_on_encoding()}")
         self._names = tuple(name.strip() for name in header)
@@ -243,6 +249,7 @@ class CsvFile(TableFile):
         return pacsv.read_csv(
             self.path,
             read_options=pacsv.ReadOptions(
+                block_size=max(_BLOCK, _ROWS_IN_BLOCK * len(self._names)),
                 encoding=self.format.encoding,
                 column_names=self._names,
                 skip_rows=self._first_line - 1,

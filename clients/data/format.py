@@ -51,6 +51,8 @@ _COMMON = 0.9
 """At least this share of the characters of a Chinese text is in GB 2312; text of another encoding has fewer."""
 _SAMPLE, _ROWS = 1 << 18, 1000
 """The characters and rows at the beginning of a file from which its form is told."""
+_SEARCHED = 1 << 24
+"""The bytes at the beginning of a file among which lines that are not ASCII are looked for."""
 
 
 def _is_encoding(value: Any) -> bool:
@@ -152,24 +154,25 @@ def encoding_of(path: Path) -> str | None:
         return next((encoding for encoding in wide if _decodes(path, encoding)), None)
     if _decodes(path, "utf-8"):
         return "utf-8"
-    foreign = b"\n".join(line for line in _lines(path) if not line.isascii())[:_SAMPLE]
-    if _is_chinese(foreign) and _decodes(path, "gb18030"):
+    with path.open("rb") as file:
+        foreign = [line for line in file.readlines(_SEARCHED) if not line.isascii()]
+    sample = b"".join(foreign)[:_SAMPLE]
+    if _is_chinese(sample) and _decodes(path, "gb18030"):
         return "gb18030"
+    if any(_is_utf8(line) for line in foreign):
+        return None  # A file in UTF-8 that is damaged somewhere.
     from charset_normalizer import from_bytes
 
-    return next(
-        (
-            str(m.encoding)
-            for m in from_bytes(foreign, cp_isolation=_CODE_PAGES)
-            if _decodes(path, m.encoding)
-        ),
-        None,
-    )
+    best = from_bytes(sample, cp_isolation=_CODE_PAGES).best()
+    fitting = [page for page in _CODE_PAGES if best is not None and page in best.could_be_from_charset]
+    return next((page for page in fitting if _decodes(path, page)), None)
 
 
-def _lines(path: Path) -> list[bytes]:
-    with path.open("rb") as file:
-        return file.readlines(1 << 24)
+def _is_utf8(line: bytes) -> bool:
+    try:
+        return bool(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _decodes(path: Path, encoding: str) -> bool:
