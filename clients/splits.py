@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications
-from clients.data.errors import DataError
+from clients.data.errors import DataError, listing
+from clients.parties import Party
 from clients.randomness import own_generator
 from clients.session import Session
 from fl.errors import ProtocolError
@@ -32,12 +33,7 @@ def assign(session: Session, request: SplitRequest) -> Assigned:
     # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.
     rng = own_generator(f"split {request.seed}", "\0".join(applications.ids).encode(), labels.tobytes())
     if config.test_ids:
-        basis, test = (
-            "file",
-            np.isin(
-                applications.ids, _read_ids(Path(config.test_ids), session.party.declaration.format.encoding)
-            ),
-        )
+        basis, test = "file", np.isin(applications.ids, read_test_ids(Path(config.test_ids), session.party))
         roles = split_given_test(labels, test, config.validation_share, rng)
     elif np.isnat(months).any():
         basis, roles = "label", split_by_label(labels, config.test_share, config.validation_share, rng)
@@ -61,9 +57,24 @@ def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
             )
 
 
-def _read_ids(path: Path, encoding: str) -> list[str]:
-    """One id per line; a first line that names the column, as in a CSV file, matches no business and does no harm."""
+def read_test_ids(path: Path, bank: Party) -> list[str]:
+    """The ids of a file of test ids, one per line; the first line may name the column, as in a CSV file.
+
+    Raises DataError for a file that cannot be read, and for ids that the bank does not have: an id with a slip of the
+    pen would otherwise train the models that it should judge.
+    """
     try:
-        return [line.strip() for line in path.read_text(encoding).removeprefix("\ufeff").splitlines()]
+        text = path.read_text(bank.declaration.format.encoding)
+        ids = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The file of test ids {path} cannot be read: {error}.") from None
+    businesses = set(bank.applications().index)
+    ids = [id_ for place, id_ in enumerate(ids) if id_ and (place or id_ in businesses)]
+    unknown = [id_ for id_ in ids if id_ not in businesses]
+    if unknown or not ids:
+        first = f": {listing(unknown, 3)}" if unknown else ""
+        raise DataError(
+            f"{path}: {bank.declaration.name} has no application of {len(unknown):,} of the {len(ids):,} test "
+            f"ids{first}. Write one id per line, as the bank writes it, and leave out the others."
+        )
+    return ids

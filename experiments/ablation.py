@@ -24,6 +24,7 @@ from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
 from fl.protocols import conversation_of
 from fl.splits import TEST
+from server.exchange import FederationError
 from server.progress import Progress, Report
 
 Parties = frozenset[str]
@@ -50,7 +51,7 @@ def run_ablation(
     """Train every federation that the question needs, under every seed, and log the gains to one parent run.
 
     Raises ConfigError for a contender that is not federated, a dataset without a passive party, or an alignment by
-    which the federations would have other rows.
+    which the federations would have other rows, and FederationError when the contender is refused.
     """
     conversation_of(contender)
     if config.alignment != "left":
@@ -62,6 +63,12 @@ def run_ablation(
         raise ConfigError(
             f"{dataset.folder} has no party beside {dataset.holder}: there is nothing to leave out."
         )
+
+    def hear(event: Progress) -> None:
+        if event.failure:
+            raise FederationError(event.failure)
+        report(event)
+
     judged: dict[tuple[Parties, int], Judged] = {}
     with (
         open_backend(backend, len(dataset.parties)) as run_federation,
@@ -79,7 +86,7 @@ def run_ablation(
                 state=state,
                 register=False,
             )
-            run_federation(run, report)
+            run_federation(run, hear)
             label_new_children(study, "parties", ", ".join(parties))
             labels = read_joined(run, dataset.holder).labels
             for seed in config.seeds:

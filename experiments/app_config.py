@@ -21,8 +21,7 @@ def app_config() -> str:
     nested: dict[str, Any] = {}
     for key, value in {**app_defaults(), "parties": ",".join(STANDARD)}.items():
         section, _, name = key.rpartition(".")
-        table = nested.setdefault(section, {}) if section else nested
-        table[name] = value
+        (nested.setdefault(section, {}) if section else nested)[name] = value
     return tomli_w.dumps({"tool": {"flwr": {"app": {"config": nested}}}})
 
 

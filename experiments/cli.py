@@ -112,10 +112,11 @@ def compare(
     Example: siloscore compare --data data/demo --seeds 1,2
     """
     from experiments.comparison.results import write_json
-    from experiments.comparison.summary import headline
+    from experiments.comparison.summary import best_federated, failures_in_words, headline
     from experiments.display import comparison_tables, console, explanation, progress_bars
     from experiments.mlflow_page import latest_link
     from experiments.outputs import check_file
+    from experiments.scoring import scoring_command
     from experiments.study import all_contenders, run_study
 
     if json:
@@ -124,13 +125,24 @@ def compare(
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
-    console.print(
-        *comparison_tables(outcome.comparison, len(config.seeds)), explanation(outcome.comparison), sep="\n"
-    )
+    tables = comparison_tables(outcome.comparison, len(config.seeds), outcome.failures)
+    console.print(*tables, explanation(outcome.comparison), sep="\n")
+    for doubt in outcome.doubts:
+        console.print(f"Check: {doubt}", style="yellow", markup=False, soft_wrap=True)
     console.print(headline(outcome.comparison), style="bold")
     if json:
-        write_json(json, outcome.results)
+        write_json(json, outcome.results, outcome.failures)
     _point_to(store, latest_link(store, experiment))
+    if best := best_federated(outcome.comparison):
+        options = {"data": data, "backend": backend.value, "store": store}
+        model = f"{config.study}/{best}/{config.seeds[0]}"
+        line = scoring_command(model, data / dataset.holder, **options)
+        console.print("To score applicants by the best federated model:")
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for failure in failures_in_words(outcome.failures):
+        _errors.print(f"[red]Error:[/red] {escape(failure)}", highlight=False, soft_wrap=True)
+    if outcome.failures:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -390,9 +402,12 @@ def _configured(
 ) -> "tuple[Dataset, TrainingConfig]":
     """Open and check the dataset, and make the configuration of a new study on it.
 
-    Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party.
+    Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party, and DataError
+    for data that are not in order. Prints a warning of a folder that looks like a party and is none.
     """
-    from experiments.dataset import open_dataset
+    from clients.parties import open_party
+    from clients.splits import read_test_ids
+    from experiments.dataset import open_dataset, undeclared
     from fl.config.run import TrainingConfig
     from fl.errors import ConfigError
     from server.coordinator import new_study_name
@@ -400,6 +415,10 @@ def _configured(
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
     dataset = open_dataset(data, words(parties))
+    if test_ids:
+        read_test_ids(test_ids, open_party(dataset.folder / dataset.holder))
+    for warning in [] if parties else undeclared(dataset.folder):
+        _errors.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
         config,

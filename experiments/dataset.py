@@ -1,6 +1,7 @@
 """A dataset folder as an experiment sees it: an experiment can read the folders of all parties."""
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import pyarrow as pa
 
 from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
+from clients.data.files import SUFFIXES
 from clients.data.values import look_alikes, shown
 from clients.parties import Party, open_party
+from experiments.joined import TRUTH
 from server.tracking.provenance import DatasetFacts
 
 
@@ -57,6 +60,22 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     )
 
 
+def undeclared(folder: Path) -> list[str]:
+    """A sentence on each folder of a dataset that holds a table and no declaration, and so takes no part."""
+    unread = (
+        table
+        for place in sorted(folder.iterdir())
+        if place.is_dir() and not place.name.startswith(".") and place.name != TRUTH.parent.name
+        if not (place / FILE_NAME).exists()
+        for table in sorted(file for file in place.iterdir() if file.suffix in SUFFIXES)[:1]
+    )
+    return [
+        f"The folder {table.parent.name} has no {FILE_NAME} and takes no part. To let it take part, type: "
+        f"{shlex.join(['siloscore', 'init-party', str(table), '--id'])} COLUMN"
+        for table in unread
+    ]
+
+
 def _compare_ids(parties: Mapping[str, Party]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
@@ -75,7 +94,12 @@ def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
         raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
     for name in parties:
         if name not in in_folder:
-            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(in_folder)}.")
+            hint = (
+                f" `siloscore init-party` writes the {FILE_NAME} of a folder."
+                if (folder / name).is_dir()
+                else ""
+            )
+            raise DataError(f"{folder} has no party {name!r}; it has {', '.join(in_folder)}.{hint}")
     names = parties or tuple(in_folder)
     holders = [name for name in names if read_declaration(folder / name).target is not None]
     if len(holders) != 1:

@@ -1,10 +1,9 @@
 """What a person sees in the terminal: progress while a study runs, and its table at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,7 +17,17 @@ from rich.progress import (
 from rich.table import Table
 
 from experiments.comparison.gains import written as written_gains
-from experiments.comparison.summary import COST, QUALITY, baseline_of, is_usable, winner, written
+from experiments.comparison.summary import (
+    COST,
+    QUALITY,
+    baseline_of,
+    is_usable,
+    recovered_in_words,
+    winner,
+    with_failed,
+    written,
+)
+from experiments.tables import FittedTable
 from server.progress import Progress as Event
 from server.progress import Report
 
@@ -83,6 +92,12 @@ class _Bars:
             if self._task is not None:
                 self._bars.update(self._task, total=1, completed=1, note="")
             self._task = None if event.stage == "done" else self._bars.add_task(title, total=None, note="")
+        if event.failure:
+            text = f"Failed: {event.stage}, seed {event.seed}"
+            self._bars.console.print(text, style="red", markup=False)
+            if self._task is not None:
+                self._bars.stop_task(self._task)
+            self._task = None
         if event.text:
             self._bars.console.print(f"Check: {event.text}", style="yellow", markup=False, soft_wrap=True)
         if event.steps and self._task is not None:
@@ -92,16 +107,22 @@ class _Bars:
                 self._bars.update(self._task, description=f"{title}, AUC {event.metrics['valid.auc']:.3f}")
 
 
-def comparison_tables(comparison: pd.DataFrame, seeds: int) -> tuple[Table, Table]:
-    """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost."""
+def comparison_tables(
+    comparison: pd.DataFrame, seeds: int, failed: Iterable[str] = ()
+) -> tuple[Table, Table]:
+    """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost.
+
+    Contenders that have failed stand in the first table.
+    """
     quality = written(comparison, _NAME | {key: QUALITY[key] for key in QUALITY if key != "approval_rate"})
     low, high = (comparison[name].map("{:.3f}".format) for name in ("auc_low", "auc_high"))
     quality.insert(2, "95 %", low + "–" + high)
+    quality = with_failed(quality, failed)
     gain = written(comparison, _NAME | {"approval_rate": QUALITY["approval_rate"]} | COST)
-    best, usable = winner(comparison)["contender"], comparison["contender"].map(is_usable)
+    best = winner(comparison)["contender"]
     return (
-        _table(quality, f"Test rows, {_mean_of(seeds)}", usable, best),
-        _table(gain.rename(columns=_SHORT), "Gain and cost", usable, best),
+        _table(quality, f"Test rows, {_mean_of(seeds)}", quality[""].map(is_usable), best),
+        _table(gain.rename(columns=_SHORT), "Gain and cost", gain[""].map(is_usable), best),
     )
 
 
@@ -117,7 +138,7 @@ def _table(
     texts: pd.DataFrame, title: str, above: "pd.Series[bool] | None" = None, best: str | None = None
 ) -> Table:
     """A frame of texts; the rows in `above` stand over a line and all others below, and that of `best` stands out."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = FittedTable(title=title)
     for heading in texts:
         table.add_column(heading, justify="left" if heading in ("Party", "") else "right", no_wrap=True)
     for group in [texts] if above is None else [texts[above], texts[~above]]:
@@ -133,7 +154,7 @@ def explanation(comparison: pd.DataFrame) -> str:
     sentences = [
         f"Uplift and p (paired DeLong test): against {baseline}.",
         "Approved: approval rate at the bad rate that it has at 60 % approval.",
-        "Recovered: share of pooled-trees minus bank-only-trees.",
+        recovered_in_words(comparison),
         "Contenders below the line use what no party may see.",
     ]
     return " ".join(sentences if baseline is not None else sentences[2:])

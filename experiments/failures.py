@@ -5,7 +5,12 @@ from experiments.backends.simulation import BackendError
 from fl.errors import ConfigError, ProtocolError
 from server.exchange import FederationError
 
-EXPECTED = (ConfigError, DataError, BackendError, FederationError, ProtocolError)
+
+class StudyError(RuntimeError):
+    """Contenders of a study have failed without which there is no result; the text names them and the reasons."""
+
+
+EXPECTED = (ConfigError, DataError, BackendError, FederationError, ProtocolError, StudyError)
 
 
 def sentence(error: BaseException) -> str:

@@ -24,7 +24,8 @@ from fl.config.run import RunConfig
 from fl.splits import Roles, Split
 from fl.tables import Table
 
-_TRUTH = Path("truth", "applicants.parquet")
+TRUTH = Path("truth", "applicants.parquet")
+"""Where the generator of a dataset keeps what no party knows, relative to the dataset's folder."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ def read_scores(config: RunConfig, holder: str, contender: str, seed: int) -> Sc
 
 def has_truth(data: Path) -> bool:
     """Whether the generator computed true PDs for this dataset."""
-    path = data / _TRUTH
+    path = data / TRUTH
     return path.exists() and "true_pd" in pq.read_schema(path).names
 
 
 def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64]:
     """The generator's PD of each business, of a dataset that `has_truth`."""
-    truth = pd.read_parquet(data / _TRUTH, columns=["business_id", "true_pd"])
+    truth = pd.read_parquet(data / TRUTH, columns=["business_id", "true_pd"])
     return truth.set_index("business_id")["true_pd"].reindex(ids).to_numpy(np.float64)
 
 

@@ -18,18 +18,14 @@ def parties() -> None:
 
     Example: siloscore parties
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from clients.parties import origins
     from experiments.display import console
+    from experiments.tables import FittedTable
 
-    table = Table(
-        Column("Type", no_wrap=True),
-        Column("Package", no_wrap=True),
-        Column("Class", overflow="fold"),
-        box=SIMPLE_HEAD,
-        show_edge=False,
+    table = FittedTable(
+        Column("Type", no_wrap=True), Column("Package", no_wrap=True), "Class", title="Party types"
     )
     for origin in origins():
         package = f"{origin.distribution} {origin.version}" if origin.distribution else "this process"
@@ -123,30 +119,26 @@ def init_party(
 
 def _report(inspection: "Inspection") -> "Table":
     """A row for each column of the table that was inspected."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Column, Table
-    from rich.text import Text
+    from rich.table import Column
 
-    table = Table(
-        Column("Column", overflow="fold"),
+    from experiments.tables import FittedTable
+
+    table = FittedTable(
+        Column("Column", no_wrap=True),
         Column("Is", no_wrap=True),
         Column("Missing", justify="right", no_wrap=True),
         Column("Values", justify="right", no_wrap=True),
-        Column("Note", overflow="fold"),
+        "Note",
         title=f"{inspection.declaration.file}: {inspection.rows:,} rows",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
     )
     for column in inspection.columns:
         style = "red" if any(remark.startswith("LEAK?") for remark in column.remarks) else None
-        # Text, since a column's name may look like markup.
         table.add_row(
-            Text(column.name),
+            column.name,
             column.role,
             f"{column.missing:.1%}" if column.missing else "–",
             f"{column.distinct:,}" if column.distinct else "–",
-            Text(" ".join(column.remarks)),
+            " ".join(column.remarks),
             style=style,
         )
     return table

@@ -5,6 +5,7 @@ kept for itself are written to where they are wanted.
 """
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from clients.data.declaration import FILE_NAME
+from clients.data.declaration import FILE_NAME, read_declaration
 from clients.data.files import SUFFIXES
+from clients.parties.base import APPLICATIONS
 from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
@@ -65,6 +67,21 @@ def score_applicants(
     write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed)
+
+
+def scoring_command(model: str, bank: Path, **options: object) -> str:
+    """The command line, quoted for a shell, that scores the bank's own applicants by a model.
+
+    bank is the bank's folder; options are further ones of `siloscore score` by name. Where the bank's type has no file
+    of applications, the line names `applicants.csv`.
+    """
+    name = read_declaration(bank).file or APPLICATIONS
+    files = [bank / f"{name}{suffix}" for suffix in ("", *SUFFIXES)]
+    applicants = next((file for file in files if file.is_file()), Path("applicants.csv"))
+    told = {"run": model, "applicants": applicants, "out": "scores.csv", **options}
+    return shlex.join(
+        ["siloscore", "score", *(word for key, value in told.items() for word in (f"--{key}", str(value)))]
+    )
 
 
 def scoring_config(

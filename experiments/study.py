@@ -1,19 +1,24 @@
 """A study: federated contenders in one Flower run, then what only an experiment can train, all judged alike.
 
 The federated contenders are logged to MLflow by their coordinator, the others here, under the same parent run and
-evaluated by the same code on the same rows.
+evaluated by the same code on the same rows. A contender that cannot be trained does not keep the others from it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import pandas as pd
 
 from experiments.backends import open_backend
 from experiments.baselines import twins
 from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
+from experiments.comparison.doubts import doubt
 from experiments.comparison.publishing import publish_comparison
 from experiments.comparison.results import Result, compare
+from experiments.comparison.summary import failures_in_words
 from experiments.dataset import Dataset
+from experiments.failures import EXPECTED, StudyError, sentence
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -21,6 +26,7 @@ from fl.evaluation.measures import evaluate
 from fl.protocols import federated_contenders
 from fl.reserve import RESERVE
 from fl.splits import TEST, Roles
+from server.exchange import FederationError
 from server.progress import Progress, Report
 from server.tracking.study import Study
 
@@ -35,17 +41,26 @@ def all_contenders() -> tuple[str, ...]:
 class FinishedStudy:
     """A finished study: its results, the comparison, and where MLflow has it.
 
-    For who wants more than the test rows, `joined` is the table of all rows, `roles` (n,) by seed are their parts, and
-    `pds` (n,) by contender and seed their PDs.
+    failures has the reason of each contender that failed under a seed; results and comparison are without it. doubts
+    are sentences on the other models. For who wants more than the test rows, `joined` is the table of all rows, `roles`
+    (n,) by seed are their parts, and `pds` (n,) by contender and seed their PDs.
     """
 
     results: list[Result]
     comparison: pd.DataFrame
+    failures: Mapping[str, str]
+    doubts: list[str]
     experiment_id: str
     run_id: str
     joined: Joined
     roles: dict[int, Roles]
     pds: dict[tuple[str, int], Floats]
+
+    def complete(self) -> Self:
+        """The same study. Raises StudyError when a contender has failed."""
+        if self.failures:
+            raise StudyError(" ".join(failures_in_words(self.failures)))
+        return self
 
 
 def run_study(
@@ -53,8 +68,9 @@ def run_study(
 ) -> FinishedStudy:
     """Train and compare the contenders under every seed of the configuration.
 
-    `true-pd` is left out where the dataset has no truth. Raises ConfigError for an unknown contender, a repeated one
-    or none, and whatever the backend raises when the federation fails; the MLflow runs then end as failed.
+    `true-pd` is left out where the dataset has no truth. A contender that is refused ends as failed in MLflow, and the
+    study goes on with the others. Raises ConfigError for an unknown contender, a repeated one or none, StudyError when
+    all contenders fail, and whatever the backend raises when the federation fails; the MLflow runs then end as failed.
     """
     check_contenders(contenders)
     if not has_truth(dataset.folder):
@@ -73,29 +89,39 @@ def run_study(
         run_federation(run, hear)
         joined = read_joined(run, dataset.holder)
         roles = {seed: read_roles(run, dataset.holder, seed) for seed in config.seeds}
-        costs = {(event.stage, event.seed): event.costs for event in events if event.costs}
-        results, pds = [], {}
+        results, pds, failures = list[Result](), {}, dict[str, str]()
         for seed, of_seed in roles.items():
             baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.holder, seed, events))
             for name in contenders:
-                if name in federated:
-                    trained = Trained(
-                        pd=read_scores(run, dataset.holder, name, seed).pd, costs=costs[name, seed]
-                    )
-                else:
-                    report(Progress(name, seed))
-                    trained = baselines.train(name)
-                results.append(_judged(joined, of_seed, trained, name, seed))
+                try:
+                    if name in federated:
+                        trained = _federated(run, dataset.holder, name, seed, events)
+                        result = _judged(joined, of_seed, trained, name, seed)
+                    else:
+                        report(Progress(name, seed))
+                        one = replace(config, contenders=(name,), seeds=(seed,))
+                        trained, result = _train(study, one, baselines, joined, of_seed)
+                except EXPECTED as error:
+                    failures.setdefault(name, sentence(error))
+                    if name not in federated:
+                        report(Progress(name, seed, failure=str(error)))
+                    continue
+                results.append(result)
                 pds[name, seed] = trained.pd
-                if name not in federated:
-                    _log(study, replace(config, contenders=(name,), seeds=(seed,)), trained, results[-1])
+        if len(failures) == len(contenders):
+            raise StudyError(_all_failed(failures))
+        results = [result for result in results if result.contender not in failures]
+        doubts = _doubts({key: of_rows for key, of_rows in pds.items() if key[0] not in failures}, joined)
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
-        publish_comparison(study, comparison, {name: first[name] for name in comparison["contender"]})
+        evaluations = {name: first[name] for name in comparison["contender"]}
+        publish_comparison(study, comparison, evaluations, failures, doubts)
     report(Progress("done"))
     return FinishedStudy(
         results=results,
         comparison=comparison,
+        failures=failures,
+        doubts=doubts,
         experiment_id=study.experiment_id,
         run_id=study.run_id,
         joined=joined,
@@ -149,11 +175,37 @@ def _judged(joined: Joined, roles: Roles, trained: Trained, name: str, seed: int
     return Result(name, seed, trained.pd[test], joined.labels[test], evaluation, trained.costs)
 
 
-def _log(study: Study, config: TrainingConfig, trained: Trained, result: Result) -> None:
-    """Log to MLflow a contender that this process has trained."""
-    with study.contender(result.contender, result.seed, config.to_mapping()) as run:
+def _train(
+    study: Study, config: TrainingConfig, baselines: Baselines, joined: Joined, roles: Roles
+) -> tuple[Trained, Result]:
+    """Train the one contender of the configuration in this process, and log it to MLflow."""
+    (name,), (seed,) = config.contenders, config.seeds
+    with study.contender(name, seed, config.to_mapping()) as run:
+        trained = baselines.train(name)
+        result = _judged(joined, roles, trained, name, seed)
         for step, metrics in enumerate(trained.curve, start=1):
             if any(key.startswith("valid.") for key in metrics):
                 run.log_round(step, metrics)
         run.log_evaluation(result.evaluation)
         run.log_costs(trained.costs)
+    return trained, result
+
+
+def _federated(run: TrainingConfig, holder: str, name: str, seed: int, events: list[Progress]) -> Trained:
+    """A contender that the federation has trained. Raises FederationError with the reason if it has not."""
+    of_seed = [event for event in events if (event.stage, event.seed) == (name, seed)]
+    if failure := next((event.failure for event in of_seed if event.failure), ""):
+        raise FederationError(failure)
+    costs = next(event.costs for event in of_seed if event.costs)
+    return Trained(pd=read_scores(run, holder, name, seed).pd, costs=costs)
+
+
+def _doubts(pds: Mapping[tuple[str, int], Floats], joined: Joined) -> list[str]:
+    """What there is to doubt of the models with these PDs (n,), each sentence once for all seeds."""
+    sentences = (doubt(name, of_rows, joined.unknown) for (name, _), of_rows in pds.items())
+    return list(dict.fromkeys(filter(None, sentences)))
+
+
+def _all_failed(failures: Mapping[str, str]) -> str:
+    """Why there is no model at all: the bare reason if there is but one contender."""
+    return " ".join(failures_in_words(failures) if len(failures) > 1 else failures.values())

@@ -8,6 +8,7 @@ trained.
 import re
 import secrets
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,17 +19,20 @@ from typing import cast
 from flwr.serverapp import Grid
 
 from fl.config.run import TrainingConfig
+from fl.errors import ConfigError, ProtocolError
 from fl.evaluation import Evaluation
 from fl.protocols import conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
 from fl.splits import Assigned, SplitRequest
 from server.alignment import Alignment, align, doubts
-from server.exchange import Costs, Exchange
+from server.exchange import Costs, Exchange, FederationError
 from server.progress import Progress, Report
 from server.roster import form_roster
 from server.tracking.registry import register
 from server.tracking.study import Study, store_uri
 from server.training import Trainer, Training
+
+_REFUSALS = (FederationError, ProtocolError, ConfigError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +57,15 @@ class Federation:
 def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Trained]:
     """A whole run: connect, align, train every contender under every seed, and log each to MLflow.
 
-    The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A failure is
-    reported with its reason, and raised again.
+    The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender that
+    is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
+    FederationError with these reasons at the end. Any other failure ends the run: it is reported, and raised again.
     """
     config = config if config.study else replace(config, study=new_study_name(config.data))
     try:
         with _study(config) as study:
             federation = connect(grid, config, report)
-            trained = []
+            trained, failures = [], []
             for seed in config.seeds:
                 assigned = assign_roles(federation, seed)
                 # Without a passive party nobody can be away, and nobody is unknown to all.
@@ -70,9 +75,18 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
                     training = Training(
                         contender=contender, seed=seed, assigned=assigned, config=config, on_progress=report
                     )
-                    trained.append(_train_tracked(study, federation, training))
-    except Exception as error:
+                    try:
+                        trained.append(_train_tracked(study, federation, training))
+                    except _REFUSALS as error:
+                        failures.append(f"{contender}, seed {seed}: {error}")
+                        report(Progress(contender, seed, failure=str(error)))
+            if failures and not config.parent_run:
+                raise FederationError(" ".join(failures))
+    except _REFUSALS as error:
         report(Progress("failed", text=str(error)))
+        raise
+    except Exception:
+        report(Progress("failed", text=traceback.format_exc()))
         raise
     report(Progress("done"))
     return trained

@@ -23,8 +23,7 @@ def train(exchange: Exchange, training: Training) -> Evaluation:
     """Train one split network from start to evaluation; the parties keep their parts under `training.model`."""
     model = training.model
     exchange.ask_each(StartRequest(seed=training.seed, split=training.assigned.split), model)
-    ended = _train_batches(exchange, training)
-    exchange.ask_each(FinishRequest(ended.verdict), model)
+    exchange.ask_each(FinishRequest(_train_batches(exchange, training).verdict), model)
     told = exchange.ask_each(EmbedRequest(), model)
     score = ScoreRequest({party: reply.embeddings for party, reply in told.items()})
     return exchange.ask_holder(score, model).evaluation

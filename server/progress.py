@@ -12,7 +12,8 @@ class Progress:
 
     costs come with a contender's last event: `server.exchange.Costs` as flat figures, and wall seconds.
     stage is a contender's name while one trains, or `score`; before, `connect` and `align`; last, `done` or `failed`.
-    `text` is the reason of a failure, or what a person should check.
+    `text` is the reason of the run's failure, or what a person should check; `failure` is the reason why the contender
+    has no model, after which the run goes on with the next one.
     """
 
     stage: str
@@ -23,6 +24,7 @@ class Progress:
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
+    failure: str = ""
 
 
 Report = Callable[[Progress], object]

@@ -74,8 +74,7 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
     contributed = exchange.ask(dict.fromkeys(asked, ContributeRequest()), _STATE, dispensable=asked)
     parties = left(contributed) if asked else ()
     answer = AnswerRequest({party: contributed[party].contribution for party in parties})
-    answered = exchange.ask_holder(answer, _STATE)
-    return Scoring(answered, tuple(sorted(absent)), exchange.costs)
+    return Scoring(exchange.ask_holder(answer, _STATE), tuple(sorted(absent)), exchange.costs)
 
 
 def _connect(exchange: Exchange, config: ScoringConfig) -> None:

@@ -1,15 +1,18 @@
 """The attacks as tables for a terminal."""
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from experiments.attacks.report import Attacks
+from experiments.tables import FittedTable
 
 _KNOWLEDGE = "Named labels and defaults are those that it knows already; 0.5 is a guess."
 _GRADIENTS = f"own: from its own columns alone; then from the gradients under each defence. {_KNOWLEDGE}"
 _OPTIONS = "bank-first: first-tree-bank-only; leaves: min-leaf-count."
 _NODES = f"own: from its own columns alone; then from the nodes that it sees rows in. {_OPTIONS} {_KNOWLEDGE}"
+_EMBEDDINGS = (
+    "own columns: the bank's; all looks: the embeddings of validation rows, as received in training."
+)
 _BINS = (
     "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; matched "
     "and sure: by sums and by both, where no other bin is possible; scored: of test rows, by what scoring them tells."
@@ -18,13 +21,14 @@ _BINS = (
 
 def network_tables(attacks: Attacks) -> list[Table]:
     """What a passive party could tell of labels, and the bank of its columns."""
-    sources = {"own": "its own columns", "final": "final embeddings", "looks": "all validation looks"}
+    sources = {"own": "own columns", "final": "final embeddings", "looks": "all looks"}
     return [
         _label_table(attacks, attacks.party, _GRADIENTS),
         _table(
             f"What the bank could reconstruct of {attacks.party}'s columns (R²) from …",
             "column",
             attacks.columns.rename(columns=sources),
+            _EMBEDDINGS,
         ),
     ]
 
@@ -54,11 +58,10 @@ def _label_table(attacks: Attacks, receiver: str, caption: str) -> Table:
 
 
 def _table(
-    title: str, first: str, figures: pd.DataFrame, caption: str | None = None, last: pd.Series | None = None
+    title: str, first: str, figures: pd.DataFrame, caption: str = "", last: pd.Series | None = None
 ) -> Table:
     """Figures with their index as the first column, and a row of its own in bold that sums them up."""
-    table = Table(title=title, box=SIMPLE_HEAD, caption=caption)
-    table.add_column(first, overflow="fold")
+    table = FittedTable(first, title=title, caption=caption)
     for name in figures:
         table.add_column(str(name), justify="right", no_wrap=True)
     for name, row in figures.iterrows():

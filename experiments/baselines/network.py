@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.config.network import NetworkConfig
+from fl.errors import ConfigError
 from fl.network import is_look, training_batches
 from fl.network.models import learning_rate, new_bottom, new_top
 from fl.network.preprocessing import Encoder
@@ -59,6 +60,7 @@ def train(joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> Fit
     """Train with early stopping on the validation AUC; a step of the curve is a batch.
 
     As in the federation, nothing is learned from the batch at which training ends, so that it has no training loss.
+    Raises ConfigError when the training diverges.
     """
     torch.set_num_threads(1)
     network = PooledNetwork(joined, roles, seed, config)
@@ -82,6 +84,8 @@ def train(joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> Fit
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(number - 1, config)
         loss = nn.functional.binary_cross_entropy_with_logits(network(positions), labels[positions])
+        if not torch.isfinite(loss):
+            raise ConfigError("Training diverged: the loss is not finite; lower network.learning-rate.")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

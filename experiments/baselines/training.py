@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,12 +81,8 @@ class Baselines:
         return Trained(pd=expit(log_odds), curve=fitted.curve, tables=fitted.tables, costs=costs)
 
     def _fitted(self, algorithm: str, seen: Joined) -> Fitted:
-        conversation = conversation_of(f"federated-{algorithm}")
         twin = import_module(f"{baselines.__name__}.{algorithm}")
-        fitted: Fitted = twin.train(
-            seen, self._roles, self._seed, self._config.section(conversation.settings)
-        )
-        return fitted
+        return cast(Fitted, twin.train(seen, self._roles, self._seed, self._config.sections[algorithm]))
 
     def _yardstick(self, contender: str, seen: Joined) -> tuple[Floats, Curve]:
         if contender == "true-pd":

@@ -42,7 +42,7 @@ from fl.config.run import TrainingConfig
 from fl.metrics import auc
 from fl.splits import TEST, TRAIN, Roles
 from server.progress import Progress
-from server.tracking.drawing import colour, new_axes
+from server.tracking.drawing import colour, new_axes, with_legend
 from server.tracking.pages import markdown_table
 from server.tracking.study import Study
 
@@ -220,8 +220,7 @@ def cost_figure(table: pd.DataFrame) -> Figure:
                 **style,
             )
     axes.set(xscale="log", yscale="log")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return figure
+    return with_legend(figure)
 
 
 def markdown(table: pd.DataFrame) -> str:

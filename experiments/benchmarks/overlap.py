@@ -64,7 +64,7 @@ def aucs(
     config = replace(
         config, data=str(dataset.folder), parties=dataset.parties, study=new_study_name(str(data))
     )
-    outcome = run_study(dataset, config, contenders, "inline", ignore)
+    outcome = run_study(dataset, config, contenders, "inline", ignore).complete()
     reached = {result.contender: result.evaluation.metrics["auc"] for result in outcome.results}
     for name in [name for name in contenders if absent and name.startswith("federated-")]:
         reached[f"{name}, absent"] = auc_without(absent, name, config)

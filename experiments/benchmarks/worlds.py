@@ -10,11 +10,13 @@ deviation of 0.018. The true PD is left out unless `--truth` asks for it, since 
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import typer
+from scipy import stats
 
 from experiments.cli import Setting
-from experiments.comparison.results import GAIN
+from experiments.comparison.summary import GAIN
 from experiments.economies import economy
 from experiments.settings import parse_settings
 from experiments.study import all_contenders, run_study
@@ -39,19 +41,23 @@ def study_of_world(
             study=new_study_name(str(dataset.folder)),
             tracking_uri=f"sqlite:///{dataset.folder.parent}/mlflow.db",
         )
-        outcome = run_study(dataset, config, contenders, "inline", ignore)
+        outcome = run_study(dataset, config, contenders, "inline", ignore).complete()
         return outcome.comparison.set_index("contender")["auc"].rename(str(seed))
 
 
 def summary(aucs: pd.DataFrame) -> str:
     """Markdown table of a frame with a row per contender and a column per seed.
 
-    Uplift is over the bank alone by the same algorithm; the true PD's is over its trees.
+    Uplift is over the bank alone by the same algorithm; the true PD's is over its trees. recovered is the share of the
+    gain of pooling, and a dash unless that is above noise: unless its 95 % interval over the economies lies above zero.
     """
     by_the_same = [f"bank-only-{name.rpartition('-')[2]}" for name in aucs.index]
     uplift = aucs - aucs.loc[[name if name in aucs.index else GAIN[0] for name in by_the_same]].to_numpy()
     mean = aucs.mean(axis=1)
     alone, pooled = mean[list(GAIN)]
+    gains = aucs.loc[GAIN[1]] - aucs.loc[GAIN[0]]
+    is_gain = gains.mean() - stats.t.ppf(0.975, len(gains) - 1) * gains.sem() > 0
+    recovered = (mean - alone) / (pooled - alone if is_gain else np.nan)
     columns = {
         "contender": aucs.index.to_series(),
         "AUC": mean.map("{:.4f}".format),
@@ -59,7 +65,7 @@ def summary(aucs: pd.DataFrame) -> str:
         "Gini": (2 * mean - 1).map("{:.3f}".format),
         "uplift over bank-only": uplift.mean(axis=1).map("{:+.4f}".format),
         "± (uplift)": uplift.sem(axis=1).map("{:.4f}".format),
-        "recovered": ((mean - alone) / (pooled - alone)).map("{:.0%}".format),
+        "recovered": recovered.map("{:.0%}".format, na_action="ignore").fillna("–"),
     }
     return markdown_table(pd.DataFrame(columns))
 

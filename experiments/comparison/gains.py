@@ -70,4 +70,4 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
     axes.set_position((left, below, 0.96 - left, tall))
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.set(yticks=range(len(parties)), yticklabels=parties, ylim=(len(parties) - 0.5, -0.5))
-    return with_legend(figure, "best")
+    return with_legend(figure)

@@ -45,7 +45,7 @@ def roc_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
             label=f"{evaluation.metrics['auc']:.3f}  {name}",
         )
     reference_line(axes, "0.500  no discrimination")
-    return with_legend(figure, "lower right", title="AUC", alignment="left")
+    return with_legend(figure, title="AUC", alignment="left")
 
 
 def calibration_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
@@ -61,7 +61,7 @@ def calibration_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
     for name, evaluation in _by_auc(evaluations):
         draw_calibration(axes, name, evaluation, intervals=False)
     rate_axes(axes, 1.1 * max(highest_rate(evaluation, "observed") for evaluation in evaluations.values()))
-    return with_legend(figure, "upper left")
+    return with_legend(figure)
 
 
 def gain_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
@@ -90,7 +90,7 @@ def gain_overlay(evaluations: Mapping[str, Evaluation]) -> Figure:
         )
     reference_line(axes, "20 %  random order")
     axes.axvline(0.2, color="black", linewidth=0.8, linestyle=":")
-    return with_legend(figure, "lower right", title="bads in the riskiest 20 %", alignment="left")
+    return with_legend(figure, title="bads in the riskiest 20 %", alignment="left")
 
 
 def auc_bars(comparison: pd.DataFrame, title: str) -> Figure:
@@ -132,4 +132,4 @@ def training_curves(curves: Mapping[str, list[tuple[int, float]]], metric: str) 
             linewidth=1.8,
             label=name,
         )
-    return with_legend(figure, "lower right")
+    return with_legend(figure)

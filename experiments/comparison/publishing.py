@@ -4,7 +4,7 @@ The name of the parent run and its description state the result, and so does the
 which heads each of its pages. Figures and tables of all contenders together are artefacts of the parent run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,15 +16,21 @@ from server.tracking.study import PARENT, Study
 from server.tracking.tracked_run import NOTE, ContenderRun
 
 
-def publish_comparison(study: Study, comparison: pd.DataFrame, evaluations: Mapping[str, Evaluation]) -> None:
+def publish_comparison(
+    study: Study,
+    comparison: pd.DataFrame,
+    evaluations: Mapping[str, Evaluation],
+    failures: Mapping[str, str] | None = None,
+    doubts: Sequence[str] = (),
+) -> None:
     """Log the comparison of a study's contenders to its run, and to each child its uplift.
 
     comparison is as in `experiments.comparison.summary`; the metrics of the winner become those of the study's run.
     evaluations, one for each contender to be drawn, become its figures. A child's uplift of AUC is over the baseline
-    of the same seed.
+    of the same seed. failures and doubts are those of `summary.study_description`.
     """
-    headline = summary.headline(comparison)
-    children = study.children()
+    headline, failures = summary.headline(comparison), failures or {}
+    children = [child for child in study.children() if child.contender not in failures]
     study.log_final_metrics(summary.winner(comparison).to_dict())
     _log_uplifts(children, summary.baseline_of(comparison["contender"]))
     figures = {
@@ -35,7 +41,8 @@ def publish_comparison(study: Study, comparison: pd.DataFrame, evaluations: Mapp
     }
     if curves := _curves(children, "valid.auc"):
         figures["training"] = overlays.training_curves(curves, "validation AUC")
-    description = summary.study_description(study.started.data.tags["study"], comparison)
+    name = study.started.data.tags["study"]
+    description = summary.study_description(name, comparison, failures, doubts)
     publish(study, headline, description, figures, {"comparison": comparison})
 
 

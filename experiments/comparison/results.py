@@ -9,12 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.comparison.summary import baseline_of
+from experiments.comparison.summary import GAIN, baseline_of
 from fl.evaluation import APPROVAL, Evaluation
 from fl.metrics import approval_rate_at_bad_rate, bad_rate_at_approval, delong_test
-
-GAIN = ("bank-only-trees", "pooled-trees")
-"""The gain that pooling would bring: from the bank's own strongest model to the strongest one of all data pooled."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,13 @@ def compare(results: list[Result]) -> pd.DataFrame:
 
     Figures are means over the seeds, the p-value a median. Uplift, p-value (paired DeLong test) and approval
     rate (at the bad rate which it has at 60 % approval) compare with `baseline_of` the contenders under the same seed;
-    recovered is the share of the gain of `GAIN`. A figure is NaN where there is nothing to compare with.
+    recovered is the share of the gain of `GAIN`, where that is above noise, that is where its 95 % interval (paired
+    DeLong test, mean over the seeds) lies above zero. A figure is NaN where there is nothing to compare with.
     """
     by_contender = per_seed(results).groupby("contender", sort=False)
     means = by_contender.mean().drop(columns="seed").assign(p_value=by_contender["p_value"].median())
-    return means.assign(recovered=_recovered(means["auc"])).reset_index()
+    is_gain = _least_gains(results).mean() > 0
+    return means.assign(recovered=_recovered(means["auc"]) if is_gain else np.nan).reset_index()
 
 
 def per_seed(results: list[Result]) -> pd.DataFrame:
@@ -51,11 +50,15 @@ def per_seed(results: list[Result]) -> pd.DataFrame:
     baselines = {result.seed: result for result in results if result.contender == baseline}
     rows = pd.DataFrame([_row(result, baselines.get(result.seed)) for result in results])
     aucs = rows.set_index("contender").groupby("seed")["auc"]
-    return rows.assign(recovered=aucs.transform(_recovered).to_numpy())
+    recovered = aucs.transform(_recovered).to_numpy()
+    return rows.assign(recovered=np.where(rows["seed"].map(_least_gains(results)) > 0, recovered, np.nan))
 
 
-def write_json(path: Path, results: list[Result]) -> None:
-    """The comparison for machines: `{"contenders": {NAME: {"auc": …, …, "seeds": {SEED: {…}}}}}`; NaN becomes null."""
+def write_json(path: Path, results: list[Result], failures: Mapping[str, str]) -> None:
+    """The comparison for machines: `{"contenders": {NAME: {"auc": …, …, "seeds": {SEED: {…}}}}, "failed": {…}}`.
+
+    NaN becomes null; a contender that has failed stands under `failed` only, with its reason.
+    """
     means, seeds = (
         table.assign(bytes=table["megabytes"] * 1e6).set_index("contender")
         for table in (compare(results), per_seed(results))
@@ -64,13 +67,28 @@ def write_json(path: Path, results: list[Result]) -> None:
     for name, content in contenders.items():
         of_contender = seeds.loc[[name]].set_index("seed")
         content["seeds"] = {str(seed): _plain(row) for seed, row in of_contender.iterrows()}
-    path.write_text(json.dumps({"contenders": contenders}, indent=2, allow_nan=False) + "\n", "utf-8")
+    content = {"contenders": contenders, "failed": dict(failures)}
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def _recovered(aucs: "pd.Series[float]") -> "pd.Series[float]":
     """The share of the gain of `GAIN` that each contender, by name, has; NaN where one of these two is absent."""
     alone, pooled = aucs.reindex(GAIN)
     return (aucs - alone) / (pooled - alone)
+
+
+def _least_gains(results: list[Result]) -> "pd.Series[float]":
+    """By seed the lower end of the 95 % interval of the gain of `GAIN`, of the seeds that have both contenders."""
+    by_name = {(result.contender, result.seed): result for result in results}
+    pairs = {seed: [by_name.get((name, seed)) for name in GAIN] for seed in {one.seed for one in results}}
+    return pd.Series(
+        {
+            seed: delong_test(pooled.labels, pooled.pd, alone.pd).low
+            for seed, (alone, pooled) in pairs.items()
+            if alone is not None and pooled is not None
+        },
+        dtype=np.float64,
+    )
 
 
 def _row(result: Result, baseline: Result | None) -> dict[str, object]:

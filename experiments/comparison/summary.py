@@ -4,7 +4,7 @@ The comparison is a pandas DataFrame with one row per contender and the columns 
 not apply to a contender is NaN and is written as a dash.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -31,6 +31,9 @@ COLUMNS = (
 
 BASELINES = ("bank-only-boosting", "bank-only-network", "bank-only-scorecard", "bank-only-trees")
 """What a bank can do alone. A study's other contenders are compared with the first of these that it has."""
+
+GAIN = ("bank-only-trees", "pooled-trees")
+"""The gain that pooling would bring: from the bank's own strongest model to the strongest one of all data pooled."""
 
 SIGNIFICANT = 0.05
 """Above this p-value a difference of AUC is not called one."""
@@ -60,6 +63,12 @@ def winner(comparison: pd.DataFrame) -> pd.Series:
     return rows.loc[rows["auc"].idxmax()]
 
 
+def best_federated(comparison: pd.DataFrame) -> str | None:
+    """The federated contender of highest AUC, or None when there is none."""
+    rows = comparison[comparison["contender"].str.startswith("federated")]
+    return None if rows.empty else str(rows.loc[rows["auc"].idxmax(), "contender"])
+
+
 def headline(comparison: pd.DataFrame) -> str:
     """Who won and by how much, short enough for a run's name.
 
@@ -81,26 +90,57 @@ def headline(comparison: pd.DataFrame) -> str:
 
 def _bank_only_headline(comparison: pd.DataFrame, best: pd.Series) -> str:
     """What to say when no federated contender beats the bank alone, or when there is none."""
-    rivals = comparison[comparison["contender"].str.startswith("federated")]
+    rivals = comparison[comparison["contender"] == best_federated(comparison)]
     if rivals.empty:
         return f"{best.contender} AUC {best.auc:.3f}"
-    rival = rivals.loc[rivals["auc"].idxmax()]
+    rival = rivals.iloc[0]
     return f"{best.contender} ahead: {rival.contender} {rival.auc - best.auc:+.3f} AUC"
 
 
-def study_description(name: str, comparison: pd.DataFrame) -> str:
-    """The description of a study in Markdown: headline, comparison, and how to read it."""
+def study_description(
+    name: str, comparison: pd.DataFrame, failures: Mapping[str, str], doubts: Sequence[str]
+) -> str:
+    """The description of a study in Markdown: headline, comparison, how to read it, and what to beware of.
+
+    failures has the reason of each contender that has no model; doubts are sentences on those that have one.
+    """
     return to_markdown(
         [
             headline(comparison),
-            comparison_table(comparison, QUALITY),
+            with_failed(comparison_table(comparison, QUALITY), failures),
             comparison_table(comparison, COST),
+            *failures_in_words(failures),
+            *doubts,
             f"Uplift and p-value (paired DeLong test) compare with {baseline_of(comparison['contender'])}; "
-            "approved is the approval rate at the bad rate that it has at 60 % approval; recovered is the share of "
-            "the pooled gain. Pooled contenders and the true PD are yardsticks: they use what no party may see.",
+            "approved is the approval rate at the bad rate that it has at 60 % approval. "
+            f"{recovered_in_words(comparison)} Pooled contenders and the true PD are yardsticks: they use what no "
+            "party may see.",
             f"Study: {name}. Each contender and seed is a run nested below it.",
         ]
     )
+
+
+def recovered_in_words(comparison: pd.DataFrame) -> str:
+    """What the column `recovered` is, or why it is empty although the study has both contenders of `GAIN`."""
+    gain = f"{GAIN[1]} minus {GAIN[0]}"
+    if set(GAIN) <= set(comparison["contender"]) and comparison["recovered"].isna().all():
+        return f"Recovered is empty, because the pooled gain ({gain}) is not above noise."
+    return f"Recovered: share of the pooled gain ({gain})."
+
+
+def failures_in_words(failures: Mapping[str, str]) -> list[str]:
+    """A sentence for each reason, which names the contenders that failed for it; failures has reasons by contender."""
+    reasons = dict.fromkeys(failures.values())
+    return [
+        f"{', '.join(name for name, its in failures.items() if its == reason)} failed: {reason}"
+        for reason in reasons
+    ]
+
+
+def with_failed(texts: pd.DataFrame, failed: Iterable[str]) -> pd.DataFrame:
+    """A table of texts with a row for each contender that has failed: its name, the word, and dashes."""
+    rows = [[name, "failed", *["–"] * (texts.shape[1] - 2)] for name in failed]
+    return pd.concat([texts, pd.DataFrame(rows, columns=texts.columns)], ignore_index=True)
 
 
 def _number(digits: int, sign: str = "") -> Callable[[float], str]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING, SIDES
@@ -58,6 +57,7 @@ def gains(summaries: Mapping[str, pd.DataFrame], pair: Pair, claimed: Mapping[st
             color="#555555",
             fontsize=8,
             ha="left" if number else "right",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0},
         )
     axes.set(yticks=places, yticklabels=rows, ylim=(-0.6, len(rows) - 0.15))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
@@ -99,7 +99,7 @@ def trade_off(curves: pd.DataFrame, summary: pd.DataFrame, world: str, pair: Pai
     axes.set(xlim=(_LEAST_APPROVED, 1.01), ylim=(0, None))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
-    return with_legend(figure, "upper left")
+    return with_legend(figure)
 
 
 def swap(groups: pd.DataFrame, world: str, pair: Pair) -> Figure:
@@ -140,24 +140,15 @@ def lines(summary: pd.DataFrame, world: str, pair: Pair) -> Figure:
     )
     for place, (name, row) in enumerate(rows[::-1].iterrows()):
         for side, contender, shift in zip(SIDES, pair, (0.19, -0.19), strict=True):
-            axes.barh(place + shift, row[side], color=colour(contender), height=0.34)
+            label = None if place else contender
+            axes.barh(place + shift, row[side], color=colour(contender), height=0.34, label=label)
         axes.text(
             row["challenger"], place - 0.19, f"  {change(name, row['change'])}", va="center", fontsize=9
         )
     axes.set_yticks(range(len(rows)), [_LINES[name] for name in rows.index[::-1]])
     axes.set_xlim(0, 1.16 * float(rows[["reference", "challenger"]].max(axis=None)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e3:,.0f}"))
-    axes.xaxis.set_label_coords(1.0, -0.35 / (figure.get_figheight() * axes.get_position().height))
-    axes.xaxis.label.set_ha("right")
-    figure.legend(
-        [Patch(color=colour(contender)) for contender in pair],
-        pair,
-        loc="lower left",
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-    )
-    return figure
+    return with_legend(figure)
 
 
 def _bars(title: str, x: str, left: float, height: float) -> tuple[Figure, Axes]:

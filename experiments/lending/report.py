@@ -75,7 +75,7 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     """Write `report.md`, `report.html` and `figures/` into a folder and to MLflow, and return a sentence on each world.
 
     In MLflow the studies are nested below the report's run. Raises ConfigError when a bank has no column of cash flow
-    as the policy names it, and what `run_study` raises.
+    as the policy names it, StudyError when a contender fails, and what `run_study` raises.
     """
     with Study.start(
         task.config.tracking_uri,
@@ -109,7 +109,7 @@ def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]
             world=dataset.world,
             study=new_study_name(str(dataset.folder)),
         )
-        outcome = run_study(dataset, config, task.pair, task.backend, report)
+        outcome = run_study(dataset, config, task.pair, task.backend, report).complete()
         nest(outcome.run_id, run)
         return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy)
 

@@ -121,8 +121,7 @@ class Forest:
 
     def split_counts(self, parties: int) -> list[int]:
         """How many of the splits of the bank and each passive party the trees in `roots` use; they are its first."""
-        end = self._end()
-        return [int((self.owners[:end] == owner).sum()) for owner in range(parties)]
+        return [int((self.owners[: self._end()] == owner).sum()) for owner in range(parties)]
 
     def score(self, base: float, outcomes: Sequence[Flags], rows: int) -> Floats:
         """The log odds of default (rows,), from the outcomes (s, rows) of the splits of the bank and each party."""

@@ -70,8 +70,7 @@ class Grower:
             raise RuntimeError("a demand is resolved once")
         growth = self.growth
         for number, party in enumerate(self.data.passive, start=1):
-            theirs = (growth.owners == number) & ~growth.decided
-            rows = np.append(theirs, False)[growth.nodes]
+            rows = np.append((growth.owners == number) & ~growth.decided, False)[growth.nodes]
             if rows.any():
                 growth.left[rows] = members[party.name][rows]
         counted, layout = self._counted()

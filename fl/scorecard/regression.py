@@ -108,8 +108,7 @@ class PassiveBlock:
     def step(self, weights: Floats, sums: NDArray[np.int64], precision: int) -> Floats:
         """The next weights (width,) after the sums of the residual by group at these ones."""
         l1, l2 = self.penalty
-        gradient = sums / (1 << precision) + l2 * weights
-        return self.cone.least(self.curvature, gradient, weights, l1)
+        return self.cone.least(self.curvature, sums / (1 << precision) + l2 * weights, weights, l1)
 
     def products(self, steps: Floats) -> Floats:
         """Inner products (t,) of the last of some steps (t, width) with each of them, in the metric of the bound."""

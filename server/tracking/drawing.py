@@ -5,13 +5,15 @@ can be drawn in any process and thread. A contender has the same colour in every
 colour-blind-safe palette of Okabe and Ito (2008), and each kind of learner its own line.
 """
 
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.transforms import Bbox
 
 from fl.protocols import algorithms
 
@@ -26,6 +28,8 @@ _PALETTE = (
     ("#AA4499", "#332288", "#44AA99"),
 )
 """By algorithm, in the order of `fl.protocols`, a colour for each way to share data."""
+_FEW = 3
+_LEGEND_BELOW = 0.55  # inches, under the axes' label
 _YARDSTICKS = {"bank-only-trees": "#D55E00", "pooled-trees": "#CC79A7", "true-pd": "#000000"}
 _LINES = ("--", "-", "-.", (0, (3, 1, 1, 1, 1, 1)))
 
@@ -50,7 +54,7 @@ def _number(algorithm: str) -> int:
 
 
 def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8) -> tuple[Figure, Axes]:
-    """An empty figure, `width` by `height` inches; margins are fixed, as automatic layout is slow."""
+    """An empty figure, `width` by `height` inches, with fixed margins; `save` makes room for what does not fit."""
     figure = Figure(figsize=(width, height), dpi=100)
     axes = figure.add_axes((0.78 / width, 0.6 / height, 1 - 1.0 / width, 1 - 1.25 / height))
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=10)
@@ -60,10 +64,23 @@ def new_axes(title: str, x: str, y: str, width: float = 6.4, height: float = 4.8
     return figure, axes
 
 
-def with_legend(figure: Figure, place: Any, **options: Any) -> Figure:
-    """The figure with a legend of its curves, without a frame."""
-    figure.axes[0].legend(loc=place, frameon=False, **options)
+def with_legend(figure: Figure, **options: Any) -> Figure:
+    """The figure with a legend of its curves outside of the axes, where it hides nothing: a few below, many beside."""
+    (axes,) = figure.axes
+    entries = len(axes.get_legend_handles_labels()[1])
+    if entries > _FEW:
+        place: dict[str, Any] = {"bbox_to_anchor": (1.01, 1.0)}
+    else:
+        below = _LEGEND_BELOW / (figure.get_figheight() * axes.get_position().height)
+        place = {"bbox_to_anchor": (0.0, -below), "ncols": entries}
+    axes.legend(loc="upper left", frameon=False, borderaxespad=0.0, **place, **options)
     return figure
+
+
+def save(figure: Figure, file: Path | IO[bytes], dpi: float = 100) -> None:
+    """Write a figure as PNG, larger than it is where a legend, a title or a name does not fit into it."""
+    whole = Bbox.union([figure.bbox_inches, figure.get_tightbbox().padded(0.08)])
+    figure.savefig(file, format="png", dpi=dpi, bbox_inches=whole)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -94,9 +111,12 @@ def pd_axis(axes: Axes, low: float, high: float) -> None:
 
 def rate_axes(axes: Axes, highest: float) -> None:
     """Square-root axes from 0 to `highest`: low rates get room, and errors of rates the same length."""
-    ticks = [tick for tick in (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if tick <= highest]
+    # Below the least of these, labels would run into each other.
+    ticks = [
+        tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if highest / 40 <= tick <= highest
+    ]
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         axes.set(**{f"{name}scale": FuncScale(axis, (np.sqrt, np.square))})
-        axis.set_ticks(ticks, [percent(tick) for tick in ticks])
+        axis.set_ticks([0, *ticks], [percent(tick) for tick in (0, *ticks)])
     axes.set(xlim=(0, highest), ylim=(0, highest))
     reference_line(axes, "perfect")

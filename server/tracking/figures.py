@@ -41,7 +41,7 @@ def roc(contender: str, evaluation: Evaluation) -> Figure:
     axes.fill_between(table["fpr"], table["tpr"], color=colour(contender), alpha=0.08, linewidth=0)
     axes.plot(table["fpr"], table["tpr"], color=colour(contender), linewidth=2)
     reference_line(axes, "no discrimination")
-    return with_legend(figure, "lower right")
+    return with_legend(figure)
 
 
 def ks(contender: str, evaluation: Evaluation) -> Figure:
@@ -61,7 +61,7 @@ def ks(contender: str, evaluation: Evaluation) -> Figure:
     axes.vlines(cut_off[widest], bads[widest], goods[widest], color="black", linewidth=1.2, label="KS")
     pd_axis(axes, cut_off[1], cut_off[-2])
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-    return with_legend(figure, "upper left")
+    return with_legend(figure)
 
 
 def calibration(contender: str, evaluation: Evaluation) -> Figure:
@@ -75,7 +75,7 @@ def calibration(contender: str, evaluation: Evaluation) -> Figure:
     )
     draw_calibration(axes, contender, evaluation, intervals=True)
     rate_axes(axes, 1.05 * highest_rate(evaluation, "high"))
-    return with_legend(figure, "upper left")
+    return with_legend(figure)
 
 
 def gain(contender: str, evaluation: Evaluation) -> Figure:
@@ -92,7 +92,7 @@ def gain(contender: str, evaluation: Evaluation) -> Figure:
     axes.plot(table["applicants"], table["bads"], color=colour(contender), linewidth=2, label=contender)
     reference_line(axes, "random order")
     axes.plot([0.2, 0.2, 0], [0, captured, captured], color="black", linewidth=0.8, linestyle=":")
-    return with_legend(figure, "lower right")
+    return with_legend(figure)
 
 
 def distribution(contender: str, evaluation: Evaluation) -> Figure:
@@ -115,7 +115,7 @@ def distribution(contender: str, evaluation: Evaluation) -> Figure:
         axes.stairs(density, ends, color=shade, fill=True, alpha=0.25)
         axes.stairs(density, ends, color=shade, linewidth=1.8, label=name)
     pd_axis(axes, ends[0], ends[-1])
-    return with_legend(figure, "upper right")
+    return with_legend(figure)
 
 
 FIGURES: dict[str, Callable[[str, Evaluation], Figure]] = {

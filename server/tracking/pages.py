@@ -18,6 +18,8 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
+from server.tracking.drawing import save
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -155,5 +157,5 @@ def _entity(match: re.Match[str]) -> str:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=140)
+    save(figure, buffer, dpi=140)
     return buffer.getvalue()

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
 from fl.evaluation import Evaluation
-from server.tracking import figures, model_card
+from server.tracking import drawing, figures, model_card
 
 # A new store announces each step of its creation; only what goes wrong concerns the user.
 for _name in ("mlflow.store.db.utils", "alembic"):
@@ -130,7 +130,7 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
             for kind in ("figures", "tables"):
                 Path(folder, kind).mkdir()
             for name, figure in drawn.items():
-                figure.savefig(Path(folder, "figures", f"{name}.png"))
+                drawing.save(figure, Path(folder, "figures", f"{name}.png"))
             for name, table in tables.items():
                 # The browser shows this layout as a table, where a tag says so, and `mlflow.load_table` reads it.
                 table.to_json(

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,6 +6,9 @@ import numpy as np
 import pytest
 
 from clients.aligned import read_applications
+from clients.data.errors import DataError
+from clients.parties import open_party
+from clients.splits import read_test_ids
 from clients.store import Store
 from fl.splits import TEST, TRAIN, VALIDATION, Roles, Split
 from server.coordinator import assign_roles
@@ -63,7 +67,7 @@ def test_with_months_the_split_is_by_vintage(make_tables: Callable[..., Path], f
 def test_a_file_names_the_test_rows(tables: Path, federate: Callable, tmp_path: Path) -> None:
     chosen = [f"业{number:05d}" for number in range(100)]
     file = tmp_path / "test.csv"
-    file.write_text("business_id\n" + "\n".join([*chosen, "not-a-client"]) + "\n", "utf-8")
+    file.write_text("business_id\n" + "\n".join(chosen) + "\n\n", "utf-8")
     run = federate(tables, test_ids=str(file))
 
     roles = roles_of(run)
@@ -73,7 +77,29 @@ def test_a_file_names_the_test_rows(tables: Path, federate: Callable, tmp_path: 
     assert assign_roles(run.federation, 2).basis == "file"
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["absent", "not UTF-8"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            "业00001\n业1\n业2\n业3\n业4",
+            "no application of 4 of the 5 test ids: '业1', '业2', '业3' and 1 more.",
+        ),
+        ("id\n业1\n", "bank has no application of 1 of the 1 test ids: '业1'. Write one id per line"),
+        ("id\n", "no application of 0 of the 0 test ids. Write one id per line"),
+    ],
+)
+def test_a_test_id_that_the_bank_does_not_know_is_named(
+    tables: Path, tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "test.csv"
+    file.write_text(content, "utf-8")
+    with pytest.raises(DataError, match=re.escape(said)):
+        read_test_ids(file, open_party(tables / "bank"))
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"\xff\xfe", "业1".encode()], ids=["absent", "not UTF-8", "unknown"]
+)
 def test_a_file_that_cannot_be_read_is_the_bank_own_business(
     tables: Path,
     federate: Callable,
@@ -88,7 +114,7 @@ def test_a_file_that_cannot_be_read_is_the_bank_own_business(
 
     with pytest.raises(FederationError, match=r"Party bank refused train.splits_assign: the data in bank"):
         assign_roles(run.federation, 1)
-    assert f"test ids {file} cannot be read" in caplog.text
+    assert str(file) in caplog.text
 
 
 def test_a_part_with_one_outcome_only_is_refused(tables: Path, federate: Callable, tmp_path: Path) -> None:

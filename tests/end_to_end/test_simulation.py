@@ -124,8 +124,10 @@ def test_a_study_runs_through_flower_into_mlflow(
 def test_a_run_that_fails_inside_a_party_fails_the_command_by_name(
     siloscore: Callable[..., Finished], tables: Path, tmp_path: Path
 ) -> None:
-    # The bank reads the file only when the rows are split; that it is no text cannot be known before.
-    (tmp_path / "ids.csv").write_bytes(b"\xff\xfe\x00")
+    # Which outcomes these rows have is looked at only when the rows are split.
+    bank = pd.read_csv(tables / "bank" / "table.csv")
+    good = bank.loc[bank["default"] == 0, "business_id"]
+    (tmp_path / "ids.csv").write_text("\n".join(good[:20]), "utf-8")
 
     ended = siloscore(
         *("run", "--contender", "federated-network", "--data", str(tables)),
@@ -134,11 +136,31 @@ def test_a_run_that_fails_inside_a_party_fails_the_command_by_name(
 
     assert ended.code == 2
     (said,) = [line for line in ended.errors.splitlines() if line.strip()]
-    assert said.startswith("Error: Party bank refused train.splits_assign: the data in bank are not in order")
+    assert said.startswith("Error: Party bank refused train.splits_assign: the test rows need two defaults")
     assert ended.left == []
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("siloscore").experiment_id])
     assert [run.info.status for run in runs] == ["FAILED"]
+
+
+@pytest.mark.slow
+def test_a_contender_that_is_refused_leaves_the_others_and_fails_the_command_at_the_end(
+    siloscore: Callable[..., Finished], tables: Path, tmp_path: Path
+) -> None:
+    ended = siloscore(
+        *("compare", "--contenders", "federated-network,federated-boosting,bank-only-trees"),
+        *("--data", str(tables), "--set", f"state={tmp_path / 'state'}", "--json", "out.json"),
+        *("--set", "network.learning-rate=1e30", "--set", "boosting.trees=2", "--encryption", "plain"),
+    )
+
+    assert ended.code == 2
+    assert ended.left == []
+    (said,) = ended.errors.splitlines()
+    reason = "Party bank refused train.network_backward: training diverged: the loss is not finite"
+    assert said.startswith(f"Error: federated-network failed: {reason}")
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert list(found["contenders"]) == ["federated-boosting", "bank-only-trees"]
+    assert found["failed"]["federated-network"].startswith(reason)
 
 
 @pytest.mark.external_data

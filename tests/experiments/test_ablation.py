@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ from mlflow import MlflowClient
 from experiments.ablation import ADD_ONE, LEAVE_ONE_OUT, Judged, federations, gains, run_ablation
 from experiments.dataset import open_dataset
 from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.metrics import auc, delong_test
+from server.exchange import FederationError
 from server.progress import ignore
 
 
@@ -46,13 +49,21 @@ def test_gains_are_those_of_the_pairs() -> None:
     assert found.loc[(ADD_ONE, "b"), "auc_without"] == pytest.approx(alone)
 
 
-@pytest.fixture
-def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+def test_a_contender_that_is_refused_ends_an_ablation(config: TrainingConfig) -> None:
+    network = NetworkConfig(batches=4, batch_size=64, learning_rate=1e30)
+    config = replace(config, study="refused", experiment="refused").with_section(network)
+    dataset = open_dataset(config.data_folder)
+    with pytest.raises(FederationError, match=r"Party bank refused .* training diverged"):
+        run_ablation(dataset, config, "federated-network", "inline", ignore)
+
+
+@pytest.fixture(scope="module")
+def config(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     config = TrainingConfig(
         data=str(tables),
         parties=("bank", "supply", "tax"),
         study="s",
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        tracking_uri=f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db",
     )
     return config.with_section(
         BoostingConfig(trees=6, depth=3, min_leaf_count=10, l2=1.0, encryption="plain")

@@ -1,4 +1,7 @@
 import json
+import re
+import shlex
+import shutil
 import signal
 import sys
 import time
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 
 from clients.data.declaration import read_declaration
@@ -68,6 +72,43 @@ def test_run_trains_one_model_and_tells_where_it_is(
     assert found[1]["round_trips"] == 12
     assert {path.name for path in (tmp_path / "state").iterdir()} == {"bank", "tax"}
     assert (tmp_path / "mlflow.db").exists()
+
+
+def test_compare_goes_on_without_a_refused_model_and_says_how_to_score_by_the_best(
+    siloscore: Callable[..., Ended], tables: Path, tmp_path: Path
+) -> None:
+    data, store = tmp_path / "the bank's data", tmp_path / "my runs.db"
+    shutil.copytree(tables, data, ignore=shutil.ignore_patterns("state", "ml*"))
+    ended = siloscore(
+        *("compare", "--contenders", "federated-network,federated-boosting"),
+        *("--data", data, "--store", store),
+        *("--backend", "inline", "--set", "network.learning-rate=1e30", "--set", "boosting.trees=2"),
+        *("--encryption", "plain"),
+    )
+
+    assert ended.code == 2
+    assert re.search(r"\nfederated-network +failed +– .*\n", ended.output)
+    assert re.search(r"\nfederated-boosting +0\.\d+ ", ended.output)
+    assert ended.errors == (
+        "Error: federated-network failed: Party bank refused train.network_backward: training diverged: the loss is "
+        "not finite; lower network.learning-rate.\n"
+    )
+    command, *arguments = shlex.split(ended.output.splitlines()[-1])
+    assert (command, arguments[0]) == ("siloscore", "score")
+    ended = siloscore(*arguments)
+    assert ended.code == 0, ended.errors
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 400
+
+
+def test_a_folder_with_a_table_and_no_declaration_is_named(
+    siloscore: Callable[..., Ended], tables: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tables, tmp_path / "data", ignore=shutil.ignore_patterns("state", "ml*"))
+    (tmp_path / "data" / "tax" / "party.toml").unlink()
+    ended = siloscore("compare", "--data", "data", "--contenders", "x", "--backend", "inline")
+    assert ended.errors.startswith(
+        "Warning: The folder tax has no party.toml and takes no part. To let it take"
+    )
 
 
 @pytest.mark.parametrize(

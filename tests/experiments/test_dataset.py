@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from clients.data.errors import DataError, DataWarning
-from experiments.dataset import open_dataset
+from experiments.dataset import open_dataset, undeclared
 
 
 @pytest.fixture
@@ -66,6 +66,21 @@ def test_a_folder_without_parties_is_no_dataset(tmp_path: Path) -> None:
 def test_a_party_that_is_not_there_is_named_with_those_that_are(data: Path) -> None:
     with pytest.raises(DataError, match="has no party 'customs'; it has bank, supply, tax"):
         open_dataset(data, ("bank", "customs"))
+
+
+def test_a_folder_with_a_table_that_no_declaration_describes_is_named(data: Path) -> None:
+    for name in ("court", ".cache", "truth", "notes"):
+        (data / name).mkdir()
+        (data / name / ("readme.txt" if name == "notes" else "a table.csv")).touch()
+
+    (said,) = undeclared(data)
+
+    assert said.startswith("The folder court has no party.toml and takes no part.")
+    assert said.endswith(f"siloscore init-party '{data}/court/a table.csv' --id COLUMN")
+    with pytest.raises(
+        DataError, match=r"it has bank, supply, tax. `siloscore init-party` writes the party.toml"
+    ):
+        open_dataset(data, ("bank", "court"))
 
 
 def test_exactly_one_party_must_hold_the_label(data: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -6,13 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from experiments.dataset import open_dataset
+from experiments.display import explanation
+from experiments.failures import StudyError
 from experiments.study import FinishedStudy, all_contenders, run_study
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import Progress
+from server.tracking.tracked_run import NOTE
 
 ALL = all_contenders()
 
@@ -162,6 +168,91 @@ def test_without_truth_there_is_no_ceiling(base: TrainingConfig, tables: Path) -
         study(config, ("true-pd",))
     finished, _ = study(config, ("bank-only-trees", "true-pd"))
     assert finished.comparison["contender"].tolist() == ["bank-only-trees"]
+
+
+def runs_of(finished: FinishedStudy, config: TrainingConfig) -> dict[str, Run]:
+    """A study's runs in MLflow by contender; its own is under an empty name."""
+    found = MlflowClient(config.tracking_uri).search_runs([finished.experiment_id])
+    return {run.data.tags.get("contender", ""): run for run in found}
+
+
+def test_a_contender_that_is_refused_does_not_keep_the_others_from_it(base: TrainingConfig) -> None:
+    config = replace(base, study="diverges", experiment="diverges").with_section(
+        NetworkConfig(batches=6, batch_size=64, learning_rate=1e30)
+    )
+    config = config.with_section(BoostingConfig(trees=2, encryption="plain"))
+    refused, trained = ("bank-only-network", "federated-network"), ("federated-boosting", "bank-only-trees")
+
+    finished, events = study(config, (*refused, *trained))
+
+    assert [one.contender for one in finished.results] == finished.comparison["contender"].tolist()
+    assert set(finished.comparison["contender"]) == set(trained)
+    reasons = finished.failures
+    assert tuple(sorted(reasons)) == refused
+    assert all("training diverged" in reason.lower() for reason in reasons.values())
+    assert [event.stage for event in events if event.failure] == ["federated-network", "bank-only-network"]
+    with pytest.raises(StudyError, match="federated-network failed: Party bank refused"):
+        finished.complete()
+    runs = runs_of(finished, config)
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "": "FINISHED",
+        **dict.fromkeys(refused, "FAILED"),
+        **dict.fromkeys(trained, "FINISHED"),
+    }
+    for name in refused:
+        assert "lower network.learning-rate" in runs[name].data.tags[NOTE]
+        assert f"{name} failed: {reasons[name]}" in runs[""].data.tags[NOTE]
+
+
+def test_a_study_of_refused_contenders_only_has_failed(base: TrainingConfig) -> None:
+    config = replace(base, study="refused", experiment="refused").with_section(
+        NetworkConfig(batches=6, batch_size=64, learning_rate=1e30)
+    )
+    with pytest.raises(StudyError, match=r"^Party bank refused train.network_backward: training diverged"):
+        study(config, ("federated-network",))
+    client = MlflowClient(base.tracking_uri)
+    runs = client.search_runs([client.get_experiment_by_name("refused").experiment_id])
+    assert [run.info.status for run in runs] == ["FAILED", "FAILED"]
+
+
+def test_a_model_that_predicts_the_same_for_everyone_is_named(base: TrainingConfig) -> None:
+    config = replace(base, study="flat", experiment="flat").with_section(
+        BoostingConfig(trees=2, min_leaf_count=10_000, encryption="plain")
+    )
+
+    finished, _ = study(config, ("bank-only-boosting", "federated-boosting", "bank-only-trees"))
+
+    assert [one.partition(":")[0] for one in finished.doubts] == [
+        f"{owner}-boosting predicts the same for everyone" for owner in ("bank-only", "federated")
+    ]
+    assert finished.doubts[0] in runs_of(finished, config)[""].data.tags[NOTE]
+
+
+def test_of_a_gain_that_is_not_above_noise_nothing_is_recovered(base: TrainingConfig, tmp_path: Path) -> None:
+    data = tmp_path / "tiny-overlap"
+    shutil.copytree(base.data, data, ignore=shutil.ignore_patterns("state", "supply", "truth"))
+    table = pd.read_csv(data / "tax" / "table.csv")
+    table.loc[20:, "business_id"] = [f"stranger{row}" for row in range(len(table) - 20)]
+    table.to_csv(data / "tax" / "table.csv", index=False)
+    config = replace(base, study="tiny", experiment="tiny", data=str(data), parties=("bank", "tax"))
+
+    finished, _ = study(config, ("bank-only-trees", "pooled-trees"))
+
+    assert finished.comparison["recovered"].isna().all()
+    why = (
+        "Recovered is empty, because the pooled gain (pooled-trees minus bank-only-trees) is not above noise."
+    )
+    assert why in explanation(finished.comparison)
+    assert why in runs_of(finished, config)[""].data.tags[NOTE]
+
+
+def test_a_bug_ends_a_study(base: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("experiments.baselines.scorecard.train", fail)
+    with pytest.raises(ZeroDivisionError):
+        study(replace(base, study="bug"), ("bank-only-scorecard", "bank-only-trees"))
 
 
 def test_a_study_that_fails_is_failed_in_mlflow(base: TrainingConfig) -> None:

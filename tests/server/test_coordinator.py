@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from clients.reserve import reserve_model
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
@@ -98,6 +99,42 @@ def test_a_failure_is_reported_with_its_reason_and_fails_the_run(
     client = MlflowClient(uri)
     (parent,) = client.search_runs([client.get_experiment_by_name("broken").experiment_id])
     assert parent.info.status == "FAILED"
+
+
+def test_a_run_of_its_own_goes_on_without_a_refused_contender_and_fails_at_the_end(
+    config: TrainingConfig, uri: str
+) -> None:
+    for section in (
+        NetworkConfig(batches=4, batch_size=64, learning_rate=1e30),
+        BoostingConfig(trees=2, encryption="plain"),
+    ):
+        config = config.with_section(section)
+    names = ("federated-network", "federated-boosting")
+    config, events = replace(config, contenders=names, experiment="refused"), list[Progress]()
+
+    with pytest.raises(FederationError, match=r"^federated-network, seed 1: Party bank refused"):
+        coordinate(InlineGrid(config), config, events.append)
+
+    assert [event.stage for event in events if event.failure] == ["federated-network"]
+    assert events[-1].stage == "failed"
+    runs = {run.data.tags["contender"]: run for run in children(uri, config)}
+    assert {name: run.info.status for name, run in runs.items()} == dict(
+        zip(names, ("FAILED", "FINISHED"), strict=True)
+    )
+    parent = MlflowClient(uri).get_run(runs[names[0]].data.tags["mlflow.parentRunId"])
+    assert parent.info.status == "FAILED"
+
+
+def test_a_bug_is_reported_with_its_trace(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("nobody foresaw it")
+
+    monkeypatch.setattr("server.network.train", fail)
+    config, events = replace(config, experiment="bug"), list[Progress]()
+    with pytest.raises(ZeroDivisionError):
+        coordinate(InlineGrid(config), config, events.append)
+    assert "in fail" in events[-1].text
+    assert events[-1].text.endswith("ZeroDivisionError: nobody foresaw it\n")
 
 
 def test_an_unknown_contender_is_refused_before_anything_runs(config: TrainingConfig) -> None:

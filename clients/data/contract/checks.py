@@ -43,8 +43,7 @@ def schema(specimen: Specimen) -> str:
     name = getattr(kind, "type", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         return f"the type's name is {name!r}, not lower-case letters, digits and '_'"
-    columns = kind.columns or specimen.party().declaration.columns
-    names = [column.name for column in columns]
+    names = [column.name for column in kind.columns or specimen.party().declaration.columns]
     if not names or len(set(names)) < len(names):
         return f"the columns are {listing(names)}; there must be some, each with a name of its own"
     for column in kind.columns:

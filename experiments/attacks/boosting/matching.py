@@ -82,8 +82,7 @@ def _explain(keys: NDArray[np.int64], rest: int) -> tuple[Flags, Flags]:
     may_be_three = len(weights) == 3 and weights.sum() <= rest & _HESSIAN
     if may_be_three or not inside.any():
         return none, none
-    single = alone.sum() + others.sum() // 2 == 1
-    return inside & single, ~inside
+    return inside & (alone.sum() + others.sum() // 2 == 1), ~inside
 
 
 def _count(ordered: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:

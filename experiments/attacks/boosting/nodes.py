@@ -85,8 +85,7 @@ def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
     path = np.ones(len(training), np.int64)
     of_trees = []
     for level in levels:
-        there = level.nodes != NOWHERE
-        moved = there & np.append(level.seen, False)[level.nodes]
+        moved = (level.nodes != NOWHERE) & np.append(level.seen, False)[level.nodes]
         path[moved] = 2 * path[moved] + ~level.left[moved]
         if level.last:
             of_trees.append(path[training, None] == np.unique(path[training]))

@@ -20,7 +20,7 @@ def test_an_overlay_shows_every_contender_in_its_colour(overlay, toy_study):
     drawn = {line.get_label().split()[-1]: line.get_color() for line in overlay.axes[0].lines}
     for name in toy_study.evaluations:
         assert drawn[name] == drawing.colour(name)
-    overlay.savefig(io.BytesIO())
+    drawing.save(overlay, io.BytesIO())
 
 
 def test_the_roc_legend_ranks_contenders_by_auc(toy_study):
@@ -39,7 +39,7 @@ def test_the_auc_figure_shows_interval_and_uplift_under_the_given_title(toy_stud
     assert (row.auc_low, row.auc_high) in intervals
     best = toy_study.comparison.loc[toy_study.comparison["auc"].idxmax(), "contender"]
     assert axes.get_yticklabels()[-1].get_text() == best
-    figure.savefig(io.BytesIO())
+    drawing.save(figure, io.BytesIO())
 
 
 def test_training_curves_are_drawn_in_order_of_rounds():

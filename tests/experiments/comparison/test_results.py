@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ def test_recovered_is_the_share_of_the_gain_of_pooling(results: list[Result]) ->
     assert table.loc["pooled-trees", "recovered"] == 1
 
 
+def test_nothing_is_recovered_of_a_gain_that_is_not_above_noise(tmp_path: Path) -> None:
+    even = [replace(result("bank-only-trees", seed), contender=name) for seed in (1, 2) for name in NAMES[1:]]
+    assert compare(even)["recovered"].isna().all()
+    assert per_seed(even)["recovered"].isna().all()
+
+    write_json(tmp_path / "out.json", even, {})
+    content = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert content["contenders"]["federated-network"]["recovered"] is None
+
+
 def test_without_anything_to_compare_with_there_are_dashes() -> None:
     table = compare([result("federated-network", 1)])
     assert tuple(sorted(table.columns)) == tuple(sorted(COLUMNS))
@@ -89,8 +100,10 @@ def test_without_anything_to_compare_with_there_are_dashes() -> None:
 
 def test_machines_get_means_and_every_seed(results: list[Result], tmp_path: Path) -> None:
     path = tmp_path / "out.json"
-    write_json(path, results)
-    content = json.loads(path.read_text("utf-8"), parse_constant=lambda name: pytest.fail(name))["contenders"]
+    write_json(path, results, {"pooled-network": "Too small."})
+    whole = json.loads(path.read_text("utf-8"), parse_constant=lambda name: pytest.fail(name))
+    content = whole["contenders"]
+    assert whole["failed"] == {"pooled-network": "Too small."}
 
     assert tuple(content) == NAMES
     federated = content["federated-network"]

@@ -67,6 +67,39 @@ def test_the_table_shows_a_dash_for_what_does_not_apply():
 
 def test_the_study_s_description_starts_with_the_headline():
     frame = comparison(bank_only_network=0.75, federated_network=0.80)
-    text = summary.study_description("demo", frame)
+    text = summary.study_description("demo", frame, {}, [])
     assert text.splitlines()[0] == summary.headline(frame)
     assert "Study: demo." in text
+
+
+def test_the_study_s_description_names_what_failed_and_what_is_doubtful():
+    frame = comparison(bank_only_network=0.75, federated_network=0.80)
+    reason = "Party bank refused to go on."
+    failures = {
+        "federated-boosting": reason,
+        "pooled-boosting": "It is too small.",
+        "bank-only-boosting": reason,
+    }
+    text = summary.study_description(
+        "demo", frame, failures, ["pooled-trees predicts the same for everyone."]
+    )
+    assert "| federated-boosting | failed | – | – | – | – | – | – |" in text
+    assert f"\nfederated-boosting, bank-only-boosting failed: {reason}\n" in text
+    assert "\npooled-boosting failed: It is too small.\n" in text
+    assert "\npooled-trees predicts the same for everyone.\n" in text
+
+
+def test_the_study_s_description_says_why_recovered_is_empty():
+    frame = comparison(bank_only_trees=0.75, pooled_trees=0.751)
+    assert "Recovered: share of the pooled gain" in summary.study_description("s", frame, {}, [])
+    text = summary.study_description("s", frame.assign(recovered=np.nan), {}, [])
+    assert (
+        "Recovered is empty, because the pooled gain (pooled-trees minus bank-only-trees) is not above noise"
+        in text
+    )
+
+
+def test_the_best_federated_contender_may_be_behind_the_bank():
+    frame = comparison(bank_only_trees=0.8, federated_network=0.75, federated_boosting=0.76)
+    assert summary.best_federated(frame) == "federated-boosting"
+    assert summary.best_federated(frame[:1]) is None

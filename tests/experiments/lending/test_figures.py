@@ -10,7 +10,7 @@ from experiments.lending.cases import Case
 from experiments.lending.content import World, world_from_cases
 from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING
 from experiments.lending.policy import Policy
-from server.tracking.drawing import colour
+from server.tracking.drawing import colour, save
 
 PAIR = ("bank-only-boosting", "federated-boosting")
 
@@ -26,7 +26,7 @@ def title(figure: Figure) -> str:
 
 def drawn(figure: Figure) -> bool:
     buffer = io.BytesIO()
-    figure.savefig(buffer)
+    save(figure, buffer)
     return buffer.getvalue().startswith(b"\x89PNG")
 
 

@@ -8,6 +8,7 @@ from fl.evaluation import Evaluation
 from fl.evaluation.measures import evaluate
 from fl.records import decode, encode
 from server.tracking import drawing, figures
+from server.tracking.drawing import save
 
 
 def title(figure: Figure) -> str:
@@ -16,7 +17,7 @@ def title(figure: Figure) -> str:
 
 def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer)
+    save(figure, buffer)
     return buffer.getvalue()
 
 
