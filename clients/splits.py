@@ -64,8 +64,8 @@ def read_test_ids(path: Path, bank: Party) -> list[str]:
     pen would otherwise train the models that it should judge.
     """
     try:
-        text = path.read_text(bank.declaration.format.encoding)
-        ids = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
+        text = path.read_text(bank.declaration.format.encoding).removeprefix("\ufeff")
+        ids = [line.strip() for line in text.splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The file of test ids {path} cannot be read: {error}.") from None
     businesses = set(bank.applications().index)

@@ -417,7 +417,13 @@ def _configured(
     dataset = open_dataset(data, words(parties))
     if test_ids:
         read_test_ids(test_ids, open_party(dataset.folder / dataset.holder))
-    for warning in [] if parties else undeclared(dataset.folder):
+    warnings = [] if parties else undeclared(dataset.folder)
+    if changed := dataset.facts.changed:
+        warnings.append(
+            f"{', '.join(changed)} changed after the economy was simulated, so the figures are not those of its seed. "
+            "If you did not mean that, simulate it anew."
+        )
+    for warning in warnings:
         _errors.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(

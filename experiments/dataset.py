@@ -47,6 +47,7 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
         party.warn(has_months=opened[ordered[0]].declaration.month is not None)
     path = folder / "dataset.toml"
     about = read_toml(path) if path.exists() else {}  # that of the generator, if it made the data
+    files = {name: digest for name, digest in about.get("files", {}).items() if name.split("/")[0] in ordered}
     return Dataset(
         folder,
         ordered,
@@ -56,6 +57,8 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
             _digest(folder, ordered),
             str(folder),
             len(opened[ordered[0]].applications()),
+            files,
+            _changed_files(folder, files),
         ),
     )
 
@@ -85,6 +88,15 @@ def _compare_ids(parties: Mapping[str, Party]) -> None:
             f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses "
             "by the exact text, so write each id in one way."
         )
+
+
+def _changed_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
+    """The files that no longer say what the generator wrote."""
+    if not files:
+        return ()
+    from synthetic_data.digests import changed_files  # with the generator, which other data need not import
+
+    return changed_files(folder, files)
 
 
 def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:

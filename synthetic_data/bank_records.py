@@ -12,6 +12,7 @@ import pandas as pd
 
 from synthetic_data import calendar
 from synthetic_data.applications import PURPOSES
+from synthetic_data.arithmetic import exp
 from synthetic_data.firms import OWNERSHIPS, REGIONS, SECTORS, SIZES
 from synthetic_data.observer import Observer, Rows, Scene, money, only
 from synthetic_data.roster import Book, Roster
@@ -58,7 +59,7 @@ class BankRecords(Observer):
         outflow = seen * (flows.cost + rolled) * self.passing(scene, INFLOW_NOISE)
         cash = np.maximum(state.liquidity, 0) + FLOAT
         average = self.cash_share[rows] * firms.scale * cash * self.passing(scene, 0.4)
-        dip = np.exp(-(0.25 + 2.5 * firms.volatility) * np.abs(1 + self.wobble(scene, 0.7)))
+        dip = exp(-(0.25 + 2.5 * firms.volatility) * np.abs(1 + self.wobble(scene, 0.7)))
         strain = OVERDRAFT_LINE * firms.overdraft_part * scene.stretch * np.minimum(self.share[rows] / 0.5, 1)
         held = self.held[rows] * state.debt * firms.scale
         columns = {

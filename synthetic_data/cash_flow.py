@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.firms import Firms
 
 PERSISTENCE, DEMAND_SHOCK = 0.96, 0.095
@@ -168,7 +169,7 @@ def step(
     orders = f32(PERSISTENCE) * state.orders + f32(DEMAND_SHOCK) * demand_shock - around.lost_demand
     demand = state.backlog
     used = stretch(state.liquidity, traits.capacity)
-    activity = np.exp(demand + around.cycle)
+    activity = exp(demand + around.cycle)
     sales = activity * (f32(around.season) * (1 - f32(FULFILMENT) * used))
     due = state.owed + sales
     payable = traits.collection * due

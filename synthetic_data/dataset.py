@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from fl.errors import ConfigError
 from synthetic_data import calendar
 from synthetic_data.bank_records import BankRecords, applications
+from synthetic_data.digests import digests
 from synthetic_data.economy import Economy
 from synthetic_data.observer import Observer, look
 from synthetic_data.roster import Book, Roster, book, rehearse
@@ -52,8 +53,8 @@ def generate(
 ) -> None:
     """Generate a dataset of a synthetic economy.
 
-    The same arguments give byte-identical files. A party's records depend neither on ``truth`` nor on who else is
-    among the ``parties``.
+    The same arguments give the same data on every machine (`arithmetic`), and `dataset.toml` holds a digest of each
+    file. A party's records depend neither on ``truth`` nor on who else is among the ``parties``.
 
     Args:
         out: folder to create; it may exist if it is empty.
@@ -186,7 +187,9 @@ def _note(folder: Path, businesses: int, world: World, seed: int, truth: bool, p
         f"truth = {str(truth).lower()}\n"
         f'first_observation_month = "{first}"\nlast_observation_month = "{last}"\n'
         f"performance_window = {calendar.PERFORMANCE_WINDOW}\n"
-        f"parties = {json.dumps(parties)}\n",
+        f"parties = {json.dumps(parties)}\n\n"
+        "# SHA-256 of what each file says (synthetic_data/digests.py): the same on every machine\n[files]\n"
+        + "".join(f'"{path}" = "{digest}"\n' for path, digest in digests(folder).items()),
         encoding="utf-8",
     )
 

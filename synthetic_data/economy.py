@@ -16,6 +16,7 @@ import numpy as np
 
 from synthetic_data import calendar
 from synthetic_data.applications import Applications, disburse, draw_applications
+from synthetic_data.arithmetic import exp
 from synthetic_data.cash_flow import (
     DEFAULT_MISSED,
     Flows,
@@ -153,7 +154,7 @@ class Economy:
         count = len(self.firms)
         hazard = f32(FIRST_LOAN_HAZARD) * (self.state.debt == 0) * (month - self.firms.founded >= 6)
         slots = np.flatnonzero(self.lending.random(count, dtype=f32) < hazard)
-        loan = FIRST_LOAN * np.exp(FIRST_LOAN_SPREAD * self.lending.standard_normal(len(slots), dtype=f32))
+        loan = FIRST_LOAN * exp(FIRST_LOAN_SPREAD * self.lending.standard_normal(len(slots), dtype=f32))
         self.state.debt[slots] += loan
         self.state.liquidity[slots] += FIRST_LOAN_CASH * loan
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy.special import ndtr
 
+from synthetic_data.arithmetic import exp
+
 SECTORS = (
     "agriculture",
     "manufacturing",
@@ -153,7 +155,7 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
     sector, region, ownership = pick(TRAITS.share), pick(REGION_SHARE), pick(OWNERSHIP_SHARE)
     county = uniform() < COUNTY_SHARE
     quality, size = normal(), normal()
-    margin = np.clip(by_sector(TRAITS.gross_margin) * np.exp(0.18 * normal()), 0.08, 0.6)
+    margin = np.clip(by_sector(TRAITS.gross_margin) * exp(0.18 * normal()), 0.08, 0.6)
     informal = np.where(
         uniform() < INFORMAL_SHARE, rng.standard_exponential(count, np.float32) * INFORMAL_MEAN, 0
     )
@@ -179,9 +181,9 @@ def found(count: int, month: int, first_serial: int, rng: np.random.Generator) -
         quality=quality,
         margin=margin,
         fixed=np.maximum(margin - profit, 0.01),
-        volatility=VOLATILITY_MEDIAN * np.exp(VOLATILITY_SPREAD * normal()),
-        capacity=CAPACITY_MEDIAN * np.exp(CAPACITY_SPREAD * normal()),
-        collection=np.clip(by_sector(TRAITS.collection) * np.exp(0.15 * normal()), 0.2, 0.9),
+        volatility=VOLATILITY_MEDIAN * exp(VOLATILITY_SPREAD * normal()),
+        capacity=CAPACITY_MEDIAN * exp(CAPACITY_SPREAD * normal()),
+        collection=np.clip(by_sector(TRAITS.collection) * exp(0.15 * normal()), 0.2, 0.9),
         informal=np.minimum(informal, 4),
         outside=0.8 + 2.2 * rng.standard_exponential(count, np.float32),
         overdraft_part=parts[0],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.firms import Firms
 
 LINK_SURVIVAL = 0.5 ** (1 / 13)
@@ -62,7 +63,7 @@ class Network:
         self.core[slots] = np.searchsorted(reach, self.rng.random(len(slots)) * reach[-1]).clip(
             0, self.cores - 1
         )
-        self.core_weight[slots] = CORE_WEIGHT * np.exp(
+        self.core_weight[slots] = CORE_WEIGHT * exp(
             0.5 * self.rng.standard_normal(len(slots), dtype=np.float32)
         )
 
@@ -76,7 +77,7 @@ class Network:
         supplier = self.rng.integers(len(self.firms), size=born, dtype=np.int32)
         drawn = self.rng.random(born) * attraction[-1]
         customer = np.searchsorted(attraction, drawn).clip(0, self.nodes - 1).astype(np.int32)
-        weight = np.exp(0.7 * self.rng.standard_normal(born, dtype=np.float32))
+        weight = exp(0.7 * self.rng.standard_normal(born, dtype=np.float32))
         other = supplier != customer
         self.supplier = np.concatenate([self.supplier, supplier[other]])
         self.customer = np.concatenate([self.customer, customer[other]])

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.cash_flow import Flows, State, stretch
 from synthetic_data.economy import Month
 from synthetic_data.firms import Firms
@@ -107,7 +108,7 @@ class Observer(ABC):
         return self.rng.poisson(np.maximum(rate, 0)).astype(np.int32)
 
     def _factor(self, count: int, spread: float) -> np.ndarray:
-        return np.exp(f32(spread) * self.rng.standard_normal(count, dtype=f32) - f32(spread**2 / 2))
+        return exp(f32(spread) * self.rng.standard_normal(count, dtype=f32) - f32(spread**2 / 2))
 
 
 def only(mask: np.ndarray, rows: np.ndarray, columns: dict[str, np.ndarray]) -> Rows:
@@ -127,4 +128,4 @@ def share(value: np.ndarray) -> np.ndarray:
 
 def logistic(value: np.ndarray) -> np.ndarray:
     """1 / (1 + e^-x)."""
-    return 1 / (1 + np.exp(-value))
+    return 1 / (1 + exp(-value))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.observer import Observer, Rows, Scene, logistic, money, only, share
 from synthetic_data.roster import Book, Roster
 
@@ -32,7 +33,7 @@ class SupplyChainRecords(Observer):
         """Rows of both tables for the members of the platform."""
         rows, firms, state, used = scene.rows, scene.firms, scene.state, scene.stretch
         seen = self.share[rows] * firms.scale
-        coming = np.exp(state.orders + scene.cycle) * scene.season
+        coming = exp(state.orders + scene.cycle) * scene.season
         number = np.maximum(self.count(0.25 * firms.customers * coming), 1)
         orders = {
             "orders_number": number,
@@ -43,7 +44,7 @@ class SupplyChainRecords(Observer):
                 )
             ),
             "disputes": self.count(
-                0.02 * number * self.contentment[rows] * np.exp(0.8 * used - 0.2 * firms.quality)
+                0.02 * number * self.contentment[rows] * exp(0.8 * used - 0.2 * firms.quality)
             ),
             "largest_buyer_share": share(scene.largest_customer * 1.2 + self.wobble(scene, 0.03)),
             "core_rating": np.round(60 + 12 * (scene.core_standing + self.wobble(scene, 0.4))).astype(

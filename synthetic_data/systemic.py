@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from synthetic_data import calendar
+from synthetic_data.arithmetic import exp, weighted_sum
 from synthetic_data.cash_flow import Surroundings, stretch
 from synthetic_data.firms import SECTORS, TRAITS
 
@@ -71,7 +72,7 @@ def _autoregress(
 
 def core_lateness(standing: np.ndarray) -> np.ndarray:
     """Share of its payments that a core enterprise of that standing puts off."""
-    return np.minimum(f32(CORE_LATENESS) * np.exp(f32(-CORE_RESPONSE) * standing), f32(0.85))
+    return np.minimum(f32(CORE_LATENESS) * exp(f32(-CORE_RESPONSE) * standing), f32(0.85))
 
 
 def firm_lateness(liquidity: np.ndarray, capacity: np.ndarray, trade_part: np.ndarray) -> np.ndarray:
@@ -102,8 +103,8 @@ def surroundings(
     outside = np.clip(f32(OUTSIDE_LATENESS) - f32(OUTSIDE_RESPONSE) * cycle, f32(0.02), f32(0.6))
     explicit = np.asarray(exposures.sum(axis=1), dtype=f32).reshape((-1,) + (1,) * (cycle.ndim - 1))
     if contagion:
-        late = (1 - explicit) * outside + exposures @ lateness
-        hit = exposures @ failed
+        late = (1 - explicit) * outside + weighted_sum(exposures, lateness)
+        hit = weighted_sum(exposures, failed)
     else:
         late = (1 - explicit) * outside + explicit * lateness.mean(axis=0)
         hit = np.zeros((1,) * cycle.ndim, dtype=f32)

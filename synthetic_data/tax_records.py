@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.observer import Observer, Rows, Scene, logistic, money, share
 from synthetic_data.roster import Book, Roster
 
@@ -46,7 +47,7 @@ class TaxRecords(Observer):
         sales = invoiced * self.passing(scene, LUMPS)
         purchases = flows.sales * firms.scale * (1 - firms.margin + self.margin_error[rows]).clip(0.1, 1)
         profit = np.maximum(firms.margin * flows.sales - firms.fixed * scene.state.habit, 0) * firms.scale
-        growth = np.exp(0.7 * (scene.state.demand + scene.cycle))
+        growth = exp(0.7 * (scene.state.demand + scene.cycle))
         customers = np.maximum(np.round(firms.customers * growth * self.passing(scene, 0.05)), 1)
         sales_number = np.maximum(self.count(INVOICES_PER_CUSTOMER * customers * flows.sales + 1), 1)
         invoices = {
@@ -54,13 +55,13 @@ class TaxRecords(Observer):
             "sales_amount": money(sales),
             "void_share": share(
                 self._rate(
-                    scene, VOID * self.void[rows] * np.exp(0.5 * used - 0.15 * firms.quality), sales_number
+                    scene, VOID * self.void[rows] * exp(0.5 * used - 0.15 * firms.quality), sales_number
                 )
             ),
             "red_letter_share": share(
                 self._rate(
                     scene,
-                    RED_LETTER * self.red[rows] * np.exp(0.6 * used - 0.15 * firms.quality),
+                    RED_LETTER * self.red[rows] * exp(0.6 * used - 0.15 * firms.quality),
                     sales_number,
                 )
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synthetic_data.arithmetic import exp
 from synthetic_data.cash_flow import FULFILMENT
 from synthetic_data.observer import Observer, Rows, Scene, money
 from synthetic_data.roster import Book, Roster
@@ -51,7 +52,7 @@ class UtilityRecords(Observer):
     def record(self, scene: Scene) -> dict[str, Rows]:
         """Rows of both tables."""
         rows, firms, used = scene.rows, scene.firms, scene.stretch
-        coming = np.exp(scene.state.backlog + scene.cycle) * scene.season * (1 - FULFILMENT * used)
+        coming = exp(scene.state.backlog + scene.cycle) * scene.season * (1 - FULFILMENT * used)
         making = 0.5 * scene.flows.sales + 0.5 * coming
         power = self._use(
             scene, np.asarray(ENERGY)[firms.sector] * self.power_intensity[rows], POWER_FIXED, making, 0.08

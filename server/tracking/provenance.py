@@ -1,18 +1,24 @@
 """What a study ran on: which data, and which version of this code."""
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """Name, digest of the content (up to 36 characters), place and number of applicants of a dataset."""
+    """Name, digest of the files (up to 36 characters), place and number of applicants of a dataset.
+
+    Of a simulated one also the digests of the files as they were written, and the files that have changed since.
+    """
 
     name: str
     digest: str
     source: str
     rows: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
 
 ROOT = Path(__file__).parents[2]

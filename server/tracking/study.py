@@ -120,6 +120,7 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
 
 def _dataset_input(facts: DatasetFacts) -> DatasetInput:
     """The facts in MLflow's terms; MLflow's own dataset classes would read the data to make a digest."""
-    source, profile = json.dumps({"uri": facts.source}), json.dumps({"rows": facts.rows})
+    written = {"files": facts.files, "changed": facts.changed} if facts.files else {}
+    source, profile = json.dumps({"uri": facts.source}), json.dumps({"rows": facts.rows, **written})
     dataset = Dataset(facts.name, facts.digest, "local", source, profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "study")])

@@ -54,6 +54,18 @@ def test_generate_makes_a_dataset_that_every_party_can_open(
         assert read_declaration(tmp_path / "small" / party).type == party
 
 
+def test_a_simulated_file_that_has_changed_is_told_before_any_work(
+    siloscore: Callable[..., Ended], tmp_path: Path
+) -> None:
+    siloscore("generate", "--businesses", 200, "--out", "small")
+    changed = tmp_path / "small" / "bank" / "accounts.parquet"
+    pd.read_parquet(changed).iloc[:-1].to_parquet(changed, index=False)
+
+    ended = siloscore("compare", "--data", "small", "--set", "no-such=1")
+
+    assert "Warning: bank/accounts.parquet changed after the economy was simulated" in ended.errors
+
+
 def test_run_trains_one_model_and_tells_where_it_is(
     siloscore: Callable[..., Ended], tables: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from fl.errors import ConfigError
 from synthetic_data import PARTIES, calendar, futures, generate
 from synthetic_data import dataset as writing
+from synthetic_data.digests import digests as content_digests
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -83,6 +84,7 @@ def test_the_folder_is_as_the_design_draws_it(dataset: Path) -> None:
     ]
     note = tomllib.loads((dataset / "dataset.toml").read_text(encoding="utf-8"))
     assert (note["businesses"], note["world"], note["seed"], note["truth"]) == (4000, "base", 1, False)
+    assert note["files"] == content_digests(dataset)
     applications = pd.read_parquet(dataset / "bank" / "applications.parquet")
     assert len(applications) == 4000
     assert applications["observation_month"].nunique() == calendar.VINTAGES

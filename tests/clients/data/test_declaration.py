@@ -19,6 +19,7 @@ from clients.data.declaration import (
     write_declaration,
 )
 from clients.data.errors import DataError
+from clients.data.format import Format
 from clients.parties import write_default
 
 BANK = """
@@ -101,6 +102,18 @@ def test_a_reason_is_the_partys_else_the_types_else_the_description_else_the_nam
     assert replace(column, reason=declared.reason, reason_zh=declared.reason_zh) == declared
 
 
+def test_the_format_of_the_files_stands_beside_the_other_keys(tmp_path: Path) -> None:
+    keys = 'type = "tax"\nencoding = "gb18030"\nseparator = ";"\ndecimal = ","\nmissing = ["-", "无"]\n'
+    declaration = read(tmp_path / "tax", keys)
+
+    assert declaration.format == Format("gb18030", ";", ",", ("-", "无"))
+    write_declaration(tmp_path / "tax", declaration)
+    assert read_declaration(tmp_path / "tax") == declaration
+    assert schema_hash(declaration) == schema_hash(replace(declaration, format=Format()))
+    write_declaration(tmp_path / "tax", replace(declaration, format=Format()))
+    assert "encoding" not in (tmp_path / "tax" / FILE_NAME).read_text()
+
+
 def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
     assert read(tmp_path / "a", 'type = "tax"\nname = "Tax bureau"\n').name == "Tax bureau"
 
@@ -135,6 +148,7 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ),
         ('type = "bank"\nlabel = "d"\nmonth = "d"', "id, label and month must be three different columns."),
         ('type = "bank"\nmonth = "m"', "month and segments belong to the party that holds the label"),
+        ('type = "bank"\nseparator = "x"', 'separator must be one of ",", ";"'),
         ('type = "bank"\ncolumns = ["inflow"]', "columns must be tables such as [columns.inflow]"),
     ],
 )

@@ -96,7 +96,11 @@ def test_columns_that_are_not_asked_for_may_hold_anything(tmp_path: Path) -> Non
         ("\n\n", "x.csv is empty; it needs a header and at least one row."),
         ("id,age\n", "x.csv has a header but no rows."),
         ("id,Age\n1,2\n", "x.csv has no column 'age'. Did you mean 'Age'?"),
-        ("id;age\n1;2\n", "x.csv has no column 'id'. Its columns are 'id;age'."),
+        (
+            "id;age\n1;2\n",
+            'x.csv seems to be separated by ";", not by ","; write separator = ";" in party.toml',
+        ),
+        ("id", "x.csv has a header but no rows."),
         ("id,age,age\n1,2,3\n", "x.csv has 2 columns called 'age'; rename all but one."),
         ("id,age\n1,2\n\n,3\n", "x.csv, line 4, column 'id': the id is missing."),
         ("id,age\n1,2\nNA,3\n", "x.csv, line 3, column 'id': the id is missing."),
@@ -218,6 +222,18 @@ def test_a_file_that_cannot_be_opened_is_told_so(tmp_path: Path, name: str) -> N
     (tmp_path / name).mkdir()
 
     assert read_error(tmp_path / name, KINDS) == f"{name} cannot be read (Is a directory)."
+
+
+def test_stray_cells_can_be_missing_or_returned(tmp_path: Path) -> None:
+    cells = [*map(str, range(30)), "inf"]
+    path = table(tmp_path, "id,a\n" + "".join(f"{cell},{cell}\n" for cell in cells))
+    file = open_table(path)
+
+    assert file.read({"a": "number"}, strays={"a": "missing"})["a"].isna().sum() == 1
+    frame, strays = file.read_with_strays({"a": "number"})
+    assert frame["a"].isna().tolist() == [False] * 30 + [True]
+    assert file.row_name(strays["a"].rows[0]) == "line 32"
+    assert read_error(path, {"a": "number"}).startswith("x.csv, line 32, column 'a': the value is infinite")
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -4,13 +4,17 @@ import datetime
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.data import values
+from clients.data.format import Format
 from clients.data.values import BadValues
 
 
@@ -51,7 +55,9 @@ class TestNumbers:
         assert converted.type == pa.float64()
         assert converted.to_pylist() == expected
 
-    @pytest.mark.parametrize("text", ["1,234", "12 CNY", "1_000", "0x10", "--", "none", "¥5"])
+    @pytest.mark.parametrize(
+        "text", ["1,23", "12 boxes", "1_000", "0x10", "--", "none", "(5", "5万", "1.2.3", "5²"]
+    )
     def test_that_do_not_parse_are_found(self, text: str) -> None:
         problem, rows = failure(values.numbers, column(["1", "2", "NA", text, "also wrong"]))
 
@@ -63,6 +69,92 @@ class TestNumbers:
         _, rows = failure(values.numbers, column([None, None, infinite]))
 
         assert rows == (2,)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("1,234", 1234.0),
+            ("-12,345,678.5", -12345678.5),
+            ("1 234", 1234.0),
+            ("1\u00a0234.5", 1234.5),
+            ("1\u202f234", 1234.0),
+            ("1'234", 1234.0),
+            ("1’234", 1234.0),
+            ("¥5", 5.0),
+            ("-¥1,234.50", -1234.5),
+            ("￥１２，３４５．６", 12345.6),
+            ("12 CNY", 12.0),
+            ("1,234元", 1234.0),
+            ("HK$ 5", 5.0),
+            ("(1,234)", -1234.0),
+            ("¥(5)", -5.0),
+            ("1,234-", -1234.0),
+            ("\N{MINUS SIGN}5", -5.0),
+            ("1e5", 100000.0),
+        ],
+    )
+    def test_are_read_as_people_write_them(self, text: str, expected: float) -> None:
+        assert values.numbers(column(["1", text, "2,000"])).to_pylist() == [1.0, expected, 2000.0]
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("1.234,5", 1234.5), ("0,5", 0.5), ("1.234", 1234.0), ("1 234,5", 1234.5), ("7", 7.0)],
+    )
+    def test_may_have_decimal_commas(self, text: str, expected: float) -> None:
+        assert values.numbers(column(["1", text]), Format(decimal=",")).to_pylist() == [1.0, expected]
+
+    def test_that_are_per_cents_become_shares(self) -> None:
+        cells = column(["12.5%", "１２％", "-3 %", "0", "(7%)", None])
+
+        assert values.numbers(cells).to_pylist() == [0.125, 0.12, -0.03, 0.0, -0.07, None]
+
+    @pytest.mark.parametrize(
+        ("cells", "row", "end"),
+        [
+            (["12.5%", "0.1", "3%"], 1, "without a per cent sign in a column of numbers with one"),
+            (["12.5", "0.1", "3%", "0"], 2, "with a per cent sign in a column of numbers without one"),
+        ],
+    )
+    def test_are_not_mixed_with_per_cents(self, cells: list[str], row: int, end: str) -> None:
+        problem, rows = failure(values.numbers, column(cells))
+
+        assert rows == (row,)
+        assert problem.endswith(f"{end}; write all cells in one way.")
+
+    def test_may_leave_strays_out(self) -> None:
+        cells = column(["1", "x", "inf", "-", "2%", "1,000"])
+        numbers, strays = values.numbers_and_strays(cells, Format(missing=("-",)))
+
+        assert numbers.to_pylist() == [1.0, None, None, None, None, 1000.0]
+        assert strays.rows.tolist() == [1, 2, 4]
+        assert strays.problem.startswith("'x' is not a number")
+
+    @pytest.mark.parametrize(
+        ("cells", "expected"),
+        [
+            (pa.array([90_000], pa.duration("s")), [90_000 / 86_400]),
+            (pa.array([5_400], pa.time32("s")), [1.5]),
+            (pa.array([2**63], pa.uint64()), [2.0**63]),
+            (pa.array([np.float16(1.5)]), [1.5]),
+            (pa.array(["1.5"], pa.string_view()), [1.5]),
+            (pa.array([b"1.5"]), [1.5]),
+            (pa.array([Decimal("12.30")], pa.decimal256(50, 2)), [12.3]),
+            (pc.run_end_encode(pa.array([1.5, 1.5])), [1.5, 1.5]),
+        ],
+    )
+    def test_are_made_of_any_type_that_has_them(self, cells: pa.Array, expected: list[float]) -> None:
+        assert values.numbers(pa.chunked_array([cells])).to_pylist() == expected
+
+    @pytest.mark.parametrize("cell", [[1.0], {"a": 1.0}])
+    def test_are_not_nested(self, cell: Any) -> None:
+        for convert in (values.numbers, values.texts, values.ids, values.months):
+            assert (
+                "several in a cell; write each into a column of its own"
+                in failure(convert, column([cell]))[0]
+            )
+
+    def test_are_not_made_of_bytes(self) -> None:
+        assert "bytes that are not text in UTF-8" in failure(values.numbers, column([b"\xff"]))[0]
 
     def test_are_cut_off_where_they_are_long(self) -> None:
         problem, rows = failure(values.numbers, column(["1", "b" * 10**7]))
@@ -138,6 +230,11 @@ class TestIds:
 
         assert rows == (2,)
         assert problem == f"the id {stray!r} has spaces around it; remove them."
+
+    def test_may_be_decimals_or_uuids(self) -> None:
+        assert values.ids(column([Decimal(10**19)], pa.decimal128(38, 0))).to_pylist() == [str(10**19)]
+        uuids = pa.chunked_array([pa.array([UUID(int=7).bytes], pa.uuid())])
+        assert values.ids(uuids).to_pylist() == [str(UUID(int=7))]
 
     @pytest.mark.parametrize("other", ["AB1", "a b1", "ａｂ1", "ab\u30001"])
     def test_that_look_alike_are_found(self, other: str) -> None:

@@ -1,6 +1,7 @@
 import json
 
 from server.tracking import leaderboard
+from server.tracking.provenance import DatasetFacts
 from server.tracking.study import Study
 
 
@@ -21,6 +22,15 @@ def test_the_dataset_is_an_input_of_the_study_and_of_each_child(study, client):
         (logged,) = client.get_run(run_id).inputs.dataset_inputs
         assert (logged.dataset.name, logged.dataset.digest) == ("demo", "0123abcd")
         assert json.loads(logged.dataset.profile) == {"rows": 20_000}
+
+
+def test_the_digests_of_simulated_files_and_those_that_have_changed_are_logged(uri, client):
+    facts = DatasetFacts(
+        "base-200-1", "0123", "data/x", 200, {"a.parquet": "5a", "b.parquet": "0c"}, ("b.parquet",)
+    )
+    (logged,) = client.get_run(Study.start(uri, "digests", "x", dataset=facts).run_id).inputs.dataset_inputs
+    profile = json.loads(logged.dataset.profile)
+    assert profile == {"rows": 200, "files": {"a.parquet": "5a", "b.parquet": "0c"}, "changed": ["b.parquet"]}
 
 
 def test_another_process_can_add_contenders(study, uri, toy_study):
