@@ -59,7 +59,7 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
     rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
     ids = applications.index[rows].unique().to_numpy().astype(np.str_)
     blinded = Blinded(ids, new_exponent(), rows)
-    session.begin_study()
+    session.make_room()
     session.keep(blinded)
     return BlindedIds(Letter.of(BlindPoints(blinded.points())))
 
@@ -70,7 +70,7 @@ def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     # The position in the message is all that the label holder learns of a business that it does not know.
     blinded = Blinded(ids[_random_order(len(ids))], new_exponent(), np.empty(0, np.int64))
     both = BothPoints(raised=raise_to(points, blinded.exponent), blinded=blinded.points())
-    session.begin_study()
+    session.make_room()
     session.keep(blinded)
     return RaisedIds(Letter.of(both))
 

@@ -92,8 +92,8 @@ class Session:
         named = Envelope(study, model)
         return Store(self._folder / named.study / named.model)
 
-    def begin_study(self) -> None:
-        """Make room for a new study under the retention rule (`keep-studies`)."""
+    def make_room(self) -> None:
+        """Remove studies that are too old under the retention rule (`keep-studies`)."""
         retain(self._root, self.envelope.study, self.config.keep_studies)
 
 
@@ -144,8 +144,17 @@ def _answer(
     reply = conversation.answer(declaration.action)(session, unpack(record, kind))
     packed = pack(reply, replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
+        if _ends_training(conversation, declaration) and not session.study.is_trained:
+            session.study.mark_trained()
+            session.make_room()
         session.store.commit(Commit(step=envelope.step, **action, state=session.kept, reply=to_bytes(packed)))
     return packed
+
+
+def _ends_training(conversation: Conversation, declaration: Declaration) -> bool:
+    """Whether a model is trained to its end by this request: no other may follow it in its conversation."""
+    followed = {action for kind in conversation.requests for action in declaration_of(kind).after}
+    return bool(conversation.contenders) and declaration.action not in followed
 
 
 def _check_order(

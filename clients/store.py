@@ -15,6 +15,7 @@ from typing import ClassVar
 from fl.records import Record, decode, encode
 
 _STEP, _RECORD = ".step", ".record"
+_TRAINED = "trained"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class Store:
     """The state of one study, or of one model within it, in a folder.
 
     Two kinds of content: the last `Commit`, replaced at every step, and one record of each kind that stays (`keep`,
-    `read`).
+    `read`). A study's folder also says whether a model of the study is trained.
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
@@ -90,15 +91,32 @@ class Store:
             file.write(content)
         partial.replace(self.folder / name)
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether this is the state of a study in which a model has been trained to its end."""
+        return (self.folder / _TRAINED).exists()
+
+    def mark_trained(self) -> None:
+        """Note that a model of this study has been trained to its end."""
+        self.write_file(_TRAINED, b"")
+
     def _steps(self) -> list[int]:
         return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 
 
 def retain(root: Path, study: str, keep: int) -> None:
-    """Remove the oldest studies in `root` so that, with `study`, at most `keep` remain; other folders stay."""
+    """Remove the oldest studies in `root` so that at most `keep` trained ones remain, and as many that are not trained.
+
+    Both kinds are counted apart, so that a study which breaks off pushes no trained one out. `study` stays, and counts
+    among those of its kind. Folders that are no studies stay, too.
+    """
     folders = [path for path in root.glob("*/") if path.name != study and not path.is_symlink()]
     others = [path for path in folders if any(path.glob(f"*{_STEP}"))]
-    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[keep - 1 :]:
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    trained = [path for path in others if Store(path).is_trained]
+    untrained = [path for path in others if path not in trained]
+    is_trained = Store(root / study).is_trained
+    for path in trained[keep - is_trained :] + untrained[keep - (not is_trained) :]:
         shutil.rmtree(path)
 
 

@@ -350,7 +350,7 @@ app.command("init-party")(party_commands.init_party)
 def ui(
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
-    port: Annotated[int, typer.Option(help="Local port; 0 takes a free one.")] = 5000,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Local port; 0 takes a free one.")] = 5000,
 ) -> None:
     """Show the latest study in MLflow: print its link, and serve the page until Ctrl-C.
 
@@ -358,11 +358,15 @@ def ui(
     """
     from experiments.display import console
     from experiments.mlflow_page import latest_link, serve
-    from experiments.servers import free_port
+    from experiments.servers import check_port, free_port
 
     port = port or free_port()
-    console.print(f"Open {latest_link(store, experiment, port)}", soft_wrap=True)
-    serve(store, port)
+    link = latest_link(store, experiment, port)
+    check_port(port)
+    console.print(f"Open {link}", soft_wrap=True)
+    code = serve(store, port)
+    _tell(f"MLflow's server has ended by itself with exit code {code}; its last words stand above.")
+    raise typer.Exit(code or 1)
 
 
 def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store: Path) -> "TrainingConfig":
@@ -445,6 +449,10 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
         sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
 
 
+def _tell(error: str) -> None:
+    _errors.print(f"[red]Error:[/red] {escape(error)}", highlight=False, soft_wrap=True)
+
+
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
@@ -464,5 +472,5 @@ def main() -> None:
 
         if not isinstance(error, EXPECTED):
             raise
-        _errors.print(f"[red]Error:[/red] {escape(sentence(error))}", highlight=False, soft_wrap=True)
+        _tell(sentence(error))
         raise SystemExit(2) from None

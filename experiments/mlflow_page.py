@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
-from experiments.servers import end
+from experiments.servers import running
 from fl.errors import ConfigError
 from server.tracking import ENVIRONMENT
 from server.tracking.leaderboard import KEY
@@ -40,17 +39,16 @@ def server_command(uri: str, port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1", *address]
 
 
-def serve(store: Path, port: int) -> None:
-    """Run MLflow's server on a store until this process is told to end (Ctrl-C, SIGTERM), and end all of it then."""
+def serve(store: Path, port: int) -> int:
+    """Run MLflow's server on a store until this process is told to end (Ctrl-C, SIGTERM), which raises SystemExit.
+
+    Returns only if the server ends by itself: its exit code, which MLflow also lets be 0 when it has failed.
+    """
     command = server_command(store_uri(store), port)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
-    # MLflow starts workers and does not end them on SIGTERM.
-    server = subprocess.Popen(command, env=os.environ | ENVIRONMENT, start_new_session=True)
-    try:
-        server.wait()
-    finally:
-        end(server)
+    with running(command, env=os.environ | ENVIRONMENT) as server:
+        return server.wait()
 
 
 def store_uri(store: Path) -> str:

@@ -1,13 +1,17 @@
-"""Servers that a command starts on this machine: a port for them, and their end with all that they have started."""
+"""Servers that a command starts on this machine: a port for them, and their end with the command, however it ends."""
 
-import os
-import signal
+import errno
 import socket
 import subprocess
-from contextlib import suppress
-from pathlib import Path
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from importlib.metadata import version
+from typing import Any
 
-_PATIENCE_SECONDS = 20
+from fl.errors import ConfigError
 
 
 def free_port() -> int:
@@ -17,22 +21,43 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def end(server: subprocess.Popen[bytes]) -> None:
-    """End a server that leads a session of its own, and its children's sessions, with all that runs in them."""
-    groups = [server.pid, *children(server.pid)]
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for group in groups:
-            with suppress(ProcessLookupError, PermissionError):  # nobody is left there
-                os.killpg(group, sign)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(_PATIENCE_SECONDS)
+def check_port(port: int) -> None:
+    """Raises ConfigError unless a server can listen on a port of this machine."""
+    with socket.socket() as probe:
+        # As servers do: a port is free although connections to the last server on it are still being closed.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            why = f"is taken by {_listener(port)}" if taken else f"cannot be used: {error.strerror}"
+            raise ConfigError(
+                f"Port {port} {why}. Name another with --port; --port 0 takes a free one."
+            ) from None
 
 
-def children(process: int) -> list[int]:
-    """The ids of the processes that a process has started and that still run."""
-    if threads := list(Path(f"/proc/{process}/task").glob("*/children")):
-        return [int(child) for thread in threads for child in thread.read_text().split()]
-    command = ["ps", "-A", "-o", "ppid=,pid="]
-    table = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
-    return [child for parent, child in pairs if parent == process]
+def _listener(port: int) -> str:
+    """What listens on a port, as far as it tells."""
+    address = f"http://127.0.0.1:{port}/version"
+    # What does not speak HTTP, or has no such page, is not MLflow.
+    with suppress(OSError, HTTPException), urllib.request.urlopen(address, timeout=1) as page:
+        if page.read(100) == version("mlflow").encode():
+            return "an MLflow server, perhaps of another `siloscore ui`"
+    return "another program"
+
+
+@contextmanager
+def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A server for the length of a `with`; it and all that it has started end then, or when this process is killed.
+
+    options are those of `subprocess.Popen`. The process that it gives is the server's guard (`experiments.guard`),
+    which ends when the server does, with the server's exit code.
+    """
+    # -P: the folder in which the user works may have packages that are called like ours.
+    guard = [sys.executable, "-P", "-m", "experiments.guard", *command]
+    server = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True, **options)
+    try:
+        yield server
+    finally:
+        server.stdin.close()
+        server.wait()

@@ -37,13 +37,17 @@ _REFUSALS = (FederationError, ProtocolError, ConfigError)
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """One federated model: its evaluation on the test rows, and what it took; seconds is wall time."""
+    """One federated model: its evaluation on the test rows, and what it took; seconds is wall time.
+
+    run_id is that of its MLflow run; empty where nothing is logged.
+    """
 
     contender: str
     seed: int
     evaluation: Evaluation
     costs: Costs
     seconds: float
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,4 +180,4 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         if training.config.register:
             register(run, training.config)
         report(Progress(training.contender, training.seed, costs=costs))
-        return trained
+        return replace(trained, run_id=run.run_id)

@@ -23,11 +23,15 @@ _STATE = "answers"  # under which the parties keep what belongs to this conversa
 
 @dataclass(frozen=True)
 class Scoring:
-    """What came of it: the bank's answer, the model's parties that were absent, and what it took."""
+    """What came of it: the bank's answer, the model's parties that were absent, and what it took.
+
+    run_id is that of the MLflow run; empty where nothing is logged.
+    """
 
     answered: Answered
     absent: tuple[str, ...]
     costs: Costs
+    run_id: str = ""
 
 
 def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
@@ -44,7 +48,7 @@ def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
         report(Progress("failed", text=str(error)))
         raise
     report(Progress("done"))
-    return found
+    return replace(found, run_id=run.run_id)
 
 
 def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import tomli_w
 
-from experiments.servers import end, free_port
+from experiments.servers import free_port, running
 from fl.config.run import RunConfig
 from server.progress import ProgressReader, Report
 
@@ -152,21 +152,13 @@ def _superlink(home: Path, parties: int) -> Iterator[_Link]:
     connection = {"address": f"127.0.0.1:{port}", "insecure": True}
     settings = {"superlink": {"default": _CONNECTION, _CONNECTION: connection}}
     (home / "config.toml").write_text(tomli_w.dumps(settings), "utf-8")
-    process = subprocess.Popen(
-        [
-            *("flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"),
-            *("--host", "127.0.0.1", "--port", str(port), "--log-file", str(home / "superlink.log")),
-        ],
-        env=environment,
-        cwd=home,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    command = [
+        *("flower-superlink", "--insecure", "--simulation", "--isolation", "subprocess"),
+        *("--host", "127.0.0.1", "--port", str(port), "--log-file", str(home / "superlink.log")),
+    ]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with running(command, env=environment, cwd=home, **silent) as process:
         yield _Link(process, port, home, environment)
-    finally:
-        end(process)
 
 
 def _wait_until_healthy(link: _Link) -> None:

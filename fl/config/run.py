@@ -61,7 +61,7 @@ class RunConfig:
     study            name under which the parties keep what this run makes, and of the MLflow run; a name is good for
                      one run; empty: the coordinator makes one up
     state            folder for the parties' state; empty: `state/` within each party's folder
-    keep_studies     studies a party keeps in its state; older ones are removed when a new one starts
+    keep_studies     trained studies a party keeps in its state, and as many others; older ones are removed
     tracking_uri     MLflow store; empty: `mlflow.db` in the folder of the dataset
     experiment       MLflow experiment
     progress         file to which progress is appended as JSON lines; empty: none

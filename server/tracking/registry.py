@@ -18,7 +18,7 @@ from fl.errors import ConfigError
 from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
-from server.tracking.study import experiment_id, store_uri
+from server.tracking.study import open_experiment, store_uri
 from server.tracking.tracked_run import ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
@@ -105,12 +105,16 @@ class ScoringRun(TrackedRun):
     @classmethod
     def start(cls, config: ScoringConfig) -> Self:
         """Start the run in the experiment of the training, and link each run to the other by a tag."""
-        uri = store_uri(config)
-        client = MlflowClient(uri)
-        trained = client.get_run(config.model_run) if config.model_run else None
+        uri, trained = store_uri(config), None
+        if config.model_run:
+            client = MlflowClient(uri)
+            trained = client.get_run(config.model_run)
+            experiment_id = str(trained.info.experiment_id)
+        else:
+            client, experiment_id = open_experiment(uri, config.experiment)
         run = cls.create(
             client,
-            trained.info.experiment_id if trained else experiment_id(client, uri, config.experiment),
+            experiment_id,
             f"scoring by {config.model}",
             {
                 "kind": "scoring",

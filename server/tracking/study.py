@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -26,6 +27,7 @@ from server.tracking import drawing, leaderboard
 from server.tracking.provenance import DatasetFacts, code_version
 from server.tracking.tracked_run import ContenderRun, Status, TrackedRun
 
+_LOCAL = "sqlite:///"
 PARENT = "mlflow.parentRunId"
 """The tag by which MLflow nests a run below another."""
 
@@ -50,9 +52,9 @@ class Study(TrackedRun):
         folder `mlartifacts` beside it, whatever folder a process runs in. params are logged as they are; world is the
         name of a simulated one, and dataset says what the contenders are trained on.
         """
-        client = MlflowClient(uri)
+        client, experiment_id = open_experiment(uri, experiment)
         tags = {"study": name, "world": world, "git": code_version()}
-        study = cls.create(client, experiment_id(client, uri, experiment), name, tags, params)
+        study = cls.create(client, experiment_id, name, tags, params)
         if dataset is not None:
             client.log_inputs(study.run_id, [_dataset_input(dataset)])
         study.lead()
@@ -108,13 +110,29 @@ def store_uri(config: RunConfig) -> str:
     return config.tracking_uri or f"sqlite:///{config.data_folder / 'mlflow.db'}"
 
 
-def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """Id of the experiment called `name`, which is made if there is none; a local store has its artefacts beside it."""
+def open_experiment(uri: str, name: str) -> tuple[MlflowClient, str]:
+    """A client of the store, and the id of the experiment called `name`; either is made if there is none.
+
+    A local store has its artefacts beside it. Of several processes that open a new one at the same time, one makes it.
+    """
+    store = local_store(uri)
+    if store is None:
+        client = MlflowClient(uri)
+        return client, _experiment_id(client, name, None)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{store}.lock"):
+        client = MlflowClient(uri)
+        return client, _experiment_id(client, name, (store.parent / "mlartifacts" / name).as_uri())
+
+
+def local_store(uri: str) -> Path | None:
+    """The database file of a store on this machine; None for a store behind an address."""
+    return Path(uri.removeprefix(_LOCAL)).resolve() if uri.startswith(_LOCAL) else None
+
+
+def _experiment_id(client: MlflowClient, name: str, location: str | None) -> str:
     if (experiment := client.get_experiment_by_name(name)) is not None:
         return str(experiment.experiment_id)
-    location = None
-    if uri.startswith("sqlite:///"):
-        location = (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" / name).as_uri()
     return str(client.create_experiment(name, artifact_location=location))
 
 

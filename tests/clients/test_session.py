@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -27,10 +28,14 @@ from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Letter
+from fl.protocols import federated_contenders
 from fl.reserve import TrainRequest
 from fl.scoring import ContributeRequest
 from fl.splits import Split, SplitRequest
 from fl.wire import Envelope, envelope_of, refusal_in, to_bytes, unpack
+from server.coordinator import assign_roles, train, train_reserve
+from server.progress import ignore
+from server.training import Training
 
 FIRST, SECOND = Envelope("s", "", 1), Envelope("s", "", 2)
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
@@ -236,6 +241,31 @@ def test_a_new_study_ends_the_oldest(send: Send, config: TrainingConfig) -> None
         limited = replace(config, keep_studies=2, study=study)
         send(limited, BlindRequest(), Envelope(study, "", 1))
     assert {path.name for path in Path(config.state, "bank").iterdir()} == {"b", "c"}
+
+
+@pytest.mark.parametrize("contender", federated_contenders())
+def test_a_study_that_breaks_off_pushes_no_trained_one_out(
+    tables: Path, tmp_path: Path, federate: Callable, contender: str
+) -> None:
+    def begin(study: str) -> NamedTuple:
+        return federate(tables, study=study, state=str(tmp_path / "state"), keep_studies=1)
+
+    def end(run: NamedTuple) -> None:
+        assigned = assign_roles(run.federation, 1)
+        train_reserve(run.federation, assigned, 1, ignore)
+        settings = {"assigned": assigned, "config": run.config, "on_progress": ignore}
+        train(run.federation, Training(contender=contender, seed=1, **settings))
+
+    def kept() -> list[list[str]]:
+        return [sorted(path.name for path in party.iterdir()) for party in (tmp_path / "state").iterdir()]
+
+    end(begin("trained"))
+    broken = begin("broken").federation
+    train_reserve(broken, assign_roles(broken, 1), 1, ignore)
+    last = begin("last")
+    assert kept() == [["last", "trained"]] * 3
+    end(last)
+    assert kept() == [["last"]] * 3
 
 
 def test_data_that_change_are_read_anew(send: Send, config: TrainingConfig, tmp_path: Path) -> None:

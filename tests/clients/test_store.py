@@ -221,6 +221,22 @@ def test_a_new_study_leaves_room_for_itself_among_the_newest(
     assert {path.name for path in tmp_path.iterdir()} == left
 
 
+def test_trained_studies_and_others_are_counted_apart(tmp_path: Path) -> None:
+    studies(tmp_path, "a", "b", "c", "d", "e", "f")
+    for name in ("a", "b", "c"):
+        changed = (tmp_path / name).stat().st_mtime
+        Store(tmp_path / name).mark_trained()
+        os.utime(tmp_path / name, (changed, changed))
+
+    retain(tmp_path, "new", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "c", "f"}
+
+    studies(tmp_path, "new")
+    Store(tmp_path / "new").mark_trained()
+    retain(tmp_path, "new", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "f", "new"}
+
+
 def test_a_study_that_goes_on_is_never_removed(tmp_path: Path) -> None:
     studies(tmp_path, "a", "b", "c")
     retain(tmp_path, "a", 1)

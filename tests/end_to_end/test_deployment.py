@@ -20,8 +20,9 @@ from clients.scores import Scores
 from clients.scoring import read_answers
 from clients.store import Store
 from experiments.backends.simulation import write_app
+from experiments.guard import groups_below
 from experiments.scoring import scoring_config
-from experiments.servers import children, free_port
+from experiments.servers import free_port
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig, TrainingConfig
 from server.tracking.registry import find_model
@@ -65,8 +66,8 @@ class Deployment:
     def kill(self, name: str) -> None:
         """End a process and all that it has started, at once."""
         process = self._processes.pop(name)
-        for group in (process.pid, *children(process.pid)):
-            with suppress(ProcessLookupError):  # not every child leads a group
+        for group in {process.pid} | groups_below(process.pid):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.killpg(group, signal.SIGKILL)
         process.wait(10)
 

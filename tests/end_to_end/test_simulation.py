@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,36 @@ def test_a_run_that_fails_inside_a_party_fails_the_command_by_name(
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("siloscore").experiment_id])
     assert [run.info.status for run in runs] == ["FAILED"]
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_takes_flower_and_ray_with_it(tables: Path, tmp_path: Path) -> None:
+    mark, state = f"SILOSCORE_TEST={uuid.uuid4()}", tmp_path / "state"
+    command = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).parent / "siloscore"), "run", "--contender", "federated-network"),
+            *("--data", str(tables), "--set", f"state={state}", "--set", "network.batches=100000"),
+        ],
+        cwd=tmp_path,
+        env=os.environ | dict([mark.split("=")]) | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: len(list(state.glob("*/*/federated-network/1/*.step"))) == 3, 120)
+        assert any("raylet" in line for line in left_behind(mark))
+    finally:
+        command.kill()
+    command.wait(10)
+
+    wait_until(lambda: not left_behind(mark), 30)
+
+
+def wait_until(happened: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"it has not happened in {seconds} s"
+        time.sleep(0.2)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def wait(until: bool, port: int, seconds: float = 60) -> None:
+def wait(until: bool, port: int, seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while answers(port) != until:
         assert time.monotonic() < end, f"after {seconds} s port {port} answers: {not until}"

@@ -3,6 +3,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,8 @@ import pytest
 
 from clients.data.declaration import read_declaration
 from clients.data.errors import DataError
-from experiments import cli
+from experiments import cli, mlflow_page
+from server.tracking.study import Study
 
 
 class Ended(NamedTuple):
@@ -172,6 +174,37 @@ def test_what_a_person_can_mend_is_one_sentence(
     assert ended.errors.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a study that `siloscore ui` can show."""
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with Study.start(f"sqlite:///{store}", "siloscore", "a study"):
+        return store
+
+
+def test_ui_says_that_its_port_is_taken(siloscore: Callable[..., Ended], store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = siloscore("ui", "--store", store, "--port", port)
+
+    assert ended.code == 2
+    assert f"Error: Port {port} is taken by another program. Name another with --port;" in ended.errors
+    assert "Open" not in ended.output
+
+
+@pytest.mark.parametrize(("code", "passed_on"), [(3, 3), (0, 1)])
+def test_ui_passes_on_how_its_server_died(
+    siloscore: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch, store: Path, code: int, passed_on: int
+) -> None:
+    program = [sys.executable, "-c", f"raise SystemExit({code})"]
+    monkeypatch.setattr(mlflow_page, "server_command", lambda uri, port: program)
+
+    ended = siloscore("ui", "--store", store, "--port", 0)
+
+    assert ended.code == passed_on
+    assert f"Error: MLflow's server has ended by itself with exit code {code};" in ended.errors
+
+
 def test_attack_names_what_it_can_attack(siloscore: Callable[..., Ended], tables: Path) -> None:
     ended = siloscore("attack", "--contender", "pooled-trees", "--data", tables)
 
@@ -220,8 +253,8 @@ def test_a_command_that_is_ended_from_outside_cleans_up(
 
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
-    """The command takes over two signals; give them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """The command takes over signals; give them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

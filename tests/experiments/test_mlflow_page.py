@@ -1,8 +1,12 @@
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from experiments.mlflow_page import latest_link, leaderboard_link, server_command
+from experiments import mlflow_page
+from experiments.mlflow_page import latest_link, leaderboard_link, serve, server_command
 from fl.errors import ConfigError
 from server.tracking.study import Study
 
@@ -38,3 +42,25 @@ def test_the_server_listens_on_this_machine_only():
     command = server_command("sqlite:////data/mlflow.db", 5050)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--backend-store-uri") + 1] == "sqlite:////data/mlflow.db"
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Serving takes over signals; give them back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_server_that_dies_has_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    program = [sys.executable, "-c", "import sys; sys.stderr.write('no space left'); sys.exit(3)"]
+    monkeypatch.setattr(mlflow_page, "server_command", lambda uri, port: program)
+    (tmp_path / "mlflow.db").touch()
+
+    assert serve(tmp_path / "mlflow.db", 5000) == 3
+    assert capfd.readouterr().err == "no space left"

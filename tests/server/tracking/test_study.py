@@ -1,4 +1,8 @@
 import json
+import subprocess
+import sys
+
+from mlflow import MlflowClient
 
 from server.tracking import leaderboard
 from server.tracking.provenance import DatasetFacts
@@ -57,6 +61,32 @@ def test_studies_of_one_name_share_an_experiment(uri):
     first, second = Study.start(uri, "shared", "a"), Study.start(uri, "shared", "b")
     assert first.experiment_id == second.experiment_id
     assert first.run_id != second.run_id
+
+
+START = """
+import sys
+from server.tracking.study import Study
+print("ready", flush=True)
+sys.stdin.readline()
+print(Study.start(sys.argv[1], "shared", "a").experiment_id)
+"""
+
+
+def test_two_processes_that_start_at_once_share_a_new_store(tmp_path):
+    uri = f"sqlite:///{tmp_path}/new/mlflow.db"
+    command = [sys.executable, "-c", START, uri]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    first, second = (process.communicate(timeout=120) for process in processes)
+
+    assert [process.returncode for process in processes] == [0, 0], first[1] + second[1]
+    assert first[0] == second[0]
+    assert len(MlflowClient(uri).search_runs([first[0].strip()])) == 2
 
 
 def test_artefacts_lie_beside_the_store_whatever_the_current_folder(uri, client, tmp_path, monkeypatch):
