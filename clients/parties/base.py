@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
-from warnings import warn
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.data.errors import DataError, DataWarning, listing, suggestion
+from clients.data.errors import DataError, DataWarning, listing, suggestion, warn_once
 from clients.data.files import SUFFIXES, Conversion, Kind, detect, open_table, tables_in
 from clients.data.ids import doubts
 
@@ -196,10 +195,11 @@ class Party(ABC):
     def warn(self, has_months: bool) -> None:
         """Warns (`DataWarning`) of data that can be used and are likely to disappoint, such as doubtful ids.
 
-        It is called once, before a study trains. `has_months` says whether its rows have observation months.
+        It is called before a study trains, and tells a process each thing once. `has_months` says whether the rows
+        have observation months.
         """
         for doubt in doubts(pa.array(self._businesses, pa.large_string())):
-            warn(DataWarning.at(self.folder, doubt), stacklevel=1)
+            warn_once(str(DataWarning.at(self.folder, doubt)))
 
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.

@@ -4,7 +4,6 @@ from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
-from warnings import warn
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import pandas as pd
 from clients.data import values
 from clients.data.dates import months_before
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.data.errors import DataError, DataWarning, listing
+from clients.data.errors import DataError, DataWarning, listing, warn_once
 from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
 from clients.data.files import detect as detect_format
 from clients.parties.base import Party, Records
@@ -109,7 +108,7 @@ class TableParty(Party):
                 )
             else:
                 continue
-            warn(DataWarning.at(self._path(), problem, column=column.name), stacklevel=1)
+            warn_once(str(DataWarning.at(self._path(), problem, column=column.name)))
 
     def _path(self) -> Path:
         """The table's file. Raises `DataError` if the declaration names none, or one in another folder."""
