@@ -3,7 +3,7 @@
 The party's features are there at every party (`Table`); applications and coverage at the label holder only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clients.data.declaration import Column
 from clients.store import Store
 from fl.tables import Table
 
@@ -44,17 +45,26 @@ class Schema:
     digest: str
 
 
-def table_of(frame: pd.DataFrame, known: NDArray[np.bool_]) -> Table:
-    """The table of a feature frame, which has one row per known position, in order."""
+def table_of(frame: pd.DataFrame, known: NDArray[np.bool_], declared: Iterable[Column] = ()) -> Table:
+    """The table of a feature frame, which has one row per known position, in order.
+
+    The frame holds the special values of the declared columns.
+    """
     numeric = [name for name in frame if not isinstance(frame[name].dtype, pd.CategoricalDtype)]
     categorical = [name for name in frame if name not in numeric]
     numbers = np.full((len(known), len(numeric)), np.nan)
     numbers[known] = frame[numeric].to_numpy(np.float64)
+    special = {}
+    for column in declared:
+        if column.special:
+            values = numbers[:, numeric.index(column.name)]
+            special[column.name] = np.where(np.isin(values, column.special), values, np.nan)
+            values[~np.isnan(special[column.name])] = np.nan
     codes = np.full((len(known), len(categorical)), -1, np.int32)
-    for column, name in enumerate(categorical):
-        codes[known, column] = frame[name].cat.codes
+    for place, name in enumerate(categorical):
+        codes[known, place] = frame[name].cat.codes
     levels = tuple(tuple(map(str, frame[name].cat.categories)) for name in categorical)
-    return Table(numbers, tuple(numeric), codes, tuple(categorical), levels, known)
+    return Table(numbers, tuple(numeric), codes, tuple(categorical), levels, known, special)
 
 
 def applications_of_rows(frame: pd.DataFrame) -> Applications:

@@ -118,7 +118,8 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     months = _to_months(told.months[known])
     if not session.is_scoring:
         party.warn(has_months=not np.isnat(months).all())
-    session.study.keep(table_of(party.matrix(ids, months), known))
+    frame = party.matrix(ids, months, special=True)
+    session.study.keep(table_of(frame, known, party.declaration.columns))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))

@@ -50,11 +50,14 @@ def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
     return start
 
 
-def set_up(session: Session, seed: int, split: Letter[Split], bins: int, minimum: int) -> Setup:
+def set_up(
+    session: Session, seed: int, split: Letter[Split], bins: int, minimum: int, special: bool = False
+) -> Setup:
     """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
     start, table = start_model(session, seed, split), read_table(session.study)
     signs = {column.name: column.sign for column in session.party.declaration.columns}
-    session.store.keep(Binning.fit(table, np.flatnonzero(start.roles == TRAIN), bins, minimum, signs))
+    training = np.flatnonzero(start.roles == TRAIN)
+    session.store.keep(Binning.fit(table, training, bins, minimum, signs, special))
     return read_setup(session)
 
 

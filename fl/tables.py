@@ -1,6 +1,7 @@
 """A party's features in the common row order, as arrays: what every protocol trains on."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,8 @@ class Table:
     codes     int32 (n, q), an index into `levels` of the column, −1 where missing, columns named `categorical_names`
     levels    the texts of each categorical column
     known     bool (n,): the party knows the business; other rows are all missing
+    special   float64 (n,) by numeric column that has special values: that of a row, NaN in all other rows. In `numeric`
+              they are missing
     """
 
     numeric: NDArray[np.float64]
@@ -25,6 +28,7 @@ class Table:
     categorical_names: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
     known: NDArray[np.bool_]
+    special: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -56,4 +60,10 @@ class Table:
 
     def take(self, rows: NDArray[np.int_]) -> Self:
         """Some of the rows, in that order."""
-        return replace(self, numeric=self.numeric[rows], codes=self.codes[rows], known=self.known[rows])
+        return replace(
+            self,
+            numeric=self.numeric[rows],
+            codes=self.codes[rows],
+            known=self.known[rows],
+            special={name: values[rows] for name, values in self.special.items()},
+        )

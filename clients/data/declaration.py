@@ -8,8 +8,8 @@ security classification) and the reason that a customer is told who loses points
 
 import hashlib
 import json
-import math
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -49,7 +49,7 @@ def _are_special(values: object) -> bool:
     """Whether these can be a column's special values."""
     return (
         isinstance(values, tuple)
-        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        and all(type(value) in (int, float) and abs(value) <= sys.float_info.max for value in values)
         and len(set(values)) == len(values) <= _MOST_SPECIAL
     )
 

@@ -22,7 +22,7 @@ from fl.tables import Table
 def bin_columns(session: Session, seed: int, split: Letter[Split]) -> Setup:
     """Bin the party's columns by the training rows, and keep that."""
     config = session.config.section(ScorecardConfig)
-    return set_up(session, seed, split, config.bins, config.min_group)
+    return set_up(session, seed, split, config.bins, config.min_group, special=True)
 
 
 def demanded(shape: Shape, config: ScorecardConfig) -> Shape:

@@ -43,8 +43,8 @@ from fl.scorecard import (
 from fl.scorecard.bank import BankColumns
 from fl.scorecard.card import Share, check_applied, check_card
 from fl.scorecard.design import by_column
+from fl.scorecard.grouping import check_columns, group_by_labels
 from fl.scorecard.grouping import group as group_columns
-from fl.scorecard.grouping import group_by_labels
 from fl.scorecard.solver import Next, Solver, State
 from fl.splits import TRAIN
 
@@ -101,7 +101,8 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     check_names("sums", request.sums, counting.columns)
     config, coverage = session.config.section(ScorecardConfig), _training_coverage(session, setup)
     shape, labels = demanded(setup.binning.shape, config), _labels(session, setup)[setup.training]
-    of_bank, passive = group_by_labels(shape, setup.codes[setup.training], labels, config), {}
+    of_bank = group_by_labels(shape, setup.codes[setup.training], labels, config, protected=False)
+    passive = {}
     for party, columns in counting.columns.items():
         encrypted = request.sums[party].read(EncryptedSums).sums
         sums = _owner(session).decrypt(encrypted, counting.ticket, columns.shape.bins + 1)
@@ -110,6 +111,7 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
         if (goods < 0).any():
             raise ProtocolError(f"the counts of {party} leave too few rows in a bin")
         passive[party] = group_columns(demanded(columns.shape, config), goods, bads, config)
+    check_columns(of_bank, [evidence.grouping for evidence in passive.values()], config)
     groupings = Groupings(
         bank=session.party.declaration.name,
         columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),

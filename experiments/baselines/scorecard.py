@@ -21,7 +21,7 @@ from fl.scorecard import Progress
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.card import Share, named, tables_of_card, told
 from fl.scorecard.design import Floats, one_hot
-from fl.scorecard.grouping import Evidence, Grouping, group_by_labels
+from fl.scorecard.grouping import Evidence, Grouping, check_columns, group_by_labels
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.regression import PassiveBlock, cone_of
 from fl.splits import TEST, TRAIN, Roles
@@ -61,6 +61,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     labels, training, holder = joined.labels, roles == TRAIN, joined.holder
     grouped = {name: group_columns(joined, name, training, config) for name in joined.tables}
     groupings = {name: columns.evidence.grouping for name, columns in grouped.items()}
+    check_columns(grouped[holder].evidence, groupings.values(), config)
     used = np.flatnonzero(roles != TEST)
     coverage = {name: joined.coverage[name] for name in joined.tables if name != holder}
     parties = [name for name in coverage if len(groupings[name].columns)]
@@ -113,11 +114,12 @@ class Grouped:
 
 def group_columns(joined: Joined, name: str, training: NDArray[np.bool_], config: ScorecardConfig) -> Grouped:
     """A party's bins and its groups by the labels of the training rows."""
-    table = joined.tables[name]
-    binning = Binning.fit(table, np.flatnonzero(training), config.bins, config.min_group, joined.signs(name))
+    table, signs = joined.tables[name], joined.signs(name)
+    binning = Binning.fit(table, np.flatnonzero(training), config.bins, config.min_group, signs, special=True)
     codes, learned = binning.transform(table), training & table.known
-    shape = demanded(binning.shape, config)
-    return Grouped(binning, codes, group_by_labels(shape, codes[learned], joined.labels[learned], config))
+    shape, labels = demanded(binning.shape, config), joined.labels[learned]
+    protected = name != joined.holder
+    return Grouped(binning, codes, group_by_labels(shape, codes[learned], labels, config, protected))
 
 
 def _shares(

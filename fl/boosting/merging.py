@@ -38,7 +38,7 @@ def merge(parts: Integers, homes: Integers, shape: Shape, minimum: int) -> Integ
     parts (k, parts, columns, width) are the rows per bin of the children of each node, or of a root itself; homes the
     merging in force in these nodes. Where a whole column has too few rows, one group is left of it.
 
-    >>> age = Shape(np.array([4]), np.array([False]), np.array([True]), np.array([0], np.int8))
+    >>> age = Shape(np.array([4]), np.array([0]), np.array([True]), np.array([0], np.int8))
     >>> merge(np.array([[[[3, 9, 12, 20]]]]), unmerged(1, age), age, minimum=10).tolist()  # 3 rows join the 9
     [[[1, 1, 2, 3]]]
     """

@@ -11,8 +11,9 @@ from fl.rules import Rule
 class ScorecardConfig:
     """Settings of the scorecard (`fl/scorecard`).
 
-    bins          quantile bins of a column at most, that of missing values included
-    min_group     goods and bads of a bin at least; smaller bins are merged
+    bins          quantile bins of a column at most, that of missing values included; special values come on top
+    min_group     goods and bads at least of a passive party's group, rows at least of one of the bank's own; smaller
+                  groups are merged
     max_p         highest p-value of a column that stays, by the chi-square test that all its groups have one bad rate
     min_iv        information value of a column at least; weaker columns are dropped
     monotone      keep to the signs that `party.toml` declares: points never move against them

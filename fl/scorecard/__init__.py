@@ -39,8 +39,8 @@ What each receiver sees:
 
 - a passive party: sums of the residual over each of its groups at every exchange. The first residual comes from the
   bank's own columns alone, so a party can estimate the bads of each of its groups, and knows them exactly where the
-  bank's columns say nothing. No group has fewer than `min_group` goods or bads. A party also sees which of its bins are
-  alike in risk;
+  bank's columns say nothing. None of these groups has fewer than `min_group` goods or bads. A party also sees which
+  of its bins are alike in risk;
 - the bank: goods and bads of each anonymous bin; **the partial score of every row after each step**; inner products of
   steps; at the end the points of each group, and which values it holds if the party publishes that; in scoring the
   points of every row, and up to four codes of columns with points lost there;

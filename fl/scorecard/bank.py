@@ -55,11 +55,11 @@ class BankColumns:
         shape, numbers = self.grouping.shape, np.array(list(self.covered.values()), np.int64)
         groups = np.full((1 + numbers.max(initial=-1), 2), DROPPED, np.int16)
         groups[numbers] = 0, 1
-        none = np.zeros(len(groups), bool)
+        none = np.zeros(len(groups), np.int64)
         whole = Shape(
             bins=np.append(shape.bins, np.full(len(groups), 2)),
-            missing=np.append(shape.missing, none),
-            ordered=np.append(shape.ordered, none),
+            apart=np.append(shape.apart, none),
+            ordered=np.append(shape.ordered, none.astype(bool)),
             signs=np.append(shape.signs, none.astype(np.int8)),
         )
         return Grouping(whole, np.append(self.grouping.groups, groups))

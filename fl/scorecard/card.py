@@ -239,8 +239,5 @@ def named(tables: Mapping[str, Columns], names: Mapping[str, Sequence[str]]) -> 
 
 
 def _information_of_coverage(unknown: NDArray[np.uint8], labels: NDArray[np.int8]) -> float:
-    """The information value of being known to a party; NaN where a class has nobody on one side."""
-    goods, bads = (np.bincount(unknown[labels == label], minlength=2) for label in (0, 1))
-    if min(bads.min(), goods.min()) == 0:
-        return float("nan")
-    return information_value(goods, bads)
+    """The information value of being known to a party."""
+    return information_value(*(np.bincount(unknown[labels == label], minlength=2) for label in (0, 1)))

@@ -42,6 +42,12 @@ def values_of_groups(
                 if numeric
                 else _levels(binning, column, bins, table.levels[column - len(binning.cuts)])
             )
+            if numeric:
+                texts += [
+                    np.format_float_positional(value, trim="-")
+                    for bin_, value in enumerate(binning.special[column], len(cuts) + 1)
+                    if bin_ in bins
+                ]
             gaps = binning.bins[column] - 1 if binning.missing[column] else binning.fullest[column]
             texts_of_groups.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
     return np.array(texts_of_groups, np.str_)

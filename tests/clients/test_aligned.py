@@ -14,6 +14,7 @@ from clients.aligned import (
     read_table,
     table_of,
 )
+from clients.data.declaration import Column
 from clients.store import Store
 
 
@@ -32,6 +33,20 @@ def test_a_table_has_a_row_per_position_and_the_unknown_are_missing(study: Store
     np.testing.assert_array_equal(table.codes, [[1], [-1], [-1]])
     np.testing.assert_array_equal(table.known, [True, False, True])
     assert (table.numeric_names, table.categorical_names, table.levels) == (("x",), ("kind",), (("a", "b"),))
+
+
+def test_declared_special_values_are_missing_and_stand_beside_the_numbers(study: Store) -> None:
+    frame = pd.DataFrame({"w": [-999.0, 1.0, 2.0], "x": [-999.0, 5.0, np.nan]})
+    declared = (Column("w", "numeric"), Column("x", "numeric", special=(-999, 7)))
+
+    study.keep(table_of(frame, np.array([True, False, True, True]), declared))
+    table = read_table(study)
+
+    np.testing.assert_array_equal(table.numeric[:, 0], [-999, np.nan, 1, 2])
+    np.testing.assert_array_equal(table.numeric[:, 1], [np.nan, np.nan, 5, np.nan])
+    np.testing.assert_array_equal(table.special["x"], [-999, np.nan, np.nan, np.nan])
+    assert list(table.special) == ["x"]
+    np.testing.assert_array_equal(table.take(np.array([3, 0])).special["x"], [np.nan, -999])
 
 
 def test_a_table_may_have_no_column_of_a_kind(study: Store) -> None:

@@ -164,7 +164,7 @@ def test_what_a_passive_party_lets_go_are_points_and_codes(tables: Path, federat
 def test_a_party_that_was_left_out_can_still_be_asked_for_its_points(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    run = federate(make_tables(("tax",)), scorecard={"min_iv": 9.0})
+    run = federate(make_tables(("tax",)), scorecard={"min_group": 90})
     assert trained_with_points(run) == {}
     party = model(run, "tax")
     assert is_trained(party)

@@ -196,7 +196,7 @@ def test_no_score_comes_before_the_end(begun: Begun) -> None:
 @pytest.fixture
 def ended(make_tables: Callable[..., Path], federate: Callable) -> Begun:
     """A model none of whose passive columns is worth its place."""
-    return Begun(federate(make_tables(("tax",)), scorecard={"min_iv": 9.0}))
+    return Begun(federate(make_tables(("tax",)), scorecard={"min_group": 90}))
 
 
 def test_without_a_column_worth_its_place_grouping_ends_the_training(ended: Begun) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,6 +93,50 @@ def test_who_is_unknown_is_in_no_bin_and_decides_none() -> None:
     assert binning.transform(data)[:, 0].tolist() == [0, 1, 2, UNKNOWN]
 
 
+def with_special(numbers: list[float], *codes: float) -> Table:
+    """A table of one numeric column in which these are special values."""
+    values = np.array(numbers)
+    special = np.where(np.isin(values, codes), values, np.nan)
+    return replace(table(np.where(np.isnan(special), values, np.nan)), special={"n0": special})
+
+
+def test_special_values_have_bins_between_those_of_values_and_of_missing_ones() -> None:
+    data = with_special([5.0] * 20 + [7.0] * 20 + [-999.0] * 10 + [99.0] * 10 + [np.nan] * 10, -999, 99, 4)
+    binning = Binning.fit(data, np.arange(70), 10, 5, {}, special=True)
+    assert binning.transform(data)[:, 0].tolist() == [0] * 20 + [1] * 20 + [2] * 10 + [3] * 10 + [4] * 10
+    assert (binning.shape.bins.tolist(), binning.shape.apart.tolist()) == ([5], [3])
+    again = decode(Binning, encode(binning))
+    np.testing.assert_array_equal(again.transform(data, slice(30, 60)), binning.transform(data)[30:60])
+    # Trees take them for missing.
+    plain = Binning.fit(data, np.arange(70), 10, 5, {})
+    assert plain.transform(data)[40:, 0].tolist() == [2] * 30
+
+
+def test_a_rare_special_value_counts_as_missing() -> None:
+    data = with_special([5.0] * 20 + [-999.0] * 3 + [np.nan] * 4 + [99.0] * 9, -999, 99)
+    binning = Binning.fit(data, np.arange(36), 10, 5, {}, special=True)
+    assert binning.transform(data)[20:, 0].tolist() == [2] * 7 + [1] * 9
+
+
+def test_a_missing_value_without_a_bin_does_not_go_where_a_code_is() -> None:
+    data = with_special([5.0] * 10 + [6.0] * 20 + [-999.0] * 30 + [np.nan] * 2, -999)
+    binning = Binning.fit(data, np.arange(62), 10, 5, {}, special=True)
+    assert binning.transform(data)[-2:, 0].tolist() == [1, 1]
+
+
+def test_a_column_of_special_values_alone_leaves_room_for_others() -> None:
+    data = with_special([-999.0] * 10 + [99.0] * 10, -999, 99)
+    binning = Binning.fit(data, np.arange(20), 10, 5, {}, special=True)
+    assert binning.transform(data)[:, 0].tolist() == [1] * 10 + [2] * 10
+    assert binning.transform(with_special([3.0], -999))[:, 0].tolist() == [0]
+
+
+def test_a_category_without_any_level_has_one_bin() -> None:
+    data = table(codes=[-1] * 5, levels=[()])
+    assert fit(data).shape.bins.tolist() == [1]
+    assert fit(data).transform(data)[:, 0].tolist() == [0] * 5
+
+
 @pytest.mark.parametrize("values", [[np.nan] * 5, [3.0] * 5])
 def test_a_column_that_says_nothing_has_one_bin(values: list) -> None:
     assert fit(table(values)).shape.bins.tolist() == [1]
@@ -113,7 +159,9 @@ def test_a_binning_is_a_record() -> None:
         {"bins": np.array([3])},
         {"bins": np.array([[3, 4]])},
         {"bins": np.array([3.0, 3.0])},
-        {"missing": np.array([1, 0])},
+        {"apart": np.array([True, False])},
+        {"apart": np.array([3, 0])},
+        {"apart": np.array([0, -1])},
         {"ordered": np.array([True])},
         {"signs": np.array([0, 2], np.int8)},
         {"signs": np.array([0, -128], np.int8)},
@@ -122,13 +170,17 @@ def test_a_binning_is_a_record() -> None:
     ids=str,
 )
 def test_a_malformed_shape_is_refused(wrong: dict) -> None:
-    flags = np.array([True, False])
-    arrays = {"bins": np.array([3, 4]), "missing": flags, "ordered": flags, "signs": np.zeros(2, np.int8)}
+    arrays = {
+        "bins": np.array([3, 4]),
+        "apart": np.array([2, 0]),
+        "ordered": np.array([True, False]),
+        "signs": np.zeros(2, np.int8),
+    }
     assert len(Shape(**arrays)) == 2
     with pytest.raises(ProtocolError):
         Shape(**arrays | wrong)
 
 
 def test_a_shape_without_columns_is_one() -> None:
-    none = Shape(np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool), np.empty(0, np.int8))
+    none = Shape(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, np.int8))
     assert (len(none), none.width) == (0, 1)

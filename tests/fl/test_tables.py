@@ -22,6 +22,7 @@ def tables(draw: st.DrawFn) -> Table:
         tuple(draw(st.lists(names, min_size=categorical, max_size=categorical))),
         tuple(tuple(draw(st.lists(names, max_size=4))) for _ in range(categorical)),
         known,
+        {name: draw(arrays.arrays(np.float64, rows)) for name in draw(st.lists(names, max_size=2))},
     )
 
 
@@ -36,6 +37,9 @@ def test_a_table_is_a_record(table: Table) -> None:
     assert again.categorical_names == table.categorical_names
     assert again.levels == table.levels
     assert len(again) == len(table.known)
+    assert list(again.special) == list(table.special)
+    for name, values in table.special.items():
+        np.testing.assert_array_equal(again.special[name], values)
 
 
 @given(table=tables(), data=st.data())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.coordinator import Trained, assign_roles, train
+from server.exchange import FederationError
 from server.progress import Progress, ignore
 from server.training import Training
 
@@ -52,6 +53,17 @@ def test_progress_is_told_twice_in_an_exchange(tables: Path, federate: Callable)
 def test_who_has_no_column_worth_its_place_is_asked_no_more(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    run = federate(make_tables(("tax",)), scorecard={"min_iv": 9.0})
+    run = federate(make_tables(("tax",)), scorecard={"min_group": 90})
     # Bins, labels, counts, groups and the score.
     assert trained(run).costs.round_trips == 5
+
+
+def test_a_scorecard_without_a_column_says_which_setting_to_change(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    run = federate(make_tables(("tax",)), scorecard={"min_iv": 9.0})
+    with pytest.raises(
+        FederationError,
+        match=r"Party bank refused .*: No column reaches the information value 9 .*; lower scorecard.min-iv",
+    ):
+        trained(run)

@@ -52,7 +52,7 @@ def train_all(
     folder: Path,
     parties: tuple[str, ...] = (),
     contenders: tuple[str, ...] = CONTENDERS,
-    min_iv: float = 0.0,
+    **scorecard: object,
 ) -> Trained:
     config = TrainingConfig(
         data=str(data),
@@ -63,7 +63,9 @@ def train_all(
     for section in (
         NetworkConfig(batches=6, batch_size=64, evaluate_every=2),
         BoostingConfig(trees=4, depth=3, min_leaf_count=10, l2=1.0, encryption="plain"),
-        ScorecardConfig(bins=5, min_group=5, max_p=1.0, min_iv=min_iv, exchanges=3, encryption="plain"),
+        ScorecardConfig(
+            **{"bins": 5, "min_group": 5, "max_p": 1.0, "exchanges": 3, "encryption": "plain"} | scorecard
+        ),
     ):
         config = config.with_section(section)
     federation = connect(InlineGrid(config), config, ignore)
@@ -213,12 +215,12 @@ def test_the_reasons_of_a_thousand_applicants_fall_and_the_parties_points_add_up
 def test_a_party_without_a_column_worth_its_place_is_asked_and_has_no_points(
     make_tables: Callable[..., Path], score: Scorer, tmp_path: Path
 ) -> None:
-    trained = train_all(make_tables(("tax",)), tmp_path, contenders=SCORECARDS, min_iv=9.0)
+    trained = train_all(make_tables(("tax",)), tmp_path, contenders=SCORECARDS, min_group=90)
     pds = trained.pds[SCORECARDS[0]]
     _, answers = score(trained.config, some(pds.index, 40), SCORECARDS[0])
     np.testing.assert_array_equal(answers["pd"], pds[answers.index])
-    # What is left is whether the tax bureau knows the business, which the bank says.
-    assert set(answers["reason_1"]) == {"", "BAN05"}
+    # What is left are the bank's columns, and whether the tax bureau knows the business, which the bank says.
+    assert set(answers[REASONS].to_numpy().ravel()) == {"", "BAN01", "BAN02", "BAN03", "BAN05"}
     assert set(answers["parties"]) == {"bank", "bank; tax"}
 
 

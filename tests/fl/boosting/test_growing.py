@@ -23,7 +23,7 @@ def data() -> Data:
         labels=(rng.random(200) < 0.1 + 0.2 * codes[:, 0]).astype(np.int8),
         training=np.arange(200) < 150,
         codes=codes,
-        shape=Shape(np.array([4]), none, ~none, np.zeros(1, np.int8)),
+        shape=Shape(np.array([4]), none.astype(np.int64), ~none, np.zeros(1, np.int8)),
         passive=[],
         seed=1,
         secret_generator=np.random.default_rng,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from fl.binning import Shape
 from fl.boosting.merging import merge, merged, unmerged
 
-PLAIN = Shape(np.array([4]), np.array([False]), np.array([True]), np.zeros(1, np.int8))
-GAPS = Shape(np.array([4]), np.array([True]), np.array([True]), np.zeros(1, np.int8))
-LEVELS = Shape(np.array([4]), np.array([True]), np.array([False]), np.zeros(1, np.int8))
+PLAIN = Shape(np.array([4]), np.array([0]), np.array([True]), np.zeros(1, np.int8))
+GAPS = Shape(np.array([4]), np.array([1]), np.array([True]), np.zeros(1, np.int8))
+LEVELS = Shape(np.array([4]), np.array([1]), np.array([False]), np.zeros(1, np.int8))
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,10 @@ def families(draw: st.DrawFn) -> tuple[np.ndarray, Shape, int]:
     """Rows per bin (k, parts, columns, width), the shape of the columns, and a minimum."""
     columns = draw(st.integers(1, 4))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    bins = rng.integers(1, 7, columns)
     shape = Shape(
-        rng.integers(1, 7, columns),
-        rng.random(columns) < 0.5,
+        bins,
+        ((rng.random(columns) < 0.5) & (bins > 1)).astype(np.int64),
         rng.random(columns) < 0.5,
         np.zeros(columns, np.int8),
     )

@@ -16,7 +16,7 @@ from fl.sums import counts_by_bin, sums_by_bin
 FREE = (-np.inf, np.inf)
 SHAPE = Shape(
     np.array([5, 4, 3, 2]),
-    np.array([True, False, True, False]),
+    np.array([1, 0, 1, 0]),
     np.array([True, True, False, False]),
     np.array([1, -1, 0, 0], np.int8),
 )
@@ -153,7 +153,7 @@ def test_only_columns_in_play_are_split() -> None:
 
 
 def test_where_nothing_speaks_for_a_direction_the_heavier_side_is_taken() -> None:
-    shape = Shape(np.array([3]), np.array([False]), np.array([True]), np.zeros(1, np.int8))
+    shape = Shape(np.array([3]), np.array([0]), np.array([True]), np.zeros(1, np.int8))
     for heavy, left in ((0, True), (2, False)):
         codes = np.array([[0]] * 5 + [[2]] * 5 + [[heavy]] * 20, np.uint8)
         values = np.stack([np.where(codes[:, 0] == 0, -500, 500), np.full(30, 200)], 1)

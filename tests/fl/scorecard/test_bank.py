@@ -10,7 +10,7 @@ from fl.scorecard.regression import cone_of
 @pytest.fixture
 def grouping() -> Grouping:
     """Three columns of three bins with signs 1, 0 and −1, of which the second is dropped."""
-    shape = Shape(np.full(3, 3), np.zeros(3, bool), np.ones(3, bool), np.array([1, 0, -1], np.int8))
+    shape = Shape(np.full(3, 3), np.zeros(3, np.int64), np.ones(3, bool), np.array([1, 0, -1], np.int8))
     return Grouping(shape, np.array([0, 0, 1, -1, -1, -1, 0, 1, 2], np.int16))
 
 

@@ -15,7 +15,7 @@ def grouping() -> Grouping:
     """Two columns of a party, of two and three groups; the first rises with the risk."""
     count = 2
     shape = Shape(
-        np.array([2, 3], np.int64), np.zeros(count, bool), np.ones(count, bool), np.array([1, 0], np.int8)
+        np.array([2, 3], np.int64), np.zeros(count, np.int64), np.ones(count, bool), np.array([1, 0], np.int8)
     )
     return Grouping(shape, np.array([0, 1, 0, 1, 2], np.int16))
 

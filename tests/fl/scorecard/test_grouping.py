@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
 from fl.config.scorecard import ScorecardConfig
-from fl.errors import ProtocolError
+from fl.errors import ConfigError, ProtocolError
 from fl.metrics import stability_index
 from fl.scorecard.grouping import (
     DROPPED,
     Grouping,
     chance,
+    check_columns,
     group,
     information_value,
     merge,
@@ -19,18 +20,18 @@ from fl.scorecard.grouping import (
 )
 
 
-def shape(*bins: int, missing: int = 0, ordered: bool = True, sign: int = 0) -> Shape:
+def shape(*bins: int, apart: int = 0, ordered: bool = True, sign: int = 0) -> Shape:
     count = len(bins)
     return Shape(
         np.array(bins, np.int64),
-        np.full(count, bool(missing)),
+        np.full(count, apart),
         np.full(count, ordered),
         np.full(count, sign, np.int8),
     )
 
 
 def merged(goods: list[int], bads: list[int], **options: object) -> list[int]:
-    settings = {"ordered": True, "missing": False, "sign": 0, "minimum": 10} | options
+    settings = {"ordered": True, "apart": 0, "sign": 0, "minimum": 10, "protected": True} | options
     return merge(np.array(goods), np.array(bads), **settings).tolist()
 
 
@@ -46,11 +47,26 @@ def test_an_ordered_bin_never_joins_one_beyond_its_neighbours() -> None:
 
 def test_levels_and_missing_values_join_the_nearest_of_all() -> None:
     assert merged([95, 50, 190], [5, 50, 10], ordered=False) == [0, 1, 0]
-    assert merged([95, 50, 19], [15, 50, 1], missing=True) == [0, 1, 0]
+    assert merged([95, 50, 19], [15, 50, 1], apart=1) == [0, 1, 0]
 
 
 def test_missing_values_that_are_enough_stay_alone() -> None:
-    assert merged([50, 60, 70], [20, 20, 20], missing=True) == [0, 1, 2]
+    assert merged([50, 60, 70], [20, 20, 20], apart=1) == [0, 1, 2]
+
+
+def test_a_group_of_rows_enough_needs_no_bads_unless_it_is_protected() -> None:
+    goods, bads = [40, 60, 15], [0, 20, 0]
+    assert merged(goods, bads, apart=1) == [0, 0, 0]
+    assert merged(goods, bads, apart=1, protected=False) == [0, 1, 2]
+    # Too few rows are too few for the bank, too.
+    assert merged(goods, bads, apart=1, protected=False, minimum=16) == [0, 1, 0]
+
+
+def test_bins_apart_have_no_direction() -> None:
+    goods, bads = [80, 60, 40, 90], [20, 40, 60, 10]
+    assert merged(goods, bads, sign=1, apart=1) == [0, 1, 2, 3]
+    assert merged(goods, bads, sign=1, apart=2) == [0, 1, 2, 3]
+    assert merged(goods, bads, sign=1) == [0, 1, 1, 1]
 
 
 def test_bins_against_the_sign_are_pooled() -> None:
@@ -67,20 +83,21 @@ def test_too_few_bads_in_all_leave_one_group() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=8),
     st.sampled_from([-1, 0, 1]),
-    st.booleans(),
+    st.integers(0, 3),
     st.integers(1, 30),
+    st.booleans(),
 )
 def test_groups_are_large_enough_and_keep_to_the_sign(
-    bins: list[tuple[int, int]], sign: int, missing: bool, minimum: int
+    bins: list[tuple[int, int]], sign: int, apart: int, minimum: int, protected: bool
 ) -> None:
     goods, bads = (np.array(column) for column in zip(*bins, strict=True))
-    missing = missing and len(bins) > 1
-    groups = merge(goods, bads, True, missing, sign, minimum)
+    apart = min(apart, len(bins) - 1)
+    groups = merge(goods, bads, True, apart, sign, minimum, protected)
     assert np.unique(groups).tolist() == list(range(groups.max() + 1))
     good, bad = np.bincount(groups, goods), np.bincount(groups, bads)
     if len(good) > 1:
-        assert min(good.min(), bad.min()) >= minimum
-    values = groups[: len(groups) - missing]
+        assert (min(good.min(), bad.min()) if protected else (good + bad).min()) >= minimum
+    values = groups[: len(groups) - apart]
     assert (np.diff(values) >= 0).all()
     rates = (bad / np.maximum(1, good + bad))[: values.max() + 1]
     assert (sign * np.diff(rates) >= 0).all()
@@ -91,7 +108,7 @@ def test_pooling_is_isotonic_regression() -> None:
 
     rng = np.random.default_rng(2)
     rows, bads = rng.integers(50, 200, 12), rng.integers(10, 40, 12)
-    groups = merge(rows - bads, bads, True, False, 1, 1)
+    groups = merge(rows - bads, bads, True, 0, 1, 1, True)
     rates = (np.bincount(groups, bads) / np.bincount(groups, rows))[groups]
     expected = IsotonicRegression().fit_transform(np.arange(12), bads / rows, sample_weight=rows)
     np.testing.assert_allclose(rates, expected)
@@ -103,6 +120,37 @@ def test_information_value_of_a_known_example() -> None:
     np.testing.assert_allclose(weight_of_evidence(goods, bads), [-np.log(2), np.log(3)])
     assert information_value(goods, bads) == pytest.approx(0.4 * np.log(6))
     assert information_value(np.array([80]), np.array([4])) == 0
+
+
+def test_a_group_without_bads_has_the_evidence_of_half_a_row_more() -> None:
+    goods, bads = np.array([40, 60]), np.array([0, 10])
+    expected = np.log([0.5 / 11 / (40.5 / 101), 10.5 / 11 / (60.5 / 101)])
+    np.testing.assert_allclose(weight_of_evidence(goods, bads), expected)
+    value = (np.array([0.5, 10.5]) / 11 - np.array([40.5, 60.5]) / 101) @ expected
+    assert information_value(goods, bads) == pytest.approx(value)
+    # Where there are no bads at all there is nothing to tell apart.
+    assert chance(goods, np.zeros(2, int)) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (
+            ScorecardConfig(min_iv=5.0),
+            "information value 5 of scorecard.min-iv, .* reach 0.717 at most; lower",
+        ),
+        (
+            ScorecardConfig(max_p=1e-12),
+            "scorecard.max-p is 1e-12, .* an information value of 0.717 at most; offer",
+        ),
+    ],
+)
+def test_a_scorecard_without_a_column_is_refused(config: ScorecardConfig, text: str) -> None:
+    counts = np.array([80, 20]), np.array([40, 60])
+    dropped = group(shape(2), *counts, config, protected=False)
+    check_columns(dropped, [group(shape(2), *counts, ScorecardConfig()).grouping], config)
+    with pytest.raises(ConfigError, match=text):
+        check_columns(dropped, [dropped.grouping], config)
 
 
 def test_information_value_is_that_of_toad() -> None:
@@ -155,8 +203,8 @@ def test_groups_of_rows() -> None:
 
 
 def test_missing_values_are_no_part_of_a_run() -> None:
-    alone = Grouping(shape(3, missing=1, sign=1), np.array([0, 1, 2], np.int16))
-    joined = Grouping(shape(3, missing=1, sign=1), np.array([0, 1, 0], np.int16))
+    alone = Grouping(shape(3, apart=1, sign=1), np.array([0, 1, 2], np.int16))
+    joined = Grouping(shape(3, apart=1, sign=1), np.array([0, 1, 0], np.int16))
     category = Grouping(shape(3, ordered=False), np.array([1, 0, 1], np.int16))
     assert [g.check().runs.tolist() for g in (alone, joined, category)] == [[2], [2], [0]]
 

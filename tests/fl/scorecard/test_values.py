@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,6 +93,25 @@ def test_what_they_look_like() -> None:
         "coal, any other, missing",
         "food",
         "trade",
+    ]
+
+
+def test_special_values_are_named() -> None:
+    numbers = np.array([1.0] * 20 + [np.nan] * 60)
+    special = np.array([np.nan] * 20 + [-999.0] * 20 + [99999999.0] * 20 + [np.nan] * 20)
+    found = replace(table(numbers.tolist(), [0] * 80), special={"turnover": special})
+    binning = Binning.fit(found, np.arange(80), 10, 10, {}, special=True)
+    each = Grouping(binning.shape, np.array([0, 1, 2, 3, DROPPED], np.int16))
+    assert values_of_groups(binning, found, each, ["CNY", ""]).tolist() == [
+        "any value",
+        "-999",
+        "99999999",
+        "missing",
+    ]
+    joined = Grouping(binning.shape, np.array([0, 1, 1, 0, DROPPED], np.int16))
+    assert values_of_groups(binning, found, joined, ["CNY", ""]).tolist() == [
+        "any value, missing",
+        "-999, 99999999",
     ]
 
 

@@ -116,5 +116,4 @@ def test_no_row_is_named_wrongly(seed: int, width: int, rows: int, lightest: int
 
 
 def shape_of(bins: int) -> Shape:
-    none = np.zeros(1, bool)
-    return Shape(np.array([bins]), none, ~none, np.zeros(1, np.int8))
+    return Shape(np.array([bins]), np.zeros(1, np.int64), np.ones(1, bool), np.zeros(1, np.int8))
