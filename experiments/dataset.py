@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
@@ -82,7 +83,7 @@ def undeclared(folder: Path) -> list[str]:
 def _compare_ids(parties: Mapping[str, Party]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
-    if pair := look_alikes(pa.array(np.concatenate(list(ids.values())))):
+    if pair := look_alikes(pc.unique(pa.array(np.concatenate(list(ids.values()))))):
         first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
         raise DataError(
             f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses "

@@ -150,7 +150,8 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
     _require_short(column)
     trimmed = pc.utf8_trim_whitespace(column)
-    return _without(pc.equal(trimmed, ""), trimmed)
+    is_blank = pc.equal(trimmed, "")
+    return _without(is_blank, trimmed) if pc.any(is_blank).as_py() else trimmed
 
 
 def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -158,10 +159,30 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     Parties find common businesses by the exact text, so two ids that look alike are refused and never merged.
     """
+    return _ids(column)[0]
+
+
+def unique_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same, where no id may stand in two rows."""
+    column, distinct = _ids(column)
+    if len(distinct) < len(column):
+        first, second = _first_repetition(column)
+        advice = (
+            "a spreadsheet has rounded it, so format the column as text where it comes from, and export it again."
+            if is_rewritten(str(column[second]))
+            else "a business applies once per dataset, so keep one row."
+        )
+        raise BadValues(f"the id '{column[second]}' stands twice; {advice}", first, second)
+    return column
+
+
+def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
+    """The ids of all rows, and each id once."""
     column = _decoded(column)
     _require_values(column, "the id is missing.")
     if _is_whole(column.type):
-        return column.cast(_TEXT)
+        column = column.cast(_TEXT)
+        return column, pc.unique(column)
     if not _is_text(column.type):
         raise BadValues(
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
@@ -173,37 +194,31 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
         pc.not_equal(trimmed, column),
         lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
     )
-    if pair := look_alikes(column):
+    distinct = pc.unique(column)
+    if pair := look_alikes(distinct):
         raise BadValues(
             f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
             "write each business's id in one way.",
             *sorted(pc.index(column, id_).as_py() for id_ in pair),
         )
-    return column
+    return column, distinct
 
 
-def require_unique(column: pa.ChunkedArray) -> None:
-    """Refuses an id that stands in two rows."""
-    if len(pc.unique(column)) < len(column):
-        first, second = _first_repetition(column)
-        advice = (
-            "a spreadsheet has rounded it, so format the column as text where it comes from, and export it again."
-            if is_rewritten(str(column[second]))
-            else "a business applies once per dataset, so keep one row."
-        )
-        raise BadValues(f"the id '{column[second]}' stands twice; {advice}", first, second)
-
-
-def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
-    """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
-    unique = pc.unique(column)
-    folded = pc.utf8_upper(pc.utf8_normalize(unique, form="NFKC"))
-    if pc.any(pc.match_substring_regex(folded, r"\s")).as_py():
+def look_alikes(distinct: pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
+    """Two of some different ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
+    folded = pc.utf8_upper(pc.utf8_normalize(distinct, form="NFKC"))
+    if _may_have_spaces(folded):
         folded = pc.replace_substring_regex(folded, r"\s+", "")
-    if folded.equals(unique) or len(pc.unique(folded)) == len(unique):
+    if folded.equals(distinct) or len(pc.unique(folded)) == len(distinct):
         return None
     first, second = _first_repetition(folded)
-    return unique[first], unique[second]
+    return distinct[first], distinct[second]
+
+
+def _may_have_spaces(texts: pa.Array) -> bool:
+    """False for texts of visible ASCII characters alone, which is quicker to see than whether one is a space."""
+    bytes_ = np.frombuffer(texts.buffers()[2] or b"!", np.uint8)
+    return bool(bytes_.min(initial=ord("!")) < ord("!") or bytes_.max(initial=0) > ord("~"))
 
 
 def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
@@ -292,7 +293,7 @@ class Party(ABC):
             pd.Index(table[self.records.id].unique(), dtype=str) for table in self.records.tables.values()
         ]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
-        if pair := values.look_alikes(pa.array(ids, pa.large_string())):
+        if pair := values.look_alikes(pc.unique(pa.array(ids, pa.large_string()))):
             first, second = (values.shown(id_) for id_ in pair)
             raise DataError(
                 f"{self.folder}: the ids {first} and {second}, of two tables, differ only in letter case, width or "
