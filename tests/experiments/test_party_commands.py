@@ -128,6 +128,25 @@ def test_what_stands_out_is_told(siloscore: Callable[..., Ended], tmp_path: Path
     assert "2 of 4 columns offered" in ended.output
 
 
+@pytest.mark.filterwarnings("default::clients.data.errors.DataWarning")
+def test_doubts_of_the_data_are_a_line_before_anything_runs(
+    siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path
+) -> None:
+    frame = pd.read_parquet(declared["partner"])
+    frame.loc[frame.index[0], "uscc"] = "1.1E+17"
+    frame.to_parquet(declared["partner"])
+
+    ended = siloscore("compare", "--data", tmp_path / "mine", "--contenders", "nobody", "--backend", "inline")
+
+    doubt, error = ended.errors.splitlines()
+    assert doubt.startswith("Warning: ")
+    assert (
+        "partner: 1 of the ids, the first '1.1E+17', look like numbers that a spreadsheet has rounded"
+        in doubt
+    )
+    assert error.startswith("Error: There is no contender 'nobody'")
+
+
 @pytest.mark.slow
 def test_two_tables_train(siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path) -> None:
     ended = siloscore(
@@ -177,7 +196,7 @@ def test_a_declaration_is_replaced_only_by_force(siloscore: Callable[..., Ended]
         (("bank/lones.csv", "--id", "id"), "does not exist; tables in its folder: 'loans.csv'."),
         (("bank/loans.txt", "--id", "id"), "a table must be a .csv or a .parquet file."),
         (("bank", "--type", "bonk"), "there is no party type 'bonk'. Did you mean 'bank'?"),
-        (("bank", "--type", "tax", "--id", "id"), "--id, --label and --month belong to a table"),
+        (("bank", "--type", "tax", "--id", "id"), "--id, --label, --bad and --month belong to a table"),
         (("bank/loans.csv", "--type", "tax"), "is no folder; with --type, name the folder"),
     ],
 )
@@ -215,7 +234,10 @@ BAD_INPUT = {
         lambda text: text.replace("c0", "C0"),
         "The ids 'C0000' in bank and 'c0000' in partner differ only in letter case",
     ),
-    "three labels": (lambda text: text + "new,1,2\n", "line 302, column 'default': the label must be 0 or 1"),
+    "three labels": (
+        lambda text: text + "new,1,2\n",
+        "line 302, column 'default': the label must have two values, and the values found are 0, 1, 2;",
+    ),
     "text for a number": (lambda text: text + "new,high,1\n", "line 302, column 'a': 'high' is not a number"),
     "an enormous cell": (
         lambda text: text + f"new,{'9' * 10**7},1\n",
