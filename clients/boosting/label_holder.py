@@ -43,7 +43,7 @@ from fl.boosting.forest import LEAF
 from fl.boosting.gradients import ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
-from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, choices, combined, within
+from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, PadUse, choices, combined, within
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
@@ -290,12 +290,18 @@ class _Bank:
             nodes, key = np.flatnonzero(demand.owners == number), columns[party.name].pad_key
             if len(nodes) and key is not None:
                 chosen = choices(party.shape.bins, demand.splits[party.name])
-                pads = combined(secret.pad(key, party.shape.bins, len(demand.nodes)), chosen)
+                envelope, keys = self._session.envelope, {party.name: key, self._name: secret.public_key}
+                use = PadUse(study=envelope.study, model=envelope.model, keys=keys)
+                pads = combined(secret.pad(use, party.name, party.shape.bins, len(demand.nodes)), chosen)
                 padded += [
                     _PaddedSplit(int(node), Choice(party.name, rows), pad)
                     for node, rows, pad in zip(nodes, chosen, pads, strict=True)
                 ]
         return sorted(padded, key=lambda split: split.node)
+
+    @property
+    def _name(self) -> str:
+        return self._session.party.declaration.name
 
     def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
         share, seed = self._grower.config.column_share, self._grower.data.seed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup, set_up
 from clients.forests import PassiveModel, contribution
+from clients.post import Partners
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -46,7 +47,7 @@ from fl.boosting.forest import Flags, Splits
 from fl.boosting.gradients import sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
+from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
 from fl.boosting.search import allowed
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
@@ -164,7 +165,10 @@ def hand_over(session: Session, request: SidesRequest) -> HandedOver:
         raise ProtocolError("there are no sides to hand over")
     setup, secret = read_setup(session), session.store.read(PadSecret)
     bins = setup.binning.shape.bins
-    return HandedOver(sides(setup.codes, bins) ^ secret.pad(keys.pad, bins, len(setup.codes)))
+    envelope, holder = session.envelope, session.study.read(Partners).label_holder
+    of_both = {holder: keys.pad, session.party.declaration.name: secret.public_key}
+    use = PadUse(study=envelope.study, model=envelope.model, keys=of_both)
+    return HandedOver(sides(setup.codes, bins) ^ secret.pad(use, holder, bins, len(setup.codes)))
 
 
 def add_up(session: Session, request: SumRequest) -> Grown:
@@ -222,7 +226,7 @@ def _add_up(
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
     of_parents = counts.reshape(-1, family, *counts.shape[1:])
-    merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_bin_count)
+    merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_merged_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
     responder = _responder(session.store.folder, config.encryption)
     if responder.row_wise:

@@ -53,7 +53,7 @@ from fl.sums import counts_by_bin
 
 @dataclass(frozen=True)
 class ResponderKey:
-    """The bank's public key, as its label holder sent it."""
+    """The bank's public key for residuals."""
 
     public_key: Mapping[str, Array]
 
@@ -101,9 +101,10 @@ def start(session: Session, request: StartRequest) -> Started:
 def count(session: Session, request: CountRequest) -> Counted:
     """Add up the encrypted labels by bin."""
     setup, labels = read_setup(session), request.labels.read(Labels)
-    session.store.keep(ResponderKey(labels.public_key))
+    session.store.keep(ResponderKey(labels.residual_key))
     bins, counts = _with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
-    sums = _responder(session).sums(labels.encrypted, one_group(bins), bins, counts)
+    responder = new_responder(session.config.section(ScorecardConfig).encryption, labels.label_key)
+    sums = responder.sums(labels.encrypted, one_group(bins), bins, counts)
     return Counted(Letter.of(EncryptedSums(sums)))
 
 

@@ -278,7 +278,7 @@ class SumRequest(Request[Grown]):
     members: Mapping[str, ToParties[Members]]
 
 
-@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"))
+@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"), opens=True)
 @dataclass(frozen=True, kw_only=True)
 class SplitRequest(Request[Demanded | Ended]):
     """For the bank: where the passive parties' splits send rows, and what they have added up, if that was wanted."""

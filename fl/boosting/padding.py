@@ -19,7 +19,8 @@ A matrix of bits is uint8 (m, ⌈n/8⌉): one row per bin, column after column, 
 """
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -31,11 +32,21 @@ from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 from fl.boosting.forest import Splits
+from fl.records import encode
 
 Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadUse:
+    """What one pad is for: a model of a study, and between whom, with the public key (32,) of each by name."""
+
+    study: str
+    model: str
+    keys: Mapping[str, Bits]
 
 
 @dataclass(frozen=True)
@@ -54,13 +65,14 @@ class PadSecret:
         """What the other party needs, uint8 (32,)."""
         return np.frombuffer(self._private.public_key().public_bytes_raw(), np.uint8)
 
-    def pad(self, peer: Bits, bins: Integers, rows: int) -> Bits:
-        """The pad that is shared with the owner of a public key, which has the same: a matrix of bits.
+    def pad(self, use: PadUse, peer: str, bins: Integers, rows: int) -> Bits:
+        """The pad that is shared with a peer, which has the same for the same use: a matrix of bits.
 
         bins (c,) are those of each column of the passive party. Raises ValueError for a public key that is no point.
         """
-        shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer.tobytes()))
-        key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/1").derive(shared)
+        shared = self._private.exchange(X25519PublicKey.from_public_bytes(use.keys[peer].tobytes()))
+        about = encode(replace(use, keys=dict(sorted(use.keys.items()))))
+        key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/2" + about).derive(shared)
         # A key serves one pad, so the nonce may be anything.
         stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
         shape = int(bins.sum()) + 1, -(-rows // 8)

@@ -3,15 +3,21 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fl.config.checks import BelowOne, Count, Positive, check, is_positive, one_of
+from fl.config.checks import BelowOne, Count, Positive, at_least, check, is_positive, one_of
 from fl.rules import Rule
+
+
+SMALLEST_BATCH = 32
+"""Rows of a batch at least. The loss of a batch is told to four digits, which takes some 30,000 values: who knew every
+row's PD could tell one row's label by it, and nearly always those of ten, while some 100,000 ways to label 32 rows have
+the same loss."""
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Settings of the split network (`fl/network`).
 
-    batch_size      rows per training batch
+    batch_size      rows per training batch, `SMALLEST_BATCH` at least
     batches         training batches at most; one costs two round trips
     bins            quantile bins of the piecewise-linear encoding of a numeric column
     embedding       numbers per row that a party sends to the bank
@@ -25,7 +31,7 @@ class NetworkConfig:
     patience        looks without improvement after which training stops
     """
 
-    batch_size: Count = 4096
+    batch_size: Annotated[int, at_least(SMALLEST_BATCH)] = 4096
     batches: Count = 140
     bins: Count = 8
     embedding: Count = 16

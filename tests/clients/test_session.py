@@ -134,9 +134,9 @@ def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_
     federate: Callable, send: Send, tables: Path
 ) -> None:
     config = federate(tables).config
-    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "m/1", 1))) is None
+    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "splits/1", 1))) is None
     train = TrainRequest(1, Letter.of(Split(np.zeros(400, np.int8))))
-    refused = refusal_in(send(config, train, Envelope("s", "m/1", 2)))
+    refused = refusal_in(send(config, train, Envelope("s", "splits/1", 2)))
     assert refused == "this state belongs to the conversation splits"
 
 
