@@ -43,7 +43,7 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.forest import Flags, Splits
-from fl.boosting.gradients import sampled_columns, sampled_rows
+from fl.boosting.gradients import most_entries, ranges, sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
@@ -224,7 +224,7 @@ def _add_up(
     of_parents = counts.reshape(-1, family, *counts.shape[1:])
     merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_bin_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
-    responder = _responder(session.store.folder, config.encryption)
+    responder = _responder(session.store.folder, config, most_entries(setup.training, config))
     if responder.row_wise:
         sent = _sent(encrypted, layout, counted, growing)
         layout = layout.only(counted)
@@ -308,5 +308,5 @@ def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
 
 # An engine's responder may keep masks that serve many trees.
 @lru_cache(maxsize=2)
-def _responder(model: Path, engine: str) -> Responder:
-    return new_responder(engine, Store(model).read(Keys).sums)
+def _responder(model: Path, config: BoostingConfig, entries: int) -> Responder:
+    return new_responder(config.encryption, entries, ranges(config), Store(model).read(Keys).sums)

@@ -35,6 +35,12 @@ def one_group(rows: Array) -> NDArray[np.int64]:
     return np.array([0, len(rows)], np.int64)
 
 
+def ranges(config: ScorecardConfig) -> tuple[tuple[int, int], ...]:
+    """Least and greatest number that the label holder encrypts: a residual, in units of 2^−precision."""
+    unit = 1 << config.precision
+    return ((-unit, unit),)
+
+
 def values_of(
     columns: Mapping[str, Column],
     table: Table,

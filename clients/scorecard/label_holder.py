@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_card, tell_columns
-from clients.scorecard.columns import bin_columns, demanded, one_group
+from clients.scorecard.columns import bin_columns, demanded, one_group, ranges
 from clients.scorecard.model import BankWeights, Groupings, score_rows
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
@@ -84,8 +84,7 @@ def begin(session: Session, request: BeginRequest) -> Begun:
         _check_counts(party, binned, int(coverage[party].sum()))
     told, ticket = Labels(public_key={}, encrypted={}), dict[str, Array]()
     if columns:
-        unit = 1 << config.precision
-        owner = new_owner(config.encryption, int(setup.training.sum()), ((-unit, unit),))
+        owner = new_owner(config.encryption, int(setup.training.sum()), ranges(config))
         session.store.keep(OwnerKey(owner.secret()))
         labels = _labels(session, setup)[setup.training].astype(np.int64)
         counts = [binned.shape.bins + 1 for binned in columns.values()]

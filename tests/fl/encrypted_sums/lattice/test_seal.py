@@ -82,18 +82,6 @@ def test_plaintexts_without_room_for_noise_are_refused(bits: int) -> None:
         Lattice(bits)
 
 
-def test_a_key_of_weaker_parameters_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = LatticeOwner(Packing(10, ((0, 1),)))
-    weak = context(4096, (44, 49, 16), 20)
-    key = sealapi.PublicKey()
-    sealapi.KeyGenerator(weak).create_public_key(key)
-    scratch = Scratch()
-    key.save(scratch.path)
-
-    with pytest.raises(ProtocolError, match="N = 8192"):
-        LatticeResponder({**owner.public_key(), "public_key": np.frombuffer(scratch.read(), np.uint8)})
-
-
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\x5e\xa1\x10\x04\x03\x00\x00\x00"])
 def test_what_is_no_object_of_seal_is_refused(lattice: Lattice, data: bytes) -> None:
     with pytest.raises(ProtocolError, match="Ciphertext"):
