@@ -55,7 +55,9 @@ def load(lattice: Lattice, key: AnyWire) -> Any:
     first = len(lattice.primes)
     for part, prime in zip([*b[:first], *lattice.from_ntt(b[:first])], lattice.primes * 2, strict=True):
         if not _looks_uniform(part, prime):
-            raise ProtocolError("The public key is degenerate: an honest key cannot be told from random numbers.")
+            raise ProtocolError(
+                "The public key is degenerate: an honest key cannot be told from random numbers."
+            )
     return made
 
 
@@ -67,7 +69,9 @@ def _looks_uniform(numbers: Coefficients, prime: int) -> bool:
 
 def _expanded(seed: bytes, primes: list[int]) -> NDArray[np.uint64]:
     """The uniform half that a seed stands for: for each prime the first N words of its stream that are below it."""
-    return np.stack([_below(prime, hashlib.shake_256(_DOMAIN + seed + bytes([i]))) for i, prime in enumerate(primes)])
+    return np.stack(
+        [_below(prime, hashlib.shake_256(_DOMAIN + seed + bytes([i]))) for i, prime in enumerate(primes)]
+    )
 
 
 def _below(prime: int, stream: Any) -> NDArray[np.uint64]:

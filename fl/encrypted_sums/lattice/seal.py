@@ -89,9 +89,7 @@ class Lattice:
         self.plain_modulus = 1 << plain_bits
         self.first = self.context.first_parms_id()
         self.last = self.context.last_parms_id()
-        self.key_primes = [
-            prime.value() for prime in self.context.key_context_data().parms().coeff_modulus()
-        ]
+        self.key_primes = [prime.value() for prime in self.context.key_context_data().parms().coeff_modulus()]
         self.primes = self.key_primes[:-1]
         self.evaluator = sealapi.Evaluator(self.context)
         self._scratch = Scratch()

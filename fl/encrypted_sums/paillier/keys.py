@@ -39,7 +39,11 @@ class PublicKey:
 
     def __post_init__(self) -> None:
         check_length(self.n.bit_length())
-        if gmpy2.gcd(self.n, gmpy2.primorial(_SMOOTH)) > 1 or gmpy2.is_prime(self.n) or gmpy2.is_power(self.n):
+        if (
+            gmpy2.gcd(self.n, gmpy2.primorial(_SMOOTH)) > 1
+            or gmpy2.is_prime(self.n)
+            or gmpy2.is_power(self.n)
+        ):
             raise ConfigError("A Paillier modulus must be a product of two long primes.")
 
     @cached_property

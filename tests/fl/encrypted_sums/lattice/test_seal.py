@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
-from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, seal
+from fl.encrypted_sums.lattice import seal
 from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS, Lattice, Scratch, context
-from fl.encrypted_sums.packing import Packing
 from fl.errors import ConfigError, ProtocolError
 
 
