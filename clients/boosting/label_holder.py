@@ -40,7 +40,7 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.forest import LEAF
-from fl.boosting.gradients import ranges, sampled_columns
+from fl.boosting.gradients import most_entries, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
 from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, PadUse, choices, combined, within
@@ -90,8 +90,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     session.store.keep(PassiveColumns(columns))
     keys: Keys | None = None
     if columns:
-        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
-        owner = new_owner(config.encryption, entries, ranges(config))
+        owner = new_owner(config.encryption, most_entries(setup.training, config), ranges(config))
         session.store.keep(OwnerKey(owner.secret()))
         keys = Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
     grower, demand = Grower.begin(_data(session), config)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_card, tell_columns
-from clients.scorecard.columns import bin_columns, demanded, one_group
+from clients.scorecard.columns import LABEL_RANGES, bin_columns, demanded, one_group, residual_ranges
 from clients.scorecard.model import BankWeights, Groupings, score_rows
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
@@ -94,9 +94,9 @@ def begin(session: Session, request: BeginRequest) -> Begun:
         Counting(columns=columns, secret={}, ticket={}),
     )
     if columns:
-        unit, rows = 1 << config.precision, int(setup.training.sum())
+        rows = int(setup.training.sum())
         of_labels, of_residuals = (
-            new_owner(config.encryption, rows, (ends,)) for ends in ((0, 1), (-unit, unit))
+            new_owner(config.encryption, rows, ends) for ends in (LABEL_RANGES, residual_ranges(config))
         )
         session.store.keep(OwnerKey(of_residuals.secret()))
         labels = _labels(session, setup)[setup.training].astype(np.int64)

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from clients.aligned import read_applications
+from clients.aligned import read_applications, read_table
+from clients.binned import Start
+from clients.boosting import passive
 from clients.forests import BankModel, PassiveModel
 from clients.randomness import goss_generator
 from clients.scores import Scores
 from clients.store import Store
+from fl.binning import UNKNOWN, Binning
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -36,12 +39,13 @@ from fl.boosting import (
     SumRequest,
     Sums,
     Task,
+    unpacked,
 )
 from fl.boosting.forest import Splits
 from fl.boosting.padding import PadSecret
 from fl.encrypted_sums import plain
 from fl.messages import Letter
-from fl.splits import VALIDATION, Split
+from fl.splits import TEST, VALIDATION, Split
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import FederationError
 from server.progress import Progress, ignore
@@ -113,8 +117,13 @@ class Begun:
     def splitting(self, owner: int, splits: Splits | None = None, **task: object) -> GrowRequest:
         """The same, but that demands to split a root, too."""
         level = Level(owners=np.array([owner], np.int8), splits=splits or Splits.none(), pad=None)
-        changed = replace(self.task, lighter_left=np.array([True]), **task)
+        changed = replace(self.task, **{"lighter_left": np.array([True]), "tree": 1} | task)
         return replace(self.root, task=Letter.of(changed), level=Letter.of(level))
+
+    def unsummed(self, owner: int, splits: Splits | None = None, **task: object) -> GrowRequest:
+        """A later demand that splits a root and wants no sums."""
+        asked = self.splitting(owner, splits, **{"wanted": False, "keys": None} | task)
+        return replace(asked, gradients=None)
 
 
 @pytest.fixture
@@ -245,6 +254,73 @@ def test_a_split_of_a_column_that_is_not_there_is_refused(begun: Begun) -> None:
     splits = Splits(np.array([99]), np.zeros((1, 32), np.uint8))
     with pytest.raises(FederationError, match="columns must lie between 0 and 3"):
         begun.ask(begun.splitting(YOU, splits))
+
+
+def bin_by_bin(begun: Begun) -> tuple[np.ndarray, int]:
+    """The bins of the party's first column, (n,), of a bank that asks for one after the other, and how many there are."""
+    begun.ask(begun.root)
+    bins = int(begun.started.columns.read(Columns).shape.bins[0])
+    seen = np.full(len(begun.task.bank_left) * 8, UNKNOWN)
+    for bin_ in range(bins):
+        alone = Splits(np.array([0]), np.packbits(np.arange(256) == bin_)[None])
+        asked = begun.unsummed(YOU, alone, tree=bin_ + 1)
+        seen[np.unpackbits(begun.ask(asked).members.read(Members).left).astype(bool)] = bin_
+    return seen, bins
+
+
+def test_finding_5_splits_that_were_not_offered_are_refused(
+    make_tables: Callable[..., Path], federate: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = make_tables(("tax",))
+    with pytest.raises(
+        FederationError, match="tax refused .*: no split of node 0|none of those that were offered"
+    ):
+        bin_by_bin(Begun(federate(tables, boosting={"trees": 20})))
+
+    monkeypatch.setattr(passive, "check_splits", lambda *_: None)
+    run = federate(tables, boosting={"trees": 20})
+    seen, bins = bin_by_bin(Begun(run))
+    binning = model(run, "tax").read(Binning)
+    table, roles = read_table(Store(Path(run.config.state, "tax", "s"))), model(run, "tax").read(Start).roles
+    codes = binning.transform(table, np.flatnonzero(roles != TEST))[:, 0]
+    assert bins > 10
+    np.testing.assert_array_equal(seen[: len(codes)], codes)
+
+
+def test_finding_5_a_node_is_split_once(begun: Begun) -> None:
+    sums = begun.ask(begun.root).sums.read(Sums)
+    shape = begun.started.columns.read(Columns).shape
+    flags = unpacked(sums.candidates[0], len(shape) * shape.width * 4).reshape(-1, shape.width, 2, 2)
+    bin_ = int(np.flatnonzero(flags[0, :, 0, 0])[0])
+    split = Splits(np.array([0]), np.packbits(np.arange(256) <= bin_)[None])
+    begun.ask(begun.unsummed(YOU, split, tree=0, ahead=False))
+    with pytest.raises(FederationError, match="no split of node 0 has been offered"):
+        begun.ask(begun.unsummed(YOU, split, tree=0, ahead=False))
+
+
+@pytest.mark.parametrize("tree", [-1, 0, 2, 5])
+def test_finding_5_trees_follow_one_another(begun: Begun, tree: int) -> None:
+    begun.ask(begun.root)
+    with pytest.raises(FederationError, match="does not follow tree 0, of 4 at most"):
+        begun.ask(begun.unsummed(NOBODY, tree=tree))
+
+
+def test_finding_5_there_are_no_more_trees_than_the_settings_say(begun: Begun) -> None:
+    begun.ask(begun.root)
+    for tree in range(1, 5):
+        begun.ask(begun.unsummed(NOBODY, tree=tree))
+    with pytest.raises(FederationError, match="tree 5 does not follow tree 4, of 4 at most"):
+        begun.ask(begun.unsummed(NOBODY, tree=5))
+
+
+@pytest.mark.parametrize(("depth", "message"), [(1, "a tree has 1 levels"), (3, "1 nodes to split, not 2")])
+def test_finding_5_a_tree_goes_no_deeper_and_wider_than_it_can(
+    make_tables: Callable[..., Path], federate: Callable, depth: int, message: str
+) -> None:
+    begun = Begun(federate(make_tables(("tax",)), boosting={"depth": depth}))
+    begun.ask(begun.root)
+    with pytest.raises(FederationError, match=message):
+        begun.ask(begun.unsummed(NOBODY, tree=0, ahead=False, lighter_left=np.ones(2, bool)))
 
 
 def test_the_bank_s_keys_come_once(begun: Begun) -> None:

@@ -96,9 +96,10 @@ def counts_seen(begun: Begun) -> tuple[np.ndarray, np.ndarray]:
     """Bads of each of the party's groups: as it works them out from the first gradient, and as they are."""
     opened = begun.open(begun.fit(begun.group())).sums["tax"].read(OpenedSums).sums
     party = model(begun.run, "tax")
-    sums = new_responder("plain", {}).unmask(opened, decode(Masking, party.last().state).mask)
-    gradient = np.concatenate([part[0, :-1, 0] for part in sums]) / (1 << 24)
     training = np.flatnonzero(begun.split.read(Split).roles == TRAIN)
+    responder = new_responder("plain", len(training), ((-(1 << 24), 1 << 24),), {})
+    sums = responder.unmask(opened, decode(Masking, party.last().state).mask)
+    gradient = np.concatenate([part[0, :-1, 0] for part in sums]) / (1 << 24)
     grouping = party.read(Fit).grouping
     codes = party.read(Binning).transform(read_table(study(begun.run, "tax")), training)
     labels = read_applications(study(begun.run, "bank")).labels[training]
