@@ -10,11 +10,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications, read_table
-from clients.binned import Start
+from clients.binned import Start, read_setup
 from clients.boosting import passive
 from clients.forests import BankModel, PassiveModel
 from clients.randomness import goss_generator
+from clients.post import Partners
 from clients.scores import Scores
+from clients.session import Session
 from clients.store import Store
 from fl.binning import UNKNOWN, Binning
 from fl.boosting import (
@@ -30,6 +32,7 @@ from fl.boosting import (
     Grown,
     GrowRequest,
     Kept,
+    Keys,
     Level,
     Members,
     OutcomesRequest,
@@ -42,10 +45,14 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.forest import Splits
-from fl.boosting.padding import PadSecret
+from fl.boosting.padding import PadSecret, PadUse, sides
+from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import plain
+from fl.encrypted_sums.packing import Packing
 from fl.messages import Letter
+from fl.seals import Context, Identity, seal
 from fl.splits import TEST, VALIDATION, Split
+from fl.wire import Envelope, refusal_in, unpack
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import FederationError
 from server.progress import Progress, ignore
@@ -493,3 +500,71 @@ def test_parties_that_do_not_know_all_sides_get_no_gradients_before(
     assert all(request.gradients is None for request in waiting)
     assert len(waiting) == len(summed)
     assert bool(summed) != sealed_sides
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_6_with_a_pad_key_of_its_own_the_coordinator_opens_no_sides(
+    make_tables: Callable[..., Path],
+    federate: Callable,
+    send: Callable,
+    monkeypatch: pytest.MonkeyPatch,
+    defended: bool,
+) -> None:
+    if not defended:
+        monkeypatch.setattr("clients.post.verify", lambda *_: None)
+    run = federate(make_tables(("tax",)))
+    begun, own = Begun(run), PadSecret.new()
+    columns = begun.started.columns.read(Columns)  # the coordinator cannot open it: even so
+
+    def written(record: object) -> Letter:
+        """A letter that the coordinator writes in the bank's name."""
+        kind = f"{type(record).__module__}.{type(record).__qualname__}"
+        introduced = Store(Path(run.config.state, "tax", "s")).read(Partners).introductions["tax"]
+        context = Context(
+            study="s", model=MODEL, step=1, settings=run.config.digest, sender="bank", kind=kind
+        )
+        return seal(Letter.of(record), context, Identity.new(), {"tax": introduced.keys}, encrypted=True)
+
+    keys = Keys(sums=plain.PlainOwner(Packing(1, ((0, 1),))).public_key(), pad=own.public_key)
+    task = written(replace(begun.task, ahead=True, wanted=False, keys=keys))
+    level = written(Level(owners=np.empty(0, np.int8), splits=Splits.none(), pad=None))
+    request = GrowRequest(task=task, level=level, gradients=None, sides=None)
+    reply = send(run.config, request, Envelope("s", MODEL, 2), {"partition-id": 1}, sealed=True)
+
+    refused = refusal_in(reply)
+    assert (refused is not None and "is not signed by it" in refused) == defended
+    if not defended:
+        use = PadUse(study="s", model=MODEL, keys={"bank": own.public_key, "tax": columns.pad_key})
+        setup = read_setup(Session(run.config, Envelope("s", MODEL), *folders(run, "tax")))
+        opened = unpack(reply, Grown).sides ^ own.pad(use, "tax", columns.shape.bins, len(setup.codes))
+        np.testing.assert_array_equal(opened, sides(setup.codes, columns.shape.bins))
+
+
+def folders(run, party: str) -> tuple[Path, Path]:
+    """A party's data, and its state."""
+    return Path(run.config.data, party), Path(run.config.state, party)
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_10_with_goss_about_as_many_rows_of_a_bin_count_as_without(
+    make_tables: Callable[..., Path], federate: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        monkeypatch.setattr(BoostingConfig, "min_merged_count", property(lambda config: config.min_bin_count))
+    counting, answer = [], plain.PlainResponder.sums
+
+    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+        # The engine does not encrypt: a row that counts has a hessian, the second number.
+        counts_of_rows = encrypted["rows"][:, 1] != 0
+        for low, high in pairwise(offsets):
+            for column, n in zip(bins.T, counts, strict=True):
+                rows = np.bincount(column[low:high], minlength=n + 1)[:n]
+                weigh = np.bincount(column[low:high], counts_of_rows[low:high], n + 1)[:n]
+                counting.extend(weigh[rows > 0])
+        return answer(self, encrypted, offsets, bins, counts)
+
+    monkeypatch.setattr(plain.PlainResponder, "sums", watch)
+    goss = {"goss_top": 0.2, "goss_other": 0.1, "min_bin_count": 9, "min_leaf_count": 30}
+    trained(federate(make_tables(("tax",)), boosting=goss))
+    # The first tree has no gradients to go by, so that all its rows count.
+    assert (np.quantile(counting, 0.2) >= 5) == defended
