@@ -196,10 +196,10 @@ def _ends_training(conversation: Conversation, declaration: RequestDeclaration) 
 def _check_role(declaration: RequestDeclaration, conversation: Conversation, session: Session) -> None:
     """Raises ProtocolError unless this is asked of parties like this one."""
     if declaration.to is not Reader.PARTIES and session.holds_label != (declaration.to is Reader.LABEL_HOLDER):
-        role = "the label holder" if session.holds_label else "a passive party"
-        raise ProtocolError(
-            f"{conversation.name}_{declaration.action} is asked of {declaration.to.value}, and it is {role}"
-        )
+        asked, is_one = "the label holder", "a passive party"
+        if session.holds_label:
+            asked, is_one = is_one, asked
+        raise ProtocolError(f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}")
 
 
 def _check_order(
