@@ -43,7 +43,17 @@ from fl.boosting.forest import LEAF
 from fl.boosting.gradients import most_entries, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
-from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, PadUse, choices, combined, within
+from fl.boosting.padding import (
+    KEY_BYTES,
+    Bits,
+    PadSecret,
+    PadUse,
+    choices,
+    combined,
+    mask,
+    new_seed,
+    within,
+)
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
@@ -147,7 +157,7 @@ def _data(session: Session) -> Data:
 
 
 class _PaddedSplit(NamedTuple):
-    """A passive party's split of a node: the bins that go left, and their pad, uint8 (⌈n/8⌉,)."""
+    """A passive party's split of a node: the bins that go left, and their pad under the mask, uint8 (⌈n/8⌉,)."""
 
     node: int
     choice: Choice
@@ -292,10 +302,10 @@ class _Bank:
                 envelope, keys = self._session.envelope, {party.name: key, self._name: secret.public_key}
                 use = PadUse(study=envelope.study, model=envelope.model, keys=keys)
                 pads = combined(secret.pad(use, party.name, party.shape.bins, len(demand.nodes)), chosen)
-                padded += [
-                    _PaddedSplit(int(node), Choice(party.name, rows), pad)
-                    for node, rows, pad in zip(nodes, chosen, pads, strict=True)
-                ]
+                for node, rows, pad in zip(nodes, chosen, pads, strict=True):
+                    choice = Choice(party.name, rows, new_seed())
+                    covered = pad ^ mask(choice.seed, len(demand.nodes))
+                    padded.append(_PaddedSplit(int(node), choice, covered))
         return sorted(padded, key=lambda split: split.node)
 
     @property

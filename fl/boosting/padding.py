@@ -9,8 +9,9 @@ sends left are the exclusive or of its bins' bits, and the pad of that is the ex
 With each split the bank tells the coordinator which rows of the party's padded matrix to combine. The coordinator
 passes the result to the other passive parties without being able to read it. The bank gives those parties the
 combined pad in the rows of the split's node and nowhere else: they read the split's sides there, and outside of the
-node every bit stays padded. Since a bin has one pad, they notice where two splits send the same bins left, or where
-one's bins are those in which two others differ; what they were told of a row by one split then holds for the other.
+node every bit stays padded. Since a bin has one pad, two splits that send the same bins left would look the same, and
+what was told of a row by one would hold for the other: so each split has a mask of its own besides, from a seed that
+the bank gives to the coordinator.
 
 The bank sees no padded bits. The bank and the coordinator together could read all; the threat model excludes that they
 collude, and who does not want to rely on it sets `boosting.sealed-sides` to false.
@@ -83,6 +84,17 @@ class PadSecret:
         return X25519PrivateKey.from_private_bytes(self.key.tobytes())
 
 
+def mask(seed: Bits, rows: int) -> Bits:
+    """The mask of one split, uint8 (⌈rows/8⌉,), from its own seed, uint8 (32,). A seed serves one split."""
+    stream = Cipher(algorithms.ChaCha20(seed.tobytes(), bytes(16)), mode=None).encryptor()
+    return np.frombuffer(stream.update(bytes(-(-rows // 8))), np.uint8)
+
+
+def new_seed() -> Bits:
+    """The seed of a mask, uint8 (32,)."""
+    return np.frombuffer(secrets.token_bytes(KEY_BYTES), np.uint8)
+
+
 def sides(codes: Codes, bins: Integers) -> Bits:
     """Which rows are in which bin, for codes (n, c) below bins (c,): a matrix of bits."""
     in_bins = [codes[:, column] == bin_ for column, count in enumerate(bins) for bin_ in range(count)]
@@ -99,6 +111,11 @@ def choices(bins: Integers, splits: Splits) -> Bits:
         flags[starts[column] : starts[column] + bins[column]] = left[: bins[column]]
         flags[-1] = left[UNKNOWN]
     return np.packbits(chosen, axis=1)
+
+
+def masked(padded: Bits, chosen: Bits, seed: Bits) -> Bits:
+    """What the coordinator passes on of one split: its side under pad and mask, (1, ⌈n/8⌉); chosen (⌈m/8⌉,)."""
+    return combined(padded, chosen[None]) ^ mask(seed, 8 * padded.shape[1])
 
 
 def combined(matrix: Bits, chosen: Bits) -> Bits:

@@ -21,11 +21,11 @@ so a model trained on any of them is the same model, bit for bit:
     opened = owner.open_masked(reply, ticket, bin_counts)                       # opened → responder
     sums = responder.unmask(opened, mask)
 
-Both halves know `rows` and `ranges`, which fix the parameters: the most rows of one request, and the least and greatest value of each of the
-k numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
-numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k numbers of a row into
-one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51, and into several
-beyond.
+Both halves know `rows` and `ranges`, which fix the parameters: the most rows of one request, and the least and
+greatest value of each of the k numbers, zero included. What could overflow is refused: as ConfigError when a half is
+made, as ValueError when numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k
+numbers of a row into one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51,
+and into several beyond.
 
 One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
 the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps

@@ -68,7 +68,7 @@ def test_the_uniform_half_is_the_hash_of_the_seed_and_nothing_else() -> None:
         {0: 1},
         {0: 2**40},
         {5: 1},
-        dict.fromkeys(range(0, DEGREE, 320), 2 ** 45),
+        dict.fromkeys(range(0, DEGREE, 320), 2**45),
         dict.fromkeys(range(DEGREE), 1),
     ],
     ids=["zeros", "one", "constant", "power", "sparse", "ones"],
