@@ -195,11 +195,15 @@ def _ends_training(conversation: Conversation, declaration: RequestDeclaration) 
 
 def _check_role(declaration: RequestDeclaration, conversation: Conversation, session: Session) -> None:
     """Raises ProtocolError unless this is asked of parties like this one."""
-    if declaration.to is not Reader.PARTIES and session.holds_label != (declaration.to is Reader.LABEL_HOLDER):
+    if declaration.to is not Reader.PARTIES and session.holds_label != (
+        declaration.to is Reader.LABEL_HOLDER
+    ):
         asked, is_one = "the label holder", "a passive party"
         if session.holds_label:
             asked, is_one = is_one, asked
-        raise ProtocolError(f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}")
+        raise ProtocolError(
+            f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}"
+        )
 
 
 def _check_order(
@@ -213,7 +217,9 @@ def _check_order(
     if last.step and last.conversation != conversation.name:
         raise ProtocolError(f"this state belongs to the conversation {last.conversation}")
     if not last.step and not conversation.keeps(envelope.model):
-        raise ProtocolError(f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}")
+        raise ProtocolError(
+            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
+        )
     if last.action not in (declaration.after or ("",)):
         before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"
         came = f"the last was {last.action}" if last.action else "nothing has come"

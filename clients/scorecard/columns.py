@@ -18,7 +18,6 @@ from fl.scorecard.values import ROUNDED, printable, values_of_groups
 from fl.splits import Split
 from fl.tables import Table
 
-
 LABEL_RANGES = ((0, 1),)
 """Least and greatest label that the label holder encrypts."""
 

@@ -82,7 +82,7 @@ class BoostingConfig:
 
     @property
     def min_merged_count(self) -> int:
-        """Rows of a node's bin at least, so that `min_bin_count` of them count on average: with GOSS, many weigh nothing.
+        """Rows of a node's bin at least: with GOSS many weigh nothing, and `min_bin_count` count on average.
 
         >>> BoostingConfig(min_bin_count=10, goss_top=0.2, goss_other=0.1).min_merged_count
         34

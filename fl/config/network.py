@@ -6,11 +6,12 @@ from typing import Annotated
 from fl.config.checks import BelowOne, Count, Positive, at_least, check, is_positive, one_of
 from fl.rules import Rule
 
+SMALLEST_BATCH = 64
+"""Rows of a training batch at least. Of each batch the coordinator is told the mean loss, to four digits.
 
-SMALLEST_BATCH = 32
-"""Rows of a batch at least. The loss of a batch is told to four digits, which takes some 30,000 values: who knew every
-row's PD could tell one row's label by it, and nearly always those of ten, while some 100,000 ways to label 32 rows have
-the same loss."""
+From that and every row's PD, all labels of 10 rows follow in 96 of 100 batches, and of 16 rows in 60. Of 64 rows, a
+million ways to label them, or more, have the loss in common.
+"""
 
 
 @dataclass(frozen=True)

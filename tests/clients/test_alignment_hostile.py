@@ -191,7 +191,9 @@ def test_finding_6_a_study_is_aligned_in_its_own_state_only(
     assert refused == (f"alignment keeps no state under the name {model}" if defended else None)
 
 
-def test_finding_6_points_are_raised_once_in_a_study(ask: Callable, send: Send, config: TrainingConfig) -> None:
+def test_finding_6_points_are_raised_once_in_a_study(
+    ask: Callable, send: Send, config: TrainingConfig
+) -> None:
     request = RaiseRequest(Letter.of(BlindPoints(some_points(3))))
     assert refusal_in(ask(request, TAX)) is None
     refused = refusal_in(send(config, request, Envelope("s", "", 3), TAX))

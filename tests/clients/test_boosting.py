@@ -13,8 +13,8 @@ from clients.aligned import read_applications, read_table
 from clients.binned import Start, read_setup
 from clients.boosting import label_holder, passive
 from clients.forests import BankModel, PassiveModel
-from clients.randomness import goss_generator
 from clients.post import Partners
+from clients.randomness import goss_generator
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
@@ -586,7 +586,9 @@ def test_finding_6_the_scorecard_s_requests_get_no_answer_from_a_forest_s_keys(
     monkeypatch.setattr("clients.scorecard.open_sums", lambda *_: reached.append("bank"))
     if not defended:
         monkeypatch.setattr("clients.session._check_order", lambda *_: None)
-    with pytest.raises(FederationError, match="belongs to the conversation boosting" if defended else "unexpected"):
+    with pytest.raises(
+        FederationError, match="belongs to the conversation boosting" if defended else "unexpected"
+    ):
         begun.ask(STRANGE[party], party)
     assert reached == ([] if defended else [party])
 

@@ -262,7 +262,7 @@ def losses(run, batches: int) -> np.ndarray:
     return np.array(told)
 
 
-@pytest.mark.parametrize("size", [1, 31])
+@pytest.mark.parametrize("size", [1, 63])
 def test_finding_7_no_party_answers_in_a_run_with_smaller_batches(
     tables: Path, federate: Callable, send: Callable, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -272,7 +272,7 @@ def test_finding_7_no_party_answers_in_a_run_with_smaller_batches(
         config = run.config.with_section(NetworkConfig(batch_size=size))
     for partition in range(3):
         refused = refusal_in(send(config, DescribeRequest(), node={"partition-id": partition}))
-        assert refused == f"Setting 'network.batch-size' must be 32 or more, not {size}."
+        assert refused == f"Setting 'network.batch-size' must be 64 or more, not {size}."
 
 
 def test_finding_7_with_batches_of_one_row_losses_would_be_labels(
@@ -289,7 +289,7 @@ def test_finding_7_with_batches_of_one_row_losses_would_be_labels(
 
 def test_finding_7_a_network_needs_a_whole_batch_of_training_rows(tables: Path, federate: Callable) -> None:
     run = federate(tables, test_share=0.05, validation_share=0.93)
-    with pytest.raises(FederationError, match="a network needs 32 training rows at least, not 2"):
+    with pytest.raises(FederationError, match="a network needs 64 training rows at least, not 2"):
         StartedModel(run)
 
 

@@ -290,13 +290,15 @@ def test_the_bank_needs_the_step_of_every_party(begun: Begun) -> None:
 def test_the_bank_refuses_counts_that_do_not_add_up(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    begun = Begun(federate(make_tables(("tax",))))
-    columns = begun.started.columns.read(BinnedColumns)
+    run = federate(make_tables(("tax",)))
+    exchange, split = run.federation.exchange, assign_roles(run.federation, 1).split
+    started = exchange.ask({"tax": StartRequest(seed=1, split=split)}, MODEL)["tax"]
+    columns = started.columns.read(BinnedColumns)
     counts = columns.counts.copy()
     counts[0] -= 1
-    request = begun.begin_request(Letter.of(replace(columns, counts=counts)))
+    wrong = {"tax": Letter.of(replace(columns, counts=counts))}
     with pytest.raises(FederationError, match="must add up to"):
-        begun.run.federation.exchange.ask_holder(request, "another-scorecard/1")
+        exchange.ask_holder(BeginRequest(seed=1, split=split, columns=wrong), MODEL)
 
 
 BANK = {"partition-id": 0}
@@ -333,7 +335,9 @@ def test_finding_3_labels_that_cannot_be_are_not_tried_again(begun: Begun, send:
     sums, step = begun.counted.sums.read(EncryptedSums).sums, Envelope("s", MODEL, 2)
     spoilt = {"tax": Letter.of(EncryptedSums(sums | {"digest": np.zeros(32, np.uint8)}))}
     refused = refusal_in(send(begun.run.config, GroupRequest(spoilt), step, BANK))
-    assert refused == refusal_in(send(begun.run.config, GroupRequest({"tax": begun.counted.sums}), step, BANK))
+    assert refused == refusal_in(
+        send(begun.run.config, GroupRequest({"tax": begun.counted.sums}), step, BANK)
+    )
 
 
 def test_finding_3_a_full_disk_burns_no_ticket(
@@ -387,9 +391,7 @@ class Deviating:
         opened = self.begun.ask(opening(self.begun, sums), "bank").sums["tax"].read(OpenedSums)
         return opened.sums["opened"][0]
 
-    def _total(
-        self, numbers: Mapping[str, np.ndarray], made_in: Lattice, first: int, used: int
-    ) -> object:
+    def _total(self, numbers: Mapping[str, np.ndarray], made_in: Lattice, first: int, used: int) -> object:
         width, total = int(numbers["width"][0]), None
         per_block = DEGREE // width
         for number, block in enumerate(form.cut(numbers, layout.blocks_of(len(self.labels), width))):

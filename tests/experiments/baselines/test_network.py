@@ -60,14 +60,14 @@ def test_twins_stop_at_the_same_batch_and_return_to_the_same_weights(
 def test_a_batch_of_which_a_party_knows_nothing_counts_as_one(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    # Of 32 rows, the party mostly knows none of its six: its momentum and decay go on all the same.
+    # Of 64 rows, the party often knows none of its six: its momentum and decay go on all the same.
     data = make_tables(("tax",))
     bank, tax = (pd.read_csv(data / party / "table.csv") for party in ("bank", "tax"))
     common = tax["business_id"].isin(bank["business_id"])
     few = pd.concat([tax[common].head(6), tax[~common]])
     few.to_csv(data / "tax" / "table.csv", index=False)
     write_declaration(data / "tax", read_declaration(data / "tax"))
-    network = EXACT | {"batches": 30, "batch_size": 32, "weight_decay": 0.5}
+    network = EXACT | {"batches": 30, "batch_size": 64, "weight_decay": 0.5}
     assert_equal_twins(federate(data, network))
 
 

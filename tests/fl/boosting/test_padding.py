@@ -150,6 +150,6 @@ def test_of_rows_outside_of_a_split_s_node_its_sides_stay_padded(level: dict) ->
 
 
 def test_a_public_key_that_is_no_point_is_refused() -> None:
+    use = PadUse(study="s", model="m/1", keys={"bank": np.zeros(32, np.uint8)})
     with pytest.raises(ValueError, match="shared"):
-        use = PadUse(study="s", model="m/1", keys={"bank": np.zeros(32, np.uint8)})
         PadSecret.new().pad(use, "bank", BINS, ROWS)
