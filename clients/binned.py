@@ -12,6 +12,7 @@ from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_integers
 from fl.binning import Binning, Codes
+from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.splits import TEST, TRAIN, Split
 
@@ -42,12 +43,30 @@ class Setup:
 
 
 def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
-    """Keep the seed and the split that a model is started with. Raises ProtocolError for roles that do not fit."""
+    """Keep the seed and the split that a model is started with.
+
+    Raises ProtocolError for roles that do not fit, and at the label holder for others than it has assigned: whoever
+    could choose the rows that validate, or those of a batch, could read labels from how a model does on them.
+    """
     roles = split.read(Split).roles
+    check_seed(session, seed)
     check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
+    if session.holds_label and not np.array_equal(roles, assigned(session.study, seed).read(Split).roles):
+        raise ProtocolError(f"the split of seed {seed} is not the one that it has assigned")
     start = Start(seed, roles)
     session.store.keep(start)
     return start
+
+
+def assigned(study: Store, seed: int) -> Store:
+    """Where a label holder keeps the split that it has assigned under a seed."""
+    return Store(study.folder / "splits" / str(seed))
+
+
+def check_seed(session: Session, seed: int) -> None:
+    """Raises ProtocolError unless the seed is that in the name of the session's model."""
+    if seed != session.envelope.seed:
+        raise ProtocolError(f"{session.envelope.model} is not a model of seed {seed}")
 
 
 def set_up(

@@ -26,7 +26,7 @@ from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
 from fl.messages import Declaration as RequestDeclaration
-from fl.messages import declaration_of
+from fl.messages import Reader, declaration_of, rounded
 from fl.processes import cpu_seconds
 from fl.protocols import Conversation
 from fl.records import Record, decode, encode
@@ -85,7 +85,9 @@ class Session:
         return self.declaration.label is not None
 
     def state(self, kind: type[Record]) -> Record:
-        """What the answer to the last request has kept. Raises ProtocolError if that is of another kind."""
+        """What the answer to the last request has kept. Raises ProtocolError if that is of another kind, or nothing."""
+        if not self.kept:
+            raise ProtocolError("it has nothing to go on from: this has ended, or a step of it was refused")
         return decode(kind, self.kept)
 
     def keep(self, state: object | None) -> None:
@@ -121,19 +123,23 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     began = cpu_seconds()
     try:
         record = _answer(conversation, kind, message.content, context, began)
-    except (ConfigError, ProtocolError) as error:
-        record = refusal(str(error))
-    except DataError as error:
+    except Exception as error:
+        record = _refused(error, kind, context)
+    return Message(record, reply_to=message)
+
+
+def _refused(error: Exception, kind: type[Any], context: Context) -> RecordDict:
+    """What may leave the party of an error that a request of class `kind` has met."""
+    if isinstance(error, ConfigError | ProtocolError):
+        return refusal(str(error))
+    if isinstance(error, DataError):
         # The sentence may quote a record, so it stays in this party's log.
         _write_log(context, str(error))
-        record = refusal(
-            f"the data in {_folder(context).name} are not in order; its own log says what and where ({LOG})"
-        )
-    except Exception:
-        # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
-        _write_log(context, f"{kind.__name__} of {conversation.name} failed\n{traceback.format_exc()}")
-        record = refusal(f"it met an unexpected error; its own log says which ({LOG})")
-    return Message(record, reply_to=message)
+        folder = _folder(context).name
+        return refusal(f"the data in {folder} are not in order; its own log says what and where ({LOG})")
+    # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
+    _write_log(context, f"{kind.__name__} failed\n{''.join(traceback.format_exception(error))}")
+    return refusal(f"it met an unexpected error; its own log says which ({LOG})")
 
 
 def _write_log(context: Context, text: str) -> None:
@@ -153,6 +159,7 @@ def _answer(
     if declaration.is_query != (envelope.step == 0) or not (declaration.is_query or envelope.study):
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
     session = Session(_config(context), envelope, _folder(context), _state(context))
+    _check_role(declaration, conversation, session)
     action = {"conversation": conversation.name, "action": declaration.action}
     heard: dict[str, Heard] = {}
     if not declaration.is_query:
@@ -162,8 +169,15 @@ def _answer(
         _check_order(declaration, conversation, envelope, last)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
-    reply = conversation.answer(declaration.action)(session, post.opened(unpack(record, kind)))
-    packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
+    opened = post.opened(unpack(record, kind))
+    try:
+        reply = rounded(conversation.answer(declaration.action)(session, opened))
+        packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
+    except Exception as error:
+        # Where the party's own disk has failed, nothing has left, and the same request may come again.
+        if not declaration.opens or isinstance(error, OSError):
+            raise
+        packed, session.kept = _refused(error, kind, context), b""
     if not declaration.is_query:
         if _ends_training(conversation, declaration) and not session.study.is_trained:
             session.study.mark_trained()
@@ -179,6 +193,19 @@ def _ends_training(conversation: Conversation, declaration: RequestDeclaration) 
     return bool(conversation.contenders) and declaration.action not in followed
 
 
+def _check_role(declaration: RequestDeclaration, conversation: Conversation, session: Session) -> None:
+    """Raises ProtocolError unless this is asked of parties like this one."""
+    if declaration.to is not Reader.PARTIES and session.holds_label != (
+        declaration.to is Reader.LABEL_HOLDER
+    ):
+        asked, is_one = "the label holder", "a passive party"
+        if session.holds_label:
+            asked, is_one = is_one, asked
+        raise ProtocolError(
+            f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}"
+        )
+
+
 def _check_order(
     declaration: RequestDeclaration, conversation: Conversation, envelope: Envelope, last: Commit
 ) -> None:
@@ -189,6 +216,10 @@ def _check_order(
         )
     if last.step and last.conversation != conversation.name:
         raise ProtocolError(f"this state belongs to the conversation {last.conversation}")
+    if not last.step and not conversation.keeps(envelope.model):
+        raise ProtocolError(
+            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
+        )
     if last.action not in (declaration.after or ("",)):
         before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"
         came = f"the last was {last.action}" if last.action else "nothing has come"

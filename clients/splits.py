@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications
+from clients.binned import check_seed
 from clients.data.errors import DataError, listing
 from clients.parties import Party
 from clients.randomness import own_generator
@@ -28,6 +29,7 @@ from fl.splits import (
 
 def assign(session: Session, request: SplitRequest) -> Assigned:
     """A fixed test set where the run names one, else by vintage where the data have months, else by label."""
+    check_seed(session, request.seed)
     config, applications = session.training, read_applications(session.study)
     labels, months = applications.labels, applications.months
     # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.

@@ -35,6 +35,8 @@ class Conversation:
     layouts     of the data that its halves are for
     settings    the class of its section of the settings, if it has one
     contenders  what a study can train by it
+    states      names of its states within a study, `*` for a seed and empty for the study's own; if none is named, a
+                model of each contender and seed
     package     where its halves are, if they are not this project's
     """
 
@@ -44,7 +46,14 @@ class Conversation:
     layouts: tuple[str, ...] = (VERTICAL,)
     settings: type[Any] | None = None
     contenders: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
     package: str = ""
+
+    def keeps(self, model: str) -> bool:
+        """Whether a state of this name within a study is one of this conversation's, such as `federated-network/1`."""
+        name, _, seed = model.rpartition("/")
+        with_seed = f"{name}/*" if seed.isascii() and seed.isdecimal() else model
+        return with_seed in (self.states or [f"{contender}/*" for contender in self.contenders])
 
     @property
     def announced(self) -> str:
@@ -74,10 +83,10 @@ class Conversation:
 
 CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(name="handshake", version=1, messages=handshake, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
-    Conversation(name="alignment", version=1, messages=alignment),
-    Conversation(name="splits", version=1, messages=splits),
-    Conversation(name="reserve", version=1, messages=reserve),
-    Conversation(name="scoring", version=1, messages=scoring),
+    Conversation(name="alignment", version=1, messages=alignment, states=("",)),
+    Conversation(name="splits", version=1, messages=splits, states=("splits/*",)),
+    Conversation(name="reserve", version=1, messages=reserve, states=(f"{reserve.RESERVE}/*",)),
+    Conversation(name="scoring", version=1, messages=scoring, states=("answers",)),
     Conversation(
         name="boosting",
         version=1,

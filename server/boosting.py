@@ -18,7 +18,7 @@ from fl.boosting import (
     StartRequest,
     SumRequest,
 )
-from fl.boosting.padding import combined
+from fl.boosting.padding import masked
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Evaluation
 from fl.records import Array
@@ -80,7 +80,9 @@ def finish(exchange: Exchange, training: Training, ended: Ended) -> Evaluation:
 def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> GrowRequest:
     """What the bank demands of a party, with the padded sides of the other passive parties' splits."""
     sides = [
-        combined(padded[choice.party], choice.rows[None]) for choice in demand.chosen if choice.party != party
+        masked(padded[choice.party], choice.rows, choice.seed)
+        for choice in demand.chosen
+        if choice.party != party
     ]
     return GrowRequest(
         task=demand.task,

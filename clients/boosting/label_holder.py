@@ -40,10 +40,20 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.forest import LEAF
-from fl.boosting.gradients import ranges, sampled_columns
+from fl.boosting.gradients import most_entries, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
-from fl.boosting.padding import KEY_BYTES, Bits, PadSecret, choices, combined, within
+from fl.boosting.padding import (
+    KEY_BYTES,
+    Bits,
+    PadSecret,
+    PadUse,
+    choices,
+    combined,
+    mask,
+    new_seed,
+    within,
+)
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
@@ -90,8 +100,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     session.store.keep(PassiveColumns(columns))
     keys: Keys | None = None
     if columns:
-        entries = int(setup.training.sum()) * (2 if config.ahead == "tree" else 1)
-        owner = new_owner(config.encryption, entries, ranges(config))
+        owner = new_owner(config.encryption, most_entries(setup.training, config), ranges(config))
         session.store.keep(OwnerKey(owner.secret()))
         keys = Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
     grower, demand = Grower.begin(_data(session), config)
@@ -148,7 +157,7 @@ def _data(session: Session) -> Data:
 
 
 class _PaddedSplit(NamedTuple):
-    """A passive party's split of a node: the bins that go left, and their pad, uint8 (⌈n/8⌉,)."""
+    """A passive party's split of a node: the bins that go left, and their pad under the mask, uint8 (⌈n/8⌉,)."""
 
     node: int
     choice: Choice
@@ -290,12 +299,18 @@ class _Bank:
             nodes, key = np.flatnonzero(demand.owners == number), columns[party.name].pad_key
             if len(nodes) and key is not None:
                 chosen = choices(party.shape.bins, demand.splits[party.name])
-                pads = combined(secret.pad(key, party.shape.bins, len(demand.nodes)), chosen)
-                padded += [
-                    _PaddedSplit(int(node), Choice(party.name, rows), pad)
-                    for node, rows, pad in zip(nodes, chosen, pads, strict=True)
-                ]
+                envelope, keys = self._session.envelope, {party.name: key, self._name: secret.public_key}
+                use = PadUse(study=envelope.study, model=envelope.model, keys=keys)
+                pads = combined(secret.pad(use, party.name, party.shape.bins, len(demand.nodes)), chosen)
+                for node, rows, pad in zip(nodes, chosen, pads, strict=True):
+                    choice = Choice(party.name, rows, new_seed())
+                    covered = pad ^ mask(choice.seed, len(demand.nodes))
+                    padded.append(_PaddedSplit(int(node), choice, covered))
         return sorted(padded, key=lambda split: split.node)
+
+    @property
+    def _name(self) -> str:
+        return self._session.party.declaration.name
 
     def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
         share, seed = self._grower.config.column_share, self._grower.data.seed

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup, set_up
 from clients.forests import PassiveModel, contribution
+from clients.post import Partners
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
-from fl.binning import UNKNOWN
+from fl.binning import UNKNOWN, Shape
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -43,11 +45,11 @@ from fl.boosting import (
     unpacked,
 )
 from fl.boosting.forest import Flags, Splits
-from fl.boosting.gradients import sampled_columns, sampled_rows
+from fl.boosting.gradients import most_entries, ranges, sampled_columns, sampled_rows
 from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.padding import KEY_BYTES, PadSecret, sides, within
-from fl.boosting.search import allowed
+from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
+from fl.boosting.search import allowed, is_candidate
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
@@ -70,13 +72,39 @@ class Sent:
 class Growing:
     """What a passive party keeps between demands: its splits so far, and the k nodes that the next one may split.
 
-    nodes int16 (n,) has the node of each row, homes uint8 (k, c, width) the merged bins in each (`merging`).
+    nodes       int16 (n,): the node of each row
+    homes       uint8 (k, c, width): the merged bins in each (`merging`)
+    candidates  uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of the splits that it has offered in each, as in `Sums`;
+                none once the nodes have been split, or before it has added up
+    tree        the tree of these nodes, level: theirs in it, 0 of the root
     """
 
     splits: Splits
     nodes: NDArray[np.int16]
     homes: NDArray[np.uint8]
+    candidates: NDArray[np.uint8]
+    tree: int
+    level: int
     sent: Sent | None
+
+    @classmethod
+    def at_root(cls, setup: Setup, splits: Splits, tree: int, sent: Sent | None = None) -> Self:
+        """Where a tree begins: one node for all rows, and no bin merged."""
+        shape = setup.binning.shape
+        homes = unmerged(1, shape).astype(np.uint8)
+        return cls(
+            splits=splits,
+            nodes=np.zeros(len(setup.positions), np.int16),
+            homes=homes,
+            candidates=np.empty((0, -(-homes.size * 4 // 8)), np.uint8),
+            tree=tree,
+            level=0,
+            sent=sent,
+        )
+
+    def with_splits(self, splits: Splits) -> Self:
+        """After these splits of its nodes: no node is split twice."""
+        return replace(self, splits=self.splits.plus(splits), candidates=self.candidates[:0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +135,7 @@ def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns; make a key for its sides if they may have to be handed over."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
-    nodes, homes = _at_root(setup)
-    session.keep(Growing(splits=Splits.none(), nodes=nodes, homes=homes, sent=None))
+    session.keep(Growing.at_root(setup, Splits.none(), tree=0))
     pad_key = None
     if config.sealed_sides:
         secret = PadSecret.new()
@@ -123,6 +150,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     task, level = request.task.read(Task), request.level.read(Level)
     _check_task(task, setup, growing, session.config.section(BoostingConfig))
     _check_level(level, task, request.sides, setup)
+    check_splits(level, growing, setup.binning.shape)
     _take_keys(session, task.keys)
     members = np.zeros(len(setup.positions), bool)
     outcomes = level.splits.outcomes(setup.codes)
@@ -132,7 +160,7 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     others = np.flatnonzero(level.owners == ANOTHER)
     if level.pad is not None and request.sides is not None:
         left |= within(request.sides, growing.nodes, others) ^ level.pad
-    growing = replace(growing, splits=growing.splits.plus(level.splits))
+    growing = growing.with_splits(level.splits)
     asked = Asked(
         task=replace(task, keys=None),
         owners=level.owners,
@@ -140,8 +168,8 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     )
     sums: Sums | None = None
     if not task.wanted:
-        nodes, homes = _at_root(setup) if task.ahead else (growing.nodes, growing.homes)
-        session.keep(replace(growing, nodes=nodes, homes=homes))
+        root = Growing.at_root(setup, growing.splits, task.tree, growing.sent)
+        session.keep(root if task.ahead else growing)
     elif len(others) and level.pad is None:
         session.keep(Waiting(growing=growing, asked=asked, members=packed(members)))
     else:
@@ -164,7 +192,10 @@ def hand_over(session: Session, request: SidesRequest) -> HandedOver:
         raise ProtocolError("there are no sides to hand over")
     setup, secret = read_setup(session), session.store.read(PadSecret)
     bins = setup.binning.shape.bins
-    return HandedOver(sides(setup.codes, bins) ^ secret.pad(keys.pad, bins, len(setup.codes)))
+    envelope, holder = session.envelope, session.study.read(Partners).label_holder
+    of_both = {holder: keys.pad, session.party.declaration.name: secret.public_key}
+    use = PadUse(study=envelope.study, model=envelope.model, keys=of_both)
+    return HandedOver(sides(setup.codes, bins) ^ secret.pad(use, holder, bins, len(setup.codes)))
 
 
 def add_up(session: Session, request: SumRequest) -> Grown:
@@ -219,12 +250,13 @@ def _add_up(
     shape, name = setup.binning.shape, session.party.declaration.name
     used = sampled_columns(len(shape), name, setup.seed, asked.task.tree, config.column_share)
     layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
+    level = 0 if asked.task.ahead else growing.level + 1
     new_nodes = family * len(homes)
     counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
     of_parents = counts.reshape(-1, family, *counts.shape[1:])
-    merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_bin_count)
+    merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_merged_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
-    responder = _responder(session.store.folder, config.encryption)
+    responder = _responder(session.store.folder, config, most_entries(setup.training, config))
     if responder.row_wise:
         sent = _sent(encrypted, layout, counted, growing)
         layout = layout.only(counted)
@@ -240,13 +272,23 @@ def _add_up(
     bins = np.where(nowhere, last, merged_homes[cells]).astype(np.uint8)
     sums = responder.sums(encrypted, layout.offsets, bins, last)
     of_nodes = np.repeat(merged_homes, family, axis=0)
-    homes = of_nodes.astype(np.uint8)
-    session.keep(Growing(splits=growing.splits, nodes=nodes, homes=homes, sent=sent))
-    candidates = [
+    offered = [
         allowed(at_home, int((sample & (nodes == node)).sum()), home, shape, config.min_leaf_count, used)
         for node, (at_home, home) in enumerate(zip(merged(counts, of_nodes), of_nodes, strict=True))
     ]
-    return Sums(sums=sums, candidates=packed(np.array(candidates, bool).reshape(new_nodes, -1)), homes=homes)
+    homes, candidates = of_nodes.astype(np.uint8), packed(np.array(offered, bool).reshape(new_nodes, -1))
+    session.keep(
+        Growing(
+            splits=growing.splits,
+            nodes=nodes,
+            homes=homes,
+            candidates=candidates,
+            tree=asked.task.tree,
+            level=level,
+            sent=sent,
+        )
+    )
+    return Sums(sums=sums, candidates=candidates, homes=homes)
 
 
 def _next_nodes(
@@ -258,7 +300,8 @@ def _next_nodes(
     """
     owners = asked.owners
     if asked.task.ahead:
-        return tree_layout(growing.nodes, owners >= YOU, sample), *_at_root(setup), 1
+        root = Growing.at_root(setup, growing.splits, asked.task.tree)
+        return tree_layout(growing.nodes, owners >= YOU, sample), root.nodes, root.homes, 1
     split, by_bank = owners != NOBODY, owners == THE_BANK
     layout = level_layout(growing.nodes, split, by_bank, asked.task.lighter_left, asked.left, sample)
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
@@ -276,15 +319,38 @@ def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growin
 
 
 def _check_task(task: Task, setup: Setup, growing: Growing, config: BoostingConfig) -> None:
-    """Raises ProtocolError unless the task fits this party's rows and nodes."""
-    if not 0 <= task.tree <= config.trees:
-        raise ProtocolError(f"tree must lie between 0 and {config.trees}")
+    """Raises ProtocolError unless the task fits this party's rows and nodes, and goes on where they are."""
     check_bytes("bank_left", task.bank_left, packed(setup.training).shape)
-    nodes = len(task.lighter_left)
     if task.lighter_left.dtype != bool or task.lighter_left.ndim != 1:
         raise ProtocolError("lighter_left must be bool, one for each node")
+    nodes = len(task.lighter_left)
+    tree = growing.tree + (task.ahead and nodes > 0)
+    if task.tree != tree or tree > config.trees:
+        raise ProtocolError(
+            f"tree {task.tree} does not follow tree {growing.tree}, of {config.trees} at most"
+        )
+    if not task.ahead and growing.level + 1 >= config.depth:
+        raise ProtocolError(f"a tree has {config.depth} levels of splits at most")
+    if not task.ahead and nodes != len(growing.homes):
+        raise ProtocolError(f"there are {len(growing.homes)} nodes to split, not {nodes}")
     if task.wanted and nodes and growing.nodes.max(initial=NOWHERE) >= nodes:
         raise ProtocolError("lighter_left must be there for each node")
+
+
+def check_splits(level: Level, growing: Growing, shape: Shape) -> None:
+    """Raises ProtocolError unless this party's splits are among those that it has offered in their nodes."""
+    size = len(shape) * shape.width * 4
+    for node, column, left in zip(
+        np.flatnonzero(level.owners == YOU),
+        level.splits.columns,
+        unpacked(level.splits.left, 256),
+        strict=True,
+    ):
+        if node >= len(growing.candidates):
+            raise ProtocolError(f"no split of node {node} has been offered")
+        candidates = unpacked(growing.candidates[node], size).reshape(len(shape), shape.width, 2, 2)
+        if not is_candidate(int(column), left, candidates, growing.homes[node].astype(np.int64), shape):
+            raise ProtocolError(f"the split of node {node} is none of those that were offered")
 
 
 def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -> None:
@@ -301,12 +367,7 @@ def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -
         check_bytes("sides", padded, (int(others), bits))
 
 
-def _at_root(setup: Setup) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """The node of each row, and the merged bins, where a tree begins: one node for all, and none merged."""
-    return np.zeros(len(setup.positions), np.int16), unmerged(1, setup.binning.shape).astype(np.uint8)
-
-
 # An engine's responder may keep masks that serve many trees.
 @lru_cache(maxsize=2)
-def _responder(model: Path, engine: str) -> Responder:
-    return new_responder(engine, Store(model).read(Keys).sums)
+def _responder(model: Path, config: BoostingConfig, entries: int) -> Responder:
+    return new_responder(config.encryption, entries, ranges(config), Store(model).read(Keys).sums)

@@ -18,7 +18,7 @@ from clients.binned import Start, start_model
 from clients.network.model import BOTTOM, TOP, Model
 from clients.session import Session
 from clients.store import Store
-from fl.config.network import NetworkConfig
+from fl.config.network import SMALLEST_BATCH, NetworkConfig
 from fl.errors import ProtocolError
 from fl.network import Finished, FinishRequest, Floats, Started, StartRequest, Verdict, training_batches
 from fl.network.models import PartState, new_bottom, new_top
@@ -95,6 +95,8 @@ def start(session: Session, request: StartRequest) -> Started:
     """Fit the preprocessing, and set up the bottom model and at the bank the top model."""
     config, table = session.config.section(NetworkConfig), read_table(session.study)
     training = start_model(session, request.seed, request.split).roles == TRAIN
+    if training.sum() < SMALLEST_BATCH:
+        raise ProtocolError(f"a network needs {SMALLEST_BATCH} training rows at least, not {training.sum()}")
     encoder = Encoder.fit(table, np.flatnonzero(training), config.bins)
     if not encoder.width:
         raise ProtocolError("none of its columns tells the training rows apart")

@@ -18,6 +18,9 @@ from fl.scorecard.values import ROUNDED, printable, values_of_groups
 from fl.splits import Split
 from fl.tables import Table
 
+LABEL_RANGES = ((0, 1),)
+"""Least and greatest label that the label holder encrypts."""
+
 
 def bin_columns(session: Session, seed: int, split: Letter[Split]) -> Setup:
     """Bin the party's columns by the training rows, and keep that."""
@@ -33,6 +36,12 @@ def demanded(shape: Shape, config: ScorecardConfig) -> Shape:
 def one_group(rows: Array) -> NDArray[np.int64]:
     """The offsets of rows that are all of one group of `encrypted_sums`."""
     return np.array([0, len(rows)], np.int64)
+
+
+def residual_ranges(config: ScorecardConfig) -> tuple[tuple[int, int], ...]:
+    """Least and greatest residual that the label holder encrypts, in units of 2^−precision."""
+    unit = 1 << config.precision
+    return ((-unit, unit),)
 
 
 def values_of(

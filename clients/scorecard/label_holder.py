@@ -1,7 +1,7 @@
 """What the bank does in the scorecard: it has labels, so it groups bins, encrypts residuals and says where to go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import keep_card, tell_columns
-from clients.scorecard.columns import bin_columns, demanded, one_group
+from clients.scorecard.columns import LABEL_RANGES, bin_columns, demanded, one_group, residual_ranges
 from clients.scorecard.model import BankWeights, Groupings, score_rows
 from clients.session import Session
 from fl.arrays import check_integers, check_names, check_numbers
@@ -53,45 +53,60 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class OwnerKey:
-    """The secret half of the bank's key: `Owner.secret()`."""
+    """The secret half of the bank's key for residuals: `Owner.secret()`."""
 
     secret: Mapping[str, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counting:
-    """What the bank remembers while passive parties add up labels: their columns, and the ticket of the labels."""
+    """What the bank remembers while passive parties add up labels.
+
+    columns are theirs; secret is that of the labels' key, and ticket that of the labels: both serve one opening.
+    """
 
     columns: Mapping[str, BinnedColumns]
+    secret: Mapping[str, Array]
     ticket: Mapping[str, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchanging:
-    """What the bank remembers during an exchange: how far it is, and the ticket of the residual."""
+    """What the bank remembers during an exchange.
+
+    state says how far it is; ticket is that of the residual, empty once the parties' sums of it have been opened.
+    """
 
     state: State
     ticket: Mapping[str, Array]
 
 
 def begin(session: Session, request: BeginRequest) -> Begun:
-    """Bin the bank's columns, make a key, and encrypt the labels."""
+    """Bin the bank's columns, make keys, and encrypt the labels."""
     check_names("columns", request.columns, read_coverage(session.study))
     setup, config = bin_columns(session, request.seed, request.split), session.config.section(ScorecardConfig)
     coverage = _training_coverage(session, setup)
     columns = {party: letter.read(BinnedColumns) for party, letter in request.columns.items()}
     for party, binned in columns.items():
         _check_counts(party, binned, int(coverage[party].sum()))
-    told, ticket = Labels(public_key={}, encrypted={}), dict[str, Array]()
+    told, counting = (
+        Labels(label_key={}, residual_key={}, encrypted={}),
+        Counting(columns=columns, secret={}, ticket={}),
+    )
     if columns:
-        unit = 1 << config.precision
-        owner = new_owner(config.encryption, int(setup.training.sum()), ((-unit, unit),))
-        session.store.keep(OwnerKey(owner.secret()))
+        rows = int(setup.training.sum())
+        of_labels, of_residuals = (
+            new_owner(config.encryption, rows, ends) for ends in (LABEL_RANGES, residual_ranges(config))
+        )
+        session.store.keep(OwnerKey(of_residuals.secret()))
         labels = _labels(session, setup)[setup.training].astype(np.int64)
         counts = [binned.shape.bins + 1 for binned in columns.values()]
-        encrypted, ticket = owner.encrypt(labels[:, None], one_group(labels), counts)
-        told = Labels(public_key=owner.public_key(), encrypted=encrypted)
-    session.keep(Counting(columns=columns, ticket=ticket))
+        encrypted, ticket = of_labels.encrypt(labels[:, None], one_group(labels), counts)
+        counting = Counting(columns=columns, secret=of_labels.secret(), ticket=ticket)
+        told = Labels(
+            label_key=of_labels.public_key(), residual_key=of_residuals.public_key(), encrypted=encrypted
+        )
+    session.keep(counting)
     return Begun(Letter.of(told))
 
 
@@ -104,8 +119,9 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
     of_bank = group_by_labels(shape, setup.codes[setup.training], labels, config, protected=False)
     passive = {}
     for party, columns in counting.columns.items():
+        owner = restore_owner(config.encryption, counting.secret)
         encrypted = request.sums[party].read(EncryptedSums).sums
-        sums = _owner(session).decrypt(encrypted, counting.ticket, columns.shape.bins + 1)
+        sums = owner.decrypt(encrypted, counting.ticket, columns.shape.bins + 1)
         bads = _checked_bads(party, sums, labels, coverage[party])
         goods = columns.counts.astype(np.int64) - bads
         if (goods < 0).any():
@@ -129,14 +145,15 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
 
 
 def open_sums(session: Session, request: OpenRequest) -> Opened:
-    """Decrypt what the parties' masks hide."""
-    ticket, owner = session.state(Exchanging).ticket, _owner(session)
+    """Decrypt what the parties' masks hide, once for each residual."""
+    exchanging, owner = session.state(Exchanging), _owner(session)
     fitting = session.store.read(Groupings).fitting
     check_names("sums", request.sums, fitting)
     opened = {}
     for party, letter in request.sums.items():
         sums, counts = letter.read(EncryptedSums).sums, fitting[party].grouping.counts + 1
-        opened[party] = Letter.of(OpenedSums(owner.open_masked(sums, ticket, counts)))
+        opened[party] = Letter.of(OpenedSums(owner.open_masked(sums, exchanging.ticket, counts)))
+    session.keep(replace(exchanging, ticket={}))
     return Opened(opened)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_table
 from clients.binned import Setup, read_setup
 from clients.scorecard.card import tell_columns
-from clients.scorecard.columns import bin_columns, demanded, one_group
+from clients.scorecard.columns import LABEL_RANGES, bin_columns, demanded, one_group, residual_ranges
 from clients.scorecard.model import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
@@ -53,7 +53,7 @@ from fl.sums import counts_by_bin
 
 @dataclass(frozen=True)
 class ResponderKey:
-    """The bank's public key, as its label holder sent it."""
+    """The bank's public key for residuals."""
 
     public_key: Mapping[str, Array]
 
@@ -101,9 +101,11 @@ def start(session: Session, request: StartRequest) -> Started:
 def count(session: Session, request: CountRequest) -> Counted:
     """Add up the encrypted labels by bin."""
     setup, labels = read_setup(session), request.labels.read(Labels)
-    session.store.keep(ResponderKey(labels.public_key))
+    session.store.keep(ResponderKey(labels.residual_key))
     bins, counts = _with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
-    sums = _responder(session).sums(labels.encrypted, one_group(bins), bins, counts)
+    config, rows = session.config.section(ScorecardConfig), int(setup.training.sum())
+    responder = new_responder(config.encryption, rows, LABEL_RANGES, labels.label_key)
+    sums = responder.sums(labels.encrypted, one_group(bins), bins, counts)
     return Counted(Letter.of(EncryptedSums(sums)))
 
 
@@ -194,10 +196,12 @@ def _with_unknown(codes: Codes, counts: NDArray[np.int64]) -> tuple[Codes, NDArr
 
 
 def _responder(session: Session) -> Responder:
-    return _cached_responder(session.store.folder, session.config.section(ScorecardConfig).encryption)
+    config, rows = session.config.section(ScorecardConfig), int(read_setup(session).training.sum())
+    return _cached_responder(session.store.folder, config, rows)
 
 
 # An engine's responder may keep what serves many exchanges.
 @lru_cache(maxsize=2)
-def _cached_responder(model: Path, engine: str) -> Responder:
-    return new_responder(engine, Store(model).read(ResponderKey).public_key)
+def _cached_responder(model: Path, config: ScorecardConfig, rows: int) -> Responder:
+    key = Store(model).read(ResponderKey).public_key
+    return new_responder(config.encryption, rows, residual_ranges(config), key)

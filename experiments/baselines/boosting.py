@@ -113,7 +113,7 @@ def grow_tree(
         below = []
         for block, homes in zip(blocks, parents, strict=True):
             parts = np.stack([block.sums(rows[sample[rows]], ones)[..., 0] for rows in children])[None]
-            minimum = 1 if block.is_bank else config.min_bin_count
+            minimum = 1 if block.is_bank else config.min_merged_count
             below.append(merge(parts, homes[None], block.shape, minimum)[0])
         return below
 

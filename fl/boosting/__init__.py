@@ -151,10 +151,15 @@ class Gradients:
 
 @dataclass(frozen=True)
 class Choice:
-    """Of a passive party's split the bins that go left: packed bits uint8 (⌈m/8⌉,) over its padded matrix's m rows."""
+    """What the coordinator is to pass on of a passive party's split.
+
+    rows  packed bits uint8 (⌈m/8⌉,): the bins that go left, of its padded matrix's m rows
+    seed  uint8 (32,): of the split's mask
+    """
 
     party: Setting[str]
     rows: Aggregate[Array]
+    seed: Padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +283,7 @@ class SumRequest(Request[Grown]):
     members: Mapping[str, ToParties[Members]]
 
 
-@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"))
+@request("split", to=Reader.LABEL_HOLDER, after=("begin", "split"), opens=True)
 @dataclass(frozen=True, kw_only=True)
 class SplitRequest(Request[Demanded | Ended]):
     """For the bank: where the passive parties' splits send rows, and what they have added up, if that was wanted."""

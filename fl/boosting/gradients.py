@@ -42,6 +42,11 @@ def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
     return (-int(np.ceil(unit * factor)), int(np.ceil(unit * factor))), (0, int(np.ceil(unit / 4 * factor)))
 
 
+def most_entries(training: NDArray[np.bool_], config: BoostingConfig) -> int:
+    """The most numbers in one encryption: sent ahead of a tree, a row may stand there twice (`layouts`)."""
+    return int(training.sum()) * (2 if config.ahead == "tree" else 1)
+
+
 def sampled_rows(training: NDArray[np.bool_], seed: int, tree: int, share: float) -> NDArray[np.bool_]:
     """The training rows that a tree learns from, (n,) bool."""
     if share == 1:

@@ -9,8 +9,9 @@ sends left are the exclusive or of its bins' bits, and the pad of that is the ex
 With each split the bank tells the coordinator which rows of the party's padded matrix to combine. The coordinator
 passes the result to the other passive parties without being able to read it. The bank gives those parties the
 combined pad in the rows of the split's node and nowhere else: they read the split's sides there, and outside of the
-node every bit stays padded. Since a bin has one pad, they notice where two splits send the same bins left, or where
-one's bins are those in which two others differ; what they were told of a row by one split then holds for the other.
+node every bit stays padded. Since a bin has one pad, two splits that send the same bins left would look the same, and
+what was told of a row by one would hold for the other: so each split has a mask of its own besides, from a seed that
+the bank gives to the coordinator.
 
 The bank sees no padded bits. The bank and the coordinator together could read all; the threat model excludes that they
 collude, and who does not want to rely on it sets `boosting.sealed-sides` to false.
@@ -19,7 +20,8 @@ A matrix of bits is uint8 (m, ⌈n/8⌉): one row per bin, column after column, 
 """
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -31,11 +33,21 @@ from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 from fl.boosting.forest import Splits
+from fl.records import encode
 
 Bits = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 KEY_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadUse:
+    """What one pad is for: a model of a study, and between whom, with the public key (32,) of each by name."""
+
+    study: str
+    model: str
+    keys: Mapping[str, Bits]
 
 
 @dataclass(frozen=True)
@@ -54,13 +66,14 @@ class PadSecret:
         """What the other party needs, uint8 (32,)."""
         return np.frombuffer(self._private.public_key().public_bytes_raw(), np.uint8)
 
-    def pad(self, peer: Bits, bins: Integers, rows: int) -> Bits:
-        """The pad that is shared with the owner of a public key, which has the same: a matrix of bits.
+    def pad(self, use: PadUse, peer: str, bins: Integers, rows: int) -> Bits:
+        """The pad that is shared with a peer, which has the same for the same use: a matrix of bits.
 
         bins (c,) are those of each column of the passive party. Raises ValueError for a public key that is no point.
         """
-        shared = self._private.exchange(X25519PublicKey.from_public_bytes(peer.tobytes()))
-        key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/1").derive(shared)
+        shared = self._private.exchange(X25519PublicKey.from_public_bytes(use.keys[peer].tobytes()))
+        about = encode(replace(use, keys=dict(sorted(use.keys.items()))))
+        key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/2" + about).derive(shared)
         # A key serves one pad, so the nonce may be anything.
         stream = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
         shape = int(bins.sum()) + 1, -(-rows // 8)
@@ -69,6 +82,17 @@ class PadSecret:
     @property
     def _private(self) -> X25519PrivateKey:
         return X25519PrivateKey.from_private_bytes(self.key.tobytes())
+
+
+def mask(seed: Bits, rows: int) -> Bits:
+    """The mask of one split, uint8 (⌈rows/8⌉,), from its own seed, uint8 (32,). A seed serves one split."""
+    stream = Cipher(algorithms.ChaCha20(seed.tobytes(), bytes(16)), mode=None).encryptor()
+    return np.frombuffer(stream.update(bytes(-(-rows // 8))), np.uint8)
+
+
+def new_seed() -> Bits:
+    """The seed of a mask, uint8 (32,)."""
+    return np.frombuffer(secrets.token_bytes(KEY_BYTES), np.uint8)
 
 
 def sides(codes: Codes, bins: Integers) -> Bits:
@@ -87,6 +111,11 @@ def choices(bins: Integers, splits: Splits) -> Bits:
         flags[starts[column] : starts[column] + bins[column]] = left[: bins[column]]
         flags[-1] = left[UNKNOWN]
     return np.packbits(chosen, axis=1)
+
+
+def masked(padded: Bits, chosen: Bits, seed: Bits) -> Bits:
+    """What the coordinator passes on of one split: its side under pad and mask, (1, ⌈n/8⌉); chosen (⌈m/8⌉,)."""
+    return combined(padded, chosen[None]) ^ mask(seed, 8 * padded.shape[1])
 
 
 def combined(matrix: Bits, chosen: Bits) -> Bits:

@@ -59,6 +59,27 @@ def allowed(counts: Integers, total: int, homes: Integers, shape: Shape, minimum
     return (left >= minimum) & (total - left >= minimum) & used[:, :, None, None]
 
 
+def is_candidate(column: int, left: Flags, candidates: Flags, homes: Integers, shape: Shape) -> bool:
+    """Whether `search` can choose the split of a column (0 … c − 1) that sends the bins `left`, (256,), to the left.
+
+    candidates are what `allowed` says of the node, homes (columns, width) its merged bins. Of a category any set of
+    levels may go left that each have rows enough, but not all of them, since their order is the label holder's.
+    """
+    in_width, unknown = left[: shape.width], int(left[UNKNOWN])
+    if (in_width != in_width[homes[column]]).any() or left[shape.width : UNKNOWN].any():
+        return False
+    if shape.ordered[column]:
+        gap = bool(shape.missing[column])
+        values = in_width[: shape.bins[column] - gap]
+        missing, count = int(gap and in_width[shape.bins[column] - 1]), int(values.sum())
+        return count > 0 and bool(values[:count].all() and candidates[column, count - 1, missing, unknown])
+    alone = candidates[column, :, 0, 0]
+    levels = np.flatnonzero(in_width & (homes[column] == np.arange(shape.width)))
+    if not len(levels) or not alone[levels].all():
+        return False
+    return len(levels) < alone.sum() or bool(alone.sum() == 1 and candidates[column, levels[0], 0, unknown])
+
+
 def search(
     sums: Integers,
     total: Integers,

@@ -1,6 +1,7 @@
 """Settings of boosting."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated
 
 from fl.config.checks import (
@@ -26,7 +27,7 @@ class BoostingConfig:
     depth                 levels of splits in a tree
     learning_rate         share of a leaf's best weight that it adds to the score
     bins                  bins of a column at most, that of missing values included
-    min_bin_count         training rows of a bin at least
+    min_bin_count         training rows of a bin at least; with GOSS more, so that about as many of them count
     min_leaf_count        training rows of a leaf at least
     min_leaf_weight       sum of hessians of a leaf at least
     min_gain              a split gains more than this
@@ -78,3 +79,13 @@ class BoostingConfig:
         check(self, "boosting.")
         allowed = 0 < self.goss_other <= 1 - self.goss_top
         require(allowed, "boosting.goss-other", "positive, and with goss-top at most 1", self.goss_other)
+
+    @property
+    def min_merged_count(self) -> int:
+        """Rows of a node's bin at least: with GOSS many weigh nothing, and `min_bin_count` count on average.
+
+        >>> BoostingConfig(min_bin_count=10, goss_top=0.2, goss_other=0.1).min_merged_count
+        34
+        """
+        share = self.goss_top + self.goss_other if self.goss_top else 1.0
+        return ceil(self.min_bin_count / share)

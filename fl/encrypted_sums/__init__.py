@@ -9,8 +9,9 @@ so a model trained on any of them is the same model, bit for bit:
 - `lattice`: SEAL's BFV, 128-bit security at least; the default;
 - `paillier`: the scheme that FATE uses, for comparison.
 
-    owner = new_owner("lattice", rows=20_000, ranges=((-2048, 2048), (0, 512)))
-    responder = new_responder("lattice", owner.public_key())
+    rows, ranges = 20_000, ((-2048, 2048), (0, 512))
+    owner = new_owner("lattice", rows, ranges)
+    responder = new_responder("lattice", rows, ranges, owner.public_key())
 
     encrypted, ticket = owner.encrypt(values, offsets, [bin_counts])    # encrypted → responder; ticket stays
     reply = responder.sums(encrypted, offsets, bins, bin_counts)        # reply → owner
@@ -20,11 +21,11 @@ so a model trained on any of them is the same model, bit for bit:
     opened = owner.open_masked(reply, ticket, bin_counts)                       # opened → responder
     sums = responder.unmask(opened, mask)
 
-`rows` and `ranges` fix the parameters: the most rows of one request, and the least and greatest value of each of the
-k numbers, zero included. What could overflow is refused: as ConfigError when the owner is made, as ValueError when
-numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k numbers of a row into
-one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51, and into several
-beyond.
+Both halves know `rows` and `ranges`, which fix the parameters: the most rows of one request, and the least and
+greatest value of each of the k numbers, zero included. What could overflow is refused: as ConfigError when a half is
+made, as ValueError when numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k
+numbers of a row into one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51,
+and into several beyond.
 
 One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
 the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps
@@ -61,11 +62,10 @@ def new_owner(
 
     Raises ConfigError for an unknown engine, a key too short, or sums that the engine's parameters cannot carry.
     """
-    packing = Packing(int(rows), tuple((int(low), int(high)) for low, high in ranges))
     if key_bits is not None and engine != "paillier":
         raise ConfigError("Only the engine paillier takes a key length.")
     options = () if key_bits is None else (key_bits,)
-    return cast(Owner, _half(engine, "Owner")(packing, *options))
+    return cast(Owner, _half(engine, "Owner")(_packing(rows, ranges), *options))
 
 
 def restore_owner(engine: str, secret: AnyWire) -> Owner:
@@ -73,12 +73,20 @@ def restore_owner(engine: str, secret: AnyWire) -> Owner:
     return cast(Owner, _half(engine, "Owner").restore(secret))
 
 
-def new_responder(engine: str, public_key: AnyWire) -> Responder:
-    """A responder under the owner's public key.
+def new_responder(
+    engine: str, rows: int, ranges: Sequence[tuple[int, int]], public_key: AnyWire
+) -> Responder:
+    """A responder under the owner's public key, for rows and ranges as in `new_owner`.
 
-    Raises ConfigError for an unknown engine, and ProtocolError when the key is damaged or below the engine's strength.
+    It takes these from the run's settings and never from the owner, and understands no owner that has others. Raises
+    ConfigError for an unknown engine or sums that it cannot carry, and ProtocolError when the key is damaged, below the
+    engine's strength, or degenerate.
     """
-    return cast(Responder, _half(engine, "Responder")(public_key))
+    return cast(Responder, _half(engine, "Responder")(_packing(rows, ranges), public_key))
+
+
+def _packing(rows: int, ranges: Sequence[tuple[int, int]]) -> Packing:
+    return Packing(int(rows), tuple((int(low), int(high)) for low, high in ranges))
 
 
 def _half(engine: str, half: str) -> Any:

@@ -64,14 +64,18 @@ _IN_BLOCKS = "This engine encrypts rows in blocks: encrypt those of the new grou
 
 
 class _Half:
-    """Has the public key's fingerprint, and what both halves do alike."""
+    """Has rows and ranges, the fingerprint of these and the public key, and what both halves do alike."""
 
     row_wise: ClassVar[bool] = True
     """Whether rows are encrypted one by one, so that other groups of them need not be sent again: see `regroup`."""
 
-    def __init__(self, public_key: AnyWire, sums: Callable[[Array, Request], Integers]) -> None:
+    def __init__(
+        self, packing: Packing, public_key: AnyWire, sums: Callable[[Array, Request], Integers]
+    ) -> None:
         """`sums` makes of decrypted, unmasked replies the sums (groups, bins of all columns, k), or ProtocolError."""
-        self._fingerprint, self._sums = wire.fingerprint(public_key), sums
+        self._packing, self._sums = packing, sums
+        # Halves that differ in rows or ranges do not understand each other.
+        self._fingerprint = wire.fingerprint({**packing.to_wire(), **public_key})
 
     def _split(self, opened: Array, request: Request) -> Sums:
         return split_columns(self._sums(opened, request), request.bin_counts)
@@ -88,8 +92,7 @@ class Owner(_Half, ABC):
     """The key owner: encrypts numbers, decrypts sums. It can be restored from `secret()` at any time."""
 
     def __init__(self, packing: Packing, sums: Callable[[Array, Request], Integers]) -> None:
-        self._packing = packing
-        super().__init__(self.public_key(), sums)
+        super().__init__(packing, self.public_key(), sums)
 
     @classmethod
     def restore(cls, secret: AnyWire) -> Self:
@@ -167,7 +170,10 @@ class Owner(_Half, ABC):
 
 
 class Responder(_Half, ABC):
-    """Holds the bins; made from the owner's public key."""
+    """Holds the bins; made from the owner's public key, and from rows and ranges that it knows by itself.
+
+    So no owner can have it add up more numbers per row, or larger ones, than the settings of the run say.
+    """
 
     def regroup(self, encrypted: AnyWire, offsets: Integers, rows: Integers, new_offsets: Integers) -> Wire:
         """The encrypted numbers of `rows`, as groups by `new_offsets`; `offsets` are those they came with.

@@ -134,7 +134,7 @@ class Packing:
         try:
             return cls(int(rows), tuple((int(low), int(high)) for low, high in ranges))
         except ConfigError as error:
-            raise ProtocolError(f"The public key does not fit any sums: {error}") from None
+            raise ProtocolError(f"The stored key does not fit any sums: {error}") from None
 
 
 def check_offsets(offsets: NDArray[np.int64], rows: int) -> None:

@@ -45,16 +45,16 @@ class PlainOwner(halves.Owner):
 class PlainResponder(halves.Responder):
     """Adds up numbers that it can read. Raises ProtocolError for a key: the owner has another engine."""
 
-    def __init__(self, public_key: AnyWire) -> None:
+    def __init__(self, packing: Packing, public_key: AnyWire) -> None:
         if public_key:
             raise ProtocolError("The engine plain has no key; the owner uses another engine.")
-        super().__init__(public_key, _as_opened)
+        super().__init__(packing, public_key, _as_opened)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
-        return wire.take(encrypted, "rows", np.int64, (int(offsets[-1]), None))
+        return wire.take(encrypted, "rows", np.int64, (int(offsets[-1]), len(self._packing.ranges)))
 
     def _new_mask(self, request: Request) -> Array:
-        shape = (request.groups, request.bins, self._rows(request.held, request.offsets).shape[1])
+        shape = (request.groups, request.bins, len(self._packing.ranges))
         return np.frombuffer(secrets.token_bytes(8 * int(np.prod(shape))), np.int64).reshape(shape)
 
     def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:

@@ -14,7 +14,7 @@ The parts: `grouping` (bins to groups), `design` (one-hot columns), `cone` (sign
 Conversation `scorecard/1`; E exchanges, at most `scorecard.exchanges`:
 
 1. `StartRequest` → `Started`, passive parties: bins of the training rows.
-2. `BeginRequest` → `Begun`, the bank: a key, and encrypted labels.
+2. `BeginRequest` → `Begun`, the bank: keys for labels and for residuals, and encrypted labels.
 3. `CountRequest` → `Counted`, passive parties: sums of the labels by bin.
 4. `GroupRequest` → `Grouped`, the bank: groups, and the first encrypted residual; or `Ended` if no passive party has a
    column worth its place.
@@ -97,9 +97,13 @@ class StartRequest(Request[Started]):
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """The bank's public key and its encrypted labels of the training rows; both empty without passive parties."""
+    """The bank's encrypted labels of the training rows, and its public keys; all empty without passive parties.
 
-    public_key: PublicKey[Mapping[str, Array]]
+    Labels have a key of their own: a party that has sums of residuals opened must not be able to put labels into them.
+    """
+
+    label_key: PublicKey[Mapping[str, Array]]
+    residual_key: PublicKey[Mapping[str, Array]]
     encrypted: Ciphertext
 
 
@@ -191,7 +195,7 @@ class Ended:
     progress: Progress
 
 
-@request("group", to=Reader.LABEL_HOLDER, after=("begin",))
+@request("group", to=Reader.LABEL_HOLDER, after=("begin",), opens=True)
 @dataclass(frozen=True)
 class GroupRequest(Request[Grouped | Ended]):
     """Brings the bank the sums of each passive party."""
@@ -237,7 +241,7 @@ class Opened:
     sums: Mapping[str, ToPassive[OpenedSums]]
 
 
-@request("open_sums", to=Reader.LABEL_HOLDER, after=("group", "solve"))
+@request("open_sums", to=Reader.LABEL_HOLDER, after=("group", "solve"), opens=True)
 @dataclass(frozen=True)
 class OpenRequest(Request[Opened]):
     """Asks the bank to decrypt the masked sums of each passive party."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import RecordDict
 
+from clients.post import Partners
 from clients.store import Store
 from fl.alignment import (
     BlindPoints,
@@ -22,6 +23,8 @@ from fl.alignment import (
 from fl.alignment.intersection import Points, hash_to_points, new_exponent, raise_to
 from fl.config.run import TrainingConfig
 from fl.messages import Letter
+from fl.protocols import Conversation
+from fl.seals import Context, Identity, seal
 from fl.tables import Table
 from fl.wire import Envelope, refusal_in, unpack
 
@@ -168,3 +171,69 @@ def test_a_party_sends_its_ids_in_another_order_each_time(
 
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(np.unique(first, axis=0), np.unique(second, axis=0))
+
+
+@pytest.mark.parametrize("defended", [True, False])
+@pytest.mark.parametrize("model", ["a/1", "federated-boosting/1", "splits/1", "answers"])
+def test_finding_6_a_study_is_aligned_in_its_own_state_only(
+    send: Send,
+    introduction: Callable,
+    meet: Meet,
+    config: TrainingConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    defended: bool,
+) -> None:
+    if not defended:
+        monkeypatch.setattr(Conversation, "keeps", lambda *_: True)
+    meet(config)
+    refused = refusal_in(send(config, introduction(config), Envelope("s", model, 1), TAX))
+    assert refused == (f"alignment keeps no state under the name {model}" if defended else None)
+
+
+def test_finding_6_points_are_raised_once_in_a_study(
+    ask: Callable, send: Send, config: TrainingConfig
+) -> None:
+    request = RaiseRequest(Letter.of(BlindPoints(some_points(3))))
+    assert refusal_in(ask(request, TAX)) is None
+    refused = refusal_in(send(config, request, Envelope("s", "", 3), TAX))
+    assert refused == "alignment_raise_points comes after meet, and the last was raise_points"
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_6_points_that_the_bank_has_not_blinded_are_not_raised(
+    ask: Callable, send: Send, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        monkeypatch.setattr("clients.post.verify", lambda *_: None)
+    guessed = Letter.of(BlindPoints(some_points(3)))
+    context = Context(
+        study="s",
+        model="",
+        step=2,
+        settings=config.digest,
+        sender="bank",
+        kind="fl.alignment.BlindPoints",
+    )
+    tax = Store(Path(config.state, "tax", "s")).read(Partners).introductions["tax"].keys
+    forged = seal(guessed, context, Identity.new(), {"tax": tax}, encrypted=True)
+    refused = refusal_in(send(config, RaiseRequest(forged), Envelope("s", "", 2), TAX, sealed=True))
+    assert (refused is not None and "is not signed by it" in refused) == defended
+
+
+@pytest.mark.parametrize(
+    ("node", "request_", "refused"),
+    [
+        (
+            BANK,
+            RaiseRequest(Letter.of(BlindPoints(some_points(3)))),
+            "alignment_raise_points is asked of a passive party, and it is the label holder",
+        ),
+        (TAX, BlindRequest(), "alignment_blind is asked of the label holder, and it is a passive party"),
+    ],
+    ids=["bank", "tax"],
+)
+def test_finding_6_a_party_does_what_is_asked_of_its_role(
+    ask: Callable, node: dict, request_: object, refused: str
+) -> None:
+    assert refusal_in(ask(request_, node)) == refused

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clients.aligned import read_applications
+from clients.binned import Start
+from clients.network.learning import Learning
 from clients.store import Store
 from fl.config.network import NetworkConfig
+from fl.handshake import DescribeRequest
 from fl.messages import Letter, Request
 from fl.network import (
     BackwardRequest,
@@ -22,8 +26,11 @@ from fl.network import (
     ScoreRequest,
     StartRequest,
     Verdict,
+    training_batches,
 )
-from fl.splits import Split
+from fl.records import decode
+from fl.splits import TRAIN, VALIDATION, Split
+from fl.wire import refusal_in
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
@@ -243,3 +250,89 @@ def test_no_batch_comes_after_the_one_at_which_training_ends(
     if started.run.config.section(NetworkConfig).batches == 2:
         why = "training has ended: no batch is to come"
         started.refuses("tax", ForwardRequest(batch=3, lesson=None), why)
+
+
+def losses(run, batches: int) -> np.ndarray:
+    """The loss of each batch, as the coordinator is told it."""
+    started, lessons, told = StartedModel(run), {}, []
+    for batch in range(1, batches + 1):
+        learned = started.backward(batch, started.forward(batch, lessons))
+        lessons = dict(learned.lessons)
+        told.append(learned.loss)
+    return np.array(told)
+
+
+@pytest.mark.parametrize("size", [1, 63])
+def test_finding_7_no_party_answers_in_a_run_with_smaller_batches(
+    tables: Path, federate: Callable, send: Callable, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    run = federate(tables)
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr(NetworkConfig, "__post_init__", lambda _: None)
+        config = run.config.with_section(NetworkConfig(batch_size=size))
+    for partition in range(3):
+        refused = refusal_in(send(config, DescribeRequest(), node={"partition-id": partition}))
+        assert refused == f"Setting 'network.batch-size' must be 64 or more, not {size}."
+
+
+def test_finding_7_with_batches_of_one_row_losses_would_be_labels(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NetworkConfig, "__post_init__", lambda _: None)
+    run = federate(tables, {"batch_size": 1, "batches": 41, "evaluate_every": 100})
+    read = losses(run, 40) > np.log(2)
+    roles = Store(Path(run.config.state, "bank", "s", MODEL)).read(Start).roles
+    rows = np.concatenate(training_batches(roles, 1, run.config.section(NetworkConfig)))[:40]
+    labels = read_applications(Store(Path(run.config.state, "bank", "s"))).labels[rows]
+    assert (read == (labels == 1)).mean() > 0.9
+
+
+def test_finding_7_a_network_needs_a_whole_batch_of_training_rows(tables: Path, federate: Callable) -> None:
+    run = federate(tables, test_share=0.05, validation_share=0.93)
+    with pytest.raises(FederationError, match="a network needs 64 training rows at least, not 2"):
+        StartedModel(run)
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_7_the_rows_that_validate_are_those_that_the_bank_has_assigned(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    # The letter is signed by the bank, as if an earlier one of its own were sent again.
+    run = federate(tables)
+    roles = assign_roles(run.federation, 1).split.read(Split).roles
+    chosen = np.where(roles == VALIDATION, np.int8(TRAIN), roles)
+    chosen[[0, 1]] = VALIDATION
+    if not defended:
+        kept = Store(Path(run.config.state, "elsewhere"))
+        kept.keep(Split(chosen))
+        monkeypatch.setattr("clients.binned.assigned", lambda *_: kept)
+    request, refused = StartRequest(seed=1, split=Letter.of(Split(chosen))), ""
+    try:
+        run.federation.exchange.ask({"bank": request}, MODEL)
+    except FederationError as error:
+        refused = str(error)
+    assert ("the split of seed 1 is not the one that it has assigned" in refused) == defended
+
+
+def test_finding_7_a_model_has_the_seed_of_its_name(tables: Path, federate: Callable) -> None:
+    run = federate(tables)
+    request = StartRequest(seed=2, split=assign_roles(run.federation, 1).split)
+    for party in run.config.parties:
+        with pytest.raises(FederationError, match="federated-network/1 is not a model of seed 2"):
+            run.federation.exchange.ask({party: request}, MODEL)
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_7_losses_and_aucs_leave_the_bank_to_four_digits(
+    tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        monkeypatch.setattr("clients.session.rounded", lambda reply: reply)
+    started = StartedModel(federate(tables, {"evaluate_every": 1}))
+    learned = started.backward(1, started.forward())
+    told = np.array([learned.loss, learned.look.auc, learned.look.loss])
+    assert np.array_equal(told, np.round(told, 4)) == defended
+    # What training goes by stays exact.
+    kept = decode(Learning, Store(Path(started.run.config.state, "bank", "s", MODEL)).last().state)
+    assert kept.best_auc == pytest.approx(learned.look.auc, abs=5e-5)
+    assert kept.best_auc != round(kept.best_auc, 4)

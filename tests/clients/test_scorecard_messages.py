@@ -1,27 +1,38 @@
 """The scorecard's messages one by one: what each tells, and what a party refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tenseal import sealapi
 
 from clients.aligned import read_applications, read_table
 from clients.data.declaration import read_declaration, write_declaration
-from clients.scorecard.label_holder import OwnerKey
+from clients.post import Partners
+from clients.scorecard.columns import LABEL_RANGES, residual_ranges
+from clients.scorecard.label_holder import Exchanging, OwnerKey
 from clients.scorecard.passive import Fit, Masking
 from clients.store import Store
 from fl.binning import UNKNOWN, Binning
 from fl.config.scorecard import ScorecardConfig
-from fl.encrypted_sums import new_responder
-from fl.messages import Letter, Request
+from fl.encrypted_sums import new_owner, new_responder, wire
+from fl.encrypted_sums.halves import Request as SumsRequest
+from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice.form import Planes
+from fl.encrypted_sums.lattice.products import Adder
+from fl.encrypted_sums.lattice.seal import DEGREE, Lattice
+from fl.encrypted_sums.packing import Packing
+from fl.messages import Letter, Request, declaration_of
 from fl.records import decode
 from fl.scorecard import (
     BeginRequest,
     BinnedColumns,
     CountRequest,
+    EncryptedSums,
     Ended,
     FinishRequest,
     FitRequest,
@@ -29,6 +40,7 @@ from fl.scorecard import (
     Grouped,
     GroupRequest,
     Groups,
+    Labels,
     Masked,
     Opened,
     OpenedSums,
@@ -42,7 +54,9 @@ from fl.scorecard import (
     Stepped,
     StepRequest,
 )
+from fl.seals import Context, Identity, seal
 from fl.splits import TRAIN, Split
+from fl.wire import Envelope, refusal_in
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
@@ -65,6 +79,7 @@ class Begun:
         self.split = assign_roles(run.federation, 1).split
         self.started = self.ask(StartRequest(seed=1, split=self.split))
         begun = self.ask(self.begin_request(self.started.columns), "bank")
+        self.told = begun.labels.read(Labels)
         self.counted = self.ask(CountRequest(begun.labels))
 
     def ask(self, request: Request, party: str = "tax"):
@@ -96,9 +111,10 @@ def counts_seen(begun: Begun) -> tuple[np.ndarray, np.ndarray]:
     """Bads of each of the party's groups: as it works them out from the first gradient, and as they are."""
     opened = begun.open(begun.fit(begun.group())).sums["tax"].read(OpenedSums).sums
     party = model(begun.run, "tax")
-    sums = new_responder("plain", {}).unmask(opened, decode(Masking, party.last().state).mask)
-    gradient = np.concatenate([part[0, :-1, 0] for part in sums]) / (1 << 24)
     training = np.flatnonzero(begun.split.read(Split).roles == TRAIN)
+    responder = new_responder("plain", len(training), ((-(1 << 24), 1 << 24),), {})
+    sums = responder.unmask(opened, decode(Masking, party.last().state).mask)
+    gradient = np.concatenate([part[0, :-1, 0] for part in sums]) / (1 << 24)
     grouping = party.read(Fit).grouping
     codes = party.read(Binning).transform(read_table(study(begun.run, "tax")), training)
     labels = read_applications(study(begun.run, "bank")).labels[training]
@@ -274,10 +290,189 @@ def test_the_bank_needs_the_step_of_every_party(begun: Begun) -> None:
 def test_the_bank_refuses_counts_that_do_not_add_up(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:
-    begun = Begun(federate(make_tables(("tax",))))
-    columns = begun.started.columns.read(BinnedColumns)
+    run = federate(make_tables(("tax",)))
+    exchange, split = run.federation.exchange, assign_roles(run.federation, 1).split
+    started = exchange.ask({"tax": StartRequest(seed=1, split=split)}, MODEL)["tax"]
+    columns = started.columns.read(BinnedColumns)
     counts = columns.counts.copy()
     counts[0] -= 1
-    request = begun.begin_request(Letter.of(replace(columns, counts=counts)))
+    wrong = {"tax": Letter.of(replace(columns, counts=counts))}
     with pytest.raises(FederationError, match="must add up to"):
-        begun.run.federation.exchange.ask_holder(request, "another-scorecard/1")
+        exchange.ask_holder(BeginRequest(seed=1, split=split, columns=wrong), MODEL)
+
+
+BANK = {"partition-id": 0}
+
+
+def opening(begun: Begun, sums: Mapping[str, np.ndarray]) -> OpenRequest:
+    return OpenRequest({"tax": Letter.of(EncryptedSums(sums))})
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_3_an_opening_that_was_refused_is_not_tried_again(
+    begun: Begun, send: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        declared = declaration_of(OpenRequest)._replace(opens=False)
+        monkeypatch.setattr(OpenRequest, "__declaration__", declared)
+    masked, step = begun.fit(begun.group()), Envelope("s", MODEL, 3)
+    sums = masked.sums.read(EncryptedSums).sums
+    spoilt = opening(begun, sums | {"digest": np.zeros(32, np.uint8)})
+
+    refused, again = (
+        refusal_in(send(begun.run.config, request, step, BANK)) for request in (spoilt, opening(begun, sums))
+    )
+
+    assert "do not match their digest" in refused
+    assert again == (refused if defended else None)
+    if defended:
+        solve = SolveRequest({"tax": Letter.of(Step(scores=np.zeros(3), products=np.zeros(1)))})
+        refused = refusal_in(send(begun.run.config, solve, Envelope("s", MODEL, 4), BANK))
+        assert "nothing to go on from" in refused
+
+
+def test_finding_3_labels_that_cannot_be_are_not_tried_again(begun: Begun, send: Callable) -> None:
+    sums, step = begun.counted.sums.read(EncryptedSums).sums, Envelope("s", MODEL, 2)
+    spoilt = {"tax": Letter.of(EncryptedSums(sums | {"digest": np.zeros(32, np.uint8)}))}
+    refused = refusal_in(send(begun.run.config, GroupRequest(spoilt), step, BANK))
+    assert refused == refusal_in(
+        send(begun.run.config, GroupRequest({"tax": begun.counted.sums}), step, BANK)
+    )
+
+
+def test_finding_3_a_full_disk_burns_no_ticket(
+    begun: Begun, send: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    request = OpenRequest({"tax": begun.fit(begun.group()).sums})
+    with monkeypatch.context() as disk:
+        disk.setattr(Store, "commit", full)
+        assert "unexpected" in refusal_in(send(begun.run.config, request, Envelope("s", MODEL, 3), BANK))
+    assert refusal_in(send(begun.run.config, request, Envelope("s", MODEL, 3), BANK)) is None
+
+
+def test_finding_3_a_ticket_is_gone_once_it_has_served(begun: Begun) -> None:
+    masked = begun.fit(begun.group())
+    assert decode(Exchanging, model(begun.run, "bank").last().state).ticket
+    begun.open(masked)
+    assert not decode(Exchanging, model(begun.run, "bank").last().state).ticket
+
+
+class Deviating:
+    """A passive party that has the bank open other numbers than sums, as many per coefficient as `each`."""
+
+    def __init__(self, begun: Begun, each: int, spacing: int) -> None:
+        self.begun, self.each, self.spacing = begun, each, spacing
+        self.grouped = begun.group()
+        begun.fit(self.grouped)
+        self.residual = self.grouped.residual.read(Residual).encrypted
+        self.counts = model(begun.run, "tax").read(Fit).grouping.counts + 1
+        training = begun.split.read(Split).roles == TRAIN
+        self.labels = read_applications(study(begun.run, "bank")).labels[training]
+        config = begun.run.config.section(ScorecardConfig)
+        self.packing = Packing(len(self.labels), residual_ranges(config))
+        self.key = begun.told.residual_key
+        self.control = Adder(self.packing, self.key).control
+        self.lattice = Planes(self.packing).lattice
+
+    def opened(self, numbers: Mapping[str, np.ndarray], made_in: Lattice) -> np.ndarray:
+        """The coefficients that the bank opens, (m,): each holds `each` rows' numbers, one every `spacing` bits."""
+        request = SumsRequest(self.residual, np.array([0, len(self.labels)]), self.counts)
+        pieces, first = [], 0
+        for reply in layout.replies_of(request):
+            guarded = self.control.guard(self._total(numbers, made_in, first, reply.used), reply.used)
+            pieces.append(form.to_bytes(self.control.shorten(guarded, reply.used)))
+            first += reply.used
+        fingerprint = wire.fingerprint({**self.packing.to_wire(), **self.key})
+        context = fingerprint, wire.take_ticket(self.residual), self.counts
+        sums = wire.with_digest("masked sums", {"replies": np.concatenate(pieces)}, *context)
+        opened = self.begun.ask(opening(self.begun, sums), "bank").sums["tax"].read(OpenedSums)
+        return opened.sums["opened"][0]
+
+    def _total(self, numbers: Mapping[str, np.ndarray], made_in: Lattice, first: int, used: int) -> object:
+        width, total = int(numbers["width"][0]), None
+        per_block = DEGREE // width
+        for number, block in enumerate(form.cut(numbers, layout.blocks_of(len(self.labels), width))):
+            rows = np.arange(number * per_block, min((number + 1) * per_block, len(self.labels)))
+            place = rows // self.each - first
+            here = (place >= 0) & (place < used)
+            exponents = (place - width * (rows - number * per_block))[here]
+            factors = 1 << (rows[here] % self.each * self.spacing)
+            signed = np.where(exponents < 0, self.lattice.plain_modulus - factors, factors).astype(np.uint64)
+            if not here.any():
+                continue
+            words = made_in.words(made_in.load(sealapi.Ciphertext(), block), 4 * DEGREE)
+            product = self.lattice.ciphertext(*words.reshape(2, 2, DEGREE))
+            self.lattice.evaluator.transform_to_ntt_inplace(product)
+            mask = self.lattice.mask(exponents % DEGREE, signed)
+            self.lattice.evaluator.multiply_plain_inplace(product, mask)
+            if total is None:
+                total = product
+            else:
+                self.lattice.evaluator.add_inplace(total, product)
+        if total is not None:
+            self.lattice.evaluator.transform_from_ntt_inplace(total)
+        return total
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_3_encrypted_labels_are_not_opened_as_residuals(
+    make_tables: Callable[..., Path], federate: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        # One key for labels and residuals, as the first edition had it.
+        keys = lru_cache(lambda engine, rows, ranges: new_owner(engine, rows, ((-(1 << 24), 1 << 24),)))
+        monkeypatch.setattr("clients.scorecard.label_holder.new_owner", lambda *of: keys(*of[:2], None))
+        monkeypatch.setattr("clients.scorecard.passive.LABEL_RANGES", ((-(1 << 24), 1 << 24),))
+    begun = Begun(federate(make_tables(("tax",)), scorecard={"encryption": "lattice"}))
+    each = Planes(Packing(240, ((-(1 << 24), 1 << 24),))).lattice.plain_modulus.bit_length() - 1
+    party = Deviating(begun, each, spacing=1)
+
+    labels = Packing(240, LABEL_RANGES) if defended else party.packing
+    opened = party.opened(begun.told.encrypted, Planes(labels).lattice)
+
+    bits = (opened[:, None] >> np.arange(each, dtype=np.uint64)) & np.uint64(1)
+    read = bits.ravel()[: len(party.labels)]
+    right = (read == party.labels).mean()
+    assert 0.3 < right < 0.7 if defended else right == 1.0
+
+
+def test_finding_3_what_is_left_is_a_label_per_group_and_exchange(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    begun = Begun(federate(make_tables(("tax",)), scorecard={"encryption": "lattice"}))
+    party = Deviating(begun, each=1, spacing=0)
+
+    opened = party.opened(party.residual, party.lattice)
+
+    # A residual is PD less label: negative where the label is 1.
+    read = opened > np.uint64(party.lattice.plain_modulus // 2)
+    assert len(read) == party.counts.sum()
+    np.testing.assert_array_equal(read, party.labels[: len(read)] == 1)
+
+
+@pytest.mark.parametrize("defended", [True, False])
+def test_finding_3_the_coordinator_has_nothing_opened(
+    begun: Begun, send: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
+) -> None:
+    if not defended:
+        monkeypatch.setattr("clients.post.verify", lambda *_: None)
+    sums = begun.fit(begun.group()).sums.read(EncryptedSums)
+    bank = study(begun.run, "bank").read(Partners).introductions["bank"].keys
+    context = Context(
+        study="s",
+        model=MODEL,
+        step=9,
+        settings=begun.run.config.digest,
+        sender="tax",
+        kind="fl.scorecard.EncryptedSums",
+    )
+    forged = seal(Letter.of(sums), context, Identity.new(), {"bank": bank}, encrypted=False)
+
+    refused = refusal_in(
+        send(begun.run.config, OpenRequest({"tax": forged}), Envelope("s", MODEL, 3), BANK, sealed=True)
+    )
+
+    assert (refused is not None and "is not signed by it" in refused) == defended

@@ -28,7 +28,7 @@ from fl.handshake import DescribeRequest, Description
 from fl.messages import Letter
 from fl.protocols import federated_contenders
 from fl.reserve import TrainRequest
-from fl.scoring import ContributeRequest
+from fl.scoring import AnswerRequest
 from fl.splits import Split, SplitRequest
 from fl.wire import Envelope, envelope_of, refusal_in, to_bytes, unpack
 from server.coordinator import assign_roles, train, train_reserve
@@ -142,7 +142,7 @@ def test_a_request_out_of_the_declared_order_is_refused_in_one_sentence(
         (BlindRequest(), "alignment_blind comes after meet, and nothing has come"),
         (ordered(), "alignment_order comes after raise_points or match, and nothing has come"),
         (matched(), "alignment_match comes after blind, and nothing has come"),
-        (ContributeRequest(), "scoring_contribute comes after prepare, and nothing has come"),
+        (AnswerRequest({}), "scoring_answer comes after prepare, and nothing has come"),
     ],
     ids=str,
 )
@@ -157,9 +157,9 @@ def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_
     federate: Callable, send: Send, tables: Path
 ) -> None:
     config = federate(tables).config
-    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "m/1", 1))) is None
+    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "splits/1", 1))) is None
     train = TrainRequest(1, Letter.of(Split(np.zeros(400, np.int8))))
-    refused = refusal_in(send(config, train, Envelope("s", "m/1", 2)))
+    refused = refusal_in(send(config, train, Envelope("s", "splits/1", 2)))
     assert refused == "this state belongs to the conversation splits"
 
 
@@ -196,7 +196,7 @@ def test_a_state_is_read_as_the_kind_that_was_kept(config: TrainingConfig, tmp_p
     with pytest.raises(ProtocolError, match="is not of its declared form"):
         session.state(Order)
     session.keep(None)
-    with pytest.raises(ProtocolError, match="is not of its declared form"):
+    with pytest.raises(ProtocolError, match="it has nothing to go on from"):
         session.state(Split)
 
 
@@ -304,6 +304,6 @@ def test_data_that_change_are_read_anew(send: Send, config: TrainingConfig, tmp_
 
 
 def test_a_split_is_refused_in_a_run_that_scores(tables: Path, tmp_path: Path) -> None:
-    session = Session(ScoringConfig(), FIRST, tables / "bank", tmp_path)
+    session = Session(ScoringConfig(), Envelope("s", "splits/1", 1), tables / "bank", tmp_path)
     with pytest.raises(ProtocolError, match="in a run that trains only"):
         assign(session, SplitRequest(1))

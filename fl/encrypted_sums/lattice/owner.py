@@ -8,7 +8,7 @@ from tenseal import sealapi
 
 from fl.encrypted_sums import halves, wire
 from fl.encrypted_sums.halves import AnyWire, Integers, Request
-from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice import form, layout, public_key
 from fl.encrypted_sums.lattice.form import Planes
 from fl.encrypted_sums.lattice.seal import DEGREE, Coefficients
 from fl.encrypted_sums.packing import Packing
@@ -25,14 +25,11 @@ class LatticeOwner(halves.Owner):
         self._planes = Planes(packing)
         self._lattice = self._planes.lattice
         if keys is None:
-            generator = sealapi.KeyGenerator(self._lattice.context)
-            self._secret_key, public_key = generator.secret_key(), sealapi.PublicKey()
-            generator.create_public_key(public_key)
-            self._public_key = wire.as_array(self._lattice.save(public_key))
+            self._secret_key, self._public_key = public_key.new_keys(self._lattice)
         else:
             secret_key = wire.take(keys, "secret_key", np.uint8, (None,)).tobytes()
             self._secret_key = self._lattice.load(sealapi.SecretKey(), secret_key)
-            self._public_key = wire.take(keys, "public_key", np.uint8, (None,))
+            self._public_key = {name: wire.take(keys, name, np.uint8, (None,)) for name in ("seed", "b")}
         self._encryptor = sealapi.Encryptor(self._lattice.context, self._secret_key)
         self._decryptor = sealapi.Decryptor(self._lattice.context, self._secret_key)
         super().__init__(packing, self._planes.sums)
@@ -44,11 +41,11 @@ class LatticeOwner(halves.Owner):
     def _keys(self) -> Wire:
         """The public key with the secret one."""
         secret_key = wire.as_array(self._lattice.save(self._secret_key))
-        return {"public_key": self._public_key, "secret_key": secret_key}
+        return {**self._public_key, "secret_key": secret_key}
 
     def public_key(self) -> Wire:
-        """SEAL's public key, and the rows and ranges that fix the plaintext modulus."""
-        return {**self._packing.to_wire(), "public_key": self._public_key}
+        """As `public_key` makes it."""
+        return self._public_key
 
     def _encrypt(self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]) -> Wire:
         """Blocks of rows in slots whose width suits the responders' columns."""

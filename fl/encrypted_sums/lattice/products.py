@@ -18,14 +18,14 @@ from tenseal import sealapi
 
 from fl.encrypted_sums import wire
 from fl.encrypted_sums.halves import AnyWire, Bins, Integers, Request
-from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice import form, layout, public_key
 from fl.encrypted_sums.lattice.control import ReplyControl
 from fl.encrypted_sums.lattice.form import Planes
 from fl.encrypted_sums.lattice.layout import Reply
 from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array
-from fl.errors import ConfigError, ProtocolError
+from fl.errors import ProtocolError
 
 CACHE_BYTES: Final = 256 * 2**20
 """Most memory that masks are kept in, by each process."""
@@ -35,16 +35,17 @@ _MASKS_KEPT: Final = CACHE_BYTES // (8 * DEGREE * (len(PRIME_BITS) - 1))
 
 @dataclass(frozen=True)
 class Key:
-    """An owner's public key; keys are equal when their fingerprints are."""
+    """An owner's public key, and what it is used for; equal where the fingerprints are, and the packing."""
 
+    packing: Packing
     wire: AnyWire = field(compare=False, repr=False)
     fingerprint: bytes
 
 
 @lru_cache(maxsize=2)
 def adder(key: Key) -> "Adder":
-    """This process's adder under a key. Raises ProtocolError when the key is damaged or below the engine's strength."""
-    return Adder(key.wire)
+    """This process's adder under a key. Raises ProtocolError when the key is damaged or degenerate."""
+    return Adder(key.packing, key.wire)
 
 
 def guarded_replies(
@@ -57,14 +58,10 @@ def guarded_replies(
 class Adder:
     """Adds up under one public key, with a control of its replies, and the masks of the largest request so far."""
 
-    def __init__(self, public_key: AnyWire) -> None:
-        try:
-            self.planes = Planes(Packing.from_wire(public_key))
-        except ConfigError as error:
-            raise ProtocolError(f"The public key does not fit the lattice engine: {error}") from None
+    def __init__(self, packing: Packing, key: AnyWire) -> None:
+        self.planes = Planes(packing)
         self._lattice = self.planes.lattice
-        key = wire.take(public_key, "public_key", np.uint8, (None,)).tobytes()
-        self.control = ReplyControl(self._lattice, self._lattice.load(sealapi.PublicKey(), key))
+        self.control = ReplyControl(self._lattice, public_key.load(self._lattice, key))
         # By first and last reply of a family's share, and block: the masks of these replies.
         self._kept: dict[tuple[Reply, Reply, int], list[Any]] = {}
         self._kept_key, self._kept_rows = b"", 1

@@ -10,6 +10,7 @@ from fl.encrypted_sums import halves
 from fl.encrypted_sums.halves import AnyWire, Bins, Request
 from fl.encrypted_sums.lattice import layout
 from fl.encrypted_sums.lattice.products import Key, adder, guarded_replies
+from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, fingerprint
 from fl.processes import count, shared
 
@@ -24,10 +25,10 @@ class LatticeResponder(halves.Responder):
 
     row_wise = False
 
-    def __init__(self, public_key: AnyWire) -> None:
-        self._key = Key(public_key, fingerprint(public_key))
+    def __init__(self, packing: Packing, public_key: AnyWire) -> None:
+        self._key = Key(packing, public_key, fingerprint(public_key))
         self._planes = adder(self._key).planes
-        super().__init__(public_key, self._planes.sums)
+        super().__init__(packing, public_key, self._planes.sums)
         self._answered = False
 
     def _new_mask(self, request: Request) -> Array:

@@ -89,18 +89,16 @@ class Lattice:
         self.plain_modulus = 1 << plain_bits
         self.first = self.context.first_parms_id()
         self.last = self.context.last_parms_id()
-        self.primes = [prime.value() for prime in self.context.first_context_data().parms().coeff_modulus()]
+        self.key_primes = [prime.value() for prime in self.context.key_context_data().parms().coeff_modulus()]
+        self.primes = self.key_primes[:-1]
         self.evaluator = sealapi.Evaluator(self.context)
         self._scratch = Scratch()
         self._plain = _Form(
             struct.pack("<4QQd", 0, 0, 0, 0, DEGREE, 1.0), DEGREE
         )  # level, coefficients, scale
-        # Of ciphertexts, by the number of their primes: both, or one after the switch. Their head: level, whether in
-        # NTT form, number of polynomials, N, number of primes, scale, and BGV's correction factor.
+        # Of ciphertexts, by the number of their primes: both, or one after the switch.
         self._ciphertexts = {
-            primes: _Form(
-                struct.pack("<4Q?QQQdQ", *level, False, 2, DEGREE, primes, 1.0, 1), 2 * primes * DEGREE
-            )
+            primes: _pair_form(level, primes)
             for level, primes in ((self.first, len(self.primes)), (self.last, 1))
         }
 
@@ -126,11 +124,31 @@ class Lattice:
         words[1, :, : c1.shape[1]] = c1
         return self.load(sealapi.Ciphertext(), form.data)
 
+    def public_key(self, b: Coefficients, a: Coefficients) -> Any:
+        """A public key from both polynomials in NTT form, modulo all primes: (3, N) each."""
+        form = _pair_form(self.context.key_parms_id(), len(self.key_primes), is_ntt_form=True)
+        form.words[:] = np.stack([b, a]).ravel()
+        return self.load(sealapi.PublicKey(), form.data)
+
+    def from_ntt(self, polynomial: Coefficients) -> Coefficients:
+        """The coefficients of a polynomial in NTT form, modulo both primes: (2, N)."""
+        form = _pair_form(self.first, len(self.primes), is_ntt_form=True)
+        # SEAL refuses to transform ciphertexts without a second half.
+        form.words[:] = 1
+        form.words[: polynomial.size] = polynomial.ravel()
+        carrier = self.load(sealapi.Ciphertext(), form.data)
+        self.evaluator.transform_from_ntt_inplace(carrier)
+        return self.words(carrier, form.words.size)[: polynomial.size].reshape(polynomial.shape)
+
     def parts(self, ciphertext: Any, first: int) -> Coefficients:
         """Of a ciphertext of one prime: the first coefficients of c0, then c1 in full; (first + N,)."""
-        content = _inflated(self.save(ciphertext))
-        words = np.frombuffer(content, np.uint64, 2 * DEGREE, len(content) - 16 * DEGREE)
+        words = self.words(ciphertext, 2 * DEGREE)
         return np.append(words[:first], words[DEGREE:])
+
+    def words(self, thing: Any, count: int) -> Coefficients:
+        """All numbers of a key or ciphertext, of which there are `count`: the end of what SEAL saves."""
+        content = _inflated(self.save(thing))
+        return np.frombuffer(content, np.uint64, count, len(content) - 8 * count)
 
     def coefficients(self, plaintext: Any, first: int) -> Coefficients:
         """The first coefficients of a decrypted polynomial, whose leading zeros SEAL has dropped."""
@@ -189,6 +207,12 @@ class _Form:
         array = _header(len(body)) + body
         self.data = bytearray(_header(len(head) + len(array)) + head + array)
         self.words = np.frombuffer(self.data, np.uint64, words, len(self.data) - 8 * words)
+
+
+def _pair_form(level: Any, primes: int, is_ntt_form: bool = False) -> _Form:
+    """Two polynomials. Their head: level, form, number of polynomials, N, primes, scale, BGV's correction factor."""
+    head = struct.pack("<4Q?QQQdQ", *level, is_ntt_form, 2, DEGREE, primes, 1.0, 1)
+    return _Form(head, 2 * primes * DEGREE)
 
 
 def _header(length: int) -> bytes:

@@ -27,20 +27,24 @@ MOST_BITS: Final = 8192
 # Bits of the exponent per stored power: 1024 powers for each 10 bits, 60 MB in all for a modulus of 2048 bits.
 _WINDOW: Final = 10
 # p − 1 has no odd prime factor below this, so that a random residue generates the whole group but for one case in
-# thousands, and a subgroup that nobody can recognise in that one.
+# thousands, and a subgroup that nobody can recognise in that one. Nor has n.
 _SMOOTH: Final = 1 << 16
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The modulus n. Raises ConfigError when it is too short, or cannot be a product of two odd primes."""
+    """The modulus n. Raises ConfigError when it is too short, or cannot be a product of two long primes."""
 
     n: mpz
 
     def __post_init__(self) -> None:
         check_length(self.n.bit_length())
-        if self.n % 2 == 0 or gmpy2.is_prime(self.n) or gmpy2.is_power(self.n):
-            raise ConfigError("A Paillier modulus must be a product of two odd primes.")
+        if (
+            gmpy2.gcd(self.n, gmpy2.primorial(_SMOOTH)) > 1
+            or gmpy2.is_prime(self.n)
+            or gmpy2.is_power(self.n)
+        ):
+            raise ConfigError("A Paillier modulus must be a product of two long primes.")
 
     @cached_property
     def square(self) -> mpz:

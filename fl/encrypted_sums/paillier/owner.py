@@ -36,9 +36,9 @@ class PaillierOwner(halves.Owner):
         return {"p": p, "q": q}
 
     def public_key(self) -> Wire:
-        """The modulus n as bytes, rows and ranges."""
+        """The modulus n as bytes."""
         (n,) = to_array([self._key.public.n], self._key.public.plain_bytes)
-        return {**self._packing.to_wire(), "n": n}
+        return {"n": n}
 
     def _encrypt(self, values: Integers, offsets: Integers, bin_counts: Sequence[Integers]) -> Wire:
         """One ciphertext per row: uint8 (n, cipher bytes)."""

@@ -22,14 +22,14 @@ from fl.errors import ConfigError, ProtocolError
 class PaillierResponder(halves.Responder):
     """Holds the owner's modulus."""
 
-    def __init__(self, public_key: AnyWire) -> None:
+    def __init__(self, packing: Packing, public_key: AnyWire) -> None:
         n = wire.take(public_key, "n", np.uint8, (None,)).tobytes()
         try:
             self._key = PublicKey(mpz.from_bytes(n, "little"))
-            self._squeezing = Squeezing(Packing.from_wire(public_key), self._key)
+            self._squeezing = Squeezing(packing, self._key)
         except ConfigError as error:
             raise ProtocolError(f"The public key is refused: {error}") from None
-        super().__init__(public_key, self._squeezing.unpack)
+        super().__init__(packing, public_key, self._squeezing.unpack)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
         return wire.take(encrypted, "rows", np.uint8, (int(offsets[-1]), self._key.cipher_bytes))

@@ -11,6 +11,7 @@ from clients.data.declaration import read_declaration, write_declaration
 from experiments.baselines import boosting
 from experiments.joined import read_joined, read_roles, read_scores
 from fl.config.boosting import BoostingConfig
+from fl.messages import DIGITS
 from server.coordinator import assign_roles, train, train_reserve
 from server.progress import Progress, ignore
 from server.training import Training
@@ -40,7 +41,8 @@ def assert_equal_twins(run) -> list[dict]:
     # The reserve model has as much of a say on businesses that no passive party knows.
     expected = np.where(joined.unknown, (pooled.log_odds + alone.log_odds) / 2, pooled.log_odds)
     np.testing.assert_array_equal(federated.log_odds, expected)
-    assert [dict(event.metrics) for event in events if event.metrics] == pooled.curve
+    told = [{name: round(figure, DIGITS) for name, figure in look.items()} for look in pooled.curve]
+    assert [dict(event.metrics) for event in events if event.metrics] == told
     assert trained.costs.round_trips <= 7 + 4 * config.depth * config.trees
     return pooled.curve
 

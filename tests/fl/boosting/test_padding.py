@@ -1,5 +1,7 @@
 """Padded sides: opened by the bank's pad for the splits that it chose, in the rows of their nodes, and nowhere else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from fl.binning import UNKNOWN
 from fl.boosting import unpacked
 from fl.boosting.forest import Splits
 from fl.boosting.layouts import NOWHERE
-from fl.boosting.padding import PadSecret, choices, combined, sides, within
+from fl.boosting.padding import PadSecret, PadUse, choices, combined, sides, within
 
 BINS = np.array([4, 3], np.int64)
 ROWS = 203
@@ -33,21 +35,51 @@ def splits_of(*splits: tuple[int, tuple[int, ...]]) -> Splits:
     return Splits(np.array([column for column, _ in splits], np.int64), np.packbits(flags, axis=1))
 
 
+def use_of(bank: PadSecret, party: PadSecret) -> PadUse:
+    return PadUse(study="s", model="m/1", keys={"bank": bank.public_key, "tax": party.public_key})
+
+
+def pad_of_bank(bank: PadSecret, party: PadSecret) -> np.ndarray:
+    return bank.pad(use_of(bank, party), "tax", BINS, ROWS)
+
+
+def pad_of_party(bank: PadSecret, party: PadSecret) -> np.ndarray:
+    return party.pad(use_of(bank, party), "bank", BINS, ROWS)
+
+
 def test_both_ends_have_the_same_pad_and_nobody_else() -> None:
     bank, party, third = PadSecret.new(), PadSecret.new(), PadSecret.new()
-    shared = bank.pad(party.public_key, BINS, ROWS)
+    shared = pad_of_bank(bank, party)
     assert shared.shape == (8, 26)
-    np.testing.assert_array_equal(shared, party.pad(bank.public_key, BINS, ROWS))
-    assert (shared != third.pad(bank.public_key, BINS, ROWS)).mean() > 0.9
+    np.testing.assert_array_equal(shared, pad_of_party(bank, party))
+    assert (shared != pad_of_party(bank, third)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"study": "t"},
+        {"model": "m/2"},
+        {"keys": lambda keys: {"bank": keys["bank"], "supply": keys["tax"]}},
+        {"keys": lambda keys: keys | {"supply": keys["tax"]}},
+    ],
+    ids=str,
+)
+def test_a_pad_serves_one_model_of_one_study_between_two_parties(other: dict) -> None:
+    bank, party = PadSecret.new(), PadSecret.new()
+    use = use_of(bank, party)
+    changed = {name: change(use.keys) if callable(change) else change for name, change in other.items()}
+    pad = party.pad(replace(use, **changed), "bank", BINS, ROWS)
+    assert (pad != pad_of_bank(bank, party)).mean() > 0.9
 
 
 def test_a_pad_opens_the_sides_of_its_split(codes: np.ndarray) -> None:
     bank, party = PadSecret.new(), PadSecret.new()
-    padded = sides(codes, BINS) ^ party.pad(bank.public_key, BINS, ROWS)
+    padded = sides(codes, BINS) ^ pad_of_party(bank, party)
     splits = splits_of((0, (0, 1)), (1, (2, UNKNOWN)), (0, (1, 3)))
     chosen = choices(BINS, splits)
 
-    opened = combined(padded, chosen) ^ combined(bank.pad(party.public_key, BINS, ROWS), chosen)
+    opened = combined(padded, chosen) ^ combined(pad_of_bank(bank, party), chosen)
 
     np.testing.assert_array_equal(unpacked(opened, ROWS), splits.outcomes(codes))
 
@@ -55,7 +87,7 @@ def test_a_pad_opens_the_sides_of_its_split(codes: np.ndarray) -> None:
 def test_padded_sides_tell_nothing_of_the_bins(codes: np.ndarray) -> None:
     # Where all bits of a row of the matrix are equal, a pad that repeats would show.
     codes[:] = 0
-    padded = sides(codes, BINS) ^ PadSecret.new().pad(PadSecret.new().public_key, BINS, ROWS)
+    padded = sides(codes, BINS) ^ pad_of_party(PadSecret.new(), PadSecret.new())
     ones = np.unpackbits(padded, axis=1, count=ROWS)
     assert abs(ones.mean() - 0.5) < 0.06
     assert len(np.unique(padded, axis=0)) == len(padded)
@@ -63,9 +95,9 @@ def test_padded_sides_tell_nothing_of_the_bins(codes: np.ndarray) -> None:
 
 def test_what_is_opened_opens_no_other_split(codes: np.ndarray) -> None:
     bank, party = PadSecret.new(), PadSecret.new()
-    padded = sides(codes, BINS) ^ party.pad(bank.public_key, BINS, ROWS)
+    padded = sides(codes, BINS) ^ pad_of_party(bank, party)
     chosen = choices(BINS, splits_of((0, (0, 1)), (0, (0,))))
-    pads = combined(bank.pad(party.public_key, BINS, ROWS), chosen)
+    pads = combined(pad_of_bank(bank, party), chosen)
 
     wrong = combined(padded, chosen[1:])[0] ^ pads[0]
 
@@ -118,5 +150,6 @@ def test_of_rows_outside_of_a_split_s_node_its_sides_stay_padded(level: dict) ->
 
 
 def test_a_public_key_that_is_no_point_is_refused() -> None:
+    use = PadUse(study="s", model="m/1", keys={"bank": np.zeros(32, np.uint8)})
     with pytest.raises(ValueError, match="shared"):
-        PadSecret.new().pad(np.zeros(32, np.uint8), BINS, ROWS)
+        PadSecret.new().pad(use, "bank", BINS, ROWS)

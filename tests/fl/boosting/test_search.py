@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.search import allowed, child_bounds, search, weight
+from fl.boosting.search import allowed, child_bounds, is_candidate, search, weight
 from fl.config.boosting import BoostingConfig
 from fl.sums import counts_by_bin, sums_by_bin
 
@@ -132,6 +132,34 @@ def test_merged_bins_go_the_same_way_and_sums_are_those_of_the_sides(seed: int, 
     np.testing.assert_array_equal(found.sums, [values[side].sum(axis=0), values[~side].sum(axis=0)])
     bins = range(SHAPE.bins[found.column])
     assert all(found.left[bin_] == found.left[homes[0, found.column, bin_]] for bin_ in bins)
+    assert is_candidate(found.column, found.left, fit, homes[0], SHAPE)
+    for bin_ in np.flatnonzero(homes[0, found.column] != np.arange(SHAPE.width)):
+        torn = found.left.copy()
+        torn[bin_] = ~torn[bin_]
+        assert not is_candidate(found.column, torn, fit, homes[0], SHAPE)
+
+
+@given(seed=st.integers(0, 10**6), minimum=st.integers(1, 12))
+def test_candidates_are_what_leaves_both_sides_rows_enough_and_nothing_else(seed: int, minimum: int) -> None:
+    codes, values = rows(seed, 50, 0.2)
+    counts, _ = node_of(codes, values, SHAPE.width)
+    fit = allowed(counts, 50, ALONE, SHAPE, minimum, np.ones(4, bool))
+    ordered = [(column, left) for column, left in every_split(codes, values, BoostingConfig()) if column < 2]
+    for column in range(4):
+        levels, alone = [*range(SHAPE.bins[column]), UNKNOWN], fit[column, :, 0, 0].sum()
+        for flags in itertools.product((False, True), repeat=len(levels)):
+            left = np.zeros(256, bool)
+            left[levels] = flags
+            chosen = set(np.flatnonzero(left).tolist())
+            side = left[codes[:, column]]
+            enough = min(side.sum(), (~side).sum()) >= minimum
+            if SHAPE.ordered[column]:
+                expected = (column, chosen) in ordered and enough
+            else:
+                sets = chosen - {UNKNOWN}
+                expected = len(sets) > 0 and all(fit[column, level, 0, 0] for level in sets)
+                expected = expected and (len(sets) < alone or (alone == 1 and enough))
+            assert is_candidate(column, left, fit, ALONE, SHAPE) == expected
 
 
 def test_only_columns_in_play_are_split() -> None:

@@ -89,6 +89,11 @@ def owner_for(engine: str, request: Request, key: int = 0) -> Owner:
     return new_owner(engine, request.rows, request.ranges)
 
 
+def responder_for(engine: str, request: Request, owner: Owner) -> Responder:
+    """A responder to the request under the owner's key."""
+    return new_responder(engine, request.rows, request.ranges, owner.public_key())
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -100,7 +105,7 @@ def meet(engine: str) -> Callable[[Request], tuple[Owner, Responder]]:
 
     def made(request: Request) -> tuple[Owner, Responder]:
         owner = owner_for(engine, request)
-        return owner, new_responder(engine, owner.public_key())
+        return owner, responder_for(engine, request, owner)
 
     return made
 

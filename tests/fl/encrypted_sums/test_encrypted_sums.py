@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from fl.encrypted_sums import ENGINES, Wire, new_owner, new_responder, restore_owner
 from fl.errors import ConfigError, ProtocolError
 
-from .conftest import Request, assert_equal_sums, make_request, owner_for, requests
+from .conftest import Request, assert_equal_sums, make_request, owner_for, requests, responder_for
 
 GRADIENTS = ((-2048, 2048), (0, 512))
 SMALL = make_request([5, 0, 9], [4, 1, 7], GRADIENTS)
@@ -19,7 +19,7 @@ EXAMPLES = settings(max_examples=20, suppress_health_check=[HealthCheck.function
 
 def revealed_to_owner(engine: str, request: Request) -> list[np.ndarray]:
     owner = owner_for(engine, request)
-    responder = new_responder(engine, owner.public_key())
+    responder = responder_for(engine, request, owner)
     encrypted, ticket = owner.encrypt(request.values, request.offsets, [request.bin_counts])
     reply = responder.sums(encrypted, request.offsets, request.bins, request.bin_counts)
     return owner.decrypt(reply, ticket, request.bin_counts)
@@ -27,7 +27,7 @@ def revealed_to_owner(engine: str, request: Request) -> list[np.ndarray]:
 
 def revealed_to_responder(engine: str, request: Request) -> list[np.ndarray]:
     owner = owner_for(engine, request)
-    responder = new_responder(engine, owner.public_key())
+    responder = responder_for(engine, request, owner)
     encrypted, ticket = owner.encrypt(request.values, request.offsets, [request.bin_counts])
     reply, mask = responder.masked_sums(encrypted, request.offsets, request.bins, request.bin_counts)
     return responder.unmask(owner.open_masked(reply, ticket, request.bin_counts), mask)
@@ -75,7 +75,7 @@ def test_extremes_are_summed_exactly(
 def test_one_encryption_serves_several_responders(engine: str, meet: Callable) -> None:
     one, other = make_request([60, 40], [32, 5], GRADIENTS), make_request([60, 40], [9], GRADIENTS, seed=2)
     owner, responder = meet(one)
-    second = new_responder(engine, owner.public_key())
+    second = responder_for(engine, one, owner)
     counts = [one.bin_counts, other.bin_counts]
 
     encrypted, ticket = owner.encrypt(one.values, one.offsets, counts)
@@ -223,7 +223,7 @@ def test_what_belongs_to_an_earlier_request_is_refused(meet: Callable, masked: b
 def test_what_was_made_under_another_key_is_refused(engine: str, masked: bool) -> None:
     one, other = (owner_for(engine, SMALL, key) for key in range(2))
     mine, theirs = (
-        conversation(owner, new_responder(engine, owner.public_key()), masked) for owner in (one, other)
+        conversation(owner, responder_for(engine, SMALL, owner), masked) for owner in (one, other)
     )
 
     for part in mine:
@@ -319,7 +319,7 @@ def test_an_engine_does_not_take_the_key_of_another() -> None:
     for engine, key in keys.items():
         for other in set(ENGINES) - {engine}:
             with pytest.raises(ProtocolError):
-                new_responder(other, key)
+                new_responder(other, SMALL.rows, GRADIENTS, key)
 
 
 def test_an_engine_without_its_library_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def test_an_engine_without_its_library_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_unknown_engines_are_refused() -> None:
-    for make in (lambda: new_owner("rot13", 1, GRADIENTS), lambda: new_responder("rot13", {})):
+    for make in (lambda: new_owner("rot13", 1, GRADIENTS), lambda: new_responder("rot13", 1, GRADIENTS, {})):
         with pytest.raises(ConfigError, match="lattice, paillier, plain"):
             make()
     with pytest.raises(ConfigError, match="lattice, paillier, plain"):

@@ -87,7 +87,7 @@ class Attack:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bank = CuriousBank(PACKING)
-        self.responder = LatticeResponder(self.bank.public_key())
+        self.responder = LatticeResponder(PACKING, self.bank.public_key())
         self.rng = np.random.default_rng(5)
         self.bins = self.rng.integers(0, BINS, (ROWS, 1), np.uint8)
         self.guarded: list[Any] = []
@@ -206,5 +206,6 @@ def test_replies_decrypt_with_room_to_spare(attack: Attack) -> None:
 
 
 def test_smaller_plaintexts_leave_more_room_for_flooding() -> None:
-    owner = LatticeOwner(Packing(1000, ((0, 1),)))
-    assert adder(LatticeResponder(owner.public_key())._key).control.flood_bits >= 100
+    packing = Packing(1000, ((0, 1),))
+    owner = LatticeOwner(packing)
+    assert adder(LatticeResponder(packing, owner.public_key())._key).control.flood_bits >= 100

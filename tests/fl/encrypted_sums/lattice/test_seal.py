@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
-from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, seal
+from fl.encrypted_sums.lattice import seal
 from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS, Lattice, Scratch, context
-from fl.encrypted_sums.packing import Packing
 from fl.errors import ConfigError, ProtocolError
 
 
@@ -80,18 +79,6 @@ def test_parameters_below_128_bits_of_security_are_refused(degree: int, primes: 
 def test_plaintexts_without_room_for_noise_are_refused(bits: int) -> None:
     with pytest.raises(ConfigError, match="bits"):
         Lattice(bits)
-
-
-def test_a_key_of_weaker_parameters_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = LatticeOwner(Packing(10, ((0, 1),)))
-    weak = context(4096, (44, 49, 16), 20)
-    key = sealapi.PublicKey()
-    sealapi.KeyGenerator(weak).create_public_key(key)
-    scratch = Scratch()
-    key.save(scratch.path)
-
-    with pytest.raises(ProtocolError, match="N = 8192"):
-        LatticeResponder({**owner.public_key(), "public_key": np.frombuffer(scratch.read(), np.uint8)})
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"\x5e\xa1\x10\x04\x03\x00\x00\x00"])

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from fl import processes
 from fl.encrypted_sums import new_owner
 from fl.encrypted_sums.lattice import LatticeResponder, responder
+from fl.encrypted_sums.packing import Packing
 
 from ..conftest import Request, assert_equal_sums, requests
 
@@ -32,7 +33,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_shares_add_up_to_numpys_sums(shares: list[int], request: Request) -> None:
     owner = new_owner("lattice", request.rows, request.ranges)
-    answering = LatticeResponder(owner.public_key())
+    answering = LatticeResponder(Packing(request.rows, request.ranges), owner.public_key())
     asked = (request.offsets, request.bins, request.bin_counts)
     encrypted, ticket = owner.encrypt(request.values, request.offsets, [request.bin_counts])
 
@@ -48,7 +49,7 @@ def test_large_requests_are_shared_and_small_ones_are_not(shares: list[int], mon
     rng, offsets, counts = np.random.default_rng(1), np.array([0, 3000]), np.array([40, 40])
     values, bins = np.ones((3000, 1), np.int64), rng.integers(0, 40, (3000, 2)).astype(np.uint8)
     owner = new_owner("lattice", 3000, ((0, 1),))
-    answering = LatticeResponder(owner.public_key())
+    answering = LatticeResponder(Packing(3000, ((0, 1),)), owner.public_key())
     encrypted, _ = owner.encrypt(values, offsets, [counts])
 
     answering.sums(encrypted, offsets, bins, counts)

@@ -96,7 +96,7 @@ def test_longer_keys_are_offered() -> None:
 def test_responders_refuse_moduli_that_are_too_short_or_no_modulus(n: int) -> None:
     modulus = to_array([mpz(n)], 256)[0]
     with pytest.raises(ProtocolError, match="refused"):
-        new_responder("paillier", Packing(10, GRADIENTS).to_wire() | {"n": modulus})
+        new_responder("paillier", 10, GRADIENTS, {"n": modulus})
 
 
 def test_a_prime_or_a_power_is_no_modulus() -> None:
@@ -107,4 +107,4 @@ def test_a_prime_or_a_power_is_no_modulus() -> None:
 
 def test_a_responder_takes_the_modulus_of_a_fresh_key(key: PrivateKey) -> None:
     n = to_array([key.public.n], key.public.plain_bytes)[0]
-    PaillierResponder(Packing(10, GRADIENTS).to_wire() | {"n": n})
+    PaillierResponder(Packing(10, GRADIENTS), {"n": n})
