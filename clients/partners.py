@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from clients.policy import FIRST_USE
 from clients.post import Partners
 from clients.session import Session
 from fl.errors import ProtocolError
@@ -26,9 +27,11 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
     """Who takes part in a study.
 
     Raises ProtocolError when a party is not who it says, runs by other settings, or is not among the partners that
-    `party.toml` names, if it names any; and unless exactly one party holds the label.
+    `party.toml` names, if it names any or its policy demands that; and unless exactly one party holds the label.
     """
     declared = session.declaration
+    if not declared.partners:
+        session.policy.require("partners", FIRST_USE, "partners of whom it has no keys")
     pinned = {name: PublicKeys.of_text(text) for name, text in declared.partners.items()}
     pinned |= {declared.name: session.identity.public} if pinned else {}
     if introductions.get(declared.name) != introduce(session):

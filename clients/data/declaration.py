@@ -20,6 +20,7 @@ import tomli_w
 from clients.data import files
 from clients.data.errors import DataError, check, listing, not_decodable, suggestion
 from clients.data.format import USUAL, Format
+from clients.policy import Policy
 from fl.rules import Rule
 
 COVERAGE = "coverage"
@@ -130,6 +131,7 @@ class Declaration:
     the party's own points table shows them. By default the label holder publishes them, since the model is its own.
     `partners` has the public keys of the parties that this one works with, by name (`fl/seals.py`); where there are
     some, nobody else may take part.
+    `policy` is what the party allows a run to ask of it (`clients/policy.py`).
     `format` is how the party's CSV files are written; its fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
@@ -159,6 +161,7 @@ class Declaration:
             lambda keys: isinstance(keys, dict) and all(isinstance(key, str) for key in keys.values()),
         ),
     ] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
     format: Format = USUAL
 
     def __post_init__(self) -> None:
@@ -204,8 +207,20 @@ class Declaration:
 
 
 _COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh", "special")
-_PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments", "partners")
+_PARTY_KEYS = (
+    "type",
+    "name",
+    "id",
+    "file",
+    "label",
+    "month",
+    "publish_bins",
+    "segments",
+    "partners",
+    "policy",
+)
 _FORMAT_KEYS = tuple(field.name for field in fields(Format))
+_RULES = tuple(field.name for field in fields(Policy))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -222,10 +237,15 @@ def read_declaration(folder: Path) -> Declaration:
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
     given = _with_tuples(content)
     _refuse_unknown_keys(given, _PARTY_KEYS + _FORMAT_KEYS, path)
+    rules = given.pop("policy", {})
+    if not isinstance(rules, dict):
+        raise DataError.at(path, "policy must be a table such as [policy], with a line for each rule.")
+    _refuse_unknown_keys(rules, _RULES, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
         format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
+        given["policy"] = Policy(**_with_tuples(rules))
         return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
@@ -280,6 +300,7 @@ def _refuse_unknown_keys(
 def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
     values, folder = asdict(declaration), Path(folder)
+    values["policy"] = declaration.policy.written
     content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, (), {})}
     content |= {key: value for key, value in values["format"].items() if value != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
