@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeAlias, get_type_hints
 
 from clients.data.errors import check
-from fl.config.run import RunConfig, TrainingConfig
+from fl import protocols
+from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.messages import Content, Reader, declaration_of, fields_of
 from fl.protocols import Conversation, federated_contenders
@@ -52,7 +53,7 @@ def least(words: str, *settings: str) -> Bound:
 def among(words: str, *settings: str) -> Bound:
     """One of these."""
     return Bound(
-        lambda allowed: words.format(" and ".join(allowed) or "none"),
+        lambda allowed: words.format(", ".join(allowed) or "none"),
         lambda asked, allowed: asked in allowed,
         settings,
     )
@@ -135,9 +136,9 @@ class Policy:
 
     conversations: Annotated[_Words, among("the conversations {}")] = None
     encryption: Annotated[
-        _Words, among("the encryption {}", "boosting.encryption", "scorecard.encryption")
+        _Words, among("the encryption by {}", "boosting.encryption", "scorecard.encryption")
     ] = None
-    defences: Annotated[_Words, among("the defence {}", "network.defence")] = None
+    defences: Annotated[_Words, among("the defence by {}", "network.defence")] = None
     least_noise: Annotated[_Noise, least("noise of {:g} at least", "network.noise")] = None
     least_batch: Annotated[_Count, least("batches of {} rows at least", "network.batch-size")] = None
     least_group: Annotated[_Count, least("groups of {} goods and bads at least", "scorecard.min-group")] = (
@@ -151,7 +152,7 @@ class Policy:
     most_depth: Annotated[_Count, most("trees of at most {} levels", "boosting.depth")] = None
     most_trees: Annotated[_Count, most("at most {} trees", "boosting.trees")] = None
     most_exchanges: Annotated[_Count, most("at most {} exchanges", "scorecard.exchanges")] = None
-    most_batches: Annotated[_Count, most("at most {} batches", "network.batches")] = None
+    most_batches: Annotated[_Count, most("at most {:,} batches", "network.batches")] = None
     most_embedding: Annotated[
         _Count, most("embeddings of at most {} numbers per row", "network.embedding")
     ] = None
@@ -191,7 +192,7 @@ class Policy:
     ] = None
     alignments_per_day: Annotated[_Count, most("at most {} alignments for training a day")] = None
     models_per_day: Annotated[_Count, most("at most {} models a day to be trained")] = None
-    applicants_per_day: Annotated[_Count, most("at most {} applicants a day to be scored")] = None
+    applicants_per_day: Annotated[_Count, most("at most {:,} applicants a day to be scored")] = None
     keep_studies: Annotated[_Count, most("no run to push out the last {} studies of a kind")] = None
     test_ids: Annotated[_Words, files("test ids in files of {} only")] = None
     applicants: Annotated[_Words, files("applicants in files of {} only")] = None
@@ -240,12 +241,21 @@ class Policy:
     ) -> None:
         """Raises ProtocolError unless it allows the conversation under the settings of a run.
 
-        grade is the highest of the party's columns, 0 if it has none. A conversation that serves all others is allowed
-        in a run that trains, unless none of the models that it is to train is allowed.
+        grade is the highest of the party's columns, 0 if it has none. A conversation that only serves others is allowed
+        unless none of those that the run wants is.
         """
-        if not is_chosen(conversation):
-            self._require_any(config, grade, holds_label)
-            return
+        refusals = []
+        for one in [conversation] if _is_chosen(conversation) else _wanted(config):
+            try:
+                return self._require_chosen(one, config, grade, holds_label)
+            except ProtocolError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+
+    def _require_chosen(
+        self, conversation: Conversation, config: RunConfig, grade: int, holds_label: bool
+    ) -> None:
         self.require("conversations", conversation.name)
         forms = forms_of(conversation, holds_label)
         for rule, bound in bounds().items():
@@ -255,20 +265,7 @@ class Policy:
                 section, _, name = setting.partition(".")
                 if section == conversation.name:
                     asked = getattr(config.sections[section], name.replace("-", "_"))
-                    self.require(rule, asked, f"{setting}={asked}" if type(asked) is bool else "")
-
-    def _require_any(self, config: RunConfig, grade: int, holds_label: bool) -> None:
-        """Raises ProtocolError if none of the models that a run is to train is allowed: then nothing need be told."""
-        offered, refusals = federated_contenders(), []
-        for name in config.contenders if isinstance(config, TrainingConfig) else ():
-            try:
-                if name in offered:
-                    self.require_conversation(offered[name], config, grade, holds_label)
-                return
-            except ProtocolError as error:
-                refusals.append(error)
-        if refusals:
-            raise refusals[0]
+                    self.require(rule, asked, f"{setting}={asked}".lower() if type(asked) is bool else "")
 
     def require_file(self, rule: str, file: str, folder: Path) -> None:
         """Raises ProtocolError if it does not allow the file that a run names; folder is the party's."""
@@ -335,9 +332,17 @@ def bounds() -> dict[str, Bound]:
     }
 
 
-def is_chosen(conversation: Conversation) -> bool:
+def _is_chosen(conversation: Conversation) -> bool:
     """Whether a party chooses if it holds a conversation: it trains a model, or scores by one."""
-    return bool(conversation.contenders) or conversation.name == "scoring"
+    return bool(conversation.contenders) or conversation.name == ScoringConfig.task
+
+
+def _wanted(config: RunConfig) -> list[Conversation]:
+    """The conversations for which a run is made."""
+    if isinstance(config, TrainingConfig):
+        offered = federated_contenders()
+        return [offered[name] for name in config.contenders if name in offered]
+    return [one for one in protocols.CONVERSATIONS if one.name == config.task]
 
 
 def forms_of(conversation: Conversation, holds_label: bool) -> frozenset[Content]:
