@@ -313,11 +313,11 @@ def test_an_alignment_and_a_model_that_begin_count(data: Path, federate: Callabl
         train(run.federation, Training(contender=contender, seed=1, **settings))
 
     train_reserve(run.federation, assigned, 1, ignore)
-    train_by(NETWORK)
+    train_by(BOOSTING)
     with pytest.raises(
         FederationError, match=r"at most 1 models a day to be trained \(policy\.models_per_day\)"
     ):
-        train_by(BOOSTING)
+        train_by(NETWORK)
 
 
 # When rules bind, and what was possible without them.
