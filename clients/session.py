@@ -6,6 +6,7 @@ repeats the stored reply when a request comes twice, commits the new state with 
 sentences that may leave the party.
 """
 
+import fcntl
 import json
 import logging
 import traceback
@@ -143,9 +144,12 @@ class Session:
             return
         # In the party's own state, beside the studies: no run can make it begin anew.
         store, today = Store(self._folder / POLICY), date.today().isoformat()
-        asked = (store.read(Asked) if store.has(Asked) else Asked(today)).more(rule, more, today)
-        self.policy.require(rule, asked.counts[rule])
-        store.keep(asked)
+        make_private(store.folder)
+        with (store.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, so that two runs at a time count both
+            asked = (store.read(Asked) if store.has(Asked) else Asked(today)).more(rule, more, today)
+            self.policy.require(rule, asked.counts[rule])
+            store.keep(asked)
 
 
 def answer(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
