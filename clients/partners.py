@@ -30,8 +30,6 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
     `party.toml` names, if it names any or its policy demands that; and unless exactly one party holds the label.
     """
     declared = session.declaration
-    if not declared.partners:
-        session.policy.require("partners", FIRST_USE, "partners of whom it has no keys")
     pinned = {name: PublicKeys.of_text(text) for name, text in declared.partners.items()}
     pinned |= {declared.name: session.identity.public} if pinned else {}
     if introductions.get(declared.name) != introduce(session):
@@ -41,6 +39,8 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
             raise ProtocolError(f"party {name} has not signed how it is introduced")
         if party.settings != session.config.digest:
             raise ProtocolError(f"party {name} runs by other settings than it")
+        if not pinned and name != declared.name:
+            session.policy.require("partners", FIRST_USE, f"{name}, whose key does not")
         if pinned and pinned.get(name) != party.keys:
             known = "has another key there" if name in pinned else "is not there"
             raise ProtocolError(f"its party.toml names the partners that it works with, and {name} {known}")

@@ -251,20 +251,18 @@ def test_a_run_names_only_such_files_as_the_label_holder_allows(
 # Partners.
 
 
-def test_a_party_that_works_with_pinned_partners_only_meets_nobody_else(send: Send, data: Path) -> None:
+def test_a_party_that_works_with_pinned_partners_only_meets_nobody_else(
+    send: Send, introduction: Callable, data: Path
+) -> None:
     config = trained(data, state=str(data / "state"))
 
     def met() -> str | None:
-        parties = {
-            name: unpack(send(config, DescribeRequest(), node={"partition-id": at}), Description).introduction
-            for at, name in enumerate(config.parties)
-        }
-        return refusal_in(send(config, MeetRequest(parties), Envelope("s", "", 1), {"partition-id": 1}))
+        return refusal_in(send(config, introduction(config), Envelope("s", "", 1), {"partition-id": 1}))
 
     allow(data / "tax", partners="pinned")
     assert met() == (
         "its policy allows only partners whose keys stand in its party.toml (policy.partners), and the run asks for "
-        "partners of whom it has no keys"
+        "bank, whose key does not"
     )
     allow(data / "tax", partners="first-use")
     assert met() is None
@@ -387,14 +385,10 @@ def test_finding_8_a_run_pushes_no_study_out_below_the_policys_own_number(
 
     def begin(study: str) -> None:
         config = trained(data, study=study, keep_studies=1)
-        parties = {
-            name: unpack(
-                send(config, DescribeRequest(), node={"party-folder": str(data / name)}), Description
-            ).introduction
-            for name in config.parties
-        }
-        node = {"party-folder": str(data / "tax")}
-        assert refusal_in(send(config, MeetRequest(parties), Envelope(study, "", 1), node)) is None
+        nodes = [{"party-folder": str(data / party)} for party in config.parties]
+        described = [unpack(send(config, DescribeRequest(), node=node), Description) for node in nodes]
+        request = MeetRequest({about.name: about.introduction for about in described})
+        assert refusal_in(send(config, request, Envelope(study, "", 1), nodes[1])) is None
 
     begin("d")
     assert {"a", "b", "c", "d"} <= {path.name for path in state.iterdir()}

@@ -60,7 +60,9 @@ def store(config: TrainingConfig, party: str = "bank") -> Store:
     return Store(Path(config.state, party, "s"))
 
 
-def test_a_reply_repeats_the_envelope_and_tells_its_cost(send: Send, meet: Meet, config: TrainingConfig) -> None:
+def test_a_reply_repeats_the_envelope_and_tells_its_cost(
+    send: Send, meet: Meet, config: TrainingConfig
+) -> None:
     meet(config)
     envelope = envelope_of(send(config, BlindRequest(), SECOND))
     assert replace(envelope, cpu_seconds=0.0) == SECOND
