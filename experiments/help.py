@@ -18,9 +18,7 @@ class OneScreen(TyperGroup):
         self.format_usage(ctx, formatter)
         formatter.write(f"\n  {self.help}\n\n")
         width = max(map(len, self.commands))
-        panels = (DATA, STUDIES, PARTIES, TRUST)
-        ordered = sorted(self.commands.values(), key=lambda command: panels.index(_panel(command)))
-        for panel, commands in groupby(ordered, _panel):
+        for panel, commands in groupby(sorted(self.commands.values(), key=_place), _panel):
             formatter.write_heading(panel)
             for command in commands:
                 line = command.get_short_help_str(formatter.width - width - 4)
@@ -28,4 +26,8 @@ class OneScreen(TyperGroup):
 
 
 def _panel(command: object) -> str:
-    return str(getattr(command, "rich_help_panel", DATA))
+    return getattr(command, "rich_help_panel", None) or "Others"
+
+
+def _place(command: object) -> int:
+    return [DATA, STUDIES, PARTIES, TRUST, "Others"].index(_panel(command))

@@ -5,7 +5,6 @@ signs as their senders do, also those that a test has made up in a sender's name
 what a test says in a letter reaches the conversation's half; what the post itself refuses is in `test_post.py`.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict

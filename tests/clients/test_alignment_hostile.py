@@ -108,9 +108,7 @@ def test_a_match_that_cannot_be(ask: Callable, mode: str, points: object, why: s
 
 
 @pytest.fixture
-def ordered(
-    ask: Send, send: Send, config: TrainingConfig
-) -> Send:
+def ordered(ask: Send, send: Send, config: TrainingConfig) -> Send:
     """Sends the tax bureau an order, after it has raised the bank's points."""
     assert refusal_in(ask(RaiseRequest(Letter.of(BlindPoints(some_points(3)))), TAX)) is None
     return lambda businesses, months: send(config, order(businesses, months), Envelope("s", "", 3), TAX)

@@ -110,7 +110,9 @@ def kept(config: TrainingConfig) -> set[str]:
     return {path.name for party in Path(config.state).iterdir() for path in party.iterdir()}
 
 
-def test_the_honest_envelope_is_answered(sent_with: Callable[..., RecordDict], config: TrainingConfig) -> None:
+def test_the_honest_envelope_is_answered(
+    sent_with: Callable[..., RecordDict], config: TrainingConfig
+) -> None:
     assert refusal_in(sent_with()) is None
     assert kept(config) == {"identity.pem", "s"}
 
