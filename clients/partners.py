@@ -27,7 +27,8 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
     """Who takes part in a study.
 
     Raises ProtocolError when a party is not who it says, runs by other settings, or is not among the partners that
-    `party.toml` names, if it names any or its policy demands that; and unless exactly one party holds the label.
+    `party.toml` names, if it names any, and unless exactly one party holds the label; PolicyError when it names none
+    and the policy demands that.
     """
     declared = session.declaration
     pinned = {name: PublicKeys.of_text(text) for name, text in declared.partners.items()}

@@ -25,6 +25,10 @@ PINNED, FIRST_USE = "pinned", "first-use"
 """Partners whose keys stand in `[partners]` of `party.toml`; partners whose keys are taken as they introduce them."""
 
 
+class PolicyError(ProtocolError):
+    """A run asks for what a party's policy does not allow; the text is what follows "the policy of tax"."""
+
+
 class Bound(NamedTuple):
     """How a rule bounds what is asked.
 
@@ -226,20 +230,20 @@ class Policy:
         return bounds()[rule].words(getattr(self, rule))
 
     def require(self, rule: str, asked: object, named: object = "") -> None:
-        """Raises ProtocolError, which says what is allowed, if there is such a rule and it does not allow this.
+        """Raises PolicyError, which says what is allowed, if there is such a rule and it does not allow this.
 
         named is how the run asks for it, if not by the value itself.
         """
         allowed = getattr(self, rule)
         if allowed is not None and not bounds()[rule].keeps(asked, allowed):
-            raise ProtocolError(
-                f"its policy allows {self.in_words(rule)} (policy.{rule}), and the run asks for {named or asked}"
+            raise PolicyError(
+                f"allows {self.in_words(rule)} (policy.{rule}), and the run asks for {named or asked}"
             )
 
     def require_conversation(
         self, conversation: Conversation, config: RunConfig, grade: int, holds_label: bool
     ) -> None:
-        """Raises ProtocolError unless it allows the conversation under the settings of a run.
+        """Raises PolicyError unless it allows the conversation under the settings of a run.
 
         grade is the highest of the party's columns, 0 if it has none. A conversation that only serves others is allowed
         unless none of those that the run wants is.
@@ -248,7 +252,7 @@ class Policy:
         for one in [conversation] if _is_chosen(conversation) else _wanted(config):
             try:
                 return self._require_chosen(one, config, grade, holds_label)
-            except ProtocolError as error:
+            except PolicyError as error:
                 refusals.append(error)
         if refusals:
             raise refusals[0]
@@ -268,7 +272,7 @@ class Policy:
                     self.require(rule, asked, f"{setting}={asked}".lower() if type(asked) is bool else "")
 
     def require_file(self, rule: str, file: str, folder: Path) -> None:
-        """Raises ProtocolError if it does not allow the file that a run names; folder is the party's."""
+        """Raises PolicyError if it does not allow the file that a run names; folder is the party's."""
         path = Path(file).resolve()
         for pattern in getattr(self, rule) or ():
             in_folder = path.is_relative_to((folder / pattern).resolve())

@@ -22,7 +22,7 @@ from clients import identity
 from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
-from clients.policy import Asked, Policy
+from clients.policy import Asked, Policy, PolicyError
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
@@ -130,7 +130,7 @@ class Session:
         retain(self._root, self.envelope.study, keep)
 
     def require_allowed(self, conversation: Conversation) -> None:
-        """Raises ProtocolError, which names the rule, unless the policy allows the conversation in this run."""
+        """Raises PolicyError, which names the rule, unless the policy allows the conversation in this run."""
         grade = max((column.grade for column in self.declaration.columns), default=0)
         self.policy.require_conversation(conversation, self.config, grade, self.holds_label)
         if self.holds_label:
@@ -139,7 +139,7 @@ class Session:
                 self.policy.require_file(rule, file, self._data)
 
     def count(self, rule: str, more: int = 1) -> None:
-        """Count what is asked towards a rule of so much a day. Raises ProtocolError when that is too much."""
+        """Count what is asked towards a rule of so much a day. Raises PolicyError when that is too much."""
         if getattr(self.policy, rule) is None:
             return
         # In the party's own state, beside the studies: no run can make it begin anew.
@@ -157,6 +157,9 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     began = cpu_seconds()
     try:
         record = _answer(conversation, kind, message.content, context, began)
+    except PolicyError as error:
+        # A coordinator that asks for the first time does not know yet whom it asks.
+        record = refusal(f"the policy of {_folder(context).name} {error}")
     except (ConfigError, ProtocolError) as error:
         record = refusal(str(error))
     except DataError as error:

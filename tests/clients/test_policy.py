@@ -12,13 +12,12 @@ from flwr.app import RecordDict
 
 from clients.data.declaration import read_declaration, write_declaration
 from clients.data.errors import DataError
-from clients.policy import DEFAULTS, Asked, Policy, forms_of
+from clients.policy import DEFAULTS, Asked, Policy, PolicyError, forms_of
 from clients.session import POLICY, Session
 from clients.store import Commit, Store
 from fl.alignment import MeetRequest
 from fl.boosting import SidesRequest
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config, sections
-from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
 from fl.protocols import CONVERSATIONS, federated_contenders
 from fl.wire import Envelope, refusal_in, unpack
@@ -117,7 +116,7 @@ def test_a_run_that_just_keeps_a_rule_is_answered_and_one_that_just_breaks_it_he
     text = refused(with_setting(config, setting, breaks))
     asked = f"{setting}={breaks}".lower() if type(breaks) is bool else f"{breaks}"
     words = Policy(**{rule: allowed}).in_words(rule)
-    assert text == f"its policy allows {words} (policy.{rule}), and the run asks for {asked}"
+    assert text == f"the policy of tax allows {words} (policy.{rule}), and the run asks for {asked}"
     # What another protocol would break does not matter to this one.
     other = next(name for name in federated_contenders() if name != contender)
     assert refused(replace(with_setting(config, setting, breaks), contenders=(other,))) is None
@@ -127,7 +126,7 @@ def test_a_refusal_is_one_sentence(send: Send, data: Path) -> None:
     allow(data / "tax", most_trees=100)
     config = with_setting(trained(data), "boosting.trees", 200)
     text = refusal_in(send(config, DescribeRequest(), node={"partition-id": 1}))
-    assert text == "its policy allows at most 100 trees (policy.most_trees), and the run asks for 200"
+    assert text == "the policy of tax allows at most 100 trees (policy.most_trees), and the run asks for 200"
 
 
 def test_every_setting_of_a_protocol_that_weakens_a_defence_has_a_rule() -> None:
@@ -142,7 +141,9 @@ def test_every_setting_of_a_protocol_that_weakens_a_defence_has_a_rule() -> None
 
 def test_a_conversation_that_is_not_allowed_is_refused_and_the_others_go_on(send: Send, data: Path) -> None:
     allow(data / "tax", conversations=("network",))
-    refused = "its policy allows the conversations network (policy.conversations), and the run asks for {}"
+    refused = (
+        "the policy of tax allows the conversations network (policy.conversations), and the run asks for {}"
+    )
 
     def heard(config: RunConfig) -> str | None:
         return refusal_in(send(config, DescribeRequest(), node={"partition-id": 1}))
@@ -198,7 +199,7 @@ def test_no_column_of_too_high_a_grade_leaves_in_a_form(send: Send, data: Path, 
     assert heard(BOOSTING) is None
     allow(tax, **{rule: 3})
     assert heard(BOOSTING) == (
-        f"its policy allows {Policy(**{rule: 3}).in_words(rule)} (policy.{rule}), and the run asks for grade 4"
+        f"the policy of tax allows {Policy(**{rule: 3}).in_words(rule)} (policy.{rule}), and the run asks for grade 4"
     )
     # A party of the network sends embeddings of rows, and neither sums nor padded sides.
     assert (heard(NETWORK) is None) == (rule != "per_row_grade")
@@ -261,8 +262,8 @@ def test_a_party_that_works_with_pinned_partners_only_meets_nobody_else(
 
     allow(data / "tax", partners="pinned")
     assert met() == (
-        "its policy allows only partners whose keys stand in its party.toml (policy.partners), and the run asks for "
-        "bank, whose key does not"
+        "the policy of tax allows only partners whose keys stand in its party.toml (policy.partners), and the run asks "
+        "for bank, whose key does not"
     )
     allow(data / "tax", partners="first-use")
     assert met() is None
@@ -283,9 +284,9 @@ def test_what_is_asked_in_a_day_is_counted_in_the_partys_own_state(data: Path, t
     count("applicants_per_day", 60, "a")
     count("applicants_per_day", 40, "b")
     count("models_per_day", 1, "b")
-    with pytest.raises(ProtocolError, match=r"at most 100 applicants a day .*, and the run asks for 101"):
+    with pytest.raises(PolicyError, match=r"at most 100 applicants a day .*, and the run asks for 101"):
         count("applicants_per_day", 1, "c")
-    with pytest.raises(ProtocolError, match=r"policy\.models_per_day"):
+    with pytest.raises(PolicyError, match=r"policy\.models_per_day"):
         count("models_per_day", 1, "c")
     # Another day.
     asked = Store(state / POLICY).read(Asked)
@@ -352,7 +353,9 @@ def test_finding_8_the_settings_of_a_run_do_not_override_a_deployed_partys_inter
 ) -> None:
     deployed, config = {"party-folder": str(data / "tax")}, weakened(data, setting, value)
 
-    assert str(refusal_in(send(config, DescribeRequest(), node=deployed))).startswith("its policy allows ")
+    assert str(refusal_in(send(config, DescribeRequest(), node=deployed))).startswith(
+        "the policy of tax allows "
+    )
     # What is not written does not bind experiments on one machine, and what is written binds instead of the default.
     assert refusal_in(send(config, DescribeRequest(), node={"partition-id": 1})) is None
     (rule,) = (rule for rule, _, _, one, _, _ in RULES if one == setting and rule in DEFAULTS.written)
