@@ -69,6 +69,8 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
     applications = applications_of(session)
     rows = _random_order(len(applications)) if session.is_scoring else _secret_order(applications)
     ids = applications.index[rows].unique().to_numpy().astype(np.str_)
+    if session.is_scoring:
+        session.count("applicants_per_day", len(ids))
     blinded = Blinded(ids, new_exponent(), rows)
     session.keep(blinded)
     return BlindedIds(Letter.of(BlindPoints(blinded.points())))
@@ -77,6 +79,8 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
 def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     """Step 3, a passive party: raise the label holder's points, which stay in its order, and blind its own ids."""
     points, ids = request.points.read(BlindPoints).points, session.party.ids()
+    if session.is_scoring:
+        session.count("applicants_per_day", len(points))
     # The position in the message is all that the label holder learns of a business that it does not know.
     blinded = Blinded(ids[_random_order(len(ids))], new_exponent(), np.empty(0, np.int64))
     both = BothPoints(raised=raise_to(points, blinded.exponent), blinded=blinded.points())

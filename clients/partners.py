@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from clients.policy import FIRST_USE
 from clients.post import Partners
 from clients.session import Session
 from fl.errors import ProtocolError
@@ -26,7 +27,8 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
     """Who takes part in a study.
 
     Raises ProtocolError when a party is not who it says, runs by other settings, or is not among the partners that
-    `party.toml` names, if it names any; and unless exactly one party holds the label.
+    `party.toml` names, if it names any, and unless exactly one party holds the label; PolicyError when it names none
+    and the policy demands that.
     """
     declared = session.declaration
     pinned = {name: PublicKeys.of_text(text) for name, text in declared.partners.items()}
@@ -38,6 +40,8 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
             raise ProtocolError(f"party {name} has not signed how it is introduced")
         if party.settings != session.config.digest:
             raise ProtocolError(f"party {name} runs by other settings than it")
+        if not pinned and name != declared.name:
+            session.policy.require("partners", FIRST_USE, f"{name}, whose key does not")
         if pinned and pinned.get(name) != party.keys:
             known = "has another key there" if name in pinned else "is not there"
             raise ProtocolError(f"its party.toml names the partners that it works with, and {name} {known}")

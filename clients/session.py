@@ -6,11 +6,12 @@ repeats the stored reply when a request comes twice, commits the new state with 
 sentences that may leave the party.
 """
 
+import fcntl
 import json
 import logging
 import traceback
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from clients import identity
 from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
+from clients.policy import Asked, Policy, PolicyError
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
@@ -39,16 +41,21 @@ LOG = "state/party.log"
 """Where a party's own people read what the others are not told."""
 SCORING = "@scoring"
 """Folder of the scoring runs' studies within a party's state: no study can have this name."""
+POLICY = "@policy"
+"""Folder within a party's state where it counts what it is asked for in a day: no study, either."""
 
 
 class Session:
     """One request at one party: its data, its configuration and its state before and after."""
 
-    def __init__(self, config: RunConfig, envelope: Envelope, data: Path, state: Path) -> None:
+    def __init__(
+        self, config: RunConfig, envelope: Envelope, data: Path, state: Path, is_deployed: bool = False
+    ) -> None:
         self.config = config
         self.envelope = envelope
         self._data = data
         self._folder = state
+        self._is_deployed = is_deployed
         # Scoring must not end the studies whose models it needs, so its own are kept apart and counted apart.
         self._root = state / SCORING if self.is_scoring else state
         self.study = Store(self._root / envelope.study)
@@ -64,6 +71,12 @@ class Session:
     def declaration(self) -> Declaration:
         """What the party's `party.toml` says; its data stay closed."""
         return read_declaration(self._data)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The party's rules; where it is deployed, with the defaults for what its `party.toml` does not say."""
+        written = self.declaration.policy
+        return written.with_defaults() if self._is_deployed else written
 
     @cached_property
     def identity(self) -> Identity:
@@ -114,8 +127,31 @@ class Session:
         return Store(self._folder / named.study / named.model)
 
     def make_room(self) -> None:
-        """Remove studies that are too old under the retention rule (`keep-studies`)."""
-        retain(self._root, self.envelope.study, self.config.keep_studies)
+        """Remove studies that are too old by the run's `keep-studies` and by the policy's own number."""
+        keep = max(self.config.keep_studies, self.policy.keep_studies or 0)
+        retain(self._root, self.envelope.study, keep)
+
+    def require_allowed(self, conversation: Conversation) -> None:
+        """Raises PolicyError, which names the rule, unless the policy allows the conversation in this run."""
+        grade = max((column.grade for column in self.declaration.columns), default=0)
+        self.policy.require_conversation(conversation, self.config, grade, self.holds_label)
+        if self.holds_label:
+            rule = "applicants" if self.is_scoring else "test_ids"
+            if file := getattr(self.config, rule):
+                self.policy.require_file(rule, file, self._data)
+
+    def count(self, rule: str, more: int = 1) -> None:
+        """Count what is asked towards a rule of so much a day. Raises PolicyError when that is too much."""
+        if getattr(self.policy, rule) is None:
+            return
+        # In the party's own state, beside the studies: no run can make it begin anew.
+        store, today = Store(self._folder / POLICY), date.today().isoformat()
+        make_private(store.folder)
+        with (store.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, so that two runs at a time count both
+            asked = (store.read(Asked) if store.has(Asked) else Asked(today)).more(rule, more, today)
+            self.policy.require(rule, asked.counts[rule])
+            store.keep(asked)
 
 
 def answer(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
@@ -130,6 +166,9 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
 
 def _refused(error: Exception, kind: type[Any], context: Context) -> RecordDict:
     """What may leave the party of an error that a request of class `kind` has met."""
+    if isinstance(error, PolicyError):
+        # A coordinator that asks for the first time does not know yet whom it asks.
+        return refusal(f"the policy of {_folder(context).name} {error}")
     if isinstance(error, ConfigError | ProtocolError):
         return refusal(str(error))
     if isinstance(error, DataError):
@@ -158,7 +197,8 @@ def _answer(
     declaration, envelope = declaration_of(kind), envelope_of(record)
     if declaration.is_query != (envelope.step == 0) or not (declaration.is_query or envelope.study):
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
-    session = Session(_config(context), envelope, _folder(context), _state(context))
+    session = Session(_config(context), envelope, _folder(context), _state(context), _is_deployed(context))
+    session.require_allowed(conversation)
     _check_role(declaration, conversation, session)
     action = {"conversation": conversation.name, "action": declaration.action}
     heard: dict[str, Heard] = {}
@@ -166,7 +206,9 @@ def _answer(
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
             return from_bytes(last.reply)
-        _check_order(declaration, conversation, envelope, last)
+        _check_order(declaration, conversation, session, last)
+        if not last.step and not session.is_scoring:
+            _count_beginning(conversation, session)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
     opened = post.opened(unpack(record, kind))
@@ -182,9 +224,24 @@ def _answer(
         if _ends_training(conversation, declaration) and not session.study.is_trained:
             session.study.mark_trained()
             session.make_room()
-        commit = Commit(step=envelope.step, **action, state=session.kept, heard=heard, reply=to_bytes(packed))
+        commit = Commit(
+            step=envelope.step,
+            **action,
+            settings=session.config.digest,
+            state=session.kept,
+            heard=heard,
+            reply=to_bytes(packed),
+        )
         session.store.commit(commit)
     return packed
+
+
+def _count_beginning(conversation: Conversation, session: Session) -> None:
+    """Count a training's alignment, or a model, that begins now."""
+    if conversation.name == "alignment":
+        session.count("alignments_per_day")
+    elif conversation.contenders:
+        session.count("models_per_day")
 
 
 def _ends_training(conversation: Conversation, declaration: RequestDeclaration) -> bool:
@@ -207,9 +264,10 @@ def _check_role(declaration: RequestDeclaration, conversation: Conversation, ses
 
 
 def _check_order(
-    declaration: RequestDeclaration, conversation: Conversation, envelope: Envelope, last: Commit
+    declaration: RequestDeclaration, conversation: Conversation, session: Session, last: Commit
 ) -> None:
-    """Raises ProtocolError unless the request is the next step of its store, in the declared order."""
+    """Raises ProtocolError unless the request is the next step of its store, in the declared order and settings."""
+    envelope = session.envelope
     if envelope.step != last.step + 1:
         raise ProtocolError(
             f"step {envelope.step} of {envelope.study}/{envelope.model} does not follow its last step {last.step}"
@@ -219,6 +277,10 @@ def _check_order(
     if not last.step and not conversation.keeps(envelope.model):
         raise ProtocolError(
             f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
+        )
+    if last.step and last.settings != session.config.digest:
+        raise ProtocolError(
+            f"the settings of this run have changed since step {last.step} of {envelope.study}/{envelope.model}"
         )
     if last.action not in (declaration.after or ("",)):
         before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"

@@ -31,13 +31,14 @@ class Heard:
 class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
-    conversation and action are those of the request, state is the encoded record that its answer has kept, heard has
-    the last letters by sender, and reply is the wire form of the answer.
+    conversation and action are those of the request, settings the digest of its run's settings, state is the encoded
+    record that its answer has kept, heard has the last letters by sender, and reply is the wire form of the answer.
     """
 
     step: int = 0
     conversation: str = ""
     action: str = ""
+    settings: str = ""
     state: bytes = b""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     reply: bytes = b""

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments import party_commands
+from experiments.help import DATA, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.settings import parse_settings, words
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from fl.config.run import TrainingConfig
 
 app = typer.Typer(
-    help="Federated credit scoring of small businesses, compared with what a bank can do alone.",
+    cls=OneScreen,
+    help="Federated credit scoring of small businesses, and what a bank can do alone.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -59,7 +61,7 @@ Setting = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=DATA)
 def generate(
     out: Annotated[Path, typer.Option(help="Folder for the dataset. It must be new or empty.")],
     businesses: Annotated[int, typer.Option(min=100, help="Number of applicants.")] = 20_000,
@@ -80,7 +82,7 @@ def generate(
         typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
 ) -> None:
-    """Simulate an economy of small businesses, and write the records that each party would have of it.
+    """Simulate an economy, and write each party's records of it.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
@@ -93,7 +95,7 @@ def generate(
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def compare(
     data: Data = Path("data/demo"),
     seeds: Seeds = "1",
@@ -107,7 +109,9 @@ def compare(
     json: Json = None,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Train federated, bank-only and pooled models on the same rows, and show which is best and by how much.
+    """Train federated, bank-only and pooled models, and compare them.
+
+    All learn from the same rows; the table shows which is best and by how much.
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
@@ -145,7 +149,7 @@ def compare(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def run(
     contender: Annotated[str, typer.Option(help="The model to train, such as federated-network.")],
     data: Data = Path("data/demo"),
@@ -159,7 +163,9 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train one model, evaluate it on the test rows, and log it to MLflow.
+    """Train one model, evaluate it on the test rows, and log it.
+
+    The log is in MLflow.
 
     Example: siloscore run --contender federated-network --data data/demo --set network.noise=8
     """
@@ -182,7 +188,7 @@ def run(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def report(
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.md and their figures.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset. Default: data/demo.")] = None,
@@ -214,10 +220,11 @@ def report(
     experiment: Experiment = "siloscore-report",
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Show what a federated score would change for the lender: approvals, bad rates, credit lines, prices, profit.
+    """Show what a federated score would change for the lender.
 
-    Both models decide on the same applicants under one lending policy. The report compares the result with published
-    claims and, with --worlds, across worlds such as one in which the partners' records tell nothing.
+    It is about approvals, bad rates, credit lines, prices and profit. Both models decide on the same applicants under
+    one lending policy. The report compares the result with published claims and, with --worlds, across worlds such as
+    one in which the partners' records tell nothing.
 
     Example: siloscore report --worlds base,no-partner-signal --economies 1,2,3 --out reports/worlds
     """
@@ -232,7 +239,7 @@ def report(
     write_report(sources, config, pair, policy, backend.value, store, experiment, command, out)
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def ablation(
     data: Data = Path("data/demo"),
     contender: Annotated[str, typer.Option(help="The federated model to train.")] = "federated-boosting",
@@ -244,9 +251,10 @@ def ablation(
     experiment: Experiment = "siloscore",
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Show what each party adds: train the federated model without the party, and with only the party and the bank.
+    """Show what each party adds to the federated model.
 
-    The model is the same under every engine of encryption, so you can use the fastest.
+    The model is trained without the party, and with only the party and the bank. It is the same under every engine of
+    encryption, so you can use the fastest.
 
     Example: siloscore ablation --data data/demo --seeds 1,2 --set boosting.encryption=plain
     """
@@ -264,7 +272,7 @@ def ablation(
     _point_to(store, latest_link(store, experiment))
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def score(
     run: Annotated[
         str,
@@ -290,11 +298,11 @@ def score(
     backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
 ) -> None:
-    """Score new applicants by a trained federated model. Only the bank gets the scores and PDs.
+    """Score new applicants by a trained federated model.
 
-    A score is the log odds of default, or a scorecard's points. If a party of the model is absent, the bank's reserve
-    model answers instead. For applicants whom no passive party knows, boosting and the network are averaged with the
-    reserve model. The file names the models that answered.
+    Only the bank gets the scores and PDs. A score is the log odds of default, or a scorecard's points. If a party of
+    the model is absent, the bank's reserve model answers instead. For applicants whom no passive party knows, boosting
+    and the network are averaged with the reserve model. The file names the models that answered.
 
     Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
     """
@@ -312,7 +320,7 @@ def score(
     console.print(f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=TRUST)
 def attack(
     data: Data = Path("data/demo"),
     contender: Annotated[str, typer.Option(help="The federated model to attack.")] = "federated-network",
@@ -327,7 +335,9 @@ def attack(
     test_ids: TestIds = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train models with and without the defences, and measure what a curious party could infer from what it receives.
+    """Measure what a curious party could infer from what it receives.
+
+    Models are trained with and without the defences.
 
     Example: siloscore attack --data data/demo --contender federated-boosting --party tax
     """
@@ -341,19 +351,22 @@ def attack(
     console.print(f"Every number of an evaluation stands for {group} applicants or more.")
 
 
-app.command("parties")(party_commands.parties)
-app.command("check-party")(party_commands.check_party)
-app.command("init-party")(party_commands.init_party)
-app.command("keys")(party_commands.keys)
+app.command("parties", rich_help_panel=PARTIES)(party_commands.parties)
+app.command("check-party", rich_help_panel=PARTIES)(party_commands.check_party)
+app.command("init-party", rich_help_panel=PARTIES)(party_commands.init_party)
+app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
+app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 
 
-@app.command()
+@app.command(rich_help_panel=STUDIES)
 def ui(
     store: Store = Path("mlflow.db"),
     experiment: Experiment = "siloscore",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Local port; 0 takes a free one.")] = 5000,
 ) -> None:
-    """Show the latest study in MLflow: print its link, and serve the page until Ctrl-C.
+    """Show the latest study in MLflow, until Ctrl-C.
+
+    The command prints the link of the study and serves the page.
 
     Example: siloscore ui
     """

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def parties() -> None:
-    """List the party types that are installed here, and the package that each comes from.
+    """List the installed party types, and the package of each.
 
     Example: siloscore parties
     """
@@ -39,10 +40,10 @@ def check_party(
         str, typer.Argument(help="Name of an installed type, such as tax, or package.module:Class.")
     ],
 ) -> None:
-    """Check that a party type can take part: it is complete and repeatable, never looks ahead and discloses no more
-    than it declares.
+    """Check that a party type can take part.
 
-    The type is tested on its example records. The exit code is 1 if it fails a check.
+    It must be complete and repeatable, never look ahead, and disclose no more than it declares. The type is tested on
+    its example records. The exit code is 1 if it fails a check.
 
     Example: siloscore check-party tax
     """
@@ -76,7 +77,9 @@ def init_party(
     type: Annotated[str, typer.Option(help="Party type that computes the columns from records.")] = "table",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing party.toml.")] = False,
 ) -> None:
-    """Write a party.toml for a table of your own, and report what is unusual in it: gaps, constants, possible leaks.
+    """Write a party.toml for a table of your own.
+
+    The command reports what is unusual in the table: gaps, constants, possible leaks.
 
     Example: siloscore init-party data/mine/bank/applicants.csv --id business_id --label default
     """
@@ -120,7 +123,9 @@ def init_party(
 def keys(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The party's folder, with its party.toml.")],
 ) -> None:
-    """Make a party's private keys, if it has none, and print its public keys for its partners' party.toml.
+    """Make a party's private keys, and print its public keys.
+
+    Keys that exist stay as they are. The public ones are for the partners' party.toml.
 
     Example: siloscore keys data/mine/bank
     """
@@ -140,6 +145,39 @@ def keys(
     )
     line = tomli_w.dumps({declared.name: read_identity(folder).public.text})
     console.print(line.strip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def policy(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The party's folder, with its party.toml.")],
+) -> None:
+    """Explain in words what a party allows a run.
+
+    Example: siloscore policy data/demo/tax
+    """
+    from clients.data.declaration import read_declaration
+    from clients.policy import DEFAULTS
+    from experiments.display import console
+
+    declared = read_declaration(folder)
+    written, defaults = declared.policy, replace(DEFAULTS, **dict.fromkeys(declared.policy.written))
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    tell(f"Party {declared.name}, by what is written in its party.toml, which always binds:")
+    told = "shows" if declared.publish_bins else "does not show"
+    tell(f"- A model card {told} which values a group of its columns holds (publish_bins).")
+    for rule in written.written:
+        tell(f"- It allows {written.in_words(rule)} (policy.{rule}).")
+    tell(
+        "\nBy default, which binds where it is deployed (its SuperNode names the folder as party-folder) and not in "
+        "simulation or inline:"
+    )
+    for rule in defaults.written:
+        tell(f"- It allows {defaults.in_words(rule)} (policy.{rule}).")
+    ruled = written.written | defaults.written
+    if free := [f"policy.{one.name}" for one in fields(written) if one.name not in ruled]:
+        tell(f"\nThere is neither a rule nor a default for {', '.join(free)}.")
 
 
 def _report(inspection: "Inspection") -> "Table":

@@ -22,6 +22,7 @@ import tomli_w
 from clients.data import files, values
 from clients.data.errors import DataError, check, listing, not_decodable, suggestion
 from clients.data.format import USUAL, Format
+from clients.policy import Policy
 from fl.rules import Rule
 
 COVERAGE = "coverage"
@@ -166,8 +167,9 @@ class Declaration:
     name (party type `table` only). With `publish_bins`, the model card of a scorecard shows the ranges of values that
     the points of this party's columns are given for; without it, only the party's own points table shows them. By
     default the label holder publishes them, since the model is its own. `partners` has the public keys of the parties
-    that this one works with, by name (`fl/seals.py`); where there are some, nobody else may take part. `format` is how
-    the party's CSV files are written; its fields are keys of `party.toml` like the others.
+    that this one works with, by name (`fl/seals.py`); where there are some, nobody else may take part. `policy` is what
+    the party allows a run to ask of it (`clients/policy.py`). `format` is how the party's CSV files are written; its
+    fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -203,6 +205,7 @@ class Declaration:
             lambda keys: isinstance(keys, dict) and all(isinstance(key, str) for key in keys.values()),
         ),
     ] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
     format: Format = USUAL
 
     def __post_init__(self) -> None:
@@ -260,6 +263,7 @@ _ALWAYS = ("kind", "sign", "grade")
 """What is written of every column, since these are decisions; of the rest what is not as by default."""
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "bad", "month", "publish_bins", "segments", "partners")
 _FORMAT_KEYS = tuple(item.name for item in fields(Format))
+_RULES = tuple(item.name for item in fields(Policy))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -275,11 +279,16 @@ def read_declaration(folder: Path) -> Declaration:
         raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
     given = _with_tuples(content)
-    _refuse_unknown_keys(given, _PARTY_KEYS + _FORMAT_KEYS, path)
+    _refuse_unknown_keys(given, (*_PARTY_KEYS, *_FORMAT_KEYS, "policy"), path)
+    rules = given.pop("policy", {})
+    if not isinstance(rules, dict):
+        raise DataError.at(path, "policy must be a table such as [policy], with a line for each rule.")
+    _refuse_unknown_keys(rules, _RULES, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
         format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
+        given["policy"] = Policy(**_with_tuples(rules))
         return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
@@ -337,6 +346,8 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     content: dict[str, Any] = {
         key: value for key in _PARTY_KEYS if (value := getattr(declaration, key)) not in (None, (), {})
     }
+    if rules := declaration.policy.written:
+        content["policy"] = rules
     content |= {key: value for key in _FORMAT_KEYS if (value := getattr(format, key)) != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]

@@ -105,7 +105,7 @@ class Recording:
         conversation = conversation_of(cls.contender)
         trainer = cast(Trainer, conversation.half("server"))
         with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-            config = replace(config, state=folder)
+            config = replace(config, state=folder, contenders=(cls.contender,))
             alignment = connect(InlineGrid(config), config, report).alignment
             for seed, (name, section) in product(config.seeds, variants.items()):
                 tap = cls.tap(config.with_section(section))

@@ -16,6 +16,9 @@ import pandas as pd
 import pytest
 
 from clients.aligned import read_applications
+from clients.data.declaration import read_declaration, write_declaration
+from clients.identity import make_identity, read_identity
+from clients.policy import Policy
 from clients.scores import Scores
 from clients.scoring import read_answers
 from clients.store import Store
@@ -120,11 +123,23 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     found.stop()
 
 
+def work_together(*parties: Path) -> None:
+    """What the people of deployed parties do first: make keys, pin those of the partners, and write a policy."""
+    for party in parties:
+        make_identity(party)
+    keys = {party.name: read_identity(party).public.text for party in parties}
+    for party in parties:
+        partners = {name: key for name, key in keys.items() if name != party.name}
+        policy = Policy(least_leaf_count=10)
+        write_declaration(party, replace(read_declaration(party), partners=partners, policy=policy))
+
+
 @pytest.mark.slow
 def test_deployed_parties_train_and_score_and_one_may_die(
     make_tables: Callable[..., Path], deployment: Deployment, tmp_path: Path
 ) -> None:
     data = make_tables(("tax",))
+    work_together(data / "bank", data / "tax")
     for party in ("bank", "tax"):
         deployment.join(data / party)
     config = TrainingConfig(
@@ -143,7 +158,7 @@ def test_deployed_parties_train_and_score_and_one_may_die(
         Store(store.folder / "federated-boosting" / "1").read(Scores).pd, read_applications(store).ids
     )
     model = find_model(config.tracking_uri, "deployed/federated-boosting")
-    applicants = tmp_path / "applicants.csv"
+    applicants = data / "bank" / "applicants.csv"
     pds.index[:50].to_frame(name="business_id").to_csv(applicants, index=False)
     scoring = scoring_config(model, config.tracking_uri, data, config.parties, applicants)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+import typer
 
 from clients.data.declaration import read_declaration
 from clients.data.errors import DataError
@@ -43,6 +44,27 @@ def siloscore(
         return Ended(ended.value.code, said.out, said.err)
 
     return run
+
+
+def test_help_shows_every_command_in_its_group_on_one_screen(
+    siloscore: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = siloscore("--help").output.splitlines()
+
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...") and "Usage" not in line], (
+        "a first sentence is too long"
+    )
+    assert [line for line in lines if re.fullmatch(r"\w+:", line)] == [
+        "Data:",
+        "Studies:",
+        "Parties:",
+        "Trust:",
+    ]
+    listed = [line.split()[0] for line in lines[5:] if line.startswith("  ")]
+    assert sorted(listed) == sorted(typer.main.get_command(cli.app).commands)
 
 
 def test_generate_makes_a_dataset_that_every_party_can_open(

@@ -4,6 +4,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import typer.core
 from clients.data.declaration import read_declaration
 from clients.identity import read_identity
 from clients.parties import origins, party_type
+from clients.policy import Policy
 from experiments import cli
 from experiments.dataset import open_dataset
 
@@ -350,3 +352,24 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
     context = typer.Context(command)
     records = {str(parameter.name): parameter.get_help_record(context) for parameter in command.params}
     assert [name for name, record in records.items() if record is None or len(record[1]) < 10] == []
+
+
+def test_a_policy_is_explained_in_words_and_its_defaults_are_named(
+    siloscore: Callable[..., Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "tax").mkdir()
+    (tmp_path / "tax" / "party.toml").write_text('type = "tax"\n[policy]\nmost_trees = 50\n', "utf-8")
+
+    ended = siloscore("policy", tmp_path / "tax")
+
+    assert ended.code == 0
+    written, defaults, free = ended.output.split("\n\n")
+    assert "Party tax, by what is written in its party.toml, which always binds:" in written
+    assert "- It allows at most 50 trees (policy.most_trees)." in written
+    assert "not in simulation or inline:" in defaults
+    assert "- It allows test ids in files of its own folder only (policy.test_ids)." in defaults
+    assert "most_trees" not in defaults
+    rules = {one.name for one in fields(Policy)}
+    for text in (written, defaults, free):
+        rules -= set(re.findall(r"policy\.([a-z_]+)", text))
+    assert not rules

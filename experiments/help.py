@@ -1,0 +1,33 @@
+"""The help of `siloscore`, a line per command, so that it fits a terminal of 80 columns and 24 lines."""
+
+from itertools import groupby
+from typing import Any
+
+from typer import Context
+from typer.core import TyperGroup
+
+DATA, STUDIES, PARTIES, TRUST = "Data", "Studies", "Parties", "Trust"
+"""Groups of commands (`rich_help_panel`), in the order of the help."""
+
+
+class OneScreen(TyperGroup):
+    """A group of commands whose help lists them by their `rich_help_panel`, each by its first sentence."""
+
+    def format_help(self, ctx: Context, formatter: Any) -> None:
+        """Write the help."""
+        self.format_usage(ctx, formatter)
+        formatter.write(f"\n  {self.help}\n\n")
+        width = max(map(len, self.commands))
+        for panel, commands in groupby(sorted(self.commands.values(), key=_place), _panel):
+            formatter.write_heading(panel)
+            for command in commands:
+                line = command.get_short_help_str(formatter.width - width - 4)
+                formatter.write(f"  {command.name:{width}}  {line}\n")
+
+
+def _panel(command: object) -> str:
+    return getattr(command, "rich_help_panel", None) or "Others"
+
+
+def _place(command: object) -> int:
+    return [DATA, STUDIES, PARTIES, TRUST, "Others"].index(_panel(command))
