@@ -9,29 +9,31 @@ sentences that may leave the party.
 import json
 import logging
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 
-from clients import identity
+from clients.audit import Line, Trail, highest_grade, lines_of
 from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
+from clients.identity import own_identity
 from clients.parties import Party, open_party
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
+from fl.messages import Content, Head, declaration_of
 from fl.messages import Declaration as RequestDeclaration
-from fl.messages import declaration_of
 from fl.processes import cpu_seconds
 from fl.protocols import Conversation
 from fl.records import Record, decode, encode
 from fl.seals import Identity
-from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +70,12 @@ class Session:
     @cached_property
     def identity(self) -> Identity:
         """The party's own keys; without some of its people's making, those of its state, made at first use."""
-        if (self._data / identity.FILE_NAME).exists():
-            return identity.read_identity(self._data)
+        return own_identity(self._data, self._folder)
+
+    def audit(self, lines: Iterable[Line]) -> Head:
+        """Write the lines of a message into the party's audit trail, before it leaves."""
         make_private(self._folder)
-        identity.make_identity(self._folder)
-        return identity.read_identity(self._folder)
+        return Trail(self._folder).append(lines, self.identity)
 
     @property
     def is_scoring(self) -> bool:
@@ -119,21 +122,59 @@ class Session:
 def answer(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
     """Answer one message, a request of class `kind`, by the conversation's party half."""
     began = cpu_seconds()
+    refused = partial(_refused, conversation, kind, message, context)
     try:
         record = _answer(conversation, kind, message.content, context, began)
     except (ConfigError, ProtocolError) as error:
-        record = refusal(str(error))
+        record = refused(str(error))
     except DataError as error:
         # The sentence may quote a record, so it stays in this party's log.
         _write_log(context, str(error))
-        record = refusal(
+        record = refused(
             f"the data in {_folder(context).name} are not in order; its own log says what and where ({LOG})"
         )
     except Exception:
         # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
         _write_log(context, f"{kind.__name__} of {conversation.name} failed\n{traceback.format_exc()}")
-        record = refusal(f"it met an unexpected error; its own log says which ({LOG})")
+        record = refused(f"it met an unexpected error; its own log says which ({LOG})")
     return Message(record, reply_to=message)
+
+
+def _refused(
+    conversation: Conversation, kind: type[Any], message: Message, context: Context, text: str
+) -> RecordDict:
+    """A refusal, which is a message like others, and so has a line in the audit trail."""
+    record = refusal(text)
+    try:
+        envelope = envelope_of(message.content)
+    except ProtocolError:
+        envelope = Envelope()
+    try:
+        data, state = _folder(context), _state(context)
+    except ConfigError:
+        # The settings of a simulated party say where its state is, and these cannot be read.
+        return record
+    line = replace(
+        _about(conversation, kind, envelope), bytes=size_of(record), content=(Content.SETTING.value,)
+    )
+    try:
+        make_private(state)
+        Trail(state).append((line,), own_identity(data, state))
+    except (DataError, OSError):
+        # It must be told all the same, and tells nothing; the party's people hear why.
+        _write_log(context, f"the refusal has no line in the audit trail\n{traceback.format_exc()}")
+    return record
+
+
+def _about(conversation: Conversation, kind: type[Any], envelope: Envelope) -> Line:
+    """What a line of the audit trail says of the message that answers this request."""
+    return Line(
+        study=envelope.study,
+        model=envelope.model,
+        step=envelope.step,
+        conversation=conversation.name,
+        action=declaration_of(kind).action,
+    )
 
 
 def _write_log(context: Context, text: str) -> None:
@@ -158,17 +199,28 @@ def _answer(
     if not declaration.is_query:
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
+            session.audit(last.sent)
             return from_bytes(last.reply)
         _check_order(declaration, conversation, envelope, last)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
     reply = conversation.answer(declaration.action)(session, post.opened(unpack(record, kind)))
-    packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
+    about = replace(_about(conversation, kind, envelope), heads=post.heads)
+    sent = lines_of(reply, about, highest_grade(session.declaration), post.receivers)
+    head = session.audit(sent)
+    packed = pack(post.sealed(reply, head), replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
         if _ends_training(conversation, declaration) and not session.study.is_trained:
             session.study.mark_trained()
             session.make_room()
-        commit = Commit(step=envelope.step, **action, state=session.kept, heard=heard, reply=to_bytes(packed))
+        commit = Commit(
+            step=envelope.step,
+            **action,
+            state=session.kept,
+            heard=heard,
+            reply=to_bytes(packed),
+            sent=sent,
+        )
         session.store.commit(commit)
     return packed
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from clients.audit import Line
 from fl.records import Record, decode, encode
 
 _STEP, _RECORD = ".step", ".record"
@@ -32,7 +33,7 @@ class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
     conversation and action are those of the request, state is the encoded record that its answer has kept, heard has
-    the last letters by sender, and reply is the wire form of the answer.
+    the last letters by sender, reply is the wire form of the answer, and sent are its lines in the audit trail.
     """
 
     step: int = 0
@@ -41,6 +42,7 @@ class Commit:
     state: bytes = b""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     reply: bytes = b""
+    sent: tuple[Line, ...] = ()
 
 
 class Store:

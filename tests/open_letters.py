@@ -19,7 +19,7 @@ from fl.config.run import RunConfig
 from fl.messages import Letter, LetterField, declaration_of, with_letters
 from fl.protocols import actions, message_type
 from fl.seals import Context as LetterContext
-from fl.seals import seal
+from fl.seals import seal, sign_head
 from fl.wire import Envelope, envelope_of, pack, refusal_in, unpack
 
 
@@ -75,6 +75,7 @@ class OpenLetters(ClientApp):
                 context,
                 self.keyring.identities[sender],
                 receivers,
+                head=sign_head(1, "0" * 64, self.keyring.identities[sender]),
                 encrypted=not declared.is_ciphertext,
             )
 
