@@ -241,7 +241,7 @@ def _line(text: bytes) -> Line | None:
 
 
 def _followed(log: bytes) -> tuple[list[str], str]:
-    """The SHA-256 of the lines, as far as each follows the one before, and a sentence on what is wrong with the next."""
+    """SHA-256 of the lines, as far as each follows the one before, and a sentence on what is wrong with the next."""
     digests: list[str] = []
     *texts, rest = log.split(b"\n")
     for number, text in enumerate(texts, 1):
