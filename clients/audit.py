@@ -15,7 +15,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -23,9 +23,11 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import msgspec
+from msgspec.structs import replace
 
 from clients.data.declaration import Declaration
 from clients.data.errors import DataError
+from clients.store import make_private
 from fl.messages import Content, Head, Letter, LetterField, fields_of, with_letters
 from fl.records import Record, encode
 from fl.seals import Identity, PublicKeys, is_head_of, sign_head
@@ -40,8 +42,7 @@ _HARMLESS = {Content.SETTING, Content.KEY, Content.COUNT}
 _HEAD_BYTES = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, kw_only=True):
     """What one receiver gets of one message.
 
     number        of the line, from 1, and
@@ -68,7 +69,7 @@ class Line:
     bytes: int = 0
     content: tuple[str, ...] = ()
     grade: int = 1
-    heads: dict[str, Head] = field(default_factory=dict)
+    heads: dict[str, Head] = {}
     previous: str = ""
 
 
@@ -88,12 +89,13 @@ def lines_of(
     party's columns, so that its grade is the highest of them.
     """
     letters: list[Line] = []
+    without_heads = replace(about, heads={})
     kinds = _contents(type(reply))  # type: ignore[arg-type]
 
-    def part(letter: str, receiver: str, size: int) -> Line:
+    def part(line: Line, letter: str, receiver: str, size: int) -> Line:
         content = kinds.get(letter, ())
         return replace(
-            about,
+            line,
             letter=letter,
             receiver=receiver,
             bytes=size,
@@ -103,12 +105,25 @@ def lines_of(
 
     def take_out(letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
         size = len(letter.content)
-        letters.extend(
-            replace(part(declared.name, name, size), heads={}) for name in receivers(declared, party)
-        )
+        letters.extend(part(without_heads, declared.name, name, size) for name in receivers(declared, party))
         return Letter(b"")
 
-    return (part("", COORDINATOR, len(encode(with_letters(reply, take_out)))), *letters)
+    return (part(about, "", COORDINATOR, len(encode(with_letters(reply, take_out)))), *letters)
+
+
+def encoded(lines: tuple[Line, ...]) -> bytes:
+    """Lines as bytes, for a reply that may be repeated."""
+    return msgspec.msgpack.encode(lines)
+
+
+def decoded(content: bytes) -> tuple[Line, ...]:
+    """The lines in these bytes."""
+    return msgspec.msgpack.decode(content, type=tuple[Line, ...])
+
+
+def heads_of(lines: Iterable[Line], party: str) -> list[Head]:
+    """The heads of a party's trail that came to the writer of these lines, in the order of their coming."""
+    return [line.heads[party] for line in lines if party in line.heads]
 
 
 @lru_cache(maxsize=256)
@@ -146,6 +161,7 @@ class Trail:
 
         Raises DataError when the head that is kept cannot be read.
         """
+        make_private(self.folder)
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         with _opened(self.folder / HEAD_NAME) as kept, _opened(self.folder / FILE_NAME) as log:
             fcntl.flock(kept, fcntl.LOCK_EX)  # until it is closed

@@ -18,13 +18,13 @@ from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 
-from clients.audit import Line, Trail, highest_grade, lines_of
+from clients.audit import Line, Trail, decoded, encoded, highest_grade, lines_of
 from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
 from clients.identity import own_identity
 from clients.parties import Party, open_party
 from clients.post import Post
-from clients.store import Commit, Heard, Store, make_private, retain
+from clients.store import Commit, Heard, Store, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
 from fl.messages import Content, Head, declaration_of
@@ -74,7 +74,6 @@ class Session:
 
     def audit(self, lines: Iterable[Line]) -> Head:
         """Write the lines of a message into the party's audit trail, before it leaves."""
-        make_private(self._folder)
         return Trail(self._folder).append(lines, self.identity)
 
     @property
@@ -154,26 +153,24 @@ def _refused(
     except ConfigError:
         # The settings of a simulated party say where its state is, and these cannot be read.
         return record
-    line = replace(
-        _about(conversation, kind, envelope), bytes=size_of(record), content=(Content.SETTING.value,)
-    )
+    told = {"bytes": size_of(record), "content": (Content.SETTING.value,)}
     try:
-        make_private(state)
-        Trail(state).append((line,), own_identity(data, state))
+        Trail(state).append([_about(conversation, kind, envelope, **told)], own_identity(data, state))
     except (DataError, OSError):
         # It must be told all the same, and tells nothing; the party's people hear why.
         _write_log(context, f"the refusal has no line in the audit trail\n{traceback.format_exc()}")
     return record
 
 
-def _about(conversation: Conversation, kind: type[Any], envelope: Envelope) -> Line:
-    """What a line of the audit trail says of the message that answers this request."""
+def _about(conversation: Conversation, kind: type[Any], envelope: Envelope, **told: Any) -> Line:
+    """A line of the audit trail for the message that answers this request."""
     return Line(
         study=envelope.study,
         model=envelope.model,
         step=envelope.step,
         conversation=conversation.name,
         action=declaration_of(kind).action,
+        **told,
     )
 
 
@@ -199,13 +196,13 @@ def _answer(
     if not declaration.is_query:
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
-            session.audit(last.sent)
+            session.audit(decoded(last.sent))
             return from_bytes(last.reply)
         _check_order(declaration, conversation, envelope, last)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
     reply = conversation.answer(declaration.action)(session, post.opened(unpack(record, kind)))
-    about = replace(_about(conversation, kind, envelope), heads=post.heads)
+    about = _about(conversation, kind, envelope, heads=post.heads)
     sent = lines_of(reply, about, highest_grade(session.declaration), post.receivers)
     head = session.audit(sent)
     packed = pack(post.sealed(reply, head), replace(envelope, cpu_seconds=cpu_seconds() - began))
@@ -219,7 +216,7 @@ def _answer(
             state=session.kept,
             heard=heard,
             reply=to_bytes(packed),
-            sent=sent,
+            sent=encoded(sent),
         )
         session.store.commit(commit)
     return packed

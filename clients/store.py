@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from clients.audit import Line
 from fl.records import Record, decode, encode
 
 _STEP, _RECORD = ".step", ".record"
@@ -33,7 +32,7 @@ class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
     conversation and action are those of the request, state is the encoded record that its answer has kept, heard has
-    the last letters by sender, reply is the wire form of the answer, and sent are its lines in the audit trail.
+    the last letters by sender, reply is the wire form of the answer, and sent its encoded lines in the audit trail.
     """
 
     step: int = 0
@@ -42,7 +41,7 @@ class Commit:
     state: bytes = b""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     reply: bytes = b""
-    sent: tuple[Line, ...] = ()
+    sent: bytes = b""
 
 
 class Store:

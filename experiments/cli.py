@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import party_commands
+from experiments import audit_commands, party_commands
 from experiments.settings import parse_settings, words
 
 if TYPE_CHECKING:
@@ -344,6 +344,7 @@ app.command("parties")(party_commands.parties)
 app.command("check-party")(party_commands.check_party)
 app.command("init-party")(party_commands.init_party)
 app.command("keys")(party_commands.keys)
+app.add_typer(audit_commands.app, name="audit")
 
 
 @app.command()
