@@ -40,6 +40,7 @@ LABEL_GRADE = 3
 # What these hold is chosen by the run, made for it, or a number of rows; it is derived from no column.
 _HARMLESS = {Content.SETTING, Content.KEY, Content.COUNT}
 _HEAD_BYTES = 512
+_MALFORMED = msgspec.MsgspecError, UnicodeDecodeError
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,7 +220,7 @@ class Trail:
     def _kept(self, content: bytes) -> _Kept:
         try:
             return msgspec.json.decode(content, type=_Kept) if content.strip() else _Kept(Head(), 0)
-        except msgspec.MsgspecError:
+        except _MALFORMED:
             raise DataError(
                 f"{self.folder / HEAD_NAME} cannot be read, so the audit trail cannot go on; keep a copy of it and of "
                 f"{FILE_NAME} for your auditors, and remove both."
@@ -252,7 +253,7 @@ def _opened(path: Path) -> BinaryIO:
 def _line(text: bytes) -> Line | None:
     try:
         return msgspec.json.decode(text, type=Line)
-    except msgspec.MsgspecError:
+    except _MALFORMED:
         return None
 
 
@@ -279,9 +280,8 @@ def _contradicted(
     for head in heads:
         signed = "" if is_head_of(head, keys) else ", though not signed by the keys that the party has now"
         if head.number > len(digests) and not is_broken:
-            missing = head.number - len(digests)
-            yield f"{who} the head of line {head.number}{signed}: the last {missing} lines are missing."
+            yield f"{who} the head of line {head.number}{signed}, and the log ends at line {len(digests)}."
             return
         if head.number <= len(digests) and head.digest != digests[head.number - 1]:
-            yield f"{who} the head of another line {head.number}{signed}: the lines up to there were changed."
+            yield f"{who} the head of another line {head.number}{signed}: lines up to there were changed."
             return
