@@ -48,7 +48,7 @@ def verify(
         ),
     ] = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Check that nothing in a party's audit trail was changed, removed, moved or cut off. If so, the exit code is 1.
+    """Check that nothing in a party's audit trail was changed, removed, moved or cut off; exit code 1 if it was.
 
     The trail is compared with the head that the party has signed, and with those that its partners hold.
 
@@ -63,10 +63,13 @@ def verify(
     for sentence in damage:
         console.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
     for partner, heads in held.items():
-        console.print(f"{partner} holds {len(heads):,} heads of {name}.", markup=False, soft_wrap=True)
+        what = "head" if len(heads) == 1 else "heads"
+        console.print(f"{partner} holds {len(heads):,} {what} of {name}.", markup=False, soft_wrap=True)
     if damage:
         raise typer.Exit(1)
-    console.print(f"{name}: {len(trail.lines()):,} lines, and all are whole.", markup=False, soft_wrap=True)
+    console.print(
+        f"{name}: all {len(trail.lines()):,} lines are as they were written.", markup=False, soft_wrap=True
+    )
 
 
 def _trail(folder: Path) -> "Trail":

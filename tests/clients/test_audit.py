@@ -109,7 +109,7 @@ def test_damage_is_found_and_told_in_a_sentence(trail: Trail, edit: Edit, said: 
     assert sentence.startswith(said)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_change_of_the_log_goes_unnoticed(trail: Trail, data: st.DataObject) -> None:
     log = trail.folder / FILE_NAME
