@@ -78,7 +78,7 @@ def test_what_is_no_point_is_not_raised(ask: Callable, config: TrainingConfig, p
         (TAX, RaiseRequest(Letter(b"")), "a BlindPoints is not of its declared form"),
         (TAX, OrderRequest(Letter(b"")), "comes after raise_points or match"),
     ],
-    ids=str,
+    ids=["another letter", "an empty letter", "no points yet"],
 )
 def test_a_letter_of_another_kind_is_refused(ask: Callable, node: dict, request_: object, why: str) -> None:
     assert why in refusal_in(ask(request_, node))
@@ -100,7 +100,7 @@ def test_a_letter_of_another_kind_is_refused(ask: Callable, node: dict, request_
         ),
         ("left", BlindPoints(some_points(400)), "a BothPoints is not of its declared form"),
     ],
-    ids=str,
+    ids=["unknown mode", "too few points", "too many points", "another letter"],
 )
 def test_a_match_that_cannot_be(ask: Callable, mode: str, points: object, why: str) -> None:
     request = MatchRequest(mode=mode, points={"tax": Letter.of(points)})

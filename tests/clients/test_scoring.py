@@ -17,6 +17,7 @@ from server.alignment import align
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import Exchange, FederationError
 from server.progress import ignore
+from server.roster import form_roster
 from server.training import Training
 from tests.open_letters import OpenLetters
 
@@ -39,8 +40,7 @@ class Asked:
         common = {item.name: getattr(run.config, item.name) for item in fields(RunConfig)} | {"study": "new"}
         config = ScoringConfig(**common, model="s/federated-boosting/1", applicants=str(applicants))
         self.exchange = Exchange(InlineGrid(config, OpenLetters(config)), "new", 60)
-        self.exchange.connect(2, 1)
-        self.exchange.roster = run.federation.exchange.roster
+        self.exchange.roster = form_roster(self.exchange.connect(2, 1), [])
 
     def one(self, party: str, request: object):
         return self.exchange.ask({party: request}, "answers")[party]
