@@ -77,7 +77,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 def highest_grade(declaration: Declaration) -> int:
     """The highest data grade of what a party offers: its columns, and the label."""
     grades = [column.grade for column in declaration.columns]
-    return max(grades + [LABEL_GRADE] * (declaration.target is not None))
+    return max(grades + [LABEL_GRADE] * (declaration.target is not None), default=1)
 
 
 def lines_of(
@@ -181,7 +181,8 @@ class Trail:
 
     def lines(self) -> list[Line]:
         """All lines. Raises DataError for one that cannot be read."""
-        lines = [_line(text) for text in self._log().splitlines()]
+        log, _ = self._read()
+        lines = [_line(text) for text in log.splitlines()]
         if None in lines:
             raise DataError(f"line {lines.index(None) + 1} of {self.folder / FILE_NAME} cannot be read.")
         return [line for line in lines if line is not None]
@@ -191,25 +192,33 @@ class Trail:
 
         keys are those of the party, and held are the heads of this trail that its partners hold, by partner.
         """
-        digests, broken = _followed(self._log())
+        log, kept = self._read()
+        digests, broken = _followed(log)
         found = [broken] if broken else []
         try:
-            own = self._kept((self.folder / HEAD_NAME).read_bytes()).head
-        except (FileNotFoundError, DataError):
-            found.append(f"{HEAD_NAME}, the head that the party has signed, is missing or cannot be read.")
+            own = self._kept(kept).head
+        except DataError:
+            own = Head()
+        if not is_head_of(own, keys):
+            found.append(f"{HEAD_NAME} is missing, or has no head that the party has signed.")
+        elif not broken and own.number < len(digests):
+            found.append(
+                f"The log has {len(digests)} lines, and the party has signed the first {own.number}: it was ended "
+                "while it wrote the others, or somebody else has added them."
+            )
         else:
-            if not is_head_of(own, keys):
-                found.append(f"The head in {HEAD_NAME} is not signed by the party.")
-            elif not broken and own.number < len(digests):
-                found.append(
-                    f"The log has {len(digests)} lines, and the party has signed the first {own.number}: it was ended "
-                    "while it wrote the others, or somebody else has added them."
-                )
-            else:
-                found += _contradicted(f"{HEAD_NAME} has", [own], keys, digests, bool(broken))
+            found += _contradicted(f"{HEAD_NAME} has", [own], keys, digests, bool(broken))
         for partner, heads in held.items():
             found += _contradicted(f"{partner} holds", heads, keys, digests, bool(broken))
         return found
+
+    def _read(self) -> tuple[bytes, bytes]:
+        """The log and the head as they are between two messages; empty where there is none."""
+        if not (self.folder / HEAD_NAME).exists():
+            return self._log(), b""
+        with (self.folder / HEAD_NAME).open("rb") as kept:
+            fcntl.flock(kept, fcntl.LOCK_SH)  # until it is closed
+            return self._log(), kept.read()
 
     def _log(self) -> bytes:
         try:
@@ -222,8 +231,8 @@ class Trail:
             return msgspec.json.decode(content, type=_Kept) if content.strip() else _Kept(Head(), 0)
         except _MALFORMED:
             raise DataError(
-                f"{self.folder / HEAD_NAME} cannot be read, so the audit trail cannot go on; keep a copy of it and of "
-                f"{FILE_NAME} for your auditors, and remove both."
+                f"{self.folder / HEAD_NAME} cannot be read, so the audit trail cannot go on; keep a copy for your "
+                f"auditors and remove it, and the trail goes on after the last line of {FILE_NAME}."
             ) from None
 
     @staticmethod
@@ -278,10 +287,14 @@ def _contradicted(
 ) -> Iterator[str]:
     """The first contradiction between a trail and heads of it, in a sentence."""
     for head in heads:
-        signed = "" if is_head_of(head, keys) else ", though not signed by the keys that the party has now"
-        if head.number > len(digests) and not is_broken:
-            yield f"{who} the head of line {head.number}{signed}, and the log ends at line {len(digests)}."
-            return
-        if head.number <= len(digests) and head.digest != digests[head.number - 1]:
-            yield f"{who} the head of another line {head.number}{signed}: lines up to there were changed."
-            return
+        if head.number <= len(digests):
+            if digests[: head.number][-1:] == [head.digest]:
+                continue
+            which, end = "another line", ""
+        elif not is_broken:
+            which, end = "line", f"; the log ends at line {len(digests)}"
+        else:
+            continue
+        signed = "" if is_head_of(head, keys) else ", which is not signed by the keys that the party has now"
+        yield f"{who} the head of {which} {head.number}{signed}{end}."
+        return

@@ -92,13 +92,13 @@ def edited(place: int) -> Edit:
     ("edit", "said"),
     [
         (edited(3), "Line 5 follows another line 4: one of these two was changed."),
-        (edited(9), "audit.head has the head of another line 10: lines up to there were changed."),
+        (edited(9), "audit.head has the head of another line 10."),
         (lambda lines: lines[1:], "Line 1 was line 2: lines were removed, added or moved."),
         (lambda lines: lines[:4] + lines[5:], "Line 5 was line 6: lines were removed, added or moved."),
         (lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]], "Line 5 was line 6"),
         (lambda lines: lines[:5] + lines[4:], "Line 6 was line 5"),
-        (lambda lines: lines[:-1], "audit.head has the head of line 10, and the log ends at line 9."),
-        (lambda lines: [], "audit.head has the head of line 10, and the log ends at line 0."),
+        (lambda lines: lines[:-1], "audit.head has the head of line 10; the log ends at line 9."),
+        (lambda lines: [], "audit.head has the head of line 10; the log ends at line 0."),
         (lambda lines: [*lines[:-1], lines[-1][:-1]], "Line 10 is not complete."),
         (lambda lines: [*lines, b"\n"], "Line 11 cannot be read."),
     ],
@@ -132,9 +132,9 @@ def test_a_head_that_the_party_has_not_signed_counts_for_nothing(trail: Trail, t
     rewritten.append(message(1), OTHER)
     for name in (FILE_NAME, HEAD_NAME):
         (trail.folder / name).write_bytes((rewritten.folder / name).read_bytes())
-    assert damage(trail) == ["The head in audit.head is not signed by the party."]
+    assert damage(trail) == ["audit.head is missing, or has no head that the party has signed."]
     (trail.folder / HEAD_NAME).unlink()
-    assert damage(trail) == ["audit.head, the head that the party has signed, is missing or cannot be read."]
+    assert damage(trail) == ["audit.head is missing, or has no head that the party has signed."]
 
 
 # What comes after.
@@ -164,6 +164,9 @@ def test_a_trail_does_not_go_on_after_a_head_that_cannot_be_read(trail: Trail) -
         DataError, match=r"audit\.head cannot be read, so the audit trail cannot go on; keep a copy"
     ):
         trail.append(message(6), PARTY)
+    (trail.folder / HEAD_NAME).unlink()
+    trail.append(message(6), PARTY)
+    assert damage(trail) == []
 
 
 def append_many(folder: Path) -> None:
@@ -191,7 +194,7 @@ def test_a_partner_s_head_finds_a_cut_of_both_the_log_and_the_party_s_own_head(t
     for name, content in kept.items():
         (trail.folder / name).write_bytes(content)
     assert damage(trail) == []  # Alone, the party can make its trail whole again.
-    assert damage(trail, tax=heads) == ["tax holds the head of line 12, and the log ends at line 10."]
+    assert damage(trail, tax=heads) == ["tax holds the head of line 12; the log ends at line 10."]
 
 
 def test_a_partner_s_head_finds_a_trail_that_was_written_anew_and_grew_longer(tmp_path: Path) -> None:
@@ -199,12 +202,12 @@ def test_a_partner_s_head_finds_a_trail_that_was_written_anew_and_grew_longer(tm
     heads = [old.append(message(step), PARTY) for step in (1, 2)]
     heads += [new.append(message(step, ("tax", "supply")), PARTY) for step in (1, 2, 3)]
     assert damage(new) == []
-    assert damage(new, tax=heads) == ["tax holds the head of another line 2: lines up to there were changed."]
+    assert damage(new, tax=heads) == ["tax holds the head of another line 2."]
 
 
 def test_a_head_that_a_partner_made_up_is_told_as_such(trail: Trail) -> None:
     (sentence,) = damage(trail, tax=[sign_head(99, "0" * 64, OTHER)])
-    assert "line 99, though not signed by the keys that the party has now" in sentence
+    assert "line 99, which is not signed by the keys that the party has now; the log ends" in sentence
 
 
 # What a line says.

@@ -93,7 +93,7 @@ def test_a_partner_finds_a_trail_that_was_made_whole_again(bank: Path) -> None:
     assert siloscore("verify", bank).exit_code == 0
     verified = siloscore("verify", bank, "--partner", bank.parent / "tax")
     assert verified.exit_code == 1
-    assert "tax holds the head of line 6, and the log ends at line 1." in verified.output
+    assert "tax holds the head of line 6; the log ends at line 1." in verified.output
 
 
 @pytest.mark.parametrize("command", ["show", "verify"])
