@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from clients.data.errors import DataError
+from clients.store import make_private
 from fl.seals import Identity
 
 FILE_NAME = "identity.pem"
@@ -36,6 +37,15 @@ def read_identity(folder: Path) -> Identity:
         return _read(path, about.st_mtime_ns)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; `siloscore keys {folder}` makes it.") from None
+
+
+def own_identity(data: Path, state: Path) -> Identity:
+    """The identity of the party with these folders: in its data folder, or else in its state, made at first use."""
+    if (data / FILE_NAME).exists():
+        return read_identity(data)
+    make_private(state)
+    make_identity(state)
+    return read_identity(state)
 
 
 @lru_cache(maxsize=16)

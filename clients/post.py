@@ -6,17 +6,17 @@ has the letter of each sender under its name, and another letter comes from the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from clients.store import Heard, Store
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.handshake import Introduction
-from fl.messages import Letter, LetterField, Reader, with_letters
+from fl.messages import Head, Letter, LetterField, Reader, with_letters
 from fl.records import Record
-from fl.seals import Context, Identity, seal, unseal, verify
+from fl.seals import Context, Identity, PublicKeys, is_head_of, seal, unseal, verify
 from fl.wire import Envelope
 
 
@@ -45,7 +45,8 @@ class Partners:
 class Post:
     """Opens the letters of one request and seals those of its reply.
 
-    heard has, by sender and model, what was opened before; a letter is opened once, and none after a later one.
+    heard has, by sender and model, what was opened before; a letter is opened once, and none after a later one. heads
+    has, by sender, where its audit trail ended when it wrote the newest of the letters that are opened here.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Post:
     config: RunConfig
     envelope: Envelope
     heard: dict[str, Heard]
+    heads: dict[str, Head] = field(default_factory=dict)
 
     @cached_property
     def partners(self) -> Partners:
@@ -66,16 +68,22 @@ class Post:
         """The request with open letters. Raises ProtocolError for one that is not what it must be."""
         return with_letters(request, self._open)
 
-    def sealed(self, reply: Record) -> Record:
-        """The reply with sealed letters."""
-        return with_letters(reply, self._seal)
+    def sealed(self, reply: Record, head: Head) -> Record:
+        """The reply with sealed letters, which carry the head of this party's audit trail."""
+        return with_letters(reply, partial(self._seal, head))
+
+    def receivers(self, declared: LetterField, party: str) -> tuple[str, ...]:
+        """Who gets a letter of this field; party is the name that a mapping has for it, else empty."""
+        return (party,) if party else self.partners.readers(declared.reader)
 
     def _open(self, letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
         sender = party or self.partners.label_holder
         if letter.sender != sender or sender not in self.partners.introductions:
             raise ProtocolError(f"a letter of {sender} is needed, and one of {letter.sender[:100]!r} came")
         context = self._context(sender, letter.model, letter.step, declared)
-        verify(letter, context, self.partners.introductions[sender].keys)
+        keys = self.partners.introductions[sender].keys
+        verify(letter, context, keys)
+        self._note_head(sender, letter.head, keys)
         # The split of the rows is told once per seed, for all models.
         seed = self.envelope.model.rpartition("/")[2]
         if letter.model not in (self.envelope.model, f"{declared.conversation}/{seed}"):
@@ -83,11 +91,12 @@ class Post:
         self._hear(f"{letter.model}:{sender}", letter.step, context.kind)
         return unseal(letter, context, self.name, self.identity)
 
-    def _seal(self, letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
-        receivers = (party,) if party else self.partners.readers(declared.reader)
+    def _seal(self, head: Head, letter: Letter[Any], declared: LetterField, party: str) -> Letter[Any]:
+        receivers = self.receivers(declared, party)
         keys = {name: self.partners.introductions[name].keys for name in receivers}
         context = self._context(self.name, self.envelope.model, self.envelope.step, declared)
-        return seal(letter, context, self.identity, keys, encrypted=not declared.is_ciphertext)
+        encrypted = not declared.is_ciphertext
+        return seal(letter, context, self.identity, keys, head=head, encrypted=encrypted)
 
     def _context(self, sender: str, model: str, step: int, declared: LetterField) -> Context:
         return Context(
@@ -98,6 +107,15 @@ class Post:
             sender=sender,
             kind=declared.kind,
         )
+
+    def _note_head(self, sender: str, head: Head, keys: PublicKeys) -> None:
+        last = self.heads.get(sender, Head())
+        # The letters of one message have one head.
+        if head != last and not is_head_of(head, keys):
+            raise ProtocolError(
+                f"a letter of {sender} comes with a head of its audit trail that it has not signed"
+            )
+        self.heads[sender] = max(last, head, key=lambda one: one.number)
 
     def _hear(self, sender: str, step: int, kind: str) -> None:
         last = self.heard.get(sender, Heard(0, ()))

@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property, lru_cache
@@ -18,22 +19,23 @@ from typing import Any
 
 from flwr.app import Context, Message, RecordDict
 
-from clients import identity
+from clients.audit import Line, Trail, decoded, encoded, highest_grade, lines_of
 from clients.data.declaration import Declaration, read_declaration
 from clients.data.errors import DataError
+from clients.identity import own_identity
 from clients.parties import Party, open_party
 from clients.policy import Asked, Policy, PolicyError
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
+from fl.messages import Content, Head, Reader, declaration_of, rounded
 from fl.messages import Declaration as RequestDeclaration
-from fl.messages import Reader, declaration_of, rounded
 from fl.processes import cpu_seconds
 from fl.protocols import Conversation
 from fl.records import Record, decode, encode
 from fl.seals import Identity
-from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, to_bytes, unpack
+from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +83,11 @@ class Session:
     @cached_property
     def identity(self) -> Identity:
         """The party's own keys; without some of its people's making, those of its state, made at first use."""
-        if (self._data / identity.FILE_NAME).exists():
-            return identity.read_identity(self._data)
-        make_private(self._folder)
-        identity.make_identity(self._folder)
-        return identity.read_identity(self._folder)
+        return own_identity(self._data, self._folder)
+
+    def audit(self, lines: Iterable[Line]) -> Head:
+        """Write the lines of a message into the party's audit trail, before it leaves."""
+        return Trail(self._folder).append(lines, self.identity)
 
     @property
     def is_scoring(self) -> bool:
@@ -160,25 +162,60 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     try:
         record = _answer(conversation, kind, message.content, context, began)
     except Exception as error:
-        record = _refused(error, kind, context)
+        record = _refused(error, conversation, kind, message.content, context)
     return Message(record, reply_to=message)
 
 
-def _refused(error: Exception, kind: type[Any], context: Context) -> RecordDict:
+def _sentence(error: Exception, kind: type[Any], context: Context) -> str:
     """What may leave the party of an error that a request of class `kind` has met."""
     if isinstance(error, PolicyError):
         # A coordinator that asks for the first time does not know yet whom it asks.
-        return refusal(f"the policy of {_folder(context).name} {error}")
+        return f"the policy of {_folder(context).name} {error}"
     if isinstance(error, ConfigError | ProtocolError):
-        return refusal(str(error))
+        return str(error)
     if isinstance(error, DataError):
         # The sentence may quote a record, so it stays in this party's log.
         _write_log(context, str(error))
         folder = _folder(context).name
-        return refusal(f"the data in {folder} are not in order; its own log says what and where ({LOG})")
+        return f"the data in {folder} are not in order; its own log says what and where ({LOG})"
     # What nobody foresaw may quote anything. Flower would send its text to the coordinator, so it ends here.
     _write_log(context, f"{kind.__name__} failed\n{''.join(traceback.format_exception(error))}")
-    return refusal(f"it met an unexpected error; its own log says which ({LOG})")
+    return f"it met an unexpected error; its own log says which ({LOG})"
+
+
+def _refused(
+    error: Exception, conversation: Conversation, kind: type[Any], content: RecordDict, context: Context
+) -> RecordDict:
+    """What an error becomes: a refusal, which is a message like others, and so has a line in the audit trail."""
+    record = refusal(_sentence(error, kind, context))
+    try:
+        envelope = envelope_of(content)
+    except ProtocolError:
+        envelope = Envelope()
+    try:
+        data, state = _folder(context), _state(context)
+    except ConfigError:
+        # The settings of a simulated party say where its state is, and these cannot be read.
+        return record
+    told = {"bytes": size_of(record), "content": (Content.SETTING.value,)}
+    try:
+        Trail(state).append([_about(conversation, kind, envelope, **told)], own_identity(data, state))
+    except (DataError, OSError):
+        # It must be told all the same, and tells nothing; the party's people hear why.
+        _write_log(context, f"the refusal has no line in the audit trail\n{traceback.format_exc()}")
+    return record
+
+
+def _about(conversation: Conversation, kind: type[Any], envelope: Envelope, **told: Any) -> Line:
+    """A line of the audit trail for the message that answers this request."""
+    return Line(
+        study=envelope.study,
+        model=envelope.model,
+        step=envelope.step,
+        conversation=conversation.name,
+        action=declaration_of(kind).action,
+        **told,
+    )
 
 
 def _write_log(context: Context, text: str) -> None:
@@ -205,21 +242,25 @@ def _answer(
     if not declaration.is_query:
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
+            session.audit(decoded(last.sent))
             return from_bytes(last.reply)
         _check_order(declaration, conversation, session, last)
         if not last.step and not session.is_scoring:
             _count_beginning(conversation, session)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
-    opened = post.opened(unpack(record, kind))
+    opened, sent = post.opened(unpack(record, kind)), tuple[Line, ...]()
     try:
         reply = rounded(conversation.answer(declaration.action)(session, opened))
-        packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
+        about = _about(conversation, kind, envelope, heads=post.heads)
+        sent = lines_of(reply, about, highest_grade(session.declaration), post.receivers)
+        head = session.audit(sent)
+        packed = pack(post.sealed(reply, head), replace(envelope, cpu_seconds=cpu_seconds() - began))
     except Exception as error:
         # Where the party's own disk has failed, nothing has left, and the same request may come again.
         if not declaration.opens or isinstance(error, OSError):
             raise
-        packed, session.kept = _refused(error, kind, context), b""
+        packed, session.kept = _refused(error, conversation, kind, record, context), b""
     if not declaration.is_query:
         if _ends_training(conversation, declaration) and not session.study.is_trained:
             session.study.mark_trained()
@@ -231,6 +272,7 @@ def _answer(
             state=session.kept,
             heard=heard,
             reply=to_bytes(packed),
+            sent=encoded(sent),
         )
         session.store.commit(commit)
     return packed

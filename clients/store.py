@@ -32,7 +32,8 @@ class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
     conversation and action are those of the request, settings the digest of its run's settings, state is the encoded
-    record that its answer has kept, heard has the last letters by sender, and reply is the wire form of the answer.
+    record that its answer has kept, heard has the last letters by sender, reply is the wire form of the answer, and
+    sent its encoded lines in the audit trail.
     """
 
     step: int = 0
@@ -42,6 +43,7 @@ class Commit:
     state: bytes = b""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     reply: bytes = b""
+    sent: bytes = b""
 
 
 class Store:

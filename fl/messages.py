@@ -66,6 +66,18 @@ class Reader(Enum):
 
 
 @dataclass(frozen=True)
+class Head:
+    """Where a party's audit trail ends: the number of its last line, from 1, and the SHA-256 of that line in hex.
+
+    signature is the party's own, over both (`fl/seals.py`).
+    """
+
+    number: int = 0
+    digest: str = ""
+    signature: bytes = b""
+
+
+@dataclass(frozen=True)
 class Letter(Generic[Record]):
     """A record that one party addresses to another; the coordinator carries it and cannot open it.
 
@@ -76,6 +88,7 @@ class Letter(Generic[Record]):
     sender     the party that wrote the letter
     model      of the reply that the letter left in, and
     step       of it
+    head       of the sender's audit trail, which has the lines of this letter already
     keys       by receiver: the key of the content, wrapped; empty bytes where the content is not encrypted
     signature  of the sender
     """
@@ -84,6 +97,7 @@ class Letter(Generic[Record]):
     sender: str = ""
     model: str = ""
     step: int = 0
+    head: Head = Head()
     keys: Mapping[str, bytes] = field(default_factory=dict)
     signature: bytes = b""
 

@@ -4,7 +4,7 @@ What a letter says is encrypted once under a fresh key (ChaCha20-Poly1305, RFC 8
 HKDF-SHA256, ChaCha20-Poly1305) wraps for each receiver. The sender signs the whole by Ed25519 (RFC 8032). Key wraps,
 encryption and signature all bind the letter's `Context`, so that a letter of another study, model, step, sender or
 kind, or from a run with other settings, cannot take its place. What is ciphertext already is signed and not encrypted
-again.
+again. Every letter also carries the signed head of its sender's audit trail (`clients/audit.py`).
 """
 
 import base64
@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fl.errors import ProtocolError
-from fl.messages import Letter
+from fl.messages import Head, Letter
 from fl.records import encode
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
@@ -125,8 +125,24 @@ class _Signed:
     """What a signature is over; digest is the SHA-256 of the letter's content as it travels."""
 
     context: Context
+    head: Head
     keys: Mapping[str, bytes]
     digest: bytes
+
+
+def sign_head(number: int, digest: str, identity: Identity) -> Head:
+    """The head of an audit trail that ends with this line, under the party's signature."""
+    return Head(number, digest, identity.signing.sign(_head_text(number, digest)))
+
+
+def is_head_of(head: Head, party: PublicKeys) -> bool:
+    """Whether the owner of these keys has signed the head."""
+    return party.signed(_head_text(head.number, head.digest), head.signature)
+
+
+def _head_text(number: int, digest: str) -> bytes:
+    # A text, so that it is mistaken for none of the records that a party signs, too.
+    return f"audit trail {number} {digest}".encode()
 
 
 def seal(
@@ -135,6 +151,7 @@ def seal(
     identity: Identity,
     receivers: Mapping[str, PublicKeys],
     *,
+    head: Head,
     encrypted: bool,
 ) -> Letter[Any]:
     """An open letter as it leaves its sender: signed, and `encrypted` so that only the receivers can read it."""
@@ -145,13 +162,13 @@ def seal(
         content = ChaCha20Poly1305(key).encrypt(_NONCE, content, bound)
         for name, public in receivers.items():
             keys[name] = _SUITE.encrypt(key, X25519PublicKey.from_public_bytes(public.sealing), bound)
-    signature = identity.signing.sign(encode(_Signed(context, keys, hashlib.sha256(content).digest())))
-    return Letter(content, context.sender, context.model, context.step, keys, signature)
+    signature = identity.signing.sign(encode(_Signed(context, head, keys, hashlib.sha256(content).digest())))
+    return Letter(content, context.sender, context.model, context.step, head, keys, signature)
 
 
 def verify(letter: Letter[Any], context: Context, sender: PublicKeys) -> None:
     """Raises ProtocolError unless the sender has written the letter in this context, and nobody changed it since."""
-    signed = _Signed(context, letter.keys, hashlib.sha256(letter.content).digest())
+    signed = _Signed(context, letter.head, letter.keys, hashlib.sha256(letter.content).digest())
     if not sender.signed(encode(signed), letter.signature):
         raise ProtocolError(
             f"a letter of {context.sender} is not signed by it as {context.kind} of this study, step and settings"

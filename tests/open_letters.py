@@ -20,7 +20,7 @@ from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, declaration_of, letter_fields, with_letters
 from fl.protocols import actions, message_type
 from fl.seals import Context as LetterContext
-from fl.seals import seal
+from fl.seals import seal, sign_head
 from fl.wire import envelope_of, pack, refusal_in, unpack
 
 
@@ -77,6 +77,8 @@ class OpenLetters(ClientApp):
             )
             receivers = {name: one.keys for name, one in partners.introductions.items()}
             identity, encrypted = self.keyring.identities[sender], not declared.is_ciphertext
-            return seal(Letter(letter.content), belongs, identity, receivers, encrypted=encrypted)
+            head = letter.head if letter.head.signature else sign_head(1, "0" * 64, identity)
+            said = Letter(letter.content)
+            return seal(said, belongs, identity, receivers, head=head, encrypted=encrypted)
 
         return pack(with_letters(request, close), envelope)

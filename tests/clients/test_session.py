@@ -196,9 +196,12 @@ def test_a_request_that_goes_to_another_action_than_its_own_is_refused(
     assert store(config).last().step == 1
 
 
-def test_a_query_leaves_no_trace_but_the_party_s_identity(send: Send, config: TrainingConfig) -> None:
+def test_a_query_leaves_nothing_but_the_party_s_identity_and_its_audit_trail(
+    send: Send, config: TrainingConfig
+) -> None:
     send(config, DescribeRequest())
-    assert [path.name for path in Path(config.state, "bank").iterdir()] == ["identity.pem"]
+    kept = {path.name for path in Path(config.state, "bank").iterdir()}
+    assert kept == {"identity.pem", "audit.log", "audit.head"}
 
 
 def test_a_state_is_read_as_the_kind_that_was_kept(config: TrainingConfig, tmp_path: Path) -> None:

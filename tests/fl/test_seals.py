@@ -5,17 +5,18 @@ from dataclasses import fields, replace
 import pytest
 
 from fl.errors import ProtocolError
-from fl.messages import Letter
-from fl.seals import Context, Identity, PublicKeys, seal, unseal, verify
+from fl.messages import Head, Letter
+from fl.seals import Context, Identity, PublicKeys, is_head_of, seal, sign_head, unseal, verify
 
 BANK, TAX, OTHER = Identity.new(), Identity.new(), Identity.new()
 CONTEXT = Context(study="s", model="m/1", step=3, settings="0" * 64, sender="bank", kind="Task")
 SAID = b"the rows of the node"
+HEAD = sign_head(7, "a" * 64, BANK)
 
 
 def sent(encrypted: bool = True) -> Letter:
     """A letter of the bank to the tax office, as it travels."""
-    return seal(Letter(SAID), CONTEXT, BANK, {"tax": TAX.public}, encrypted=encrypted)
+    return seal(Letter(SAID), CONTEXT, BANK, {"tax": TAX.public}, head=HEAD, encrypted=encrypted)
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
@@ -53,9 +54,12 @@ def test_what_was_altered_on_the_way_is_not_believed(encrypted: bool) -> None:
         replace(letter, content=spoilt),
         replace(letter, keys={"tax": letter.keys["tax"], "other": b""}),
         replace(letter, keys={}),
+        replace(letter, head=sign_head(8, "a" * 64, BANK)),
         replace(letter, signature=b""),
         replace(letter, signature=bytes(64)),
-        replace(letter, signature=seal(Letter(SAID), CONTEXT, OTHER, {}, encrypted=False).signature),
+        replace(
+            letter, signature=seal(Letter(SAID), CONTEXT, OTHER, {}, head=HEAD, encrypted=False).signature
+        ),
     ):
         with pytest.raises(ProtocolError, match="a letter of bank is not signed by it"):
             verify(altered, CONTEXT, BANK.public)
@@ -82,3 +86,10 @@ def test_what_is_no_identity_is_refused(content: bytes) -> None:
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError, match="is no public key of a party"):
         PublicKeys.of_text(text)
+
+
+def test_a_head_is_signed_by_its_party_as_it_is() -> None:
+    assert is_head_of(HEAD, BANK.public)
+    assert not is_head_of(HEAD, OTHER.public)
+    for altered in (replace(HEAD, number=8), replace(HEAD, digest="b" * 64), Head(7, "a" * 64)):
+        assert not is_head_of(altered, BANK.public)
