@@ -110,7 +110,7 @@ class Study(TrackedRun):
 
     def describe(self, text: str) -> None:
         """Set the description, to which a sentence on the parties' identities is added once they are known."""
-        said = _IDENTITIES.get(self.client.get_run(self.run_id).data.tags.get(IDENTITIES), "")
+        said = _IDENTITIES.get(self.client.get_run(self.run_id).data.tags.get(IDENTITIES, ""), "")
         super().describe(text if said in text else f"{text}\n\n{said}".strip())
 
     def lead(self) -> None:

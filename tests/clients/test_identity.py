@@ -51,7 +51,7 @@ def test_keys_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> Non
 
 
 def test_keys_that_are_not_there_or_are_none_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="`siloscore keys .*` makes it"):
+    with pytest.raises(DataError, match=r"`siloscore keys .*` makes it"):
         read_identity(tmp_path)
     (tmp_path / FILE_NAME).touch(0o600)
     with pytest.raises(DataError, match="holds no identity; remove it, and make a new one"):
