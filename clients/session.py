@@ -9,6 +9,7 @@ sentences that may leave the party.
 import json
 import logging
 import traceback
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -150,10 +151,19 @@ def _answer(
     conversation: Conversation, kind: type[Any], record: RecordDict, context: Context, began: float
 ) -> RecordDict:
     declaration, envelope = declaration_of(kind), envelope_of(record)
-    if declaration.is_query != (envelope.step == 0) or not (declaration.is_query or envelope.study):
+    counts = envelope.step > 0 and envelope.study != ""
+    if not (envelope.step == 0 if declaration.is_query else counts):
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
     session = Session(_config(context), envelope, _folder(context), _state(context))
-    action = {"conversation": conversation.name, "action": declaration.action}
+    request = unpack(record, kind)
+    with nullcontext() if declaration.is_query else session.study.locked():
+        return _reply(conversation, declaration, session, request, began)
+
+
+def _reply(
+    conversation: Conversation, declaration: RequestDeclaration, session: Session, request: Any, began: float
+) -> RecordDict:
+    envelope, action = session.envelope, {"conversation": conversation.name, "action": declaration.action}
     heard: dict[str, Heard] = {}
     if not declaration.is_query:
         last = session.store.last()
@@ -162,7 +172,7 @@ def _answer(
         _check_order(declaration, conversation, envelope, last)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
-    reply = conversation.answer(declaration.action)(session, post.opened(unpack(record, kind)))
+    reply = conversation.answer(declaration.action)(session, post.opened(request))
     packed = pack(post.sealed(reply), replace(envelope, cpu_seconds=cpu_seconds() - began))
     if not declaration.is_query:
         if _ends_training(conversation, declaration) and not session.study.is_trained:

@@ -356,7 +356,10 @@ EMPTY_ONE = b"\x81\xa5array\x93\xa3<f8\x91\x00\xc4\x00"
         {"names": length(0xDD, MANY) + b"\xa1a" * MANY},
         {"names": b"\x91" + length(0xDB, 2**32 - 1) + b"a"},
         {"shares": length(0xDF, 2**32 - 1) + b"\xa1a\x01"},
-        {"shares": length(0xDF, MANY) + b"".join(b"\xa4%c%c%c%c\x01" % (*n.to_bytes(3), 1) for n in range(100))},
+        {
+            "shares": length(0xDF, MANY)
+            + b"".join(b"\xa4%c%c%c%c\x01" % (*n.to_bytes(3), 1) for n in range(100))
+        },
         {"parts": length(0xDD, 100_000) + EMPTY_ONE * 100_000},
         {"deep": b"\x91" * MANY},
         {"deep": b"\x81\xa1a" * MANY},
