@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.aligned import read_table
+from clients.aligned import read_applications, read_table
 from clients.session import Session
+from clients.splits import check_classes
 from clients.store import Store
 from fl.arrays import check_integers
 from fl.binning import Binning, Codes
+from fl.errors import ProtocolError
 from fl.messages import Letter
+from fl.seeds import check_seed
 from fl.splits import TEST, TRAIN, Split
 
 
@@ -42,9 +45,14 @@ class Setup:
 
 
 def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
-    """Keep the seed and the split that a model is started with. Raises ProtocolError for roles that do not fit."""
+    """Keep the seed and the split that a model is started with. Raises ProtocolError for what does not fit."""
     roles = split.read(Split).roles
     check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
+    check_seed(seed)
+    if len(np.unique(roles)) < 3:
+        raise ProtocolError("a split must have rows that train, that validate and that test")
+    if session.holds_label:
+        check_classes(read_applications(session.study).labels, roles)
     start = Start(seed, roles)
     session.store.keep(start)
     return start

@@ -12,10 +12,10 @@ from flwr.clientapp import ClientApp
 
 from clients.app import new_app
 from clients.post import Partners
-from clients.session import state_folder
+from clients.session import SCORING, state_folder
 from clients.store import Store
 from experiments.attacks.keyring import Keyring
-from fl.config.run import RunConfig
+from fl.config.run import RunConfig, ScoringConfig
 from fl.messages import Letter, LetterField, declaration_of, with_letters
 from fl.protocols import actions, message_type
 from fl.seals import Context as LetterContext
@@ -45,7 +45,8 @@ class OpenLetters(ClientApp):
 
     def sealed(self, request: Any, party: str, envelope: Envelope) -> Any:
         """A request to a party, its open letters sealed in the names of their senders."""
-        folder = state_folder(self.config, self.config.data_folder / party) / envelope.study
+        folder = state_folder(self.config, self.config.data_folder / party)
+        folder = (folder / SCORING if isinstance(self.config, ScoringConfig) else folder) / envelope.study
         if not Store(folder).has(Partners):
             return request
         partners = Store(folder).read(Partners)
