@@ -1,7 +1,7 @@
 """Recorded moments of honest runs, and what a hostile coordinator or party may make of the message that comes next.
 
-A moment is a party's state and the request that it is about to answer. `from_outside` changes bytes of the request as it
-travels; `from_inside` makes a request whose letters are sealed and signed by their honest senders' keys, and say
+A moment is a party's state and the request that it is about to answer. `from_outside` changes bytes of the request on
+its way; `from_inside` makes a request whose letters are sealed and signed by their honest senders' keys, and say
 something else than an honest party would.
 """
 
@@ -43,8 +43,9 @@ RECORDED = (0, 2)
 
 
 class Moment(NamedTuple):
-    """A party's state before a request, which has open letters; folder is where the state comes from."""
+    """A party's state before a request, which has open letters, and what seals these."""
 
+    letters: OpenLetters
     config: RunConfig
     conversation: str
     kind: type[Any]
@@ -78,7 +79,7 @@ class Recorder(OpenLetters):
                 shutil.copytree(party_state(self.config, partition), state, dirs_exist_ok=True)
             request = unpack(message.content, kind)
             self._moments.append(
-                Moment(self.config, conversation.name, kind, partition, envelope, request, state)
+                Moment(self, self.config, conversation.name, kind, partition, envelope, request, state)
             )
         return super().__call__(message, context)
 
@@ -108,6 +109,8 @@ def record(data: Path, folder: Path, encryption: str) -> list[Moment]:
         asked = ScoringConfig(**common | named)
         grid = InlineGrid(asked, Recorder(asked, folder / "moments", moments))
         scoring.converse(Exchange(grid, asked.study, asked.timeout), asked, ignore)
+    for moment in moments:
+        _ = moment.letters.keyring.identities  # which are read now, since no moment has those of all parties
     return moments
 
 
@@ -133,7 +136,9 @@ class Fuzzer:
         if choose.random() < 0.3:
             record = from_bytes(corrupted_bytes(to_bytes(record), choose))
         else:
-            piece = choose.choice([part for name, part in record.config_records.items() if name != "envelope"])
+            piece = choose.choice(
+                [part for name, part in record.config_records.items() if name != "envelope"]
+            )
             piece["body"] = corrupted_bytes(piece["body"], choose)
         return record, not _same_letters(honest, unpack(record, moment.kind))
 
@@ -163,7 +168,7 @@ class Fuzzer:
 
     def _sealed(self, moment: Moment, request: Any) -> Any:
         party = moment.config.parties[moment.partition]
-        return OpenLetters(moment.config).sealed(request, party, moment.envelope)
+        return moment.letters.sealed(request, party, moment.envelope)
 
 
 def complaint(moment: Moment, reply: RecordDict) -> str | None:
@@ -292,7 +297,9 @@ def _another(value: Any, choose: random.Random) -> Any:
         case float():
             return choose.choice([math.nan, math.inf, -math.inf, -1.0, 0.0, 1e308, 1e-320, -value])
         case str():
-            return choose.choice(["", "x" * 5_000, "../x", "\0", "业", f"{value}x", "bank", "tax", value.upper()])
+            return choose.choice(
+                ["", "x" * 5_000, "../x", "\0", "业", f"{value}x", "bank", "tax", value.upper()]
+            )
         case bytes():
             texts = [b"", value[:-1], value + b"x", bytes(len(value)), b"\xff" * len(value), value * 1_000]
             return choose.choice([*texts, corrupted_bytes(value, choose)])
@@ -321,13 +328,21 @@ def _another(value: Any, choose: random.Random) -> Any:
 
 def _another_array(array: Any, choose: random.Random) -> Any:
     changed, flat = array.copy(), array.reshape(-1).copy()
-    kinds = "u1 i1 i4 >i4 i8 u8 f4 f8 f2 ? U1 M8[M] u2".split()
+    kinds = ["u1", "i1", "i4", ">i4", "i8", "u8", "f4", "f8", "f2", "?", "U1", "M8[M]", "u2"]
     match choose.randrange(8):
         case 0:
             with np.errstate(all="ignore"):
                 return array.astype(choose.choice(kinds)) if array.dtype.kind not in "UM" else np.zeros(3)
         case 1:
-            shapes: list[Any] = [flat, array[None], array[..., None], array[:0], array[:-1], array[1:], array[::-1]]
+            shapes: list[Any] = [
+                flat,
+                array[None],
+                array[..., None],
+                array[:0],
+                array[:-1],
+                array[1:],
+                array[::-1],
+            ]
             shapes += [np.array(0, array.dtype), np.resize(array, (3, 5)), np.empty((60_000, 0), array.dtype)]
             shapes += [np.concatenate([array, array]), array.T] if array.ndim else []
             return choose.choice([shape for shape in shapes if shape is not None])

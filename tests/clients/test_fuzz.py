@@ -2,7 +2,6 @@
 
 import random
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,9 @@ def fuzz(moments: list[Moment], name: str, examples: int) -> None:
     """Send that many corrupted messages of a conversation."""
     fuzzer, chosen = Fuzzer(), [moment for moment in moments if moment.conversation == name]
 
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=HEALTH)
+    @settings(
+        max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=HEALTH
+    )
     @given(seed=seeds)
     def send_one(seed: int) -> None:
         choose = random.Random(seed)

@@ -141,7 +141,9 @@ def test_the_envelope_travels_with_the_message(study: str, model: str, step: int
     assert envelope_of(from_bytes(to_bytes(pack(Small(np.zeros(1)), envelope)))) == envelope
 
 
-@pytest.mark.parametrize("name", ["..", "../other", "/etc", "a//b", "a/../b", ".hidden", "a b", "a\\b", "-x", "party.log"])
+@pytest.mark.parametrize(
+    "name", ["..", "../other", "/etc", "a//b", "a/../b", ".hidden", "a b", "a\\b", "-x", "party.log"]
+)
 def test_a_name_that_leads_elsewhere_is_no_envelope(name: str) -> None:
     for place in ({"study": name}, {"study": "s", "model": name}):
         with pytest.raises(ProtocolError, match="no valid name"):
