@@ -133,13 +133,13 @@ def test_the_honest_envelope_is_answered(send: Send, config: TrainingConfig) -> 
     assert refusal_in(sent_with(send, config)) is None
 
 
+OWN = ["party.log", "identity.pem", "audit.log", "@scoring"]
+
+
 @pytest.mark.parametrize(
     "study",
     [
-        "party.log",
-        "identity.pem",
-        "audit.log",
-        "@scoring",
+        *OWN,
         "..",
         "../s",
         "/etc",
