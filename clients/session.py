@@ -45,15 +45,17 @@ SCORING = "@scoring"
 class Session:
     """One request at one party: its data, its configuration and its state before and after."""
 
-    def __init__(self, config: RunConfig, envelope: Envelope, data: Path, state: Path) -> None:
+    def __init__(
+        self, config: RunConfig, envelope: Envelope, data: Path, state: Path, lasting: bool = False
+    ) -> None:
         self.config = config
         self.envelope = envelope
         self._data = data
         self._folder = state
         # Scoring must not end the studies whose models it needs, so its own are kept apart and counted apart.
         self._root = state / SCORING if self.is_scoring else state
-        self.study = Store(self._root / envelope.study)
-        self.store = Store(self._root / envelope.study / envelope.model)
+        self.study = Store(self._root / envelope.study, lasting)
+        self.store = Store(self._root / envelope.study / envelope.model, lasting)
         self.kept = b""
 
     @cached_property
@@ -154,7 +156,8 @@ def _answer(
     counts = envelope.step > 0 and envelope.study != ""
     if not (envelope.step == 0 if declaration.is_query else counts):
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
-    session = Session(_config(context), envelope, _folder(context), _state(context))
+    lasting = _is_deployed(context)
+    session = Session(_config(context), envelope, _folder(context), _state(context), lasting)
     request = unpack(record, kind)
     with nullcontext() if declaration.is_query else session.study.locked():
         return _reply(conversation, declaration, session, request, began)

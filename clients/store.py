@@ -53,14 +53,18 @@ class Store:
 
     Two kinds of content: the last `Commit`, replaced at every step, and one record of each kind that stays (`keep`,
     `read`). A study's folder also says whether a model of the study is trained.
+
+    What is kept survives a loss of power, and so does a commit before its reply leaves, if the store is `lasting`. That
+    takes some milliseconds at every step, and serves only a deployed party: the coordinator of a simulation loses its
+    power, too, and begins anew.
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
     # file name decides whether a cached commit is still the last one.
     _last: ClassVar[dict[Path, Commit]] = {}
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, lasting: bool = False) -> None:
+        self.folder, self._lasting = folder, lasting
 
     def last(self) -> Commit:
         """The last commit; step 0 with empty state before the first."""
@@ -75,7 +79,7 @@ class Store:
     def commit(self, commit: Commit) -> None:
         """Make this the last commit, then forget the one before."""
         old = self._steps()
-        self.write_file(_step_file(commit.step), encode(commit))
+        self._write(_step_file(commit.step), encode(commit), self._lasting)
         for step in old:
             if step != commit.step:
                 (self.folder / _step_file(step)).unlink(missing_ok=True)
@@ -102,14 +106,19 @@ class Store:
 
     def write_file(self, name: str, content: bytes) -> None:
         """Keep a file of any kind beside them; it takes the place of one of that name when it is whole, on the disk."""
+        self._write(name, content, synced=True)
+
+    def _write(self, name: str, content: bytes, synced: bool) -> None:
         make_private(self.folder)
         partial = self.folder / f"{name}{_PARTIAL}"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(self.folder / name)
-        _sync(self.folder)
+        if synced:
+            _sync(self.folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

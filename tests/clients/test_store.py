@@ -186,6 +186,7 @@ def test_a_file_of_any_kind_stays_beside_them(store: Store) -> None:
 def test_finding_9_a_file_is_on_the_disk_before_it_takes_its_place(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = Store(store.folder, lasting=True)
     store.commit(Commit(step=1))
     events: list[str] = []
     sync, rename, remove = os.fsync, Path.replace, Path.unlink
@@ -202,6 +203,12 @@ def test_finding_9_a_file_is_on_the_disk_before_it_takes_its_place(
     monkeypatch.setattr(Path, "unlink", traced("unlink", remove))
     store.commit(Commit(step=2))
     assert events == ["file", "replace", "folder", "unlink"]
+    events.clear()
+    store.keep(Other(1))
+    assert events == ["file", "replace", "folder"]
+    events.clear()
+    Store(store.folder).commit(Commit(step=3))
+    assert events == ["replace", "unlink"]
 
 
 def test_what_a_dead_process_has_left_half_written_is_removed(store: Store) -> None:
