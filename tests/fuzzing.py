@@ -27,6 +27,7 @@ from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
+from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, declaration_of, with_letters
 from fl.protocols import actions, conversation_of, federated_contenders, message_type
 from fl.records import decode, encode
@@ -53,6 +54,12 @@ class Moment(NamedTuple):
     envelope: Envelope
     request: Any
     state: Path
+
+    @property
+    def context(self) -> Context:
+        """What Flower gives the party beside a message."""
+        settings = dict(self.config.to_mapping())
+        return Context(1, 2, {"partition-id": self.partition}, RecordDict(), settings)
 
 
 class Recorder(OpenLetters):
@@ -126,33 +133,37 @@ class Fuzzer:
         self._app: ClientApp = new_app()
 
     def from_outside(self, moment: Moment, choose: random.Random) -> tuple[RecordDict, bool]:
-        """The honest request with bytes changed on its way, and whether any of its letters is another one now.
+        """The honest request with bytes changed on its way, and whether it has to be refused: a letter is another one.
 
-        Raises what Flower's or our own reading of the bytes does: then nothing arrives.
+        Raises ValueError for bytes that Flower cannot read, so that nothing arrives.
         """
         self._arrive(moment)
-        honest = self._sealed(moment, moment.request)
-        record = pack(honest, moment.envelope)
+        record = self._sealed(moment, moment.request)
+        honest = unpack(record, moment.kind)
         if choose.random() < 0.3:
-            record = from_bytes(corrupted_bytes(to_bytes(record), choose))
+            try:
+                record = from_bytes(corrupted_bytes(to_bytes(record), choose))
+            except Exception as error:
+                raise ValueError("Flower cannot read this") from error
         else:
             piece = choose.choice(
                 [part for name, part in record.config_records.items() if name != "envelope"]
             )
             piece["body"] = corrupted_bytes(piece["body"], choose)
-        return record, not _same_letters(honest, unpack(record, moment.kind))
+        try:
+            return record, not _same_letters(honest, unpack(record, moment.kind))
+        except ProtocolError:
+            return record, True
 
     def from_inside(self, moment: Moment, choose: random.Random) -> RecordDict:
         """A corrupted request with correctly sealed letters."""
         self._arrive(moment)
-        return pack(self._sealed(moment, corrupted_request(moment, choose)), moment.envelope)
+        return self._sealed(moment, corrupted_request(moment, choose))
 
     def deliver(self, moment: Moment, record: RecordDict) -> RecordDict:
         """What the party replies."""
         InlineGrid(moment.config)  # Flower refuses to make messages outside a run
-        settings = dict(moment.config.to_mapping())
-        context = Context(1, 2, {"partition-id": moment.partition}, RecordDict(), settings)
-        return self._app(Message(record, 2, message_type(moment.kind)), context).content
+        return self._app(Message(record, 2, message_type(moment.kind)), moment.context).content
 
     def _arrive(self, moment: Moment) -> None:
         """Make the party's state that of the moment, and let this process forget what it has read of another."""
@@ -166,9 +177,8 @@ class Fuzzer:
                     if hasattr(one, "cache_clear") and one.__name__ not in ("_open", "_parsed"):
                         one.cache_clear()
 
-    def _sealed(self, moment: Moment, request: Any) -> Any:
-        party = moment.config.parties[moment.partition]
-        return moment.letters.sealed(request, party, moment.envelope)
+    def _sealed(self, moment: Moment, request: Any) -> RecordDict:
+        return moment.letters.sealed(pack(request, moment.envelope), moment.kind, moment.context)
 
 
 def complaint(moment: Moment, reply: RecordDict) -> str | None:
@@ -318,12 +328,20 @@ def _another(value: Any, choose: random.Random) -> Any:
                     without,
                     {**without, f"{name}x": value[name]},
                     {**value, "bank": value[name]},
-                    {**value, **{f"x{number}": value[name] for number in range(2_000)}},
+                    {**value, **{f"x{number}": value[name] for number in range(_copies(value[name]))}},
                     dict.fromkeys(value, value[name]),
                     dict(reversed(value.items())),
                 ]
             )
     return None
+
+
+def _copies(value: Any) -> int:
+    """Many, but not so many that the message alone would be large: reading it takes as much once more."""
+    try:
+        return min(2_000, 10_000_000 // len(encode(value)))
+    except TypeError:
+        return 2_000
 
 
 def _another_array(array: Any, choose: random.Random) -> Any:
