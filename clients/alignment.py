@@ -124,6 +124,7 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     party, told = session.party, request.order.read(Order)
     if session.holds_label:
         applications = applications_of(session).iloc[session.state(Blinded).rows]
+        check_integers("months", told.months, len(applications), -1, _MONTHS)
         ids, known = applications.index.to_numpy().astype(np.str_), np.ones(len(applications), bool)
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:

@@ -4,6 +4,7 @@ Nothing heavy is imported here, and a conversation's half only when its first me
 a fresh process for every message.
 """
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,9 @@ from flwr.clientapp import ClientApp
 
 from fl.messages import declaration_of
 from fl.protocols import Conversation, actions
+from fl.wire import refusal
+
+log = logging.getLogger(__name__)
 
 
 def new_app() -> ClientApp:
@@ -25,9 +29,14 @@ def new_app() -> ClientApp:
 
 
 def _handle(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
-    from clients.session import answer
+    try:
+        from clients.session import answer
 
-    return answer(conversation, kind, message, context)
+        return answer(conversation, kind, message, context)
+    except Exception:
+        # Not even the party's log could be written. Flower would send the text of what was raised to the coordinator.
+        log.exception("%s of %s failed", kind.__name__, conversation.name)
+        return Message(refusal("it met an unexpected error, which it could not log"), reply_to=message)
 
 
 app = new_app()

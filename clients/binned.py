@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_table
 from clients.session import Session
 from clients.store import Store
+from fl import seeds
 from fl.arrays import check_integers
 from fl.binning import Binning, Codes
 from fl.errors import ProtocolError
@@ -51,6 +52,8 @@ def start_model(session: Session, seed: int, split: Letter[Split]) -> Start:
     roles = split.read(Split).roles
     check_seed(session, seed)
     check_integers("roles", roles, len(read_table(session.study)), TRAIN, TEST + 1)
+    if len(np.unique(roles)) < 3:
+        raise ProtocolError("a split must have rows that train, that validate and that test")
     if session.holds_label and not np.array_equal(roles, assigned(session.study, seed).read(Split).roles):
         raise ProtocolError(f"the split of seed {seed} is not the one that it has assigned")
     start = Start(seed, roles)
@@ -65,6 +68,7 @@ def assigned(study: Store, seed: int) -> Store:
 
 def check_seed(session: Session, seed: int) -> None:
     """Raises ProtocolError unless the seed is that in the name of the session's model."""
+    seeds.check_seed(seed)
     if seed != session.envelope.seed:
         raise ProtocolError(f"{session.envelope.model} is not a model of seed {seed}")
 

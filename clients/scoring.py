@@ -27,6 +27,7 @@ from clients.store import Store
 from fl import protocols
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
+from fl.escaping import csv_text
 from fl.messages import Letter
 from fl.reserve import RESERVE
 from fl.scoring import Answered, AnswerRequest, Contributed, ContributeRequest, Prepared, PrepareRequest
@@ -148,7 +149,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     models = np.where(unknown, f"{name} + {RESERVE}", name)
     answers = _answers(session, log_odds, coverage, models, further)
     session.study.keep(answers)
-    session.study.write_file(ANSWERS, answers.frame().to_csv(index=False, lineterminator="\n").encode())
+    session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())
     return Answered(
         applicants=len(log_odds),
         model=name,

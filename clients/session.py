@@ -11,6 +11,7 @@ import json
 import logging
 import traceback
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property, lru_cache
@@ -60,8 +61,8 @@ class Session:
         self._is_deployed = is_deployed
         # Scoring must not end the studies whose models it needs, so its own are kept apart and counted apart.
         self._root = state / SCORING if self.is_scoring else state
-        self.study = Store(self._root / envelope.study)
-        self.store = Store(self._root / envelope.study / envelope.model)
+        self.study = Store(self._root / envelope.study, is_deployed)
+        self.store = Store(self._root / envelope.study / envelope.model, is_deployed)
         self.kept = b""
 
     @cached_property
@@ -162,7 +163,11 @@ def answer(conversation: Conversation, kind: type[Any], message: Message, contex
     try:
         record = _answer(conversation, kind, message.content, context, began)
     except Exception as error:
-        record = _refused(error, conversation, kind, message.content, context)
+        try:
+            envelope = envelope_of(message.content)
+        except ProtocolError:
+            envelope = Envelope()
+        record = _refused(error, conversation, kind, envelope, context)
     return Message(record, reply_to=message)
 
 
@@ -184,14 +189,10 @@ def _sentence(error: Exception, kind: type[Any], context: Context) -> str:
 
 
 def _refused(
-    error: Exception, conversation: Conversation, kind: type[Any], content: RecordDict, context: Context
+    error: Exception, conversation: Conversation, kind: type[Any], envelope: Envelope, context: Context
 ) -> RecordDict:
     """What an error becomes: a refusal, which is a message like others, and so has a line in the audit trail."""
     record = refusal(_sentence(error, kind, context))
-    try:
-        envelope = envelope_of(content)
-    except ProtocolError:
-        envelope = Envelope()
     try:
         data, state = _folder(context), _state(context)
     except ConfigError:
@@ -232,11 +233,26 @@ def _answer(
     conversation: Conversation, kind: type[Any], record: RecordDict, context: Context, began: float
 ) -> RecordDict:
     declaration, envelope = declaration_of(kind), envelope_of(record)
-    if declaration.is_query != (envelope.step == 0) or not (declaration.is_query or envelope.study):
+    counts = envelope.step > 0 and envelope.study != ""
+    if not (envelope.step == 0 if declaration.is_query else counts):
         raise ProtocolError("a query has step 0; other requests count from 1 and name their study")
     session = Session(_config(context), envelope, _folder(context), _state(context), _is_deployed(context))
     session.require_allowed(conversation)
     _check_role(declaration, conversation, session)
+    request = unpack(record, kind)
+    with nullcontext() if declaration.is_query else session.study.locked():
+        return _reply(conversation, kind, session, request, context, began)
+
+
+def _reply(
+    conversation: Conversation,
+    kind: type[Any],
+    session: Session,
+    request: Any,
+    context: Context,
+    began: float,
+) -> RecordDict:
+    declaration, envelope = declaration_of(kind), session.envelope
     action = {"conversation": conversation.name, "action": declaration.action}
     heard: dict[str, Heard] = {}
     if not declaration.is_query:
@@ -249,7 +265,7 @@ def _answer(
             _count_beginning(conversation, session)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
-    opened, sent = post.opened(unpack(record, kind)), tuple[Line, ...]()
+    opened, sent = post.opened(request), tuple[Line, ...]()
     try:
         reply = rounded(conversation.answer(declaration.action)(session, opened))
         about = _about(conversation, kind, envelope, heads=post.heads)
@@ -260,7 +276,7 @@ def _answer(
         # Where the party's own disk has failed, nothing has left, and the same request may come again.
         if not declaration.opens or isinstance(error, OSError):
             raise
-        packed, session.kept = _refused(error, conversation, kind, record, context), b""
+        packed, session.kept = _refused(error, conversation, kind, envelope, context), b""
     if not declaration.is_query:
         if _ends_training(conversation, declaration) and not session.study.is_trained:
             session.study.mark_trained()

@@ -41,7 +41,7 @@ def assign(session: Session, request: SplitRequest) -> Assigned:
         basis, roles = "label", split_by_label(labels, config.test_share, config.validation_share, rng)
     else:
         basis, roles = "vintage", split_by_vintage(months, config.test_share, config.validation_share)
-    _check_classes(labels, roles)
+    check_classes(labels, roles)
     split = Split(roles)
     session.store.keep(split)
     training, validation, test_rows = np.bincount(roles, minlength=3).tolist()
@@ -50,7 +50,7 @@ def assign(session: Session, request: SplitRequest) -> Assigned:
     )
 
 
-def _check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
+def check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
     """Each part must tell good from bad, be it to learn, to stop or to judge. Raises ProtocolError."""
     for role, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
         if min(np.bincount(labels[roles == role], minlength=2)) < 2:

@@ -8,15 +8,20 @@ request that is sent twice is answered from the file instead of being applied tw
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from fl.errors import ProtocolError
 from fl.records import Record, decode, encode
 
-_STEP, _RECORD = ".step", ".record"
-_TRAINED = "trained"
+# Every name of a file has a dot, and that of a study or model has none (`fl/wire.py`): no folder takes a file's place.
+_STEP, _RECORD, _PARTIAL = ".step", ".record", ".partial"
+_TRAINED, _LOCK = "study.trained", "study.lock"
+_PATIENCE = 10.0
+"""Seconds that a request waits for another one of the same study, in another process."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,18 @@ class Store:
 
     Two kinds of content: the last `Commit`, replaced at every step, and one record of each kind that stays (`keep`,
     `read`). A study's folder also says whether a model of the study is trained.
+
+    What is kept survives a loss of power, and so does a commit before its reply leaves, if the store is `lasting`. That
+    takes some milliseconds at every step, and serves only a deployed party: the coordinator of a simulation loses its
+    power, too, and begins anew.
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
     # file name decides whether a cached commit is still the last one.
     _last: ClassVar[dict[Path, Commit]] = {}
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, lasting: bool = False) -> None:
+        self.folder, self._lasting = folder, lasting
 
     def last(self) -> Commit:
         """The last commit; step 0 with empty state before the first."""
@@ -73,10 +82,12 @@ class Store:
     def commit(self, commit: Commit) -> None:
         """Make this the last commit, then forget the one before."""
         old = self._steps()
-        self.write_file(_step_file(commit.step), encode(commit))
+        self._write(_step_file(commit.step), encode(commit), self._lasting)
         for step in old:
             if step != commit.step:
                 (self.folder / _step_file(step)).unlink(missing_ok=True)
+        for left_behind in self.folder.glob(f"*{_PARTIAL}"):  # by a process that died while it wrote
+            left_behind.unlink()
         self._last.clear()  # One model trains at a time; a cache of one bounds the memory of a long study.
         self._last[self.folder] = commit
 
@@ -97,12 +108,38 @@ class Store:
         (self.folder / _record_file(kind)).unlink(missing_ok=True)
 
     def write_file(self, name: str, content: bytes) -> None:
-        """Keep a file of any kind beside them; it takes the place of one of that name when it is whole."""
+        """Keep a file of any kind beside them; it takes the place of one of that name when it is whole, on the disk."""
+        self._write(name, content, synced=True)
+
+    def _write(self, name: str, content: bytes, synced: bool) -> None:
         make_private(self.folder)
-        partial = self.folder / f"{name}.{os.getpid()}.partial"
+        partial = self.folder / f"{name}{_PARTIAL}"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(self.folder / name)
+        if synced:
+            _sync(self.folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the party's other processes from this study meanwhile. Raises ProtocolError if one is busy in it."""
+        from filelock import FileLock, Timeout
+
+        make_private(self.folder)
+        lock = FileLock(self.folder / _LOCK, _PATIENCE, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ProtocolError(
+                f"another process of it is busy in the study {self.folder.name}; only one SuperNode may have its folder"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def is_trained(self) -> bool:
@@ -124,7 +161,7 @@ def retain(root: Path, study: str, keep: int) -> None:
     among those of its kind. Folders that are no studies stay, too.
     """
     folders = [path for path in root.glob("*/") if path.name != study and not path.is_symlink()]
-    others = [path for path in folders if any(path.glob(f"*{_STEP}"))]
+    others = [path for path in folders if (path / _LOCK).exists() or any(path.glob(f"*{_STEP}"))]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     trained = [path for path in others if Store(path).is_trained]
     untrained = [path for path in others if path not in trained]
@@ -138,6 +175,16 @@ def make_private(folder: Path) -> None:
     if not folder.is_dir():
         make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on the disk: without that, a loss of power may undo a renaming."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _step_file(step: int) -> str:

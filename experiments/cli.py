@@ -268,7 +268,7 @@ def ablation(
     with progress_bars() as report:
         outcome = run_ablation(dataset, config, contender, backend.value, report)
     console.print(gains_table(outcome.gains, contender, len(config.seeds)))
-    console.print(headline(outcome.gains), style="bold")
+    console.print(headline(outcome.gains), style="bold", markup=False)
     _point_to(store, latest_link(store, experiment))
 
 
@@ -317,7 +317,9 @@ def score(
     (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)
     knowing = ", ".join(f"{party} {rows:,}" for party, rows in finished.contributed.items())
-    console.print(f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True)
+    console.print(
+        f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True, markup=False
+    )
 
 
 @app.command(rich_help_panel=TRUST)

@@ -45,9 +45,10 @@ def progress_bars() -> Iterator[Report]:
     """Bars per model: its party at work, its step of how many, the validation AUC and the time left."""
     with Progress(
         SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}"),
+        # Without markup, since a party's name is among the texts.
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
         console=console,

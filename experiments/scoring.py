@@ -22,6 +22,7 @@ from experiments.dataset import party_names
 from experiments.outputs import check_file
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
+from fl.escaping import csv_text
 from server.coordinator import new_study_name
 from server.progress import Report
 from server.tracking.registry import TrainedModel, find_model
@@ -105,11 +106,14 @@ def scoring_config(
 
 
 def write_whole(table: pd.DataFrame, out: Path) -> None:
-    """Write a table as CSV or Parquet, as the suffix of `out` says, without its index: the whole file or nothing."""
+    """Write a table as CSV or Parquet, as the suffix of `out` says, without its index: the whole file or nothing.
+
+    In CSV no text is a formula to a spreadsheet (`fl/escaping.py`).
+    """
     partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
     try:
         if out.suffix == ".csv":
-            table.to_csv(partial, index=False)
+            partial.write_text(csv_text(table), "utf-8")
         else:
             table.to_parquet(partial, index=False)
         partial.replace(out)

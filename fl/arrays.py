@@ -13,6 +13,9 @@ from fl.errors import ProtocolError
 
 AnyArray = np.ndarray[Any, Any]
 
+_LARGEST = 1e12
+"""Far above every honest number; squares and sums of larger ones would overflow."""
+
 
 def check_integers(name: str, array: AnyArray, length: int | None, low: int, high: int) -> None:
     """Raises ProtocolError unless the array holds `length` integers (any number if None) in [low, high)."""
@@ -24,12 +27,14 @@ def check_integers(name: str, array: AnyArray, length: int | None, low: int, hig
 
 
 def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...], kind: type = np.float32) -> None:
-    """Raises ProtocolError unless the array holds finite numbers of this floating-point kind in that shape."""
+    """Raises ProtocolError unless the array holds numbers up to 1e12 of this floating-point kind in that shape."""
     if array.dtype != kind or array.shape != shape:
         wanted = f"{shape} of {np.dtype(kind)}"
         raise ProtocolError(f"{name} must be {wanted}, not {array.shape} of {array.dtype}")
     if not np.isfinite(array).all():
         raise ProtocolError(f"{name} must be finite")
+    if np.abs(array).max(initial=0) > _LARGEST:
+        raise ProtocolError(f"{name} must be numbers up to {_LARGEST:g}")
 
 
 def check_bytes(name: str, array: AnyArray, shape: tuple[int | None, ...]) -> None:

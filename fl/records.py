@@ -4,8 +4,8 @@ A record is a dataclass of arrays, plain values (truth values, whole and floatin
 records, and tuples or mappings by name of these. `encode` writes it as MessagePack and `decode` checks every field
 against the declared types while it reads: what has another form than declared never becomes a record.
 
-An array travels as its dtype, its shape and its bytes. Nothing is unpickled, and nothing is allocated that the bytes
-do not hold.
+An array travels as its dtype, its shape and its bytes. Nothing is unpickled, and what is allocated is bounded by the
+bytes: lengths are checked before anything is read by them.
 
     >>> from fl.splits import Split
     >>> decode(Split, encode(Split(np.array([0, 1, 2], np.int8))))
@@ -32,6 +32,9 @@ Record = TypeVar("Record")
 # Truth values, whole and floating-point numbers, texts and dates, as NumPy writes their dtypes.
 _DTYPE = re.compile(r"[<>|][biufUM][1-9][0-9]{0,5}(\[[0-9]{0,5}[A-Za-z]{1,2}\])?")
 _LAST_CHARACTER = 0x10FFFF
+_AXES = 64
+# An entry of a mapping, or a record, takes up to a hundred times its bytes in memory, a plain value up to forty times.
+_PLAIN_VALUES, _ENTRIES = 1 << 20, 1 << 16
 
 
 def encode(record: object) -> bytes:
@@ -62,7 +65,7 @@ class _Form(NamedTuple):
 
 class _ArrayForm(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     dtype: str
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[int, ...], msgspec.Meta(max_length=_AXES)]
     content: memoryview
 
 
@@ -84,7 +87,8 @@ def _form(hint: Hashable) -> _Form:
     if origin in (Union, UnionType) and len(arguments) == 2 and arguments[1] is NoneType:
         return _optional(_form(arguments[0]))
     if origin in (tuple, list) and arguments[1:] in ((), (...,)):
-        return _sequence(_form(arguments[0]), origin)
+        most = _PLAIN_VALUES if arguments[0] in _PLAIN else _ENTRIES
+        return _sequence(_form(arguments[0]), origin, most)
     if origin in (Mapping, dict) and arguments[0] is str:
         return _mapping(_form(arguments[1]))
     raise TypeError(f"{hint} may not be part of a record")
@@ -113,18 +117,21 @@ def _optional(form: _Form) -> _Form:
     )
 
 
-def _sequence(form: _Form, kind: type) -> _Form:
+def _sequence(form: _Form, kind: type, most: int) -> _Form:
     return _Form(
-        list[form.schema],  # type: ignore[name-defined]
-        lambda value: [form.pack(one) for one in _checked(tuple | list, value)],
+        Annotated[list[form.schema], msgspec.Meta(max_length=most)],  # type: ignore[name-defined]
+        lambda value: [form.pack(one) for one in _at_most(most, _checked(tuple | list, value))],
         lambda read: kind(map(form.unpack, read)),
     )
 
 
 def _mapping(form: _Form) -> _Form:
     return _Form(
-        dict[str, form.schema],  # type: ignore[name-defined]
-        lambda value: {_checked(str, name): form.pack(one) for name, one in _checked(Mapping, value).items()},
+        Annotated[dict[str, form.schema], msgspec.Meta(max_length=_ENTRIES)],  # type: ignore[name-defined]
+        lambda value: {
+            _checked(str, name): form.pack(one)
+            for name, one in _at_most(_ENTRIES, _checked(Mapping, value)).items()
+        },
         lambda read: {name: form.unpack(one) for name, one in read.items()},
     )
 
@@ -132,6 +139,12 @@ def _mapping(form: _Form) -> _Form:
 def _checked(kind: Any, value: Any) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f"{getattr(kind, '__name__', kind)} is needed, not {type(value).__name__}")
+    return value
+
+
+def _at_most(most: int, value: Any) -> Any:
+    if len(value) > most:
+        raise TypeError(f"at most {most:,} entries may be part of a record, not {len(value):,}")
     return value
 
 
@@ -170,6 +183,9 @@ def _unpack_array(read: _ArrayForm) -> Array:
     count = math.prod(read.shape)
     if min(read.shape, default=0) < 0 or count * dtype.itemsize != len(read.content):
         raise ProtocolError("an array is not as long as its shape says")
+    # No byte stands for a row without columns, yet whoever reads the array allocates something for each.
+    if max(read.shape, default=0) > max(memoryview(read.content.obj).nbytes, _ENTRIES):
+        raise ProtocolError("an empty array has more rows or columns than its message has bytes")
     flat = np.frombuffer(read.content, dtype, count)
     # NumPy reads such bytes without complaint, and fails or errs later.
     if dtype.kind == "U" and flat.view(dtype.byteorder + "u4").max(initial=0) > _LAST_CHARACTER:

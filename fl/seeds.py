@@ -4,6 +4,14 @@ import zlib
 
 import numpy as np
 
+from fl.errors import ProtocolError
+
+
+def check_seed(seed: int) -> None:
+    """Raises ProtocolError for a number that is no seed of a run (`fl/config/run.py`)."""
+    if not 0 <= seed < 2**32:
+        raise ProtocolError("a seed must lie between 0 and 4294967295")
+
 
 def generator(seed: int, *purpose: str) -> np.random.Generator:
     """The stream of a purpose, such as `generator(1, "bottom", "tax")`; equal arguments give equal streams.

@@ -13,11 +13,13 @@ from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
 from fl.errors import ProtocolError
+from fl.escaping import text_line
 from fl.records import Record, decode, encode
 
 _ENVELOPE, _BODY, _REFUSAL = "envelope", "body", "refusal"
 _PIECE = 5_000_000
-_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_SENTENCE = 2_000
+_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class Envelope:
         for item in fields(self):
             if type(getattr(self, item.name)) is not item.type:
                 raise ProtocolError(f"The envelope's {item.name} has the wrong type.")
-        # Both become folders at the party, so they must not lead anywhere else, nor into another study.
+        # Both become folders at the party, so they must not lead anywhere else, nor into another study. The party's own
+        # files there have names with a dot or another sign that these cannot have.
         names = ([self.study] if self.study else []) + (self.model.split("/") if self.model else [])
         for name in names:
             if not _NAME.fullmatch(name):
-                raise ProtocolError(f"{name[:100]!r} is no valid name of a study or model.")
+                raise ProtocolError(
+                    f"{name[:100]!r} is no valid name of a study or model: up to 100 letters, digits, '_', '-'."
+                )
 
     @property
     def seed(self) -> int:
@@ -96,13 +101,17 @@ def _head(record: RecordDict) -> dict[str, Any]:
 
 
 def refusal(text: str) -> RecordDict:
-    """The wire form of a party's refusal: one sentence that may be told to everybody."""
-    return RecordDict({_REFUSAL: ConfigRecord({"text": text})})
+    """The wire form of a party's refusal: one sentence that may be told to everybody, cut where it quotes too much."""
+    return RecordDict({_REFUSAL: ConfigRecord({"text": text_line(text)[:_SENTENCE]})})
 
 
 def refusal_in(record: RecordDict) -> str | None:
-    """The sentence of a refusal, or None when the record is an ordinary message."""
-    return str(record[_REFUSAL]["text"]) if _REFUSAL in record else None
+    """The sentence of a refusal, in one line, or None when the record is an ordinary message."""
+    if _REFUSAL not in record:
+        return None
+    told = record.config_records.get(_REFUSAL)
+    said = told.get("text") if told else None
+    return text_line(said)[:_SENTENCE] if isinstance(said, str) else "it gave no reason"
 
 
 def to_bytes(record: RecordDict) -> bytes:

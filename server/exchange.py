@@ -17,6 +17,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fl.errors import ProtocolError
+from fl.escaping import text_line
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
@@ -27,6 +28,7 @@ from server.roster import Roster
 # answered repeats its stored reply.
 _TRANSIENT = {ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ErrorCode.NODE_UNAVAILABLE}
 _ATTEMPTS = 3
+_NAME = 100
 
 COORDINATOR = "coordinator"
 """The name of the coordinator's own work beside those of actions."""
@@ -109,6 +111,10 @@ class Exchange:
         dispensable = () if least is None else questions
         answers = self._round_trip(questions, Envelope(self._study), dispensable)
         for node, about in answers.items():
+            if not about.name or about.name != text_line(about.name)[:_NAME]:
+                raise FederationError(
+                    f"A party calls itself {about.name[:_NAME]!r}; a name is one short line of text."
+                )
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
             self._nodes[about.name] = questions[node][0]
@@ -249,10 +255,12 @@ def _opened(party: str, action: str, kinds: tuple[type[Any], ...], record: Recor
     try:
         return unpack(record, *kinds), envelope_of(record).cpu_seconds
     except ProtocolError as error:
-        raise FederationError(f"The reply of party {party} to {action} is malformed: {error}") from None
+        raise FederationError(
+            f"The reply of party {party} to {action} is malformed: {text_line(str(error))}"
+        ) from None
 
 
 def _reason(error: Error) -> str:
     """The last line of Flower's report, without its wrapping."""
     lines = [line.strip() for line in (error.reason or "no reason given").splitlines() if line.strip()]
-    return lines[-1].split("Message: ", 1)[-1].rstrip(".'>")
+    return text_line(lines[-1].split("Message: ", 1)[-1].rstrip(".'>"))

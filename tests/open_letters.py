@@ -33,14 +33,14 @@ class OpenLetters(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         kind = next(kind for _, kind in actions() if message_type(kind) == message.metadata.message_type)
-        message.content = self._sealed(message.content, kind, context)
+        message.content = self.sealed(message.content, kind, context)
         reply = self._app(message, context)
         if refusal_in(reply.content) is None:
             said = unpack(reply.content, *declaration_of(kind).replies)
             reply.content = pack(self.keyring.opened(said), envelope_of(reply.content))
         return reply
 
-    def _sealed(self, record: RecordDict, kind: type[Any], context: Context) -> RecordDict:
+    def sealed(self, record: RecordDict, kind: type[Any], context: Context) -> RecordDict:
         """A request, its open letters sealed in the names of their senders, if its party has met them."""
         if not letter_fields(kind):
             return record

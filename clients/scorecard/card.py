@@ -15,6 +15,7 @@ from clients.session import Session
 from fl.binning import Binning, Codes
 from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
+from fl.escaping import csv_text
 from fl.evaluation import Scored
 from fl.scorecard import Card
 from fl.scorecard.bank import BankPoints
@@ -61,7 +62,7 @@ def tell_columns(
     )
     if alone is not None:
         frame["points_alone"] = alone.points
-    session.store.write_file(POINTS_TABLE, frame.to_csv(index=False).encode("utf-8"))
+    session.store.write_file(POINTS_TABLE, csv_text(frame).encode())
     card = told(points, groups, roles, rounded, reasons_of(declared, table, grouping.columns), covered)
     if session.party.declaration.publish_bins:
         return card

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.comparison.summary import p_value_text
+from fl.escaping import figure_text
 from server.tracking.drawing import BADS, GOODS, QUIET, new_axes, with_legend
 from server.tracking.pages import to_markdown
 
@@ -57,7 +58,7 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
     """A point with its interval per party and question."""
     parties = list(dict.fromkeys(gains["party"]))
     figure, axes = new_axes(
-        headline(gains), "gain in AUC, with 95 % interval", "", height=2.0 + 0.7 * len(parties)
+        figure_text(headline(gains)), "gain in AUC, with 95 % interval", "", height=2.0 + 0.7 * len(parties)
     )
     for shift, (question, colour) in zip((-0.12, 0.12), _COLOURS.items(), strict=True):
         rows = gains[gains["question"] == question].set_index("party").loc[parties]
@@ -69,5 +70,9 @@ def draw_gains(gains: pd.DataFrame) -> Figure:
     left = max(left, min(0.4, 0.05 + 0.014 * max(len(party) for party in parties)))
     axes.set_position((left, below, 0.96 - left, tall))
     axes.axvline(0, color=QUIET, linewidth=1)
-    axes.set(yticks=range(len(parties)), yticklabels=parties, ylim=(len(parties) - 0.5, -0.5))
+    axes.set(
+        yticks=range(len(parties)),
+        yticklabels=[figure_text(party) for party in parties],
+        ylim=(len(parties) - 0.5, -0.5),
+    )
     return with_legend(figure)

@@ -77,7 +77,7 @@ def write_report(
     with progress_bars() as progress:
         findings = make_report(sources, Task(pair, config, rules, cash_flow, backend, command), out, progress)
     for finding in findings:
-        console.print(finding.replace("**", ""))
+        console.print(finding.replace("**", ""), markup=False)
     console.print(f"The report: {out / 'report.html'}", soft_wrap=True)
     console.print(
         f"In MLflow: run `siloscore ui --store {store} --experiment {experiment}` and open "

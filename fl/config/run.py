@@ -77,12 +77,12 @@ class RunConfig:
 
     data: str = ""
     parties: Names = ()
-    # The parties make a folder of it.
+    # The parties make a folder of it; see `fl/wire.py`.
     study: Annotated[
         str,
         Rule(
-            "of up to 100 letters, digits, '_', '.' and '-'",
-            lambda name: re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})?", name) is not None,
+            "of up to 100 letters, digits, '_' and '-'",
+            lambda name: re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_-]{0,99})?", name) is not None,
         ),
     ] = ""
     state: AbsolutePath = ""
@@ -213,7 +213,7 @@ class ScoringConfig(RunConfig):
     @property
     def model_parts(self) -> tuple[str, str, int]:
         """Study, contender and seed of `model`. ConfigError when it does not name all three."""
-        named = re.fullmatch(r"[\w.-]+/[\w.-]+/[0-9]+", self.model)
+        named = re.fullmatch(r"[\w-]+/[\w-]+/[0-9]+", self.model)
         require(named is not None, "model", "STUDY/CONTENDER/SEED", self.model)
         require(bool(self.applicants), "applicants", "a file of applicants", self.applicants)
         study, contender, seed = self.model.split("/")

@@ -78,7 +78,7 @@ class Grouping:
             raise ProtocolError(f"groups must be int16, one for each of {int(self.shape.bins.sum())} bins")
         for number, groups in enumerate(self.by_column):
             dropped = bool((groups == DROPPED).all())
-            if not dropped and not np.array_equal(np.unique(groups), np.arange(groups.max() + 1)):
+            if not dropped and not np.array_equal(np.unique(groups), np.arange(int(groups.max()) + 1)):
                 raise ProtocolError(f"the groups of column {number} must be numbered from 0 without gaps")
             values = groups[: self.shape.bins[number] - self.shape.apart[number]]
             if self.shape.ordered[number] and (np.diff(values) < 0).any():

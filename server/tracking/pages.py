@@ -1,7 +1,7 @@
 """A page of headings, paragraphs, tables and pictures, as Markdown and as one HTML file that needs no other file.
 
-Texts know **bold** and `code`. Whatever else Markdown or HTML would read as markup is escaped, since a text may hold
-the name of a party, a column or a dataset.
+Texts know **bold** and `code`. Whatever else Markdown or HTML would read as markup is escaped (`fl/escaping.py`), since
+a text may hold the name of a party, a column or a dataset.
 """
 
 import base64
@@ -18,6 +18,7 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
+from fl.escaping import markdown
 from server.tracking.drawing import save
 
 
@@ -47,17 +48,6 @@ class Code:
 Part: TypeAlias = Heading | Picture | Code | pd.DataFrame | str
 """A part of a page; a frame is a table, headed by the names of its columns, and a text is a paragraph."""
 
-_MARKUP = re.compile(
-    r"""
-    [\\\[\]~]                       # escapes, links, strikethrough
-    | (?<!\*)\*(?!\*)               # emphasis, but not **bold**
-    | (?<![^\W_])_ | _(?![^\W_])    # emphasis; an underscore within a word is one in Markdown, too
-    | <(?=[A-Za-z/!?])              # HTML
-    | &(?=\#?\w+;)                  # entities
-    """,
-    re.VERBOSE,
-)
-_ENTITIES = {"<": "&lt;", "&": "&amp;"}
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #1c1c1c; max-width: 62rem; margin: 2.5rem auto;
   padding: 0 1.5rem; }
@@ -119,7 +109,7 @@ def markdown_table(table: pd.DataFrame) -> str:
     numbers = [all(_is_number(row[place]) for row in rows) for place in range(table.shape[1])]
     rule = "|".join(" ---: " if number else " --- " for number in numbers)
     escaped = [
-        [_escaped(text).replace("|", "\\|") for text in row] for row in (map(str, table.columns), *rows)
+        [markdown(text).replace("|", "\\|") for text in row] for row in (map(str, table.columns), *rows)
     ]
     head, *body = (f"| {' | '.join(row)} |" for row in escaped)
     return "\n".join([head, f"|{rule}|", *body])
@@ -133,26 +123,16 @@ def _is_number(text: str) -> bool:
 def _markdown(part: Part, figures: Mapping[str, str]) -> str:
     match part:
         case Heading(text, level):
-            return f"{'#' * level} {_escaped(text)}"
+            return f"{'#' * level} {markdown(text)}"
         case Picture(name, text):
-            return f"![{_escaped(text)}]({figures.get(name, f'figures/{quote(name)}.png')})"
+            return f"![{markdown(text)}]({figures.get(name, f'figures/{quote(name)}.png')})"
         case Code(text):
             fence = max(["``", *re.findall("`+", text)], key=len) + "`"
             return f"{fence}sh\n{text}\n{fence}"
         case str(text):
-            return _escaped(text)
+            return markdown(text)
         case table:
             return markdown_table(table)
-
-
-def _escaped(text: str) -> str:
-    """The text on one line of Markdown, which shows `code` as it is and must not read markup elsewhere."""
-    pieces = re.split("(`.+?`)", " ".join(text.splitlines()))
-    return "".join(piece if place % 2 else _MARKUP.sub(_entity, piece) for place, piece in enumerate(pieces))
-
-
-def _entity(match: re.Match[str]) -> str:
-    return _ENTITIES.get(match[0], f"\\{match[0]}")
 
 
 def _png(figure: Figure) -> bytes:

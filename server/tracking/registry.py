@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from fl.config.run import ScoringConfig, TrainingConfig, from_texts
 from fl.errors import ConfigError
+from fl.escaping import markdown
 from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
@@ -135,9 +136,9 @@ class ScoringRun(TrackedRun):
         # As a table, since a party's name may have characters that MLflow does not allow in that of a metric.
         self.log_files({}, {"known": pd.DataFrame(answered.known.items(), columns=["party", "applicants"])})
         self.client.set_tag(self.run_id, "answered_by", answered.model)
-        without = f"; absent: {', '.join(absent)}" if absent else ""
+        without = f"; absent: {markdown(', '.join(absent))}" if absent else ""
         both = f" The bank's own model had a say on the {answered.by_both:,} known to no passive party, too."
         self.describe(
-            f"**{answered.applicants:,} applicants scored by {answered.model}**{without}."
+            f"**{answered.applicants:,} applicants scored by {markdown(answered.model)}**{without}."
             f"{both if answered.by_both else ''} The scores are at the bank."
         )

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
+from fl.escaping import markdown
 from fl.evaluation import Evaluation
 from server.tracking import drawing, figures, model_card
 
@@ -92,7 +93,7 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         """End the run. An `error` heads its description, so that whoever opens the run sees why it failed."""
         if error is not None:
             kind = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
-            self.describe(f"**{status}** {kind}{error}\n\n{self._description()}".strip())
+            self.describe(f"**{status}** {kind}{markdown(str(error))}\n\n{self._description()}".strip())
         self.client.set_terminated(self.run_id, status)
 
     def describe(self, text: str) -> None:

@@ -1,21 +1,23 @@
 """What leaves a party when something goes wrong, and where a message may not lead."""
 
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from clients.session import state_folder
 from fl.alignment import MeetRequest
 from fl.config.run import TrainingConfig
+from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest
 from fl.messages import Letter
 from fl.network import FinishRequest, Verdict
-from fl.wire import Envelope, pack, refusal_in, to_bytes
+from fl.wire import Envelope, pack, refusal, refusal_in, to_bytes
 
 SECRET = "业00017 owes 4,200,000"
 Send = Callable[..., RecordDict]
@@ -71,6 +73,36 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     assert SECRET in Path(config.state, "bank", "party.log").read_text("utf-8")
 
 
+@pytest.mark.parametrize("fails", ["clients.session._write_log", "clients.session.refusal"])
+def test_finding_9_what_fails_in_telling_of_a_failure_stays_there_too(
+    send: Send, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(SECRET)
+
+    monkeypatch.setattr("clients.handshake.describe", fail)
+    monkeypatch.setattr(fails, fail)
+    assert refusal_in(send(config, DescribeRequest())) == "it met an unexpected error, which it could not log"
+
+
+def test_finding_9_a_study_does_not_take_the_place_of_the_log(
+    send: Send, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path(config.state, "bank", "party.log")
+    with pytest.raises(ProtocolError, match="no valid name"):
+        Envelope("party.log", "", 1)
+    monkeypatch.setattr("fl.wire._NAME", re.compile("[a-z.]+"))
+    send(config, MeetRequest({}), Envelope("party.log", "", 1))
+    assert place.is_dir()
+
+
+def test_a_refusal_is_one_short_line() -> None:
+    record = refusal("a\n b\x1b" + "x" * 10_000)
+    assert refusal_in(record) == "a b?" + "x" * 1_996
+    for odd in (ConfigRecord({"text": 5}), ConfigRecord({}), ArrayRecord()):
+        assert refusal_in(RecordDict({"refusal": odd})) == "it gave no reason"
+
+
 @pytest.mark.parametrize(
     ("request_", "envelope"),
     [
@@ -117,9 +149,27 @@ def test_the_honest_envelope_is_answered(
     assert kept(config) == {"identity.pem", "s"}
 
 
+OWN = ["party.log", "identity.pem", "audit.log", "@scoring"]
+
+
 @pytest.mark.parametrize(
     "study",
-    ["..", "../s", "/etc", "s/../../x", "s/x", "a\\b", "a\nb", "a\0b", ".hidden", "x" * 101, "业", 7, b"s"],
+    [
+        *OWN,
+        "..",
+        "../s",
+        "/etc",
+        "s/../../x",
+        "s/x",
+        "a\\b",
+        "a\nb",
+        "a\0b",
+        ".hidden",
+        "x" * 101,
+        "业",
+        7,
+        b"s",
+    ],
 )
 def test_a_study_is_a_folder_of_the_state_and_nothing_else(
     sent_with: Callable[..., RecordDict], config: TrainingConfig, study: object

@@ -1,6 +1,9 @@
 import os
 import pickle
 import shutil
+import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from hypothesis.extra import numpy as arrays
 
 from clients.store import Commit, Store, retain
 from fl.errors import ProtocolError
+from fl.wire import Envelope
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,73 @@ def test_a_file_of_any_kind_stays_beside_them(store: Store) -> None:
     store.write_file("scores.csv", b"old\n")
     store.write_file("scores.csv", b"id\n")
     assert (store.folder / "scores.csv").read_bytes() == b"id\n"
+
+
+def test_finding_9_a_file_is_on_the_disk_before_it_takes_its_place(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(store.folder, lasting=True)
+    store.commit(Commit(step=1))
+    events: list[str] = []
+    sync, rename, remove = os.fsync, Path.replace, Path.unlink
+
+    def traced(name: str, do: Callable) -> Callable:
+        return lambda *given, **named: (events.append(name), do(*given, **named))[1]
+
+    def synced(descriptor: int) -> None:
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", traced("replace", rename))
+    monkeypatch.setattr(Path, "unlink", traced("unlink", remove))
+    store.commit(Commit(step=2))
+    assert events == ["file", "replace", "folder", "unlink"]
+    events.clear()
+    store.keep(Other(1))
+    assert events == ["file", "replace", "folder"]
+    events.clear()
+    Store(store.folder).commit(Commit(step=3))
+    assert events == ["replace", "unlink"]
+
+
+def test_what_a_dead_process_has_left_half_written_is_removed(store: Store) -> None:
+    store.commit(Commit(step=1))
+    (store.folder / "00000002.step.partial").write_bytes(b"half")
+    store.commit(Commit(step=2))
+    assert [path.name for path in store.folder.iterdir()] == ["00000002.step"]
+
+
+HOLDER = "import sys; from pathlib import Path; from clients.store import Store\n"
+HOLDER += "with Store(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+
+
+def test_finding_9_one_process_writes_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.store._PATIENCE", 0.1)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(store.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ProtocolError, match="another process of it is busy in the study study"):
+            store.locked().__enter__()
+        monkeypatch.setattr("clients.store._PATIENCE", 30.0)
+        other.stdin.close()
+        with store.locked():
+            store.commit(Commit(step=1))
+    with store.locked():
+        assert store.last().step == 1
+
+
+def test_finding_9_no_folder_takes_the_place_of_a_file(store: Store) -> None:
+    store.commit(Commit(step=1))
+    store.keep(Other(1))
+    store.mark_trained()
+    with store.locked():
+        names = [path.name for path in store.folder.iterdir()]
+    assert len(names) == 4
+    for name in names:
+        with pytest.raises(ProtocolError, match="no valid name"):
+            Envelope("s", name)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from clients.scores import Scores
 from clients.store import Store
 from experiments import cli
 from experiments.backends import inline
+from experiments.scoring import write_whole
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
@@ -189,6 +190,18 @@ def test_the_file_of_a_scorecard_has_points_and_reasons(
     assert (pd.read_parquet("scores.parquet").astype(str) == found.astype(str)).all(axis=None)
     # The bank's own model has log odds and no reasons.
     assert pd.read_csv("alone.csv").columns.tolist() == ["business_id", "score", "pd", "parties", "model"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_finding_9_no_answer_in_a_csv_file_is_a_formula(tmp_path: Path, suffix: str) -> None:
+    answers = pd.DataFrame({"business_id": ["=1+1", "-5"], "score": [-0.5, 0.25], "parties": ["bank", "@x"]})
+    out = tmp_path / f"scores{suffix}"
+    write_whole(answers, out)
+    read = pd.read_csv(out, dtype={"business_id": str}) if suffix == ".csv" else pd.read_parquet(out)
+    mark = "'" if suffix == ".csv" else ""
+    assert read["business_id"].tolist() == [f"{mark}=1+1", "-5"]
+    assert read["score"].tolist() == [-0.5, 0.25]
+    assert read["parties"].tolist() == ["bank", f"{mark}@x"]
 
 
 def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(

@@ -12,9 +12,10 @@ from experiments.attacks.report import Attacks
 from experiments.attacks.tables import boosting_tables, network_tables
 from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT
 from experiments.comparison.summary import COLUMNS
-from experiments.display import comparison_tables, gains_table
+from experiments.display import comparison_tables, gains_table, progress_bars
 from experiments.study import all_contenders
 from experiments.tables import FittedTable
+from server.progress import Progress
 
 NAMES = ["turnover", "average_days_overdue_in_12_months", "营业额同比增长率", "[bold]"]
 LONG = "the_national_tax_bureau_of_the_province"
@@ -89,3 +90,9 @@ def test_rows_are_listed_where_words_do_not_fit_side_by_side() -> None:
         ["column", "matched", "by", "it"],
         ["x" * 50, "0.5"],
     ]
+
+
+def test_finding_9_progress_shows_the_name_of_a_party_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars() as report:
+        report(Progress("federated-network", 1, 1, 2, "[/red]x[bold]"))
+    assert "1/2 [/red]x[bold]" in capsys.readouterr().out

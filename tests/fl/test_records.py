@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -270,6 +271,7 @@ def saved_with_pickle() -> bytes:
         array_bytes("<m8[s]", (1,), bytes(8)),
         array_bytes("|S3", (1,), bytes(3)),
         array_bytes("<U0", (1,), b""),
+        array_bytes("<U0", (10**8,), b""),
         array_bytes("|V0", (5,), b""),
         array_bytes("<f3", (1,), bytes(3)),
         array_bytes("<M8[zz]", (1,), bytes(8)),
@@ -280,6 +282,8 @@ def saved_with_pickle() -> bytes:
         array_bytes("<f8", (2,), bytes(8)),
         array_bytes("<f8", (2,), bytes(17)),
         array_bytes("<f8", (2**62, 2**62, 0), b""),
+        array_bytes("<f8", (10**12, 0), b""),
+        array_bytes("<f8", (0, 10**12), b""),
         array_bytes("<f8", (-1,), bytes(8)),
         array_bytes("<f8", (2, -1, -1), bytes(16)),
         array_bytes("<f8", (0, -1), b""),
@@ -306,6 +310,88 @@ def saved_with_pickle() -> bytes:
 def test_only_plain_arrays_of_the_stated_length_are_read(content: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode(One, content)
+
+
+def test_an_empty_array_may_have_as_many_rows_as_its_message_has_bytes() -> None:
+    @dataclass(frozen=True)
+    class Table:
+        numeric: Array
+        known: Array
+
+    sent = Table(np.empty((100_000, 0)), np.ones(100_000, bool))
+    assert_same(vars(decode(Table, encode(sent))), vars(sent))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A record whose fields have lengths."""
+
+    names: tuple[str, ...] = ()
+    shares: Mapping[str, float] | None = None
+    parts: tuple[One, ...] = ()
+    deep: Mapping[str, Mapping[str, Array]] | None = None
+    array: Array | None = None
+
+
+def counted(**raw: bytes) -> bytes:
+    """A `Counted` of which some fields are these bytes."""
+    fields = {"names": b"\x90", "shares": b"\xc0", "parts": b"\x90", "deep": b"\xc0", "array": b"\xc0"}
+    told = [msgspec.msgpack.encode(name) + content for name, content in (fields | raw).items()]
+    return bytes([0x80 + len(told)]) + b"".join(told)
+
+
+def length(kind: int, count: int) -> bytes:
+    """The head of a MessagePack array (0xDD), mapping (0xDF), text (0xDB) or binary (0xC6) of that length."""
+    return bytes([kind]) + count.to_bytes(4, "big")
+
+
+MANY = 2_000_000
+EMPTY_ONE = b"\x81\xa5array\x93\xa3<f8\x91\x00\xc4\x00"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"names": length(0xDD, 2**32 - 1)},
+        {"names": length(0xDD, MANY) + b"\xa1a" * MANY},
+        {"names": b"\x91" + length(0xDB, 2**32 - 1) + b"a"},
+        {"shares": length(0xDF, 2**32 - 1) + b"\xa1a\x01"},
+        {
+            "shares": length(0xDF, MANY)
+            + b"".join(b"\xa4%c%c%c%c\x01" % (*n.to_bytes(3), 1) for n in range(100))
+        },
+        {"parts": length(0xDD, 100_000) + EMPTY_ONE * 100_000},
+        {"deep": b"\x91" * MANY},
+        {"deep": b"\x81\xa1a" * MANY},
+        {"array": b"\x93\xa3<f8" + length(0xDD, MANY) + b"\x01" * MANY + b"\xc4\x08" + bytes(8)},
+        {"array": b"\x93\xa3<f8\x91\xce\xff\xff\xff\xff" + length(0xC6, 2**32 - 1)},
+        {"array": b"\x93\xa3<U0\x91\xce\x05\xf5\xe1\x00\xc4\x00"},
+    ],
+    ids=lambda hostile: str(hostile)[:40],
+)
+def test_finding_9_a_message_takes_no_memory_that_its_bytes_do_not_hold(hostile: dict[str, bytes]) -> None:
+    content = counted(**hostile)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            decode(Counted, content)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(content) + 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_finding_9_an_empty_array_would_have_as_many_rows_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = array_bytes("<f8", (10**12, 0), b"")
+    with pytest.raises(ProtocolError, match="more rows or columns than its message has bytes"):
+        decode(One, content)
+    monkeypatch.setattr("fl.records._ENTRIES", 10**13)
+    assert len(decode(One, content).array) == 10**12
+
+
+@pytest.mark.parametrize("many", [{"names": ("a",) * MANY}, {"parts": (One(np.ones(1)),) * 70_000}])
+def test_what_could_not_be_read_is_not_encoded(many: dict) -> None:
+    with pytest.raises(TypeError, match="at most"):
+        encode(Counted(**many))
 
 
 @given(st.binary(max_size=200))

@@ -174,6 +174,18 @@ def test_two_parties_of_one_name_are_refused(config: TrainingConfig) -> None:
         connect(InlineGrid(twice), twice, ignore)
 
 
+@pytest.mark.parametrize("name", ["", "a\x1b[2J", "a\nb", "x" * 101])
+def test_finding_9_a_party_is_called_by_one_short_line(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    from clients import handshake
+
+    describe = handshake.describe
+    monkeypatch.setattr(handshake, "describe", lambda *asked: replace(describe(*asked), name=name))
+    with pytest.raises(FederationError, match="a name is one short line of text"):
+        connect(InlineGrid(config), config, ignore)
+
+
 def test_nobody_asked_is_no_round_trip(scripted: Callable[..., Exchange]) -> None:
     exchange = scripted(None)
     assert exchange.ask({}) == {}

@@ -94,6 +94,14 @@ def test_two_lines_tell_quality_and_cost():
     assert costs == "Trained in 41 s (60 s of CPU) with 1,212 round trips and 48.3 MB moved."
 
 
+def test_finding_9_the_reason_of_a_failure_is_no_markup(study, client):
+    run = study.contender("federated-network", 1)
+    with pytest.raises(RuntimeError):
+        fail(run, RuntimeError("party <img src=x>[a](javascript:b)\n# c refused"))
+    told = "**FAILED** RuntimeError: party &lt;img src=x>\\[a\\](javascript:b) # c refused"
+    assert note(client, run.run_id) == told
+
+
 def fail(run, error):
     with run:
         raise error

@@ -1,0 +1,70 @@
+"""Finding 9: whatever arrives at a party, it refuses in a sentence or answers, and takes little memory for it."""
+
+import random
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fl.protocols import CONVERSATIONS
+from fl.wire import refusal_in, size_of
+from tests.fuzzing import Fuzzer, Moment, complaint, record
+
+NAMES = [conversation.name for conversation in CONVERSATIONS]
+MEMORY = 64_000_000
+HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+seeds = st.integers(0, 2**64 - 1)
+
+
+@pytest.fixture(scope="module")
+def moments(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
+    return record(tables, tmp_path_factory.mktemp("fuzz"), "plain")
+
+
+@pytest.fixture(scope="module")
+def encrypted(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
+    return record(tables, tmp_path_factory.mktemp("fuzz"), "lattice")
+
+
+def fuzz(moments: list[Moment], name: str, examples: int) -> None:
+    """Send that many corrupted messages of a conversation."""
+    fuzzer, chosen = Fuzzer(), [moment for moment in moments if moment.conversation == name]
+
+    @settings(
+        max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=HEALTH
+    )
+    @given(seed=seeds)
+    def send_one(seed: int) -> None:
+        choose = random.Random(seed)
+        moment, altered = choose.choice(chosen), False
+        if choose.random() < 0.75:
+            message = fuzzer.from_inside(moment, choose)
+        else:
+            try:
+                message, altered = fuzzer.from_outside(moment, choose)
+            except ValueError:
+                return
+        tracemalloc.start()
+        try:
+            reply = fuzzer.deliver(moment, message)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert complaint(moment, reply) is None, moment
+        assert not altered or refusal_in(reply) is not None
+        assert peak < size_of(message) + MEMORY
+
+    send_one()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_finding_9_a_corrupted_message_is_refused_or_answered(moments: list[Moment], name: str) -> None:
+    fuzz(moments, name, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_finding_9_thousands_of_corrupted_messages(encrypted: list[Moment], name: str) -> None:
+    fuzz(encrypted, name, 3_000)
