@@ -18,7 +18,7 @@ from fl import protocols
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.messages import Content, Reader, declaration_of, fields_of
-from fl.protocols import Conversation, federated_contenders
+from fl.protocols import Conversation
 from fl.rules import Rule
 
 PINNED, FIRST_USE = "pinned", "first-use"
@@ -344,7 +344,7 @@ def _is_chosen(conversation: Conversation) -> bool:
 def _wanted(config: RunConfig) -> list[Conversation]:
     """The conversations for which a run is made."""
     if isinstance(config, TrainingConfig):
-        offered = federated_contenders()
+        offered = protocols.federated_contenders()
         return [offered[name] for name in config.contenders if name in offered]
     return [one for one in protocols.CONVERSATIONS if one.name == config.task]
 

@@ -261,7 +261,7 @@ def _reply(
             session.audit(decoded(last.sent))
             return from_bytes(last.reply)
         _check_order(declaration, conversation, session, last)
-        if not last.step and not session.is_scoring:
+        if not last.step:
             _count_beginning(conversation, session)
         session.kept, heard = last.state, dict(last.heard)
     post = Post(session.declaration.name, session.identity, session.study, session.config, envelope, heard)
@@ -295,11 +295,11 @@ def _reply(
 
 
 def _count_beginning(conversation: Conversation, session: Session) -> None:
-    """Count a training's alignment, or a model, that begins now."""
-    if conversation.name == "alignment":
-        session.count("alignments_per_day")
-    elif conversation.contenders:
+    """Count a model, or an alignment, that begins now; one for scoring counts by its applicants."""
+    if conversation.contenders:
         session.count("models_per_day")
+    elif conversation.name == "alignment" and not session.is_scoring:
+        session.count("alignments_per_day")
 
 
 def _ends_training(conversation: Conversation, declaration: RequestDeclaration) -> bool:
