@@ -22,6 +22,10 @@ from fl.encrypted_sums.lattice.seal import DEGREE
 from fl.encrypted_sums.wire import stretches, take
 from fl.errors import ProtocolError
 
+MOST_WIDTH = 128
+"""Most coefficients of a slot, and so of c0 in a reply. Each may tell the owner of a lying key at most 55 bits, and the
+randomness that hides the products in c1 has 12,900: from 240 coefficients on, such an owner could read all bins."""
+
 # CPU time of the steps, in milliseconds; only their ratios matter.
 _PER_ENCRYPTION = 2.0  # of a block: to encrypt and save it
 _PER_BLOCK = 1.5  # to send, load and transform it, for each responder
@@ -48,11 +52,11 @@ def choose_width(offsets: Integers, bin_counts: Sequence[Integers], planes: int)
     """The cheapest slot width for these groups of rows and these responders, each by its bin counts."""
     totals = [int(counts.sum()) for counts in bin_counts]
     groups = max(len(offsets) - 1, 1)
-    most = min(max(max(totals, default=1), 1) * groups, DEGREE)
+    most = min(max(max(totals, default=1), 1) * groups, MOST_WIDTH)
     # A coarse ladder, since the cost has shallow valleys, and the widths that cut a responder's bins evenly.
     ladder = {1, most, *(int(1.1**step) for step in range(95) if 1.1**step < most)}
     ladder |= {
-        min(-(-total // pieces), DEGREE) for total in totals for pieces in range(1, min(total, 64) + 1)
+        min(-(-total // pieces), MOST_WIDTH) for total in totals for pieces in range(1, min(total, 64) + 1)
     }
     return min(sorted(ladder), key=lambda width: _cost(width, offsets, totals, planes))
 
@@ -79,10 +83,10 @@ def blocks_of(rows: int, width: int) -> int:
 
 
 def width_of(request: Request) -> int:
-    """The width of the slots that the owner has chosen; ProtocolError unless a block has room for one."""
+    """The width of the slots that the owner has chosen; ProtocolError unless a reply may have that many sums."""
     width = int(take(request.held, "width", np.int64, (1,))[0])
-    if not 1 <= width <= DEGREE:
-        raise ProtocolError(f"Slots must have 1 to {DEGREE} coefficients, not {width}.")
+    if not 1 <= width <= MOST_WIDTH:
+        raise ProtocolError(f"Slots must have 1 to {MOST_WIDTH} coefficients, not {width}.")
     return width
 
 

@@ -42,12 +42,12 @@ def test_products_of_rows_and_masks_are_histograms(
     sizes: list[int], bin_counts: list[int], seed: int, wide: float
 ) -> None:
     request = make_request(sizes, bin_counts, ((-9, 9),), seed)
-    width = int(1 + wide * 4 * sum(bin_counts))
+    width = min(int(1 + wide * 4 * sum(bin_counts)), layout.MOST_WIDTH)
 
     assert_equal_sums(histograms(request, width), request.by_numpy())
 
 
-@given(st.integers(1, 9), columns, st.integers(1, 600))
+@given(st.integers(1, 9), columns, st.integers(1, layout.MOST_WIDTH))
 def test_every_sum_has_one_place(groups: int, bin_counts: list[int], width: int) -> None:
     seen = np.zeros((groups, sum(bin_counts)), int)
     slots = Request({"width": np.array([width])}, np.zeros(groups + 1, np.int64), np.array(bin_counts))
@@ -66,14 +66,14 @@ def test_a_slot_fits_into_a_block(sizes: list[int], bin_counts: list[list[int]])
     offsets = np.cumsum([0, *sizes])
     width = layout.choose_width(offsets, [np.array(counts, np.int64) for counts in bin_counts], 1)
 
-    assert 1 <= width <= DEGREE
+    assert 1 <= width <= layout.MOST_WIDTH
 
 
 def test_few_rows_share_replies_and_many_rows_share_blocks() -> None:
     counts = [np.full(10, 32)]
     few, many = (layout.choose_width(np.array([0, rows]), counts, 1) for rows in (30, 50_000))
 
-    assert many < 32 < 150 < few
+    assert many < 32 < 100 < few <= layout.MOST_WIDTH
 
 
 @pytest.mark.parametrize(("rows", "width", "blocks"), [(0, 32, 0), (1, 32, 1), (256, 32, 1), (257, 32, 2)])
