@@ -39,6 +39,7 @@ LOG = "state/party.log"
 """Where a party's own people read what the others are not told."""
 SCORING = "@scoring"
 """Folder of the scoring runs' studies within a party's state: no study can have this name."""
+_ROLES = {Reader.LABEL_HOLDER: "the label holder", Reader.PASSIVE: "a passive party"}
 
 
 class Session:
@@ -195,14 +196,10 @@ def _ends_training(conversation: Conversation, declaration: RequestDeclaration) 
 
 def _check_role(declaration: RequestDeclaration, conversation: Conversation, session: Session) -> None:
     """Raises ProtocolError unless this is asked of parties like this one."""
-    if declaration.to is not Reader.PARTIES and session.holds_label != (
-        declaration.to is Reader.LABEL_HOLDER
-    ):
-        asked, is_one = "the label holder", "a passive party"
-        if session.holds_label:
-            asked, is_one = is_one, asked
+    role = Reader.LABEL_HOLDER if session.holds_label else Reader.PASSIVE
+    if declaration.to not in (Reader.PARTIES, role):
         raise ProtocolError(
-            f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}"
+            f"{conversation.name}_{declaration.action} is asked of {_ROLES[declaration.to]}, and it is {_ROLES[role]}"
         )
 
 

@@ -289,7 +289,7 @@ def _rounded(hint: Any, value: Any) -> Any:
 
 
 def _to_digits(value: Any) -> Any:
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{one.name: _to_digits(getattr(value, one.name)) for one in fields(value)})
     if isinstance(value, Mapping):
         return {name: _to_digits(one) for name, one in value.items()}
