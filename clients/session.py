@@ -213,14 +213,14 @@ def _check_order(
         )
     if last.step and last.conversation != conversation.name:
         raise ProtocolError(f"this state belongs to the conversation {last.conversation}")
-    if not last.step and not conversation.keeps(envelope.model):
-        raise ProtocolError(
-            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
-        )
     if last.action not in (declaration.after or ("",)):
         before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"
         came = f"the last was {last.action}" if last.action else "nothing has come"
         raise ProtocolError(f"{conversation.name}_{declaration.action} comes {before}, and {came}")
+    if not last.step and not conversation.keeps(envelope.model):
+        raise ProtocolError(
+            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
+        )
 
 
 def _config(context: Context) -> RunConfig:
