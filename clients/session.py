@@ -46,6 +46,7 @@ SCORING = "@scoring"
 """Folder of the scoring runs' studies within a party's state: no study can have this name."""
 POLICY = "@policy"
 """Folder within a party's state where it counts what it is asked for in a day: no study, either."""
+_ROLES = {Reader.LABEL_HOLDER: "the label holder", Reader.PASSIVE: "a passive party"}
 
 
 class Session:
@@ -310,14 +311,10 @@ def _ends_training(conversation: Conversation, declaration: RequestDeclaration) 
 
 def _check_role(declaration: RequestDeclaration, conversation: Conversation, session: Session) -> None:
     """Raises ProtocolError unless this is asked of parties like this one."""
-    if declaration.to is not Reader.PARTIES and session.holds_label != (
-        declaration.to is Reader.LABEL_HOLDER
-    ):
-        asked, is_one = "the label holder", "a passive party"
-        if session.holds_label:
-            asked, is_one = is_one, asked
+    role = Reader.LABEL_HOLDER if session.holds_label else Reader.PASSIVE
+    if declaration.to not in (Reader.PARTIES, role):
         raise ProtocolError(
-            f"{conversation.name}_{declaration.action} is asked of {asked}, and it is {is_one}"
+            f"{conversation.name}_{declaration.action} is asked of {_ROLES[declaration.to]}, and it is {_ROLES[role]}"
         )
 
 
@@ -332,10 +329,6 @@ def _check_order(
         )
     if last.step and last.conversation != conversation.name:
         raise ProtocolError(f"this state belongs to the conversation {last.conversation}")
-    if not last.step and not conversation.keeps(envelope.model):
-        raise ProtocolError(
-            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
-        )
     if last.step and last.settings != session.config.digest:
         raise ProtocolError(
             f"the settings of this run have changed since step {last.step} of {envelope.study}/{envelope.model}"
@@ -344,6 +337,10 @@ def _check_order(
         before = f"after {' or '.join(declaration.after)}" if declaration.after else "first"
         came = f"the last was {last.action}" if last.action else "nothing has come"
         raise ProtocolError(f"{conversation.name}_{declaration.action} comes {before}, and {came}")
+    if not last.step and not conversation.keeps(envelope.model):
+        raise ProtocolError(
+            f"{conversation.name} keeps no state under the name {envelope.model or envelope.study}"
+        )
 
 
 def _config(context: Context) -> RunConfig:
