@@ -8,8 +8,10 @@ from rich.console import Console, RenderableType
 from rich.table import Column
 
 from experiments import party_commands
+from experiments.attacks import boosting, network
+from experiments.attacks.boosting import bins as of_boosting_bins
 from experiments.attacks.report import Attacks
-from experiments.attacks.tables import boosting_tables, network_tables
+from experiments.attacks.tables import tables
 from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT
 from experiments.comparison.summary import COLUMNS
 from experiments.display import comparison_tables, gains_table

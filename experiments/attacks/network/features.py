@@ -15,6 +15,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from experiments.attacks.network.recording import Recording
+from experiments.attacks.report import Attack
 
 KNOWN = 500
 """Rows whose columns the bank is taken to know."""
@@ -36,6 +37,16 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
             "looks": _r2(looks, column[validation], rng),
         }
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "final", "looks"])
+
+
+COLUMNS = Attack(
+    recording=Recording,
+    play=reconstruct,
+    title="What the bank could reconstruct of {party}'s columns (R²) from …",
+    first="column",
+    caption="own columns: the bank's; all looks: the embeddings of validation rows, as received in training.",
+    headings={"own": "own columns", "final": "final embeddings", "looks": "all looks"},
+)
 
 
 def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:

@@ -44,6 +44,7 @@ class Recording(recording.Recording):
 
     contender = "federated-network"
     tap = Tap
+    variants = staticmethod(defences)
 
     def gradients(self, party: str) -> list[Batch]:
         """What the bank let a passive party see of the gradient, batch by batch.
