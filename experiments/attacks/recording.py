@@ -4,6 +4,7 @@ Nothing else differs from an ordinary run: the parties, the coordinator and the 
 state goes to a folder that is thrown away, and nothing is logged to MLflow.
 """
 
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -120,6 +121,9 @@ class Recording:
                 described = exchange.connect(len(config.parties), config.connect_timeout)
                 exchange.roster = form_roster(described, [conversation])
                 federation = Federation(exchange, alignment)
+                # The bank tells the same split again, in a letter that is bound to the settings of this variant.
+                bank = state_folder(config, config.data_folder / config.parties[0]) / config.study
+                shutil.rmtree(bank / "splits" / str(seed), ignore_errors=True)
                 assigned = assign_roles(federation, seed)
                 train_reserve(federation, assigned, seed, report)
                 training = Training(

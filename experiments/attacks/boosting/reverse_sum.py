@@ -31,6 +31,8 @@ def reverse(stage: Stage) -> str:
     owner = new_owner(config.encryption, len(values), ranges(config))
     offsets, told = np.array([0, len(values)]), setup.binning.shape.bins - 1
     encrypted, ticket = owner.encrypt(values, offsets, [told])
+    if owner.row_wise:
+        ticket = owner.regroup(ticket, np.arange(len(values)), offsets)
     nobody = np.empty(0, bool)
     request = GrowRequest(
         task=Letter.of(

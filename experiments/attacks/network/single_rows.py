@@ -27,7 +27,7 @@ ROWS = 100
 
 def one_row_each(config: TrainingConfig) -> TrainingConfig:
     """Settings that ask for batches of one row."""
-    network = replace(config.section(NetworkConfig), batch_size=1, batches=ROWS + 1)
+    network = replace(config.section(NetworkConfig), batch_size=1, batches=ROWS + 1, patience=ROWS)
     return config.with_section(network)
 
 

@@ -123,18 +123,18 @@ def allowed_by_reasons(
 def solve(seen: Seen, rng: np.random.Generator) -> list[Flags]:
     """Which groups the partial scores leave possible, by column, bool (u, groups)."""
     direction = rng.normal(size=seen.scores.shape[1])
-    allowed, changes = seen.allowed, dict[int, Change]()
+    allowed, changes = seen.allowed, dict[tuple[int, frozenset[int]], Change]()
     common = _common_differences(seen, direction, rng)
     while True:
-        new = {
-            number: change
-            for number, pairs in enumerate(common)
-            if number not in changes and (change := _identified(seen, allowed, pairs)) is not None
-        }
-        if not new:
+        before = len(changes)
+        for pairs in common:
+            change = _identified(seen, allowed, pairs)
+            if change is not None:
+                # One column changes in more pairs than several do, so what is most common comes first and stands.
+                changes.setdefault((change.column, frozenset((change.before, change.after))), change)
+        if len(changes) == before:
             return allowed
-        changes |= new
-        allowed = _narrowed(seen, allowed, list(changes.values()), direction)
+        allowed = _narrowed(seen, seen.allowed, list(changes.values()), direction)
 
 
 def _common_differences(seen: Seen, direction: Floats, rng: np.random.Generator) -> list[Integers]:
