@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clients.parties import write_default
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.labels import direction
-from experiments.attacks.network import labels
+from experiments.attacks.network import completion, initial, labels
 from experiments.attacks.network.features import COLUMNS, reconstruct
 from experiments.attacks.network.recording import Batch, Recording
 from experiments.attacks.report import play_all
@@ -144,6 +144,26 @@ def test_embeddings_let_the_bank_reconstruct_columns(
     assert (found["own"] < 0.1).all(), "the columns are independent, so the bank's own tell nothing"
     assert (found["final"] > 0.5).all()
     assert (found["looks"] > found["final"]).all()
+
+
+def test_initial_weights_let_the_bank_reconstruct_columns_without_a_known_row(
+    recorded: Callable[[str], Recording], rng: np.random.Generator
+) -> None:
+    found = initial.reconstruct(recorded("gaussian"), "partner", rng)
+
+    assert list(found.index) == [f"p{column}" for column in range(6)]
+    assert (found["initial"] > found["own"] + 0.5).all()
+
+
+def test_a_completed_model_tells_labels_by_few_that_are_known(
+    recorded: Callable[[str], Recording], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "DRAWS", 2)
+
+    played = completion.play(recorded("none"), "partner", rng)
+
+    few = played.loc["knows 20 labels"]
+    assert few["received"] > few["own"]
 
 
 def test_an_evaluation_stands_for_groups_only(recorded: Callable[[str], Recording]) -> None:

@@ -66,7 +66,5 @@ IMPOSTOR = ActiveAttack(
     play=guess_as_bank,
     aligned=False,
 )
-OWN = ActiveAttack(
-    finding=6, title="ids that are no applicants", by=By.BANK, play=guess, aligned=False
-)
+OWN = ActiveAttack(finding=6, title="ids that are no applicants", by=By.BANK, play=guess, aligned=False)
 AGAIN = ActiveAttack(finding=6, title="a second alignment in the study", by=By.BANK, play=begin_again)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from experiments.attacks.active import ActiveAttack, By, Stage
 from experiments.attacks.boosting.truth import start
-from fl.boosting import GrowRequest, Gradients, Keys, Level, Sums, Task, packed
+from fl.boosting import Gradients, GrowRequest, Keys, Level, Sums, Task, packed
 from fl.boosting.forest import Splits
 from fl.boosting.gradients import base_score, gradients, ranges
 from fl.config.boosting import BoostingConfig

@@ -32,9 +32,9 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {
-            "own": _r2(inputs[rows], column[rows], rng),
-            "final": _r2(final, column[rows], rng),
-            "looks": _r2(looks, column[validation], rng),
+            "own": r2(inputs[rows], column[rows], rng),
+            "final": r2(final, column[rows], rng),
+            "looks": r2(looks, column[validation], rng),
         }
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "final", "looks"])
 
@@ -49,7 +49,7 @@ COLUMNS = Attack(
 )
 
 
-def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:
+def r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:
     """R² on unknown rows; NaN for a column that is the same in all rows or missing."""
     there = ~np.isnan(column)
     if len(np.unique(column[there])) < 2:

@@ -53,18 +53,19 @@ def begin(stage: Stage) -> None:
     stage.exchange.ask_each(StartRequest(seed=stage.seed, split=stage.split), _model(stage))
 
 
-def embed(stage: Stage, batch: int, lessons: Mapping[str, Letter[Lesson]]) -> dict[str, Letter[BatchEmbeddings]]:
+def embed(
+    stage: Stage, batch: int, lessons: Mapping[str, Letter[Lesson]]
+) -> dict[str, Letter[BatchEmbeddings]]:
     """The embeddings of a batch, by passive party."""
     requests = {
-        party: ForwardRequest(batch=batch, lesson=lessons.get(party)) for party in stage.exchange.roster.passive
+        party: ForwardRequest(batch=batch, lesson=lessons.get(party))
+        for party in stage.exchange.roster.passive
     }
     replies: Mapping[str, Embedded] = stage.exchange.ask(requests, _model(stage))
     return {party: reply.embeddings for party, reply in replies.items()}
 
 
-def learn(
-    stage: Stage, batch: int, embeddings: Mapping[str, Letter[BatchEmbeddings]]
-) -> Learned | Ended:
+def learn(stage: Stage, batch: int, embeddings: Mapping[str, Letter[BatchEmbeddings]]) -> Learned | Ended:
     """What the bank learns from a batch by these embeddings."""
     return stage.exchange.ask_holder(BackwardRequest(batch=batch, embeddings=embeddings), _model(stage))
 

@@ -18,7 +18,6 @@ from scipy.sparse.csgraph import connected_components
 
 from experiments.attacks.report import Attack
 from experiments.attacks.scorecard.recording import Recording
-from fl.scorecard import Card, Points
 from fl.scorecard.design import by_column
 from fl.scorecard.points import NO_REASON
 

@@ -38,7 +38,11 @@ def play(recording: Recording, party: str, rng: np.random.Generator) -> pd.DataF
     `received` is from the sums that were opened for it, and `own` from its own columns alone.
     """
     grouped, rows = recording.grouped(party), recording.training(party)
-    labels, inputs, groups = recording.joined.labels[rows], recording.own_inputs(party)[rows], grouped.groups[rows]
+    labels, inputs, groups = (
+        recording.joined.labels[rows],
+        recording.own_inputs(party)[rows],
+        grouped.groups[rows],
+    )
     counts = grouped.grouping.counts
     sizes, (bads, _) = _totals(groups, counts, np.ones(len(rows))), estimated_bads(recording, party)
     evidence = np.log((bads + 0.5) / (sizes - bads + 0.5))

@@ -75,9 +75,12 @@ def _masked(stage: Stage) -> tuple[Begun, Grouped, Mapping[str, Letter[Encrypted
     columns = {party: reply.columns for party, reply in started.items()}
     begun = exchange.ask_holder(BeginRequest(seed=stage.seed, split=stage.split, columns=columns), model)
     counted = exchange.ask_each(CountRequest(begun.labels), model)
-    grouped = exchange.ask_holder(GroupRequest({party: reply.sums for party, reply in counted.items()}), model)
+    grouped = exchange.ask_holder(
+        GroupRequest({party: reply.sums for party, reply in counted.items()}), model
+    )
     requests = {
-        party: FitRequest(groups=groups, residual=grouped.residual) for party, groups in grouped.groups.items()
+        party: FitRequest(groups=groups, residual=grouped.residual)
+        for party, groups in grouped.groups.items()
     }
     masked = exchange.ask(requests, model)
     return begun, grouped, {party: reply.sums for party, reply in masked.items()}

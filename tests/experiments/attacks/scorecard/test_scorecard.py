@@ -1,7 +1,6 @@
 """Attacks on the scorecard find what the messages tell exactly, and no more than these where they tell nothing."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,9 @@ def config(make_tables: Callable[..., Path]) -> TrainingConfig:
     rng = np.random.default_rng(1)
     frame[["a", "b", "c"]] = rng.normal(size=(len(frame), 3))
     frame.to_csv(table, index=False)
-    config = TrainingConfig(data=str(data), parties=open_dataset(data).parties, study="attack", alignment="inner")
+    config = TrainingConfig(
+        data=str(data), parties=open_dataset(data).parties, study="attack", alignment="inner"
+    )
     return config.with_section(ScorecardConfig(min_group=10, bins=6, max_p=0.05))
 
 
@@ -82,7 +83,9 @@ def test_equations_are_solved_where_rows_differ_in_one_column() -> None:
 
     named = np.stack([allowed.argmax(axis=1) for allowed in after], axis=1)
     sure = np.stack([allowed.sum(axis=1) == 1 for allowed in after], axis=1)
-    assert all(allowed[np.arange(len(truth)), codes].all() for allowed, codes in zip(after, truth.T, strict=True))
+    assert all(
+        allowed[np.arange(len(truth)), codes].all() for allowed, codes in zip(after, truth.T, strict=True)
+    )
     assert np.mean([allowed.sum(axis=1) == 1 for allowed in before]) < 0.5
     assert sure.mean() > 0.95
     assert (named == truth)[sure].all()
