@@ -124,7 +124,10 @@ def order(session: Session, request: OrderRequest) -> Aligned:
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
-    frame = party.matrix(ids, _to_months(told.months[known]), special=True)
+    months = _to_months(told.months[known])
+    if not session.is_scoring:
+        party.warn(has_months=not np.isnat(months).all())
+    frame = party.matrix(ids, months, special=True)
     session.study.keep(table_of(frame, known, party.declaration.columns))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)

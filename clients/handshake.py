@@ -14,7 +14,7 @@ def describe(session: Session, request: DescribeRequest) -> Description:
         name=declared.name,
         type=declared.type,
         columns=declared.column_names,
-        kinds=tuple(column.kind for column in declared.columns),
+        kinds=tuple("numeric" if column.is_numeric else "categorical" for column in declared.columns),
         grades=tuple(column.grade for column in declared.columns),
         rows=len(session.party),
         target=declared.target.kind if declared.target else "",

@@ -4,11 +4,12 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -463,6 +464,16 @@ def _configured(
     )
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """A warning about data is a sentence for the user; any other one is shown as Python shows it."""
+    from clients.data.errors import DataWarning
+
+    if issubclass(category, DataWarning):
+        _errors.print(f"[yellow]Warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
+
+
 def _tell(error: str) -> None:
     _errors.print(f"[red]Error:[/red] {escape(error)}", highlight=False, soft_wrap=True)
 
@@ -478,6 +489,7 @@ def main() -> None:
     # A command that is ended from outside must end its MLflow runs, and Flower, which runs in a session of its own.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    warnings.showwarning = _show_warning
     try:
         app()
     except Exception as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
@@ -36,12 +37,15 @@ class Dataset:
 def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     """Open and check the data of every party, or of those named, before anything runs.
 
-    Raises DataError that names the party, file, column and row: an experiment may see these, a coordinator may not.
+    Warns (DataWarning) where a party's data are likely to disappoint. Raises DataError that names the party, file,
+    column and row: an experiment may see these, a coordinator may not.
     """
     folder = folder.resolve()
     ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
     _compare_ids(opened)
+    for party in opened.values():
+        party.warn(has_months=opened[ordered[0]].declaration.month is not None)
     path = folder / "dataset.toml"
     about = read_toml(path) if path.exists() else {}  # that of the generator, if it made the data
     files = {name: digest for name, digest in about.get("files", {}).items() if name.split("/")[0] in ordered}
@@ -79,7 +83,7 @@ def undeclared(folder: Path) -> list[str]:
 def _compare_ids(parties: Mapping[str, Party]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
     ids = {name: party.ids() for name, party in parties.items()}
-    if pair := look_alikes(pa.array(np.concatenate(list(ids.values())))):
+    if pair := look_alikes(pc.unique(pa.array(np.concatenate(list(ids.values()))))):
         first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
         raise DataError(
             f"The ids {first} and {second} differ only in letter case, width or spaces; parties find common businesses "

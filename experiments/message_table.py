@@ -5,10 +5,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fl.messages import Content, Field, Reader, declaration_of, fields_of
+from fl.messages import Content, Field, LetterField, Reader, declaration_of, fields_of
 from fl.protocols import CONVERSATIONS, Conversation
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "threat-model.md"
@@ -20,6 +21,7 @@ _READERS = {
     Reader.PASSIVE: "passive parties",
     Reader.PARTIES: "all parties",
 }
+_OPEN, _SIGNED, _SEALED = "open", "signed", "sealed"
 
 
 def messages_of(conversation: Conversation) -> dict[type[Any], list[type[Any]]]:
@@ -52,12 +54,22 @@ def _by_content() -> str:
         for field in fields_of(message)
     ]
     rows = []
-    for content in reversed(Content):
-        for reader, name in _READERS.items():
-            told = [field for field in fields if (field.content, field.reader) == (content, reader)]
-            if told and content is not Content.SETTING:
-                rows.append((content.value, name, _by_module(told)))
-    return _table(("content", "may be read by", "fields"), rows)
+    for content, reader, form in product(reversed(Content), _READERS, (_OPEN, _SIGNED, _SEALED)):
+        told = [
+            field
+            for field in fields
+            if (field.content, field.reader, _form(field)) == (content, reader, form)
+        ]
+        if told and content is not Content.SETTING:
+            rows.append((content.value, _READERS[reader], form, _by_module(told)))
+    return _table(("content", "may be read by", "travels", "fields"), rows)
+
+
+def _form(field: Field) -> str:
+    """How a field travels: open to the coordinator, or in a letter that is sealed, or signed alone."""
+    if field.reader is None:
+        return _OPEN
+    return _SIGNED if LetterField(field.path, field.reader, field.record).is_ciphertext else _SEALED
 
 
 def _by_module(fields: Iterable[Field]) -> str:
@@ -80,8 +92,11 @@ def _of_conversation(conversation: Conversation) -> str:
                 letters[field.record].append(field)
     tables = [_table(("message", "direction", "for the coordinator", "letters"), rows)]
     if letters:
-        said = [(f"`{record.__name__}`", _contents(fields)) for record, fields in letters.items()]
-        tables.append(_table(("letter", "fields"), said))
+        said = [
+            (f"`{record.__name__}`", _form(fields[0]), _contents(fields))
+            for record, fields in letters.items()
+        ]
+        tables.append(_table(("letter", "travels", "fields"), said))
     return "\n\n".join([f"**{conversation.announced}**", *tables])
 
 

@@ -69,6 +69,9 @@ def init_party(
     ],
     id: Annotated[str, typer.Option(help="Column that holds the business id.")] = "",
     label: Annotated[str, typer.Option(help="Column that says who defaulted (1) or repaid (0).")] = "",
+    bad: Annotated[
+        str, typer.Option(help="Value of the label that means default, unless its values are 0 and 1.")
+    ] = "",
     month: Annotated[str, typer.Option(help="Column with the month of the application.")] = "",
     type: Annotated[str, typer.Option(help="Party type that computes the columns from records.")] = "table",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing party.toml.")] = False,
@@ -87,9 +90,9 @@ def init_party(
     if (folder / FILE_NAME).exists() and not force:
         raise ConfigError(f"{folder / FILE_NAME} exists already; --force replaces it.")
     if type != "table":
-        if id or label or month:
+        if id or label or bad or month:
             raise ConfigError(
-                "--id, --label and --month belong to a table; a type has its own names for them."
+                "--id, --label, --bad and --month belong to a table; a type has its own names for them."
             )
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder; with --type, name the folder that holds the records.")
@@ -98,7 +101,7 @@ def init_party(
         return
     if not id:
         raise ConfigError("Name the column with the business id, such as --id business_id.")
-    inspection = inspect_table(table, id, label or None, month or None)
+    inspection = inspect_table(table, id, label or None, month or None, bad or None)
     write_declaration(folder, inspection.declaration)
     console.print(_report(inspection))
     if table.suffix == ".csv":
@@ -121,6 +124,8 @@ def keys(
 
     Example: siloscore keys data/mine/bank
     """
+    import tomli_w
+
     from clients.data.declaration import read_declaration
     from clients.identity import FILE_NAME, make_identity, read_identity
     from experiments.display import console
@@ -133,8 +138,8 @@ def keys(
         "telephone, that it is the party's:",
         soft_wrap=True,
     )
-    line = f'"{declared.name}" = "{read_identity(folder).public.text}"'
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    line = tomli_w.dumps({declared.name: read_identity(folder).public.text})
+    console.print(line.strip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _report(inspection: "Inspection") -> "Table":

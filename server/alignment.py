@@ -38,9 +38,10 @@ def align(exchange: Exchange, mode: str, scoring: bool = False) -> Alignment:
     """
     roster = exchange.roster
     dispensable = roster.passive if scoring else ()
-    exchange.ask_each(MeetRequest(roster.introductions), dispensable=dispensable)
+    met = exchange.ask_each(MeetRequest(roster.introductions), dispensable=dispensable)
     blinded = exchange.ask_holder(BlindRequest())
-    raised = exchange.ask_each(RaiseRequest(blinded.points), dispensable=dispensable)
+    questions = {party: RaiseRequest(blinded.points) for party in roster.passive if party in met}
+    raised = exchange.ask(questions, dispensable=dispensable)
     request = MatchRequest(mode=mode, points={party: reply.points for party, reply in raised.items()})
     matched = exchange.ask_holder(request)
     if not matched.positions:

@@ -69,6 +69,8 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
     try:
         with _study(config) as study:
             federation = connect(grid, config, report)
+            described = federation.exchange.roster.descriptions.values()
+            study.mark_identities(all(about.pinned for about in described))
             trained, failures = [], []
             for seed in config.seeds:
                 assigned = assign_roles(federation, seed)

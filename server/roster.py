@@ -33,8 +33,8 @@ class Roster:
 
     @property
     def introductions(self) -> dict[str, Introduction]:
-        """Of every party, by name."""
-        return {name: about.introduction for name, about in self.descriptions.items()}
+        """Of every party that takes part, by name."""
+        return {name: self.descriptions[name].introduction for name in self.of(Reader.PARTIES)}
 
     @property
     def layout(self) -> str:

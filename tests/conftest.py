@@ -127,7 +127,7 @@ class Run(NamedTuple):
 def federate(tmp_path: Path) -> Callable[..., Run]:
     """Connects and aligns the parties of a dataset in this process, each call with a state of its own.
 
-    The coordinator's side sees open letters (`tests/open_letters.py`).
+    The coordinator's side sees open letters (`tests/open_letters.py`), unless they are to stay `sealed`.
     """
     from experiments.backends.inline import InlineGrid
     from experiments.dataset import open_dataset
@@ -146,6 +146,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         network: dict | None = None,
         boosting: dict | None = None,
         scorecard: dict | None = None,
+        sealed: bool = False,
         **settings: object,
     ) -> Run:
         card = {"bins": 5, "min_group": 5, "max_p": 1.0, "exchanges": 5, "encryption": "plain"} | (
@@ -161,7 +162,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
             ScorecardConfig(**card),
         ):
             config = config.with_section(section)
-        grid = InlineGrid(config, OpenLetters(config))
+        grid = InlineGrid(config, None if sealed else OpenLetters(config))
         return Run(config, grid, connect(grid, config, ignore))
 
     return run

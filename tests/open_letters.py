@@ -1,26 +1,27 @@
 """Tests of conversations see open letters: parties seal and verify them as always, and this stands in between.
 
 It holds the keys of all parties. Letters of replies it opens for whoever asked; open letters of requests it seals and
-signs as their senders do, also those that a test has made up in a sender's name.
+signs as their senders do, also those that a test has made up in a sender's name, and those that have come before. So
+what a test says in a letter reaches the conversation's half; what the post itself refuses is in `test_post.py`.
 """
 
-from dataclasses import replace
 from typing import Any
 
-from flwr.app import Context, Message
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from clients.app import new_app
 from clients.post import Partners
-from clients.session import state_folder
-from clients.store import Store
+from clients.session import Session, state_folder
+from clients.store import Heard
 from experiments.attacks.keyring import Keyring
 from fl.config.run import RunConfig
-from fl.messages import Letter, LetterField, declaration_of, with_letters
+from fl.errors import ProtocolError
+from fl.messages import Letter, LetterField, declaration_of, letter_fields, with_letters
 from fl.protocols import actions, message_type
 from fl.seals import Context as LetterContext
 from fl.seals import seal
-from fl.wire import Envelope, envelope_of, pack, refusal_in, unpack
+from fl.wire import envelope_of, pack, refusal_in, unpack
 
 
 class OpenLetters(ClientApp):
@@ -32,36 +33,41 @@ class OpenLetters(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         kind = next(kind for _, kind in actions() if message_type(kind) == message.metadata.message_type)
-        party = self.config.parties[int(context.node_config["partition-id"])]
-        envelope = envelope_of(message.content)
-        request = self.sealed(unpack(message.content, kind), party, envelope)
-        sealed = Message(pack(request, envelope), message.metadata.dst_node_id, message.metadata.message_type)
-        sealed.metadata.__dict__["_message_id"] = message.metadata.message_id
-        reply = self._app(sealed, context)
+        message.content = self._sealed(message.content, kind, context)
+        reply = self._app(message, context)
         if refusal_in(reply.content) is None:
             said = unpack(reply.content, *declaration_of(kind).replies)
             reply.content = pack(self.keyring.opened(said), envelope_of(reply.content))
         return reply
 
-    def sealed(self, request: Any, party: str, envelope: Envelope) -> Any:
-        """A request to a party, its open letters sealed in the names of their senders."""
-        folder = state_folder(self.config, self.config.data_folder / party) / envelope.study
-        if not Store(folder).has(Partners):
-            return request
-        partners = Store(folder).read(Partners)
-        heard = Store(folder / envelope.model).last().heard
+    def _sealed(self, record: RecordDict, kind: type[Any], context: Context) -> RecordDict:
+        """A request, its open letters sealed in the names of their senders, if its party has met them."""
+        if not letter_fields(kind):
+            return record
+        try:
+            request, envelope = unpack(record, kind), envelope_of(record)
+        except ProtocolError:
+            return record
+        partition = int(context.node_config.get("partition-id", len(self.config.parties)))
+        if partition >= len(self.config.parties):
+            return record
+        data = self.config.data_folder / self.config.parties[partition]
+        session = Session(self.config, envelope, data, state_folder(self.config, data))
+        if not session.study.has(Partners):
+            return record
+        partners, heard = session.study.read(Partners), dict(session.store.last().heard)
 
         def close(letter: Letter[Any], declared: LetterField, name: str) -> Letter[Any]:
             sender = name or partners.label_holder
             if letter.keys or sender not in self.keyring.identities:
                 return letter
-            last = heard.get(f"{envelope.model}:{sender}")
-            model, step = (
-                (letter.model, letter.step)
-                if letter.sender
-                else (envelope.model, last.step + 1 if last else 1)
-            )
-            context = LetterContext(
+            model = letter.model or envelope.model
+            last = heard.get(f"{model}:{sender}", Heard(0, ()))
+            came = letter.step < last.step or (letter.step == last.step and declared.kind in last.kinds)
+            step = last.step + 1 if came else letter.step
+            kinds = (*last.kinds, declared.kind) if step == last.step else (declared.kind,)
+            heard[f"{model}:{sender}"] = Heard(step, kinds)
+            belongs = LetterContext(
                 study=envelope.study,
                 model=model,
                 step=step,
@@ -70,12 +76,7 @@ class OpenLetters(ClientApp):
                 kind=declared.kind,
             )
             receivers = {name: one.keys for name, one in partners.introductions.items()}
-            return seal(
-                replace(letter, sender="", keys={}),
-                context,
-                self.keyring.identities[sender],
-                receivers,
-                encrypted=not declared.is_ciphertext,
-            )
+            identity, encrypted = self.keyring.identities[sender], not declared.is_ciphertext
+            return seal(Letter(letter.content), belongs, identity, receivers, encrypted=encrypted)
 
-        return with_letters(request, close)
+        return pack(with_letters(request, close), envelope)

@@ -8,16 +8,18 @@ security classification) and the reason that a customer is told who loses points
 
 import hashlib
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import tomli_w
 
-from clients.data import files
+from clients.data import files, values
 from clients.data.errors import DataError, check, listing, not_decodable, suggestion
 from clients.data.format import USUAL, Format
 from fl.rules import Rule
@@ -27,7 +29,8 @@ COVERAGE = "coverage"
 FILE_NAME = "party.toml"
 DEFAULT_ID = "business_id"
 
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "categorical", "date"]
+_KINDS = "'numeric', 'categorical' or 'date'"
 
 _Text: TypeAlias = Annotated[
     str, Rule('text in quotation marks, such as "…"', lambda value: isinstance(value, str))
@@ -51,6 +54,20 @@ def _are_special(values: object) -> bool:
     )
 
 
+def _is_reference(value: object) -> bool:
+    """Whether this can be a column's reference month."""
+    return isinstance(value, str) and re.fullmatch(r"(\d{4}-(0[1-9]|1[0-2]))?", value) is not None
+
+
+_KINDS_WITH: Mapping[str, tuple[Kind, ...]] = {
+    "special": ("numeric",),
+    "stray": ("numeric", "date"),
+    "reference": ("date",),
+    "day_first": ("date",),
+}
+"""Keys of a column that only some kinds have."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A feature column that a party offers.
@@ -60,6 +77,11 @@ class Column:
     sensitive). `reason` is what a customer is told who loses points for this column, in English, and `reason_zh`
     the same in Chinese. `special` are values of a numeric column that are codes and no amounts, such as -999 for "no
     account": the scorecard gives each a bin of its own, elsewhere they count as missing.
+
+    A date is offered to models as a number: the months from it to the observation month or, where the data have none,
+    to the month `reference`, such as 2023-03. `day_first` says how a date such as 05/01/2023 is read. `stray` says what
+    a cell is in which a number or a date is expected and something else stands: an error, or missing. These three are
+    keys of a table's columns (party type `table`).
 
     Raises `DataError` if a value is not allowed.
 
@@ -71,7 +93,7 @@ class Column:
     name: Annotated[
         str, Rule("text that is not blank", lambda value: isinstance(value, str) and value.strip())
     ]
-    kind: Annotated[Kind, Rule("'numeric' or 'categorical'", lambda value: value in get_args(Kind))]
+    kind: Annotated[Kind, Rule(_KINDS, lambda value: value in get_args(Kind))]
     unit: _Text = ""
     description: _Text = ""
     sign: Annotated[
@@ -97,6 +119,13 @@ class Column:
             _are_special,
         ),
     ] = ()
+    stray: Annotated[
+        files.Strays, Rule("'error' or 'missing'", lambda value: value in get_args(files.Strays))
+    ] = "error"
+    reference: Annotated[str, Rule('a month in quotation marks, such as "2023-03"', _is_reference)] = ""
+    day_first: Annotated[
+        bool | None, Rule("true or false", lambda value: value is None or isinstance(value, bool))
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuses values that are not allowed."""
@@ -105,13 +134,21 @@ class Column:
             raise DataError(f"a categorical column has no order, so its sign must be 0, not {self.sign}.")
         if self.kind == "categorical" and self.special:
             raise DataError("every level of a categorical column stands for itself; remove the key special.")
+        for key, kinds in _KINDS_WITH.items():
+            if self.kind not in kinds and getattr(self, key) != getattr(type(self), key):
+                raise DataError(f"a column of kind '{self.kind}' has no such key; remove the key {key}.")
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether models are given numbers, as they are of a date."""
+        return self.kind != "categorical"
 
 
 @dataclass(frozen=True)
 class Target:
     """What a model predicts: a column of the label holder's applications, and the kind of its values.
 
-    `binary` is 1 for a default and 0 for a loan that was repaid.
+    `binary` is one of two values, of which one means default and the other that the loan was repaid.
     """
 
     column: str
@@ -122,15 +159,15 @@ class Target:
 class Declaration:
     """A party's declaration.
 
-    `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the
-    party that holds the label declares `label`, and `month` (the observation month) if its applications have
-    one. `segments` are the columns by which metrics are reported. `columns` stand in the order in which the
-    party offers them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card
-    of a scorecard shows the ranges of values that the points of this party's columns are given for; without it, only
-    the party's own points table shows them. By default the label holder publishes them, since the model is its own.
-    `partners` has the public keys of the parties that this one works with, by name (`fl/seals.py`); where there are
-    some, nobody else may take part.
-    `format` is how the party's CSV files are written; its fields are keys of `party.toml` like the others.
+    `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the party
+    that holds the label declares `label`, `month` (the observation month) if its applications have one, and `bad`, the
+    value of the label that means default; labels of 0 and 1 or false and true need none. `segments` are the columns by
+    which metrics are reported. `columns` stand in the order in which the party offers them. `file` is the table's file
+    name (party type `table` only). With `publish_bins`, the model card of a scorecard shows the ranges of values that
+    the points of this party's columns are given for; without it, only the party's own points table shows them. By
+    default the label holder publishes them, since the model is its own. `partners` has the public keys of the parties
+    that this one works with, by name (`fl/seals.py`); where there are some, nobody else may take part. `format` is how
+    the party's CSV files are written; its fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -140,6 +177,13 @@ class Declaration:
     id: _Name = DEFAULT_ID
     label: _OptionalName = None
     month: _OptionalName = None
+    bad: Annotated[
+        str | float | None,
+        Rule(
+            "one of the label's two values, a text in quotation marks or a number",
+            lambda value: value is None or (isinstance(value, (str, int, float)) and str(value).strip()),
+        ),
+    ] = None
     segments: Annotated[
         tuple[str, ...],
         Rule(
@@ -168,6 +212,8 @@ class Declaration:
             object.__setattr__(self, "publish_bins", self.label is not None)
         if self.label is None and (self.month is not None or self.segments):
             raise DataError("month and segments belong to the party that holds the label; remove them.")
+        if self.label is None and self.bad is not None:
+            raise DataError("bad is a value of the label; name the label's column by the key label.")
         if COVERAGE in self.segments:
             raise DataError(
                 f"the name {COVERAGE} is kept for the segment of who knows a business; rename the column."
@@ -179,11 +225,11 @@ class Declaration:
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
-        for names_of, values in (("columns", self.column_names), ("segments", self.segments)):
-            if repeated := sorted({name for name in values if values.count(name) > 1}):
+        for names_of, names in (("columns", self.column_names), ("segments", self.segments)):
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise DataError(f"{listing(repeated)} stands more than once among the {names_of}.")
             for key, name in roles.items():
-                if name in values:
+                if name in names:
                     raise DataError(f"'{name}' is the {key} and cannot be one of the {names_of} too.")
 
     @property
@@ -192,9 +238,15 @@ class Declaration:
         return Target(self.label) if self.label is not None else None
 
     @property
-    def roles(self) -> dict[str, files.Kind]:
+    def roles(self) -> dict[str, files.Kind | files.Conversion]:
         """The columns of the data that are no features, by name, and what each is read as."""
-        roles: dict[str | None, files.Kind] = {self.id: "id", self.label: Target.kind, self.month: "month"}
+        roles: dict[str | None, files.Kind | files.Conversion] = {
+            self.id: "id",
+            self.label: Target.kind
+            if self.bad is None
+            else files.without_strays(partial(values.labels, bad=self.bad)),
+            self.month: "month",
+        }
         return {name: kind for name, kind in roles.items() if name is not None}
 
     @property
@@ -203,9 +255,11 @@ class Declaration:
         return tuple(column.name for column in self.columns)
 
 
-_COLUMN_KEYS = ("kind", "unit", "description", "sign", "grade", "reason", "reason_zh", "special")
-_PARTY_KEYS = ("type", "name", "id", "file", "label", "month", "publish_bins", "segments", "partners")
-_FORMAT_KEYS = tuple(field.name for field in fields(Format))
+_COLUMN_KEYS = tuple(item.name for item in fields(Column) if item.name != "name")
+_ALWAYS = ("kind", "sign", "grade")
+"""What is written of every column, since these are decisions; of the rest what is not as by default."""
+_PARTY_KEYS = ("type", "name", "id", "file", "label", "bad", "month", "publish_bins", "segments", "partners")
+_FORMAT_KEYS = tuple(item.name for item in fields(Format))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -256,7 +310,7 @@ def _read_column(name: str, table: Any, path: Path) -> Column:
         )
     _refuse_unknown_keys(table, _COLUMN_KEYS, path, column=name)
     if "kind" not in table:
-        raise DataError.at(path, "kind is missing; it must be 'numeric' or 'categorical'.", column=name)
+        raise DataError.at(path, f"kind is missing; it must be {_KINDS}.", column=name)
     try:
         return Column(name, **_with_tuples(table))
     except DataError as error:
@@ -279,15 +333,20 @@ def _refuse_unknown_keys(
 
 def write_declaration(folder: Path, declaration: Declaration) -> None:
     """Writes `folder/party.toml` and replaces one that exists; `read_declaration` returns an equal declaration."""
-    values, folder = asdict(declaration), Path(folder)
-    content = {key: values[key] for key in _PARTY_KEYS if values[key] not in (None, (), {})}
-    content |= {key: value for key, value in values["format"].items() if value != getattr(USUAL, key)}
+    folder, format = Path(folder), declaration.format
+    content: dict[str, Any] = {
+        key: value for key in _PARTY_KEYS if (value := getattr(declaration, key)) not in (None, (), {})
+    }
+    content |= {key: value for key in _FORMAT_KEYS if (value := getattr(format, key)) != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]
-    # Of a column kind, sign and grade always, since they are decisions; a text or a list only if it is not empty.
     content["columns"] = {
-        column["name"]: {key: column[key] for key in _COLUMN_KEYS if column[key] not in ("", ())}
-        for column in values["columns"]
+        column.name: {
+            key: value
+            for key in _COLUMN_KEYS
+            if (value := getattr(column, key)) != getattr(Column, key, None) or key in _ALWAYS
+        }
+        for column in declaration.columns
     }
     # Whole or not at all: the file may be read by a party that is running.
     draft = folder / f".{FILE_NAME}.new"
@@ -321,9 +380,9 @@ def with_reasons(declaration: Declaration, columns_of_type: Iterable[Column]) ->
 def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
 
-    These are the type, the names of the id, label and month columns, the segments, and the name, kind, unit, sign and
-    special values of each column, in order. The names of the party and its file, descriptions, reasons and grades may
-    change without a new model.
+    These are the type, the names of the id, label and month columns, the label's bad value, the segments, and the name,
+    kind, unit, sign and special values of each column, in order. The names of the party and its file, how the file is
+    read, the reference month of dates, descriptions, reasons and grades may change without a new model.
 
     >>> turnover = Column("turnover", "numeric", sign=-1)
     >>> declarations = [Declaration("tax", "tax", columns=(one,)) for one in (turnover, replace(turnover, grade=4))]
@@ -334,6 +393,7 @@ def schema_hash(declaration: Declaration) -> str:
         "type": declaration.type,
         "id": declaration.id,
         "label": declaration.label,
+        "bad": None if declaration.bad is None else values.canonical(declaration.bad),
         "month": declaration.month,
         "segments": declaration.segments,
         "columns": [

@@ -4,8 +4,10 @@ A `DataError` is read by the person who keeps the party's folder. In a sentence 
 (file, line or row, column), what is wrong, and what to do; no stack trace is needed to act on it.
 """
 
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,12 @@ class DataError(_Placed, ValueError):
 
 class DataWarning(_Placed, UserWarning):
     """A party's data can be used, but not all of it; the message says what is left out."""
+
+
+@lru_cache(maxsize=256)
+def warn_once(sentence: str) -> None:
+    """Warns (`DataWarning`) once in a process. Python itself forgets what it has shown when a library sets filters."""
+    warnings.warn(DataWarning(sentence), stacklevel=3)
 
 
 def check(record: object) -> None:

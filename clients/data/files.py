@@ -31,14 +31,29 @@ Kind = Literal["id", "number", "text", "month", "binary"]
 """What a column is read as; the dtypes are str, float64, str, datetime64[s] and, for a binary label, int8."""
 
 Strays = Literal["error", "missing"]
-"""What becomes of the cells of a number column that are no numbers."""
+"""What becomes of stray cells, which are no numbers or dates where these are expected."""
 
-_CONVERSIONS: Mapping[Kind, Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]] = {
-    "id": lambda column, _: values.ids(column),
-    "text": lambda column, _: values.texts(column),
-    "month": lambda column, _: values.months(column),
-    "binary": values.labels,
+Conversion = Callable[[pa.ChunkedArray, Format], tuple[pa.ChunkedArray, values.Strays]]
+"""What else a column may be read as: a function such as `values.numbers_and_strays`."""
+
+
+def without_strays(convert: Callable[[pa.ChunkedArray, Format], pa.ChunkedArray]) -> Conversion:
+    """The same as a conversion that never finds a stray cell."""
+    return lambda column, format: (convert(column, format), values.NO_STRAYS)
+
+
+_CONVERSIONS: Mapping[Kind, Conversion] = {
+    "id": without_strays(lambda column, _: values.ids(column)),
+    "number": values.numbers_and_strays,
+    "text": without_strays(lambda column, _: values.texts(column)),
+    "month": without_strays(lambda column, _: values.months(column)),
+    "binary": without_strays(values.labels),
 }
+_UNIQUE_IDS = without_strays(lambda column, _: values.unique_ids(column))
+STRAY_IS_MISSING = (
+    'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
+)
+"""What to do where stray cells cannot be corrected."""
 _CHUNK, _BLOCK = 1 << 18, 1 << 20
 _ROWS_IN_BLOCK = 100
 _NO_CHOICES: Mapping[str, Strays] = {}
@@ -100,22 +115,25 @@ class TableFile(ABC):
     columns: tuple[str, ...]
 
     def read(
-        self, kinds: Mapping[str, Kind], unique_id: bool = False, strays: Mapping[str, Strays] = _NO_CHOICES
+        self,
+        kinds: Mapping[str, Kind | Conversion],
+        unique_id: bool = False,
+        strays: Mapping[str, Strays] = _NO_CHOICES,
     ) -> pd.DataFrame:
         """The columns named in `kinds`, in that order: one row per row of the file, indexed 0, 1, ….
 
         Other columns are not read. Missing numbers and texts are NaN; ids, months and labels are never
-        missing. With `unique_id`, no id may stand in two rows. Stray cells of a number column (infinite, or not a
-        number) are what `strays` says of the column: missing, or else an error. Raises `DataError`.
+        missing. With `unique_id`, no id may stand in two rows. Stray cells of a column of numbers or dates (infinite,
+        or no number) are what `strays` says of the column: missing, or else an error. Raises `DataError`.
         """
         frame, found = self.read_with_strays(kinds, unique_id)
         for name, cells in found.items():
             if strays.get(name) != "missing":
-                raise self.error(cells.problem, name, int(cells.rows[0]))
+                raise self.error(f"{cells.problem} {STRAY_IS_MISSING}", name, int(cells.rows[0]))
         return frame
 
     def read_with_strays(
-        self, kinds: Mapping[str, Kind], unique_id: bool = False
+        self, kinds: Mapping[str, Kind | Conversion], unique_id: bool = False
     ) -> tuple[pd.DataFrame, dict[str, values.Strays]]:
         """What `read` returns, with every stray cell missing; and by column the stray cells, where there are any."""
         self._require_columns(kinds)
@@ -125,35 +143,29 @@ class TableFile(ABC):
         columns, strays = {}, {}
         for name, kind in kinds.items():
             with self._placed(name):
-                if kind == "number":
-                    columns[name], strays[name] = values.numbers_and_strays(raw[name], self.format)
-                else:
-                    columns[name] = _CONVERSIONS[kind](raw[name], self.format)
-                    if unique_id and kind == "id":
-                        values.require_unique(columns[name])
+                convert = _CONVERSIONS[kind] if isinstance(kind, str) else kind
+                if unique_id and kind == "id":
+                    convert = _UNIQUE_IDS
+                columns[name], strays[name] = convert(raw[name], self.format)
         return pa.table(columns).to_pandas(), {
             name: cells for name, cells in strays.items() if len(cells.rows)
         }
 
-    def guess_kinds(self) -> dict[str, Kind]:
-        """For each column `number` if nearly all its values are numbers, `month` if all are dates, else `text`.
-
-        Nearly all are 95 %: a column of measurements keeps its kind despite a stray cell, which `read` finds, and a
-        column of codes, some of which have letters, is text. This share is our judgement, not a standard.
-        """
-        return {name: self._guess(column, name) for name, column in self._all_columns()}
+    def cells(self, names: Iterable[str]) -> dict[str, pa.ChunkedArray]:
+        """Columns as they stand in the file, which are texts in a CSV file. Raises `DataError`."""
+        names = tuple(names)
+        self._require_columns(names)
+        return {name: self._raw[name] for name in names}
 
     def words_for_missing(self) -> tuple[str, ...]:
         """The texts of `WORDS_IN_NUMBERS` that stand among the numbers of any column, and are not in `format`."""
         found: set[str] = set()
-        for name, column in self._all_columns():
-            with self._placed(name):
+        for column in self.cells(self.columns).values():
+            with suppress(
+                values.BadValues
+            ):  # A column that cannot be read has no words; its reader says why.
                 found |= values.words_for_missing(column, self.format)
         return tuple(sorted(found))
-
-    def per_cents(self) -> set[str]:
-        """The columns in which a number has a per cent sign."""
-        return {name for name, column in self._all_columns() if values.has_per_cents(column, self.format)}
 
     def error(self, problem: str, column: str, *rows: int) -> DataError:
         """The error of some cells of a column, whose rows are counted from 0."""
@@ -164,7 +176,7 @@ class TableFile(ABC):
         """Where a person finds the rows counted from 0: `line 8`, `rows 2 and 5`."""
 
     @abstractmethod
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         """The columns as they stand in the file, or, if that is cheaper, as their kinds have them."""
 
     def _require_columns(self, names: Iterable[str]) -> None:
@@ -176,11 +188,6 @@ class TableFile(ABC):
             if count > 1:
                 raise DataError(f"{self.path} has {count} columns called '{name}'; rename all but one.")
 
-    def _all_columns(self) -> Iterator[tuple[str, pa.ChunkedArray]]:
-        """Every column as it stands in the file."""
-        self._require_columns(self.columns)
-        return zip(self.columns, map(self._raw.column, self.columns), strict=True)
-
     @cached_property
     def _raw(self) -> pa.Table:
         return self._read_raw(dict.fromkeys(self.columns, "text"))
@@ -191,15 +198,6 @@ class TableFile(ABC):
             yield
         except values.BadValues as error:
             raise self.error(error.problem, name, *error.rows) from None
-
-    def _guess(self, column: pa.ChunkedArray, name: str) -> Kind:
-        with self._placed(name):
-            if values.share_of_numbers(column, self.format) >= values.NEARLY_ALL:
-                return "number"
-        with suppress(values.BadValues):
-            values.months(column.drop_null())
-            return "month"
-        return "text"
 
 
 class CsvFile(TableFile):
@@ -229,7 +227,7 @@ class CsvFile(TableFile):
         lines = [line for line, _ in islice(self._records(), 1, max(rows) + 2)]
         return _numbered("line", [lines[row] for row in rows])
 
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         has_quotes = self._check_text(is_all=set(kinds) >= set(self._names))
         try:
             # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
@@ -252,6 +250,8 @@ class CsvFile(TableFile):
         return pacsv.read_csv(
             self.path,
             read_options=pacsv.ReadOptions(
+                # With one thread of its own Arrow spends a fifth more than without any.
+                use_threads=pa.cpu_count() > 1,
                 block_size=max(_BLOCK, _ROWS_IN_BLOCK * len(self._names)),
                 encoding=self.format.encoding,
                 column_names=self._names,
@@ -359,7 +359,7 @@ class ParquetFile(TableFile):
         """The rows counted from 1."""
         return _numbered("row", [row + 1 for row in rows])
 
-    def _read_raw(self, kinds: Mapping[str, Kind]) -> pa.Table:
+    def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         with self._opened() as file:
             table = file.read(columns=list(kinds)).select(list(kinds))
         for name in kinds:

@@ -1,12 +1,12 @@
 """A first look at a table: a declaration to start from, and what its owner should know before offering it.
 
-`inspect_table` infers each column's kind and leaves out what no model can use (constants, dates, row numbers, texts
+`inspect_table` detects each column's kind and leaves out what no model can use (constants, row numbers, texts
 that name a business). It warns of columns that nearly equal the label: such a column is usually filled in after the
 outcome is known, and a model that needs it is worth nothing on the day of the application.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,22 +14,28 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from clients.data.declaration import Column, Declaration
-from clients.data.errors import DataError
-from clients.data.files import Kind, detect, open_table
+from clients.data.detection import FEW, MANY, Detected, detect
+from clients.data.errors import DataError, listing
+from clients.data.files import TableFile, open_table
+from clients.data.files import detect as detect_format
+from clients.data.ids import doubts
 from clients.parties.table import TableParty
 from fl.metrics import auc
 
 LEAK = 0.95
 """A single column with this AUC against the label, or more, is probably a consequence of it."""
+LATE = 0.01
+"""With a larger share of dates after the observation month, a column is probably filled in later."""
 NAMES = 0.5
 """With more distinct texts per row than this, a text names the business rather than describes it."""
-FEW, MANY = 12, 50
-"""Up to FEW distinct values whole numbers may be codes; more than MANY categories are many."""
+DIGITS = 8
+"""Numbers with fewer digits are not taken for ids."""
 PER_CENT = "Per cents are read as shares: 12.5% is 0.125."
 
-Role = Literal["id", "label", "month", "numeric", "categorical", "left out"]
+Role = Literal["id", "label", "month", "numeric", "categorical", "date", "left out"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """What the label holder knows of each row: labels int8 (rows,), and the observation month if there is one."""
+
+    labels: npt.NDArray[np.int8]
+    months: pd.Series | None
+
+
+@dataclass(frozen=True)
 class Inspection:
     """The declaration that fits a table, its number of rows, and what was seen of every column, in their order."""
 
@@ -56,17 +70,24 @@ class Inspection:
     columns: tuple[Seen, ...]
 
 
-def inspect_table(path: Path, id: str, label: str | None = None, month: str | None = None) -> Inspection:
+def inspect_table(
+    path: Path,
+    id: str,
+    label: str | None = None,
+    month: str | None = None,
+    bad: str | float | None = None,
+) -> Inspection:
     """Look at a CSV or Parquet table with a row per business; nothing is written.
 
-    Raises `DataError` where the table cannot be used: what is wrong with the file, its ids, labels or months, and
-    if there is no column left to offer.
+    `bad` is the value of the label that means default, unless the values are 0 and 1. Raises `DataError` where the
+    table cannot be used: what is wrong with the file, its ids, labels or months, and if there is no column left to
+    offer.
     """
     if month is not None and label is None:
         raise DataError(
             "the observation month belongs to the party that holds the label; name the label, too."
         )
-    file = open_table(Path(path), detect(path))
+    file = open_table(Path(path), detect_format(path))
     roles: dict[str | None, Role] = {id: "id", label: "label", month: "month"}
     declaration = Declaration(
         type=TableParty.type,
@@ -74,89 +95,129 @@ def inspect_table(path: Path, id: str, label: str | None = None, month: str | No
         id=id,
         label=label,
         month=month,
+        bad=bad,
         file=file.path.name,
         format=file.format,
     )
     of_roles = file.read(declaration.roles, unique_id=True)
-    guessed = file.guess_kinds()
-    values = file.read(
-        {name: kind for name, kind in guessed.items() if name not in roles and kind != "month"}
-    )
-    labels = of_roles[label].to_numpy() if label is not None else None
+    applied = Applied(of_roles[label].to_numpy(), of_roles.get(month)) if label is not None else None
+    detected = {
+        column.name: column
+        for column in detect(file, [name for name in file.columns if name not in roles], month is not None)
+    }
     seen = tuple(
-        _look_at_role(name, roles[name], of_roles[name])
-        if name in roles
-        else _look(name, guessed[name], values.get(name), labels)
+        _look(detected[name], file, applied)
+        if name in detected
+        else _look_at_role(name, roles[name], of_roles[name], file, list(detected.values()))
         for name in file.columns
     )
-    shares = file.per_cents()
-    seen = tuple(
-        replace(column, remarks=(*column.remarks, PER_CENT)) if column.name in shares else column
-        for column in seen
-    )
     columns = tuple(
-        Column(column.name, column.role, unit="share" if column.name in shares else "")
+        found.column
         for column in seen
-        if column.role == "numeric" or column.role == "categorical"
+        if column.role != "left out" and (found := detected.get(column.name)) and found.column
     )
     if not columns and label is None:
         raise DataError(f"{file.path} has no column that a model could use; add columns of facts.")
     return Inspection(replace(declaration, columns=columns), len(of_roles), seen)
 
 
-def _look_at_role(name: str, role: Role, values: pd.Series) -> Seen:
-    remarks = {
-        "The ids count up like row numbers; the other parties must know the businesses by the same ids.": (
-            role == "id" and _counts_up(pd.to_numeric(values, errors="coerce"))
-        ),
-        f"{(values == 1).mean():.1%} are defaults.": role == "label",
-        "The label is the same in every row, so nothing can be learned from it.": (
-            role == "label" and values.nunique() < 2
-        ),
-    }
-    return Seen(name, role, float(values.isna().mean()), values.nunique(), _that_hold(remarks))
-
-
-def _look(name: str, kind: Kind, values: pd.Series | None, labels: npt.NDArray[np.int8] | None) -> Seen:
-    if values is None:
-        return Seen(
-            name,
-            "left out",
-            0.0,
-            0,
-            ("It is a date; turn it into a number, such as months before the loan.",),
-        )
-    role: Role = "numeric" if kind == "number" else "categorical"
+def _look_at_role(
+    name: str, role: Role, values: pd.Series, file: TableFile, others: Sequence[Detected]
+) -> Seen:
     seen = Seen(name, role, float(values.isna().mean()), values.nunique())
-    if reasons := _useless(name, kind, values, seen.distinct):
-        return replace(seen, role="left out", remarks=reasons[:1])
-    leak = _leak(values, labels) if labels is not None else 0.5
-    present = values.dropna()
+    if role == "id":
+        also = [other.name for other in others if _may_be_id(other.values)]
+        remarks = {
+            "The ids count up like row numbers; the other parties must know the businesses by the same ids.": (
+                _counts_up(pd.to_numeric(values, errors="coerce"))
+            ),
+            f"{listing(also)} could be the id, too; by --id name the one that the other parties have.": bool(
+                also
+            ),
+        }
+        ids = pa.array(values, pa.large_string())
+        doubtful = doubts(ids, lambda row: f" in {file.row_name(row)}")
+        return replace(seen, remarks=(*_that_hold(remarks), *doubtful))
+    if role == "label":
+        remarks = {
+            f"{(values == 1).mean():.1%} are defaults.": True,
+            "The label is the same in every row, so nothing can be learned from it.": seen.distinct < 2,
+        }
+        return replace(seen, remarks=_that_hold(remarks))
+    return seen
+
+
+def _look(found: Detected, file: TableFile, applied: Applied | None) -> Seen:
+    column, values = found.column, found.values
+    if column is None:
+        return Seen(found.name, "left out", 0.0, 0, (found.problem,))
+    seen = Seen(found.name, column.kind, float(values.isna().mean()), values.nunique())
+    if reasons := _useless(found, seen.distinct):
+        return replace(seen, role="left out", remarks=(reasons[0], *filter(None, [found.problem])))
+    present = values[values.notna() & ~values.isin(column.special)]
+    months = applied.months if applied is not None else None
+    late = _share_after(present, months) if column.kind == "date" and months is not None else 0.0
+    leak = _leak(present.reindex(values.index), applied.labels) if applied is not None else 0.5
     remarks = {
         f"LEAK? It predicts the label almost exactly (AUC {leak:.3f}); remove it unless it is known on the day of the "
         "application.": leak >= LEAK,
+        f"LEAK? {late:.1%} of the dates lie after the observation month; remove it unless they are known on the day of "
+        "the application.": late > LATE,
+        _about_dates(column): column.kind == "date",
+        _about_strays(found, column, file): len(found.strays) > 0,
+        _about_special(values, column): column.special != (),
+        PER_CENT: found.has_per_cents,
         "It has few whole numbers; if they are codes, write kind = 'categorical'.": (
-            kind == "number" and 2 < seen.distinct <= FEW and (present == present.round()).all()
+            column.kind == "numeric"
+            and 2 < present.nunique() <= FEW
+            and bool((present == present.round()).all())
         ),
         "It has many categories; fewer, larger ones may serve better.": (
-            kind == "text" and seen.distinct > MANY
+            column.kind == "categorical" and seen.distinct > MANY
         ),
+        found.problem: found.problem != "",
     }
     return replace(seen, remarks=_that_hold(remarks))
 
 
-def _useless(name: str, kind: Kind, values: pd.Series, distinct: int) -> tuple[str, ...]:
+def _about_dates(column: Column) -> str:
+    otherwise = f", or to {column.reference} where there is none" if column.reference else ""
+    return f"Models get the months from the date to the observation month{otherwise}."
+
+
+def _about_strays(found: Detected, column: Column, file: TableFile) -> str:
+    if not len(found.strays):
+        return ""
+    what = "date" if column.kind == "date" else "number"
+    cells = "1 cell is" if len(found.strays) == 1 else f"{len(found.strays):,} cells are"
+    first = f"the first {found.stray} in {file.row_name(int(found.strays[0]))}"
+    return f'{cells} no {what}, {first}; stray = "missing" lets such a cell count as missing.'
+
+
+def _about_special(values: pd.Series, column: Column) -> str:
+    shares = ", ".join(f"{(values == value).mean():.1%} are {value:.15g}" for value in column.special)
+    return f"{shares}, far from all others; as special values they count as missing, except in a scorecard."
+
+
+def _share_after(days: pd.Series, months: pd.Series) -> float:
+    """The share of days (k,) after the end of the observation months (rows,)."""
+    observed = months[days.index].to_numpy().astype("datetime64[M]")
+    return float((days.to_numpy().astype("datetime64[M]") > observed).mean())
+
+
+def _useless(found: Detected, distinct: int) -> tuple[str, ...]:
     """Why no model can use a column; empty if one can."""
+    values, is_text = found.values, found.column is not None and found.column.kind == "categorical"
     return _that_hold(
         {
             "It holds the row labels of pandas, which were written with the table.": (
-                re.fullmatch(r"__index_level_\d+__", name) is not None
+                re.fullmatch(r"__index_level_\d+__", found.name) is not None
             ),
             "No row has a value.": distinct == 0,
             "It is the same in every row.": distinct == 1 and not values.isna().any(),
-            "It counts up like a row number.": kind == "number" and _counts_up(values),
+            "It counts up like a row number.": pd.api.types.is_float_dtype(values) and _counts_up(values),
             "Nearly every row has a different text, such as a name, which would reveal who the business is.": (
-                kind == "text" and distinct > max(MANY, NAMES * values.notna().sum())
+                is_text and distinct > max(MANY, NAMES * values.notna().sum())
             ),
         }
     )
@@ -170,7 +231,17 @@ def _that_hold(sentences: Mapping[str, bool]) -> tuple[str, ...]:
 def _counts_up(values: pd.Series) -> bool:
     """Whether the values are distinct whole numbers without a gap, in any order."""
     numbers = np.sort(values.to_numpy(dtype=np.float64))
-    return len(numbers) > FEW and bool((np.diff(numbers) == 1).all())
+    return len(numbers) > FEW and bool(np.isfinite(numbers).all() and (np.diff(numbers) == 1).all())
+
+
+def _may_be_id(values: pd.Series) -> bool:
+    """Whether a column tells all rows apart as an id does: by texts with a digit, or numbers of equally many digits."""
+    if len(values) <= FEW or not values.is_unique or values.isna().any():
+        return False
+    if pd.api.types.is_float_dtype(values):
+        digits = np.floor(np.log10(np.maximum(values, 1.0)))
+        return bool((values % 1 == 0).all() and digits.min() == digits.max() >= DIGITS - 1)
+    return pd.api.types.is_string_dtype(values) and bool(values.str.fullmatch(r"\S*\d\S*").all())
 
 
 def _leak(values: pd.Series, labels: npt.NDArray[np.int8]) -> float:
@@ -178,6 +249,8 @@ def _leak(values: pd.Series, labels: npt.NDArray[np.int8]) -> float:
     missing = values.isna().to_numpy()
     of_gaps = _auc(labels, missing.astype(np.float64))
     scores, labels = values[~missing], labels[~missing]
+    if pd.api.types.is_datetime64_dtype(scores):
+        scores = scores.astype("int64")
     if not pd.api.types.is_numeric_dtype(scores):
         if scores.nunique() > MANY:  # The default rate of a rare category says nothing.
             return of_gaps

@@ -7,6 +7,7 @@ bisection.
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
+from clients.data.dates import day_comes_first, days_from_text
 from clients.data.format import USUAL, WORDS_IN_NUMBERS, Format
+from clients.data.ids import is_rewritten
 
 NEARLY_ALL = 0.95
 """A column holds numbers if at least this share of its values are numbers."""
@@ -51,7 +54,7 @@ class Strays(NamedTuple):
     problem: str
 
 
-_NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
+NO_STRAYS = Strays(np.empty(0, dtype=np.int64), "")
 
 
 def numbers(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
@@ -91,12 +94,12 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
     if values.null_count == cells.null_count and pc.all(pc.is_finite(values)).as_py() is not False:
-        return values, _NO_STRAYS
+        return values, NO_STRAYS
     is_stray = pc.and_not(
         pc.is_valid(cells), pc.fill_null(pc.or_(pc.is_finite(values), pc.is_nan(values)), False)
     )
     rows = np.flatnonzero(is_stray.to_numpy())
-    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format)) if len(rows) else _NO_STRAYS
+    strays = Strays(rows, _what_is_wrong(cells.slice(rows[0], 1), format)) if len(rows) else NO_STRAYS
     return _without(pc.invert(pc.is_finite(values)), values), strays
 
 
@@ -147,7 +150,8 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
     _require_short(column)
     trimmed = pc.utf8_trim_whitespace(column)
-    return _without(pc.equal(trimmed, ""), trimmed)
+    is_blank = pc.equal(trimmed, "")
+    return _without(is_blank, trimmed) if pc.any(is_blank).as_py() else trimmed
 
 
 def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -155,10 +159,30 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     Parties find common businesses by the exact text, so two ids that look alike are refused and never merged.
     """
+    return _ids(column)[0]
+
+
+def unique_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same, where no id may stand in two rows."""
+    column, distinct = _ids(column)
+    if len(distinct) < len(column):
+        first, second = _first_repetition(column)
+        advice = (
+            "a spreadsheet has rounded it, so format the column as text where it comes from, and export it again."
+            if is_rewritten(str(column[second]))
+            else "a business applies once per dataset, so keep one row."
+        )
+        raise BadValues(f"the id '{column[second]}' stands twice; {advice}", first, second)
+    return column
+
+
+def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
+    """The ids of all rows, and each id once."""
     column = _decoded(column)
     _require_values(column, "the id is missing.")
     if _is_whole(column.type):
-        return column.cast(_TEXT)
+        column = column.cast(_TEXT)
+        return column, pc.unique(column)
     if not _is_text(column.type):
         raise BadValues(
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
@@ -170,36 +194,31 @@ def ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
         pc.not_equal(trimmed, column),
         lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
     )
-    if pair := look_alikes(column):
+    distinct = pc.unique(column)
+    if pair := look_alikes(distinct):
         raise BadValues(
             f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
             "write each business's id in one way.",
             *sorted(pc.index(column, id_).as_py() for id_ in pair),
         )
-    return column
+    return column, distinct
 
 
-def require_unique(column: pa.ChunkedArray) -> None:
-    """Refuses an id that stands in two rows."""
-    if len(pc.unique(column)) < len(column):
-        first, second = _first_repetition(column)
-        raise BadValues(
-            f"the id '{column[second]}' stands twice; a business applies once per dataset, so keep one row.",
-            first,
-            second,
-        )
-
-
-def look_alikes(column: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
-    """Two ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
-    unique = pc.unique(column)
-    folded = pc.utf8_upper(pc.utf8_normalize(unique, form="NFKC"))
-    if pc.any(pc.match_substring_regex(folded, r"\s")).as_py():
+def look_alikes(distinct: pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
+    """Two of some different ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
+    folded = pc.utf8_upper(pc.utf8_normalize(distinct, form="NFKC"))
+    if _may_have_spaces(folded):
         folded = pc.replace_substring_regex(folded, r"\s+", "")
-    if folded.equals(unique) or len(pc.unique(folded)) == len(unique):
+    if folded.equals(distinct) or len(pc.unique(folded)) == len(distinct):
         return None
     first, second = _first_repetition(folded)
-    return unique[first], unique[second]
+    return distinct[first], distinct[second]
+
+
+def _may_have_spaces(texts: pa.Array) -> bool:
+    """False for texts of visible ASCII characters alone, which is quicker to see than whether one is a space."""
+    bytes_ = np.frombuffer(texts.buffers()[2] or b"!", np.uint8)
+    return bool(bytes_.min(initial=ord("!")) < ord("!") or bytes_.max(initial=0) > ord("~"))
 
 
 def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:
@@ -219,20 +238,48 @@ def shown(value: pa.Scalar) -> str:
     return repr(text) if whole else f"{text[:_SHOWN_CHARACTERS]!r}…"
 
 
+def dates_and_strays(
+    column: pa.ChunkedArray, format: Format = USUAL, day_first: bool | None = None
+) -> tuple[pa.ChunkedArray, Strays]:
+    """Days as timestamp[s] with nulls, where stray cells are null; and the stray cells, which hold no date.
+
+    `clients.data.dates` says what texts and whole numbers are read. Raises `BadValues` if the type of the column has no
+    dates.
+    """
+    cells = _decoded(column)
+    if _is_number(cells.type):  # 20230105
+        cells = texts(cells)
+    if _is_text(cells.type):
+        cells = _present(cells, format)
+        days = days_from_text(cells, day_first)
+    elif pat.is_timestamp(cells.type) and cells.type.tz is not None:
+        days = pc.local_timestamp(cells)
+    elif pat.is_timestamp(cells.type) or pat.is_date(cells.type) or pat.is_null(cells.type):
+        days = cells
+    else:
+        raise BadValues(
+            f"the column holds values of type {column.type}, where dates such as 2024-03-01 are needed."
+        )
+    rows = np.flatnonzero(pc.and_(pc.is_valid(cells), pc.is_null(days)).to_numpy())
+    problem = f"{shown(cells[int(rows[0])])} is not a date like 2024-03-01." if len(rows) else ""
+    return days.cast(pa.timestamp("s"), safe=False), Strays(rows, problem)
+
+
 def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The first day of each month as timestamp[s]: no nulls, none in the future; texts like 2024-03 or 2024-03-01."""
+    """The first day of each month as timestamp[s]: no nulls, none in the future; texts like 2024-03 or 2024-03-01.
+
+    `clients.data.dates` says what other texts are read.
+    """
     column = _decoded(column)
     _require_values(column, "the month is missing.")
-    if _is_text(column.type):
-        column = _parsed(column, _day_from_text, "is not a month; write it like 2024-03 or 2024-03-01.")
-    elif pat.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)
-    elif not (pat.is_timestamp(column.type) or pat.is_date(column.type)):
-        raise BadValues(
-            f"the column holds values of type {column.type}, where months are needed (dates or 2024-03)."
-        )
-    _require_values(column, "the month is missing.")
-    months = pc.floor_temporal(column.cast(pa.timestamp("s"), safe=False), unit="month")
+    days, strays = dates_and_strays(
+        column, day_first=day_comes_first(column) if _is_text(column.type) else None
+    )
+    if len(strays.rows):
+        row = int(strays.rows[0])
+        raise BadValues(f"{shown(column[row])} is not a month; write it like 2024-03 or 2024-03-01.", row)
+    _require_values(days, "the month is missing.")
+    months = pc.floor_temporal(days, unit="month")
     today = datetime.now()
     _refuse(
         pc.greater(months, pa.scalar(today, pa.timestamp("s"))),
@@ -243,25 +290,47 @@ def months(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return months
 
 
-def labels(column: pa.ChunkedArray, format: Format = USUAL) -> pa.ChunkedArray:
-    """0 (repaid) and 1 (default) as int8, without nulls."""
-    try:
-        values = numbers(column, format)
-    except BadValues as error:
-        raise BadValues(_not_binary(_decoded(column)), *error.rows) from None
-    _require_values(
-        values, "the label is missing; only businesses whose outcome is known belong in the file."
-    )
-    _refuse(pc.invert(pc.is_in(values, pa.array([0.0, 1.0]))), lambda _: _not_binary(texts(values)))
-    return values.cast(pa.int8())
+def labels(
+    column: pa.ChunkedArray, format: Format = USUAL, bad: str | float | None = None
+) -> pa.ChunkedArray:
+    """0 (repaid) and 1 (default) as int8, without nulls.
+
+    `bad` is the one of two values that means default; labels of 0 and 1, or of false and true, need none.
+    """
+    cells = _present(texts(column), format)
+    meaning = {text: canonical(text) for text in pc.unique(cells).drop_null().to_pylist()}
+    found, zero_or_one = list(dict.fromkeys(meaning.values())), [canonical(0), canonical(1)]
+    if bad is None and set(found) <= set(zero_or_one):
+        bad = 1
+    elif bad is None or len(found) > 2 or canonical(bad) not in found:
+        usual = zero_or_one if bad is None else found[:2]
+        unusual = next((text for text in meaning if meaning[text] not in usual), None)
+        rows = () if unusual is None else (pc.index(cells, pa.scalar(unusual, cells.type)).as_py(),)
+        raise BadValues(_about_labels(sorted(meaning), len(found), bad), *rows)
+    _require_values(cells, "the label is missing; only businesses whose outcome is known belong in the file.")
+    bads = [text for text in meaning if meaning[text] == canonical(bad)]
+    return pc.is_in(cells, pa.array(bads, cells.type)).cast(pa.int8())
 
 
-def _not_binary(column: pa.ChunkedArray) -> str:
-    texts = sorted(
-        str(value)[:_SHOWN_CHARACTERS] for value in pc.unique(column).to_pylist() if value is not None
-    )
+def canonical(value: str | float) -> str:
+    """The one wording of equal values: 2, 2.0 and "2" are equal, and so are true and 1."""
+    text = str(value).strip()
+    with suppress(ValueError):
+        return str(float({"true": "1", "false": "0"}.get(text.lower(), text)))
+    return text
+
+
+def _about_labels(texts: list[str], count: int, bad: str | float | None) -> str:
+    """Why labels of these texts, which mean so many different values, cannot be told apart."""
     more = ", …" if len(texts) > _SHOWN_VALUES else ""
-    return f"the label must be 0 or 1; the values found are {', '.join(texts[:_SHOWN_VALUES])}{more}."
+    listed = ", ".join(text[:_SHOWN_CHARACTERS] for text in texts[:_SHOWN_VALUES]) + more
+    if count > 2:
+        return f"the label must have two values, and the values found are {listed}; leave out the rows of the others."
+    none_of_them = f", and {bad!r} is none of them" if bad is not None else ""
+    return (
+        f"the values of the label are {listed}{none_of_them}; say which one means default, by the option --bad of "
+        f'init-party or a line such as bad = "{texts[-1][:_SHOWN_CHARACTERS]}" in party.toml.'
+    )
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -412,32 +481,3 @@ def _what_is_wrong(cell: pa.ChunkedArray, format: Format) -> str:
         f"{shown(cell[0])} stands {with_or_without[0]} a per cent sign in a column of numbers "
         f"{with_or_without[1]} one; write all cells in one way."
     )
-
-
-def _day_from_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    cells = pc.utf8_trim_whitespace(column)
-    cells = _without(pc.equal(cells, ""), cells)
-    return pc.replace_substring_regex(cells, r"^(\d{4}-\d{2})$", r"\1-01").cast(pa.timestamp("s"))
-
-
-def _parsed(
-    column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray], problem: str
-) -> pa.ChunkedArray:
-    try:
-        return parse(column)
-    except pa.ArrowInvalid:
-        row = _first_failure(column, parse)
-        raise BadValues(f"{shown(column[row])} {problem}", row) from None
-
-
-def _first_failure(column: pa.ChunkedArray, parse: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> int:
-    """The first row that does not parse, given that one does not; found by bisection, in O(rows)."""
-    low, high = 0, len(column)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            parse(column[low:middle])
-            low = middle
-        except pa.ArrowInvalid:
-            high = middle
-    return low

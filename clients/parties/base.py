@@ -7,7 +7,7 @@ two to write.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.data.errors import DataError, listing, suggestion
-from clients.data.files import SUFFIXES, Kind, detect, open_table, tables_in
+from clients.data.errors import DataError, DataWarning, listing, suggestion, warn_once
+from clients.data.files import SUFFIXES, Conversion, Kind, detect, open_table, tables_in
+from clients.data.ids import doubts
 
 APPLICATIONS = "applications"
 """The record table of the label holder, with a row per business."""
@@ -27,6 +29,7 @@ MONTH = "month"
 """The column of a record table that says in which month a row became known."""
 BEFORE, AFTER = 24, 4
 """Months of made-up records up to the observation month, and after it."""
+_DECLARED = tuple(field.name for field in fields(Column) if field.name not in ("reason", "reason_zh"))
 _LEVELS = ("amber", "blue", "coral")
 
 
@@ -122,7 +125,9 @@ class Party(ABC):
             month=cls.month,
             segments=cls.segments,
             format=detect(*(file for name in cls.tables if (file := Path(folder) / f"{name}.csv").exists())),
-            columns=tuple(replace(column, reason="", reason_zh="") for column in cls.columns),
+            columns=tuple(
+                Column(**{key: getattr(column, key) for key in _DECLARED}) for column in cls.columns
+            ),
         )
 
     @classmethod
@@ -187,6 +192,15 @@ class Party(ABC):
     def ids(self) -> npt.NDArray[np.str_]:
         """All business ids in any of the records: shape (businesses,), sorted, without repetition."""
         return np.array(self._businesses, dtype=np.str_)
+
+    def warn(self, has_months: bool) -> None:
+        """Warns (`DataWarning`) of data that can be used and are likely to disappoint, such as doubtful ids.
+
+        It is called before a study trains, and tells a process each thing once. `has_months` says whether the rows
+        have observation months.
+        """
+        for doubt in doubts(pa.array(self._businesses, pa.large_string())):
+            warn_once(str(DataWarning.at(self.folder, doubt)))
 
     def applications(self) -> pd.DataFrame:
         """The label holder's applications, one row per business, in the order of the file.
@@ -267,13 +281,19 @@ class Party(ABC):
                 raise DataError.at(
                     path, f"kind must be '{kinds[column.name]}' in type '{self.type}'.", column=column.name
                 )
+            if column.stray != "error":
+                raise DataError.at(
+                    path,
+                    f"type '{self.type}' computes its columns; remove the key stray.",
+                    column=column.name,
+                )
 
     def _all_ids(self) -> pd.Index:
         per_table = [
             pd.Index(table[self.records.id].unique(), dtype=str) for table in self.records.tables.values()
         ]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
-        if pair := values.look_alikes(pa.array(ids, pa.large_string())):
+        if pair := values.look_alikes(pc.unique(pa.array(ids, pa.large_string()))):
             first, second = (values.shown(id_) for id_ in pair)
             raise DataError(
                 f"{self.folder}: the ids {first} and {second}, of two tables, differ only in letter case, width or "
@@ -308,7 +328,7 @@ class Party(ABC):
             if (name := in_file.get(column, column)) is not None
         }
 
-    def _kind(self, column: str) -> Kind:
+    def _kind(self, column: str) -> Kind | Conversion:
         """What a record column, by its name in the file, is read as."""
         if column in (roles := self.declaration.roles):
             return roles[column]
@@ -330,7 +350,7 @@ class Party(ABC):
         return computed
 
     def _in_dtype(self, feature: pd.Series, column: Column, special: bool) -> pd.Series:
-        if column.kind == "categorical":
+        if not column.is_numeric:
             return _categories(feature)
         numbers = feature.astype("float64")
         if (infinite := np.isinf(numbers.to_numpy())).any():

@@ -1,17 +1,19 @@
 """A party whose features are the columns of one CSV or Parquet file: it needs a declaration and no code."""
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
-from warnings import warn
 
 import numpy as np
 import pandas as pd
 
+from clients.data import values
+from clients.data.dates import months_before
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
-from clients.data.errors import DataError, DataWarning, listing
-from clients.data.files import SUFFIXES, Kind, detect, open_table, tables_in
+from clients.data.errors import DataError, DataWarning, listing, warn_once
+from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
+from clients.data.files import detect as detect_format
 from clients.parties.base import Party, Records
 
 TABLE = "table"
@@ -25,23 +27,26 @@ class TableParty(Party):
 
     @classmethod
     def default_declaration(cls, folder: Path) -> Declaration:
-        """Declares every column of the one table in the folder but dates, numeric if all its values are numbers.
+        """Declares every column of the one table in the folder, of the kind that `siloscore init-party` finds.
 
         The id is the column `business_id` or `id`, else the first one; the label is `default` or `label`, if
         there is one, and then the observation month is `observation_month` or `month`. The party edits the result.
         Raises `DataError` if the folder has no table or several.
         """
+        # Only who declares needs to look at columns.
+        from clients.data.detection import detect
+
         files = sorted(file for file in Path(folder).glob("*") if file.suffix in SUFFIXES)
         if len(files) != 1:
             raise DataError(
                 f"{folder} must hold one .csv or .parquet file to declare, and holds {len(files)}: "
                 f"{listing(file.name for file in files)}."
             )
-        format = detect(files[0])
-        kinds = open_table(files[0], format).guess_kinds()
-        id_column = _first_of((DEFAULT_ID, "id"), kinds) or next(iter(kinds))
-        label = _first_of(("default", "label"), kinds)
-        month = _first_of(("observation_month", "month"), kinds) if label is not None else None
+        file = open_table(files[0], detect_format(files[0]))
+        id_column = _first_of((DEFAULT_ID, "id"), file.columns) or file.columns[0]
+        label = _first_of(("default", "label"), file.columns)
+        month = _first_of(("observation_month", "month"), file.columns) if label is not None else None
+        features = [name for name in file.columns if name not in (id_column, label, month)]
         return Declaration(
             type=cls.type,
             name=Path(folder).resolve().name,
@@ -49,12 +54,12 @@ class TableParty(Party):
             label=label,
             month=month,
             columns=tuple(
-                Column(name, "numeric" if kind == "number" else "categorical")
-                for name, kind in kinds.items()
-                if name not in (id_column, label, month) and kind != "month"
+                detected.column
+                for detected in detect(file, features, has_months=month is not None)
+                if detected.column is not None
             ),
             file=files[0].name,
-            format=format,
+            format=file.format,
         )
 
     @classmethod
@@ -65,47 +70,69 @@ class TableParty(Party):
         return {TABLE: pd.DataFrame({DEFAULT_ID: as_of.index, **columns})}
 
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
-        """The columns of the file, which are the same in every month."""
-        return records[TABLE].set_index(self.declaration.id).reindex(as_of.index)
+        """The columns of the file, which are the same in every month; of dates, the months before the observation."""
+        table = records[TABLE].set_index(self.declaration.id).reindex(as_of.index)
+        months = {
+            column.name: months_before(
+                table[column.name], as_of.fillna(pd.Timestamp(column.reference or None))
+            )
+            for column in self.declaration.columns
+            if column.kind == "date"
+        }
+        return table.assign(**months)
 
     def read_records(self) -> Records:
         """The declared columns of the file, under the names that they have there.
 
-        A row is a business's state at its own observation month, and so is known at any time. A column without any
-        value is taken out of the declaration, with a `DataWarning`. Raises `DataError` if the declaration names no
-        file in its own folder or the file cannot be read.
+        A row is a business's state at its own observation month, and so is known at any time. Raises `DataError` if
+        the declaration names no file in its own folder or the file cannot be read.
         """
-        declared, where = self.declaration, self.folder / FILE_NAME
-        name = declared.file
+        declared = self.declaration
+        strays = {column.name: column.stray for column in declared.columns}
+        table = open_table(self._path(), declared.format).read(self._kinds(), unique_id=True, strays=strays)
+        return Records(
+            {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
+        )
+
+    def warn(self, has_months: bool) -> None:
+        """See `Party.warn`; also of columns that are all missing."""
+        super().warn(has_months)
+        table = self.records.tables[TABLE]
+        for column in self.declaration.columns:
+            if table[column.name].isna().all():
+                problem = "the column has no value in any row, and so tells a model nothing."
+            elif column.kind == "date" and not (has_months or column.reference):
+                problem = (
+                    "the dates count as missing, since there is no observation month to count to; write a month such "
+                    f'as reference = "2023-03" into the column\'s table in {FILE_NAME}.'
+                )
+            else:
+                continue
+            warn_once(str(DataWarning.at(self._path(), problem, column=column.name)))
+
+    def _path(self) -> Path:
+        """The table's file. Raises `DataError` if the declaration names none, or one in another folder."""
+        name, where = self.declaration.file, self.folder / FILE_NAME
         if name is None:
             raise DataError.at(
                 where, f"the key file is missing; tables in the folder: {tables_in(self.folder)}."
             )
         if Path(name).name != name:
             raise DataError.at(where, f"file must be the name of a file in the same folder, not '{name}'.")
-        file = open_table(self.folder / name, declared.format)
-        table = file.read(self._kinds(), unique_id=True)
-        empty = {name for name in declared.column_names if table[name].isna().all()}
-        for column in sorted(empty):
-            warning = DataWarning.at(
-                file.path, "the column has no value in any row and is left out.", column=column
-            )
-            warn(warning, stacklevel=2)
-        self.declaration = replace(
-            declared, columns=tuple(column for column in declared.columns if column.name not in empty)
-        )
-        return Records(
-            {TABLE: table}, declared.id, declared.label, declared.month, known_since=None, applications=TABLE
-        )
+        return self.folder / name
 
-    def _kinds(self) -> dict[str, Kind]:
+    def _kinds(self) -> dict[str, Kind | Conversion]:
         declared = self.declaration
-        segments: dict[str, Kind] = dict.fromkeys(declared.segments, "text")
-        columns: dict[str, Kind] = {
-            column.name: "number" if column.kind == "numeric" else "text" for column in declared.columns
-        }
+        segments: dict[str, Kind | Conversion] = dict.fromkeys(declared.segments, "text")
+        columns = {column.name: _read_as(column) for column in declared.columns}
         kinds = segments | columns | declared.roles
         return {name: kind for name, kind in kinds.items() if self.labelled or name != declared.label}
+
+
+def _read_as(column: Column) -> Kind | Conversion:
+    if column.kind == "date":
+        return partial(values.dates_and_strays, day_first=column.day_first)
+    return "number" if column.kind == "numeric" else "text"
 
 
 def _first_of(names: Iterable[str], columns: Container[str]) -> str | None:

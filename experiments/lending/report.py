@@ -101,7 +101,7 @@ def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]
     with source.opened as dataset:
         # Before training rather than after it.
         declared = read_declaration(dataset.folder / dataset.holder).columns
-        task.cash_flow.check(tuple(column.name for column in declared if column.kind == "numeric"))
+        task.cash_flow.check(tuple(column.name for column in declared if column.is_numeric))
         config = replace(
             task.config,
             data=str(dataset.folder),

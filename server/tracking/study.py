@@ -8,7 +8,8 @@ What is logged:
 
 - metrics: those of `FINAL_METRICS`, without a dot in their names, and curves over the rounds such as `valid.auc`;
 - artefacts: `figures/<name>.png` and `tables/<name>.json`; of a scorecard its `model_card.md` and `model_card.html`;
-- descriptions: of a child two lines, on its quality and its cost.
+- descriptions: of a child two lines, on its quality and its cost; of the parent a sentence on how the parties knew that
+  they were who they say.
 
 What stands in the parent run is the business of whoever has started it.
 """
@@ -30,6 +31,17 @@ from server.tracking.tracked_run import ContenderRun, Status, TrackedRun
 _LOCAL = "sqlite:///"
 PARENT = "mlflow.parentRunId"
 """The tag by which MLflow nests a run below another."""
+IDENTITIES = "identities"
+"""The tag that says how the parties came to know each other's public keys."""
+PINNED, FIRST_USE = "pinned", "exchanged at first use"
+"""Its values."""
+_IDENTITIES = {
+    PINNED: "Every party knew the public keys of the others before the run, from its own `party.toml`.",
+    FIRST_USE: (
+        "Not every party knew the public keys of the others before the run: the coordinator passed them on, and could "
+        "have put others in their place."
+    ),
+}
 
 
 class Study(TrackedRun):
@@ -90,6 +102,16 @@ class Study(TrackedRun):
             max_results=1000,
         )
         return [ContenderRun(self.client, run) for run in runs]
+
+    def mark_identities(self, pinned: bool) -> None:
+        """Note whether every party's `party.toml` named the public keys of the others, by a tag and in a sentence."""
+        self.client.set_tag(self.run_id, IDENTITIES, PINNED if pinned else FIRST_USE)
+        self.describe(self._description())
+
+    def describe(self, text: str) -> None:
+        """Set the description, to which a sentence on the parties' identities is added once they are known."""
+        said = _IDENTITIES.get(self.client.get_run(self.run_id).data.tags.get(IDENTITIES, ""), "")
+        super().describe(text if said in text else f"{text}\n\n{said}".strip())
 
     def lead(self) -> None:
         """Make this study the one whose children the experiment's leaderboard shows."""

@@ -1,6 +1,7 @@
 """What a party does with alignment messages that no honest party would send: it refuses, unchanged."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from fl.tables import Table
 from fl.wire import Envelope, refusal_in, unpack
 
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
+Send, Meet = Callable[..., RecordDict], Callable[[TrainingConfig], None]
 
 
 @pytest.fixture
@@ -33,10 +35,11 @@ def config(tables: Path, tmp_path: Path) -> TrainingConfig:
 
 
 @pytest.fixture
-def ask(send: Callable[..., RecordDict], config: TrainingConfig) -> Callable[..., RecordDict]:
-    """Sends an alignment request; the bank is asked to blind its ids first."""
-    send(config, BlindRequest(), Envelope("s", "", 1), BANK)
-    return lambda request, node: send(config, request, Envelope("s", "", 2 if node is BANK else 1), node)
+def ask(send: Send, meet: Meet, config: TrainingConfig) -> Send:
+    """Sends an alignment request to a party that has met the others; the bank is asked to blind its ids first."""
+    meet(config)
+    send(config, BlindRequest(), Envelope("s", "", 2), BANK)
+    return lambda request, node: send(config, request, Envelope("s", "", 3 if node is BANK else 2), node)
 
 
 def some_points(count: int) -> Points:
@@ -61,7 +64,7 @@ def order(businesses: np.ndarray, months: np.ndarray) -> OrderRequest:
 def test_what_is_no_point_is_not_raised(ask: Callable, config: TrainingConfig, points: np.ndarray) -> None:
     request = RaiseRequest(Letter.of(BlindPoints(points)))
     assert "linded ids" in refusal_in(ask(request, TAX))
-    assert Store(Path(config.state, "tax", "s")).last().step == 0
+    assert Store(Path(config.state, "tax", "s")).last().step == 1
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_what_is_no_point_is_not_raised(ask: Callable, config: TrainingConfig, p
         (TAX, RaiseRequest(Letter(b"")), "a BlindPoints is not of its declared form"),
         (TAX, OrderRequest(Letter(b"")), "comes after raise_points or match"),
     ],
-    ids=str,
+    ids=["another letter", "an empty letter", "no points yet"],
 )
 def test_a_letter_of_another_kind_is_refused(ask: Callable, node: dict, request_: object, why: str) -> None:
     assert why in refusal_in(ask(request_, node))
@@ -97,7 +100,7 @@ def test_a_letter_of_another_kind_is_refused(ask: Callable, node: dict, request_
         ),
         ("left", BlindPoints(some_points(400)), "a BothPoints is not of its declared form"),
     ],
-    ids=str,
+    ids=["unknown mode", "too few points", "too many points", "another letter"],
 )
 def test_a_match_that_cannot_be(ask: Callable, mode: str, points: object, why: str) -> None:
     request = MatchRequest(mode=mode, points={"tax": Letter.of(points)})
@@ -105,12 +108,10 @@ def test_a_match_that_cannot_be(ask: Callable, mode: str, points: object, why: s
 
 
 @pytest.fixture
-def ordered(
-    ask: Callable[..., RecordDict], send: Callable[..., RecordDict], config: TrainingConfig
-) -> Callable[..., RecordDict]:
+def ordered(ask: Send, send: Send, config: TrainingConfig) -> Send:
     """Sends the tax bureau an order, after it has raised the bank's points."""
     assert refusal_in(ask(RaiseRequest(Letter.of(BlindPoints(some_points(3)))), TAX)) is None
-    return lambda businesses, months: send(config, order(businesses, months), Envelope("s", "", 2), TAX)
+    return lambda businesses, months: send(config, order(businesses, months), Envelope("s", "", 3), TAX)
 
 
 @pytest.mark.parametrize(
@@ -148,19 +149,22 @@ def test_the_secret_exponent_is_private_while_it_exists_and_gone_afterwards(
     ordered(np.array([0, 1]), np.array([-1, -1]))
 
     assert Store(folder).last().state == b""
-    assert [path.name for path in folder.glob("*.step")] == ["00000002.step"]
+    assert [path.name for path in folder.glob("*.step")] == ["00000003.step"]
     assert not any(b"exponent" in path.read_bytes() for path in folder.iterdir())
 
 
 def test_a_party_sends_its_ids_in_another_order_each_time(
-    send: Callable[..., RecordDict], config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+    send: Send, meet: Meet, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clients.alignment.new_exponent", lambda: bytes([1]) + bytes(31))
     request = RaiseRequest(Letter.of(BlindPoints(some_points(3))))
-    first, second = (
-        unpack(send(config, request, Envelope(study, "", 1), TAX), RaisedIds).points.read(BothPoints).blinded
-        for study in ("one", "two")
-    )
+    blinded = []
+    for study in ("one", "two"):
+        of_study = replace(config, study=study)
+        meet(of_study)
+        raised = unpack(send(of_study, request, Envelope(study, "", 2), TAX), RaisedIds)
+        blinded.append(raised.points.read(BothPoints).blinded)
+    first, second = blinded
 
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(np.unique(first, axis=0), np.unique(second, axis=0))

@@ -256,7 +256,7 @@ def test_the_bank_s_keys_come_once(begun: Begun) -> None:
 def test_sums_are_given_only_when_announced(begun: Begun) -> None:
     begun.ask(begun.root)
     with pytest.raises(FederationError, match="Waiting is not of its declared form"):
-        begun.ask(SumRequest(begun.demand.gradients, ()))
+        begun.ask(SumRequest(begun.demand.gradients, {}))
 
 
 def test_a_demand_before_the_last_is_answered_is_refused(begun: Begun) -> None:
@@ -270,7 +270,7 @@ def test_sums_that_waited_need_members_of_every_row(begun: Begun) -> None:
     begun.ask(begun.splitting(ANOTHER))
     short = Letter.of(Members(begun.task.bank_left[:-1]))
     with pytest.raises(FederationError, match="members must be"):
-        begun.ask(SumRequest(begun.demand.gradients, (short,)))
+        begun.ask(SumRequest(begun.demand.gradients, {"bank": short}))
 
 
 def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:

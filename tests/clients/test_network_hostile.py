@@ -192,7 +192,7 @@ def test_embeddings_that_no_party_made(started: StartedModel, part: str, spoil: 
     "spoil",
     [
         lambda all_of_them: {"tax": all_of_them["tax"]},
-        lambda all_of_them: all_of_them | {"other": all_of_them["tax"]},
+        lambda all_of_them: all_of_them | {"bank": all_of_them["tax"]},
         spoiled("validation", lambda _: None),
     ],
 )

@@ -280,4 +280,4 @@ def test_the_bank_refuses_counts_that_do_not_add_up(
     counts[0] -= 1
     request = begun.begin_request(Letter.of(replace(columns, counts=counts)))
     with pytest.raises(FederationError, match="must add up to"):
-        begun.run.federation.exchange.ask_holder(request, "federated-scorecard/2")
+        begun.run.federation.exchange.ask_holder(request, "another-scorecard/1")

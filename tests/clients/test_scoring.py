@@ -17,7 +17,9 @@ from server.alignment import align
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import Exchange, FederationError
 from server.progress import ignore
+from server.roster import form_roster
 from server.training import Training
+from tests.open_letters import OpenLetters
 
 GOOD = PrepareRequest(study="s", contender="federated-boosting", seed=1, conversation="boosting/1")
 CARD = replace(GOOD, contender="federated-scorecard", conversation="scorecard/1")
@@ -37,9 +39,8 @@ class Asked:
         applicants.write_text("business_id\n业00001\n业00002\n", "utf-8")
         common = {item.name: getattr(run.config, item.name) for item in fields(RunConfig)} | {"study": "new"}
         config = ScoringConfig(**common, model="s/federated-boosting/1", applicants=str(applicants))
-        self.exchange = Exchange(InlineGrid(config), "new", 60)
-        self.exchange.connect(2, 1)
-        self.exchange.roster = run.federation.exchange.roster
+        self.exchange = Exchange(InlineGrid(config, OpenLetters(config)), "new", 60)
+        self.exchange.roster = form_roster(self.exchange.connect(2, 1), [])
 
     def one(self, party: str, request: object):
         return self.exchange.ask({party: request}, "answers")[party]
@@ -94,7 +95,8 @@ RIGHT = Letter.of(Outcomes(np.zeros((1, 1), np.uint8)))
 @pytest.mark.parametrize(
     ("contributions", "why"),
     [
-        ({"tax": RIGHT, "x": RIGHT}, "party x took no part in the alignment"),
+        ({"tax": RIGHT, "bank": RIGHT}, "party bank took no part in the alignment"),
+        ({"tax": RIGHT, "x": RIGHT}, "a letter of x is needed"),
         ({"tax": Letter(b"")}, "an? Outcomes is not of its declared form"),
         ({"tax": Letter.of(GOOD)}, "an? Outcomes is not of its declared form"),
         ({"tax": Letter.of(Outcomes(np.zeros((90, 1), np.uint8)))}, "outcomes of tax must be"),

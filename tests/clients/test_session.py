@@ -15,14 +15,12 @@ from clients.session import Session, state_folder
 from clients.splits import assign
 from clients.store import Store
 from fl.alignment import (
-    BlindPoints,
     BlindRequest,
     BothPoints,
     MatchRequest,
+    MeetRequest,
     Order,
     OrderRequest,
-    RaisedIds,
-    RaiseRequest,
 )
 from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
@@ -37,9 +35,10 @@ from server.coordinator import assign_roles, train, train_reserve
 from server.progress import ignore
 from server.training import Training
 
-FIRST, SECOND = Envelope("s", "", 1), Envelope("s", "", 2)
+FIRST, SECOND, THIRD = (Envelope("s", "", step) for step in (1, 2, 3))
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
 Send = Callable[..., RecordDict]
+Meet = Callable[[TrainingConfig], None]
 
 
 @pytest.fixture
@@ -61,9 +60,12 @@ def store(config: TrainingConfig, party: str = "bank") -> Store:
     return Store(Path(config.state, party, "s"))
 
 
-def test_a_reply_repeats_the_envelope_and_tells_its_cost(send: Send, config: TrainingConfig) -> None:
-    envelope = envelope_of(send(config, BlindRequest(), FIRST))
-    assert replace(envelope, cpu_seconds=0.0) == FIRST
+def test_a_reply_repeats_the_envelope_and_tells_its_cost(
+    send: Send, meet: Meet, config: TrainingConfig
+) -> None:
+    meet(config)
+    envelope = envelope_of(send(config, BlindRequest(), SECOND))
+    assert replace(envelope, cpu_seconds=0.0) == SECOND
     assert envelope.cpu_seconds > 0
 
 
@@ -73,17 +75,19 @@ def test_a_reply_repeats_the_envelope_and_tells_its_cost(send: Send, config: Tra
 @pytest.mark.parametrize("in_another_process", [False, True])
 def test_a_request_that_comes_twice_is_answered_from_the_store(
     send: Send,
+    meet: Meet,
     config: TrainingConfig,
     as_found_anew: Callable[[Path], Path],
     in_another_process: bool,
 ) -> None:
+    meet(config)
     # Applied twice, it would draw another exponent and give other points.
-    first = send(config, BlindRequest(), FIRST)
+    first = send(config, BlindRequest(), SECOND, sealed=True)
     kept = store(config).last()
     if in_another_process:
         config = replace(config, state=str(as_found_anew(Path(config.state))))
 
-    second = send(config, BlindRequest(), FIRST)
+    second = send(config, BlindRequest(), SECOND, sealed=True)
 
     assert to_bytes(second) == to_bytes(first)
     assert store(config).last() == kept
@@ -96,38 +100,57 @@ def test_a_request_that_skips_a_step_is_refused(send: Send, config: TrainingConf
     assert store(config).last().step == 0
 
 
-def test_a_step_is_not_repeated_with_another_action(send: Send, config: TrainingConfig) -> None:
-    send(config, BlindRequest(), FIRST)
-    assert refusal_in(send(config, matched(), FIRST)) == "step 1 of s/ does not follow its last step 1"
+def test_a_step_is_not_repeated_with_another_action(send: Send, meet: Meet, config: TrainingConfig) -> None:
+    meet(config)
+    send(config, BlindRequest(), SECOND)
+    assert refusal_in(send(config, matched(), SECOND)) == "step 2 of s/ does not follow its last step 2"
 
 
 @pytest.mark.parametrize(
     ("before", "request_", "refused"),
     [
-        ((), ordered(), "alignment_order comes after raise_points or match, and nothing has come"),
+        ((), ordered(), "alignment_order comes after raise_points or match, and the last was meet"),
         (
             (BlindRequest(),),
             ordered(),
             "alignment_order comes after raise_points or match, and the last was blind",
         ),
-        ((BlindRequest(),), BlindRequest(), "alignment_blind comes first, and the last was blind"),
-        ((), matched(), "alignment_match comes after blind, and nothing has come"),
-        ((), ContributeRequest(), "scoring_contribute comes after prepare, and nothing has come"),
+        ((BlindRequest(),), BlindRequest(), "alignment_blind comes after meet, and the last was blind"),
+        ((), MeetRequest({}), "alignment_meet comes first, and the last was meet"),
+        ((), matched(), "alignment_match comes after blind, and the last was meet"),
         ((BlindRequest(),), SplitRequest(1), "this state belongs to the conversation alignment"),
     ],
     ids=str,
 )
 def test_a_request_out_of_the_declared_order_is_refused_in_one_sentence(
-    send: Send, config: TrainingConfig, before: tuple, request_: object, refused: str
+    send: Send, meet: Meet, config: TrainingConfig, before: tuple, request_: object, refused: str
 ) -> None:
-    for step, earlier in enumerate(before, start=1):
+    meet(config)
+    for step, earlier in enumerate(before, start=2):
         assert refusal_in(send(config, earlier, Envelope("s", "", step))) is None
     last = store(config).last()
 
-    record = send(config, request_, Envelope("s", "", len(before) + 1))
+    record = send(config, request_, Envelope("s", "", len(before) + 2))
 
     assert refusal_in(record) == refused
     assert store(config).last() == last
+
+
+@pytest.mark.parametrize(
+    ("request_", "refused"),
+    [
+        (BlindRequest(), "alignment_blind comes after meet, and nothing has come"),
+        (ordered(), "alignment_order comes after raise_points or match, and nothing has come"),
+        (matched(), "alignment_match comes after blind, and nothing has come"),
+        (ContributeRequest(), "scoring_contribute comes after prepare, and nothing has come"),
+    ],
+    ids=str,
+)
+def test_no_other_request_begins_a_study(
+    send: Send, config: TrainingConfig, request_: object, refused: str
+) -> None:
+    assert refusal_in(send(config, request_, FIRST)) == refused
+    assert store(config).last().step == 0
 
 
 def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_comes_first_in_its_own(
@@ -140,28 +163,30 @@ def test_a_request_of_another_conversation_than_the_stores_is_refused_though_it_
     assert refused == "this state belongs to the conversation splits"
 
 
-def test_a_refused_request_changes_nothing(send: Send, config: TrainingConfig) -> None:
-    send(config, BlindRequest(), FIRST)
+def test_a_refused_request_changes_nothing(send: Send, meet: Meet, config: TrainingConfig) -> None:
+    meet(config)
+    send(config, BlindRequest(), SECOND)
     before = store(config).last()
     damaged = BothPoints(raised=np.zeros((400, 32), np.uint8), blinded=np.zeros((3, 32), np.uint8))
 
-    record = send(config, MatchRequest(mode="left", points={"tax": Letter.of(damaged)}), SECOND)
+    record = send(config, MatchRequest(mode="left", points={"tax": Letter.of(damaged)}), THIRD)
 
     assert "no point of the group" in refusal_in(record)
     assert store(config).last() == before
 
 
 def test_a_request_that_goes_to_another_action_than_its_own_is_refused(
-    send: Send, config: TrainingConfig
+    send: Send, meet: Meet, config: TrainingConfig
 ) -> None:
-    record = send(config, DescribeRequest(), FIRST, to="train.alignment_blind")
+    meet(config)
+    record = send(config, DescribeRequest(), SECOND, to="train.alignment_blind")
     assert refusal_in(record) == "a message must be a BlindRequest, not a DescribeRequest"
-    assert store(config).last().step == 0
+    assert store(config).last().step == 1
 
 
-def test_a_query_leaves_no_trace(send: Send, config: TrainingConfig) -> None:
+def test_a_query_leaves_no_trace_but_the_party_s_identity(send: Send, config: TrainingConfig) -> None:
     send(config, DescribeRequest())
-    assert not Path(config.state).exists()
+    assert [path.name for path in Path(config.state, "bank").iterdir()] == ["identity.pem"]
 
 
 def test_a_state_is_read_as_the_kind_that_was_kept(config: TrainingConfig, tmp_path: Path) -> None:
@@ -208,18 +233,19 @@ def test_a_relative_data_folder_is_refused(send: Send, config: TrainingConfig) -
 def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there_whatever_the_run_says(
     send: Send, tables: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "tax"
-    shutil.copytree(tables / "tax", folder, ignore=shutil.ignore_patterns("state"))
-    config = TrainingConfig(study="s", state=str(tmp_path / "elsewhere"))
+    folder = tmp_path / "bank"
+    shutil.copytree(tables / "bank", folder, ignore=shutil.ignore_patterns("state"))
+    table = (folder / "table.csv").read_text("utf-8").splitlines()
+    (folder / "table.csv").write_text("\n".join(table[:101]), "utf-8")
+    config, node = TrainingConfig(study="s", state=str(tmp_path / "elsewhere")), {"party-folder": str(folder)}
 
-    request = RaiseRequest(Letter.of(BlindPoints(np.empty((0, 32), np.uint8))))
-    record = send(config, request, FIRST, {"party-folder": str(folder)})
+    about = unpack(send(config, DescribeRequest(), node=node), Description)
+    met = send(config, MeetRequest({"bank": about.introduction}), FIRST, node)
 
-    rows = len((folder / "table.csv").read_text("utf-8").splitlines()) - 1
-    assert len(unpack(record, RaisedIds).points.read(BothPoints).blinded) == rows
+    assert (about.rows, refusal_in(met)) == (100, None)
     assert (folder / "state" / "s").is_dir()
     assert not (tmp_path / "elsewhere").exists()
-    assert read_declaration(folder).name == "tax"
+    assert read_declaration(folder).name == "bank"
 
 
 def test_the_state_of_a_simulated_party_is_where_the_run_says_else_beside_the_data_of_the_training(
@@ -236,11 +262,10 @@ def test_the_state_of_a_simulated_party_is_where_the_run_says_else_beside_the_da
         assert state_folder(config, data) == folder
 
 
-def test_a_new_study_ends_the_oldest(send: Send, config: TrainingConfig) -> None:
+def test_a_new_study_ends_the_oldest(meet: Meet, config: TrainingConfig) -> None:
     for study in ("a", "b", "c"):
-        limited = replace(config, keep_studies=2, study=study)
-        send(limited, BlindRequest(), Envelope(study, "", 1))
-    assert {path.name for path in Path(config.state, "bank").iterdir()} == {"b", "c"}
+        meet(replace(config, keep_studies=2, study=study))
+    assert {path.name for path in Path(config.state, "bank").glob("*/")} == {"b", "c"}
 
 
 @pytest.mark.parametrize("contender", federated_contenders())
@@ -257,7 +282,7 @@ def test_a_study_that_breaks_off_pushes_no_trained_one_out(
         train(run.federation, Training(contender=contender, seed=1, **settings))
 
     def kept() -> list[list[str]]:
-        return [sorted(path.name for path in party.iterdir()) for party in (tmp_path / "state").iterdir()]
+        return [sorted(path.name for path in party.glob("*/")) for party in (tmp_path / "state").iterdir()]
 
     end(begin("trained"))
     broken = begin("broken").federation

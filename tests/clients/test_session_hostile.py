@@ -10,7 +10,7 @@ import pytest
 from flwr.app import ConfigRecord, RecordDict
 
 from clients.session import state_folder
-from fl.alignment import BlindRequest
+from fl.alignment import MeetRequest
 from fl.config.run import TrainingConfig
 from fl.handshake import DescribeRequest
 from fl.messages import Letter
@@ -74,11 +74,11 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
 @pytest.mark.parametrize(
     ("request_", "envelope"),
     [
-        (BlindRequest(), Envelope("s", "", 0)),
+        (MeetRequest({}), Envelope("s", "", 0)),
         (FinishRequest(Letter.of(Verdict(False))), Envelope("s", "m", 0)),
-        (BlindRequest(), Envelope("", "", 1)),
+        (MeetRequest({}), Envelope("", "", 1)),
         (DescribeRequest(), Envelope("s", "", 1)),
-        (BlindRequest(), Envelope("s", "", -1)),
+        (MeetRequest({}), Envelope("s", "", -1)),
     ],
     ids=str,
 )
@@ -89,16 +89,32 @@ def test_no_request_goes_round_the_count_of_steps(
     assert not Path(config.state).exists()
 
 
-def sent_with(send: Send, config: TrainingConfig, **envelope: object) -> RecordDict:
+@pytest.fixture
+def sent_with(
+    send: Send, introduction: Callable[[TrainingConfig], MeetRequest], config: TrainingConfig
+) -> Callable[..., RecordDict]:
     """The reply to a request whose envelope no honest coordinator could have made."""
-    record = pack(BlindRequest(), Envelope("s", "", 1))
-    head = next(iter(record))
-    record[head] = ConfigRecord(dict(record[head]) | envelope)
-    return send(config, record, to="train.alignment_blind")
+    request = introduction(config)
+
+    def deliver(**envelope: object) -> RecordDict:
+        record = pack(request, Envelope("s", "", 1))
+        head = next(iter(record))
+        record[head] = ConfigRecord(dict(record[head]) | envelope)
+        return send(config, record, to="train.alignment_meet")
+
+    return deliver
 
 
-def test_the_honest_envelope_is_answered(send: Send, config: TrainingConfig) -> None:
-    assert refusal_in(sent_with(send, config)) is None
+def kept(config: TrainingConfig) -> set[str]:
+    """The names of all that the parties keep."""
+    return {path.name for party in Path(config.state).iterdir() for path in party.iterdir()}
+
+
+def test_the_honest_envelope_is_answered(
+    sent_with: Callable[..., RecordDict], config: TrainingConfig
+) -> None:
+    assert refusal_in(sent_with()) is None
+    assert kept(config) == {"identity.pem", "s"}
 
 
 @pytest.mark.parametrize(
@@ -106,10 +122,10 @@ def test_the_honest_envelope_is_answered(send: Send, config: TrainingConfig) -> 
     ["..", "../s", "/etc", "s/../../x", "s/x", "a\\b", "a\nb", "a\0b", ".hidden", "x" * 101, "业", 7, b"s"],
 )
 def test_a_study_is_a_folder_of_the_state_and_nothing_else(
-    send: Send, config: TrainingConfig, study: object
+    sent_with: Callable[..., RecordDict], config: TrainingConfig, study: object
 ) -> None:
-    assert refusal_in(sent_with(send, config, study=study))
-    assert not Path(config.state).exists()
+    assert refusal_in(sent_with(study=study))
+    assert kept(config) == {"identity.pem"}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +145,8 @@ def test_a_study_is_a_folder_of_the_state_and_nothing_else(
     ],
     ids=str,
 )
-def test_an_envelope_has_its_declared_form(send: Send, config: TrainingConfig, odd: dict) -> None:
-    assert refusal_in(sent_with(send, config, **odd))
-    assert not Path(config.state).exists()
+def test_an_envelope_has_its_declared_form(
+    sent_with: Callable[..., RecordDict], config: TrainingConfig, odd: dict
+) -> None:
+    assert refusal_in(sent_with(**odd))
+    assert kept(config) == {"identity.pem"}

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.data.errors import DataError
+from clients.data.errors import DataError, DataWarning
 from experiments.dataset import open_dataset, undeclared
 
 
@@ -47,6 +47,14 @@ def test_what_the_generator_wrote_is_read(data: Path) -> None:
 def test_a_damaged_description_is_named(data: Path) -> None:
     (data / "dataset.toml").write_text("name = \n", "utf-8")
     with pytest.raises(DataError, match=r"dataset\.toml, line 1: this is not valid TOML"):
+        open_dataset(data)
+
+
+def test_doubts_are_told_before_anything_runs(data: Path) -> None:
+    path = data / "tax" / "table.csv"
+    path.write_text(path.read_text("utf-8") + "1.1E+17,1,2,3,coal\n", "utf-8")
+
+    with pytest.warns(DataWarning, match=r"tax: 1 of the ids, the first '1.1E\+17', look like numbers"):
         open_dataset(data)
 
 

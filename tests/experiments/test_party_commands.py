@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import typer
 import typer.core
 
 from clients.data.declaration import read_declaration
+from clients.identity import read_identity
 from clients.parties import origins, party_type
 from experiments import cli
 from experiments.dataset import open_dataset
@@ -126,6 +128,25 @@ def test_what_stands_out_is_told(siloscore: Callable[..., Ended], tmp_path: Path
     assert "2 of 4 columns offered" in ended.output
 
 
+@pytest.mark.filterwarnings("default::clients.data.errors.DataWarning")
+def test_doubts_of_the_data_are_a_line_before_anything_runs(
+    siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path
+) -> None:
+    frame = pd.read_parquet(declared["partner"])
+    frame.loc[frame.index[0], "uscc"] = "1.1E+17"
+    frame.to_parquet(declared["partner"])
+
+    ended = siloscore("compare", "--data", tmp_path / "mine", "--contenders", "nobody", "--backend", "inline")
+
+    doubt, error = ended.errors.splitlines()
+    assert doubt.startswith("Warning: ")
+    assert (
+        "partner: 1 of the ids, the first '1.1E+17', look like numbers that a spreadsheet has rounded"
+        in doubt
+    )
+    assert error.startswith("Error: There is no contender 'nobody'")
+
+
 @pytest.mark.slow
 def test_two_tables_train(siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path) -> None:
     ended = siloscore(
@@ -175,7 +196,7 @@ def test_a_declaration_is_replaced_only_by_force(siloscore: Callable[..., Ended]
         (("bank/lones.csv", "--id", "id"), "does not exist; tables in its folder: 'loans.csv'."),
         (("bank/loans.txt", "--id", "id"), "a table must be a .csv or a .parquet file."),
         (("bank", "--type", "bonk"), "there is no party type 'bonk'. Did you mean 'bank'?"),
-        (("bank", "--type", "tax", "--id", "id"), "--id, --label and --month belong to a table"),
+        (("bank", "--type", "tax", "--id", "id"), "--id, --label, --bad and --month belong to a table"),
         (("bank/loans.csv", "--type", "tax"), "is no folder; with --type, name the folder"),
     ],
 )
@@ -213,7 +234,10 @@ BAD_INPUT = {
         lambda text: text.replace("c0", "C0"),
         "The ids 'C0000' in bank and 'c0000' in partner differ only in letter case",
     ),
-    "three labels": (lambda text: text + "new,1,2\n", "line 302, column 'default': the label must be 0 or 1"),
+    "three labels": (
+        lambda text: text + "new,1,2\n",
+        "line 302, column 'default': the label must have two values, and the values found are 0, 1, 2;",
+    ),
     "text for a number": (lambda text: text + "new,high,1\n", "line 302, column 'a': 'high' is not a number"),
     "an enormous cell": (
         lambda text: text + f"new,{'9' * 10**7},1\n",
@@ -289,6 +313,27 @@ def test_two_parties_that_claim_the_label_are_one_sentence(
     refused(
         siloscore, tmp_path, "exactly one party must hold the label; bank and partner of bank, partner does."
     )
+
+
+def test_keys_are_made_once_and_print_the_line_that_partners_pin(
+    siloscore: Callable[..., Ended], declared: dict[str, Path]
+) -> None:
+    folder = declared["bank"].parent
+
+    first, again = (siloscore("keys", folder) for _ in range(2))
+
+    assert (first.code, again.code) == (0, 0)
+    assert "private keys made; they stay with the party" in first.output
+    assert "private keys are there already" in again.output
+    lines = {ended.output.splitlines()[-1] for ended in (first, again)}
+    assert [tomllib.loads(line) for line in lines] == [{"bank": read_identity(folder).public.text}]
+
+
+def test_keys_belong_to_a_folder_with_a_declaration(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = siloscore("keys", tmp_path)
+    assert ended.code == 2
+    assert "party.toml does not exist; a party's folder needs one." in ended.errors
+    assert not list(tmp_path.iterdir())
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from fl.errors import ProtocolError
-from fl.handshake import Description
+from fl.handshake import Description, Introduction
 from server.alignment import Alignment, doubts
 from server.roster import Roster
 
 
 @pytest.mark.parametrize(
     ("passive", "round_trips"),
-    [((), 3), (("tax",), 4), (("customs", "power", "tax"), 4)],
+    [((), 4), (("tax",), 5), (("customs", "power", "tax"), 5)],
 )
 def test_the_round_trips_do_not_grow_with_the_parties(
     make_tables: Callable[..., Path], federate: Callable, passive: tuple[str, ...], round_trips: int
@@ -65,6 +65,8 @@ def test_a_suspiciously_small_overlap_is_told_with_what_to_check(
         target="",
         conversations=(),
         schema="",
+        introduction=Introduction(name="tax", holds_label=False, sealing=b"", signing=b"", settings=""),
+        pinned=False,
     )
     roster = Roster(("bank",), ("tax",), {"tax": about})
 

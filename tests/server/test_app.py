@@ -63,7 +63,7 @@ def test_the_result_tells_how_good_the_model_is_what_it_cost_and_what_to_do_next
         data=config.data, parties=config.parties, state=config.state, tracking_uri=uri, **scoring
     )
     (result,) = conduct(InlineGrid(config), config, ignore)
-    assert result.startswith("2 applicants scored by federated-network, with 9 round trips and 0.")
+    assert result.startswith("2 applicants scored by federated-network, with 10 round trips and 0.")
     assert "The bank keeps the scores. It is MLflow's run 'scoring by s/federated-network/1' (" in result
 
 

@@ -63,8 +63,10 @@ def test_a_run_trains_every_contender_under_every_seed(config: TrainingConfig, u
         assert [point.step for point in curve] == [2, 4]
     parent = client.get_run(runs[0].data.tags["mlflow.parentRunId"])
     assert parent.info.status == "FINISHED"
+    assert parent.data.tags["identities"] == "exchanged at first use"
+    assert "Not every party knew the public keys" in parent.data.tags["mlflow.note.content"]
     # A run that was given no name makes one up; the parties keep its models under it.
-    assert [path.name for path in Path(config.state, "tax").iterdir()] == [parent.data.tags["study"]]
+    assert [path.name for path in Path(config.state, "tax").glob("*/")] == [parent.data.tags["study"]]
 
 
 def test_without_contenders_the_parties_align_and_the_rows_are_split(config: TrainingConfig) -> None:
@@ -79,7 +81,7 @@ def test_two_runs_without_a_name_do_not_meet(config: TrainingConfig) -> None:
     config = replace(config, contenders=(), experiment="twice")
     for _ in range(2):
         coordinate(InlineGrid(config), config, lambda event: None)
-    assert len(list(Path(config.state, "bank").iterdir())) == 2
+    assert len(list(Path(config.state, "bank").glob("*/"))) == 2
 
 
 def test_a_failure_is_reported_with_its_reason_and_fails_the_run(

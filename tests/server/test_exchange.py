@@ -89,7 +89,7 @@ def test_a_party_that_fails_is_named_with_its_reason_and_not_asked_again(
         FederationError, match=r"Party supply, tax, bank failed at train.alignment_order: lost\."
     ):
         connect(grid, config, ignore)
-    assert grid.sent == 3 + 1 + 2 + 1 + 3
+    assert grid.sent == 3 + 3 + 1 + 2 + 1 + 3
 
 
 @pytest.mark.parametrize(("node", "name"), [(2, "bank"), (3, "tax"), (4, "supply")])
@@ -183,7 +183,7 @@ def test_nobody_asked_is_no_round_trip(scripted: Callable[..., Exchange]) -> Non
 def test_costs_count_round_trips_and_bytes_both_ways(tables: Path, federate: Callable) -> None:
     exchange = federate(tables).federation.exchange
     before = exchange.costs
-    assert before.round_trips == 5  # handshake and alignment
+    assert before.round_trips == 6  # handshake and alignment
     assert min(before.bytes_up, before.bytes_down) > 3 * 32 * 400
 
     assigned = exchange.ask_holder(SplitRequest(1), "splits/1")

@@ -5,7 +5,7 @@ import pytest
 
 from fl import network
 from fl.errors import ProtocolError
-from fl.handshake import Description
+from fl.handshake import Description, Introduction
 from fl.messages import Reader
 from fl.protocols import HORIZONTAL, HYBRID, VERTICAL, Conversation, announced
 from server.roster import Roster, form_roster
@@ -24,6 +24,8 @@ def party(name: str, holds_label: bool = False) -> Description:
         target="binary" if holds_label else "",
         conversations=("alignment/1", "handshake/1", "network/1"),
         schema="0",
+        introduction=Introduction(name=name, holds_label=holds_label, sealing=b"", signing=b"", settings=""),
+        pinned=False,
     )
 
 

@@ -164,7 +164,7 @@ def test_an_applicant_gets_what_the_evaluation_computed(
     assert (found.answered.model, found.answered.by_both) == (contender, nobody.sum())
     assert found.answered.applicants == count
     assert found.absent == ()
-    assert found.costs.round_trips == 9
+    assert found.costs.round_trips == 10
 
 
 @pytest.mark.parametrize("data", ["of_tables", "of_records"])
@@ -252,7 +252,7 @@ def test_without_a_party_the_bank_answers_alone(trained: Trained, score: Scorer,
 
     assert found.absent == ("supply",)
     assert alone.absent == ("supply", "tax")
-    assert found.costs.round_trips == 6
+    assert found.costs.round_trips == 7
     assert set(answers["model"]) == {"bank-only-boosting"}
     assert set(answers["parties"]) == {"bank"}
     pd.testing.assert_frame_equal(answers, by_itself)

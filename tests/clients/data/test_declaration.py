@@ -126,6 +126,11 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ('id = "uscc"', 'there is no type; add a line such as type = "table".'),
         ("type = 3", "type must be text in quotation marks that is not empty, not 3."),
         ('type = "bank"\nlabel = true', "label must be text in quotation marks"),
+        (
+            'type = "bank"\nbad = "Y"',
+            "bad is a value of the label; name the label's column by the key label.",
+        ),
+        ('type = "bank"\nlabel = "y"\nbad = ["Y"]', "bad must be one of the label's two values, a text in"),
         ('type = "bank"\nid = ""', "id must be text in quotation marks that is not empty, not ''."),
         ('type = "tax"\npublish_bins = "yes"', "publish_bins must be true or false, not 'yes'."),
         (
@@ -144,6 +149,11 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
         ('type = "bank"\nlabel = "d"\nmonth = "d"', "id, label and month must be three different columns."),
         ('type = "bank"\nmonth = "m"', "month and segments belong to the party that holds the label"),
         ('type = "bank"\nseparator = "x"', 'separator must be one of ",", ";"'),
+        (
+            'type = "bank"\npartners = ["tax"]',
+            "partners must be a table of public keys by party, such as tax = ",
+        ),
+        ('type = "bank"\n[partners]\ntax = 1', "partners must be a table of public keys by party"),
         ('type = "bank"\ncolumns = ["inflow"]', "columns must be tables such as [columns.inflow]"),
     ],
 )
@@ -170,6 +180,10 @@ def test_a_mistake_in_the_declaration_is_named(tmp_path: Path, content: str, pro
         ("special = [nan]", "special must be a list of at most 20 different finite numbers"),
         ('special = ["NULL"]', "special must be a list"),
         ("special = [true]", "special must be a list"),
+        ('stray = "ignored"', "stray must be 'error' or 'missing', not 'ignored'."),
+        ('reference = "2023-13"', 'reference must be a month in quotation marks, such as "2023-03", not'),
+        ('reference = "2023-03"', "a column of kind 'numeric' has no such key; remove the key reference."),
+        ("day_first = true", "a column of kind 'numeric' has no such key; remove the key day_first."),
         ("unit = 1", 'unit must be text in quotation marks, such as "…", not 1.'),
     ],
 )
@@ -183,8 +197,8 @@ def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: st
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ('[columns.a]\nkind = "number"', "kind must be 'numeric' or 'categorical', not 'number'."),
-        ("[columns.a]\nsign = 1", "kind is missing; it must be 'numeric' or 'categorical'."),
+        ('[columns.a]\nkind = "number"', "kind must be 'numeric', 'categorical' or 'date', not 'number'."),
+        ("[columns.a]\nsign = 1", "kind is missing; it must be 'numeric', 'categorical' or 'date'."),
         (
             '[columns.a]\nkind = "categorical"\nsign = 1',
             "a categorical column has no order, so its sign must be 0",
@@ -250,6 +264,7 @@ COLUMNS = st.builds(
     description=st.text(st.characters(exclude_categories=["Cs"])),
     sign=st.sampled_from([-1, 0, 1]),
     grade=st.integers(1, 5),
+    stray=st.sampled_from(["error", "missing"]),
     special=st.lists(
         st.floats(allow_nan=False, allow_infinity=False) | st.integers(-999, 999), unique=True
     ).map(lambda values: tuple(values[:20])),
@@ -261,9 +276,14 @@ COLUMNS = st.builds(
     names=st.lists(NAMES, min_size=4, max_size=4, unique=True),
     columns=st.lists(COLUMNS, unique_by=lambda column: column.name),
     segments=st.lists(NAMES.filter(lambda name: name != COVERAGE), unique=True),
+    partners=st.dictionaries(NAMES, st.text("AZ+/=")),
 )
 def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str], columns: list[Column], segments: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[str],
+    columns: list[Column],
+    segments: list[str],
+    partners: dict[str, str],
 ) -> None:
     party, id_column, label, month = names
     declaration = Declaration(
@@ -275,6 +295,7 @@ def test_what_is_written_is_read_back(
         segments=tuple(name for name in segments if name not in names),
         columns=tuple(column for column in columns if column.name not in names),
         file="x.csv",
+        partners=partners,
     )
     folder = tmp_path_factory.mktemp("party")
 
@@ -317,8 +338,32 @@ def test_the_schema_hash_follows_what_a_model_relies_on() -> None:
         declaration, columns=(Column("a", "numeric", special=(-999, 7)), Column("b", "numeric"))
     )
 
-    assert len({schema_hash(d) for d in (declaration, reordered, in_thousands, with_special)}) == 4
+    labelled = replace(declaration, label="y")
+    bad = [replace(labelled, bad=value) for value in ("Y", "N", 2)]
+
+    declarations = (declaration, reordered, in_thousands, with_special, labelled, *bad)
+    assert len({schema_hash(d) for d in declarations}) == 8
     assert len(bytes.fromhex(schema_hash(declaration))) == 32
+
+
+def test_the_schema_hash_ignores_how_a_file_says_the_same() -> None:
+    read = Declaration(
+        type="table",
+        name="x",
+        label="y",
+        bad=2,
+        columns=(Column("a", "date", reference="2023-03"), Column("b", "numeric")),
+    )
+    other = replace(
+        read,
+        bad="2.0",
+        columns=(
+            Column("a", "date", reference="2024-01", day_first=True),
+            Column("b", "numeric", stray="missing"),
+        ),
+    )
+
+    assert schema_hash(read) == schema_hash(other)
 
 
 def test_the_schema_hash_ignores_what_a_model_does_not_see() -> None:
@@ -327,6 +372,7 @@ def test_the_schema_hash_ignores_what_a_model_does_not_see() -> None:
         type="tax",
         name="bureau",
         columns=(Column("a", "numeric", description="An a.", grade=5, special=(-999.0, 7)),),
+        partners={"bank": "key"},
     )
 
     assert schema_hash(described) == schema_hash(declaration)

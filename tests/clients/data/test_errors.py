@@ -1,11 +1,20 @@
 """The wording of errors: place first, then what is wrong."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
 
-from clients.data.errors import DataError, DataWarning, listing, not_decodable, suggestion
+from clients.data.errors import DataError, DataWarning, listing, not_decodable, suggestion, warn_once
+
+
+def test_a_process_is_warned_once() -> None:
+    with pytest.warns(DataWarning, match="the ids are spoilt"):
+        warn_once("the ids are spoilt")
+
+    with warnings.catch_warnings(action="error"):
+        warn_once("the ids are spoilt")
 
 
 def test_an_error_names_file_row_and_column_before_the_problem() -> None:

@@ -65,7 +65,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
         "firm": "left out",
         "country": "left out",
         "nothing": "left out",
-        "founded": "left out",
+        "founded": "date",
     }
     said = {name: " ".join(column.remarks) for name, column in found.items()}
     assert said["default"] == "25.0% are defaults."
@@ -76,7 +76,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
     assert "a different text" in said["firm"]
     assert said["country"] == "It is the same in every row."
     assert said["nothing"] == "No row has a value."
-    assert said["founded"].startswith("It is a date")
+    assert said["founded"] == "Models get the months from the date to the observation month."
     assert found["gaps"].missing == pytest.approx(table["gaps"].isna().mean())
     assert found["sector"].distinct == 3
 
@@ -84,7 +84,7 @@ def test_kinds_are_inferred_and_what_no_model_can_use_is_left_out(
 def test_dates_of_a_parquet_file_are_dates_too(table: pd.DataFrame, tmp_path: Path) -> None:
     found = seen(table.assign(founded=pd.to_datetime(table["founded"])), tmp_path, "parquet")
 
-    assert found["founded"].role == "left out"
+    assert found["founded"].role == "date"
 
 
 def test_what_is_written_can_be_opened(table: pd.DataFrame, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_written_can_be_opened(table: pd.DataFrame, tmp_path: Path) -> N
 
     party = open_party(tmp_path)
 
-    assert party.declaration.column_names == ("turnover", "sector", "stage", "street", "gaps")
+    assert party.declaration.column_names == ("turnover", "sector", "stage", "street", "gaps", "founded")
     assert len(party.applications()) == ROWS
     assert party.applications()["month"].notna().all()
 
@@ -139,14 +139,75 @@ def test_a_label_that_never_changes_is_remarked(table: pd.DataFrame, tmp_path: P
     assert "the same in every row" in seen(table.assign(default=0), tmp_path)["default"].remarks[1]
 
 
+def test_stray_cells_are_counted_and_the_first_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
+    turnover = table["turnover"].astype(object)
+    turnover[15], turnover[40], turnover[90] = "n.y.a.", "inf", "broken"
+    found = seen(table.assign(turnover=turnover), tmp_path)
+
+    assert found["turnover"].remarks == (
+        "3 cells are no number, the first 'n.y.a.' in line 17; stray = \"missing\" lets such a cell count as missing.",
+    )
+    assert (found["turnover"].role, found["turnover"].missing) == ("numeric", 3 / ROWS)
+
+
+def test_special_values_are_named_with_their_share(table: pd.DataFrame, tmp_path: Path) -> None:
+    found = seen(table.assign(turnover=table["turnover"].mask(np.arange(ROWS) % 5 == 0, -999)), tmp_path)
+
+    (said,) = found["turnover"].remarks
+    assert said.startswith("20.0% are -999, far from all others; as special values they count as missing")
+
+
+def test_dates_after_the_observation_month_may_be_a_leak(table: pd.DataFrame, tmp_path: Path) -> None:
+    last_call = np.where(np.arange(ROWS) % 10 == 0, "2024年5月1日", "2024/4/30")
+    found = seen(table.assign(founded=last_call, month="2024-04"), tmp_path)
+
+    assert found["founded"].remarks[0].startswith("LEAK? 10.0% of the dates lie after the observation month;")
+
+
+def test_doubtful_ids_are_named_with_the_line(table: pd.DataFrame, tmp_path: Path) -> None:
+    ids = table["id"].mask(table.index == 3, "1.1E+17")
+
+    assert (
+        "1 of the ids, the first '1.1E+17' in line 5, look like"
+        in seen(table.assign(id=ids), tmp_path)["id"].remarks[0]
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_another_column_that_could_be_the_id_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
+    code = [f"K{number:05d}" for number in range(ROWS)]
+    phone = 13_800_000_000 + np.arange(ROWS) * 7_919
+    found = seen(table.assign(code=code, phone=phone), tmp_path)
+
+    assert found["id"].remarks == (
+        "'code', 'phone' could be the id, too; by --id name the one that the other parties have.",
+    )
+    spoilt = seen(table.assign(id=[f"1.1E+{17 + number}" for number in range(ROWS)]), tmp_path)
+    assert spoilt["id"].remarks[0].startswith(f"{ROWS} of the ids, the first '1.1E+17' in line 2")
+
+
+def test_a_label_of_two_words_needs_the_bad_one(table: pd.DataFrame, tmp_path: Path) -> None:
+    table["default"] = table["default"].map({0: "N", 1: "Y"})
+
+    assert seen(table, tmp_path, bad="Y")["default"].remarks == ("25.0% are defaults.",)
+    with pytest.raises(
+        DataError, match=r'values of the label are N, Y; .* --bad of init-party .* bad = "Y" in party.toml'
+    ):
+        seen(table, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "roles", "problem"),
     [
         ({}, {"id": "uscc"}, "own.csv has no column 'uscc'."),
         ({"id": "twin"}, {}, "own.csv, lines 2 and 3, column 'id': the id 'twin' stands twice"),
-        ({"default": 2}, {}, "column 'default': the label must be 0 or 1; the values found are 2."),
+        ({"default": 2}, {}, "column 'default': the values of the label are 2; say which one means default"),
         ({}, {"label": None}, "the observation month belongs to the party that holds the label"),
-        ({}, {"label": "sector"}, "the label must be 0 or 1; the values found are coal, food, 纺织."),
+        (
+            {},
+            {"label": "sector"},
+            "the label must have two values, and the values found are coal, food, 纺织;",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -262,6 +262,7 @@ class TestMonths:
         "cells",
         [
             column(["2024-03", " 2024-03-01", "2024-03-31", "2024-03-15 00:00:00"]),
+            column(["2024年3月", "2024/3/5", "2024.03.05", "20240305", "31/03/2024", "01/03/2024"]),
             column([datetime.date(2024, 3, 1), datetime.date(2024, 3, 31)]),
             column([datetime.datetime(2024, 3, 31, 23, 59)], pa.timestamp("ns")),
             column(
@@ -297,7 +298,32 @@ class TestMonths:
         assert problem == (f"{today.year + 7}-03 lies in the future (it is {today:%Y-%m}); correct the date.")
 
     def test_are_not_numbers(self) -> None:
-        assert "where months are needed" in failure(values.months, column([202403]))[0]
+        assert failure(values.months, column([202403]))[0].startswith("202403 is not a month; write it like")
+
+
+class TestDates:
+    @pytest.mark.parametrize(
+        "cells",
+        [
+            column(["2024-03-05", "2024年3月5日", "20240305"]),
+            column([20240305], pa.int32()),
+            column([20240305.0, None]),
+            column([datetime.date(2024, 3, 5)]),
+            column([datetime.datetime(2024, 3, 5)], pa.timestamp("ns")),
+        ],
+    )
+    def test_become_days(self, cells: pa.ChunkedArray) -> None:
+        days, strays = values.dates_and_strays(cells)
+
+        assert set(days.to_pylist()) - {None} == {datetime.datetime(2024, 3, 5)}
+        assert len(strays.rows) == 0
+
+    def test_that_are_none_are_stray(self) -> None:
+        days, strays = values.dates_and_strays(column(["2024-03-05", "NA", "soon", "05/03/2024"]))
+
+        assert days.null_count == 3
+        assert strays.rows.tolist() == [2, 3]
+        assert strays.problem == "'soon' is not a date like 2024-03-01."
 
 
 class TestLabels:
@@ -309,18 +335,51 @@ class TestLabels:
         assert converted.to_pylist() == [0, 1]
 
     @pytest.mark.parametrize(
-        ("cells", "row", "found"),
+        ("cells", "row", "found"), [([0, 1, 2], 2, "0, 1, 2"), ([3, 1, 4, 5, 9, 2, 6], 0, "1, 2, 3, 4, 5, …")]
+    )
+    def test_of_more_than_two_values_are_shown(self, cells: list[Any], row: int, found: str) -> None:
+        assert failure(values.labels, column(cells)) == (
+            f"the label must have two values, and the values found are {found}; leave out the rows of the others.",
+            (row,),
+        )
+
+    @pytest.mark.parametrize(
+        ("cells", "found"), [(["no", "yes", None], "no, yes"), ([0.5, 1.0], "0.5, 1"), ([2, 2], "2")]
+    )
+    def test_of_other_values_need_one_that_means_default(self, cells: list[Any], found: str) -> None:
+        problem, rows = failure(values.labels, column(cells))
+
+        assert rows == (0,)
+        assert problem == (
+            f"the values of the label are {found}; say which one means default, by the option --bad of init-party or a "
+            f'line such as bad = "{found.split(", ")[-1]}" in party.toml.'
+        )
+
+    @pytest.mark.parametrize(
+        ("cells", "bad"),
         [
-            ([0, 1, 2], 2, "0, 1, 2"),
-            (["no", "yes", None], 0, "no, yes"),
-            ([0.5, 1.0], 0, "0.5, 1"),
-            ([3, 1, 4, 5, 9, 2, 6], 0, "1, 2, 3, 4, 5, …"),
+            (["N", "Y"], "Y"),
+            (["good", " bad "], "bad"),
+            ([1, 2], 2),
+            ([1.0, 2.0], "2"),
+            (["1", "2.0"], 2.0),
+            ([True, False], False),
+            (["TRUE", "false"], 0),
+            (["好", "坏", "好"], "坏"),
         ],
     )
-    def test_of_other_values_are_shown(self, cells: list[Any], row: int, found: str) -> None:
-        assert failure(values.labels, column(cells)) == (
-            f"the label must be 0 or 1; the values found are {found}.",
-            (row,),
+    def test_of_two_values_are_one_where_they_are_the_bad_one(
+        self, cells: list[Any], bad: str | float
+    ) -> None:
+        assert values.labels(column(cells), bad=bad).to_pylist()[:2] == [0, 1]
+
+    def test_lack_a_bad_value_that_is_none_of_theirs(self) -> None:
+        assert failure(lambda cells: values.labels(cells, bad="J"), column(["N", "Y"]))[0].startswith(
+            "the values of the label are N, Y, and 'J' is none of them; say which one means default"
+        )
+        assert (
+            "must have two values"
+            in failure(lambda cells: values.labels(cells, bad="c"), column(list("abc")))[0]
         )
 
     @pytest.mark.parametrize("cells", [[1, None], ["1", "NA"], [1.0, float("nan")]])

@@ -334,7 +334,11 @@ def test_a_missing_record_table_is_named(folder: Path) -> None:
             {"business_id": ["01", "01"]},
             "applications.parquet, rows 1 and 2, column 'business_id'",
         ),
-        ("applications", {"default": [0, 2]}, "row 2, column 'default': the label must be 0 or 1"),
+        (
+            "applications",
+            {"default": [0, 2]},
+            "row 2, column 'default': the values of the label are 0, 2; say which",
+        ),
         (
             "applications",
             {"observation_month": ["2024-01", None]},

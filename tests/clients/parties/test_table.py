@@ -83,16 +83,91 @@ def test_columns_may_have_the_names_that_other_types_keep_for_themselves(tmp_pat
     ).to_numpy().tolist() == [[1.0, 12.0, 5.0]]
 
 
-def test_a_column_without_any_value_is_left_out_with_a_warning(tmp_path: Path) -> None:
-    csv = "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n"
+def test_a_column_without_any_value_stays_with_a_warning(tmp_path: Path) -> None:
+    opened = party(
+        tmp_path, "id,default,observed,region,size,age\n007,0,2024-03,north,2,\n008,1,2024-04,south,10,NA\n"
+    )
 
     with pytest.warns(
-        DataWarning, match=r"x.csv, column 'age': the column has no value in any row and is left out."
+        DataWarning, match=r"x.csv, column 'age': the column has no value in any row, and so tells"
     ):
-        opened = party(tmp_path, csv)
+        opened.warn(has_months=True)
 
-    assert opened.declaration.column_names == ("size",)
-    assert list(opened.matrix(opened.ids())) == ["size"]
+    assert opened.declaration == read_declaration(tmp_path)
+    assert opened.matrix(opened.ids()).isna().sum().to_dict() == {"size": 0, "age": 2}
+
+
+DATED = """
+type = "table"
+file = "x.csv"
+id = "id"
+[columns.opened]
+kind = "date"
+"""
+
+
+def test_a_date_is_the_months_before_the_observation_month(tmp_path: Path) -> None:
+    opened = party(tmp_path, "id,opened\n1,2022年3月1日\n2,\n3,2023/3/11\n", DATED)
+
+    matrix = opened.matrix(np.array(["1", "2", "3"]), np.array(["2023-03"] * 3, "datetime64[M]"))
+
+    month = 365.2425 / 12
+    assert matrix["opened"].tolist() == pytest.approx([365 / month, np.nan, -10 / month], nan_ok=True)
+
+
+def test_without_observation_months_a_date_counts_to_its_reference(tmp_path: Path) -> None:
+    csv = "id,opened\n1,31/12/2022\n2,01/03/2023\n"
+
+    opened = party(tmp_path, csv, DATED + 'reference = "2023-03"\nday_first = true\n')
+    assert opened.matrix(np.array(["2"]))["opened"].tolist() == [0.0]
+    opened.warn(has_months=False)
+
+    opened = party(tmp_path, csv, DATED + "day_first = true\n")
+    assert opened.matrix(np.array(["2"]))["opened"].isna().all()
+    with pytest.warns(
+        DataWarning, match=r"column 'opened': the dates count as missing, .* reference = \"2023-03\""
+    ):
+        opened.warn(has_months=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "problem"),
+    [
+        ("date", "n.a.", "line 3, column 'opened': 'n.a.' is not a date"),
+        ("numeric", "n.a.", "line 3, column 'opened': 'n.a.' is not a number"),
+        ("numeric", "inf", "line 3, column 'opened': the value is infinite"),
+    ],
+)
+def test_a_stray_cell_is_refused_unless_it_is_said_to_be_missing(
+    tmp_path: Path, kind: str, cell: str, problem: str
+) -> None:
+    csv = f"id,opened\n1,{'2023-01-01' if kind == 'date' else 7}\n2,{cell}\n"
+    declaration = DATED.replace("date", kind)
+
+    said = open_error(tmp_path, csv, declaration)
+    assert problem in said
+    assert 'With stray = "missing" in its part of party.toml' in said
+
+    opened = party(tmp_path, csv, declaration + 'stray = "missing"\n')
+    months = np.array(["2023-03"] * 2, "datetime64[M]")
+    assert opened.matrix(np.array(["1", "2"]), months)["opened"].isna().tolist() == [False, True]
+
+
+def test_doubtful_ids_are_warned_of_when_asked(tmp_path: Path) -> None:
+    opened = party(tmp_path, "id,opened\n1.1E+17,2023-01-01\n", DATED)
+
+    with pytest.warns(
+        DataWarning, match=r"1 of the ids, the first '1.1E\+17', look like numbers that a spreadsheet"
+    ):
+        opened.warn(has_months=True)
+
+
+def test_any_two_values_can_be_a_label(tmp_path: Path) -> None:
+    opened = party(
+        tmp_path, CSV.replace(",0,", ",good,").replace(",1,", ",bad,"), 'bad = "bad"\n' + DECLARATION
+    )
+
+    assert opened.applications()["label"].tolist() == [0, 1, 0]
 
 
 def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
@@ -114,7 +189,11 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
         ),
         (
             CSV.replace("009,0", "009,2"),
-            "x.csv, line 4, column 'default': the label must be 0 or 1; the values found",
+            "x.csv, line 4, column 'default': the label must have two values, and the values found",
+        ),
+        (
+            CSV.replace("007", "1.1E+17").replace("008", "1.1E+17"),
+            "x.csv, lines 2 and 3, column 'id': the id '1.1E+17' stands twice; a spreadsheet has rounded it, so",
         ),
         (CSV.replace("009,0", "009,"), "x.csv, line 4, column 'default': the label is missing"),
         (CSV.replace("size,age", "size,aeg"), "x.csv has no column 'age'. Did you mean 'aeg'?"),

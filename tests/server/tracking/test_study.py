@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from mlflow import MlflowClient
 
 from server.tracking import leaderboard
@@ -55,6 +56,23 @@ def test_a_study_that_fails_leaves_no_child_running(study, client, toy_study):
         "FAILED",
     ]
     assert "ended before this run did" in client.get_run(left).data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(
+    ("pinned", "tag", "sentence"),
+    [
+        (True, "pinned", "Every party knew the public keys of the others before the run"),
+        (False, "exchanged at first use", "could have put others in their place."),
+    ],
+)
+def test_a_study_says_once_how_its_parties_knew_each_other(study, client, pinned, tag, sentence):
+    study.mark_identities(pinned)
+    study.describe("A result.")
+    study.finish("FAILED", "at last")
+    told = client.get_run(study.run_id).data.tags
+    assert told["identities"] == tag
+    assert told["mlflow.note.content"].startswith("**FAILED** at last\n\nA result.")
+    assert told["mlflow.note.content"].count(sentence) == 1
 
 
 def test_studies_of_one_name_share_an_experiment(uri):
