@@ -33,7 +33,7 @@ def begin_again(stage: Stage) -> str:
     again = "again/1"
     stage.exchange.ask({stage.victim: MeetRequest(stage.introductions)}, again)
     stage.ask(stage.victim, RaiseRequest(Letter.of(_blinded(np.array(["stranger"]), new_exponent()))), again)
-    return "a second alignment in one study"
+    return "1 of 1 further alignments"
 
 
 def _guess(stage: Stage) -> str:

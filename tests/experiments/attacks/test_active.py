@@ -1,5 +1,6 @@
 """Attacks of those who depart from the protocol: what is refused, and that it succeeds where nothing defends."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,26 @@ from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from server.progress import ignore
 
+UNSIGNED = "is not signed by it"
+REFUSED = {
+    any_bins.FORGED: UNSIGNED,
+    guessed_ids.FORGED: UNSIGNED,
+    openings.MADE_UP: UNSIGNED,
+    old_embeddings.REPLAY: "came after one of step",
+    other_store.COUNTS: "belongs to the conversation boosting",
+}
+"""What is closed, and by which words it is refused."""
+YIELDS = {
+    openings.ROWS: 1,
+    reverse_sum.REVERSE_SUM: 1,
+    any_bins.OWN: 1,
+    guessed_ids.IMPOSTOR: 1,
+    guessed_ids.OWN: 1,
+    guessed_ids.AGAIN: 1,
+    single_rows.LOSSES: 0.8,
+}
+"""What is open, and which share of what is got is right at least."""
+
 
 @pytest.fixture(scope="module")
 def config(make_tables: Callable[..., Path]) -> TrainingConfig:
@@ -36,45 +57,25 @@ def outcomes(config: TrainingConfig) -> dict[ActiveAttack, Outcome]:
     return {outcome.attack: outcome for outcome in play_active(find(ActiveAttack), config, "", ignore)}
 
 
-def shares(outcome: Outcome) -> tuple[int, int]:
-    """How many were right, of how many."""
-    assert not outcome.refused, outcome.text
-    right, total = [word.replace(",", "") for word in outcome.text.split() if word[0].isdigit()][:2]
-    return int(right), int(total)
+def test_every_attack_is_refused_or_measured() -> None:
+    assert {attack.by for attack in find(ActiveAttack)} == set(By)
+    assert set(find(ActiveAttack)) == REFUSED.keys() | YIELDS.keys()
 
 
-def test_what_a_coordinator_writes_in_the_name_of_a_party_is_refused(
-    outcomes: dict[ActiveAttack, Outcome],
-) -> None:
-    for attack in (any_bins.FORGED, guessed_ids.FORGED, openings.MADE_UP):
-        assert outcomes[attack].refused
-        assert "is not signed by it" in outcomes[attack].text
-
-
-def test_a_letter_that_was_read_is_not_read_again(outcomes: dict[ActiveAttack, Outcome]) -> None:
-    assert outcomes[old_embeddings.REPLAY].refused
-    assert "came after one of step" in outcomes[old_embeddings.REPLAY].text
-
-
-def test_a_store_answers_one_conversation(outcomes: dict[ActiveAttack, Outcome]) -> None:
-    assert outcomes[other_store.COUNTS].refused
-    assert "belongs to the conversation boosting" in outcomes[other_store.COUNTS].text
-
-
-@pytest.mark.parametrize(
-    "attack", [reverse_sum.REVERSE_SUM, any_bins.OWN, openings.ROWS, guessed_ids.OWN, guessed_ids.IMPOSTOR]
-)
-def test_with_the_keys_of_a_party_all_is_right(
+@pytest.mark.parametrize("attack", REFUSED, ids=lambda attack: f"{attack.title}, {attack.by.value}")
+def test_what_is_closed_is_refused_in_a_sentence(
     outcomes: dict[ActiveAttack, Outcome], attack: ActiveAttack
 ) -> None:
-    right, total = shares(outcomes[attack])
-    assert right == total > 0
+    assert outcomes[attack].refused
+    assert REFUSED[attack] in outcomes[attack].text
 
 
-def test_losses_of_single_rows_are_labels(outcomes: dict[ActiveAttack, Outcome]) -> None:
-    right, total = shares(outcomes[single_rows.LOSSES])
-    assert total == single_rows.ROWS
-    assert right > 0.8 * total
+@pytest.mark.parametrize("attack", YIELDS, ids=lambda attack: f"{attack.title}, {attack.by.value}")
+def test_what_is_open_gives_what_is_true(outcomes: dict[ActiveAttack, Outcome], attack: ActiveAttack) -> None:
+    outcome = outcomes[attack]
+    assert not outcome.refused, outcome.text
+    right, total = (int(word.replace(",", "")) for word in re.findall(r"[\d,]+", outcome.text)[:2])
+    assert right >= YIELDS[attack] * total > 0
 
 
 def test_without_signatures_forged_letters_are_obeyed(
@@ -117,8 +118,3 @@ def test_marks_of_rows_are_read_from_sums() -> None:
     assert marked.size == 10
     np.testing.assert_array_equal(reverse_sum.read_marks(sums, marked, 5), bins[marked.ravel()])
     assert np.abs(crafted - values).max() < 1 << 5
-
-
-def test_every_attack_is_found_where_it_is_defined() -> None:
-    assert {attack.by for attack in find(ActiveAttack)} == set(By)
-    assert {attack.finding for attack in find(ActiveAttack)} == {3, 4, 5, 6, 7}
