@@ -1,8 +1,8 @@
 """Reverse sum: gradients whose low digits name rows, so that a sum tells which rows are in a bin.
 
 Weng et al., "Practical privacy attacks on vertical federated learning", arXiv 2011.09290. The bank rounds what it
-encrypts to its highest digits, by which the forest still learns, and marks a row by one of the digits below; each digit
-of a sum then says in which bin the row is. The passive party adds up what it cannot read, so it cannot notice.
+encrypts to as few digits as `boosting.precision` may have, and marks a row by one of the digits below; each digit of a
+sum then says in which bin the row is. The passive party adds up what it cannot read, so it cannot notice.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from fl.encrypted_sums import new_owner
 from fl.messages import Letter
 
 KEPT = 4
-"""Digits after the binary point that the forest still learns from."""
+"""Digits after the binary point that the forest still learns from: the fewest that the settings allow."""
 
 
 def reverse(stage: Stage) -> str:
