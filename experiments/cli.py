@@ -39,6 +39,13 @@ class Backend(StrEnum):
     inline = "inline"
 
 
+class Role(StrEnum):
+    """How an attacker behaves."""
+
+    curious = "curious"
+    active = "active"
+
+
 Data = Annotated[Path, typer.Option(help="Folder of the dataset, with one folder per party.")]
 Seeds = Annotated[str, typer.Option(help="Training seeds, comma-separated.")]
 Parties = Annotated[
@@ -325,7 +332,15 @@ def score(
 @app.command(rich_help_panel=TRUST)
 def attack(
     data: Data = Path("data/demo"),
-    contender: Annotated[str, typer.Option(help="The federated model to attack.")] = "federated-network",
+    contender: Annotated[
+        str, typer.Option(help="The federated model to attack; not with --role active.")
+    ] = "federated-network",
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="curious: follows the protocol and keeps what it receives; active: departs from the protocol."
+        ),
+    ] = Role.curious,
     party: Annotated[
         str,
         typer.Option(
@@ -341,16 +356,25 @@ def attack(
 
     Models are trained with and without the defences.
 
+    With --role active, send the parties what no honest coordinator would, alone or with the keys of a party, and show
+    what they refuse and what is got of them.
+
     Example: siloscore attack --data data/demo --contender federated-boosting --party tax
     """
-    from experiments.attacks.contenders import play
+    from experiments.attacks.contenders import play, play_hostile
+    from experiments.attacks.tables import outcome_table, tables
     from experiments.display import console, progress_bars
 
     _, config = _configured(data, seeds, parties, test_ids, settings)
+    if role is Role.active:
+        with progress_bars() as report:
+            outcomes = play_hostile(config, party, report)
+        console.print(outcome_table(outcomes))
+        return
     with progress_bars() as report:
-        tables, group = play(contender, config, party, report)
-    console.print(*tables, sep="\n")
-    console.print(f"Every number of an evaluation stands for {group} applicants or more.")
+        attacks = play(contender, config, party, report)
+    console.print(*tables(attacks), sep="\n")
+    console.print(f"Every number of an evaluation stands for {attacks.group} applicants or more.")
 
 
 app.command("parties", rich_help_panel=PARTIES)(party_commands.parties)

@@ -1,47 +1,27 @@
-"""Which attacks are played on which federated contender."""
+"""Which attacks `siloscore attack` plays."""
 
-from rich.table import Table
-
-from experiments.attacks.boosting import bins
-from experiments.attacks.boosting import labels as labels_by_nodes
-from experiments.attacks.boosting import recording as boosting
-from experiments.attacks.network import features
-from experiments.attacks.network import labels as labels_by_gradients
-from experiments.attacks.network import recording as network
-from experiments.attacks.report import Plan, play_all
-from experiments.attacks.tables import boosting_tables, network_tables
+from experiments.attacks.active import ActiveAttack, Outcome, play_active
+from experiments.attacks.registry import find
+from experiments.attacks.report import Attack, Attacks, play_all
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from server.progress import Report
 
-PLANS = {
-    plan.recording.contender: plan
-    for plan in (
-        Plan(
-            recording=network.Recording,
-            variants=network.defences,
-            labels=labels_by_gradients.play,
-            columns=features.reconstruct,
-            tables=network_tables,
-        ),
-        Plan(
-            recording=boosting.Recording,
-            variants=boosting.options,
-            labels=labels_by_nodes.play,
-            receivers=(labels_by_nodes.COORDINATOR,),
-            columns=bins.reconstruct,
-            tables=boosting_tables,
-        ),
-    )
-}
 
-
-def play(contender: str, config: TrainingConfig, party: str, report: Report) -> tuple[list[Table], int]:
-    """The attacks as tables, and the fewest applicants behind any number of an evaluation message.
+def play(contender: str, config: TrainingConfig, party: str, report: Report) -> Attacks:
+    """The attacks of the curious on a contender.
 
     Raises ConfigError for a contender that nobody attacks, and as `play_all` does.
     """
-    if contender not in PLANS:
-        raise ConfigError(f"There are attacks on {' and '.join(PLANS)}, not on {contender!r}.")
-    attacks = play_all(PLANS[contender], config, party, report)
-    return PLANS[contender].tables(attacks), attacks.group
+    every = find(Attack)
+    attacks = [attack for attack in every if attack.recording.contender == contender]
+    if not attacks:
+        attacked = sorted({attack.recording.contender for attack in every})
+        raise ConfigError(f"There are attacks on {', '.join(attacked)}, not on {contender!r}.")
+    return play_all(attacks, config, party, report)
+
+
+def play_hostile(config: TrainingConfig, party: str, report: Report) -> list[Outcome]:
+    """The attacks of those who depart from the protocol, by the number of the finding. Raises as `play_active` does."""
+    attacks = sorted(find(ActiveAttack), key=lambda attack: attack.finding)
+    return play_active(attacks, config, party, report)

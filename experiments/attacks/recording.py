@@ -4,9 +4,10 @@ Nothing else differs from an ordinary run: the parties, the coordinator and the 
 state goes to a folder that is thrown away, and nothing is logged to MLflow.
 """
 
+import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from clients.app import new_app
 from clients.data.declaration import read_declaration
+from clients.session import state_folder
+from clients.store import Store
 from experiments.attacks.keyring import Keyring
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
@@ -28,7 +31,7 @@ from fl.messages import declaration_of
 from fl.network.preprocessing import Encoder
 from fl.protocols import conversation_of, message_type
 from fl.splits import TRAIN, Roles, Split
-from fl.wire import refusal_in, unpack
+from fl.wire import envelope_of, refusal_in, unpack
 from server.coordinator import Federation, assign_roles, connect, train_reserve
 from server.exchange import Exchange
 from server.progress import Report
@@ -61,16 +64,19 @@ class Tap(ClientApp):
         reply = self._app(message, context)
         kind = self._kinds.get(message.metadata.message_type)
         if kind is not None and refusal_in(reply.content) is None:
-            messages = self.messages[self._parties[int(context.node_config["partition-id"])]]
+            party = int(context.node_config["partition-id"])
+            messages = self.messages[self._parties[party]]
             messages += [
                 self.keyring.opened(unpack(message.content, kind)),
                 self.keyring.opened(unpack(reply.content, *declaration_of(kind).replies)),
             ]
-            self.note(message, messages)
+            envelope = envelope_of(message.content)
+            state = state_folder(self.config, self.config.data_folder / self.config.parties[party])
+            self.note(Store(state / envelope.study / envelope.model), messages)
         return reply
 
-    def note(self, message: Message, messages: list[Any]) -> None:
-        """Add what else is known of a party that has answered this message, to those that were kept of it."""
+    def note(self, model: Store, messages: list[Any]) -> None:
+        """Add to a party's messages what else it knows after its last reply, by its store of the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +89,8 @@ class Recording:
 
     contender: ClassVar[str]
     tap: ClassVar[type[Tap]]
+    variants: ClassVar[Callable[[Any], dict[str, Any]]]
+    """The settings that are compared, by name, from those of the run, which must be among them."""
 
     name: str
     seed: int
@@ -113,6 +121,9 @@ class Recording:
                 described = exchange.connect(len(config.parties), config.connect_timeout)
                 exchange.roster = form_roster(described, [conversation])
                 federation = Federation(exchange, alignment)
+                # The bank tells the same split again, in a letter that is bound to the settings of this variant.
+                bank = state_folder(config, config.data_folder / config.parties[0]) / config.study
+                shutil.rmtree(bank / "splits" / str(seed), ignore_errors=True)
                 assigned = assign_roles(federation, seed)
                 train_reserve(federation, assigned, seed, report)
                 training = Training(

@@ -1,13 +1,12 @@
-"""All attacks of one party and on it, in every variant of a model, beside the test AUC of the very runs."""
+"""All attacks of a curious party and on it, in every variant of a model, beside the test AUC of the very runs."""
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.table import Table
 
 from clients.data.declaration import read_declaration
 from experiments.attacks.evaluation import smallest_group
@@ -18,72 +17,72 @@ from fl.protocols import conversation_of
 from fl.splits import TEST
 from server.progress import Progress, Report
 
-Attack = Callable[[Any, str, np.random.Generator], pd.DataFrame]
-"""Plays on a recording, and is named a participant."""
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attack:
+    """What somebody could infer who follows the protocol and keeps what it receives: a table of figures.
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is played on a contender.
-
-    recording  the class of its recordings
-    variants   gives the settings that are compared, by name, from those of the run, which must be among them
-    labels     an attack of a receiver of messages on labels: success (AUC) from its `own` columns, and from what it
-               `received`
-    receivers  who plays it beside the passive party
-    columns    an attack of the bank on the passive party's columns: a row for each
-    tables     the figures for a terminal
+    recording   the class of the runs that it is played on; it names the contender
+    play        the figures by a recording, the name of the passive party and a generator, a row for each line
+    on_labels   whether it is played in every variant of the settings; then `play` gives success (AUC) by the passive
+                party's `own` columns, and by what it `received`, and the table has the variants side by side
+    title       of the table, with `{party}` for the passive party
+    first       the heading of what its rows are
+    caption     what its columns are
+    headings    of columns that are not called as in the figures
+    counts      a column of whole numbers that stands beside the names of the rows
     """
 
     recording: type[Recording]
-    variants: Callable[[Any], dict[str, Any]]
-    labels: Attack
-    receivers: tuple[str, ...] = ()
-    columns: Attack
-    tables: "Callable[[Attacks], list[Table]]"
+    play: Callable[[Any, str, np.random.Generator], pd.DataFrame]
+    on_labels: bool = False
+    title: str
+    first: str
+    caption: str
+    headings: Mapping[str, str] = field(default_factory=dict)
+    counts: str = ""
 
 
 @dataclass(frozen=True)
 class Attacks:
     """The figures of one passive party; means over the seeds.
 
-    labels    by receiver, success (AUC) of each attack on labels: `own` from its own columns, if it has any, then by
-              variant
-    columns   what the bank can tell of each column of the party, with the settings of the run
+    figures   of each attack; of one on labels `own` from the party's own columns, if it uses any, then by variant
     test_auc  of the model, by variant: what a defence costs
     group     the fewest applicants behind any number of an evaluation message
     """
 
     party: str
-    labels: dict[str, pd.DataFrame]
-    columns: pd.DataFrame
-    test_auc: dict[str, float]
+    figures: Mapping[Attack, pd.DataFrame]
+    test_auc: Mapping[str, float]
     group: int
 
 
-def play_all(plan: Plan, config: TrainingConfig, party: str, report: Report) -> Attacks:
-    """Train every variant under every seed and play every attack of and on a passive party, by default the first.
+def play_all(attacks: Sequence[Attack], config: TrainingConfig, party: str, report: Report) -> Attacks:
+    """Train every variant under every seed and play attacks of one contender, on a passive party (default: the first).
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
-    party = choose_passive(config, party)
-    as_set = config.sections[conversation_of(plan.recording.contender).name]
-    variants, receivers = plan.variants(as_set), (party, *plan.receivers)
-    played: dict[str, dict[str, list[pd.DataFrame]]] = {receiver: defaultdict(list) for receiver in receivers}
-    aucs, columns, groups = defaultdict(list), [], []
-    for recording in plan.recording.of_runs(config, report, variants):
-        rng = np.random.default_rng(recording.seed)
-        for receiver in receivers:
-            played[receiver][recording.name].append(plan.labels(recording, receiver, rng))
+    party, recorded = choose_passive(config, party), attacks[0].recording
+    as_set = config.sections[conversation_of(recorded.contender).name]
+    variants = recorded.variants(as_set)
+    played: dict[Attack, dict[str, list[pd.DataFrame]]] = {attack: defaultdict(list) for attack in attacks}
+    aucs, groups = defaultdict(list), []
+    for recording in recorded.of_runs(config, report, variants):
+        for attack in attacks:
+            if attack.on_labels or variants[recording.name] == as_set:
+                # Each draws for itself, so that its figures do not depend on which others there are.
+                rng = np.random.default_rng(recording.seed)
+                played[attack][recording.name].append(attack.play(recording, party, rng))
         aucs[recording.name].append(recording.evaluation.metrics["auc"])
         groups.append(smallest_group(recording.evaluation, int((recording.roles == TEST).sum())))
-        if variants[recording.name] == as_set:
-            columns.append(plan.columns(recording, party, rng))
     report(Progress("done"))
     return Attacks(
         party,
-        {receiver: _side_by_side(tables) for receiver, tables in played.items()},
-        _mean_of(columns),
+        {
+            attack: _side_by_side(tables) if attack.on_labels else _mean_of(next(iter(tables.values())))
+            for attack, tables in played.items()
+        },
         {name: float(np.mean(values)) for name, values in aucs.items()},
         min(groups),
     )

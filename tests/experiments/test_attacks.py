@@ -11,14 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from clients.parties import write_default
-from experiments.attacks.contenders import PLANS
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.labels import direction
-from experiments.attacks.network import labels
-from experiments.attacks.network.features import reconstruct
+from experiments.attacks.network import completion, initial, labels
+from experiments.attacks.network.features import COLUMNS, reconstruct
 from experiments.attacks.network.recording import Batch, Recording
 from experiments.attacks.report import play_all
-from experiments.attacks.tables import network_tables
+from experiments.attacks.tables import tables
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -29,7 +28,7 @@ from server.progress import ignore
 
 CREDIT = Path(__file__).parents[3] / "shared" / "data" / "default_credit"
 SHORT = NetworkConfig(batches=20)
-NETWORK = PLANS["federated-network"]
+NETWORK = [labels.LABELS, COLUMNS]
 
 
 def write_party(folder: Path, frame: pd.DataFrame) -> None:
@@ -147,6 +146,26 @@ def test_embeddings_let_the_bank_reconstruct_columns(
     assert (found["looks"] > found["final"]).all()
 
 
+def test_initial_weights_let_the_bank_reconstruct_columns_without_a_known_row(
+    recorded: Callable[[str], Recording], rng: np.random.Generator
+) -> None:
+    found = initial.reconstruct(recorded("gaussian"), "partner", rng)
+
+    assert list(found.index) == [f"p{column}" for column in range(6)]
+    assert (found["initial"] > found["own"] + 0.5).all()
+
+
+def test_a_completed_model_tells_labels_by_few_that_are_known(
+    recorded: Callable[[str], Recording], rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "DRAWS", 2)
+
+    played = completion.play(recorded("none"), "partner", rng)
+
+    few = played.loc["knows 20 labels"]
+    assert few["received"] > few["own"]
+
+
 def test_an_evaluation_stands_for_groups_only(recorded: Callable[[str], Recording]) -> None:
     recording = recorded("gaussian")
 
@@ -186,11 +205,11 @@ def test_all_attacks_stand_side_by_side(config: TrainingConfig) -> None:
     attacks = play_all(NETWORK, config.with_section(replace(SHORT, batches=6)), "", ignore)
 
     assert attacks.party == "partner"
-    of_partner = attacks.labels["partner"]
+    of_partner = attacks.figures[labels.LABELS]
     assert list(of_partner) == ["own", "none", "max-norm", "gaussian"]
     assert of_partner["none"].between(0, 1).all()
     assert attacks.test_auc.keys() == {"none", "max-norm", "gaussian"}
-    assert [table.row_count for table in network_tables(attacks)] == [len(of_partner) + 1, 6]
+    assert [table.row_count for table in tables(attacks)] == [len(of_partner) + 1, 7]
 
 
 def test_an_unknown_party_is_named_with_those_there_are(config: TrainingConfig) -> None:

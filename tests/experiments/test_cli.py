@@ -231,7 +231,10 @@ def test_attack_names_what_it_can_attack(siloscore: Callable[..., Ended], tables
     ended = siloscore("attack", "--contender", "pooled-trees", "--data", tables)
 
     assert ended.code == 2
-    assert "attacks on federated-network and federated-boosting, not on 'pooled-trees'." in ended.errors
+    assert (
+        "attacks on federated-boosting, federated-network, federated-scorecard, not on 'pooled-trees'."
+        in ended.errors
+    )
 
 
 def test_an_error_that_looks_like_markup_is_shown_whole(

@@ -8,8 +8,14 @@ from rich.console import Console, RenderableType
 from rich.table import Column
 
 from experiments import party_commands
-from experiments.attacks.report import Attacks
-from experiments.attacks.tables import boosting_tables, network_tables
+from experiments.attacks.active import ActiveAttack, Outcome
+from experiments.attacks.boosting import bins, labels
+from experiments.attacks.network import features
+from experiments.attacks.network import labels as labels_by_gradients
+from experiments.attacks.registry import find
+from experiments.attacks.report import Attack, Attacks
+from experiments.attacks.tables import outcome_table
+from experiments.attacks.tables import tables as attack_tables
 from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT
 from experiments.comparison.summary import COLUMNS
 from experiments.display import comparison_tables, gains_table, progress_bars
@@ -29,22 +35,33 @@ def lines(*tables: RenderableType) -> list[str]:
     return [line.rstrip() for line in printed.get().splitlines()]
 
 
-def attacks(party: str, variants: list[str], columns: list[str]) -> Attacks:
-    labels = pd.DataFrame(0.5, index=["each batch: direction, 1 default"], columns=["own", *variants])
+def attacks(
+    party: str, on_labels: Attack, variants: list[str], on_columns: Attack, columns: list[str]
+) -> Attacks:
+    by_label = pd.DataFrame(0.5, index=["each batch: direction, 1 default"], columns=["own", *variants])
     by_column = pd.DataFrame(0.25, index=NAMES, columns=columns)
-    return Attacks(party, {party: labels, "coordinator": labels}, by_column, dict.fromkeys(variants, 0.8), 10)
+    figures = {on_labels: by_label, on_columns: by_column}
+    return Attacks(party, figures, dict.fromkeys(variants, 0.8), 10)
 
 
 def test_tables_of_attacks_break_no_name() -> None:
     for party in ("tax", LONG):
-        network = attacks(party, ["none", "max-norm", "gaussian"], ["own", "final", "looks"])
-        text = " ".join(lines(*network_tables(network)))
+        defences, seen = ["none", "max-norm", "gaussian"], ["own", "final", "looks"]
+        network = attacks(party, labels_by_gradients.LABELS, defences, features.COLUMNS, seen)
+        text = " ".join(lines(*attack_tables(network)))
         for word in (*NAMES, party, "max-norm", "gaussian", "final embeddings", "all looks"):
             assert word in text
-        bins = ["bins", "largest", "own", "splits", "sums", "matched", "both", "sure", "scored"]
-        text = " ".join(lines(*boosting_tables(attacks(party, ["as-set", "bank-first", "leaves-200"], bins))))
-        for word in (*NAMES, party, "bank-first", "leaves-200", *bins):
+        options = ["as-set", "bank-first", "leaves-200"]
+        boosting = attacks(party, labels.LABELS, options, bins.COLUMNS, list(bins.FOUND))
+        text = " ".join(lines(*attack_tables(boosting)))
+        for word in (*NAMES, party, "bank-first", "leaves-200", *bins.FOUND):
             assert word in text
+
+
+def test_the_table_of_outcomes_names_every_attack() -> None:
+    outcomes = [Outcome(attack, "refused: a letter", refused=True) for attack in find(ActiveAttack)]
+    text = " ".join(lines(outcome_table(outcomes)))
+    assert all(outcome.attack.title in text for outcome in outcomes)
 
 
 def test_tables_of_a_study_break_no_name() -> None:

@@ -15,6 +15,7 @@ from experiments.attacks.boosting.opened import Flags, Knowledge, knowledge, sco
 from experiments.attacks.boosting.raking import allowed_prior, rake
 from experiments.attacks.boosting.recording import Recording
 from experiments.attacks.network.features import KNOWN
+from experiments.attacks.report import Attack
 
 FOUND = ("bins", "largest", "own", "splits", "sums", "matched", "both", "sure", "scored")
 
@@ -40,6 +41,20 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
             "scored": (of_scores == of_tested[:, number]).mean(),
         } | {way: (bins == truth[:, number]).mean() for way, bins in by_knowledge(known, number).items()}
     return pd.DataFrame.from_dict(results, orient="index", columns=list(FOUND))
+
+
+COLUMNS = Attack(
+    recording=Recording,
+    play=reconstruct,
+    title="In which bins of {party}'s columns the bank could tell rows to be, from …",
+    first="column (bins)",
+    caption=(
+        "Share of rows. largest: always the largest bin; own: the bank's own columns and 500 rows that it knows; "
+        "matched and sure: by sums and by both, where no other bin is possible; scored: of test rows, by what scoring "
+        "them tells."
+    ),
+    counts="bins",
+)
 
 
 def by_knowledge(known: Knowledge, column: int) -> dict[str, NDArray[np.int64]]:

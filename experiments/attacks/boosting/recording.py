@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from flwr.app import Message
 from numpy.typing import NDArray
 
 from clients.boosting.label_holder import BankState
-from clients.session import state_folder
 from clients.store import Store
 from experiments.attacks import recording
 from fl.binning import Shape
@@ -37,7 +35,6 @@ from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.records import decode
 from fl.splits import TEST, TRAIN
-from fl.wire import envelope_of
 
 LARGER = 5
 
@@ -87,14 +84,12 @@ class Tap(recording.Tap):
         boosting = config.section(BoostingConfig)
         super().__init__(config.with_section(replace(boosting, encryption="plain")))
 
-    def note(self, message: Message, messages: list[Any]) -> None:
+    def note(self, model: Store, messages: list[Any]) -> None:
         """Add an `Opened` to each demand of the bank's."""
         request, reply = messages[-2:]
         if not isinstance(reply, Demanded):
             return
-        study = state_folder(self.config, self.config.data_folder / self.config.parties[0])
-        envelope = envelope_of(message.content)
-        growth = decode(BankState, Store(study / envelope.study / envelope.model).last().state).growth
+        growth = decode(BankState, model.last().state).growth
         # A demand made anew, now that it is known where rows go, has no new sums before it.
         letters = request.sums if isinstance(request, SplitRequest) else {}
         homes = {party: letter.read(Sums).homes for party, letter in letters.items()}
@@ -111,6 +106,7 @@ class Recording(recording.Recording):
 
     contender = "federated-boosting"
     tap = Tap
+    variants = staticmethod(options)
 
     @property
     def parties(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from experiments.attacks.network.recording import Recording
+from experiments.attacks.report import Attack
 
 KNOWN = 500
 """Rows whose columns the bank is taken to know."""
@@ -31,14 +32,24 @@ def reconstruct(recording: Recording, party: str, rng: np.random.Generator) -> p
     results = {}
     for name, column in zip(table.numeric_names, table.numeric.T, strict=True):
         results[name] = {
-            "own": _r2(inputs[rows], column[rows], rng),
-            "final": _r2(final, column[rows], rng),
-            "looks": _r2(looks, column[validation], rng),
+            "own": r2(inputs[rows], column[rows], rng),
+            "final": r2(final, column[rows], rng),
+            "looks": r2(looks, column[validation], rng),
         }
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "final", "looks"])
 
 
-def _r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:
+COLUMNS = Attack(
+    recording=Recording,
+    play=reconstruct,
+    title="What the bank could reconstruct of {party}'s columns (R²) from …",
+    first="column",
+    caption="own columns: the bank's; all looks: the embeddings of validation rows, as received in training.",
+    headings={"own": "own columns", "final": "final embeddings", "looks": "all looks"},
+)
+
+
+def r2(seen: NDArray[np.floating], column: NDArray[np.float64], rng: np.random.Generator) -> float:
     """R² on unknown rows; NaN for a column that is the same in all rows or missing."""
     there = ~np.isnan(column)
     if len(np.unique(column[there])) < 2:

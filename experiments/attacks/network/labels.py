@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from experiments.attacks.labels import TOGETHER, Labels, cosine, norm, play_on_vectors, success
 from experiments.attacks.network.recording import Batch, Recording
+from experiments.attacks.report import Attack
+from experiments.attacks.tables import KNOWLEDGE
 
 
 def play(recording: Recording, party: str, rng: np.random.Generator) -> pd.DataFrame:
@@ -32,6 +34,16 @@ def play(recording: Recording, party: str, rng: np.random.Generator) -> pd.DataF
     for name, pair in play_on_vectors(inputs, gradients, labels, rng).items():
         results[name if name == TOGETHER else f"average: {name}"] = pair
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "received"])
+
+
+LABELS = Attack(
+    recording=Recording,
+    play=play,
+    on_labels=True,
+    title="What {party} could tell of labels (AUC)",
+    first="attack",
+    caption=f"own: from its own columns alone; then from the gradients under each defence. {KNOWLEDGE}",
+)
 
 
 def norm_per_batch(batches: Sequence[Batch], labels: Labels) -> float:

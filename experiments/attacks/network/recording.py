@@ -17,7 +17,7 @@ from fl.network import (
     ScoreRequest,
     training_batches,
 )
-from fl.splits import VALIDATION
+from fl.splits import TRAIN, VALIDATION
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Recording(recording.Recording):
 
     contender = "federated-network"
     tap = Tap
+    variants = staticmethod(defences)
 
     def gradients(self, party: str) -> list[Batch]:
         """What the bank let a passive party see of the gradient, batch by batch.
@@ -65,6 +66,17 @@ class Recording(recording.Recording):
         (request,) = self.received(ScoreRequest, self.joined.holder)
         final = request.embeddings[party].read(Embeddings).embeddings
         return np.flatnonzero(self.joined.coverage[party]), final
+
+    def first_embeddings(self, party: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Those of the first batch, which come under the initial weights, (k, embedding), and their rows (k,)."""
+        first = self.received(BackwardRequest, self.joined.holder)[0]
+        rows = training_batches(self.roles, self.seed, self.config.section(NetworkConfig))[0]
+        embeddings = first.embeddings[party].read(BatchEmbeddings).batch
+        return rows[self.joined.coverage[party][rows]], embeddings
+
+    def training(self, party: str) -> NDArray[np.int_]:
+        """The training rows that a passive party knows."""
+        return np.flatnonzero((self.roles == TRAIN) & self.joined.coverage[party])
 
     def validation_embeddings(self, party: str) -> tuple[NDArray[np.int_], NDArray[np.float32]]:
         """The validation rows' embeddings of all looks side by side, (k, looks · embedding), and their rows (k,)."""

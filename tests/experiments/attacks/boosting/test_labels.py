@@ -56,18 +56,10 @@ def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Rec
 
 
 def successes(recording: Recording) -> dict[str, float]:
-    """Of the attacks that need a direction, by the party and by the coordinator."""
-    rng = np.random.default_rng(1)
-    of_party, of_coordinator = (
-        labels.play(recording, "tax", rng),
-        labels.play(recording, labels.COORDINATOR, rng),
-    )
+    """Of the attacks that need a direction."""
+    of_party = labels.play(recording, "tax", np.random.default_rng(1))
     names = ["direction, 20 defaults", "regression, 1,000 labels"]
-    return {
-        f"{who}: {name}": float(table.loc[name, "received"])
-        for who, table in (("party", of_party), ("coordinator", of_coordinator))
-        for name in names
-    }
+    return {name: float(of_party.loc[name, "received"]) for name in names}
 
 
 def test_nodes_that_follow_labels_give_them_away(recorded: Callable[..., Recording]) -> None:
@@ -87,18 +79,12 @@ def test_nodes_that_follow_nothing_tell_nothing(recorded: Callable[..., Recordin
     assert max(found.values()) < 0.65, found
 
 
-def test_own_columns_are_the_yardstick_of_a_party_and_the_coordinator_has_none(
+def test_own_columns_are_the_yardstick_of_a_party(
     recorded: Callable[..., Recording],
 ) -> None:
-    rng = np.random.default_rng(3)
-
-    of_party, of_coordinator = (
-        labels.play(recorded(), "tax", rng),
-        labels.play(recorded(), labels.COORDINATOR, rng),
-    )
+    of_party = labels.play(recorded(), "tax", np.random.default_rng(3))
 
     assert of_party["own"].drop(labels.LIGHTER).between(0.4, 1).all()
-    assert of_coordinator["own"].isna().all()
     assert of_party["received"].between(0, 1).all()
 
 

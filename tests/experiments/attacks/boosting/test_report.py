@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from experiments.attacks.boosting.labels import COORDINATOR
+from experiments.attacks.boosting.bins import COLUMNS
+from experiments.attacks.boosting.labels import LABELS
 from experiments.attacks.boosting.recording import options
-from experiments.attacks.contenders import PLANS, play
+from experiments.attacks.contenders import play
 from experiments.attacks.report import play_all
-from experiments.attacks.tables import boosting_tables
+from experiments.attacks.tables import tables
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -29,20 +30,18 @@ def test_options_change_what_they_name_and_nothing_else() -> None:
 def test_all_attacks_stand_side_by_side(configured: Callable[..., TrainingConfig]) -> None:
     config = configured(("supply", "tax"), trees=2, depth=2, min_leaf_count=5)
 
-    attacks = play_all(PLANS["federated-boosting"], config, "tax", ignore)
+    attacks = play_all([LABELS, COLUMNS], config, "tax", ignore)
 
     assert attacks.party == "tax"
-    of_party, of_coordinator = attacks.labels["tax"], attacks.labels[COORDINATOR]
+    of_party = attacks.figures[LABELS]
     assert list(of_party) == ["own", "as-set", "bank-first", "leaves-25"]
-    assert list(of_coordinator) == ["as-set", "bank-first", "leaves-25"]
-    assert attacks.test_auc.keys() == set(of_coordinator)
+    assert attacks.test_auc.keys() == {"as-set", "bank-first", "leaves-25"}
     assert attacks.group >= 1
-    rows = [table.row_count for table in boosting_tables(attacks)]
-    assert rows == [len(of_party) + 1, len(of_coordinator) + 1, len(attacks.columns) + 1]
+    rows = [table.row_count for table in tables(attacks)]
+    assert rows == [len(of_party) + 1, len(attacks.figures[COLUMNS]) + 1]
 
 
 def test_only_what_is_attacked_can_be_named(configured: Callable[..., TrainingConfig]) -> None:
-    with pytest.raises(
-        ConfigError, match="attacks on federated-network and federated-boosting, not on 'tree'"
-    ):
+    attacked = "federated-boosting, federated-network, federated-scorecard"
+    with pytest.raises(ConfigError, match=f"attacks on {attacked}, not on 'tree'"):
         play("tree", configured(), "", ignore)

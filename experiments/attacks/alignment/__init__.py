@@ -1,0 +1,1 @@
+"""Attacks on the alignment by those who depart from the protocol."""

@@ -1,0 +1,78 @@
+"""Reverse sum: gradients whose low digits name rows, so that a sum tells which rows are in a bin.
+
+Weng et al., "Practical privacy attacks on vertical federated learning", arXiv 2011.09290. The bank rounds what it
+encrypts to as few digits as `boosting.precision` may have, and marks a row by one of the digits below; each digit of a
+sum then says in which bin the row is. The passive party adds up what it cannot read, so it cannot notice.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.attacks.active import ActiveAttack, By, Stage
+from experiments.attacks.boosting.truth import start
+from fl.boosting import Gradients, GrowRequest, Keys, Level, Sums, Task, packed
+from fl.boosting.forest import Splits
+from fl.boosting.gradients import base_score, gradients, ranges
+from fl.config.boosting import BoostingConfig
+from fl.encrypted_sums import new_owner
+from fl.messages import Letter
+
+KEPT = 4
+"""Digits after the binary point that the forest still learns from: the fewest that the settings allow."""
+
+
+def reverse(stage: Stage) -> str:
+    """Mark rows in the gradients of the first root, and read their bins from its sums."""
+    (model, setup), config = start(stage), stage.config.section(BoostingConfig)
+    rows, digits = setup.positions[setup.training], config.precision - KEPT
+    known, labels = np.flatnonzero(stage.joined.coverage[stage.victim][rows]), stage.joined.labels[rows]
+    honest = gradients(np.full(len(labels), base_score(labels)), labels, config.precision)
+    values, marked = mark(honest, known, digits)
+    owner = new_owner(config.encryption, len(values), ranges(config))
+    offsets, told = np.array([0, len(values)]), setup.binning.shape.bins - 1
+    encrypted, ticket = owner.encrypt(values, offsets, [told])
+    if owner.row_wise:
+        ticket = owner.regroup(ticket, np.arange(len(values)), offsets)
+    nobody = np.empty(0, bool)
+    request = GrowRequest(
+        task=Letter.of(
+            Task(
+                tree=0,
+                ahead=True,
+                wanted=True,
+                lighter_left=nobody,
+                bank_left=packed(np.zeros(len(setup.positions), bool)),
+                keys=Keys(sums=owner.public_key(), pad=None),
+            )
+        ),
+        level=Letter.of(Level(owners=np.empty(0, np.int8), splits=Splits.none(), pad=None)),
+        gradients=Letter.of(Gradients(encrypted)),
+        sides=None,
+    )
+    sums = stage.read(stage.ask(stage.victim, request, model).sums, Sums)
+    opened = owner.decrypt(sums.sums, ticket, told)
+    named = np.stack([read_marks(column[0], marked, digits) for column in opened], axis=1)
+    right = named == setup.codes[setup.training][marked.ravel()]
+    return f"{right.sum():,} of {right.size:,} bins of {marked.size} rows, by one encryption of gradients"
+
+
+def mark(
+    values: NDArray[np.int64], rows: NDArray[np.int_], digits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int_]]:
+    """Numbers (n, k) whose low binary digits are replaced by marks of one row each, and those rows, (k, digits)."""
+    width = values.shape[1]
+    marked = rows[: width * digits].reshape(width, -1)
+    values = values >> digits << digits
+    for number, of_number in enumerate(marked):
+        values[of_number, number] += 1 << np.arange(len(of_number))
+    return values, marked
+
+
+def read_marks(sums: NDArray[np.int64], marked: NDArray[np.int_], digits: int) -> NDArray[np.int64]:
+    """The bin of each marked row, (k · digits,), by a column's sums (bins − 1, k): the last bin is not told."""
+    there = sums[:, :, None] >> np.arange(marked.shape[1]) & 1
+    last = np.ones((1, *there.shape[1:]), np.int64)
+    return np.concatenate([there, last]).argmax(axis=0).ravel()
+
+
+REVERSE_SUM = ActiveAttack(finding=4, title="reverse sum: rows marked in gradients", by=By.BANK, play=reverse)
