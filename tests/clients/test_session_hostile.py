@@ -118,7 +118,7 @@ def test_no_request_goes_round_the_count_of_steps(
     send: Send, config: TrainingConfig, request_: object, envelope: Envelope
 ) -> None:
     assert "step" in refusal_in(send(config, request_, envelope))
-    assert not Path(config.state).exists()
+    assert kept(config) == OWN
 
 
 @pytest.fixture
@@ -137,6 +137,10 @@ def sent_with(
     return deliver
 
 
+OWN = {"identity.pem", "audit.log", "audit.head"}
+"""What a party keeps that has refused everything: its keys, and that it refused."""
+
+
 def kept(config: TrainingConfig) -> set[str]:
     """The names of all that the parties keep."""
     return {path.name for party in Path(config.state).iterdir() for path in party.iterdir()}
@@ -146,7 +150,7 @@ def test_the_honest_envelope_is_answered(
     sent_with: Callable[..., RecordDict], config: TrainingConfig
 ) -> None:
     assert refusal_in(sent_with()) is None
-    assert kept(config) == {"identity.pem", "s"}
+    assert kept(config) == {*OWN, "s"}
 
 
 OWN = ["party.log", "identity.pem", "audit.log", "@scoring"]
@@ -175,7 +179,7 @@ def test_a_study_is_a_folder_of_the_state_and_nothing_else(
     sent_with: Callable[..., RecordDict], config: TrainingConfig, study: object
 ) -> None:
     assert refusal_in(sent_with(study=study))
-    assert kept(config) == {"identity.pem"}
+    assert kept(config) == OWN
 
 
 @pytest.mark.parametrize(
@@ -199,4 +203,4 @@ def test_an_envelope_has_its_declared_form(
     sent_with: Callable[..., RecordDict], config: TrainingConfig, odd: dict
 ) -> None:
     assert refusal_in(sent_with(**odd))
-    assert kept(config) == {"identity.pem"}
+    assert kept(config) == OWN

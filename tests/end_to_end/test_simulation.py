@@ -115,7 +115,7 @@ def test_a_study_runs_through_flower_into_mlflow(
 
     # Every party keeps its own part of the model, and the bank alone the scores.
     for party in ("bank", "tax", "supply_chain"):
-        (study,) = (tmp_path / "state" / party).iterdir()
+        (study,) = (tmp_path / "state" / party).glob("*/")
         kept = {path.name for path in (study / "federated-network" / "1").iterdir()}
         assert "Model.record" in kept
         assert ("Scores.record" in kept) == (party == "bank")
@@ -232,7 +232,7 @@ def test_applicants_are_scored_through_flower(
         *("--set", "boosting.trees=3", "--set", "boosting.encryption=plain", "--set", f"state={state}"),
     )
     assert ended.code == 0, ended.errors
-    (study,) = (state / "bank").iterdir()
+    (study,) = (state / "bank").glob("*/")
     ids = read_applications(Store(study)).ids
     pds = dict(zip(ids, Store(study / "federated-boosting" / "1").read(Scores).pd, strict=True))
     (tmp_path / "new.csv").write_text("\n".join(["business_id", *ids[:200]]), "utf-8")

@@ -24,7 +24,16 @@ from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
-from fl.messages import Content, Letter, LetterField, declaration_of, fields_of, letter_fields, with_letters
+from fl.messages import (
+    Content,
+    Head,
+    Letter,
+    LetterField,
+    declaration_of,
+    fields_of,
+    letter_fields,
+    with_letters,
+)
 from fl.protocols import CONVERSATIONS, actions, federated_contenders, message_type
 from fl.records import Array, decode
 from fl.scorecard import Points
@@ -105,9 +114,11 @@ class Recording:
         self.secrets: defaultdict[str, set[bytes]] = defaultdict(set)
         self.recorder, seal = Recorder(), post.seal
 
-        def noted(letter: Letter[Any], context: Any, *parties: Any, encrypted: bool) -> Letter[Any]:
+        def noted(
+            letter: Letter[Any], context: Any, *parties: Any, head: Head, encrypted: bool
+        ) -> Letter[Any]:
             self._note(LETTERS[context.kind], letter)
-            return seal(letter, context, *parties, encrypted=encrypted and sealing)
+            return seal(letter, context, *parties, head=head, encrypted=encrypted and sealing)
 
         monkeypatch.setattr("clients.post.seal", noted)
         config = TrainingConfig(data=str(data), parties=("bank", "tax"), state=str(state), study="s")
