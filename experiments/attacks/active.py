@@ -29,7 +29,7 @@ from fl.handshake import Introduction
 from fl.messages import Letter, LetterField, Reply, Request, with_letters
 from fl.protocols import essential
 from fl.records import Record
-from fl.seals import Context, Identity, seal, unseal
+from fl.seals import Context, Identity, seal, sign_head, unseal
 from fl.splits import Split, SplitRequest
 from server.coordinator import connect
 from server.exchange import Exchange, FederationError
@@ -138,7 +138,8 @@ class Stage:
                 return letter
             context = self._context(name or self.holder, model, next(self._steps), declared.kind)
             identity = self._identities[context.sender]
-            return seal(letter, context, identity, receivers, encrypted=not declared.is_ciphertext)
+            head, encrypted = sign_head(0, "", identity), not declared.is_ciphertext
+            return seal(letter, context, identity, receivers, head=head, encrypted=encrypted)
 
         return self.exchange.ask({party: with_letters(request, close)}, model)[party]
 

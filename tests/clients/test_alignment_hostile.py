@@ -22,7 +22,7 @@ from fl.alignment import (
 )
 from fl.alignment.intersection import Points, hash_to_points, new_exponent, raise_to
 from fl.config.run import TrainingConfig
-from fl.messages import Letter
+from fl.messages import Head, Letter
 from fl.protocols import Conversation
 from fl.seals import Context, Identity, seal
 from fl.tables import Table
@@ -216,7 +216,7 @@ def test_finding_6_points_that_the_bank_has_not_blinded_are_not_raised(
         kind="fl.alignment.BlindPoints",
     )
     tax = Store(Path(config.state, "tax", "s")).read(Partners).introductions["tax"].keys
-    forged = seal(guessed, context, Identity.new(), {"tax": tax}, encrypted=True)
+    forged = seal(guessed, context, Identity.new(), {"tax": tax}, head=Head(), encrypted=True)
     refused = refusal_in(send(config, RaiseRequest(forged), Envelope("s", "", 2), TAX, sealed=True))
     assert (refused is not None and "is not signed by it" in refused) == defended
 

@@ -50,7 +50,7 @@ from fl.boosting.padding import PadSecret, PadUse, sides, within
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import plain
 from fl.encrypted_sums.packing import Packing
-from fl.messages import Letter
+from fl.messages import Head, Letter
 from fl.scorecard import CountRequest, EncryptedSums, Labels, OpenRequest
 from fl.seals import Context, Identity, seal
 from fl.splits import TEST, VALIDATION, Split
@@ -532,7 +532,9 @@ def test_finding_6_with_a_pad_key_of_its_own_the_coordinator_opens_no_sides(
         context = Context(
             study="s", model=MODEL, step=1, settings=run.config.digest, sender="bank", kind=kind
         )
-        return seal(Letter.of(record), context, Identity.new(), {"tax": introduced.keys}, encrypted=True)
+        return seal(
+            Letter.of(record), context, Identity.new(), {"tax": introduced.keys}, head=Head(), encrypted=True
+        )
 
     keys = Keys(sums=plain.PlainOwner(Packing(1, ((0, 1),))).public_key(), pad=own.public_key)
     task = written(replace(begun.task, ahead=True, wanted=False, keys=keys))

@@ -26,7 +26,7 @@ from fl.encrypted_sums.lattice.form import Planes
 from fl.encrypted_sums.lattice.products import Adder
 from fl.encrypted_sums.lattice.seal import DEGREE, Lattice
 from fl.encrypted_sums.packing import Packing
-from fl.messages import Letter, Request, declaration_of
+from fl.messages import Head, Letter, Request, declaration_of
 from fl.records import decode
 from fl.scorecard import (
     BeginRequest,
@@ -469,7 +469,7 @@ def test_finding_3_the_coordinator_has_nothing_opened(
         sender="tax",
         kind="fl.scorecard.EncryptedSums",
     )
-    forged = seal(Letter.of(sums), context, Identity.new(), {"bank": bank}, encrypted=False)
+    forged = seal(Letter.of(sums), context, Identity.new(), {"bank": bank}, head=Head(), encrypted=False)
 
     refused = refusal_in(
         send(begun.run.config, OpenRequest({"tax": forged}), Envelope("s", MODEL, 3), BANK, sealed=True)
