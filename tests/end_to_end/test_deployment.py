@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from clients.aligned import read_applications
+from clients.data.declaration import read_declaration, write_declaration
+from clients.identity import make_identity, read_identity
 from clients.scores import Scores
 from clients.scoring import read_answers
 from clients.store import Store
@@ -120,11 +123,23 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     found.stop()
 
 
+def pin_each_other(data: Path, parties: tuple[str, ...]) -> None:
+    """Do as the parties' people do: each makes keys, and writes those of the others into its `party.toml`."""
+    for party in parties:
+        make_identity(data / party)
+    keys = {party: read_identity(data / party).public.text for party in parties}
+    for party in parties:
+        declaration = read_declaration(data / party)
+        partners = {name: text for name, text in keys.items() if name != party}
+        write_declaration(data / party, replace(declaration, partners=partners))
+
+
 @pytest.mark.slow
 def test_deployed_parties_train_and_score_and_one_may_die(
     make_tables: Callable[..., Path], deployment: Deployment, tmp_path: Path
 ) -> None:
     data = make_tables(("tax",))
+    pin_each_other(data, ("bank", "tax"))
     for party in ("bank", "tax"):
         deployment.join(data / party)
     config = TrainingConfig(
@@ -138,6 +153,10 @@ def test_deployed_parties_train_and_score_and_one_may_die(
 
     assert deployment.run(config) == "finished:completed"
 
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    (study,) = client.search_runs([experiment.experiment_id], "tags.study = 'deployed'")
+    assert study.data.tags["identities"] == "pinned"
     store = Store(data / "bank" / "state" / "deployed")
     pds = pd.Series(
         Store(store.folder / "federated-boosting" / "1").read(Scores).pd, read_applications(store).ids
