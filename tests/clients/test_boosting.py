@@ -399,6 +399,15 @@ def test_the_bank_refuses_sums_of_too_few_parties(begun: Begun) -> None:
         begun.ask(SplitRequest(members={"tax": grown.members}, sums={}), "bank")
 
 
+def test_each_answer_is_opened_once(begun: Begun) -> None:
+    grown = begun.ask(begun.root)
+    request = SplitRequest(members={"tax": grown.members}, sums={"tax": grown.sums})
+    begun.ask(request, "bank")
+    # That a letter is heard once, too, is tested where letters are (`test_post.py`).
+    with pytest.raises(FederationError, match="for another request"):
+        begun.ask(request, "bank")
+
+
 def test_a_party_hands_over_no_sides_in_a_run_that_does_without(
     make_tables: Callable[..., Path], federate: Callable
 ) -> None:

@@ -45,7 +45,7 @@ ALLOWED = {
     "reserve": "TrainRequest.seed Trained.curve",
     "boosting": """
         StartRequest.seed BeginRequest.seed GrowRequest.sides Grown.sides Gradients.encrypted
-        Demanded.waits Demanded.trees Demanded.chosen.party Demanded.chosen.rows
+        Demanded.waits Demanded.trees Demanded.chosen.party Demanded.chosen.rows Demanded.chosen.seed
         Demanded.fit.train_loss Demanded.fit.validation_auc Demanded.fit.validation_loss
         Ended.trees Ended.fit.train_loss Ended.fit.validation_auc Ended.fit.validation_loss
     """,

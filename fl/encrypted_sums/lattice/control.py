@@ -15,11 +15,12 @@ powers of X that a reply multiplied with, that is rows times columns in it. Thei
 2^-47; it shrinks with t. This is against an owner that keeps to the protocol (honest key, honest noise) and is
 curious. The argument has not been reviewed by others.
 
-An owner that lies makes its own key (b, a), though not `a` (`public_key`), and its own pairs as ciphertexts. If b hides a
-structure, c0 tells it part of the small u by which a reply is re-randomised, and no cheap test finds such a b: to all
-others it looks random. So c0 is short (`layout.MOST_WIDTH`). What it tells, at most 55 bits a coefficient, leaves u 5,900
-of its 12,900 bits, and c1 is as good as random if ring learning with errors holds with such a hint, which is assumed.
-Then a lie in the key tells hardly more than one in the numbers, whose sums have up to 51 bits a coefficient.
+An owner that lies makes its own key (b, a), though not `a` (`public_key`), and its own pairs as ciphertexts. If b
+hides a structure, c0 tells it part of the small u by which a reply is re-randomised, and no cheap test finds such a
+b: to all others it looks random. So c0 is short (`layout.MOST_WIDTH`). What it tells, at most 55 bits a coefficient,
+leaves u 5,900 of its 12,900 bits, and c1 is as good as random if ring learning with errors holds with such a hint,
+which is assumed. Then a lie in the key tells hardly more than one in the numbers, whose sums have up to 51 bits a
+coefficient.
 """
 
 import secrets
