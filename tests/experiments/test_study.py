@@ -16,6 +16,7 @@ from experiments.study import FinishedStudy, all_contenders, run_study
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 from server.progress import Progress
 from server.tracking.tracked_run import NOTE
@@ -31,12 +32,19 @@ def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     (data / "truth").mkdir()
     truth = pd.DataFrame({"business_id": ids, "true_pd": np.linspace(0.01, 0.9, len(ids))})
     truth.to_parquet(data / "truth" / "applicants.parquet")
-    return TrainingConfig(
+    config = TrainingConfig(
         data=str(data),
         parties=("bank", "supply", "tax"),
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
-    ).with_section(NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0))
+    )
+    # So few rows prove little of a column, and a scorecard without any would be refused.
+    for section in (
+        NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0),
+        ScorecardConfig(min_group=5, max_p=1.0),
+    ):
+        config = config.with_section(section)
+    return config
 
 
 def study(config: TrainingConfig, contenders: tuple[str, ...]) -> tuple[FinishedStudy, list[Progress]]:
