@@ -44,7 +44,8 @@ def fresh_environment(folder: Path) -> Path:
     ("language", "name"), [("python", "court_party.py"), ("toml", "pyproject.toml")], ids=["type", "package"]
 )
 def test_the_page_shows_the_example_as_it_is(language: str, name: str) -> None:
-    assert blocks(language) == [(EXAMPLE / name).read_text("utf-8")]
+    # The blocks after it show keys of a table's party.toml.
+    assert blocks(language)[0] == (EXAMPLE / name).read_text("utf-8")
 
 
 @pytest.mark.slow
