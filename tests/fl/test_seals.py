@@ -76,13 +76,19 @@ def test_an_identity_and_its_public_keys_survive_as_text() -> None:
     assert PublicKeys.of_text(BANK.public.text) == BANK.public
 
 
-@pytest.mark.parametrize("content", [b"", b"key", TAX.pem() * 2, TAX.pem()[:200]])
+@pytest.mark.parametrize(
+    "content", [b"", b"key", TAX.pem() * 2, TAX.pem()[:200]], ids=["empty", "no PEM", "four keys", "cut off"]
+)
 def test_what_is_no_identity_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         Identity.of_pem(content)
 
 
-@pytest.mark.parametrize("text", ["", "key", "QUJD", BANK.public.text + "AAAA", "ключ"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "key", "QUJD", BANK.public.text + "AAAA", "ключ"],
+    ids=["empty", "short", "too short", "too long", "not Base64"],
+)
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError, match="is no public key of a party"):
         PublicKeys.of_text(text)

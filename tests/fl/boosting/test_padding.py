@@ -63,7 +63,7 @@ def test_both_ends_have_the_same_pad_and_nobody_else() -> None:
         {"keys": lambda keys: {"bank": keys["bank"], "supply": keys["tax"]}},
         {"keys": lambda keys: keys | {"supply": keys["tax"]}},
     ],
-    ids=str,
+    ids=["another study", "another model", "keys of another", "another key of the party"],
 )
 def test_a_pad_serves_one_model_of_one_study_between_two_parties(other: dict) -> None:
     bank, party = PadSecret.new(), PadSecret.new()

@@ -25,7 +25,7 @@ from fl.network.models import (
 from fl.records import decode, encode
 from fl.splits import TEST, TRAIN, VALIDATION
 
-CONFIG = NetworkConfig(batch_size=16, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1)
+CONFIG = NetworkConfig(batch_size=64, batches=20, embedding=3, top=4, learning_rate=0.05, weight_decay=0.1)
 ROWS, INPUTS, PASSIVE = 12, (4, 3, 2), ("tax", "supply_chain")
 
 
@@ -235,7 +235,9 @@ def test_the_top_model_starts_at_the_bad_rate() -> None:
     assert torch.sigmoid(top.linear.bias).item() == pytest.approx(0.05)
 
 
-@given(rows=st.integers(2, 200), size=st.integers(1, 90), batches=st.integers(1, 30), seed=st.integers(0, 5))
+@given(
+    rows=st.integers(2, 600), size=st.integers(64, 200), batches=st.integers(1, 30), seed=st.integers(0, 5)
+)
 @settings(max_examples=50)
 def test_batches_go_through_the_training_rows_again_and_again(
     rows: int, size: int, batches: int, seed: int
