@@ -24,7 +24,7 @@ from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.alignment import MeetRequest
 from fl.config.run import TrainingConfig
-from fl.errors import ProtocolError
+from fl.errors import ConfigError, ProtocolError
 from fl.handshake import Introduction
 from fl.messages import Letter, LetterField, Reply, Request, with_letters
 from fl.protocols import essential
@@ -179,10 +179,10 @@ def play_active(
         connect(InlineGrid(config), config, report)
         for seed, attack in enumerate(attacks, start=1):
             study = config.study if attack.aligned else f"attack-{seed}"
-            stage = Stage(replace(attack.changed(config), study=study), party, attack.by, seed)
             try:
+                stage = Stage(replace(attack.changed(config), study=study), party, attack.by, seed)
                 outcomes.append(Outcome(attack, attack.play(stage), refused=False))
-            except (FederationError, ProtocolError) as error:
+            except (ConfigError, FederationError, ProtocolError) as error:
                 outcomes.append(Outcome(attack, f"refused: {error}", refused=True))
     report(Progress("done"))
     return outcomes

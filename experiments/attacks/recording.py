@@ -4,7 +4,6 @@ Nothing else differs from an ordinary run: the parties, the coordinator and the 
 state goes to a folder that is thrown away, and nothing is logged to MLflow.
 """
 
-import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +31,8 @@ from fl.network.preprocessing import Encoder
 from fl.protocols import conversation_of, message_type
 from fl.splits import TRAIN, Roles, Split
 from fl.wire import envelope_of, refusal_in, unpack
-from server.coordinator import Federation, assign_roles, connect, train_reserve
-from server.exchange import Exchange
+from server.coordinator import assign_roles, connect, train_reserve
 from server.progress import Report
-from server.roster import form_roster
 from server.training import Trainer, Training
 
 Body = TypeVar("Body")
@@ -104,38 +101,33 @@ class Recording:
     def of_runs(
         cls, config: TrainingConfig, report: Report, variants: Mapping[str, object]
     ) -> Iterator[Self]:
-        """Align once, then train under every seed and each variant of the contender's settings, in that order.
+        """Train under every seed and each variant of the contender's settings, in that order, each as its own study.
 
-        The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. The parties keep a
-        model under the name of its variant, so that they stand side by side. Raises what an ordinary run raises when
-        the federation fails.
+        The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. Raises what an
+        ordinary run raises when the federation fails.
         """
-        conversation = conversation_of(cls.contender)
-        trainer = cast(Trainer, conversation.half("server"))
+        trainer = cast(Trainer, conversation_of(cls.contender).half("server"))
         with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
             config = replace(config, state=folder, contenders=(cls.contender,))
-            alignment = connect(InlineGrid(config), config, report).alignment
-            for seed, (name, section) in product(config.seeds, variants.items()):
-                tap = cls.tap(config.with_section(section))
-                exchange = Exchange(InlineGrid(tap.config, tap), config.study, config.timeout)
-                described = exchange.connect(len(config.parties), config.connect_timeout)
-                exchange.roster = form_roster(described, [conversation])
-                federation = Federation(exchange, alignment)
-                # The bank tells the same split again, in a letter that is bound to the settings of this variant.
-                bank = state_folder(config, config.data_folder / config.parties[0]) / config.study
-                shutil.rmtree(bank / "splits" / str(seed), ignore_errors=True)
+            for number, (seed, (name, section)) in enumerate(product(config.seeds, variants.items())):
+                tap = cls.tap(replace(config.with_section(section), study=f"{config.study}-{number}"))
+                federation = connect(InlineGrid(tap.config, tap), tap.config, report)
                 assigned = assign_roles(federation, seed)
                 train_reserve(federation, assigned, seed, report)
                 training = Training(
-                    contender=name, seed=seed, assigned=assigned, config=tap.config, on_progress=report
+                    contender=cls.contender,
+                    seed=seed,
+                    assigned=assigned,
+                    config=tap.config,
+                    on_progress=lambda event, name=name: report(replace(event, stage=name)),
                 )
-                evaluation = trainer.train(exchange, training)
+                evaluation = trainer.train(federation.exchange, training)
                 yield cls(
                     name=name,
                     seed=seed,
                     config=tap.config,
                     messages=tap.messages,
-                    joined=read_joined(config, config.parties[0]),
+                    joined=read_joined(tap.config, config.parties[0]),
                     roles=tap.keyring.read(assigned.split, Split).roles,
                     evaluation=evaluation,
                 )

@@ -12,7 +12,7 @@ from experiments.attacks.active import ActiveAttack, By, Stage
 from experiments.attacks.boosting.truth import start
 from fl.boosting import Gradients, GrowRequest, Keys, Level, Sums, Task, packed
 from fl.boosting.forest import Splits
-from fl.boosting.gradients import base_score, gradients, ranges
+from fl.boosting.gradients import base_score, gradients, most_entries, ranges
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import new_owner
 from fl.messages import Letter
@@ -28,7 +28,7 @@ def reverse(stage: Stage) -> str:
     known, labels = np.flatnonzero(stage.joined.coverage[stage.victim][rows]), stage.joined.labels[rows]
     honest = gradients(np.full(len(labels), base_score(labels)), labels, config.precision)
     values, marked = mark(honest, known, digits)
-    owner = new_owner(config.encryption, len(values), ranges(config))
+    owner = new_owner(config.encryption, most_entries(setup.training, config), ranges(config))
     offsets, told = np.array([0, len(values)]), setup.binning.shape.bins - 1
     encrypted, ticket = owner.encrypt(values, offsets, [told])
     if owner.row_wise:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from clients.scorecard.columns import one_group
+from clients.scorecard.columns import one_group, residual_ranges
 from experiments.attacks.active import ActiveAttack, By, Stage
 from fl.binning import Binning
 from fl.config.scorecard import ScorecardConfig
@@ -51,8 +51,8 @@ def open_rows(stage: Stage) -> str:
     # In each column every group has one row, and all others are in none.
     bins = np.tile(counts.astype(np.uint8), (int(training.sum()), 1))
     bins[rows, np.repeat(np.arange(len(counts)), counts)] = np.concatenate([np.arange(n) for n in counts])
-    engine = stage.config.section(ScorecardConfig).encryption
-    responder = new_responder(engine, stage.read(begun.labels, Labels).public_key)
+    config, key = stage.config.section(ScorecardConfig), stage.read(begun.labels, Labels).residual_key
+    responder = new_responder(config.encryption, int(training.sum()), residual_ranges(config), key)
     encrypted = stage.read(grouped.residual, Residual).encrypted
     sums, mask = responder.masked_sums(encrypted, one_group(bins), bins, counts)
     crafted = Letter.of(EncryptedSums(sums))

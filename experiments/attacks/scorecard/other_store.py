@@ -9,7 +9,9 @@ from fl.scorecard import CountRequest, Labels
 def count(stage: Stage) -> str:
     """Ask for counts where a forest has begun."""
     model, _ = start(stage)
-    stage.ask(stage.victim, CountRequest(Letter.of(Labels(public_key={}, encrypted={}))), model)
+    stage.ask(
+        stage.victim, CountRequest(Letter.of(Labels(label_key={}, residual_key={}, encrypted={}))), model
+    )
     return "counts of the bins of boosting"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
+from clients.scorecard.columns import residual_ranges
 from clients.scorecard.passive import Fit, Masking
 from clients.store import Store
 from experiments.attacks import recording
@@ -92,7 +93,9 @@ class Recording(recording.Recording):
 
     def sums(self, party: str) -> list[NDArray[np.float64]]:
         """What a passive party got in each exchange: PD less label, summed over each of its groups, (all groups,)."""
-        unit, responder = 1 << self.config.section(ScorecardConfig).precision, new_responder("plain", {})
+        config = self.config.section(ScorecardConfig)
+        rows, unit = int((self.roles == TRAIN).sum()), 1 << config.precision
+        responder = new_responder("plain", rows, residual_ranges(config), {})
         letters = [request.sums.read(OpenedSums).sums for request in self.received(StepRequest, party)]
         masks = [noted.mask for noted in self.received(Mask, party)]
         unmasked = [responder.unmask(sums, mask) for sums, mask in zip(letters, masks, strict=True)]

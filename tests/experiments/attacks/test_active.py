@@ -27,6 +27,9 @@ REFUSED = {
     any_bins.FORGED: UNSIGNED,
     guessed_ids.FORGED: UNSIGNED,
     openings.MADE_UP: UNSIGNED,
+    any_bins.OWN: "has been offered",
+    guessed_ids.AGAIN: "keeps no state under the name",
+    single_rows.LOSSES: "must be 64 or more",
     old_embeddings.REPLAY: "came after one of step",
     other_store.COUNTS: "belongs to the conversation boosting",
 }
@@ -34,11 +37,8 @@ REFUSED = {
 YIELDS = {
     openings.ROWS: 1,
     reverse_sum.REVERSE_SUM: 1,
-    any_bins.OWN: 1,
     guessed_ids.IMPOSTOR: 1,
     guessed_ids.OWN: 1,
-    guessed_ids.AGAIN: 1,
-    single_rows.LOSSES: 0.8,
 }
 """What is open, and which share of what is got is right at least."""
 
@@ -82,11 +82,12 @@ def test_without_signatures_forged_letters_are_obeyed(
     config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clients.post.verify", lambda letter, context, sender: None)
+    monkeypatch.setattr("clients.post.is_head_of", lambda head, party: True)
 
     forged, made_up = play_active([any_bins.FORGED, guessed_ids.FORGED], config, "", ignore)
 
-    # What comes back is sealed to others all the same.
-    assert forged.text == "refused: the letter of tax is sealed to bank and tax"
+    # The splits are obeyed as far as they were offered, and what comes back is sealed to others all the same.
+    assert "has been offered" in forged.text
     assert made_up.text == "refused: the letter of tax is sealed to bank"
 
 
