@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fl.seals import PublicKeys
 
 app = typer.Typer(
-    help="Show what a party has sent, and check its audit trail.",
+    help="Show what a party has sent, and check its audit trail.\n\nExample: siloscore audit verify data/mine/bank",
     no_args_is_help=True,
 )
 Folder = Annotated[

@@ -26,15 +26,20 @@ def check_integers(name: str, array: AnyArray, length: int | None, low: int, hig
         raise ProtocolError(f"{name} must lie between {low} and {high - 1}")
 
 
-def check_numbers(name: str, array: AnyArray, shape: tuple[int, ...], kind: type = np.float32) -> None:
-    """Raises ProtocolError unless the array holds numbers up to 1e12 of this floating-point kind in that shape."""
+def check_numbers(
+    name: str, array: AnyArray, shape: tuple[int, ...], kind: type = np.float32, advice: str = ""
+) -> None:
+    """Raises ProtocolError unless the array holds numbers up to 1e12 of this floating-point kind in that shape.
+
+    advice ends the sentence on numbers that are too large or not finite.
+    """
     if array.dtype != kind or array.shape != shape:
         wanted = f"{shape} of {np.dtype(kind)}"
         raise ProtocolError(f"{name} must be {wanted}, not {array.shape} of {array.dtype}")
     if not np.isfinite(array).all():
-        raise ProtocolError(f"{name} must be finite")
+        raise ProtocolError(f"{name} must be finite{advice}")
     if np.abs(array).max(initial=0) > _LARGEST:
-        raise ProtocolError(f"{name} must be numbers up to {_LARGEST:g}")
+        raise ProtocolError(f"{name} must be numbers up to {_LARGEST:g}{advice}")
 
 
 def check_bytes(name: str, array: AnyArray, shape: tuple[int | None, ...]) -> None:

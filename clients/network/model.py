@@ -18,6 +18,7 @@ from fl.tables import Table
 
 ANSWERS_ALL = False
 """The reserve model has a say on businesses that no passive party knows; see `clients/scoring.py`."""
+_DIVERGED = "; if training diverged, lower network.learning-rate"
 
 BOTTOM, TOP = "bottom", "top"
 """The names of a party's models: each party has a bottom model, and the bank has the top model as well."""
@@ -90,7 +91,7 @@ def placed(
     for column, (party, known) in enumerate(coverage.items()):
         present[:, column] = known[rows]
         shape = int(present[:, column].sum()), config.embedding
-        check_numbers(f"embeddings of {party}", embeddings[party], shape)
+        check_numbers(f"embeddings of {party}", embeddings[party], shape, advice=_DIVERGED)
         full = np.zeros((len(rows), config.embedding), np.float32)
         full[present[:, column]] = embeddings[party]
         passive.append(full)

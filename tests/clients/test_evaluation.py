@@ -41,8 +41,9 @@ def test_scores_stay_at_the_bank_and_the_evaluation_is_of_the_test_rows(
     pd = Store(bank.folder / training.model).read(Scores).pd
     labels, test = read_applications(bank).labels, assigned.split.read(Split).roles == TEST
     assert pd.shape == (400,)
-    assert evaluation.metrics["mean_pd"] == pytest.approx(pd[test].mean())
-    assert evaluation.metrics["bad_rate"] == pytest.approx(labels[test].mean())
+    # To four digits, as all that leaves the bank.
+    assert evaluation.metrics["mean_pd"] == pytest.approx(pd[test].mean(), abs=6e-5)
+    assert evaluation.metrics["bad_rate"] == pytest.approx(labels[test].mean(), abs=6e-5)
     assert set(evaluation.tables["segments"]["segment"]) == {"kind", "coverage"}
     for table in evaluation.tables.values():
         assert all(len(column) < test.sum() + 2 for column in table.values())

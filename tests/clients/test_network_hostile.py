@@ -214,7 +214,7 @@ def test_embeddings_so_large_that_training_would_break(tables: Path, federate: C
         party: replace(part, batch=np.full_like(part.batch, 3e38))
         for party, part in started.forward().items()
     }
-    started.refuses("bank", backward_request(1, huge), "training diverged")
+    started.refuses("bank", backward_request(1, huge), "must be numbers up to 1e.12; if training diverged")
 
 
 def test_steps_out_of_order(started: StartedModel) -> None:

@@ -168,11 +168,11 @@ def test_a_model_is_trained_under_the_settings_of_its_first_step(
 ) -> None:
     config = federate(tables).config
     changed = replace(config, keep_studies=9)
-    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "m/1", 1))) is None
-    refused = refusal_in(send(changed, SplitRequest(1), Envelope("s", "m/1", 2)))
-    assert refused == "the settings of this run have changed since step 1 of s/m/1"
+    assert refusal_in(send(config, SplitRequest(1), Envelope("s", "splits/1", 1))) is None
+    refused = refusal_in(send(changed, SplitRequest(1), Envelope("s", "splits/1", 2)))
+    assert refused == "the settings of this run have changed since step 1 of s/splits/1"
     # An experiment aligns once and then trains models under several settings.
-    assert refusal_in(send(changed, SplitRequest(1), Envelope("s", "m/2", 1))) is None
+    assert refusal_in(send(changed, SplitRequest(2), Envelope("s", "splits/2", 1))) is None
 
 
 def test_a_refused_request_changes_nothing(send: Send, meet: Meet, config: TrainingConfig) -> None:

@@ -153,13 +153,14 @@ def test_the_honest_envelope_is_answered(
     assert kept(config) == {*OWN, "s"}
 
 
-OWN = ["party.log", "identity.pem", "audit.log", "@scoring"]
+TAKEN = ["party.log", "identity.pem", "audit.log", "@scoring"]
+"""Names in a party's state that are no studies."""
 
 
 @pytest.mark.parametrize(
     "study",
     [
-        *OWN,
+        *TAKEN,
         "..",
         "../s",
         "/etc",

@@ -126,8 +126,8 @@ def test_compare_goes_on_without_a_refused_model_and_says_how_to_score_by_the_be
     assert re.search(r"\nfederated-network +failed +– .*\n", ended.output)
     assert re.search(r"\nfederated-boosting +0\.\d+ ", ended.output)
     assert ended.errors == (
-        "Error: federated-network failed: Party bank refused train.network_backward: training diverged: the loss is "
-        "not finite; lower network.learning-rate.\n"
+        "Error: federated-network failed: Party bank refused train.network_backward: embeddings of "
+        "supply must be numbers up to 1e+12; if training diverged, lower network.learning-rate.\n"
     )
     command, *arguments = shlex.split(ended.output.splitlines()[-1])
     assert (command, arguments[0]) == ("siloscore", "score")

@@ -216,7 +216,7 @@ def test_a_study_of_refused_contenders_only_has_failed(base: TrainingConfig) -> 
     config = replace(base, study="refused", experiment="refused").with_section(
         NetworkConfig(batches=6, batch_size=64, learning_rate=1e30)
     )
-    with pytest.raises(StudyError, match=r"^Party bank refused train.network_backward: training diverged"):
+    with pytest.raises(StudyError, match=r"^Party bank refused train.network_backward: .*training diverged"):
         study(config, ("federated-network",))
     client = MlflowClient(base.tracking_uri)
     runs = client.search_runs([client.get_experiment_by_name("refused").experiment_id])
