@@ -151,7 +151,7 @@ def compare(
         console.print("To score applicants by the best federated model:")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for failure in failures_in_words(outcome.failures):
-        _errors.print(f"[red]Error:[/red] {escape(failure)}", highlight=False, soft_wrap=True)
+        _tell(failure)
     if outcome.failures:
         raise typer.Exit(2)
 
@@ -450,8 +450,6 @@ def _configured(
     Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party, and DataError
     for data that are not in order. Prints a warning of a folder that looks like a party and is none.
     """
-    from clients.parties import open_party
-    from clients.splits import read_test_ids
     from experiments.dataset import open_dataset, undeclared
     from fl.config.run import TrainingConfig
     from fl.errors import ConfigError
@@ -460,16 +458,14 @@ def _configured(
     if test_ids and not test_ids.is_file():
         raise ConfigError(f"There is no file of test ids {test_ids}.")
     dataset = open_dataset(data, words(parties))
-    if test_ids:
-        read_test_ids(test_ids, open_party(dataset.folder / dataset.holder))
-    warnings = [] if parties else undeclared(dataset.folder)
+    doubts = [] if parties else undeclared(dataset.folder)
     if changed := dataset.facts.changed:
-        warnings.append(
+        doubts.append(
             f"{', '.join(changed)} changed after the economy was simulated, so the figures are not those of its seed. "
             "If you did not mean that, simulate it anew."
         )
-    for warning in warnings:
-        _errors.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+    for doubt in doubts:
+        _warn(doubt)
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
     return dataset, replace(
         config,
@@ -485,9 +481,13 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
     from clients.data.errors import DataWarning
 
     if issubclass(category, DataWarning):
-        _errors.print(f"[yellow]Warning:[/yellow] {escape(str(message))}", highlight=False, soft_wrap=True)
+        _warn(str(message))
     else:
         sys.stderr.write(warnings.formatwarning(message, category, *place[:2]))
+
+
+def _warn(warning: str) -> None:
+    _errors.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
 
 
 def _tell(error: str) -> None:
