@@ -55,8 +55,8 @@ class ReplyControl:
 
     def zero(self) -> Any:
         """A fresh encryption of zero in NTT form, save its errors: (b u, a u)."""
-        made, positions = sealapi.Ciphertext(), np.arange(DEGREE)
-        u = self._lattice.mask(positions, (_ternary() % self._lattice.plain_modulus).astype(np.uint64))
+        made, modulus = sealapi.Ciphertext(), np.int64(self._lattice.plain_modulus)
+        u = self._lattice.mask(np.arange(DEGREE), _residues(_ternary(), modulus))
         self._lattice.evaluator.multiply_plain(self._public_key, u, made)
         return made
 
@@ -81,8 +81,12 @@ class ReplyControl:
         """The flood of `used` coefficients of c0, and the error of c1."""
         flood = [secrets.randbits(self.flood_bits + 1) - (1 << self.flood_bits) for _ in range(used)]
         c0 = np.array([[one % prime for one in flood] for prime in self._lattice.primes], np.uint64)
-        c1 = (_error() % np.array(self._lattice.primes)[:, None]).astype(np.uint64)
-        return self._lattice.ciphertext(c0, c1)
+        return self._lattice.ciphertext(c0, _residues(_error(), np.array(self._lattice.primes)[:, None]))
+
+
+def _residues(numbers: NDArray[np.int64], modulus: np.int64 | NDArray[np.int64]) -> Coefficients:
+    """Numbers of smaller size than the modulus, of either sign; faster than a division."""
+    return np.where(numbers < 0, numbers + modulus, numbers).astype(np.uint64)
 
 
 def _ternary() -> NDArray[np.int64]:
@@ -96,4 +100,4 @@ def _error() -> NDArray[np.int64]:
     """Centred binomial, of variance 10.5, (N,)."""
     words, low = np.frombuffer(secrets.token_bytes(8 * DEGREE), np.uint64), np.uint64((1 << _ERROR_BITS) - 1)
     plus, minus = (np.bitwise_count(bits & low) for bits in (words, words >> np.uint64(_ERROR_BITS)))
-    return plus.astype(np.int64) - minus
+    return np.asarray(np.subtract(plus, minus, dtype=np.int64), np.int64)
