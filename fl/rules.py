@@ -15,9 +15,9 @@ class Rule(NamedTuple):
     test: Callable[[Any], bool]
 
 
-def rules(record: Any) -> Iterator[tuple[str, Any, Rule]]:
+def rules(record: object) -> Iterator[tuple[str, Any, Rule]]:
     """Name, value and rule of each field of a dataclass whose annotation has a rule, in the order of the fields."""
-    for name, rule in _rules_of(type(record)):
+    for name, rule in _rules_of(type(record)):  # type: ignore[arg-type]
         yield name, getattr(record, name), rule
 
 

@@ -9,9 +9,10 @@ bins: of an unguarded reply it recovers all of them. Three things together preve
    drowns the noise of the products;
 3. sending only the coefficients of c0 that carry sums, at the smallest modulus: the others cannot be decrypted.
 
-The encryption of zero is put together here, with u and e2 distributed as SEAL draws them: as a product of the public
-key with one more mask it needs no transforms of its own, which takes a third of the time that SEAL's takes. Nothing is
-e1, since all coefficients of c0 that leave are flooded, by far more.
+The encryption of zero is put together here, and u and e2 are distributed as SEAL draws them. The product of the public
+key with u is added to those with masks before they are transformed back, which halves the time that a guard takes with
+SEAL's own. There is no e1: all coefficients of c0 that leave are flooded, by far more. Of a modulus of 120 bits at N =
+8192 the Homomorphic Encryption Standard (Albrecht et al. 2018) expects more than 192 bits of classical security.
 
 The statistical distance that flooding leaves is, per coefficient, the noise over 2^(flood_bits + 1). Let n be the
 powers of X that a reply multiplied with, that is rows times columns in it. Their noise is about 3.2 √n and at most
@@ -38,7 +39,6 @@ from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients, Lat
 
 # An eighth of what may be added before a decryption errs: the switch to one prime then rounds within 10 deviations.
 _SPARE_BITS: Final = 3
-
 
 # SEAL's error: of each coefficient the difference of two numbers of ones among so many random bits.
 _ERROR_BITS: Final = 21
