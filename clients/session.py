@@ -74,7 +74,7 @@ class Session:
     @cached_property
     def declaration(self) -> Declaration:
         """What the party's `party.toml` says; its data stay closed."""
-        return read_declaration(self._data)
+        return _declared(self._data, _files(self._data) if self._data.is_dir() else ())
 
     @cached_property
     def policy(self) -> Policy:
@@ -400,6 +400,12 @@ def _files(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """What tells that the party's files are still those that were read: names, sizes, times of change."""
     stats = ((path.name, path.stat()) for path in folder.iterdir() if path.is_file())
     return tuple(sorted((name, about.st_size, about.st_mtime_ns) for name, about in stats))
+
+
+# The same at every message as long as the file does not change.
+@lru_cache(maxsize=16)
+def _declared(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Declaration:
+    return read_declaration(folder)
 
 
 # Bounded, since one process may meet the parties of many datasets, each with all its records.

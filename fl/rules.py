@@ -4,6 +4,7 @@ A module whose annotations have a lambda must not postpone them with `from __fut
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
 
@@ -16,7 +17,16 @@ class Rule(NamedTuple):
 
 def rules(record: object) -> Iterator[tuple[str, Any, Rule]]:
     """Name, value and rule of each field of a dataclass whose annotation has a rule, in the order of the fields."""
-    for name, hint in get_type_hints(type(record), include_extras=True).items():
-        for rule in getattr(hint, "__metadata__", ()):
-            if isinstance(rule, Rule):
-                yield name, getattr(record, name), rule
+    for name, rule in _rules_of(type(record)):  # type: ignore[arg-type]
+        yield name, getattr(record, name), rule
+
+
+# Annotations do not change, and reading them takes longer than all tests of a value.
+@cache
+def _rules_of(kind: type) -> tuple[tuple[str, Rule], ...]:
+    return tuple(
+        (name, rule)
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+        for rule in getattr(hint, "__metadata__", ())
+        if isinstance(rule, Rule)
+    )

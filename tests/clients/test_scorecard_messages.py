@@ -412,8 +412,6 @@ class Deviating:
                 total = product
             else:
                 self.lattice.evaluator.add_inplace(total, product)
-        if total is not None:
-            self.lattice.evaluator.transform_from_ntt_inplace(total)
         return total
 
 

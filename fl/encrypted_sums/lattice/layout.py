@@ -30,7 +30,7 @@ randomness that hides the products in c1 has 12,900: from 240 coefficients on, s
 _PER_ENCRYPTION = 2.0  # of a block: to encrypt and save it
 _PER_BLOCK = 1.5  # to send, load and transform it, for each responder
 _PER_PRODUCT = 0.4  # to make a mask, multiply and add
-_PER_REPLY = 4.5  # to re-randomise, flood, switch, pack, send, and at the owner to decrypt
+_PER_REPLY = 2.7  # to re-randomise, flood, switch, pack, send, and at the owner to decrypt
 
 
 @dataclass(frozen=True)

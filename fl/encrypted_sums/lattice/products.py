@@ -85,7 +85,7 @@ class Adder:
     def _totals(
         self, request: Request, bins: Bins, replies: Sequence[Reply]
     ) -> Iterator[tuple[Reply, list[Any]]]:
-        """Each reply with its sum of products, one per plane (None when its groups have no rows).
+        """Each reply with its sum of products in NTT form, one per plane (None when its groups have no rows).
 
         Replies over the same rows are summed side by side, so that a block is loaded once and only its own replies
         are held; neighbours share at most one block.
@@ -113,10 +113,7 @@ class Adder:
                 for reply, mask in zip(own, masks, strict=True):
                     if mask is not None:
                         self._add_products(totals[reply], loaded[1], mask)
-            for reply, sums in totals.items():
-                for total in sums if sums[0] is not None else ():
-                    self._lattice.evaluator.transform_from_ntt_inplace(total)
-                yield reply, sums
+            yield from totals.items()
 
     def _load(self, pieces: list[memoryview]) -> list[Any]:
         """Encrypted blocks in NTT form."""

@@ -4,7 +4,7 @@ SEAL draws `a` itself, so whoever makes a key could plant one that fits a trapdo
 out from a seed by SHAKE-256 (FIPS 202): the owner has no say in it, and half of the key need not be sent. Everything
 else is SEAL's: its key generator makes (b', a') with its own noise, and b' + (a' − a) s is the same key at our `a`.
 
-All polynomials of a key are in NTT form, modulo all three primes: (3, N).
+All polynomials of a key are in NTT form, modulo the two primes that ciphertexts have: (2, N).
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tenseal import sealapi
 from fl.encrypted_sums import wire
 from fl.encrypted_sums.halves import AnyWire
 from fl.encrypted_sums.lattice import form
-from fl.encrypted_sums.lattice.seal import DEGREE, Coefficients, Lattice
+from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients, Lattice
 from fl.encrypted_sums.wire import Wire
 from fl.errors import ProtocolError
 
@@ -34,26 +34,33 @@ def new_keys(lattice: Lattice) -> tuple[Any, Wire]:
     generator, made = sealapi.KeyGenerator(lattice.context), sealapi.PublicKey()
     generator.create_public_key(made)
     secret_key, seed = generator.secret_key(), secrets.token_bytes(SEED_BYTES)
-    primes = lattice.key_primes
-    shape = len(primes), DEGREE
-    b, a = lattice.words(made, 2 * len(primes) * DEGREE).reshape(2, *shape).astype(object)
-    s = lattice.words(secret_key, len(primes) * DEGREE).reshape(shape).astype(object)
+    primes, key_primes = lattice.primes, len(PRIME_BITS)
+    words = lattice.words(made, 2 * key_primes * DEGREE).reshape(2, key_primes, DEGREE)
+    b, a = words[:, : len(primes)].astype(object)
+    s = (
+        lattice.words(secret_key, key_primes * DEGREE)
+        .reshape(key_primes, DEGREE)[: len(primes)]
+        .astype(object)
+    )
     moved = (b + (a - _expanded(seed, primes)) * s) % np.array(primes, object)[:, None]
     return secret_key, {"seed": wire.as_array(seed), "b": form.to_bytes(moved.astype(np.uint64).ravel())}
 
 
 def load(lattice: Lattice, key: AnyWire) -> Any:
-    """SEAL's public key. Raises ProtocolError when `key` is damaged, or no honest owner can have made it.
+    """(b, a) as a ciphertext in NTT form.
 
+    Raises ProtocolError when `key` is damaged, or no honest owner can have made it.
     Tests of `b` are cheap, and find what is degenerate: a key of zeros, of few or small coefficients. No cheap test is
     complete: to others than its owner, a key that leaks looks like any other (threat model).
     """
-    seed, primes = wire.take(key, "seed", np.uint8, (SEED_BYTES,)).tobytes(), lattice.key_primes
+    seed, primes = wire.take(key, "seed", np.uint8, (SEED_BYTES,)).tobytes(), lattice.primes
+    shape = len(primes), DEGREE
     data = wire.take(key, "b", np.uint8, (form.byte_length(len(primes) * DEGREE),))
-    b = form.from_bytes(data, len(primes) * DEGREE).reshape(-1, DEGREE)
-    made = lattice.public_key(b, _expanded(seed, primes))
-    first = len(lattice.primes)
-    for part, prime in zip([*b[:first], *lattice.from_ntt(b[:first])], lattice.primes * 2, strict=True):
+    b, opened = form.from_bytes(data, len(primes) * DEGREE).reshape(shape), sealapi.Ciphertext()
+    made = lattice.in_ntt_form(b, _expanded(seed, primes))
+    lattice.evaluator.transform_from_ntt(made, opened)
+    coefficients = lattice.words(opened, 2 * len(primes) * DEGREE).reshape(2, *shape)[0]
+    for part, prime in zip([*b, *coefficients], primes * 2, strict=True):
         if not _looks_uniform(part, prime):
             raise ProtocolError(
                 "The public key is degenerate: an honest key cannot be told from random numbers."

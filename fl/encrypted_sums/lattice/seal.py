@@ -89,8 +89,8 @@ class Lattice:
         self.plain_modulus = 1 << plain_bits
         self.first = self.context.first_parms_id()
         self.last = self.context.last_parms_id()
-        self.key_primes = [prime.value() for prime in self.context.key_context_data().parms().coeff_modulus()]
-        self.primes = self.key_primes[:-1]
+        parameters = self.context.first_context_data().parms()
+        self.primes = [prime.value() for prime in parameters.coeff_modulus()]
         self.evaluator = sealapi.Evaluator(self.context)
         self._scratch = Scratch()
         self._plain = _Form(
@@ -124,21 +124,11 @@ class Lattice:
         words[1, :, : c1.shape[1]] = c1
         return self.load(sealapi.Ciphertext(), form.data)
 
-    def public_key(self, b: Coefficients, a: Coefficients) -> Any:
-        """A public key from both polynomials in NTT form, modulo all primes: (3, N) each."""
-        form = _pair_form(self.context.key_parms_id(), len(self.key_primes), is_ntt_form=True)
-        form.words[:] = np.stack([b, a]).ravel()
-        return self.load(sealapi.PublicKey(), form.data)
-
-    def from_ntt(self, polynomial: Coefficients) -> Coefficients:
-        """The coefficients of a polynomial in NTT form, modulo both primes: (2, N)."""
+    def in_ntt_form(self, c0: Coefficients, c1: Coefficients) -> Any:
+        """A ciphertext from both parts in NTT form, modulo both primes: (2, N) each."""
         form = _pair_form(self.first, len(self.primes), is_ntt_form=True)
-        # SEAL refuses to transform ciphertexts without a second half.
-        form.words[:] = 1
-        form.words[: polynomial.size] = polynomial.ravel()
-        carrier = self.load(sealapi.Ciphertext(), form.data)
-        self.evaluator.transform_from_ntt_inplace(carrier)
-        return self.words(carrier, form.words.size)[: polynomial.size].reshape(polynomial.shape)
+        form.words[:] = np.stack([c0, c1]).ravel()
+        return self.load(sealapi.Ciphertext(), form.data)
 
     def parts(self, ciphertext: Any, first: int) -> Coefficients:
         """Of a ciphertext of one prime: the first coefficients of c0, then c1 in full; (first + N,)."""

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
-from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, form
+from fl.encrypted_sums import wire
+from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, control, form, public_key
 from fl.encrypted_sums.lattice.control import ReplyControl
 from fl.encrypted_sums.lattice.products import adder
 from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS
@@ -73,6 +74,18 @@ class CuriousBank(LatticeOwner):
         return self.noise(*self.parts(block), self.modulus(2))
 
 
+class FlawlessKey(CuriousBank):
+    """Its public key has no error, which others cannot see: nothing but flooding covers the noise of products."""
+
+    def public_key(self) -> wire.Wire:
+        key = super().public_key()
+        primes = np.array(self.lattice.primes, object)[:, None]
+        words = self.lattice.words(self._secret_key, 3 * DEGREE)
+        s = words.reshape(3, DEGREE)[:2].astype(object)
+        a = public_key._expanded(key["seed"].tobytes(), self.lattice.primes)
+        return {**key, "b": form.to_bytes((-(a * s) % primes).astype(np.uint64).ravel())}
+
+
 def correlations(known: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """For each row and bin: how well `known`, moved as that bin would move it, agrees with the noise seen."""
     padded = np.zeros(DEGREE)
@@ -86,17 +99,17 @@ class Attack:
     """Replies to the same bins, as over many trees, and how many of the bins the bank reads off their noise."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bank = CuriousBank(PACKING)
+        self.bank = FlawlessKey(PACKING)
         self.responder = LatticeResponder(PACKING, self.bank.public_key())
         self.rng = np.random.default_rng(5)
         self.bins = self.rng.integers(0, BINS, (ROWS, 1), np.uint8)
         self.guarded: list[Any] = []
         shorten = ReplyControl.shorten
 
-        def record(control: ReplyControl, guarded: Any, used: int) -> Any:
+        def record(by: ReplyControl, guarded: Any, used: int) -> Any:
             seen = self.bank.parts(guarded)
             self.guarded.append(seen)
-            return shorten(control, guarded, used)
+            return shorten(by, guarded, used)
 
         monkeypatch.setattr(ReplyControl, "shorten", record)
 
@@ -134,17 +147,17 @@ def attack(monkeypatch: pytest.MonkeyPatch) -> Attack:
     return Attack(monkeypatch)
 
 
-def without_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         ReplyControl,
-        "_flood",
-        lambda control, used: control._lattice.ciphertext(*[np.zeros((2, 0), np.uint64)] * 2),
+        "_noise",
+        lambda by, used: by._lattice.ciphertext(*[np.zeros((2, 0), np.uint64)] * 2),
     )
 
 
 def without_rerandomisation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        ReplyControl, "zero", lambda control: control._lattice.ciphertext(*[np.zeros((2, 0), np.uint64)] * 2)
+        ReplyControl, "zero", lambda by: by._lattice.in_ntt_form(*[np.zeros((2, DEGREE), np.uint64)] * 2)
     )
 
 
@@ -156,7 +169,7 @@ def test_the_curious_bank_finds_bins_only_by_chance(attack: Attack) -> None:
 def test_without_flooding_the_curious_bank_finds_bins(
     attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_flood(monkeypatch)
+    without_noise(monkeypatch)
 
     assert attack.recovered(replies=20, visible=BINS) > MORE_THAN_CHANCE
     assert attack.recovered(replies=1, visible=DEGREE) > 0.9
@@ -209,3 +222,25 @@ def test_smaller_plaintexts_leave_more_room_for_flooding() -> None:
     packing = Packing(1000, ((0, 1),))
     owner = LatticeOwner(packing)
     assert adder(LatticeResponder(packing, owner.public_key())._key).control.flood_bits >= 100
+
+
+def test_what_rerandomises_is_distributed_as_the_library_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = np.concatenate([control._ternary() for _ in range(40)])
+    shares = np.bincount(drawn + 1, minlength=3) / len(drawn)
+    assert np.abs(shares - 1 / 3).max() < 5 * (2 / 9 / len(drawn)) ** 0.5
+    errors = np.concatenate([control._error() for _ in range(40)])
+    assert abs(errors.mean()) < 5 * (10.5 / len(errors)) ** 0.5
+    assert abs(errors.var() / 10.5 - 1) < 5 * (2 / len(errors)) ** 0.5
+    assert np.abs(errors).max() <= 21
+
+    # With u = 1, what is added is the public key with a flood and an error.
+    bank = CuriousBank(PACKING)
+    responder = LatticeResponder(PACKING, bank.public_key())
+    key = public_key.load(bank.lattice, bank.public_key())
+    bank.lattice.evaluator.transform_from_ntt_inplace(key)
+    monkeypatch.setattr(control, "_ternary", lambda: (np.arange(DEGREE) == 0).astype(np.int64))
+    guarded = bank.parts(adder(responder._key).control.guard(None, BINS))
+    flood, error = (ours - theirs for ours, theirs in zip(guarded, bank.parts(key), strict=True))
+    assert 3 < error.astype(float).std() < 3.5
+    assert np.all(flood[BINS:] == 0)
+    assert np.abs(flood[:BINS]).min() > 2**40

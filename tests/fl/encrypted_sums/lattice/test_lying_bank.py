@@ -12,8 +12,8 @@ import pytest
 
 from fl.encrypted_sums import halves, wire
 from fl.encrypted_sums.halves import Request
-from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, form, layout, public_key, seal
-from fl.encrypted_sums.lattice.seal import DEGREE, Lattice
+from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, form, layout, public_key
+from fl.encrypted_sums.lattice.seal import DEGREE
 from fl.encrypted_sums.packing import Packing
 from fl.errors import ProtocolError
 
@@ -96,33 +96,24 @@ class LyingKey(CuriousBank):
         return {**super().public_key(), "b": form.to_bytes(self.lying_b().ravel())}
 
     def lying_b(self) -> np.ndarray:
-        primes, low = self.lattice.key_primes, self.lattice.primes
+        primes = self.lattice.primes
         structure = np.zeros(DEGREE, object)
         for digit in range(self.DIGITS):
             place = -digit * self.USED % (2 * DEGREE)
-            value = primes[2] * primes[1] << (self.FIRST + 2 * digit)
+            value = primes[1] << (self.FIRST + 2 * digit)
             structure[place % DEGREE] += value if place < DEGREE else -value
-        polynomial = np.array([structure % prime for prime in low], object).astype(np.uint64)
+        polynomial = np.array([structure % prime for prime in primes], object).astype(np.uint64)
         carrier = self.lattice.ciphertext(polynomial, np.ones_like(polynomial))
         self.lattice.evaluator.transform_to_ntt_inplace(carrier)
         added = self.lattice.words(carrier, 4 * DEGREE).reshape(2, 2, DEGREE)[0]
-        b = form.from_bytes(super().public_key()["b"], 3 * DEGREE).reshape(3, DEGREE).astype(object)
-        b[:2] += added
-        return np.array((b % np.array(primes, object)[:, None]), np.uint64)
+        b = form.from_bytes(super().public_key()["b"], 2 * DEGREE).reshape(2, DEGREE).astype(object)
+        return np.array(((b + added) % np.array(primes, object)[:, None]), np.uint64)
 
-    def uniform_half(self, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-        """The coefficients of a, modulo all three primes together."""
-        a = public_key._expanded(super().public_key()["seed"].tobytes(), self.lattice.key_primes)
-        low = self.lattice.from_ntt(a[:2])
-        with monkeypatch.context() as patch:
-            patch.setattr(seal, "PRIME_BITS", (17, 60, 60))
-            shortest_first = Lattice(20)
-        third = shortest_first.from_ntt(np.stack([a[2], np.zeros_like(a[2])]))[0]
-        out, modulus = np.zeros(DEGREE, object), 1
-        for part, prime in zip([*low, third], self.lattice.key_primes, strict=True):
-            out += modulus * ((part.astype(object) - out) * pow(modulus, -1, prime) % prime)
-            modulus *= prime
-        return out
+    def uniform_half(self) -> np.ndarray:
+        """The coefficients of a, modulo both primes together."""
+        key = public_key.load(self.lattice, super().public_key())
+        self.lattice.evaluator.transform_from_ntt_inplace(key)
+        return self.parts(key)[1]
 
     def encrypted(self, rows: int, offsets: np.ndarray) -> wire.Wire:
         """Blocks that decrypt to zero, and whose second halves are the constants 4^block."""
@@ -135,14 +126,14 @@ class LyingKey(CuriousBank):
         numbers = {"ticket": np.zeros(32, np.uint8), "width": np.array([self.USED]), **form.join(pieces)}
         return wire.with_digest(halves._NUMBERS, numbers, self._fingerprint, offsets)
 
-    def masks(self, reply: wire.Wire, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    def masks(self, reply: wire.Wire) -> np.ndarray:
         """The masks of all blocks, side by side: their coefficients as digits of base 4, (N,)."""
         words, modulus = form.from_bytes(reply["replies"], self.USED + DEGREE).astype(object), self.modulus(1)
         c0, c1 = words[: self.USED], words[self.USED :]
         told = centred(c0 + times(self.key, c1)[: self.USED], modulus)
         u = np.array(digits(told, self.FIRST, self.DIGITS)).ravel()[:DEGREE]
-        full = int(np.prod(np.array(self.lattice.key_primes, object)))
-        hidden = times(u, self.uniform_half(monkeypatch)) % full
+        full = self.modulus(2)
+        hidden = times(u, self.uniform_half()) % full
         dropped = full // modulus
         return centred(c1 - (hidden + dropped // 2) // dropped, modulus)
 
@@ -173,13 +164,13 @@ def digits(numbers: np.ndarray, first: int, count: int) -> list[np.ndarray]:
     return found
 
 
-def read_by_a_lying_key(bank: LyingKey, responder: LatticeResponder, patch: pytest.MonkeyPatch) -> float:
+def read_by_a_lying_key(bank: LyingKey, responder: LatticeResponder) -> float:
     """The share of bins of all rows in one request that the bank reads, from one reply."""
     per_block = DEGREE // bank.USED
     rows = bank.BLOCKS * per_block
     offsets, bins = np.array([0, rows // 2, rows]), bins_of(rows)
     reply = responder.sums(bank.encrypted(rows, offsets), offsets, bins, COUNTS)
-    blocks = digits(bank.masks(reply, patch), bank.LOWEST, bank.BLOCKS)
+    blocks = digits(bank.masks(reply), bank.LOWEST, bank.BLOCKS)
     starts, right = np.cumsum(COUNTS) - COUNTS, 0
     for row in range(rows):
         block, slot = divmod(row, per_block)
@@ -197,7 +188,7 @@ def test_finding_4_wide_slots_are_refused_since_a_lying_key_reads_all_bins_by_th
     bank = LyingKey(HONEST)
     responder = LatticeResponder(HONEST, bank.public_key())  # no test of the key finds it
     with pytest.raises(ProtocolError, match="Slots must have 1 to 128 coefficients, not 360"):
-        read_by_a_lying_key(bank, responder, monkeypatch)
+        read_by_a_lying_key(bank, responder)
 
     monkeypatch.setattr(layout, "MOST_WIDTH", DEGREE)
-    assert read_by_a_lying_key(bank, responder, monkeypatch) == 1
+    assert read_by_a_lying_key(bank, responder) == 1
