@@ -119,7 +119,7 @@ def match(session: Session, request: MatchRequest) -> Matched:
     at_rows = {party: of_party[business] for party, of_party in places.items()}
     session.study.keep(Coverage({party: of_party >= 0 for party, of_party in at_rows.items()}))
     session.keep(replace(blinded, exponent=b"", rows=rows))
-    at_rows[session.party.declaration.name] = business
+    at_rows[session.declaration.name] = business
     orders = {
         # The month of a business that a party does not know is none of that party's business.
         party: Letter.of(Order(of_party, np.where(of_party >= 0, numbers, -1).astype(np.int32)))

@@ -78,7 +78,7 @@ def set_up(
 ) -> Setup:
     """Bin the party's columns by the training rows, as `Binning.fit` does, and keep that."""
     start, table = start_model(session, seed, split), read_table(session.study)
-    signs = {column.name: column.sign for column in session.party.declaration.columns}
+    signs = {column.name: column.sign for column in session.declaration.columns}
     training = np.flatnonzero(start.roles == TRAIN)
     session.store.keep(Binning.fit(table, training, bins, minimum, signs, special))
     return read_setup(session)

@@ -45,7 +45,7 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
     setup = read_setup(session)
     labels = read_applications(session.study).labels[setup.positions]
     return Data(
-        name=session.party.declaration.name,
+        name=session.declaration.name,
         labels=labels,
         training=setup.training,
         codes=setup.codes,

@@ -171,7 +171,7 @@ def _answers(
     further: Columns,
 ) -> Answers:
     """The answers, from those of the positions."""
-    declared, ids = session.party.declaration, session.study.read(ScoredIds).ids
+    declared, ids = session.declaration, session.study.read(ScoredIds).ids
     parties = np.full(len(ids), declared.name, dtype=object)
     for party, known in coverage.items():
         parties[known] += f"; {party}"

@@ -32,7 +32,7 @@ from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
 from fl.messages import Content, Head, Reader, declaration_of, rounded
 from fl.messages import Declaration as RequestDeclaration
-from fl.processes import cpu_seconds
+from fl.processes import cpu_seconds, use_cluster
 from fl.protocols import Conversation, request_of
 from fl.records import Record, decode, encode
 from fl.seals import Identity
@@ -244,6 +244,8 @@ def _answer(
     session = Session(_config(context), envelope, _folder(context), _state(context), _is_deployed(context))
     session.require_allowed(conversation)
     _check_role(declaration, conversation, session)
+    if _is_deployed(context) and (cluster := session.declaration.cluster) is not None:
+        use_cluster(cluster.address, cluster.workers)
     request = unpack(record, kind)
     with nullcontext() if declaration.is_query else session.study.locked():
         return _reply(conversation, kind, session, request, context, began)

@@ -129,7 +129,7 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     scores[test] = log_odds(session.store, table, coverage, outcomes, session.config)
     # How much the columns of each party gain, by number: party, column, splits and gain, best first.
     columns = dict(model.forest.importance())
-    parties = np.array([session.party.declaration.name, *coverage], np.str_)
+    parties = np.array([session.declaration.name, *coverage], np.str_)
     importance = {"party": parties[columns.pop("owner")], **columns}
     return keep_scores(session, scores, setup.roles, {"importance": importance})
 
@@ -310,7 +310,7 @@ class _Bank:
 
     @property
     def _name(self) -> str:
-        return self._session.party.declaration.name
+        return self._session.declaration.name
 
     def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
         share, seed = self._grower.config.column_share, self._grower.data.seed

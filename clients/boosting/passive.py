@@ -193,7 +193,7 @@ def hand_over(session: Session, request: SidesRequest) -> HandedOver:
     setup, secret = read_setup(session), session.store.read(PadSecret)
     bins = setup.binning.shape.bins
     envelope, holder = session.envelope, session.study.read(Partners).label_holder
-    of_both = {holder: keys.pad, session.party.declaration.name: secret.public_key}
+    of_both = {holder: keys.pad, session.declaration.name: secret.public_key}
     use = PadUse(study=envelope.study, model=envelope.model, keys=of_both)
     return HandedOver(sides(setup.codes, bins) ^ secret.pad(use, holder, bins, len(setup.codes)))
 
@@ -247,7 +247,7 @@ def _add_up(
     """The sums that were asked for, and the next nodes' candidates and merged bins; keeps the state at these nodes."""
     config = session.config.section(BoostingConfig)
     sample = sampled_rows(setup.training, setup.seed, asked.task.tree, config.row_share)
-    shape, name = setup.binning.shape, session.party.declaration.name
+    shape, name = setup.binning.shape, session.declaration.name
     used = sampled_columns(len(shape), name, setup.seed, asked.task.tree, config.column_share)
     layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
     level = 0 if asked.task.ahead else growing.level + 1

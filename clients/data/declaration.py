@@ -12,7 +12,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -157,6 +157,29 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A party's own Ray cluster, whose machines share its work when it is deployed (`fl/processes.py`).
+
+    `workers` is how many processes may work there at once. Raises `DataError` if a value is not allowed.
+    """
+
+    address: Annotated[
+        str,
+        Rule(
+            'the address of a Ray cluster, such as "10.0.0.5:6379"',
+            lambda value: isinstance(value, str) and value.strip(),
+        ),
+    ] = ""
+    workers: Annotated[
+        int, Rule("a whole number from 2", lambda value: type(value) is int and value >= 2)
+    ] = 0
+
+    def __post_init__(self) -> None:
+        """Refuses values that are not allowed."""
+        check(self)
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A party's declaration.
 
@@ -168,7 +191,8 @@ class Declaration:
     the points of this party's columns are given for; without it, only the party's own points table shows them. By
     default the label holder publishes them, since the model is its own. `partners` has the public keys of the parties
     that this one works with, by name (`fl/seals.py`); where there are some, nobody else may take part. `policy` is what
-    the party allows a run to ask of it (`clients/policy.py`). `format` is how the party's CSV files are written; its
+    the party allows a run to ask of it (`clients/policy.py`), and `cluster` the machines that share its work, if there
+    are any. `format` is how the party's CSV files are written; its
     fields are keys of `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
@@ -206,6 +230,7 @@ class Declaration:
         ),
     ] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    cluster: Cluster | None = None
     format: Format = USUAL
 
     def __post_init__(self) -> None:
@@ -264,6 +289,7 @@ _ALWAYS = ("kind", "sign", "grade")
 _PARTY_KEYS = ("type", "name", "id", "file", "label", "bad", "month", "publish_bins", "segments", "partners")
 _FORMAT_KEYS = tuple(item.name for item in fields(Format))
 _RULES = tuple(item.name for item in fields(Policy))
+_CLUSTER_KEYS = tuple(item.name for item in fields(Cluster))
 
 
 def read_declaration(folder: Path) -> Declaration:
@@ -279,16 +305,20 @@ def read_declaration(folder: Path) -> Declaration:
         raise DataError.at(path, "columns must be tables such as [columns.inflow], one for each column.")
     columns = tuple(_read_column(name, table, path) for name, table in tables.items())
     given = _with_tuples(content)
-    _refuse_unknown_keys(given, (*_PARTY_KEYS, *_FORMAT_KEYS, "policy"), path)
-    rules = given.pop("policy", {})
+    _refuse_unknown_keys(given, (*_PARTY_KEYS, *_FORMAT_KEYS, "policy", "cluster"), path)
+    rules, cluster = given.pop("policy", {}), given.pop("cluster", None)
     if not isinstance(rules, dict):
         raise DataError.at(path, "policy must be a table such as [policy], with a line for each rule.")
     _refuse_unknown_keys(rules, _RULES, path)
+    if not isinstance(cluster, dict | None):
+        raise DataError.at(path, "cluster must be a table [cluster] with the lines address and workers.")
+    _refuse_unknown_keys(cluster or {}, _CLUSTER_KEYS, path)
     if "type" not in given:
         raise DataError.at(path, 'there is no type; add a line such as type = "table".')
     try:
         format = Format(**{key: given.pop(key) for key in _FORMAT_KEYS if key in given})
         given["policy"] = Policy(**_with_tuples(rules))
+        given["cluster"] = None if cluster is None else Cluster(**cluster)
         return Declaration(**{"name": path.resolve().parent.name} | given, columns=columns, format=format)
     except DataError as error:
         raise DataError.at(path, str(error)) from None
@@ -348,6 +378,8 @@ def write_declaration(folder: Path, declaration: Declaration) -> None:
     }
     if rules := declaration.policy.written:
         content["policy"] = rules
+    if declaration.cluster is not None:
+        content["cluster"] = asdict(declaration.cluster)
     content |= {key: value for key in _FORMAT_KEYS if (value := getattr(format, key)) != getattr(USUAL, key)}
     if declaration.name == folder.resolve().name:
         del content["name"]

@@ -18,8 +18,10 @@ from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+import pyarrow.types as pat
 
 from clients.data import values
 from clients.data.errors import DataError, listing, not_decodable, suggestion
@@ -55,7 +57,14 @@ STRAY_IS_MISSING = (
 )
 """What to do where stray cells cannot be corrected."""
 _CHUNK, _BLOCK = 1 << 18, 1 << 20
-_ROWS_IN_BLOCK = 100
+_ROWS_IN_BLOCK, _ROWS_IN_BATCH = 100, 1 << 18
+_IS_PLAIN: Mapping[Kind, Callable[[pa.DataType], bool]] = {
+    "number": lambda type: pat.is_integer(type) or pat.is_floating(type) or pat.is_boolean(type),
+    "month": lambda type: pat.is_timestamp(type) or pat.is_date(type),
+    "id": lambda type: pat.is_string(type) or pat.is_large_string(type) or pat.is_integer(type),
+    "text": lambda type: True,
+}
+"""The types of a Parquet column in which a cell is read by itself; a text among numbers needs its whole column."""
 _NO_CHOICES: Mapping[str, Strays] = {}
 
 
@@ -127,9 +136,7 @@ class TableFile(ABC):
         or no number) are what `strays` says of the column: missing, or else an error. Raises `DataError`.
         """
         frame, found = self.read_with_strays(kinds, unique_id)
-        for name, cells in found.items():
-            if strays.get(name) != "missing":
-                raise self.error(f"{cells.problem} {STRAY_IS_MISSING}", name, int(cells.rows[0]))
+        self._refuse({name: cells for name, cells in found.items() if strays.get(name) != "missing"})
         return frame
 
     def read_with_strays(
@@ -140,9 +147,15 @@ class TableFile(ABC):
         raw = self._read_raw(kinds)
         if raw.num_rows == 0:
             raise DataError(f"{self.path} has a header but no rows.")
+        return self._converted(raw, kinds, unique_id)
+
+    def _converted(
+        self, raw: pa.Table, kinds: Mapping[str, Kind | Conversion], unique_id: bool = False, first: int = 0
+    ) -> tuple[pd.DataFrame, dict[str, values.Strays]]:
+        """Rows of the file as `read_with_strays` has them; an error counts them from the number of the first one."""
         columns, strays = {}, {}
         for name, kind in kinds.items():
-            with self._placed(name):
+            with self._placed(name, first):
                 convert = _CONVERSIONS[kind] if isinstance(kind, str) else kind
                 if unique_id and kind == "id":
                     convert = _UNIQUE_IDS
@@ -192,12 +205,17 @@ class TableFile(ABC):
     def _raw(self) -> pa.Table:
         return self._read_raw(dict.fromkeys(self.columns, "text"))
 
+    def _refuse(self, strays: Mapping[str, values.Strays], first: int = 0) -> None:
+        """Raises `DataError` with the first of the stray cells, whose rows are counted from the number `first`."""
+        for name, cells in strays.items():
+            raise self.error(f"{cells.problem} {STRAY_IS_MISSING}", name, first + int(cells.rows[0]))
+
     @contextmanager
-    def _placed(self, name: str) -> Iterator[None]:
+    def _placed(self, name: str, first: int = 0) -> Iterator[None]:
         try:
             yield
         except values.BadValues as error:
-            raise self.error(error.problem, name, *error.rows) from None
+            raise self.error(error.problem, name, *(first + row for row in error.rows)) from None
 
 
 class CsvFile(TableFile):
@@ -353,7 +371,42 @@ class ParquetFile(TableFile):
         self.path, self.format = path, format
         path.open("rb").close()  # a missing or forbidden file is told apart from a damaged one
         with self._opened() as file:
-            self.columns = tuple(file.schema_arrow.names)
+            self._schema, self.rows = file.schema_arrow, file.metadata.num_rows
+        self.columns = tuple(self._schema.names)
+
+    def has_parts(self, kinds: Mapping[str, Kind | Conversion]) -> bool:
+        """Whether `parts` may be asked for: no cell may need others of its column to be understood."""
+        self._require_columns(kinds)
+        return all(
+            isinstance(kind, str) and kind in _IS_PLAIN and _IS_PLAIN[kind](self._schema.field(name).type)
+            for name, kind in kinds.items()
+        )
+
+    def parts(
+        self, kinds: Mapping[str, Kind | Conversion], id: str, ids: pa.Array | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """The rows of the businesses `ids`, texts (n,) in any order, or all rows: what `read` returns, part by part.
+
+        `id` is their column. Row groups that hold other ids alone are passed over, so a file sorted by id is read but
+        once for all its businesses, however many calls there are for some of them. Raises `DataError`.
+        """
+        first = 0
+        for batch in self._batches(list(kinds), id, ids):
+            rows = batch if ids is None else batch.filter(pc.is_in(batch[id].cast(ids.type), ids))
+            frame, strays = self._converted(rows, kinds, first=first)
+            self._refuse(strays, first)
+            first += batch.num_rows
+            yield frame
+
+    def _batches(self, names: list[str], id: str, ids: pa.Array | None) -> Iterator[pa.Table]:
+        """All rows or those of the row groups that may have some of the ids; an empty table at the end."""
+        with self._opened() as file:
+            groups = range(file.num_row_groups) if ids is None else _groups_with(file.metadata, id, ids)
+            for batch in file.iter_batches(_ROWS_IN_BATCH, list(groups), names):
+                table = pa.Table.from_batches([batch]).select(names)
+                self._check_texts(table)
+                yield table
+        yield self._schema.empty_table().select(names)
 
     def row_name(self, *rows: int) -> str:
         """The rows counted from 1."""
@@ -362,7 +415,11 @@ class ParquetFile(TableFile):
     def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
         with self._opened() as file:
             table = file.read(columns=list(kinds)).select(list(kinds))
-        for name in kinds:
+        self._check_texts(table)
+        return table
+
+    def _check_texts(self, table: pa.Table) -> None:
+        for name in table.column_names:
             try:
                 # Arrow takes it on trust that texts are UTF-8; not every writer keeps to it.
                 table[name].validate(full=True)
@@ -372,7 +429,6 @@ class ParquetFile(TableFile):
                     "the column holds text that is not valid UTF-8; write the file with UTF-8 text.",
                     column=name,
                 ) from None
-        return table
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -383,6 +439,18 @@ class ParquetFile(TableFile):
             raise DataError(
                 f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
             ) from error
+
+
+def _groups_with(about: pq.FileMetaData, id: str, ids: pa.Array) -> Iterator[int]:
+    """The row groups that may have one of the ids, by the least and greatest text that the file notes of each."""
+    least, greatest = (end.as_py() for end in pc.min_max(ids).values())
+    for number in range(about.num_row_groups if len(ids) else 0):
+        group = about.row_group(number)
+        columns = (group.column(column) for column in range(group.num_columns))
+        noted = next(column.statistics for column in columns if column.path_in_schema == id)
+        has_texts = noted is not None and noted.has_min_max and isinstance(noted.min, str)
+        if not has_texts or (noted.min <= greatest and least <= noted.max):
+            yield number
 
 
 def _key(separator: str) -> str:

@@ -101,7 +101,7 @@ def start(session: Session, request: StartRequest) -> Started:
     if not encoder.width:
         raise ProtocolError("none of its columns tells the training rows apart")
     session.store.keep(encoder)
-    parts = {BOTTOM: new_bottom(encoder.width, request.seed, session.party.declaration.name, config).state()}
+    parts = {BOTTOM: new_bottom(encoder.width, request.seed, session.declaration.name, config).state()}
     if session.holds_label:
         bad_rate = float(read_applications(session.study).labels[training].mean())
         parts[TOP] = new_top(len(read_coverage(session.study)), bad_rate, request.seed, config).state()

@@ -5,9 +5,10 @@ how (`features`). If all its records are dated by month, `clients.parties.monthl
 two to write.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 from clients.data import values
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing, suggestion, warn_once
-from clients.data.files import SUFFIXES, Conversion, Kind, detect, open_table, tables_in
+from clients.data.files import SUFFIXES, Conversion, Kind, ParquetFile, detect, open_table, tables_in
 from clients.data.ids import doubts
 
 APPLICATIONS = "applications"
@@ -31,15 +32,46 @@ BEFORE, AFTER = 24, 4
 """Months of made-up records up to the observation month, and after it."""
 _DECLARED = tuple(field.name for field in fields(Column) if field.name not in ("reason", "reason_zh"))
 _LEVELS = ("amber", "blue", "coral")
+PIECE = 1 << 21
+"""Rows of a record table that a party holds at once; of a larger Parquet file it reads some businesses at a time."""
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A record table that is too large to be held: its rows stay in their file until their businesses are asked for.
+
+    `kinds` says what each column of the file is read as, and `names` what the class calls it; `file_id` is the id's
+    column in the file.
+    """
+
+    file: ParquetFile
+    kinds: Mapping[str, Kind | Conversion]
+    names: Mapping[str, str]
+    file_id: str
+
+    def ids(self) -> pa.Array:
+        """Each id once, texts (businesses,). All cells of the file are checked on the way. Raises `DataError`."""
+        ids = [pa.array([], pa.large_string())]
+        for part in self.file.parts(self.kinds, self.file_id):
+            ids.append(pc.unique(pa.array(part[self.file_id], pa.large_string())))
+            # Not after every part: there are many of them, and all known ids are looked at each time.
+            if sum(map(len, ids[1:])) > len(ids[0]):
+                ids = [pc.unique(pa.concat_arrays(ids))]
+        return pc.unique(pa.concat_arrays(ids))
+
+    def parts(self, businesses: pd.Index) -> Iterator[pd.DataFrame]:
+        """All the rows of some businesses, part by part."""
+        for part in self.file.parts(self.kinds, self.file_id, pa.array(businesses, pa.large_string())):
+            yield part.rename(columns=self.names)
 
 
 @dataclass(frozen=True)
 class Records:
     """A party's record tables by name, and the names of the columns that identify, label and date their rows.
 
-    `id` is a column of every table; `label` and `month` (the observation month) are columns of the table
-    `applications`. A row becomes known in the month in its column `known_since`; where that is None or the table has
-    no such column, a row is known at any time.
+    `stored` has those that are too large for `tables`. `id` is a column of every table; `label` and `month` (the
+    observation month) are columns of the table `applications`, which is always held. A row becomes known in the month
+    in its column `known_since`; where that is None or the table has no such column, a row is known at any time.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -48,13 +80,23 @@ class Records:
     month: str | None
     known_since: str | None = MONTH
     applications: str = APPLICATIONS
+    stored: Mapping[str, StoredTable] = field(default_factory=dict)
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of the largest table that is not held."""
+        return max((table.file.rows for table in self.stored.values()), default=0)
 
     def visible(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
         """The rows of the businesses of `as_of` that are known by each one's month there, without the label.
 
         Since every type's features are computed from these tables alone, no feature can look ahead.
         """
-        return {name: self._visible(table, as_of) for name, table in self.tables.items()}
+        visible = {name: self._visible(table, as_of) for name, table in self.tables.items()}
+        for name, table in self.stored.items():
+            parts = [self._visible(part, as_of) for part in table.parts(as_of.index)]
+            visible[name] = pd.concat(parts, ignore_index=True)
+        return visible
 
     def _visible(self, table: pd.DataFrame, as_of: pd.Series) -> pd.DataFrame:
         position = as_of.index.get_indexer(table[self.id])
@@ -245,7 +287,11 @@ class Party(ABC):
         positions = np.flatnonzero(self._businesses.get_indexer(rows) >= 0)
         # `features` is given each business once: first its first row, then its second.
         occurrence = as_of.iloc[positions].groupby(level=0).cumcount().to_numpy()
-        parts = [positions[occurrence == number] for number in range(occurrence.max(initial=0) + 1)]
+        parts = [
+            piece
+            for number in range(occurrence.max(initial=0) + 1)
+            for piece in self._pieces(as_of, positions[occurrence == number])
+        ]
         features = pd.concat([self._computed(as_of.iloc[part]) for part in parts])
         offered = {
             column.name: self._in_dtype(features[column.name], column, special)
@@ -260,9 +306,14 @@ class Party(ABC):
         Raises `DataError` if the declaration asks for what the type does not have, or a table cannot be read.
         """
         self._check_declaration()
-        return Records(
-            {name: self._read_table(name) for name in self.tables}, self.id, self.label, self.month
-        )
+        tables, stored = dict[str, pd.DataFrame](), dict[str, StoredTable]()
+        for name in self.tables:
+            table = self._open_table(name)
+            if isinstance(table, StoredTable):
+                stored[name] = table
+            else:
+                tables[name] = table
+        return Records(tables, self.id, self.label, self.month, stored=stored)
 
     def _check_declaration(self) -> None:
         """Raises `DataError` if the declaration asks for what this type does not have."""
@@ -289,28 +340,35 @@ class Party(ABC):
                 )
 
     def _all_ids(self) -> pd.Index:
-        per_table = [
-            pd.Index(table[self.records.id].unique(), dtype=str) for table in self.records.tables.values()
-        ]
+        records = self.records
+        per_table = [pd.Index(table[records.id].unique(), dtype=str) for table in records.tables.values()]
+        per_table += [pd.Index(table.ids().to_pandas(), dtype=str) for table in records.stored.values()]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pc.unique(pa.array(ids, pa.large_string()))):
             first, second = (values.shown(id_) for id_ in pair)
             raise DataError(
-                f"{self.folder}: the ids {first} and {second}, of two tables, differ only in letter case, width or "
+                f"{self.folder}: the ids {first} and {second} of its tables differ only in letter case, width or "
                 "spaces; write each business's id in one way."
             )
         return ids
 
-    def _read_table(self, name: str) -> pd.DataFrame:
+    def _open_table(self, name: str) -> pd.DataFrame | StoredTable:
         path = next((file for s in SUFFIXES if (file := self.folder / f"{name}{s}").exists()), None)
         if path is None:
             raise DataError(
                 f"{self.folder} has no table {name}.parquet (or .csv); it has {tables_in(self.folder)}."
             )
-        names_in_file = self._names_in_file(name)
+        table, names_in_file = open_table(path, self.declaration.format), self._names_in_file(name)
         kinds = {column: self._kind(column) for column in names_in_file.values()}
-        frame = open_table(path, self.declaration.format).read(kinds, unique_id=name == APPLICATIONS)
-        return frame.rename(columns={in_file: name for name, in_file in names_in_file.items()})
+        names = {in_file: name for name, in_file in names_in_file.items()}
+        if (
+            name != APPLICATIONS
+            and isinstance(table, ParquetFile)
+            and table.rows > PIECE
+            and table.has_parts(kinds)
+        ):
+            return StoredTable(table, kinds, names, names_in_file[self.id])
+        return table.read(kinds, unique_id=name == APPLICATIONS).rename(columns=names)
 
     def _names_in_file(self, table: str) -> dict[str, str]:
         """The columns to read of a record table: by the class's name of each, the name that the file has for it.
@@ -337,6 +395,16 @@ class Party(ABC):
         # A declared segment may also be a number that the features need as such.
         is_read = any(column in required for required in self.tables.values())
         return "number" if is_read and column not in self.texts() else "text"
+
+    def _pieces(self, as_of: pd.Series, positions: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+        """The positions of unique businesses in pieces, whose records fit into memory if they are not held anyway."""
+        rows = self.records.most_rows * len(positions) / max(len(self), 1)
+        # Without months the last one of all records counts, which no piece knows.
+        if rows <= PIECE or as_of.isna().any():
+            return [positions]
+        # Neighbours in a file that is sorted by id come into one piece.
+        in_order = positions[as_of.index[positions].argsort()]
+        return np.array_split(in_order, math.ceil(rows / PIECE))
 
     def _computed(self, as_of: pd.Series) -> pd.DataFrame:
         """The features of unique businesses, as the type computes them."""

@@ -9,6 +9,7 @@ import pandas as pd
 from clients.aligned import read_applications, read_table
 from clients.data.declaration import with_reasons
 from clients.evaluation import keep_scores
+from clients.parties import party_type
 from clients.scorecard.columns import reasons_of, values_of
 from clients.scorecard.model import ANSWERS_ALL, BankModel, BankWeights, ScoredRows
 from clients.session import Session
@@ -47,7 +48,7 @@ def tell_columns(
     passive party knows.
     """
     covered = covered or {}
-    declared = with_reasons(session.party.declaration, session.party.columns)
+    declared = with_reasons(session.declaration, party_type(session.declaration.type).columns)
     table, binning = read_table(session.study), session.store.read(Binning)
     exact, rounded = (values_of(declared, table, binning, grouping, digits) for digits in (EXACT, ROUNDED))
     names = dict(enumerate(table.names))
@@ -64,7 +65,7 @@ def tell_columns(
         frame["points_alone"] = alone.points
     session.store.write_file(POINTS_TABLE, csv_text(frame).encode())
     card = told(points, groups, roles, rounded, reasons_of(declared, table, grouping.columns), covered)
-    if session.party.declaration.publish_bins:
+    if session.declaration.publish_bins:
         return card
     return replace(card, values=np.full(len(card.values), ""))
 

@@ -129,7 +129,7 @@ def group(session: Session, request: GroupRequest) -> Grouped | Ended:
         passive[party] = group_columns(demanded(columns.shape, config), goods, bads, config)
     check_columns(of_bank, [evidence.grouping for evidence in passive.values()], config)
     groupings = Groupings(
-        bank=session.party.declaration.name,
+        bank=session.declaration.name,
         columns=BankColumns.of(of_bank.grouping, {party: coverage[party] for party in passive}),
         information=of_bank.information,
         passive=passive,

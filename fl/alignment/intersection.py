@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import rbcl
+from loky import cpu_count
 from numpy.typing import NDArray
 
 from fl.arrays import check_bytes
 from fl.errors import ProtocolError
-from fl.processes import count
 
 # A tag of our own keeps these points apart from every other use of the same ids.
 DOMAIN = b"siloscore/alignment/1\x00"
@@ -76,7 +76,7 @@ def match_points(own: Points, theirs: Points) -> NDArray[np.int32]:
 
 def _mapped(to_point: Callable[[Any], bytes], values: list[Any]) -> Points:
     """The point of each value, on all cores: libsodium works without Python's lock."""
-    size = -(-len(values) // count()) or 1
+    size = -(-len(values) // cpu_count()) or 1
     parts = [values[i : i + size] for i in range(0, len(values), size)]
     with ThreadPoolExecutor(max(len(parts), 1)) as pool:
         made = pool.map(lambda part: b"".join(map(to_point, part)), parts)

@@ -18,7 +18,7 @@ class State:
     """The bank's state after t exchanges, over n rows that train or validate.
 
     weights   float64 (1 + width,): the bank's own, the intercept first
-    scores    float64 (t, n): the other parties' partial scores after each step, summed over the parties
+    scores    float64 (t, n), at first (0, 0): the other parties' partial scores after each step, summed over them
     products  float64 (t, t): inner products of the steps
     mixes     float64 (t + 1, t + 1): by step the coefficients of former steps that gave its point; last the next point
     losses    float64 (t,): validation log loss after each exchange
@@ -63,7 +63,7 @@ class Solver:
         weights = np.zeros(1 + self.design.shape[1])
         start = State(
             weights=weights,
-            scores=np.empty((0, len(self.labels))),
+            scores=np.empty((0, 0)),
             products=np.empty((0, 0)),
             mixes=np.zeros((1, 1)),
             losses=np.empty(0),
@@ -77,7 +77,7 @@ class Solver:
         """After an exchange: the parties' partial scores (n,) and inner products (t,), both summed over them."""
         count = len(products)
         grown = np.block([[before.products, products[:-1, None]], [products]])
-        history = np.concatenate([before.scores, scores[None]])
+        history = np.vstack([*before.scores, scores])
         length = np.sqrt(max(grown[-1, -1], 0.0))
         finished = bool(length <= self.config.tolerance) or count >= self.config.exchanges
         # All parties step at once, each as if alone; a share of that is sure to be an improvement.

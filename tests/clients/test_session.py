@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flwr.app import RecordDict
 
-from clients.data.declaration import read_declaration
+from clients.data.declaration import Cluster, read_declaration, write_declaration
 from clients.session import Session, state_folder
 from clients.splits import assign
 from clients.store import Store
@@ -261,6 +261,23 @@ def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there_whatever_
     assert (folder / "state" / "s").is_dir()
     assert not (tmp_path / "elsewhere").exists()
     assert read_declaration(folder).name == "bank"
+
+
+def test_only_a_deployed_party_works_on_its_cluster(
+    send: Send, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr("clients.session.use_cluster", lambda *cluster: asked.append(cluster))
+    shutil.copytree(tables / "bank", tmp_path / "bank", ignore=shutil.ignore_patterns("state"))
+    write_declaration(
+        tmp_path / "bank", replace(read_declaration(tables / "bank"), cluster=Cluster("10.0.0.5:6379", 8))
+    )
+    config = TrainingConfig(study="s", data=str(tmp_path), parties=("bank",), state=str(tmp_path / "state"))
+
+    assert refusal_in(send(config, DescribeRequest(), node=BANK)) is None
+    assert not asked
+    assert refusal_in(send(config, DescribeRequest(), node={"party-folder": str(tmp_path / "bank")})) is None
+    assert asked == [("10.0.0.5:6379", 8)]
 
 
 def test_the_state_of_a_simulated_party_is_where_the_run_says_else_beside_the_data_of_the_training(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from clients.data.declaration import (
     COVERAGE,
     FILE_NAME,
+    Cluster,
     Column,
     Declaration,
     Target,
@@ -114,6 +115,15 @@ def test_the_format_of_the_files_stands_beside_the_other_keys(tmp_path: Path) ->
     assert "encoding" not in (tmp_path / "tax" / FILE_NAME).read_text()
 
 
+def test_a_party_may_name_a_cluster_that_shares_its_work(tmp_path: Path) -> None:
+    declaration = read(tmp_path, 'type = "tax"\n[cluster]\naddress = "10.0.0.5:6379"\nworkers = 32\n')
+
+    assert declaration.cluster == Cluster("10.0.0.5:6379", 32)
+    write_declaration(tmp_path, declaration)
+    assert read_declaration(tmp_path) == declaration
+    assert schema_hash(declaration) == schema_hash(replace(declaration, cluster=None))
+
+
 def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
     assert read(tmp_path / "a", 'type = "tax"\nname = "Tax bureau"\n').name == "Tax bureau"
 
@@ -154,6 +164,13 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
             "partners must be a table of public keys by party, such as tax = ",
         ),
         ('type = "bank"\n[partners]\ntax = 1', "partners must be a table of public keys by party"),
+        (
+            'type = "bank"\ncluster = "10.0.0.5"',
+            "cluster must be a table [cluster] with the lines address and",
+        ),
+        ('type = "bank"\n[cluster]\nadress = "x"', "unknown key 'adress'. Did you mean 'address'?"),
+        ('type = "bank"\n[cluster]\nworkers = 9', "address must be the address of a Ray cluster, such as"),
+        ('type = "bank"\n[cluster]\naddress = "auto"', "workers must be a whole number from 2, not 0."),
         ('type = "bank"\ncolumns = ["inflow"]', "columns must be tables such as [columns.inflow]"),
     ],
 )

@@ -273,3 +273,54 @@ def test_the_line_named_is_the_one_where_the_row_begins(
     path = table(tmp_path_factory.getbasetemp(), text.getvalue())
 
     assert f"x.csv, line {line}, column 'amount': 'wrong'" in read_error(path, {"amount": "number"})
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nine rows in three row groups, of which batches hold two rows each."""
+    monkeypatch.setattr("clients.data.files._ROWS_IN_BATCH", 2)
+    ids, days = [f"b{row // 2}" for row in range(9)], pd.date_range("2024-01-01", periods=9, freq="31D")
+    columns = {"id": ids, "month": days, "age": np.arange(9), "region": ["north", None, "south"] * 3}
+    pd.DataFrame(columns).to_parquet(tmp_path / "x.parquet", row_group_size=3)
+    return tmp_path / "x.parquet"
+
+
+PARTS: dict[str, Kind] = {name: kind for name, kind in KINDS.items() if kind != "binary"}
+
+
+@pytest.mark.parametrize("ids", [None, ["b3", "b1"], ["b0", "no row's"], ["no row's"], []])
+def test_the_parts_of_a_parquet_file_are_together_its_rows(records: Path, ids: list[str] | None) -> None:
+    file = open_table(records)
+    parts = list(file.parts(PARTS, "id", None if ids is None else pa.array(ids, pa.large_string())))
+
+    whole = file.read(PARTS)
+    expected = whole if ids is None else whole[whole["id"].isin(ids)]
+    assert max(map(len, parts)) <= 2
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), expected.reset_index(drop=True))
+
+
+def test_row_groups_without_the_ids_are_not_read(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups, read = [], pq.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        pq.ParquetFile, "iter_batches", lambda *given: (groups.append(given[2]), read(*given))[1]
+    )
+    for ids in (["b0"], ["b1"], ["b0", "b4"], ["b9"]):
+        list(open_table(records).parts(PARTS, "id", pa.array(ids, pa.large_string())))
+
+    assert groups == [[0], [0, 1], [0, 1, 2], []]
+
+
+def test_a_mistake_in_a_later_part_is_located_in_the_file(tmp_path: Path, records: Path) -> None:
+    frame = pd.read_parquet(records).astype({"age": float})
+    for column, value, problem in (("age", np.inf, "infinite"), ("month", "2999-01-01", "in the future")):
+        frame.assign(**{column: frame[column].where(frame.index != 7, value)}).to_parquet(records)
+
+        with pytest.raises(DataError, match=f"row 8, column '{column}'.*{problem}"):
+            list(open_table(records).parts(PARTS, "id"))
+
+
+def test_texts_among_numbers_or_months_need_their_whole_column(records: Path, tmp_path: Path) -> None:
+    assert open_table(records).has_parts(PARTS)
+    for name in ("age", "month"):
+        pd.read_parquet(records).astype({name: str}).to_parquet(tmp_path / "texts.parquet")
+        assert not open_table(tmp_path / "texts.parquet").has_parts(PARTS)

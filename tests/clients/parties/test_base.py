@@ -375,7 +375,7 @@ def test_ids_that_look_alike_in_two_tables_are_named(folder: Path) -> None:
     APPLICATIONS.assign(business_id=["X2", "01"]).to_parquet(folder / "applications.parquet")
 
     assert open_error(folder).startswith(
-        f"{folder}: the ids 'X2' and 'x2', of two tables, differ only in letter"
+        f"{folder}: the ids 'X2' and 'x2' of its tables differ only in letter"
     )
 
 

@@ -1,6 +1,7 @@
 """What holds for every party type with monthly records; `clients.data.contract` checks the rest."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,31 @@ def test_other_businesses_and_the_order_of_rows_do_not_matter(
     assert expected.loc["stranger"].isna().all()
     pd.testing.assert_frame_equal(features_of(kind, shuffled, [*IDS, "stranger"]), expected)
     pd.testing.assert_frame_equal(features_of(kind, alone, ["b"]), expected.loc[["b"]], check_dtype=False)
+
+
+@pytest.mark.parametrize("order", ["business_id", "month"])
+def test_features_that_are_computed_in_pieces_are_those_of_the_whole(
+    kind: type[Party], order: str, as_of, records_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [f"b{number:02d}" for number in range(23)]
+    for name, table in records_of(kind, ids[1:]).items():
+        shuffled = table.sample(frac=1, random_state=1)
+        ordered = shuffled.sort_values(order) if order in table else shuffled
+        ordered.to_parquet(tmp_path / f"{name}.parquet", row_group_size=100, index=False)
+    asked = as_of(ids[::-1]).index.to_numpy()
+    declared = kind.default_declaration(tmp_path)
+
+    def features(rows_at_once: int, month: str = "2023-03") -> pd.DataFrame:
+        monkeypatch.setattr("clients.parties.base.PIECE", rows_at_once)
+        party = kind(tmp_path, declared)
+        assert bool(party.records.stored) == (rows_at_once < 600)
+        assert party.ids().tolist() == ids[1:]
+        return party.matrix(asked, np.full(len(asked), month, "datetime64[M]"))
+
+    for month in ("2023-03", "NaT"):
+        expected = features(10**6, month)
+        for rows_at_once in (29, 333):
+            pd.testing.assert_frame_equal(features(rows_at_once, month), expected, check_exact=True)
 
 
 def test_one_month_of_records_is_enough_and_nothing_becomes_infinite(

@@ -11,10 +11,10 @@ from fl.scorecard.regression import BankBlock
 from fl.scorecard.solver import Solver, State
 
 
-def solver(parties: int = 1, **settings: object) -> Solver:
+def solver(parties: int = 1, rows: int = 90, **settings: object) -> Solver:
     rng = np.random.default_rng(0)
-    codes, counts = rng.integers(0, 3, (90, 1)).astype(np.uint8), np.array([3])
-    labels, training = (rng.random(90) < 0.2 + 0.2 * codes[:, 0]).astype(np.int8), np.arange(90) < 60
+    codes, counts = rng.integers(0, 3, (rows, 1)).astype(np.uint8), np.array([3])
+    labels, training = (rng.random(rows) < 0.2 + 0.2 * codes[:, 0]).astype(np.int8), np.arange(rows) < 60
     design, cone = one_hot(codes, counts), Cone.of(counts, counts, np.zeros(1, np.int8))
     block = BankBlock(design[training], labels[training], cone, np.zeros(3), 1.0)
     return Solver(block, design, labels, training, parties, ScorecardConfig(**settings))
@@ -91,3 +91,8 @@ def test_the_state_survives_the_store() -> None:
     again = decode(State, encode(state))
     for name, value in vars(state).items():
         np.testing.assert_array_equal(getattr(again, name), value)
+
+
+def test_the_first_state_of_many_rows_survives_the_store() -> None:
+    state, _ = solver(rows=100_000).begin()
+    assert decode(State, encode(state)).scores.size == 0
