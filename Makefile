@@ -2,6 +2,7 @@
 # make ui      the study in the browser
 # make test    the fast tests           make test-slow   the rest
 # make check   lint, format, types      make bench       what the federation costs
+# make bench-peers   the published cases of FATE and SecretFlow
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ SEEDS ?= 1
 # Small matrices: more threads wait for each other longer than they work.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo ui test test-slow check bench clean
+.PHONY: demo ui test test-slow check bench bench-peers clean
 
 demo: $(DEMO)/dataset.toml
 	$(BIN)/siloscore compare --data $(DEMO) --seeds $(SEEDS)
@@ -41,6 +42,9 @@ bench: $(DEMO)/dataset.toml
 		else echo "Skipped: the credit-card data of docs/results.md are not in $(CREDIT)."; fi
 	$(BIN)/python -m experiments.benchmarks.boosting --rows 10000 30000 100000 300000 --columns 5 20 80 --trees 3 \
 		--set boosting.ahead=none --set boosting.precision=8 --figure docs/images/boosting-cost.png --store sqlite:///mlflow.db
+
+bench-peers: $(VENV)/installed-dev
+	$(BIN)/python -m experiments.benchmarks.peers --figure docs/images/peers-cost.png --store sqlite:///mlflow.db
 
 $(DEMO)/dataset.toml: | $(VENV)/installed
 	$(BIN)/siloscore generate --truth --out $(DEMO)

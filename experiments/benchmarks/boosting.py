@@ -30,12 +30,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clients.parties import write_default
 from experiments.backends import BACKENDS, open_backend
 from experiments.baselines.training import Baselines
 from experiments.benchmarks.memory import peak_memory
 from experiments.dataset import open_dataset
 from experiments.joined import Joined, read_joined, read_roles, read_scores
+from experiments.made_tables import write_tables
 from experiments.settings import parse_settings
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -77,7 +77,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--append": {"type": Path, "help": "JSON lines of all measurements, those of earlier calls too"},
 }
 """What can be asked for on the command line, as `argparse` takes it."""
-_BANK_COLUMNS = 5
+BANK_COLUMNS, BADS = 5, 0.2
+"""Columns of the bank, and share of defaults, in made tables that say nothing else."""
 
 
 @dataclass(frozen=True)
@@ -91,27 +92,13 @@ class Case:
     profile: bool = False
     data: str = ""
     test_ids: str = ""
+    bank_columns: int = BANK_COLUMNS
+    bads: float = BADS
 
-
-def write_tables(folder: Path, rows: int, columns: int, seed: int = 1) -> None:
-    """A bank with five columns and a partner with `columns`, both knowing all rows; default depends on all of them."""
-    rng = np.random.default_rng(seed)
-    ids = np.array([f"{number:09d}" for number in range(rows)])
-    bank, partner = rng.normal(size=(rows, _BANK_COLUMNS)), rng.normal(size=(rows, columns))
-    # Half of the signal's variance is the bank's; effects that bend and interact are what trees are for.
-    signals = [x.sum(axis=1) + np.abs(x[:, 0]) * x[:, -1] for x in (bank, partner)]
-    risk = sum(signal / signal.std() for signal in signals) + rng.logistic(size=rows)
-    labels = (risk > np.quantile(risk, 0.8)).astype(int)
-    frames = {
-        "bank": pd.DataFrame(bank).add_prefix("x").assign(default=labels),
-        "partner": pd.DataFrame(partner).add_prefix("x"),
-    }
-    for party, frame in frames.items():
-        (folder / party).mkdir(parents=True)
-        frame.assign(id=ids).sample(frac=1, random_state=rng).to_csv(
-            folder / party / "table.csv", index=False
-        )
-        write_default(folder / party, "table")
+    def measure(self) -> dict[str, float | str]:
+        """The row of `measure`, in a process of its own, so that its memory is its own."""
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, self).result()
 
 
 def measure(case: Case) -> dict[str, float | str]:
@@ -119,7 +106,7 @@ def measure(case: Case) -> dict[str, float | str]:
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         data = Path(case.data) if case.data else Path(folder) / "data"
         if not case.data:
-            write_tables(data, case.rows, case.columns)
+            write_tables(data, case.rows, {"bank": case.bank_columns, "partner": case.columns}, case.bads)
         dataset = open_dataset(data)
         config = replace(
             TrainingConfig.from_mapping(parse_settings([*SETTINGS, *case.settings])),
@@ -285,8 +272,7 @@ def main() -> None:
             data=str(args.data or ""),
             test_ids=str(args.test_ids or ""),
         )
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            row = pool.submit(measure, case).result()
+        row = case.measure()
         measured.append(row)
         if args.append is not None:
             with args.append.open("a", encoding="utf-8") as file:
