@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from flwr.app import RecordDict
 
-from clients.data.declaration import Cluster, read_declaration, write_declaration
+from clients.data.declaration import Cluster, Declaration, read_declaration, write_declaration
+from clients.policy import Policy
 from clients.session import Session, state_folder
 from clients.splits import assign
 from clients.store import Store
@@ -333,6 +334,23 @@ def test_data_that_change_are_read_anew(send: Send, config: TrainingConfig, tmp_
     table = data / "bank" / "table.csv"
     table.write_text("\n".join(table.read_text("utf-8").splitlines()[:101]) + "\n", "utf-8")
     assert unpack(send(config, DescribeRequest()), Description).rows == 100
+
+
+def test_a_declaration_is_read_once_until_its_file_changes(
+    config: TrainingConfig, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = Path(shutil.copytree(tables / "bank", tmp_path / "bank")), []
+
+    def counted(folder: Path) -> Declaration:
+        read.append(folder)
+        return read_declaration(folder)
+
+    monkeypatch.setattr("clients.session.read_declaration", counted)
+    sessions = [Session(config, FIRST, folder, tmp_path) for _ in range(3)]
+    assert sessions[0].declaration == sessions[1].declaration == read_declaration(folder)
+    assert len(read) == 1
+    write_declaration(folder, replace(sessions[0].declaration, policy=Policy(models_per_day=1)))
+    assert sessions[2].declaration.policy.models_per_day == 1
 
 
 def test_a_split_is_refused_in_a_run_that_scores(tables: Path, tmp_path: Path) -> None:
