@@ -16,12 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pyarrow.types as pat
+from numpy.typing import NDArray
 
 from clients.data import values
 from clients.data.errors import DataError, listing, not_decodable, suggestion
@@ -57,7 +58,7 @@ STRAY_IS_MISSING = (
 )
 """What to do where stray cells cannot be corrected."""
 _CHUNK, _BLOCK = 1 << 18, 1 << 20
-_ROWS_IN_BLOCK, _ROWS_IN_BATCH = 100, 1 << 18
+_ROWS_IN_BLOCK, _ROWS_IN_BATCH = 100, 1 << 19
 _IS_PLAIN: Mapping[Kind, Callable[[pa.DataType], bool]] = {
     "number": lambda type: pat.is_integer(type) or pat.is_floating(type) or pat.is_boolean(type),
     "month": lambda type: pat.is_timestamp(type) or pat.is_date(type),
@@ -383,30 +384,32 @@ class ParquetFile(TableFile):
         )
 
     def parts(
-        self, kinds: Mapping[str, Kind | Conversion], id: str, ids: pa.Array | None = None
+        self, kinds: Mapping[str, Kind | Conversion], wanted: NDArray[np.bool_] | None = None
     ) -> Iterator[pd.DataFrame]:
-        """The rows of the businesses `ids`, texts (n,) in any order, or all rows: what `read` returns, part by part.
+        """Some of the rows, bool (n,), or all: what `read` returns, part by part; the last part is empty.
 
-        `id` is their column. Row groups that hold other ids alone are passed over, so a file sorted by id is read but
-        once for all its businesses, however many calls there are for some of them. Raises `DataError`.
+        Row groups without a wanted row are passed over. Raises `DataError`.
         """
-        first = 0
-        for batch in self._batches(list(kinds), id, ids):
-            rows = batch if ids is None else batch.filter(pc.is_in(batch[id].cast(ids.type), ids))
+        for first, batch in self._batches(list(kinds), wanted):
+            rows = batch if wanted is None else batch.filter(wanted[first : first + batch.num_rows])
             frame, strays = self._converted(rows, kinds, first=first)
             self._refuse(strays, first)
-            first += batch.num_rows
             yield frame
 
-    def _batches(self, names: list[str], id: str, ids: pa.Array | None) -> Iterator[pa.Table]:
-        """All rows or those of the row groups that may have some of the ids; an empty table at the end."""
+    def _batches(self, names: list[str], wanted: NDArray[np.bool_] | None) -> Iterator[tuple[int, pa.Table]]:
+        """Rows with the number of the first one; none at the end."""
+        first = 0
         with self._opened() as file:
-            groups = range(file.num_row_groups) if ids is None else _groups_with(file.metadata, id, ids)
-            for batch in file.iter_batches(_ROWS_IN_BATCH, list(groups), names):
-                table = pa.Table.from_batches([batch]).select(names)
-                self._check_texts(table)
-                yield table
-        yield self._schema.empty_table().select(names)
+            for group in range(file.num_row_groups):
+                last = first + file.metadata.row_group(group).num_rows
+                if wanted is None or wanted[first:last].any():
+                    for batch in file.iter_batches(_ROWS_IN_BATCH, [group], names):
+                        table = pa.Table.from_batches([batch]).select(names)
+                        self._check_texts(table)
+                        yield first, table
+                        first += len(table)
+                first = last
+        yield first, self._schema.empty_table().select(names)
 
     def row_name(self, *rows: int) -> str:
         """The rows counted from 1."""
@@ -439,18 +442,6 @@ class ParquetFile(TableFile):
             raise DataError(
                 f"{self.path} is not a whole Parquet file; it may be truncated or of another format."
             ) from error
-
-
-def _groups_with(about: pq.FileMetaData, id: str, ids: pa.Array) -> Iterator[int]:
-    """The row groups that may have one of the ids, by the least and greatest text that the file notes of each."""
-    least, greatest = (end.as_py() for end in pc.min_max(ids).values())
-    for number in range(about.num_row_groups if len(ids) else 0):
-        group = about.row_group(number)
-        columns = (group.column(column) for column in range(group.num_columns))
-        noted = next(column.statistics for column in columns if column.path_in_schema == id)
-        has_texts = noted is not None and noted.has_min_max and isinstance(noted.min, str)
-        if not has_texts or (noted.min <= greatest and least <= noted.max):
-            yield number
 
 
 def _key(separator: str) -> str:

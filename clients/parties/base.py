@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ BEFORE, AFTER = 24, 4
 """Months of made-up records up to the observation month, and after it."""
 _DECLARED = tuple(field.name for field in fields(Column) if field.name not in ("reason", "reason_zh"))
 _LEVELS = ("amber", "blue", "coral")
-PIECE = 1 << 21
+PIECE = 1 << 20
 """Rows of a record table that a party holds at once; of a larger Parquet file it reads some businesses at a time."""
 
 
@@ -49,19 +50,36 @@ class StoredTable:
     names: Mapping[str, str]
     file_id: str
 
+    @cached_property
     def ids(self) -> pa.Array:
         """Each id once, texts (businesses,). All cells of the file are checked on the way. Raises `DataError`."""
         ids = [pa.array([], pa.large_string())]
-        for part in self.file.parts(self.kinds, self.file_id):
+        for part in self.file.parts(self.kinds):
             ids.append(pc.unique(pa.array(part[self.file_id], pa.large_string())))
             # Not after every part: there are many of them, and all known ids are looked at each time.
             if sum(map(len, ids[1:])) > len(ids[0]):
                 ids = [pc.unique(pa.concat_arrays(ids))]
         return pc.unique(pa.concat_arrays(ids))
 
+    @cached_property
+    def business(self) -> npt.NDArray[np.int32]:
+        """Whose each row is, (rows,): a position in `ids`. It is kept, since most of a reading's work is to look ids up."""
+        parts = self.file.parts({self.file_id: "id"})
+        return np.concatenate(
+            [
+                pc.index_in(pa.array(part[self.file_id], pa.large_string()), self.ids).to_numpy()
+                for part in parts
+            ]
+        )
+
     def parts(self, businesses: pd.Index) -> Iterator[pd.DataFrame]:
         """All the rows of some businesses, part by part."""
-        for part in self.file.parts(self.kinds, self.file_id, pa.array(businesses, pa.large_string())):
+        is_asked = pc.is_in(self.ids, pa.array(businesses, pa.large_string())).to_numpy(zero_copy_only=False)
+        wanted, first = is_asked[self.business], 0
+        ids = pd.Series(self.ids.take(pa.array(self.business[wanted])).to_pandas(), dtype=str)
+        for part in self.file.parts({k: v for k, v in self.kinds.items() if k != self.file_id}, wanted):
+            part.insert(0, self.file_id, ids[first : first + len(part)].array)
+            first += len(part)
             yield part.rename(columns=self.names)
 
 
@@ -218,7 +236,7 @@ class Party(ABC):
 
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
-        """The feature table of some businesses.
+        """The feature table of some businesses, each by its own records: of many, a piece is asked for at a time.
 
         `as_of` has unique business ids (str) as its index and the first day of each one's observation month
         (datetime64[s]; NaT where the data have no months) as values. `records` holds the tables named in
@@ -342,7 +360,7 @@ class Party(ABC):
     def _all_ids(self) -> pd.Index:
         records = self.records
         per_table = [pd.Index(table[records.id].unique(), dtype=str) for table in records.tables.values()]
-        per_table += [pd.Index(table.ids().to_pandas(), dtype=str) for table in records.stored.values()]
+        per_table += [pd.Index(table.ids.to_pandas(), dtype=str) for table in records.stored.values()]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pc.unique(pa.array(ids, pa.large_string()))):
             first, second = (values.shown(id_) for id_ in pair)
