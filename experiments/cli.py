@@ -114,6 +114,10 @@ def compare(
     experiment: Experiment = "siloscore",
     encryption: Encryption = "",
     json: Json = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Say what it would take, in some ten seconds, and train nothing."),
+    ] = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
     """Train federated, bank-only and pooled models, and compare them.
@@ -133,6 +137,9 @@ def compare(
     if json:
         check_file(json, "The table")
     dataset, config = _configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
+    if estimate:
+        _tell_estimates(dataset, config, words(contenders) or all_contenders())
+        return
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
@@ -408,6 +415,22 @@ def ui(
     code = serve(store, port)
     _tell(f"MLflow's server has ended by itself with exit code {code}; its last words stand above.")
     raise typer.Exit(code or 1)
+
+
+def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tuple[str, ...]) -> None:
+    """Print what the contenders would take."""
+    from experiments.display import console, estimate_table
+    from experiments.estimate import estimates
+    from experiments.study import check_contenders
+
+    check_contenders(contenders)
+    with console.status("Measuring what the steps take on this machine"):
+        found = estimates(dataset, config, contenders)
+    console.print(
+        estimate_table(found, len(config.seeds)),
+        "Where training stops early, it takes less. Minutes are those of this machine when it is idle.",
+        sep="\n",
+    )
 
 
 def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store: Path) -> "TrainingConfig":

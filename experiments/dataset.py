@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
@@ -18,15 +19,25 @@ from clients.parties import Party, open_party
 from experiments.joined import TRUTH
 from server.tracking.provenance import DatasetFacts
 
+MANY = 1_000
+"""In place of a number of values that nobody has counted: more than a column has bins."""
+_FIRST_ROWS = 10_000
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parties by folder name, the label holder first; world is empty for data that no generator made."""
+    """The parties by folder name, the label holder first; world is empty for data that no generator made.
+
+    known has, by passive party, how many of the label holder's applicants it knows, and values, by party, how many
+    values each of its columns has: those of its first rows, or `MANY` of a column that is computed.
+    """
 
     folder: Path
     parties: tuple[str, ...]
     world: str
     facts: DatasetFacts
+    known: Mapping[str, int]
+    values: Mapping[str, tuple[int, ...]]
 
     @property
     def holder(self) -> str:
@@ -50,7 +61,8 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
 def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
     ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
-    _compare_ids(opened)
+    ids = {name: party.ids() for name, party in opened.items()}
+    _compare_ids(ids)
     for party in opened.values():
         party.warn(has_months=opened[ordered[0]].declaration.month is not None)
     path = folder / "dataset.toml"
@@ -68,6 +80,8 @@ def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
             files,
             _changed_files(folder, files),
         ),
+        {name: _common(ids[ordered[0]], ids[name]) for name in ordered[1:]},
+        {name: _values(party) for name, party in opened.items()},
     )
 
 
@@ -87,9 +101,22 @@ def undeclared(folder: Path) -> list[str]:
     ]
 
 
-def _compare_ids(parties: Mapping[str, Party]) -> None:
+def _common(ids: NDArray[np.str_], others: NDArray[np.str_]) -> int:
+    """How many ids are among the others."""
+    return int(pc.sum(pc.is_in(pa.array(ids), pa.array(others))).as_py() or 0)
+
+
+def _values(party: Party) -> tuple[int, ...]:
+    """How many values each declared column has in the first rows of the record table that it stands in, if in any."""
+    tables = [table.iloc[:_FIRST_ROWS] for table in party.records.tables.values()]
+    return tuple(
+        next((int(table[column.name].nunique()) for table in tables if column.name in table), MANY)
+        for column in party.declaration.columns
+    )
+
+
+def _compare_ids(ids: Mapping[str, NDArray[np.str_]]) -> None:
     """Refuses ids of two parties that look alike: the alignment compares exact texts and would not match them."""
-    ids = {name: party.ids() for name, party in parties.items()}
     if pair := look_alikes(pc.unique(pa.array(np.concatenate(list(ids.values()))))):
         first, second = (f"{shown(id_)} in {next(n for n in ids if id_.as_py() in ids[n])}" for id_ in pair)
         raise DataError(

@@ -167,3 +167,21 @@ def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
         written_gains(gains).drop(columns="without").rename(columns={"AUC with": "AUC"}),
         f"{contender}: what each party adds, {_mean_of(seeds)}",
     )
+
+
+def estimate_table(estimates: pd.DataFrame, seeds: int) -> Table:
+    """What a study would take (`experiments.estimate`), for a terminal of 80 columns."""
+    names = estimates["contender"].replace({"in all": f"in all, {seeds} {'seed' if seeds == 1 else 'seeds'}"})
+    forms = {"round_trips": "{:,.0f}", "megabytes": "{:,.0f}", "cpu_seconds": "{:,.1f}"}
+    numbers = {_ESTIMATED[name]: estimates[name].map(forms.get(name, "{:.1f}").format) for name in _ESTIMATED}
+    rounds = estimates["rounds"].map(lambda count: str(count) if count else "")
+    return _table(pd.DataFrame({"": names, "Rounds": rounds, **numbers}), "Estimate: all rounds, one seed")
+
+
+_ESTIMATED = {
+    "round_trips": "Trips",
+    "megabytes": "MB",
+    "cpu_seconds": "CPU s",
+    "inline": "min inline",
+    "simulation": "min simulation",
+}

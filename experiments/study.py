@@ -18,6 +18,7 @@ from experiments.comparison.publishing import publish_comparison
 from experiments.comparison.results import Result, compare
 from experiments.comparison.summary import failures_in_words
 from experiments.dataset import Dataset
+from experiments.estimate import compared
 from experiments.failures import EXPECTED, StudyError, sentence
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores
 from fl.config.run import TrainingConfig
@@ -115,7 +116,9 @@ def run_study(
         comparison = compare(results)
         first = {result.contender: result.evaluation for result in reversed(results)}
         evaluations = {name: first[name] for name in comparison["contender"]}
-        publish_comparison(study, comparison, evaluations, failures, doubts)
+        # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
+        tables = {} if (estimated := compared(dataset, run, results)).empty else {"estimate": estimated}
+        publish_comparison(study, comparison, evaluations, failures, doubts, tables)
     report(Progress("done"))
     return FinishedStudy(
         results=results,

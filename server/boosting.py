@@ -18,12 +18,20 @@ from fl.boosting import (
     StartRequest,
     SumRequest,
 )
+from fl.boosting.gradients import ranges
 from fl.boosting.padding import masked
 from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
+from fl.encrypted_sums.packing import Packing
 from fl.evaluation import Evaluation
 from fl.records import Array
+from fl.workload import EncryptedSums, Plan, Sizes, Workload
 from server.exchange import Exchange
 from server.training import Training
+
+LIGHTER, GROWN = 0.27, 0.9
+"""What `plan` assumes, on average: the share of a node's rows in its lighter child, and of a tree's rows in nodes that
+are split at the last level."""
 
 
 def train(exchange: Exchange, training: Training) -> Evaluation:
@@ -101,3 +109,58 @@ def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, Sum
         for party in demand.waits
         if demand.gradients is not None
     }
+
+
+def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
+    """What training takes at most, in rounds of a tree.
+
+    Splits depend on the data: any column is taken to be as likely to split a node as any other (`LIGHTER`, `GROWN`).
+    """
+    boosting, parties = config.section(BoostingConfig), len(sizes.columns)
+    depth, is_ahead = boosting.depth, boosting.ahead != "none"
+    of_others = sizes.passive_columns / (sizes.bank_columns + sizes.passive_columns)
+    training = round(boosting.row_share * sizes.training)
+    listed = of_others + (1 - of_others) * LIGHTER if is_ahead else LIGHTER
+    # A column's last bin is not told, and a tree may use some of the columns only.
+    bins = {
+        party: of_party[: max(1, round(boosting.column_share * len(of_party)))] - 1
+        for party, of_party in sizes.bins(boosting.bins).items()
+    }
+    all_bins = sum(int(of_party.sum()) for of_party in sizes.bins(boosting.bins).values())
+    root = EncryptedSums(
+        rows=round(training * (1 + GROWN * of_others)) if boosting.ahead == "tree" else training,
+        groups=1,
+        bins=bins,
+    )
+    levels = (
+        EncryptedSums(rows=round(training * listed), groups=2 ** (level - 1), bins=bins, again=True)
+        for level in range(1, depth)
+    )
+    per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[boosting.ahead]
+    if parties > 1 and not boosting.sealed_sides:
+        per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[boosting.ahead]
+    bits = -(-sizes.learned // 8)
+    # Of a level: where the bank sends rows, members from each party and pads and sides to it where there are others.
+    of_level = bits * (1 + parties + (6 if parties > 1 else 2) * parties)
+    # Merged bins and candidates of each node, sent and received.
+    of_nodes = 3 * all_bins * (2**depth - 1)
+    own_splits = (2**depth - 1) * of_others * boosting.trees
+    return Plan(
+        rounds=boosting.trees,
+        once=Workload(
+            round_trips=7,
+            rows=sizes.rows,
+            letters=sizes.rows * (1 + parties)
+            + all_bins * bits * (parties > 1)
+            + 2 * own_splits * sizes.test / 8,
+        ),
+        each=Workload(
+            round_trips=per_level * depth + per_tree,
+            rows=sizes.learned,
+            letters=depth * of_level + of_nodes,
+            sums=(root, *levels),
+        ),
+        engine=boosting.encryption,
+        packing=Packing(sizes.training * (2 if boosting.ahead == "tree" else 1), ranges(boosting)),
+        keys=1,
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fl.config.network import NetworkConfig
+from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.messages import Letter
 from fl.network import (
@@ -15,6 +16,7 @@ from fl.network import (
     ScoreRequest,
     StartRequest,
 )
+from fl.workload import Plan, Sizes, Workload
 from server.exchange import Exchange
 from server.training import Training
 
@@ -48,3 +50,25 @@ def _train_batches(exchange: Exchange, training: Training) -> Ended:
         if isinstance(learned, Ended):
             return learned
         lessons, batch = learned.lessons, learned.batch + 1
+
+
+def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
+    """What training takes at most, in rounds of a batch."""
+    network, parties = config.section(NetworkConfig), len(sizes.columns)
+    embedding = 4 * network.embedding * sizes.known_share  # bytes of a row at all passive parties
+    rows, looked_at = min(network.batch_size, sizes.training), sizes.validation / network.evaluate_every
+    return Plan(
+        rounds=network.batches,
+        once=Workload(
+            round_trips=4,
+            rows=sizes.rows,
+            letters=sizes.rows * (1 + parties) + 2 * embedding * sizes.rows,
+        ),
+        each=Workload(
+            round_trips=2,
+            # To learn takes three times as long as to embed.
+            rows=rows + looked_at / 3,
+            # Embeddings and their gradients of the batch, and embeddings of the rows that a look is at.
+            letters=2 * embedding * (2 * rows + looked_at),
+        ),
+    )

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
+from fl.encrypted_sums.packing import Packing
 from fl.evaluation import Evaluation
 from fl.handshake import Description
 from fl.messages import Request
@@ -25,8 +27,12 @@ from fl.scorecard import (
     StepRequest,
 )
 from fl.scorecard.card import named
+from fl.workload import EncryptedSums, Plan, Sizes, Workload
 from server.exchange import Exchange
 from server.training import Training
+
+GROUPS = 4
+"""Groups that the bins of a column make, on average: what `plan` assumes."""
 
 
 def train(exchange: Exchange, training: Training) -> Evaluation:
@@ -85,3 +91,37 @@ def _numeric_first(about: Description) -> list[str]:
     """A party's columns as its handshake told them, in the order of the protocol's numbers: numeric ones first."""
     kinds = dict(zip(about.columns, about.kinds, strict=True))
     return sorted(about.columns, key=lambda name: kinds[name] != "numeric")
+
+
+def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
+    """What training takes at most, in rounds of an exchange.
+
+    How many columns stay and how many groups they get depends on the data. Assumed is that half of the columns stay,
+    with `GROUPS` groups each.
+    """
+    card, parties = config.section(ScorecardConfig), len(sizes.columns)
+    # Both have a bin or group more, of the rows that the party does not know.
+    bins = {party: of_party + 1 for party, of_party in sizes.bins(card.bins).items()}
+    groups = {party: of_party[::2] + 1 for party, of_party in sizes.bins(GROUPS).items()}
+    labels = EncryptedSums(rows=sizes.training, groups=1, bins=bins)
+    residual = EncryptedSums(rows=sizes.training, groups=1, bins=groups, masked=True)
+    points = 4 + 4 * (2 + 4)  # bytes of a row: points, and for four reasons a column and points lost
+    unit = 1 << card.precision
+    return Plan(
+        rounds=card.exchanges,
+        once=Workload(
+            round_trips=7,
+            rows=sizes.rows,
+            letters=sizes.rows * (1 + parties) + 2 * points * sizes.rows * parties,
+            sums=(labels,),
+        ),
+        each=Workload(
+            round_trips=4,
+            rows=sizes.learned,
+            letters=2 * 8 * sizes.learned * sizes.known_share,
+            sums=(residual,),
+        ),
+        engine=card.encryption,
+        packing=Packing(sizes.training, ((-unit, unit),)),
+        keys=2,
+    )

@@ -22,12 +22,14 @@ def publish_comparison(
     evaluations: Mapping[str, Evaluation],
     failures: Mapping[str, str] | None = None,
     doubts: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
     """Log the comparison of a study's contenders to its run, and to each child its uplift.
 
     comparison is as in `experiments.comparison.summary`; the metrics of the winner become those of the study's run.
     evaluations, one for each contender to be drawn, become its figures. A child's uplift of AUC is over the baseline
-    of the same seed. failures and doubts are those of `summary.study_description`.
+    of the same seed. failures and doubts are those of `summary.study_description`. tables are logged beside that of the
+    comparison.
     """
     headline, failures = summary.headline(comparison), failures or {}
     children = [child for child in study.children() if child.contender not in failures]
@@ -43,7 +45,7 @@ def publish_comparison(
         figures["training"] = overlays.training_curves(curves, "validation AUC")
     name = study.started.data.tags["study"]
     description = summary.study_description(name, comparison, failures, doubts)
-    publish(study, headline, description, figures, {"comparison": comparison})
+    publish(study, headline, description, figures, {"comparison": comparison, **(tables or {})})
 
 
 def publish(

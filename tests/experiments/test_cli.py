@@ -17,6 +17,7 @@ import typer
 from clients.data.declaration import read_declaration
 from clients.data.errors import DataError
 from experiments import cli, mlflow_page
+from experiments.estimate import calibration
 from server.tracking.study import Study
 
 
@@ -108,6 +109,23 @@ def test_run_trains_one_model_and_tells_where_it_is(
     assert found[1]["round_trips"] == 12
     assert {path.name for path in (tmp_path / "state").iterdir()} == {"bank", "tax"}
     assert (tmp_path / "mlflow.db").exists()
+
+
+def test_compare_estimates_what_it_would_take_and_trains_nothing(
+    siloscore: Callable[..., Ended], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+
+    ended = siloscore(
+        *("compare", "--estimate", "--data", tables, "--contenders", "federated-scorecard"),
+        *("--encryption", "plain", "--set", "scorecard.exchanges=10"),
+    )
+
+    assert ended.code == 0, ended.errors
+    assert re.search(r"federated-scorecard +10 +47 ", ended.output)
+    assert not any(tmp_path.iterdir())
+    unknown = siloscore("compare", "--estimate", "--data", tables, "--contenders", "x")
+    assert (unknown.code, "There is no contender 'x'" in unknown.errors) == (2, True)
 
 
 def test_compare_goes_on_without_a_refused_model_and_says_how_to_score_by_the_best(

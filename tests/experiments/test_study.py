@@ -119,6 +119,16 @@ def test_a_run_in_mlflow_says_what_it_did(whole: tuple, base: TrainingConfig) ->
         assert run.data.params["seeds"] == run.data.tags["seed"]
 
 
+def test_a_study_logs_how_far_off_the_formulas_were(whole: tuple, base: TrainingConfig) -> None:
+    path = MlflowClient(base.tracking_uri).download_artifacts(whole[0].run_id, "tables/estimate.json")
+    logged = pd.read_json(path, orient="split").set_index("contender")
+
+    federated = [name for name in ALL if name.startswith("federated-")]
+    assert logged.index.tolist() == federated
+    assert logged.loc["federated-network", "rounds"] == 6
+    np.testing.assert_allclose(logged["off by"], logged["estimated"] / logged["megabytes"] - 1, rtol=1e-6)
+
+
 def test_the_banks_own_forest_grows_once(base: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         pytest.fail("the bank's own boosting was trained outside of the federation, too")

@@ -1,0 +1,214 @@
+"""What a study will take, before anything is trained: round trips, megabytes, CPU seconds and minutes.
+
+Round trips, bytes and the numbers of encryptions, products and replies come from the protocols' own formulas
+(`fl/workload.py`). What these take on this machine is measured in a few seconds (`calibration`): an engine's steps on
+a small request, a message by its bytes, and each model for a few rounds on small made tables without encryption.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from experiments.comparison.results import Result
+from experiments.dataset import Dataset
+from experiments.estimate.steps import KEY_BYTES, steps_of
+from fl.config.run import TrainingConfig
+from fl.protocols import federated_contenders
+from fl.workload import Plan, Sizes, Workload
+
+ROUND_TRIP = {"inline": 0.002, "simulation": 0.1}
+"""Seconds of a round trip beside the parties' work (docs/results.md, "Cost of a round trip")."""
+START = {"inline": 0.0, "simulation": 20.0}
+"""Seconds until all parties have answered for the first time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a contender takes under one seed if all its rounds are trained, or a part of that.
+
+    alone    CPU seconds of all work that is not shared among cores
+    parties  CPU seconds of encrypted sums, by passive party
+    start    wall seconds by backend that come on top
+    """
+
+    contender: str
+    rounds: int = 0
+    round_trips: int = 0
+    megabytes: float = 0.0
+    alone: float = 0.0
+    parties: Mapping[str, float] = field(default_factory=dict)
+    start: Mapping[str, float] = field(default_factory=dict)
+
+    def plus(self, other: "Estimate", times: int) -> "Estimate":
+        """This, and another so many times."""
+        parties = {
+            party: self.parties.get(party, 0.0) + times * other.parties.get(party, 0.0)
+            for party in {**self.parties, **other.parties}
+        }
+        return replace(
+            self,
+            rounds=self.rounds + times,
+            round_trips=self.round_trips + times * other.round_trips,
+            megabytes=self.megabytes + times * other.megabytes,
+            alone=self.alone + times * other.alone,
+            parties=parties,
+        )
+
+    def seconds(self, backend: str, cores: int) -> float:
+        """Wall seconds on a backend of this machine, when it is idle.
+
+        A passive party shares its sums out among the cores. In simulation passive parties work at the same time, each
+        on its part of the cores.
+        """
+        spent = [*self.parties.values()]
+        shared = sum(spent) / cores
+        if backend == "simulation" and spent:
+            shared = max(shared, max(spent) / max(1, cores // len(spent)))
+        return self.start.get(backend, 0.0) + self.alone + shared + ROUND_TRIP[backend] * self.round_trips
+
+    def row(self) -> dict[str, str | float]:
+        """Its row of the table."""
+        cores = os.cpu_count() or 1
+        return {
+            "contender": self.contender,
+            "rounds": self.rounds,
+            "round_trips": self.round_trips,
+            "megabytes": self.megabytes,
+            "cpu_seconds": self.alone + sum(self.parties.values()),
+            **{backend: self.seconds(backend, cores) / 60 for backend in ROUND_TRIP},
+        }
+
+
+def sizes_of(dataset: Dataset, config: TrainingConfig) -> Sizes:
+    """The sizes of a study on a dataset, with rows by the shares that the settings ask for."""
+    rows = dataset.facts.rows
+    if config.test_ids:
+        with open(config.test_ids, encoding="utf-8") as file:
+            test = sum(1 for line in file if line.strip())
+        validation = round(config.validation_share * (rows - test))
+    else:
+        test, validation = round(config.test_share * rows), round(config.validation_share * rows)
+    columns = dict(dataset.values)
+    return Sizes(
+        training=rows - test - validation,
+        validation=validation,
+        test=test,
+        bank_columns=len(columns.pop(dataset.holder)),
+        columns=columns,
+        known={party: count / rows for party, count in dataset.known.items()},
+    )
+
+
+def plan_of(contender: str, config: TrainingConfig, sizes: Sizes) -> Plan | None:
+    """What the protocol of a contender's algorithm says of its training, if it says anything."""
+    conversation = federated_contenders().get(f"federated-{contender.rpartition('-')[2]}")
+    half = conversation.half("server") if conversation else None
+    return half.plan(config, sizes) if hasattr(half, "plan") else None
+
+
+def megabytes(plan: Plan, rounds: float) -> float:
+    """What travels in a training of so many rounds."""
+    parties = max((len(sums.bins) for sums in plan.each.sums), default=0)
+    keys = plan.keys * KEY_BYTES.get(plan.engine, 0) * (1 + parties)
+    return (keys + _bytes(plan, plan.once) + rounds * _bytes(plan, plan.each)) / 1e6
+
+
+def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str]) -> pd.DataFrame:
+    """What the alignment and every contender take under one seed, and all of them under all seeds.
+
+    The columns are contender, rounds, round_trips, megabytes, cpu_seconds, and minutes by the name of a backend. Below
+    a contender that is trained in rounds of messages stands what one round takes. A contender of which nothing is
+    known is left out. It takes some ten seconds.
+    """
+    # Not above: what every study logs of its estimate needs none of it.
+    from experiments.estimate.calibration import engine_costs, message_seconds, rehearse
+
+    sizes = sizes_of(dataset, config)
+    plans = {name: plan_of(name, config, sizes) for name in contenders}
+    names = [name for name, plan in plans.items() if plan or name.endswith("-trees")]
+    rehearsal, per_byte = rehearse(config, sizes, names), message_seconds()
+    alignment = Estimate(
+        contender="start, alignment",
+        round_trips=rehearsal.round_trips,
+        megabytes=rehearsal.alignment_bytes.at(sizes.rows) / 1e6,
+        alone=rehearsal.alignment.at(sizes.rows),
+        start=START,
+    )
+    found: list[tuple[Estimate, Estimate | None]] = []
+    for name in names:
+        plan, once, each = plans[name], rehearsal.once[name], rehearsal.each[name]
+        if plan is None:
+            found.append((Estimate(contender=name, alone=once.at(sizes.rows)), None))
+            continue
+        start, of_round = once.at(plan.once.rows), each.at(plan.each.rows)
+        if name not in federated_contenders():
+            alone = start + plan.rounds * of_round
+            found.append((Estimate(contender=name, rounds=plan.rounds, alone=alone), None))
+            continue
+        costs = engine_costs(plan)
+        once_moved = megabytes(plan, 0)
+        begun, one = (
+            Estimate(
+                contender=name,
+                round_trips=part.round_trips,
+                megabytes=moved,
+                # Bytes count at sender and receiver.
+                alone=spent + per_byte * moved * 1e6 / 2 + costs.of_owner(plan, part),
+                parties=costs.of_parties(plan, part),
+            )
+            for part, moved, spent in (
+                (plan.once, once_moved, start),
+                (plan.each, megabytes(plan, 1) - once_moved, of_round),
+            )
+        )
+        found.append((begun.plus(one, plan.rounds), replace(one, contender="  each round")))
+    whole = alignment
+    for one, _ in found:
+        whole = whole.plus(one, len(config.seeds))
+    return pd.DataFrame(
+        [
+            alignment.row(),
+            *(line.row() for both in found for line in both if line is not None),
+            replace(whole, contender="in all", rounds=0).row(),
+        ]
+    )
+
+
+def compared(dataset: Dataset, config: TrainingConfig, results: Iterable[Result]) -> pd.DataFrame:
+    """How far off the formulas were: a row for each federated contender and seed, for the rounds that it trained.
+
+    CPU seconds and minutes are not among it: to know what a step takes here costs seconds, which a run should not.
+    """
+    sizes, rows = sizes_of(dataset, config), []
+    for result in results:
+        plan = plan_of(result.contender, config, sizes)
+        if plan is None or result.contender not in federated_contenders():
+            continue
+        rounds = plan.rounds_of(int(result.costs["round_trips"]))
+        measured = (result.costs["bytes_up"] + result.costs["bytes_down"]) / 1e6
+        estimated = megabytes(plan, rounds)
+        rows.append(
+            {
+                "contender": result.contender,
+                "seed": result.seed,
+                "rounds at most": plan.rounds,
+                "rounds": rounds,
+                "megabytes": measured,
+                "estimated": estimated,
+                "off by": estimated / measured - 1,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _bytes(plan: Plan, part: Workload) -> float:
+    """All that travels in a part of a training; each letter counts at its sender and at each receiver."""
+    total = part.letters
+    for sums in part.sums if plan.packing else ():
+        steps = steps_of(plan.engine, plan.packing, sums)
+        total += steps.encrypted_bytes * (1 + len(sums.bins)) + 2 * steps.reply_bytes
+        if sums.masked:  # 64 bits of each sum come back
+            total += 2 * 8 * sums.groups * sum(int(bins.sum()) for bins in sums.bins.values())
+    return total

@@ -1,0 +1,267 @@
+"""What the steps of a study take on this machine, measured in a few seconds."""
+
+import hashlib
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from scipy.optimize import nnls
+
+from experiments.backends.inline import InlineGrid
+from experiments.baselines.training import Baselines
+from experiments.estimate import plan_of
+from experiments.estimate.steps import Steps, steps_of
+from experiments.joined import read_joined, read_roles
+from experiments.made_tables import write_tables
+from fl.boosting import Gradients
+from fl.config.run import TrainingConfig
+from fl.encrypted_sums import new_owner, new_responder
+from fl.protocols import federated_contenders
+from fl.records import encode
+from fl.reserve import RESERVE
+from fl.wire import Envelope, from_bytes, pack, to_bytes, unpack
+from fl.workload import EncryptedSums, Plan, Sizes, Workload
+from server.coordinator import assign_roles, connect, train, train_reserve
+from server.exchange import Costs
+from server.progress import Progress, ignore
+from server.training import Training
+
+REHEARSED_ROWS = 1_000, 4_000
+"""Rows of the made tables: what a model takes is read off both, and taken to grow as a line."""
+_ROUNDS = {"trees": 3, "batches": 8, "exchanges": 3}
+# Training must not stop before these rounds, nor for want of rows or of a column that tells something.
+_PATIENT = {
+    "patience": 9,
+    "min_leaf_count": 5,
+    "settled": 0.0,
+    "tolerance": 1e-9,
+    "max_p": 1.0,
+    "min_iv": 0.0,
+    "min_group": 5,
+}
+_CALIBRATED_COLUMNS = 32
+_CALIBRATED_ROWS = {"lattice": 2_000, "paillier": 100}
+_LETTER_BYTES = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineCosts:
+    """CPU seconds of an engine's steps."""
+
+    encryption: float = 0.0
+    product: float = 0.0
+    reply: float = 0.0
+    decryption: float = 0.0
+
+    def of_owner(self, plan: Plan, part: Workload) -> float:
+        """What the label holder spends on the encrypted sums of a part of a training."""
+        return sum(
+            steps.encryptions * self.encryption + sum(steps.replies.values()) * self.decryption
+            for _, steps in _steps(plan, part)
+        )
+
+    def of_parties(self, plan: Plan, part: Workload) -> dict[str, float]:
+        """What each passive party spends on them."""
+        spent: dict[str, float] = {}
+        for sums, steps in _steps(plan, part):
+            for party in sums.bins:
+                seconds = steps.products[party] * self.product + steps.replies[party] * self.reply
+                spent[party] = spent.get(party, 0.0) + seconds
+        return spent
+
+
+@dataclass(frozen=True)
+class Line:
+    """CPU seconds, or bytes, by rows: those at no row, and those of each."""
+
+    start: float
+    per_row: float
+
+    @classmethod
+    def through(cls, rows: tuple[float, float], values: tuple[float, float]) -> Self:
+        """The line through two points, rising and nowhere below zero."""
+        per_row = max(0.0, (values[1] - values[0]) / (rows[1] - rows[0])) if rows[1] > rows[0] else 0.0
+        return cls(max(0.0, values[0] - per_row * rows[0]), per_row)
+
+    def at(self, rows: float) -> float:
+        """Its value at so many rows."""
+        return self.start + self.per_row * rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What contenders took on made tables without encryption: CPU seconds once, and of each round, by rows.
+
+    alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send.
+    """
+
+    once: Mapping[str, Line]
+    each: Mapping[str, Line]
+    round_trips: int
+    alignment: Line
+    alignment_bytes: Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spent:
+    """The same at one size: CPU seconds, and bytes of the alignment."""
+
+    once: dict[str, float]
+    each: dict[str, float]
+    alignment: Costs
+
+
+def engine_costs(plan: Plan) -> EngineCosts:
+    """Time small requests of the sums of a plan; a rehearsal has what sums without encryption cost."""
+    all_bins = [bins for sums in (*plan.once.sums, *plan.each.sums) for bins in sums.bins.values()]
+    if plan.packing is None or plan.engine == "plain" or not all_bins:
+        return EngineCosts()
+    packing, bins = plan.packing, max(all_bins, key=len)[:_CALIBRATED_COLUMNS]
+    rng, rows = np.random.default_rng(0), min(_CALIBRATED_ROWS[plan.engine], packing.rows)
+    low, high = np.array(packing.ranges).T
+    values = rng.integers(low, high + 1, (rows, len(low)))
+    places = rng.integers(0, bins + 1, (rows, len(bins))).astype(np.uint8)
+    owner = new_owner(plan.engine, packing.rows, packing.ranges)
+    counted, spent = [], []
+    for groups in (8, 1, 32, 1, 32):
+        asked = EncryptedSums(rows=rows, groups=groups, bins={"party": bins})
+        steps = steps_of(plan.engine, packing, asked)
+        # A fresh responder works alone, in this process.
+        responder = new_responder(plan.engine, packing.rows, packing.ranges, owner.public_key())
+        times = [time.process_time()]
+        encrypted, ticket = owner.encrypt(values, asked.offsets, [bins])
+        times.append(time.process_time())
+        reply = responder.sums(encrypted, asked.offsets, places, bins)
+        times.append(time.process_time())
+        owner.decrypt(reply, ticket, bins)
+        times.append(time.process_time())
+        counted.append((steps.encryptions, steps.products["party"], steps.replies["party"]))
+        spent.append(np.diff(times))
+    # The first request warms the engine up.
+    encryptions, products, replies = np.array(counted[1:], np.float64).T
+    encrypting, adding, decrypting = np.array(spent[1:]).T
+    (product, of_reply), _ = nnls(np.column_stack([products, replies]), adding)
+    return EngineCosts(
+        encryption=float(encrypting.sum() / encryptions.sum()),
+        product=float(product),
+        reply=float(of_reply),
+        decryption=float(decrypting.sum() / replies.sum()),
+    )
+
+
+def _steps(plan: Plan, part: Workload) -> Iterator[tuple[EncryptedSums, Steps]]:
+    for sums in part.sums if plan.packing else ():
+        yield sums, steps_of(plan.engine, plan.packing, sums)
+
+
+def message_seconds() -> float:
+    """CPU seconds of a byte of a letter, at its sender, the coordinator and one receiver together."""
+    letter = Gradients({"blocks": np.random.default_rng(0).integers(0, 256, _LETTER_BYTES).astype(np.uint8)})
+    began = time.process_time()
+    packed = pack(letter, Envelope())
+    with tempfile.TemporaryFile() as file:
+        file.write(to_bytes(packed))
+    for receiver in (unpack, unpack):  # the coordinator, and whom the letter is for
+        content = encode(receiver(from_bytes(to_bytes(packed)), Gradients))
+        hashlib.sha256(content).digest()
+    return (time.process_time() - began) / _LETTER_BYTES
+
+
+def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> Rehearsal:
+    """Train the contenders for a few rounds on made tables of two sizes, without encryption, in this process."""
+    federated = federated_contenders()
+    for name in contenders:  # What is imported only once must not count.
+        import_module(f"experiments.baselines.{name.rpartition('-')[2]}")
+        if name in federated:
+            federated[name].half("clients")
+    at = tuple(_made(sizes, rows) for rows in REHEARSED_ROWS)
+    spent = tuple(_rehearsed(_short(config), made, contenders) for made in at)
+
+    def line(name: str, part: str) -> Line:
+        plans = [plan_of(name, config, made) for made in at]
+        rows = [
+            made.rows if plan is None else getattr(plan, part).rows
+            for plan, made in zip(plans, at, strict=True)
+        ]
+        return Line.through(tuple(rows), tuple(getattr(one, part)[name] for one in spent))
+
+    return Rehearsal(
+        once={name: line(name, "once") for name in contenders},
+        each={name: line(name, "each") for name in contenders},
+        round_trips=spent[0].alignment.round_trips,
+        alignment=Line.through(REHEARSED_ROWS, tuple(one.alignment.cpu_seconds for one in spent)),
+        alignment_bytes=Line.through(
+            REHEARSED_ROWS, tuple(one.alignment.bytes_up + one.alignment.bytes_down for one in spent)
+        ),
+    )
+
+
+def _made(sizes: Sizes, rows: int) -> Sizes:
+    """The same columns with other rows, known to everybody."""
+    part = rows / sizes.rows
+    validation, test = round(part * sizes.validation), round(part * sizes.test)
+    return replace(
+        sizes,
+        training=rows - validation - test,
+        validation=validation,
+        test=test,
+        known=dict.fromkeys(sizes.columns, 1.0),
+    )
+
+
+def _short(config: TrainingConfig, most: int | None = None) -> TrainingConfig:
+    """The run with `most` rounds of each algorithm, a few by default, and without encryption."""
+    rounds = {name: most or few for name, few in _ROUNDS.items()}
+    changes = rounds | _PATIENT | {"encryption": "plain"}
+    for section in config.sections.values():
+        there = {name: value for name, value in changes.items() if hasattr(section, name)}
+        config = config.with_section(replace(section, **there))
+    return replace(config, study="estimate", seeds=(1,), test_ids="")
+
+
+def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> _Spent:
+    federated = federated_contenders()
+    with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
+        columns = {party: len(values) for party, values in sizes.columns.items()}
+        write_tables(Path(folder, "data"), sizes.rows, {"bank": sizes.bank_columns, **columns})
+        parties = ("bank", *sizes.columns)
+        config = replace(config, data=f"{folder}/data", parties=parties, state=f"{folder}/state")
+        federation = connect(InlineGrid(config), config, ignore)
+        exchange, once, each = federation.exchange, dict[str, float](), dict[str, float]()
+        alignment, assigned = exchange.costs, assign_roles(federation, 1)
+        before = exchange.costs
+        train_reserve(federation, assigned, 1, ignore)
+        reserve = exchange.costs.since(before).cpu_seconds
+        for name in filter(federated.__contains__, contenders):
+            began, first = exchange.costs, dict[int, float]()
+
+            def report(event: Progress, began: Costs = began, first: dict[int, float] = first) -> None:
+                first.setdefault(event.step, exchange.costs.since(began).cpu_seconds)
+
+            training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=report)
+            spent = train(federation, training).costs.cpu_seconds
+            each[name] = (first[max(first)] - first[min(first)]) / (max(first) - min(first))
+            once[name] = spent - each[name] * _rounds(name, config)
+        joined = read_joined(config, "bank")
+        roles = read_roles(config, "bank", 1)
+        few, one = (Baselines(joined, roles, 1, _short(config, most)) for most in (None, 1))
+        for name in itertools.filterfalse(federated.__contains__, contenders):
+            # The shorter training comes first, since what a process does only once belongs to no round.
+            first = one.train(name).costs["cpu_seconds"]
+            spent = reserve if name == RESERVE else few.train(name).costs["cpu_seconds"]
+            rounds = _rounds(name, config)
+            each[name] = max(0.0, spent - first) / (rounds - 1) if rounds else 0.0
+            once[name] = spent - rounds * each[name]
+        return _Spent(once=once, each=each, alignment=alignment)
+
+
+def _rounds(contender: str, config: TrainingConfig) -> int:
+    """How many rounds a rehearsal has; none where rounds are none of the settings."""
+    section = config.sections.get(contender.rpartition("-")[2])
+    return next((getattr(section, name) for name in _ROUNDS if hasattr(section, name)), 0)

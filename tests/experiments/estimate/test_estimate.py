@@ -1,0 +1,142 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.backends.inline import InlineGrid
+from experiments.dataset import Dataset, open_dataset
+from experiments.estimate import ROUND_TRIP, Estimate, calibration, estimates, megabytes, plan_of, sizes_of
+from experiments.estimate.calibration import Line
+from experiments.made_tables import write_tables
+from experiments.settings import parse_settings
+from fl.config.run import TrainingConfig
+from fl.workload import Sizes
+from server.coordinator import assign_roles, connect, train, train_reserve
+from server.progress import ignore
+from server.training import Training
+
+SETTINGS = (
+    *("boosting.trees=3", "boosting.patience=0", "boosting.min-leaf-count=1", "boosting.min-leaf-weight=0"),
+    *("network.batches=6", "network.batch-size=128"),
+    *("scorecard.exchanges=3", "scorecard.settled=0", "scorecard.max-p=1"),
+)
+SIZES = Sizes(
+    training=600,
+    validation=150,
+    test=250,
+    bank_columns=4,
+    columns={"tax": (300, 300, 300, 2, 3, 4), "utility": (300, 2)},
+    known={"tax": 1.0, "utility": 0.5},
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("made")
+    write_tables(folder, 1_000, {"bank": 4, "tax": 6, "utility": 4})
+    return open_dataset(folder)
+
+
+def config_of(dataset: Dataset, *settings: str) -> TrainingConfig:
+    config = TrainingConfig.from_mapping(parse_settings([*SETTINGS, *settings]))
+    return replace(config, data=str(dataset.folder), parties=dataset.parties, study="made")
+
+
+def test_sizes_are_those_of_the_declared_columns_and_of_the_ids_in_common(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    sizes = sizes_of(dataset, config_of(dataset))
+
+    assert (sizes.training, sizes.validation, sizes.test) == (600, 150, 250)
+    assert (sizes.bank_columns, sizes.columns) == (4, {"tax": 6 * (1_000,), "utility": 4 * (1_000,)})
+    assert sizes.known == {"tax": 1.0, "utility": 1.0}
+    ids = tmp_path / "ids.csv"
+    ids.write_text("000000001\n000000002\n")
+    fixed = sizes_of(dataset, replace(config_of(dataset), test_ids=str(ids)))
+    assert (fixed.test, fixed.validation) == (2, 150)
+
+
+@pytest.mark.slow
+def test_round_trips_and_bytes_are_nearly_those_of_the_training(dataset: Dataset, tmp_path: Path) -> None:
+    config = replace(config_of(dataset), state=str(tmp_path))
+    sizes = sizes_of(dataset, config)
+    federation = connect(InlineGrid(config), config, ignore)
+    assigned = assign_roles(federation, 1)
+    train_reserve(federation, assigned, 1, ignore)
+    # What is sent depends on splits and on how many columns stay, which only the data tell; in the network on nothing.
+    for name, off in {
+        "federated-network": 0.05,
+        "federated-boosting": 0.25,
+        "federated-scorecard": 0.5,
+    }.items():
+        training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=ignore)
+
+        costs = train(federation, training).costs
+
+        plan = plan_of(name, config, sizes)
+        assert plan is not None
+        assert plan.rounds_of(costs.round_trips) == plan.rounds, name
+        moved = (costs.bytes_up + costs.bytes_down) / 1e6
+        assert megabytes(plan, plan.rounds) == pytest.approx(moved, rel=off), name
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ((), 7 + 3 * 8),
+        (("boosting.ahead=level",), 7 + 3 * 10),
+        (("boosting.ahead=none",), 7 + 3 * 16),
+        (("boosting.sealed-sides=false",), 7 + 3 * 12),
+        (("boosting.sealed-sides=false", "boosting.ahead=level"), 7 + 3 * 13),
+    ],
+)
+def test_round_trips_of_boosting_are_those_of_its_description(settings: tuple[str, ...], most: int) -> None:
+    config = TrainingConfig.from_mapping(parse_settings([*SETTINGS, *settings]))
+
+    plan = plan_of("federated-boosting", config, SIZES)
+
+    assert plan is not None
+    assert plan.once.round_trips + plan.rounds * plan.each.round_trips == most
+
+
+def test_a_column_has_no_more_bins_than_values() -> None:
+    plan = plan_of("federated-boosting", TrainingConfig.from_mapping({"boosting.bins": 32}), SIZES)
+
+    assert plan is not None
+    (root, *_) = plan.each.sums
+    # A column's last bin is not told.
+    assert {party: bins.tolist() for party, bins in root.bins.items()} == {
+        "tax": [31, 31, 31, 1, 2, 3],
+        "utility": [31, 1],
+    }
+
+
+def test_a_line_goes_through_two_points_and_never_falls() -> None:
+    assert Line.through((100, 300), (2.0, 3.0)) == Line(1.5, 0.005)
+    assert Line.through((100, 300), (2.0, 3.0)).at(1_000) == 6.5
+    assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0)
+    assert Line.through((100, 300), (0.0, 5.0)).at(0) == 0
+
+
+def test_parties_share_the_cores_in_simulation_and_have_them_in_turn_in_one_process() -> None:
+    one = Estimate(contender="x", round_trips=100, alone=5.0, parties={"tax": 30.0, "utility": 10.0})
+
+    assert one.seconds("inline", cores=4) == 5 + 10 + 100 * ROUND_TRIP["inline"]
+    assert one.seconds("simulation", cores=4) == 5 + 15 + 100 * ROUND_TRIP["simulation"]
+    assert one.plus(one, 2).parties == {"tax": 90.0, "utility": 30.0}
+
+
+def test_an_estimate_has_a_line_for_everything_that_takes_time(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+    config = replace(config_of(dataset), seeds=(1, 2))
+
+    table = estimates(dataset, config, ("federated-scorecard", "pooled-scorecard", "true-pd"))
+
+    assert table["contender"].tolist() == [
+        *("start, alignment", "federated-scorecard", "  each round", "pooled-scorecard", "in all")
+    ]
+    assert table["round_trips"].tolist() == [6, 7 + 3 * 4, 4, 0, 6 + 2 * 19]
+    assert (table["cpu_seconds"] > 0).all()
+    assert (table["simulation"] > table["inline"]).iloc[:3].all()
