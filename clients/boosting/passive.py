@@ -71,7 +71,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """Numbers that the bank has encrypted row by row for a round: which of them is each row's, int64 (n,), in groups."""
+    """Numbers that the bank has encrypted row by row for a round: which is each row's, int64 (n,), in groups."""
 
     encrypted: Mapping[str, Array]
     entries: NDArray[np.int64]
@@ -366,7 +366,6 @@ def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growin
 
 def _check_task(task: Task, growing: Growing, config: BoostingConfig) -> None:
     """Raises ProtocolError unless the task fits this party's rows and nodes, and goes on where they are."""
-    check_bytes("bank_left", task.bank_left, _bits(growing))
     if task.lighter_left.dtype != bool or task.lighter_left.ndim != 1:
         raise ProtocolError("lighter_left must be bool, one for each node")
     nodes, last = len(task.lighter_left), config.rounds - task.wanted
@@ -375,6 +374,7 @@ def _check_task(task: Task, growing: Growing, config: BoostingConfig) -> None:
         raise ProtocolError(
             f"round {task.round} does not follow round {growing.round}, of {config.rounds} at most"
         )
+    check_bytes("bank_left", task.bank_left, _bits(growing))
     if not task.ahead and growing.level + 1 >= config.depth:
         raise ProtocolError(f"a tree has {config.depth} levels of splits at most")
     if not task.ahead and nodes != len(growing.homes):

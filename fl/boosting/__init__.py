@@ -28,11 +28,11 @@ All trees of a round (`boosting.parallel`) grow together in the same messages, o
 5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
-Round trips: at most 7 + (2 · depth + 2) · rounds; 7 + 2 · depth · rounds where a round is one tree. Gradients sent ahead
-of the splits that decide which of them count are more than sums need. The setting `boosting.ahead` trades: `level`
-keeps to the levels of a tree (2 · depth + 2 round trips per round), `none` encrypts only what counts (at most
-4 · depth). With several passive parties and without `boosting.sealed-sides` it is at most 3 · depth, 3 · depth + 1 and
-4 · depth per round, in the order of these settings.
+Round trips: at most 7 + (2 · depth + 2) · rounds, and 7 + 2 · depth · rounds where a round is one tree. Gradients sent
+ahead of the splits that decide which of them count are more than sums need. The setting `boosting.ahead` trades:
+`level` keeps to the levels of a tree (2 · depth + 2 round trips per round), `none` encrypts only what counts (at most
+4 · depth). With several passive parties and without `boosting.sealed-sides` it is at most 3 · depth (one tree only),
+3 · depth + 1 and 4 · depth per round.
 
 What each receiver sees:
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
 from fl.boosting.forest import Flags, Floats, Forest, Splits
-from fl.boosting.layouts import NOWHERE, Layout
+from fl.boosting.layouts import Layout
 from fl.evaluation import Fit
 
 Integers = NDArray[np.int64]
@@ -130,7 +130,8 @@ class Growth:
 class Demand:
     """What the bank wants next.
 
-    owners        int16 (k,): LEAF, or who splits each node of the level, of all trees: 0 the bank, p the p-th passive party
+    owners        int16 (k,): LEAF, or who splits each node of the level, in all trees of the round: 0 the bank, else
+                  the number of a passive party
     lighter_left  bool (k,): which child's sums are wanted
     splits        by passive party: what it is to split, in the order of the nodes
     nodes         int16 (p, n): the node of each row that has not reached a leaf

@@ -86,7 +86,9 @@ class Packing:
         check_offsets(offsets, len(values))
         most = int(np.diff(offsets).max(initial=0))
         if most > self.rows:
-            raise ValueError(f"A group of {most} rows has more than the {self.rows} that the key was made for.")
+            raise ValueError(
+                f"A group of {most} rows has more than the {self.rows} that the key was made for."
+            )
         low, high = np.array(self.ranges, np.int64).T
         if len(values) and ((values.min(0) < low).any() or (values.max(0) > high).any()):
             raise ValueError(
