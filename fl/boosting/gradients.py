@@ -50,7 +50,7 @@ def most_entries(training: NDArray[np.bool_], config: BoostingConfig) -> int:
 
 
 def roots_ahead(config: BoostingConfig) -> bool:
-    """Whether gradients for the next root are sent with a tree's last splits: not where several trees decide on them."""
+    """Whether gradients for the next root are sent with a tree's last splits: not where several trees decide."""
     return config.ahead == "tree" and config.parallel == 1
 
 

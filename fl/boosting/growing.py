@@ -374,7 +374,7 @@ class Grower:
         if not config.goss_top or number == 0:
             return exact
         magnitudes = np.abs(gradients(before, data.labels, config.precision)[:, 0])
-        members = self._samples(number).any(axis=0)
+        members = np.asarray(self._samples(number).any(axis=0), bool)
         weights = goss_weights(magnitudes, members, config, data.secret_generator(number))
         return np.rint(exact * weights[:, None]).astype(np.int64)
 

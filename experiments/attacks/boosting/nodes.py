@@ -78,7 +78,10 @@ def _levels(
     for number, see in enumerate(demands):
         task, seen, left = see(nodes)
         # A demand that wants no sums yet comes a second time, and then counts.
-        if len(task.lighter_left) and (task.wanted or task.ahead):
+        counts, lighter_left = len(seen) > 0 and (task.wanted or task.ahead), task.lighter_left
+        if len(seen) != len(trees):  # the last nodes of a round that the bank has grown alone
+            seen = lighter_left = np.zeros(len(trees), bool)
+        if counts:
             of_round.append([])
             for tree, (of_tree, left_in_tree) in enumerate(zip(nodes, left, strict=True)):
                 places = np.flatnonzero(trees == tree)
@@ -90,15 +93,16 @@ def _levels(
                     in_tree[of_tree].astype(np.int16),
                     seen[places],
                     left_in_tree,
-                    task.lighter_left[places],
+                    lighter_left[places],
                     last=task.ahead,
                 )
                 of_round[-1].append(level)
-            nodes, trees = children(nodes, seen, left), np.repeat(trees[seen], 2)
         if task.ahead:
             yield from (level for of_tree in zip(*of_round, strict=True) for level in of_tree)
             nodes, trees = _at_roots(recording, config.trees_of(task.round))
             of_round = []
+        elif counts:
+            nodes, trees = children(nodes, seen, left), np.repeat(trees[seen], 2)
 
 
 def _at_roots(recording: Recording, trees: range) -> tuple[Nodes, NDArray[np.int64]]:
