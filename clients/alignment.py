@@ -32,7 +32,14 @@ from fl.alignment import (
     RaisedIds,
     RaiseRequest,
 )
-from fl.alignment.intersection import Points, hash_to_points, match_points, new_exponent, raise_to
+from fl.alignment.intersection import (
+    Points,
+    check_points,
+    hash_to_points,
+    match_points,
+    new_exponent,
+    raise_to,
+)
 from fl.arrays import check_integers
 from fl.errors import ProtocolError
 from fl.messages import Letter
@@ -79,6 +86,7 @@ def blind(session: Session, request: BlindRequest) -> BlindedIds:
 def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     """Step 3, a passive party: raise the label holder's points, which stay in its order, and blind its own ids."""
     points, ids = request.points.read(BlindPoints).points, session.party.ids()
+    check_points(points)
     if session.is_scoring:
         session.count("applicants_per_day", len(points))
     # The position in the message is all that the label holder learns of a business that it does not know.
@@ -96,6 +104,7 @@ def match(session: Session, request: MatchRequest) -> Matched:
     places = {}
     for party, letter in request.points.items():
         points = letter.read(BothPoints)
+        check_points(points.raised)
         if len(points.raised) != len(blinded.ids):
             raise ProtocolError(f"raised points must be as many as the {len(blinded.ids)} blinded ids")
         places[party] = match_points(points.raised, raise_to(points.blinded, blinded.exponent))

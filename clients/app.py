@@ -1,42 +1,35 @@
 """The Flower ClientApp: a party answers every request of every conversation (`fl/protocols.py`).
 
-Nothing heavy is imported here, and a conversation's half only when its first message comes: in deployment Flower starts
-a fresh process for every message.
+What answers is imported when the first message comes, and of the conversations only that message's: in deployment
+Flower starts a fresh process for every message.
 """
 
 import logging
-from functools import partial
-from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from fl.messages import declaration_of
-from fl.protocols import Conversation, actions
-from fl.wire import refusal
-
 log = logging.getLogger(__name__)
 
 
-def new_app() -> ClientApp:
-    """A ClientApp that answers what `fl.protocols.CONVERSATIONS` lists at this moment."""
-    app = ClientApp()
-    for conversation, kind in actions():
-        declaration = declaration_of(kind)
-        register = app.query if declaration.is_query else app.train
-        register(f"{conversation.name}_{declaration.action}")(partial(_handle, conversation, kind))
-    return app
+class PartyApp(ClientApp):
+    """A ClientApp that answers what `fl.protocols.CONVERSATIONS` lists when a message comes.
 
+    Flower would look an action up among functions that were registered before, which would take all messages' classes.
+    """
 
-def _handle(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
-    try:
+    def __call__(self, message: Message, context: Context) -> Message:
+        """The reply to a message, which is a refusal where the party cannot or may not answer."""
         from clients.session import answer
+        from fl.wire import refusal
 
-        return answer(conversation, kind, message, context)
-    except Exception:
-        # Not even the party's log could be written. Flower would send the text of what was raised to the coordinator.
-        log.exception("%s of %s failed", kind.__name__, conversation.name)
-        return Message(refusal("it met an unexpected error, which it could not log"), reply_to=message)
+        try:
+            return answer(message, context)
+        except Exception:
+            # Not even the party's log could be written. Flower would send the text of what was raised to the
+            # coordinator.
+            log.exception("%s failed", message.metadata.message_type)
+            return Message(refusal("it met an unexpected error, which it could not log"), reply_to=message)
 
 
-app = new_app()
+app = PartyApp()

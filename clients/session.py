@@ -33,7 +33,7 @@ from fl.errors import ConfigError, ProtocolError
 from fl.messages import Content, Head, Reader, declaration_of, rounded
 from fl.messages import Declaration as RequestDeclaration
 from fl.processes import cpu_seconds
-from fl.protocols import Conversation
+from fl.protocols import Conversation, request_of
 from fl.records import Record, decode, encode
 from fl.seals import Identity
 from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
@@ -158,9 +158,13 @@ class Session:
             store.keep(asked)
 
 
-def answer(conversation: Conversation, kind: type[Any], message: Message, context: Context) -> Message:
-    """Answer one message, a request of class `kind`, by the conversation's party half."""
+def answer(message: Message, context: Context) -> Message:
+    """Answer one message by its conversation's party half; what goes wrong becomes a refusal in a sentence."""
     began = cpu_seconds()
+    try:
+        conversation, kind = request_of(message.metadata.message_type)
+    except ProtocolError as error:
+        return Message(refusal(str(error)), reply_to=message)
     try:
         record = _answer(conversation, kind, message.content, context, began)
     except Exception as error:

@@ -40,7 +40,14 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
     Warns (DataWarning) where a party's data are likely to disappoint. Raises DataError that names the party, file,
     column and row: an experiment may see these, a coordinator may not.
     """
-    folder = folder.resolve()
+    try:
+        return _checked(folder.resolve(), parties)
+    finally:
+        # What was read is needed no more. Arrow would keep the memory for as long as this process lives.
+        pa.default_memory_pool().release_unused()
+
+
+def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
     ordered = party_names(folder, parties)
     opened = {name: open_party(folder / name) for name in ordered}
     _compare_ids(opened)

@@ -4,8 +4,9 @@ What a party registers and announces, what a coordinator offers, which settings 
 which order of requests a party accepts, and who reads what: each follows from `CONVERSATIONS`, read at the moment of
 use. To add a protocol, write its messages, its section of settings and its two halves, and add a line here.
 
-The halves are modules: the party's is `clients.<name>`, the coordinator's `server.<name>`. Those of a protocol of
-another distribution are `<package>.clients` and `<package>.server`.
+Each is a module: the messages are `fl.<name>`, the party's half is `clients.<name>`, the coordinator's `server.<name>`.
+Those of a protocol of another distribution are `<package>.messages`, `<package>.clients` and `<package>.server`. They
+are imported at first use: in deployment Flower starts a fresh process for every message.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from fl import alignment, boosting, handshake, network, reserve, scorecard, scoring, splits
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.scorecard import ScorecardConfig
@@ -31,18 +31,16 @@ class Conversation:
 
     name        also the section of its settings
     version     parties that speak to each other speak the same
-    messages    the module that declares its requests
     layouts     of the data that its halves are for
     settings    the class of its section of the settings, if it has one
     contenders  what a study can train by it
     states      names of its states within a study, `*` for a seed and empty for the study's own; if none is named, a
                 model of each contender and seed
-    package     where its halves are, if they are not this project's
+    package     where its modules are, if they are not this project's
     """
 
     name: str
     version: int
-    messages: ModuleType
     layouts: tuple[str, ...] = (VERTICAL,)
     settings: type[Any] | None = None
     contenders: tuple[str, ...] = ()
@@ -61,15 +59,23 @@ class Conversation:
         return f"{self.name}/{self.version}"
 
     @property
+    def messages(self) -> str:
+        """Name of the module that declares its requests."""
+        return f"{self.package}.messages" if self.package else f"fl.{self.name}"
+
+    @property
     def requests(self) -> tuple[type[Any], ...]:
         """Its request classes, in the order of their definition."""
         return tuple(
             kind
-            for kind in vars(self.messages).values()
-            if isinstance(kind, type)
-            and kind.__module__ == self.messages.__name__
-            and "__declaration__" in vars(kind)
+            for kind in vars(import_module(self.messages)).values()
+            if isinstance(kind, type) and kind.__module__ == self.messages and "__declaration__" in vars(kind)
         )
+
+    def message_type(self, request: type[Any]) -> str:
+        """Flower's message type of one of its request classes, such as `train.boosting_grow`."""
+        declaration = declaration_of(request)
+        return f"{'query' if declaration.is_query else 'train'}.{self.name}_{declaration.action}"
 
     def answer(self, action: str) -> Callable[[Any, Any], Any]:
         """The function of the party's half that answers a request: `action(session, request) -> reply`."""
@@ -82,29 +88,26 @@ class Conversation:
 
 
 CONVERSATIONS: tuple[Conversation, ...] = (
-    Conversation(name="handshake", version=1, messages=handshake, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
-    Conversation(name="alignment", version=1, messages=alignment, states=("",)),
-    Conversation(name="splits", version=1, messages=splits, states=("splits/*",)),
-    Conversation(name="reserve", version=1, messages=reserve, states=(f"{reserve.RESERVE}/*",)),
-    Conversation(name="scoring", version=1, messages=scoring, states=("answers",)),
+    Conversation(name="handshake", version=1, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
+    Conversation(name="alignment", version=1, states=("",)),
+    Conversation(name="splits", version=1, states=("splits/*",)),
+    Conversation(name="reserve", version=1, states=("bank-only-boosting/*",)),
+    Conversation(name="scoring", version=1, states=("answers",)),
     Conversation(
         name="boosting",
         version=1,
-        messages=boosting,
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
     Conversation(
         name="network",
         version=1,
-        messages=network,
         settings=NetworkConfig,
         contenders=("federated-network",),
     ),
     Conversation(
         name="scorecard",
         version=1,
-        messages=scorecard,
         settings=ScorecardConfig,
         contenders=("federated-scorecard",),
     ),
@@ -150,9 +153,19 @@ def actions() -> Iterator[tuple[Conversation, type[Any]]]:
 
 
 def message_type(request: type[Any]) -> str:
-    """Flower's message type of a request class, such as `train.boosting_grow`. ProtocolError if it has none."""
-    for conversation, kind in actions():
-        if kind is request:
-            declaration = declaration_of(kind)
-            return f"{'query' if declaration.is_query else 'train'}.{conversation.name}_{declaration.action}"
+    """The message type of a request class, by which Flower names its kind. ProtocolError if it has none."""
+    for conversation in CONVERSATIONS:
+        if conversation.messages == request.__module__ and request in conversation.requests:
+            return conversation.message_type(request)
     raise ProtocolError(f"{request.__name__} is no request of any conversation")
+
+
+def request_of(message_type: str) -> tuple[Conversation, type[Any]]:
+    """The conversation and the request class of a message type. ProtocolError if there is none."""
+    name = message_type.partition(".")[2]
+    for conversation in CONVERSATIONS:
+        if name.startswith(f"{conversation.name}_"):
+            for kind in conversation.requests:
+                if conversation.message_type(kind) == message_type:
+                    return conversation, kind
+    raise ProtocolError(f"there is no request {message_type[:100]!r}")

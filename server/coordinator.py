@@ -63,7 +63,8 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
 
     The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender that
     is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
-    FederationError with these reasons at the end. Any other failure ends the run: it is reported, and raised again.
+    FederationError at the end, with these reasons and what is trained. Any other failure ends the run: it is reported,
+    and raised again.
     """
     config = config if config.study else replace(config, study=new_study_name(config.data))
     try:
@@ -87,7 +88,10 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
                         failures.append(f"{contender}, seed {seed}: {error}")
                         report(Progress(contender, seed, failure=str(error)))
             if failures and not config.parent_run:
-                raise FederationError(" ".join(failures))
+                others = [
+                    f"{each.contender}, seed {each.seed}, is trained: run {each.run_id}." for each in trained
+                ]
+                raise FederationError(" ".join([*failures, *others]))
     except _REFUSALS as error:
         report(Progress("failed", text=str(error)))
         raise

@@ -18,7 +18,7 @@ import numpy as np
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.app import new_app
+from clients.app import PartyApp
 from clients.session import party_log
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
@@ -29,7 +29,7 @@ from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, declaration_of, with_letters
-from fl.protocols import actions, conversation_of, federated_contenders, message_type
+from fl.protocols import conversation_of, federated_contenders, message_type, request_of
 from fl.records import decode, encode
 from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal_in, to_bytes, unpack
 from server import scoring
@@ -71,11 +71,7 @@ class Recorder(OpenLetters):
         self._counts: dict[tuple[Any, ...], int] = {}
 
     def __call__(self, message: Message, context: Context) -> Message:
-        conversation, kind = next(
-            (conversation, kind)
-            for conversation, kind in actions()
-            if message_type(kind) == message.metadata.message_type
-        )
+        conversation, kind = request_of(message.metadata.message_type)
         partition, envelope = int(context.node_config["partition-id"]), envelope_of(message.content)
         key = (kind, partition, envelope.model)
         self._counts[key] = self._counts.get(key, -1) + 1
@@ -130,7 +126,7 @@ class Fuzzer:
     """Brings a party to a moment, and sends it a corrupted request."""
 
     def __init__(self) -> None:
-        self._app: ClientApp = new_app()
+        self._app: ClientApp = PartyApp()
 
     def from_outside(self, moment: Moment, choose: random.Random) -> tuple[RecordDict, bool]:
         """The honest request with bytes changed on its way, and whether it has to be refused: a letter is another one.

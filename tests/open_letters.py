@@ -10,7 +10,7 @@ from typing import Any
 from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
-from clients.app import new_app
+from clients.app import PartyApp
 from clients.post import Partners
 from clients.session import Session, state_folder
 from clients.store import Heard
@@ -18,7 +18,7 @@ from experiments.attacks.keyring import Keyring
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, declaration_of, letter_fields, with_letters
-from fl.protocols import actions, message_type
+from fl.protocols import request_of
 from fl.seals import Context as LetterContext
 from fl.seals import seal, sign_head
 from fl.wire import envelope_of, pack, refusal_in, unpack
@@ -29,10 +29,10 @@ class OpenLetters(ClientApp):
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
-        self.config, self.keyring, self._app = config, Keyring(config), new_app()
+        self.config, self.keyring, self._app = config, Keyring(config), PartyApp()
 
     def __call__(self, message: Message, context: Context) -> Message:
-        kind = next(kind for _, kind in actions() if message_type(kind) == message.metadata.message_type)
+        _, kind = request_of(message.metadata.message_type)
         message.content = self.sealed(message.content, kind, context)
         reply = self._app(message, context)
         if refusal_in(reply.content) is None:

@@ -149,8 +149,8 @@ def texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not _is_text(column.type):
         raise BadValues(f"the column holds values of type {column.type}, where texts are needed.")
     _require_short(column)
-    trimmed = pc.utf8_trim_whitespace(column)
-    is_blank = pc.equal(trimmed, "")
+    trimmed = column if _is_visible_ascii(column) else pc.utf8_trim_whitespace(column)
+    is_blank = pc.equal(pc.binary_length(trimmed), 0)
     return _without(is_blank, trimmed) if pc.any(is_blank).as_py() else trimmed
 
 
@@ -188,12 +188,13 @@ def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
         )
     _require_short(column)
-    trimmed = pc.utf8_trim_whitespace(column)
-    _refuse(pc.equal(trimmed, ""), lambda _: "the id is missing.")
-    _refuse(
-        pc.not_equal(trimmed, column),
-        lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
-    )
+    trimmed = column if _is_visible_ascii(column) else pc.utf8_trim_whitespace(column)
+    _refuse(pc.equal(pc.binary_length(trimmed), 0), lambda _: "the id is missing.")
+    if trimmed is not column:
+        _refuse(
+            pc.not_equal(trimmed, column),
+            lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
+        )
     distinct = pc.unique(column)
     if pair := look_alikes(distinct):
         raise BadValues(
@@ -206,8 +207,9 @@ def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
 
 def look_alikes(distinct: pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two of some different ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
-    folded = pc.utf8_upper(pc.utf8_normalize(distinct, form="NFKC"))
-    if _may_have_spaces(folded):
+    folded = pc.utf8_upper(distinct)
+    if not _is_visible_ascii(distinct):
+        folded = pc.utf8_upper(pc.utf8_normalize(distinct, form="NFKC"))
         folded = pc.replace_substring_regex(folded, r"\s+", "")
     if folded.equals(distinct) or len(pc.unique(folded)) == len(distinct):
         return None
@@ -215,10 +217,14 @@ def look_alikes(distinct: pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     return distinct[first], distinct[second]
 
 
-def _may_have_spaces(texts: pa.Array) -> bool:
-    """False for texts of visible ASCII characters alone, which is quicker to see than whether one is a space."""
-    bytes_ = np.frombuffer(texts.buffers()[2] or b"!", np.uint8)
-    return bool(bytes_.min(initial=ord("!")) < ord("!") or bytes_.max(initial=0) > ord("~"))
+def _is_visible_ascii(texts: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether all characters are ASCII and none is a space, which is quicker to see than whether one is at an end."""
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    for chunk in chunks:
+        bytes_ = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)
+        if bytes_.min(initial=ord("!")) < ord("!") or bytes_.max(initial=0) > ord("~"):
+            return False
+    return True
 
 
 def _first_repetition(column: pa.ChunkedArray | pa.Array) -> tuple[int, int]:
@@ -386,6 +392,8 @@ def _require_values(column: pa.ChunkedArray, problem: str) -> None:
 
 
 def _require_short(column: pa.ChunkedArray) -> None:
+    if (pc.max(pc.binary_length(column)).as_py() or 0) <= LONGEST:  # bytes, of which there are no fewer
+        return
     lengths = pc.utf8_length(column)
     _refuse(
         pc.greater(lengths, LONGEST),

@@ -16,7 +16,7 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from clients.app import new_app
+from clients.app import PartyApp
 from clients.data.declaration import read_declaration
 from clients.session import state_folder
 from clients.store import Store
@@ -52,7 +52,7 @@ class Tap(ClientApp):
         self.config = config
         self.keyring = Keyring(config)
         self.messages: defaultdict[str, list[Any]] = defaultdict(list)
-        self._app = new_app()
+        self._app = PartyApp()
         self._parties = [read_declaration(config.data_folder / folder).name for folder in config.parties]
         self._kinds = {message_type(kind): kind for kind in self.kept}
 

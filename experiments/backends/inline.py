@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from clients.app import new_app
+from clients.app import PartyApp
 from fl.config.run import RunConfig
 from fl.wire import from_bytes, to_bytes
 from server.app import conduct
@@ -36,7 +36,7 @@ class InlineGrid(Grid):
     def __init__(self, config: RunConfig, app: ClientApp | None = None) -> None:
         # Flower stamps these on every message; in its own engines the process start-up sets them.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, _COORDINATOR
-        self._app = app or new_app()
+        self._app = app or PartyApp()
         self._run = Run.create_empty(run_id=1)
         self._replies: dict[str, Message] = {}
         self._contexts = {

@@ -15,6 +15,7 @@ import numpy as np
 import rbcl
 from numpy.typing import NDArray
 
+from fl.arrays import check_bytes
 from fl.errors import ProtocolError
 from fl.processes import count
 
@@ -42,16 +43,18 @@ def raise_to(points: Points, exponent: bytes) -> Points:
     Raises ProtocolError when the array is not (n, 32) uint8 or a row is no valid point other than the identity:
     such points could come only from a party that departs from the protocol, or from a damaged message.
     """
-    if points.dtype != np.uint8 or points.ndim != 2 or points.shape[1] != _POINT:
-        raise ProtocolError(
-            f"Blinded ids must be an array (n, {_POINT}) of uint8, not {points.shape} of {points.dtype}."
-        )
+    check_points(points)
     raw, multiply = points.tobytes(), rbcl.crypto_scalarmult_ristretto255
     rows = [raw[i : i + _POINT] for i in range(0, len(raw), _POINT)]
     try:
         return _mapped(lambda point: multiply(exponent, point), rows)
     except RuntimeError:
         raise ProtocolError("Blinded ids hold a value that is no point of the group ristretto255.") from None
+
+
+def check_points(points: Points) -> None:
+    """Raises ProtocolError when the array is not (n, 32) uint8; whether its rows are points, `raise_to` finds out."""
+    check_bytes("Blinded ids", points, (None, _POINT))
 
 
 def match_points(own: Points, theirs: Points) -> NDArray[np.int32]:

@@ -31,8 +31,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from fl.arrays import check_bytes
 from fl.binning import UNKNOWN, Codes
 from fl.boosting.forest import Splits
+from fl.errors import ProtocolError
 from fl.records import encode
 
 Bits = NDArray[np.uint8]
@@ -69,9 +71,14 @@ class PadSecret:
     def pad(self, use: PadUse, peer: str, bins: Integers, rows: int) -> Bits:
         """The pad that is shared with a peer, which has the same for the same use: a matrix of bits.
 
-        bins (c,) are those of each column of the passive party. Raises ValueError for a public key that is no point.
+        bins (c,) are those of each column of the passive party. Raises ProtocolError for a public key that is none, or
+        with which everybody would know the pad (RFC 7748, section 6.1).
         """
-        shared = self._private.exchange(X25519PublicKey.from_public_bytes(use.keys[peer].tobytes()))
+        check_bytes("the public key of the pads", use.keys[peer], (KEY_BYTES,))
+        try:
+            shared = self._private.exchange(X25519PublicKey.from_public_bytes(use.keys[peer].tobytes()))
+        except ValueError:
+            raise ProtocolError(f"the public key of {peer}'s pads is of low order") from None
         about = encode(replace(use, keys=dict(sorted(use.keys.items()))))
         key = HKDF(SHA256(), KEY_BYTES, None, b"siloscore/boosting/sides/2" + about).derive(shared)
         # A key serves one pad, so the nonce may be anything.

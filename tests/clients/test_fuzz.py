@@ -1,7 +1,10 @@
 """Finding 9: whatever arrives at a party, it refuses in a sentence or answers, and takes little memory for it."""
 
+import os
 import random
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,10 @@ from tests.fuzzing import Fuzzer, Moment, complaint, record
 
 NAMES = [conversation.name for conversation in CONVERSATIONS]
 MEMORY = 64_000_000
+MANY = int(os.environ.get("FUZZ", "300"))
+"""Messages of a conversation in the slow test; 3,000 take a quarter of an hour."""
+MEASURED = 0.2
+"""The share of messages whose memory is traced, which takes longer than the answer itself."""
 HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 seeds = st.integers(0, 2**64 - 1)
 
@@ -26,6 +33,21 @@ def moments(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Mome
 @pytest.fixture(scope="module")
 def encrypted(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
     return record(tables, tmp_path_factory.mktemp("fuzz"), "lattice")
+
+
+@contextmanager
+def traced(is_measured: bool) -> Iterator[list[int]]:
+    """The peak of the memory that Python allocates within, in bytes; nothing if it is not measured."""
+    peak: list[int] = []
+    if not is_measured:
+        yield peak
+        return
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
 
 
 def fuzz(moments: list[Moment], name: str, examples: int) -> None:
@@ -46,15 +68,11 @@ def fuzz(moments: list[Moment], name: str, examples: int) -> None:
                 message, altered = fuzzer.from_outside(moment, choose)
             except ValueError:
                 return
-        tracemalloc.start()
-        try:
+        with traced(choose.random() < MEASURED) as peak:
             reply = fuzzer.deliver(moment, message)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
         assert complaint(moment, reply) is None, moment
         assert not altered or refusal_in(reply) is not None
-        assert peak < size_of(message) + MEMORY
+        assert max(peak, default=0) < size_of(message) + MEMORY
 
     send_one()
 
@@ -66,5 +84,5 @@ def test_finding_9_a_corrupted_message_is_refused_or_answered(moments: list[Mome
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_finding_9_thousands_of_corrupted_messages(encrypted: list[Moment], name: str) -> None:
-    fuzz(encrypted, name, 3_000)
+def test_finding_9_many_corrupted_messages(encrypted: list[Moment], name: str) -> None:
+    fuzz(encrypted, name, MANY)

@@ -9,7 +9,7 @@ import pytest
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
-from clients.app import new_app
+from clients.app import PartyApp
 from clients.data.declaration import read_declaration, write_declaration
 from clients.identity import make_identity, read_identity
 from experiments.backends.inline import InlineGrid
@@ -35,7 +35,7 @@ class Carrier(ClientApp):
 
     def __init__(self, kind: type[Any], change: Change) -> None:
         super().__init__()
-        self.kind, self.change, self.count, self.app = kind, change, 0, new_app()
+        self.kind, self.change, self.count, self.app = kind, change, 0, PartyApp()
 
     def __call__(self, message: Message, context: Context) -> Message:
         if message.metadata.message_type == message_type(self.kind):

@@ -21,9 +21,11 @@ if depth:
 time.sleep(60)
 """
 SERVER = [sys.executable, "-c", FAMILY, "2", FAMILY]
+# A shell's background job, and so perhaps this test, ignores SIGINT, and its children inherit that.
 COMMAND = f"""
-import time
+import signal, time
 from experiments.servers import running
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with running({SERVER!r}):
     time.sleep(60)
 """

@@ -128,3 +128,16 @@ def test_a_message_type_names_kind_conversation_and_action() -> None:
     assert protocols.message_type(SplitRequest) == "train.splits_assign"
     with pytest.raises(ProtocolError, match="Undeclared is no request of any conversation"):
         protocols.message_type(type("Undeclared", (), {}))
+
+
+@pytest.mark.parametrize(("conversation", "kind"), ACTIONS)
+def test_a_message_type_leads_back_to_its_request(conversation: Conversation, kind: type) -> None:
+    assert protocols.request_of(protocols.message_type(kind)) == (conversation, kind)
+
+
+@pytest.mark.parametrize(
+    "unknown", ["query.splits_assign", "train.splits_", "train", "train.dreams_assign", "x" * 500]
+)
+def test_a_message_type_of_no_request_is_refused(unknown: str) -> None:
+    with pytest.raises(ProtocolError, match=r"there is no request '.{1,100}'$"):
+        protocols.request_of(unknown)

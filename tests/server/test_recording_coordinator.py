@@ -13,7 +13,7 @@ from flwr.clientapp import ClientApp
 
 from clients import post
 from clients.aligned import read_applications, read_table
-from clients.app import new_app
+from clients.app import PartyApp
 from clients.scores import Scores
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
@@ -34,7 +34,7 @@ from fl.messages import (
     letter_fields,
     with_letters,
 )
-from fl.protocols import CONVERSATIONS, actions, federated_contenders, message_type
+from fl.protocols import CONVERSATIONS, federated_contenders, request_of
 from fl.records import Array, decode
 from fl.scorecard import Points
 from fl.wire import to_bytes, unpack
@@ -84,7 +84,6 @@ LETTERS = {
     for message in messages_of(conversation)
     for declared in letter_fields(message)
 } | {"Any": Points}  # the scoring below is by a scorecard
-REPLIES = {message_type(kind): (kind, declaration_of(kind).replies) for _, kind in actions()}
 
 
 class Recorder(ClientApp):
@@ -92,10 +91,11 @@ class Recorder(ClientApp):
 
     def __init__(self) -> None:
         super().__init__()
-        self.app, self.seen, self.messages = new_app(), bytearray(), list[Any]()
+        self.app, self.seen, self.messages = PartyApp(), bytearray(), list[Any]()
 
     def __call__(self, message: Message, context: Context) -> Message:
-        request, replies = REPLIES[message.metadata.message_type]
+        _, request = request_of(message.metadata.message_type)
+        replies = declaration_of(request).replies
         self.seen += to_bytes(message.content)
         self.messages.append(unpack(message.content, request))
         reply = self.app(message, context)

@@ -17,13 +17,11 @@ from fl.protocols import Conversation
 from fl.splits import TEST, TRAIN
 from server.coordinator import coordinate
 from server.progress import Progress
-from tests.toy import messages
 from tests.toy.messages import ToyConfig
 
 TOY = Conversation(
     name="toy",
     version=1,
-    messages=messages,
     settings=ToyConfig,
     contenders=("federated-toy",),
     package="tests.toy",

@@ -241,7 +241,7 @@ NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.inte
 
 
 @given(
-    st.lists(st.tuples(CELLS.map(lambda s: f"<{s}>"), NUMBERS), min_size=1, max_size=30),
+    st.lists(st.tuples(CELLS.map(lambda s: f"({s})"), NUMBERS), min_size=1, max_size=30),
     st.sampled_from([0, 1]),
 )
 def test_what_a_csv_writer_writes_is_read_back(

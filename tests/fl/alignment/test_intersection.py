@@ -89,7 +89,7 @@ def test_what_is_no_point_of_the_group_is_refused(bad: bytes) -> None:
     ids=["short", "of another type", "flat"],
 )
 def test_what_has_not_the_form_of_points_is_refused(bad: np.ndarray) -> None:
-    with pytest.raises(ProtocolError, match=r"must be an array \(n, 32\) of uint8"):
+    with pytest.raises(ProtocolError, match=r"must be \(None, 32\) of uint8"):
         raise_to(bad, new_exponent())
 
 

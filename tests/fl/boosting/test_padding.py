@@ -12,6 +12,7 @@ from fl.boosting import unpacked
 from fl.boosting.forest import Splits
 from fl.boosting.layouts import NOWHERE
 from fl.boosting.padding import PadSecret, PadUse, choices, combined, sides, within
+from fl.errors import ProtocolError
 
 BINS = np.array([4, 3], np.int64)
 ROWS = 203
@@ -149,7 +150,7 @@ def test_of_rows_outside_of_a_split_s_node_its_sides_stay_padded(level: dict) ->
     assert not told[~np.isin(nodes, split)].any()
 
 
-def test_a_public_key_that_is_no_point_is_refused() -> None:
+def test_a_public_key_of_low_order_is_refused() -> None:
     use = PadUse(study="s", model="m/1", keys={"bank": np.zeros(32, np.uint8)})
-    with pytest.raises(ValueError, match="shared"):
+    with pytest.raises(ProtocolError, match="the public key of bank's pads is of low order"):
         PadSecret.new().pad(use, "bank", BINS, ROWS)
