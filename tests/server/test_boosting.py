@@ -67,7 +67,7 @@ def test_parallel_trees_take_the_round_trips_and_the_encryption_of_one(
     before, ask = exchange.costs, exchange.ask
 
     def watch(requests: dict, *rest: object) -> dict:
-        asked = next(iter(requests.values()))
+        asked = next(iter(requests.values()), None)
         if isinstance(asked, GrowRequest) and asked.gradients is not None:
             encrypted.extend(rows for rows in asked.gradients.read(Gradients).encrypted.values())
         return ask(requests, *rest)
