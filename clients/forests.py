@@ -52,14 +52,14 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
         shape=setup.binning.shape,
         passive=passive,
         seed=setup.seed,
-        secret_generator=lambda tree: goss_generator(labels[setup.training], setup.seed, tree),
+        secret_generator=lambda number: goss_generator(labels[setup.training], setup.seed, number),
     )
 
 
 def bank_model(grower: Grower) -> BankModel:
     """The best forest that a grower has grown, calibrated on the validation rows."""
     best, data = grower.growth.best, grower.data
-    forest = grower.growth.forest.first(best.trees)
+    forest = grower.growth.forest.first(grower.config.trees_after(best.rounds))
     kept = forest.split_counts(1 + len(data.passive))
     scores, labels = best.scores[~data.training], data.labels[~data.training]
     return BankModel(

@@ -21,6 +21,6 @@ def own_generator(purpose: str, *secrets: bytes) -> np.random.Generator:
     return np.random.default_rng(np.frombuffer(digest.digest(), np.uint32))
 
 
-def goss_generator(labels: NDArray[np.int8], seed: int, tree: int) -> np.random.Generator:
-    """The stream from which GOSS draws a tree's rows of small gradient; labels (n,) are those of the training rows."""
-    return own_generator(f"goss/{seed}/{tree}", labels.tobytes())
+def goss_generator(labels: NDArray[np.int8], seed: int, number: int) -> np.random.Generator:
+    """The stream from which GOSS draws a round's rows of small gradient; labels (n,) are those of the training rows."""
+    return own_generator(f"goss/{seed}/{number}", labels.tobytes())

@@ -35,3 +35,9 @@ def sums_by_bin(
 def counts_by_bin(codes: Codes, groups: NDArray[np.integer], count: int, width: int) -> Integers:
     """Rows by group and bin, int64 (count, c, width); see `sums_by_bin`."""
     return sums_by_bin(codes, np.ones((len(codes), 1), np.int64), groups, count, width)[..., 0]
+
+
+def counts_by_node(codes: Codes, nodes: NDArray[np.integer], count: int, width: int) -> Integers:
+    """Rows by node and bin, int64 (count, c, width), where nodes (p, n) are those of each row in p trees."""
+    counts = [counts_by_bin(codes, of_tree, count, width) for of_tree in nodes]
+    return np.asarray(np.sum(counts, axis=0))

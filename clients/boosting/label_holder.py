@@ -43,6 +43,7 @@ from fl.boosting.forest import LEAF
 from fl.boosting.gradients import most_entries, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
+from fl.boosting.layouts import Layout, summed_columns
 from fl.boosting.padding import (
     KEY_BYTES,
     Bits,
@@ -82,7 +83,7 @@ class BankState:
     """What the bank keeps between demands.
 
     ticket   of the last encryption (`fl/encrypted_sums`)
-    entries  int64 (n,): which entry of a tree's encryption counts for each row, where rows are encrypted one by one
+    entries  int64 (n,): which entry of a round's encryption counts for each row, where rows are encrypted one by one
     """
 
     growth: Growth
@@ -108,7 +109,7 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
 
 
 def split(session: Session, request: SplitRequest) -> Demanded | Ended:
-    """Take where rows went, and sums; finish a tree where that is due, choose the next splits."""
+    """Take where rows went, and sums; finish a round where that is due, choose the next splits."""
     state = session.state(BankState)
     grower = Grower(_data(session), session.config.section(BoostingConfig), state.growth)
     bank = _Bank(session, grower, state.ticket, state.entries)
@@ -175,12 +176,12 @@ class _Bank:
         self._ticket, self._entries = ticket, entries
 
     def members(self, letters: Mapping[str, Letter[Members]]) -> dict[str, NDArray[np.bool_]]:
-        """Where each passive party's splits send the rows of their nodes."""
-        rows, members = len(self._grower.data.labels), {}
+        """Where each passive party's splits send the rows of their nodes, (p, n)."""
+        (trees, rows), members = self._grower.growth.nodes.shape, {}
         check_names("members", letters, [party.name for party in self._passive])
         for name, letter in letters.items():
             bits = letter.read(Members).left
-            check_bytes(f"members of {name}", bits, (-(-rows // 8),))
+            check_bytes(f"members of {name}", bits, (trees, -(-rows // 8)))
             members[name] = unpacked(bits, rows)
         return members
 
@@ -196,24 +197,30 @@ class _Bank:
                 self._entries[layout.rows] = np.flatnonzero(resolved.counted)
             ticket = owner.regroup(ticket, self._entries[layout.rows], layout.offsets)
         return [
-            self._answer(party, letters[party.name].read(Sums), totals, ticket)
+            self._answer(party, letters[party.name].read(Sums), totals, layout, ticket)
             for party, totals in zip(self._passive, resolved.totals, strict=True)
         ]
 
     def _answer(
-        self, party: Passive, told: Sums, totals: NDArray[np.int64], ticket: Mapping[str, Array]
+        self,
+        party: Passive,
+        told: Sums,
+        totals: NDArray[np.int64],
+        layout: Layout,
+        ticket: Mapping[str, Array],
     ) -> Answer:
-        """One party's; totals (groups, 2) are those of all its bins."""
+        """One party's; totals (sums, 2) of the layout are those of all its bins."""
         growth, shape = self._grower.growth, party.shape
-        used = self._used(party, growth.tree)
-        opened = self._owner.decrypt(told.sums, ticket, shape.bins[used] - 1)
+        columns, bins = self._summed_columns(party, growth.round)
+        opened = self._owner.decrypt(told.sums, ticket, np.tile(bins, len(layout.samples)))
         sums = np.zeros((len(totals), len(shape), shape.width, 2), np.int64)
-        for column, of_column in zip(np.flatnonzero(used), opened, strict=True):
-            last = of_column.shape[1]
-            sums[:, column, :last] = of_column
+        everyone = np.arange(len(totals))
+        for place, told_bins in enumerate(bins):
+            of_place, column = np.concatenate(opened[place :: len(bins)]), columns[layout.trees, place]
+            sums[everyone, column, :told_bins] = of_place
             # A column's last bin is not told: it is the rest.
-            sums[:, column, last] = totals - of_column.sum(axis=1)
-        nodes = 1 if growth.ahead else 2 * int((growth.owners != LEAF).sum())
+            sums[everyone, column, shape.bins[column] - 1] += totals - of_place.sum(axis=1)
+        nodes = len(layout.trees) * (1 if growth.ahead else 2)
         size = len(shape) * shape.width * 4
         check_bytes(f"candidates of {party.name}", told.candidates, (nodes, -(-size // 8)))
         candidates = unpacked(told.candidates, size).reshape(nodes, len(shape), shape.width, 2, 2)
@@ -227,10 +234,10 @@ class _Bank:
         """Put the demand in a message, the first one with the public keys, and keep the state."""
         wanted = demand.layout is not None
         gradients = Letter.of(Gradients(self._encrypted(demand))) if wanted and self._passive else None
-        # With the last splits of a tree nobody but the bank has to know where its own sent rows.
+        # With the last splits of a round nobody but the bank has to know where its own sent rows.
         left = np.zeros_like(demand.left) if demand.ahead else demand.left
         task = Task(
-            tree=demand.tree,
+            round=demand.round,
             ahead=demand.ahead,
             wanted=wanted,
             lighter_left=demand.lighter_left,
@@ -254,7 +261,7 @@ class _Bank:
                 if wanted and level.pad is None and (level.owners == ANOTHER).any()
             ),
             chosen=tuple(split.choice for split in padded),
-            trees=self._grower.growth.tree,
+            trees=self._trees,
             fit=fit,
         )
 
@@ -268,14 +275,15 @@ class _Bank:
         self._session.keep(None)
         counts = zip(self._passive, model.kept[1:].tolist(), strict=True)
         kept = {party.name: Letter.of(Kept(count)) for party, count in counts}
-        return Ended(kept=kept, trees=self._grower.growth.tree, fit=fit)
+        return Ended(kept=kept, trees=self._trees, fit=fit)
 
     def _encrypted(self, demand: Demand) -> Mapping[str, Array]:
-        """The numbers of a demand; none where the parties have those of the tree, and only need to group them anew."""
+        """The numbers of a demand; none where the parties have those of the round, and only need to group them anew."""
         assert demand.layout is not None
         if self._owner.row_wise and not demand.ahead:
             return {}
-        bins = [party.shape.bins[self._used(party, demand.tree)] - 1 for party in self._passive]
+        samples = len(demand.layout.samples)
+        bins = [np.tile(self._summed_columns(party, demand.round)[1], samples) for party in self._passive]
         encrypted, self._ticket = self._owner.encrypt(demand.values, demand.layout.offsets, bins)
         return encrypted
 
@@ -301,10 +309,10 @@ class _Bank:
                 chosen = choices(party.shape.bins, demand.splits[party.name])
                 envelope, keys = self._session.envelope, {party.name: key, self._name: secret.public_key}
                 use = PadUse(study=envelope.study, model=envelope.model, keys=keys)
-                pads = combined(secret.pad(use, party.name, party.shape.bins, len(demand.nodes)), chosen)
+                pads = combined(secret.pad(use, party.name, party.shape.bins, demand.nodes.shape[1]), chosen)
                 for node, rows, pad in zip(nodes, chosen, pads, strict=True):
                     choice = Choice(party.name, rows, new_seed())
-                    covered = pad ^ mask(choice.seed, len(demand.nodes))
+                    covered = pad ^ mask(choice.seed, demand.nodes.shape[1])
                     padded.append(_PaddedSplit(int(node), choice, covered))
         return sorted(padded, key=lambda split: split.node)
 
@@ -312,9 +320,17 @@ class _Bank:
     def _name(self) -> str:
         return self._session.declaration.name
 
-    def _used(self, party: Passive, tree: int) -> NDArray[np.bool_]:
-        share, seed = self._grower.config.column_share, self._grower.data.seed
-        return sampled_columns(len(party.shape), party.name, seed, tree, share)
+    @property
+    def _trees(self) -> int:
+        """How many trees are finished."""
+        return self._grower.config.trees_after(self._grower.growth.round)
+
+    def _summed_columns(self, party: Passive, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What a passive party adds up in a round; see `summed_columns`."""
+        config, seed = self._grower.config, self._grower.data.seed
+        trees, share = config.trees_of(number), config.column_share
+        used = sampled_columns(len(party.shape), party.name, seed, trees, share)
+        return summed_columns(used, party.shape.bins)
 
     @property
     def _owner(self) -> Owner:

@@ -16,7 +16,7 @@ from clients.post import Partners
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
-from fl.binning import UNKNOWN, Shape
+from fl.binning import UNKNOWN, Codes, Shape
 from fl.boosting import (
     ANOTHER,
     NOBODY,
@@ -46,7 +46,15 @@ from fl.boosting import (
 )
 from fl.boosting.forest import Flags, Splits
 from fl.boosting.gradients import most_entries, ranges, sampled_columns, sampled_rows
-from fl.boosting.layouts import NOWHERE, Layout, children, level_layout, tree_layout
+from fl.boosting.layouts import (
+    NOWHERE,
+    Layout,
+    children,
+    level_layout,
+    root_layout,
+    roots,
+    summed_columns,
+)
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
 from fl.boosting.search import allowed, is_candidate
@@ -56,12 +64,14 @@ from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
-from fl.sums import counts_by_bin
+from fl.sums import counts_by_node
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """Numbers that the bank has encrypted row by row for a tree: which of them is each row's, int64 (n,), in groups."""
+    """Numbers that the bank has encrypted row by row for a round: which is each row's, int64 (n,), in groups."""
 
     encrypted: Mapping[str, Array]
     entries: NDArray[np.int64]
@@ -72,32 +82,37 @@ class Sent:
 class Growing:
     """What a passive party keeps between demands: its splits so far, and the k nodes that the next one may split.
 
-    nodes       int16 (n,): the node of each row
+    nodes       int16 (p, n): the node of each row in each tree of the round
+    trees       int64 (k,): the tree of each node
     homes       uint8 (k, c, width): the merged bins in each (`merging`)
     candidates  uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of the splits that it has offered in each, as in `Sums`;
                 none once the nodes have been split, or before it has added up
-    tree        the tree of these nodes, level: theirs in it, 0 of the root
+    round       the round of these nodes, level: theirs in it, 0 of the roots
     """
 
     splits: Splits
     nodes: NDArray[np.int16]
+    trees: NDArray[np.int64]
     homes: NDArray[np.uint8]
     candidates: NDArray[np.uint8]
-    tree: int
+    round: int
     level: int
     sent: Sent | None
 
     @classmethod
-    def at_root(cls, setup: Setup, splits: Splits, tree: int, sent: Sent | None = None) -> Self:
-        """Where a tree begins: one node for all rows, and no bin merged."""
-        shape = setup.binning.shape
-        homes = unmerged(1, shape).astype(np.uint8)
+    def at_roots(
+        cls, setup: Setup, splits: Splits, number: int, config: BoostingConfig, sent: Sent | None = None
+    ) -> Self:
+        """Where a round begins: one node of each tree for all rows, and no bin merged."""
+        shape, trees = setup.binning.shape, len(config.trees_of(number))
+        homes = unmerged(trees, shape).astype(np.uint8)
         return cls(
             splits=splits,
-            nodes=np.zeros(len(setup.positions), np.int16),
+            nodes=roots(trees, len(setup.positions)),
+            trees=np.arange(trees),
             homes=homes,
-            candidates=np.empty((0, -(-homes.size * 4 // 8)), np.uint8),
-            tree=tree,
+            candidates=np.empty((0, -(-len(shape) * shape.width * 4 // 8)), np.uint8),
+            round=number,
             level=0,
             sent=sent,
         )
@@ -109,7 +124,7 @@ class Growing:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which sums the bank wants, who splits the nodes before, and which of their rows go left, bool (n,).
+    """Which sums the bank wants, who splits the nodes before, and which of their rows go left, bool (p, n).
 
     What other passive parties split is in `left` as far as it is known. The task has no keys any more.
     """
@@ -123,7 +138,7 @@ class Asked:
 class Waiting:
     """What a passive party keeps of sums until it is told where others send rows. It takes no demand before.
 
-    members uint8 (⌈n/8⌉,) are those that it has told.
+    members uint8 (p, ⌈n/8⌉) are those that it has told.
     """
 
     growing: Growing
@@ -135,7 +150,7 @@ def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns; make a key for its sides if they may have to be handed over."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
-    session.keep(Growing.at_root(setup, Splits.none(), tree=0))
+    session.keep(Growing.at_roots(setup, Splits.none(), 0, config))
     pad_key = None
     if config.sealed_sides:
         secret = PadSecret.new()
@@ -147,12 +162,13 @@ def start(session: Session, request: StartRequest) -> Started:
 def grow(session: Session, request: GrowRequest) -> Grown:
     """Make the party's splits, and the sums for the next ones unless others' splits must be known first."""
     setup, growing = read_setup(session), session.state(Growing)
+    config = session.config.section(BoostingConfig)
     task, level = request.task.read(Task), request.level.read(Level)
-    _check_task(task, setup, growing, session.config.section(BoostingConfig))
-    _check_level(level, task, request.sides, setup)
+    _check_task(task, growing, config)
+    _check_level(level, task, request.sides, growing, setup)
     check_splits(level, growing, setup.binning.shape)
     _take_keys(session, task.keys)
-    members = np.zeros(len(setup.positions), bool)
+    members = np.zeros(growing.nodes.shape, bool)
     outcomes = level.splits.outcomes(setup.codes)
     for node, outcome in zip(np.flatnonzero(level.owners == YOU), outcomes, strict=True):
         members |= (growing.nodes == node) & outcome
@@ -164,12 +180,12 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     asked = Asked(
         task=replace(task, keys=None),
         owners=level.owners,
-        left=unpacked(left, len(members)),
+        left=unpacked(left, len(setup.positions)),
     )
     sums: Sums | None = None
     if not task.wanted:
-        root = Growing.at_root(setup, growing.splits, task.tree, growing.sent)
-        session.keep(root if task.ahead else growing)
+        at_roots = Growing.at_roots(setup, growing.splits, task.round, config, growing.sent)
+        session.keep(at_roots if task.ahead else growing)
     elif len(others) and level.pad is None:
         session.keep(Waiting(growing=growing, asked=asked, members=packed(members)))
     else:
@@ -246,13 +262,14 @@ def _add_up(
 ) -> Sums:
     """The sums that were asked for, and the next nodes' candidates and merged bins; keeps the state at these nodes."""
     config = session.config.section(BoostingConfig)
-    sample = sampled_rows(setup.training, setup.seed, asked.task.tree, config.row_share)
+    trees = config.trees_of(asked.task.round)
+    samples = sampled_rows(setup.training, setup.seed, trees, config.row_share)
     shape, name = setup.binning.shape, session.declaration.name
-    used = sampled_columns(len(shape), name, setup.seed, asked.task.tree, config.column_share)
-    layout, nodes, homes, family = _next_nodes(setup, growing, asked, sample)
+    used = sampled_columns(len(shape), name, setup.seed, trees, config.column_share)
+    layout, nodes, homes, family = _next_nodes(setup, growing, asked, samples)
     level = 0 if asked.task.ahead else growing.level + 1
-    new_nodes = family * len(homes)
-    counts = counts_by_bin(setup.codes, np.where(sample, nodes, NOWHERE), new_nodes, shape.width)
+    of_trees = np.repeat(layout.trees, family)
+    counts = counts_by_node(setup.codes, np.where(samples, nodes, NOWHERE), len(of_trees), shape.width)
     of_parents = counts.reshape(-1, family, *counts.shape[1:])
     merged_homes = merge(of_parents, homes.astype(np.int64), shape, config.min_merged_count)
     counted, encrypted, sent = layout.counted(asked.left), gradients.read(Gradients).encrypted, None
@@ -263,27 +280,40 @@ def _add_up(
         rows = sent.entries[layout.rows]
         encrypted = responder.regroup(sent.encrypted, sent.offsets, rows, layout.offsets)
         counted = np.ones(len(layout.rows), bool)
-    codes = setup.codes[layout.rows][:, used]
-    # The last bin of a column is the rest, which the bank works out: neither it nor what counts nowhere is added up.
-    last = shape.bins[used] - 1
-    nowhere = (codes == UNKNOWN) | ~counted[:, None]
-    # UNKNOWN is no bin: it may be looked up as any.
-    cells = layout.groups()[:, None], np.flatnonzero(used), np.minimum(codes, shape.width - 1)
-    bins = np.where(nowhere, last, merged_homes[cells]).astype(np.uint8)
-    sums = responder.sums(encrypted, layout.offsets, bins, last)
+    (columns, told), codes = summed_columns(used, shape.bins), setup.codes[layout.rows]
+    bins = [
+        _bins(codes, np.where(counted, of_sample, NOWHERE), columns[layout.trees], merged_homes, shape)
+        for of_sample in layout.sums()
+    ]
+    sums = responder.sums(
+        encrypted,
+        layout.offsets,
+        np.hstack([np.minimum(of_sample, told) for of_sample in bins]).astype(np.uint8),
+        np.tile(told, len(bins)),
+    )
     of_nodes = np.repeat(merged_homes, family, axis=0)
     offered = [
-        allowed(at_home, int((sample & (nodes == node)).sum()), home, shape, config.min_leaf_count, used)
-        for node, (at_home, home) in enumerate(zip(merged(counts, of_nodes), of_nodes, strict=True))
+        allowed(
+            at_home,
+            int((samples[tree] & (nodes[tree] == node)).sum()),
+            home,
+            shape,
+            config.min_leaf_count,
+            used[tree],
+        )
+        for node, (at_home, home, tree) in enumerate(
+            zip(merged(counts, of_nodes), of_nodes, of_trees, strict=True)
+        )
     ]
-    homes, candidates = of_nodes.astype(np.uint8), packed(np.array(offered, bool).reshape(new_nodes, -1))
+    homes, candidates = of_nodes.astype(np.uint8), packed(np.array(offered, bool).reshape(len(of_trees), -1))
     session.keep(
         Growing(
             splits=growing.splits,
             nodes=nodes,
+            trees=of_trees,
             homes=homes,
             candidates=candidates,
-            tree=asked.task.tree,
+            round=asked.task.round,
             level=level,
             sent=sent,
         )
@@ -291,8 +321,23 @@ def _add_up(
     return Sums(sums=sums, candidates=candidates, homes=homes)
 
 
+def _bins(codes: Codes, sums: Integers, columns: Integers, homes: Integers, shape: Shape) -> Integers:
+    """In which bin of the column at each of m places an entry is added up, (e, m); UNKNOWN where in none.
+
+    codes (e, c) are the entries' bins, sums (e,) which of s sums each is in, or NOWHERE; columns (s, m) are those at
+    the places of each sum, homes (s, c, width) its merged bins. The last bin of a column is the rest, which the bank
+    works out: neither it nor what counts nowhere is added up.
+    """
+    column = columns[sums]
+    code = np.take_along_axis(codes, column, axis=1)
+    # UNKNOWN is no bin: it may be looked up as any.
+    home = homes[sums[:, None], column, np.minimum(code, shape.width - 1)]
+    nowhere = (code == UNKNOWN) | (sums == NOWHERE)[:, None] | (home == shape.bins[column] - 1)
+    return np.where(nowhere, UNKNOWN, home)
+
+
 def _next_nodes(
-    setup: Setup, growing: Growing, asked: Asked, sample: Flags
+    setup: Setup, growing: Growing, asked: Asked, samples: Flags
 ) -> tuple[Layout, NDArray[np.int16], NDArray[np.uint8], int]:
     """What the bank has encrypted, the node of each row, the merged bins by parent, and how many nodes a parent has.
 
@@ -300,17 +345,18 @@ def _next_nodes(
     """
     owners = asked.owners
     if asked.task.ahead:
-        root = Growing.at_root(setup, growing.splits, asked.task.tree)
-        return tree_layout(growing.nodes, owners >= YOU, sample), root.nodes, root.homes, 1
-    split, by_bank = owners != NOBODY, owners == THE_BANK
-    layout = level_layout(growing.nodes, split, by_bank, asked.task.lighter_left, asked.left, sample)
+        trees, rows = samples.shape
+        homes = unmerged(trees, setup.binning.shape).astype(np.uint8)
+        return root_layout(growing.nodes, owners >= YOU, samples), roots(trees, rows), homes, 1
+    split, by_bank, lighter_left = owners != NOBODY, owners == THE_BANK, asked.task.lighter_left
+    layout = level_layout(growing.nodes, split, by_bank, lighter_left, asked.left, samples, growing.trees)
     return layout, children(growing.nodes, split, asked.left), growing.homes[split], 2
 
 
 def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growing: Growing) -> Sent:
-    """The numbers of a tree, which come with its root: of each row the entry that counts."""
+    """The numbers of a round, which come with its roots: of each row the entry that counts."""
     if encrypted:
-        entries = np.zeros(len(growing.nodes), np.int64)
+        entries = np.zeros(growing.nodes.shape[1], np.int64)
         entries[layout.rows[counted]] = np.flatnonzero(counted)
         return Sent(encrypted=encrypted, entries=entries, offsets=layout.offsets)
     if growing.sent is None:
@@ -318,17 +364,17 @@ def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growin
     return growing.sent
 
 
-def _check_task(task: Task, setup: Setup, growing: Growing, config: BoostingConfig) -> None:
+def _check_task(task: Task, growing: Growing, config: BoostingConfig) -> None:
     """Raises ProtocolError unless the task fits this party's rows and nodes, and goes on where they are."""
-    check_bytes("bank_left", task.bank_left, packed(setup.training).shape)
     if task.lighter_left.dtype != bool or task.lighter_left.ndim != 1:
         raise ProtocolError("lighter_left must be bool, one for each node")
-    nodes = len(task.lighter_left)
-    tree = growing.tree + (task.ahead and nodes > 0)
-    if task.tree != tree or tree > config.trees:
+    nodes, last = len(task.lighter_left), config.rounds - task.wanted
+    following = growing.round + (task.ahead and nodes > 0)
+    if task.round != following or following > last:
         raise ProtocolError(
-            f"tree {task.tree} does not follow tree {growing.tree}, of {config.trees} at most"
+            f"round {task.round} does not follow round {growing.round}, of {config.rounds} at most"
         )
+    check_bytes("bank_left", task.bank_left, _bits(growing))
     if not task.ahead and growing.level + 1 >= config.depth:
         raise ProtocolError(f"a tree has {config.depth} levels of splits at most")
     if not task.ahead and nodes != len(growing.homes):
@@ -353,7 +399,7 @@ def check_splits(level: Level, growing: Growing, shape: Shape) -> None:
             raise ProtocolError(f"the split of node {node} is none of those that were offered")
 
 
-def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -> None:
+def _check_level(level: Level, task: Task, padded: Array | None, growing: Growing, setup: Setup) -> None:
     """Raises ProtocolError unless the level fits the task, this party's columns, and the sides that came with it."""
     check_integers("owners", level.owners, len(task.lighter_left), NOBODY, ANOTHER + 1)
     splits, others = ((level.owners == owner).sum() for owner in (YOU, ANOTHER))
@@ -362,9 +408,14 @@ def _check_level(level: Level, task: Task, padded: Array | None, setup: Setup) -
     if (level.pad is None) != (padded is None) or (level.pad is not None and not others):
         raise ProtocolError("sides of other parties come with their pad, where others split")
     if level.pad is not None and padded is not None:
-        bits = len(packed(setup.training))
-        check_bytes("pad", level.pad, (bits,))
-        check_bytes("sides", padded, (int(others), bits))
+        check_bytes("pad", level.pad, _bits(growing))
+        check_bytes("sides", padded, (int(others), _bits(growing)[1]))
+
+
+def _bits(growing: Growing) -> tuple[int, int]:
+    """The shape of packed bits of the rows of each tree."""
+    trees, rows = growing.nodes.shape
+    return trees, -(-rows // 8)
 
 
 # An engine's responder may keep masks that serve many trees.

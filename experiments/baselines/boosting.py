@@ -54,7 +54,7 @@ class Block:
 
 
 def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fitted:
-    """Train with early stopping on the validation AUC; a step of the curve is a tree."""
+    """Train with early stopping on the validation AUC; a step of the curve is a round."""
     labels, training, validation = joined.labels, roles == TRAIN, roles == VALIDATION
     binned: dict[str, tuple[Codes, Shape]] = {}
     for name, table in joined.tables.items():
@@ -65,26 +65,28 @@ def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fi
     scores = np.full(len(labels), base_score(labels[training]))
     before, best, best_auc, waited = scores, scores, -1.0, 0
     curve: list[dict[str, float]] = []
-    for tree in range(config.trees):
-        sample = sampled_rows(training, seed, tree, config.row_share)
+    for number in range(config.rounds):
+        trees = config.trees_of(number)
+        samples = sampled_rows(training, seed, trees, config.row_share)
         numbers = gradients(scores, labels, config.precision)
-        if config.goss_top and tree:
+        if config.goss_top and number:
             magnitudes = np.abs(gradients(before, labels, config.precision)[:, 0])
-            rng = goss_generator(labels[training], seed, tree)
-            numbers = np.rint(numbers * goss_weights(magnitudes, sample, config, rng)[:, None]).astype(
-                np.int64
-            )
-        blocks = [
-            Block(
-                codes,
-                shape,
-                sampled_columns(len(shape), name, seed, tree, config.column_share),
-                name == joined.holder,
-            )
-            for name, (codes, shape) in binned.items()
-            if name == joined.holder or tree or not config.first_tree_bank_only
-        ]
-        before, scores = scores, scores + grow_tree(blocks, numbers, sample, config)
+            rng = goss_generator(labels[training], seed, number)
+            weights = goss_weights(magnitudes, samples.any(axis=0), config, rng)
+            numbers = np.rint(numbers * weights[:, None]).astype(np.int64)
+        before = scores
+        for tree, sample in zip(trees, samples, strict=True):
+            blocks = [
+                Block(
+                    codes,
+                    shape,
+                    sampled_columns(len(shape), name, seed, [tree], config.column_share)[0],
+                    name == joined.holder,
+                )
+                for name, (codes, shape) in binned.items()
+                if name == joined.holder or number or not config.first_tree_bank_only
+            ]
+            scores = scores + grow_tree(blocks, numbers, sample, config, config.learning_rate / len(trees))
         curve.append(
             {
                 "train.loss": log_loss(scores[training], labels[training]),
@@ -102,9 +104,9 @@ def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fi
 
 
 def grow_tree(
-    blocks: Sequence[Block], numbers: Integers, sample: NDArray[np.bool_], config: BoostingConfig
+    blocks: Sequence[Block], numbers: Integers, sample: NDArray[np.bool_], config: BoostingConfig, rate: float
 ) -> Floats:
-    """A tree's contribution to the score of all n rows, grown on those of the sample."""
+    """A tree's contribution to the score of all n rows, grown on those of the sample: leaf weights by the rate."""
     values = np.zeros(len(sample))
     ones = np.ones((len(sample), 1), np.int64)
 
@@ -120,7 +122,7 @@ def grow_tree(
     def grow(rows: Rows, depth: int, bounds: tuple[float, float], homes: Sequence[Integers]) -> None:
         learned = rows[sample[rows]]
         total = numbers[learned].sum(axis=0)
-        values[rows] = config.learning_rate * weight(total, *bounds, config)
+        values[rows] = rate * weight(total, *bounds, config)
         if depth == config.depth:
             return
         best = None

@@ -12,24 +12,27 @@ The parts: `merging` (of small bins), `gradients`, `search` (of a node's split),
 
 Conversation `boosting/1`:
 
+All trees of a round (`boosting.parallel`) grow together in the same messages, on the same gradients.
+
 1. `StartRequest` → `Started`, passive parties: bins of the training rows; then `BeginRequest` → `Demanded`, the bank.
 2. `GrowRequest` → `Grown`, passive parties: make the splits that the bank chose, and in the same message the sums for
    the next ones. Where another passive party splits a node, the coordinator passes on the padded sides of its rows,
    and the bank what opens them in that node (`padding`). If sides are not handed over in advance, `SumRequest` →
    `Grown` takes the letters that say where rows went, and asks for the sums in a round trip of its own.
-3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Those of the next
-   tree travel with the last splits of this one (`layouts`), so a tree begins without a message of its own. Back to 2,
-   until the bank answers `Ended`.
+3. `SplitRequest` → `Demanded`, the bank: the next splits, and the gradients for the sums after them. Where a round is
+   one tree, those of the next one travel with the last splits of this one (`layouts`), so a tree begins without a
+   message of its own. Back to 2, until the bank answers `Ended`.
 4. `FinishRequest` → `Finished`, passive parties.
    Between two messages the coordinator needs the parties' last replies and the padded sides, which come with the first
    `Grown` and again whenever it asks for them: `SidesRequest` → `HandedOver`, passive parties.
 5. Scoring, any number of rows in two round trips: `OutcomesRequest` → `Told`, passive parties, and then
    `ScoreRequest` → `Scored`, the bank.
 
-Round trips: at most 7 + 2 · depth · trees. Gradients sent ahead of the splits that decide which of them count are more
-than sums need. The setting `boosting.ahead` trades: `level` keeps to the levels of a tree (2 · depth + 2 round trips
-per tree), `none` encrypts only what counts (at most 4 · depth). With several passive parties and without
-`boosting.sealed-sides` it is at most 3 · depth, 3 · depth + 1 and 4 · depth per tree.
+Round trips: at most 7 + (2 · depth + 2) · rounds, and 7 + 2 · depth · rounds where a round is one tree. Gradients sent
+ahead of the splits that decide which of them count are more than sums need. The setting `boosting.ahead` trades:
+`level` keeps to the levels of a tree (2 · depth + 2 round trips per round), `none` encrypts only what counts (at most
+4 · depth). With several passive parties and without `boosting.sealed-sides` it is at most 3 · depth (one tree only),
+3 · depth + 1 and 4 · depth per round.
 
 What each receiver sees:
 
@@ -110,16 +113,16 @@ class Keys:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What all passive parties are to do next; k nodes, n rows that train or validate.
+    """What all passive parties are to do next; n rows that train or validate, k nodes of the p trees of a round.
 
-    tree          the tree of which sums are wanted; ahead: of its root, else of the next level's nodes
-    wanted        sums are wanted at all; not after the last splits of the last tree
+    round         the round of which sums are wanted; ahead: of its roots, else of the next level's nodes
+    wanted        sums are wanted at all; not after the last splits of the last round
     lighter_left  bool (k,)
-    bank_left     uint8 (⌈n/8⌉,): packed bits, where the bank's splits send the rows of their nodes
+    bank_left     uint8 (p, ⌈n/8⌉): packed bits, where the bank's splits send the rows of their nodes
     keys          with the first task only
     """
 
-    tree: Count
+    round: Count
     ahead: Setting[bool]
     wanted: Setting[bool]
     lighter_left: Aggregate[Array]
@@ -129,11 +132,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """What one passive party is told of the k nodes of a level.
+    """What one passive party is told of the k nodes of a level, those of all trees of the round.
 
     owners  int8 (k,): who splits each: NOBODY, THE_BANK, YOU or ANOTHER
     splits  its own ones, in the order of the nodes
-    pad     uint8 (⌈n/8⌉,): what opens the sides of other parties' splits in the rows of their nodes, zero elsewhere;
+    pad     uint8 (p, ⌈n/8⌉): what opens the sides of other parties' splits in the rows of their nodes, zero elsewhere;
             None if there are none, or sides are not handed over
     """
 
@@ -144,7 +147,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Gradients:
-    """The encrypted gradients and hessians to add up; nothing where an engine needs none sent again within a tree."""
+    """The encrypted gradients and hessians to add up; nothing where an engine needs none sent again within a round."""
 
     encrypted: Ciphertext
 
@@ -171,7 +174,7 @@ class Demanded:
     waits      those of them that must know first where others send rows
     chosen     where sides are handed over and others need them: the passive parties' splits in the order of the nodes
     trees      how many trees are finished
-    fit        of that forest, if the last of them has just been
+    fit        of that forest, if the last round of them has just been
     """
 
     task: ToPassive[Task]
@@ -211,9 +214,9 @@ class BeginRequest(Request[Demanded]):
 
 @dataclass(frozen=True)
 class Members:
-    """Whether a party's splits send the rows of their nodes left: packed bits uint8 (⌈n/8⌉,).
+    """Whether a party's splits send the rows of their nodes left: packed bits uint8 (p, ⌈n/8⌉), a row for each tree.
 
-    All splits in one, since a row is in one node, and nothing of rows that are in none of these.
+    All splits of a tree in one, since a row is in one node of it, and nothing of rows that are in none of these.
     """
 
     left: PerRow

@@ -58,7 +58,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Forest:
-    """Nodes of all trees in one list.
+    """Nodes of all trees in one list; those of a round follow one another, and a forest has whole rounds.
 
     roots     int32 (trees,): where each tree begins
     owners    int16 (nodes,): LEAF, or who splits: 0 the bank, k the k-th passive party
@@ -152,11 +152,9 @@ class Forest:
         }
 
     def _end(self) -> int:
-        """One past the last node of the trees in `roots`: nodes of a tree follow one another."""
-        if not len(self.roots):
-            return 0
-        frontier, end = [int(self.roots[-1])], int(self.roots[-1])
+        """One past the last node of the trees in `roots`."""
+        end, frontier = 0, self.roots.tolist()
         while frontier:
-            end = max(end, *frontier)
+            end = max(end, max(frontier) + 1)
             frontier = [int(c) for n in frontier if self.owners[n] != LEAF for c in self.children[n]]
-        return end + 1
+        return end

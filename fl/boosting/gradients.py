@@ -9,6 +9,8 @@ rows are encrypted, those left out as zeros. That keeps the statistics of GOSS a
 no time.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -43,23 +45,35 @@ def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
 
 
 def most_entries(training: NDArray[np.bool_], config: BoostingConfig) -> int:
-    """The most numbers in one encryption: sent ahead of a tree, a row may stand there twice (`layouts`)."""
-    return int(training.sum()) * (2 if config.ahead == "tree" else 1)
+    """The most numbers of one group in an encryption: sent ahead of a tree, a row may stand there twice (`layouts`)."""
+    return int(training.sum()) * (2 if roots_ahead(config) else 1)
 
 
-def sampled_rows(training: NDArray[np.bool_], seed: int, tree: int, share: float) -> NDArray[np.bool_]:
-    """The training rows that a tree learns from, (n,) bool."""
-    if share == 1:
-        return training
-    rows = np.flatnonzero(training)
-    order = generator(seed, "rows", str(tree)).permutation(rows)
-    return np.isin(np.arange(len(training)), order[: max(1, round(share * len(rows)))])
+def roots_ahead(config: BoostingConfig) -> bool:
+    """Whether gradients for the next root are sent with a tree's last splits: not where several trees decide."""
+    return config.ahead == "tree" and config.parallel == 1
 
 
-def sampled_columns(columns: int, party: str, seed: int, tree: int, share: float) -> NDArray[np.bool_]:
-    """The columns of a party that a tree may use, (c,) bool: at least one, if it has any."""
-    order = generator(seed, "columns", party, str(tree)).permutation(columns)
-    return np.isin(np.arange(columns), order[: max(1, round(share * columns))])
+def sampled_rows(
+    training: NDArray[np.bool_], seed: int, trees: Sequence[int], share: float
+) -> NDArray[np.bool_]:
+    """The training rows that each of p trees learns from, (p, n) bool."""
+    samples, rows = np.tile(training, (len(trees), 1)), np.flatnonzero(training)
+    if share < 1:
+        for sample, tree in zip(samples, trees, strict=True):
+            order = generator(seed, "rows", str(tree)).permutation(rows)
+            sample[order[max(1, round(share * len(rows))) :]] = False
+    return samples
+
+
+def sampled_columns(
+    columns: int, party: str, seed: int, trees: Sequence[int], share: float
+) -> NDArray[np.bool_]:
+    """The columns of a party that each of p trees may use, (p, c) bool: equally many, at least one if it has any."""
+    orders = [generator(seed, "columns", party, str(tree)).permutation(columns) for tree in trees]
+    return np.stack(
+        [np.isin(np.arange(columns), order[: max(1, round(share * columns))]) for order in orders]
+    )
 
 
 def goss_factor(config: BoostingConfig) -> float:
@@ -72,7 +86,7 @@ def goss_weights(
 ) -> Floats:
     """A weight for each of n rows: 1 for the largest magnitudes among `rows`, the factor for a few others, else 0.
 
-    magnitudes (n,) are gradients of the tree before, without their signs: with the next tree's the encryption would
+    magnitudes (n,) are gradients of the round before, without their signs: with the next one's the encryption would
     have to wait for its own result. rng must be the bank's secret.
     """
     members = np.flatnonzero(rows)

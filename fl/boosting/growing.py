@@ -1,9 +1,9 @@
 """The bank's half of growing: it knows gradients and which rows are where, and asks for the rest.
 
-`Grower.begin` makes the first demand. A demand splits the nodes of a level, and asks for the sums of what comes next:
-of the next level's nodes, or of the root of the next tree. `resolve` takes where the passive parties' splits have sent
-rows, which may finish a tree; `advance` takes the sums and makes the next demand. All that a grower knows between two
-demands is in its `Growth`.
+`Grower.begin` makes the first demand. A demand splits the nodes of a level, those of all trees of a round, and asks for
+the sums of what comes next: of the next level's nodes, or of the roots of the next round. `resolve` takes where the
+passive parties' splits have sent rows, which may finish a round; `advance` takes the sums and makes the next demand.
+All that a grower knows between two demands is in its `Growth`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,18 @@ from fl.boosting.gradients import (
     base_score,
     goss_weights,
     gradients,
+    roots_ahead,
     sampled_columns,
     sampled_rows,
 )
 from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Resolved
-from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, tree_layout
+from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, root_layout, roots
 from fl.boosting.merging import merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Fit
 from fl.evaluation.measures import fit_of
-from fl.sums import counts_by_bin, sums_by_bin
+from fl.sums import counts_by_node, sums_by_bin
 
 UNBOUNDED = (-np.inf, np.inf)
 
@@ -46,7 +47,7 @@ class Grower:
 
     @classmethod
     def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
-        """A new forest, and the first demand: the root of the first tree in which passive parties take part."""
+        """A new forest, and the first demand: the roots of the first round in which passive parties take part."""
         scores = np.full(len(data.labels), base_score(data.labels[data.training]))
         growth = Growth.start(scores, gradients(scores, data.labels, config.precision))
         grower = cls(data, config, growth)
@@ -62,7 +63,7 @@ class Grower:
         return base_score(self.data.labels[self.data.training])
 
     def resolve(self, members: Mapping[str, Flags]) -> Resolved:
-        """Take where each passive party's splits of the last demand send the rows of their nodes, (n,) by name.
+        """Take where each passive party's splits of the last demand send the rows of their nodes, (p, n) by name.
 
         Raises RuntimeError when that demand has been resolved before.
         """
@@ -73,12 +74,14 @@ class Grower:
             rows = np.append((growth.owners == number) & ~growth.decided, False)[growth.nodes]
             if rows.any():
                 growth.left[rows] = members[party.name][rows]
-        counted, layout = self._counted()
-        fit = self._finish_tree() if growth.ahead and len(growth.owners) else None
+        counted, layout = self._counted() if growth.wanted else (np.empty(0, bool), None)
+        fit = self._finish_round() if growth.ahead and len(growth.owners) else None
+        # These are of the gradients of the round that follows.
+        totals = [] if layout is None else [self._totals(layout, party.known) for party in self.data.passive]
         self._resolved = Resolved(
             counted=counted,
-            layout=layout if growth.wanted else None,
-            totals=[self._totals(layout, party.known) for party in self.data.passive],
+            layout=layout,
+            totals=totals,
             fit=fit,
             ended=fit is not None and self._has_ended(),
         )
@@ -87,7 +90,7 @@ class Grower:
     def advance(self, answers: Sequence[Answer] = ()) -> Demand:
         """The next demand, by each passive party's answer if sums were wanted of them.
 
-        A tree of the bank's own is grown whole, and only its last splits are still to be resolved. Raises RuntimeError
+        A round of the bank's own is grown whole, and only its last splits are still to be resolved. Raises RuntimeError
         when the last demand has not been resolved.
         """
         if self._resolved is None:
@@ -103,8 +106,8 @@ class Grower:
         return demand
 
     def _asks_parties(self) -> bool:
-        """Whether passive parties take part in the tree."""
-        return bool(self.data.passive) and not (self.growth.tree == 0 and self.config.first_tree_bank_only)
+        """Whether passive parties take part in the round."""
+        return bool(self.data.passive) and not (self.growth.round == 0 and self.config.first_tree_bank_only)
 
     def _counted(self) -> tuple[Flags, Layout]:
         """Which entries of what is wanted count, and these alone."""
@@ -113,39 +116,44 @@ class Grower:
         return counted, layout.only(counted)
 
     def _totals(self, layout: Layout, known: Flags) -> Integers:
-        """The sums (groups, 2) over the entries of known rows (n,)."""
+        """The sums (sums, 2) over the entries of known rows (n,)."""
         codes = np.where(known[layout.rows], 0, UNKNOWN).astype(np.uint8)[:, None]
         values = self.growth.gradients[layout.rows]
-        return sums_by_bin(codes, values, layout.groups(), len(layout.offsets) - 1, 1)[:, 0, 0]
+        sums = [sums_by_bin(codes, values, of_sample, len(layout.trees), 1) for of_sample in layout.sums()]
+        return np.asarray(np.sum(sums, axis=0)[:, 0, 0])
 
-    def _finish_tree(self) -> Fit:
-        """Take the last level's leaves, and look at the forest that has got another tree."""
+    def _finish_round(self) -> Fit:
+        """Take the last level's leaves, and look at the forest that has got another round."""
         growth, best = self.growth, self.growth.best
-        rows = np.flatnonzero(growth.nodes != NOWHERE)
-        growth.values[rows] = growth.child_values[growth.nodes[rows], LEFT - growth.left[rows]]
-        tree, scores = growth.tree + 1, growth.scores + growth.values
+        there = np.nonzero(growth.nodes != NOWHERE)
+        growth.values[there] = growth.child_values[growth.nodes[there], LEFT - growth.left[there]]
+        number, scores = growth.round + 1, self._scores(growth.values)
         fit = fit_of(scores, self.data.labels, self.data.training)
         if not self.config.patience or fit.validation_auc > best.auc:
-            best = Best(auc=fit.validation_auc, trees=tree, scores=scores)
+            best = Best(auc=fit.validation_auc, rounds=number, scores=scores)
         self.growth = replace(
             growth,
             scores=scores,
-            values=np.zeros(len(scores)),
-            gradients=self._gradients(tree, growth.scores, scores),
-            nodes=np.full(len(scores), NOWHERE, np.int16),
+            gradients=self._gradients(number, growth.scores, scores),
             owners=np.empty(0, np.int16),
-            tree=tree,
+            round=number,
             best=best,
         )
         return fit
 
     def _has_ended(self) -> bool:
-        waited = self.growth.tree - self.growth.best.trees
-        return self.growth.tree >= self.config.trees or 0 < self.config.patience <= waited
+        waited = self.growth.round - self.growth.best.rounds
+        return self.growth.round >= self.config.rounds or 0 < self.config.patience <= waited
 
     def _plant(self) -> Demand:
-        """The demand for a tree's root, when no splits are pending."""
-        self.growth = replace(self.growth, totals=np.empty((0, 2), np.int64))
+        """The demand for a round's roots, when no splits are pending."""
+        shape = len(self.config.trees_of(self.growth.round)), len(self.data.labels)
+        self.growth = replace(
+            self.growth,
+            nodes=np.full(shape, NOWHERE, np.int16),
+            trees=np.empty(0, np.int64),
+            totals=np.empty((0, 2), np.int64),
+        )
         return self._split({})
 
     def _decide(self) -> Demand:
@@ -158,30 +166,35 @@ class Grower:
     def _split_nodes(self, layout: Layout, answers: Sequence[Answer]) -> Demand:
         """Split the nodes whose sums have come; layout has the entries that these are of."""
         if self.growth.ahead:
-            self._take_root(answers)
+            self._take_roots(answers)
         else:
             self._descend(layout, answers)
         # Nobody need be spared the bank's own bins.
         unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
         return self._split(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
 
-    def _take_root(self, answers: Sequence[Answer]) -> None:
-        """Begin a tree with its root."""
+    def _take_roots(self, answers: Sequence[Answer]) -> None:
+        """Begin the trees of a round with their roots."""
         growth, data = self.growth, self.data
-        sample = self._sample(growth.tree)
-        root = np.where(sample, 0, NOWHERE)
-        of_bank = sums_by_bin(data.codes, growth.gradients, root, 1, data.shape.width)
-        totals = growth.gradients[sample].sum(axis=0)[None]
-        value = weight(totals[0], *UNBOUNDED, self.config) * self.config.learning_rate
+        samples = self._samples(growth.round)
+        trees, rows = samples.shape
+        forest, totals, of_bank = growth.forest, [], []
+        for sample in samples:
+            root = np.where(sample, 0, NOWHERE)
+            of_bank.append(sums_by_bin(data.codes, growth.gradients, root, 1, data.shape.width))
+            totals.append(growth.gradients[sample].sum(axis=0))
+            forest = forest.with_root(float(weight(totals[-1], *UNBOUNDED, self.config) * self._rate))
         self.growth = replace(
             growth,
-            sums=[of_bank, *(answer.sums for answer in answers)],
-            totals=totals,
-            bounds=np.array([UNBOUNDED]),
-            nodes=np.zeros(len(data.labels), np.int16),
+            values=np.zeros(samples.shape),
+            sums=[np.concatenate(of_bank), *(answer.sums for answer in answers)],
+            totals=np.array(totals),
+            bounds=np.array([UNBOUNDED] * trees),
+            nodes=roots(trees, rows),
+            trees=np.arange(trees),
             level=0,
-            places=np.array([len(growth.forest.owners)], np.int32),
-            forest=growth.forest.with_root(float(value)),
+            places=np.arange(len(growth.forest.owners), len(forest.owners), dtype=np.int32),
+            forest=forest,
         )
 
     def _descend(self, lighter: Layout, answers: Sequence[Answer]) -> None:
@@ -204,6 +217,7 @@ class Grower:
             bounds=growth.child_bounds[split].reshape(-1, 2),
             places=growth.forest.children[growth.places[split]].reshape(-1),
             nodes=children(growth.nodes, split, growth.left),
+            trees=np.repeat(growth.trees[split], 2),
             level=growth.level + 1,
         )
 
@@ -226,16 +240,16 @@ class Grower:
     def _candidates(self) -> Flags:
         """The splits by the bank's own columns that each node allows: bool (k, c, width, 2, 2)."""
         data, growth, config = self.data, self.growth, self.config
-        sample, nodes = self._sample(growth.tree), len(growth.totals)
-        sampled = np.where(sample, growth.nodes, NOWHERE)
-        counts = counts_by_bin(data.codes, sampled, nodes, data.shape.width)
-        rows = np.bincount(sampled[sampled != NOWHERE], minlength=nodes)
-        used = sampled_columns(len(data.shape), data.name, data.seed, growth.tree, config.column_share)
+        sampled = np.where(self._samples(growth.round), growth.nodes, NOWHERE)
+        counts = counts_by_node(data.codes, sampled, len(growth.totals), data.shape.width)
+        rows = np.bincount(sampled[sampled != NOWHERE], minlength=len(growth.totals))
+        trees, share = config.trees_of(growth.round), config.column_share
+        used = sampled_columns(len(data.shape), data.name, data.seed, trees, share)
         alone = unmerged(1, data.shape)[0]
         return np.array(
             [
-                allowed(of_node, int(total), alone, data.shape, config.min_leaf_count, used)
-                for of_node, total in zip(counts, rows, strict=True)
+                allowed(of_node, int(total), alone, data.shape, config.min_leaf_count, used[tree])
+                for of_node, total, tree in zip(counts, rows, growth.trees, strict=True)
             ]
         )
 
@@ -251,11 +265,11 @@ class Grower:
             lighter_left[node] = split.sums[0, 1] <= split.sums[1, 1]
             totals[node] = split.sums
             bounds[node] = child_bounds(split, self._shapes[owner], of_node, config)
-            values[node] = np.array(split.weights) * config.learning_rate
+            values[node] = np.array(split.weights) * self._rate
             place = int(growth.places[node])
             forest = forest.with_split(place, owner, split.column, split.gain, values[node])
         ahead = growth.level + 1 >= config.depth or not best
-        early = config.ahead == "tree" or (config.ahead == "level" and not ahead)
+        early = roots_ahead(config) if ahead else config.ahead != "none"
         self.growth = replace(
             growth,
             owners=owners,
@@ -267,7 +281,7 @@ class Grower:
             splits=growth.splits.plus(_splits(best, 0)),
             ahead=ahead,
             decided=owners <= 0,
-            wanted=growth.tree + (ahead and nodes > 0) < config.trees
+            wanted=growth.round + (ahead and nodes > 0) < config.rounds
             and (early or bool((owners <= 0).all())),
         )
         self._move_rows()
@@ -279,15 +293,16 @@ class Grower:
 
         Leaves are the unsplit nodes, and the children of the bank's own last splits.
         """
-        growth, left = self.growth, np.zeros(len(self.data.labels), bool)
-        for node, owner in enumerate(growth.owners):
-            place, rows = growth.places[node], np.flatnonzero(growth.nodes == node)
+        growth, left = self.growth, np.zeros(self.growth.nodes.shape, bool)
+        for node, (owner, tree) in enumerate(zip(growth.owners, growth.trees, strict=True)):
+            place, rows = growth.places[node], np.flatnonzero(growth.nodes[tree] == node)
             if owner == 0:
-                left[rows] = growth.splits.outcome(growth.forest.numbers[place], self.data.codes[rows])
+                codes = self.data.codes[rows]
+                left[tree, rows] = growth.splits.outcome(growth.forest.numbers[place], codes)
             if owner == LEAF or (owner == 0 and growth.ahead):
-                values = np.where(left[rows], *growth.child_values[node])
-                growth.values[rows] = growth.forest.values[place] if owner == LEAF else values
-                growth.nodes[rows] = NOWHERE
+                values = np.where(left[tree, rows], *growth.child_values[node])
+                growth.values[tree, rows] = growth.forest.values[place] if owner == LEAF else values
+                growth.nodes[tree, rows] = NOWHERE
         self.growth = replace(growth, left=left)
 
     def _demand(self, owners: NDArray[np.int16], splits: Mapping[str, Splits]) -> Demand:
@@ -300,50 +315,73 @@ class Grower:
             splits=splits,
             nodes=growth.nodes,
             left=growth.left & (growth.nodes != NOWHERE),
-            tree=self._tree,
+            round=self._round,
             ahead=growth.ahead,
             layout=layout,
             values=np.empty((0, 2), np.int64) if layout is None else self._values(layout),
         )
 
     @property
-    def _tree(self) -> int:
-        """The tree of which sums are wanted next."""
-        return self.growth.tree + (self.growth.ahead and len(self.growth.owners) > 0)
+    def _round(self) -> int:
+        """The round of which sums are wanted next."""
+        return self.growth.round + (self.growth.ahead and len(self.growth.owners) > 0)
+
+    @property
+    def _rate(self) -> float:
+        """What a leaf of this round adds of its best weight: the trees of a round add their mean."""
+        return self.config.learning_rate / len(self.config.trees_of(self.growth.round))
 
     def _layout(self) -> Layout:
         """The layout of what is wanted."""
-        growth, sample = self.growth, self._sample(self._tree)
+        growth, samples = self.growth, self._samples(self._round)
         if growth.ahead:
-            return tree_layout(growth.nodes, growth.owners > 0, sample)
-        split = growth.owners != LEAF
-        return level_layout(growth.nodes, split, growth.decided, growth.lighter_left, growth.left, sample)
+            return root_layout(growth.nodes, growth.owners > 0, samples)
+        return level_layout(
+            growth.nodes,
+            growth.owners != LEAF,
+            growth.decided,
+            growth.lighter_left,
+            growth.left,
+            samples,
+            growth.trees,
+        )
 
     def _values(self, layout: Layout) -> Integers:
         """Gradients and hessians (e, 2) of a layout's entries."""
         growth = self.growth
         if not growth.ahead or not len(growth.owners):
             return growth.gradients[layout.rows]
-        waits = np.flatnonzero(growth.nodes != NOWHERE)
+        waits = np.nonzero(growth.nodes != NOWHERE)
         by_side = {}
         for side in (LEFT, RIGHT):
             values = growth.values.copy()
             values[waits] = growth.child_values[growth.nodes[waits], LEFT - side]
-            by_side[side] = self._gradients(self._tree, growth.scores, growth.scores + values)[layout.rows]
+            scores = self._scores(values)
+            by_side[side] = self._gradients(self._round, growth.scores, scores)[layout.rows]
         return np.where((layout.sides == RIGHT)[:, None], by_side[RIGHT], by_side[LEFT])
 
-    def _gradients(self, tree: int, before: Floats, scores: Floats) -> Integers:
-        """Those of a tree that starts at `scores`; `before` are those at which the tree before it started."""
+    def _scores(self, values: Floats) -> Floats:
+        """Scores after this round, whose trees add these values (p, n), in the order of the forest's own sum."""
+        scores = self.growth.scores
+        for of_tree in values:
+            scores = scores + of_tree
+        return scores
+
+    def _gradients(self, number: int, before: Floats, scores: Floats) -> Integers:
+        """Those of a round that starts at `scores`; `before` are those at which the round before it started."""
         data, config = self.data, self.config
         exact = gradients(scores, data.labels, config.precision)
-        if not config.goss_top or tree == 0:
+        if not config.goss_top or number == 0:
             return exact
         magnitudes = np.abs(gradients(before, data.labels, config.precision)[:, 0])
-        weights = goss_weights(magnitudes, self._sample(tree), config, data.secret_generator(tree))
+        members = np.asarray(self._samples(number).any(axis=0), bool)
+        weights = goss_weights(magnitudes, members, config, data.secret_generator(number))
         return np.rint(exact * weights[:, None]).astype(np.int64)
 
-    def _sample(self, tree: int) -> Flags:
-        return sampled_rows(self.data.training, self.data.seed, tree, self.config.row_share)
+    def _samples(self, number: int) -> Flags:
+        """The rows that each tree of a round learns from, (p, n)."""
+        trees = self.config.trees_of(number)
+        return sampled_rows(self.data.training, self.data.seed, trees, self.config.row_share)
 
 
 def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Integers:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fl.binning import Codes, Shape
 from fl.boosting.forest import Flags, Floats, Forest, Splits
-from fl.boosting.layouts import NOWHERE, Layout
+from fl.boosting.layouts import Layout
 from fl.evaluation import Fit
 
 Integers = NDArray[np.int64]
@@ -29,7 +29,7 @@ class Data:
     """What the bank trains on, over the n rows that train or validate.
 
     labels int8 (n,), training bool (n,), codes uint8 (n, c) of the bank's own columns; secret_generator gives the
-    bank's own randomness for a tree.
+    bank's own randomness for a round.
     """
 
     name: str
@@ -44,25 +44,29 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best forest so far: its validation AUC, how many trees it has, and its scores (n,)."""
+    """The best forest so far: its validation AUC, how many rounds it has, and its scores (n,)."""
 
     auc: float
-    trees: int
+    rounds: int
     scores: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """What a grower knows between two demands; n rows, k nodes of the last demand, their splits pending.
+    """What a grower knows between two demands; n rows, p trees of a round, k nodes of the last demand.
 
-    scores        float64 (n,): log odds after all finished trees; values (n,): what leaves of this tree add so far
+    The splits of these nodes are pending.
+
+    scores        float64 (n,): log odds after all finished rounds
+    values        float64 (p, n): what leaves of each tree add so far
     gradients     int64 (n, 2): gradient and hessian
-    nodes         int16 (n,): the node of each row
-    tree, level   of those nodes; ahead: what follows is another tree; wanted: sums were asked for
+    nodes         int16 (p, n): the node of each row in each tree
+    round, level  of those nodes; ahead: what follows is another round; wanted: sums were asked for
+    trees         int64 (k,): the tree of each node in its round
     sums          by party, the bank first: int64 (k, c, width, 2)
     totals        int64 (k, 2); bounds float64 (k, 2); places int32 (k,): the nodes in the forest
     owners        int16 (k,): who splits each; lighter_left bool (k,)
-    left          bool (n,): where splits send rows, as far as decided bool (k,) or after `Grower.resolve`
+    left          bool (p, n): where splits send rows, as far as decided bool (k,) or after `Grower.resolve`
     child_*       of the two children of each node; child_values are what they add to the score as leaves
     forest        all trees so far; splits: the bank's own
     """
@@ -71,10 +75,11 @@ class Growth:
     values: Floats
     gradients: Integers
     nodes: NDArray[np.int16]
-    tree: int
+    round: int
     level: int
     ahead: bool
     wanted: bool
+    trees: Integers
     sums: list[Integers]
     totals: Integers
     bounds: Floats
@@ -93,30 +98,31 @@ class Growth:
     @classmethod
     def start(cls, scores: Floats, gradients: Integers) -> Self:
         """Before the first demand: there is no node yet."""
-        rows, none = len(scores), np.empty(0, bool)
+        none = np.empty(0, bool)
         return cls(
             scores=scores,
-            values=np.zeros(rows),
+            values=np.empty((0, len(scores))),
             gradients=gradients,
-            nodes=np.full(rows, NOWHERE, np.int16),
-            tree=0,
+            nodes=np.empty((0, len(scores)), np.int16),
+            round=0,
             level=0,
             ahead=True,
             wanted=True,
+            trees=np.empty(0, np.int64),
             sums=[],
             totals=np.empty((0, 2), np.int64),
             bounds=np.empty((0, 2)),
             places=np.empty(0, np.int32),
             owners=np.empty(0, np.int16),
             lighter_left=none,
-            left=none,
+            left=np.empty((0, len(scores)), bool),
             decided=none,
             child_totals=np.empty((0, 2, 2), np.int64),
             child_bounds=np.empty((0, 2, 2)),
             child_values=np.empty((0, 2)),
             forest=Forest.none(),
             splits=Splits.none(),
-            best=Best(auc=-1.0, trees=0, scores=scores),
+            best=Best(auc=-1.0, rounds=0, scores=scores),
         )
 
 
@@ -124,12 +130,13 @@ class Growth:
 class Demand:
     """What the bank wants next.
 
-    owners        int16 (k,): LEAF, or who splits each node of the level: 0 the bank, p the p-th passive party
+    owners        int16 (k,): LEAF, or who splits each node of the level, in all trees of the round: 0 the bank, else
+                  the number of a passive party
     lighter_left  bool (k,): which child's sums are wanted
     splits        by passive party: what it is to split, in the order of the nodes
-    nodes         int16 (n,): the node of each row that has not reached a leaf
-    left          bool (n,): where the bank's own splits send rows
-    tree          the tree of which sums are wanted; ahead: its root's, else those of the next level
+    nodes         int16 (p, n): the node of each row that has not reached a leaf
+    left          bool (p, n): where the bank's own splits send rows
+    round         the round of which sums are wanted; ahead: its roots', else those of the next level
     layout        of the numbers to encrypt, and values int64 (e, 2), those numbers; None: no sums are wanted
     """
 
@@ -138,7 +145,7 @@ class Demand:
     splits: Mapping[str, Splits]
     nodes: NDArray[np.int16]
     left: Flags
-    tree: int
+    round: int
     ahead: bool
     layout: Layout | None
     values: Integers
@@ -149,9 +156,9 @@ class Resolved:
     """What is known once rows have gone where the splits of a demand send them.
 
     counted  bool (e,): which entries of the demand's layout count; layout: only those; None if no sums were wanted
-    totals   by passive party: int64 (groups, 2), the sums over those of these entries that the party knows
-    fit      of the forest, if the demand's splits were the last of a tree, else None
-    ended    no tree follows
+    totals   by passive party: int64 (sums, 2) of the layout, over those of these entries that the party knows
+    fit      of the forest, if the demand's splits were the last of a round, else None
+    ended    no round follows
     """
 
     counted: Flags
@@ -165,7 +172,7 @@ class Resolved:
 class Answer:
     """What a passive party says of the nodes that come next.
 
-    sums        int64 (groups, c, width, 2): of the lighter children that were wanted, or of the root
+    sums        int64 (sums, c, width, 2) of the layout: of the lighter children that were wanted, or of the roots
     candidates  bool (k, c, width, 2, 2): the splits of the k new nodes that it allows (`search.allowed`)
     homes       int64 (k, c, width): the merged bins there, equal in siblings
     """

@@ -6,10 +6,12 @@ only if the split sent its row to that side:
 
 - for the next level, a node's rows stand under the side of its lighter child; the other child is the difference. Where
   the bank splits, both ends know the rows of that child, and only they are listed;
-- for the next tree, whose gradients depend on the last splits of this one, a row of a node that a passive party splits
-  stands there twice, with the gradient that it will have on either side (setting `boosting.ahead`).
+- for the roots of the next round, whose gradients depend on the last splits of this one, a row of a node that a passive
+  party splits stands there twice, with the gradient that it will have on either side (setting `boosting.ahead`).
 
-Both ends work a layout out for themselves from what they know of the tree.
+All trees of a round are in one layout: a level has groups of each tree, and the roots share one group, whose sums are
+made for each tree by columns of its own (`Layout.samples`). Both ends work a layout out for themselves from what they
+know of the trees; n rows, p trees, k nodes of all trees together.
 """
 
 from dataclasses import dataclass
@@ -27,57 +29,79 @@ NOWHERE = -1
 
 @dataclass(frozen=True)
 class Layout:
-    """Entries of an encryption, group by group.
+    """Entries of an encryption, group by group, and the sums that are wanted of them: s for each group.
 
     rows     int64 (e,): the row of each entry
     sides    int8 (e,): LEFT, RIGHT or EITHER
     offsets  int64 (groups + 1,)
+    samples  bool (s, e): the entries that each of the sums is over
+    trees    int64 (s · groups,): the tree of each sum in its round, all groups of the first of `samples` before others
     """
 
     rows: NDArray[np.int64]
     sides: NDArray[np.int8]
     offsets: NDArray[np.int64]
+    samples: Flags
+    trees: NDArray[np.int64]
 
     def counted(self, left: Flags) -> Flags:
-        """Which entries count, (e,) bool, where left (n,) says to which side each row went."""
-        return np.asarray((self.sides == EITHER) | (self.sides == left[self.rows]), bool)
+        """Which entries count, (e,) bool, where left (p, n) says to which side each row of each tree went."""
+        went = left[self.trees[self.groups()], self.rows]
+        return np.asarray((self.sides == EITHER) | (self.sides == went), bool)
 
     def only(self, entries: Flags) -> "Layout":
         """Some of the entries, in the same groups."""
         offsets = np.append(0, np.cumsum(entries))[self.offsets]
-        return Layout(self.rows[entries], self.sides[entries], offsets)
+        return Layout(self.rows[entries], self.sides[entries], offsets, self.samples[:, entries], self.trees)
 
     def groups(self) -> NDArray[np.int64]:
         """The group of each entry, (e,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def sums(self) -> NDArray[np.int64]:
+        """By sample the sum in which each entry is, (s, e), or NOWHERE."""
+        first = np.arange(len(self.samples))[:, None] * (len(self.offsets) - 1)
+        return np.where(self.samples, first + self.groups(), NOWHERE)
+
 
 def level_layout(
-    nodes: Nodes, split: Flags, decided: Flags, lighter_left: Flags, left: Flags, sample: Flags
+    nodes: Nodes,
+    split: Flags,
+    decided: Flags,
+    lighter_left: Flags,
+    left: Flags,
+    sample: Flags,
+    trees: NDArray[np.int64],
 ) -> Layout:
     """For the lighter children of the nodes that are split: one group per such node, its sampled rows in order.
 
-    nodes (n,) is the node of each row; split, decided (by the bank, so that `left` (n,) is known to all) and
-    lighter_left (k,) speak of the nodes.
+    nodes, left and sample (p, n) are the node of each row in each tree, where its split sends it, and whether the tree
+    learns from it; split, decided (by the bank, so that `left` is known to all), lighter_left and trees (k,) speak of
+    the nodes.
     """
-    rows = np.flatnonzero(sample & (nodes != NOWHERE))
-    rows = rows[split[nodes[rows]]]
-    settled = decided[nodes[rows]]
-    listed = ~settled | (left[rows] == lighter_left[nodes[rows]])
-    order = np.flatnonzero(listed)[np.argsort(nodes[rows[listed]], kind="stable")]
-    rows, settled = rows[order], settled[order]
-    sizes = np.bincount(nodes[rows], minlength=len(split))[split]
-    sides = np.where(settled, EITHER, np.where(lighter_left[nodes[rows]], LEFT, RIGHT))
-    return Layout(rows, sides.astype(np.int8), np.append(0, np.cumsum(sizes)))
+    listed = sample & (nodes != NOWHERE) & np.append(split, False)[nodes]
+    lighter = left == np.append(lighter_left, False)[nodes]
+    listed &= lighter | ~np.append(decided, False)[nodes]
+    rows, of_rows = np.nonzero(listed)[1], nodes[listed]
+    order = np.argsort(of_rows, kind="stable")
+    rows, of_rows = rows[order], of_rows[order]
+    sizes = np.bincount(of_rows, minlength=len(split))[split]
+    sides = np.where(decided[of_rows], EITHER, np.where(lighter_left[of_rows], LEFT, RIGHT))
+    everyone = np.ones((1, len(rows)), bool)
+    return Layout(rows, sides.astype(np.int8), np.append(0, np.cumsum(sizes)), everyone, trees[split])
 
 
-def tree_layout(nodes: Nodes, undecided: Flags, sample: Flags) -> Layout:
-    """For the root of the next tree: one group of all sampled rows, those of undecided nodes (k,) for either side."""
-    rows = np.flatnonzero(sample)
-    waits = (nodes[rows] != NOWHERE) & np.append(undecided, False)[nodes[rows]]
+def root_layout(nodes: Nodes, undecided: Flags, samples: Flags) -> Layout:
+    """For the roots of the next round: one group of all rows of its samples (p, n), and a sum for each of them.
+
+    Rows of undecided nodes (k,) are there for either side; nodes are those of the round before.
+    """
+    rows = np.flatnonzero(samples.any(axis=0))
+    waits = np.isin(nodes[:, rows], np.flatnonzero(undecided)).any(axis=0)
     sides = np.append(np.where(waits, LEFT, EITHER), np.full(waits.sum(), RIGHT))
     rows = np.append(rows, rows[waits])
-    return Layout(rows, sides.astype(np.int8), np.array([0, len(rows)]))
+    offsets, trees = np.array([0, len(rows)]), np.arange(len(samples))
+    return Layout(rows, sides.astype(np.int8), offsets, samples[:, rows], trees)
 
 
 def children(nodes: Nodes, split: Flags, left: Flags) -> Nodes:
@@ -85,3 +109,19 @@ def children(nodes: Nodes, split: Flags, left: Flags) -> Nodes:
     first = np.where(split, 2 * (np.cumsum(split) - 1), NOWHERE)
     there = np.append(first, NOWHERE)[nodes]
     return np.where(there == NOWHERE, NOWHERE, there + ~left).astype(np.int16)
+
+
+def roots(trees: int, rows: int) -> Nodes:
+    """The node of each row where a round begins, (p, n)."""
+    return np.repeat(np.arange(trees, dtype=np.int16)[:, None], rows, axis=1)
+
+
+def summed_columns(used: Flags, bins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which column of a party a round adds up for each tree at each of m places, (p, m), and how many bins it tells.
+
+    used (p, c) are the columns that each tree may use, bins (c,) those of each column; the last one is not told, since
+    it is the rest. Columns of many bins come first, so that trees have columns of like size at a place.
+    """
+    order = np.argsort(-bins, kind="stable")
+    places = order[np.nonzero(used[:, order])[1]].reshape(len(used), -1)
+    return places, (bins[places] - 1).max(axis=0)

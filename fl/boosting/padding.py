@@ -133,10 +133,12 @@ def combined(matrix: Bits, chosen: Bits) -> Bits:
 
 
 def within(bits: Bits, nodes: NDArray[np.int16], split: NDArray[np.int_]) -> Bits:
-    """The bits of each split in the rows of its node, all in one and zero elsewhere: (⌈n/8⌉,).
+    """The bits of each split in the rows of its node, all in one and zero elsewhere: (…, ⌈n/8⌉).
 
-    bits (s, ⌈n/8⌉) are those of the splits of the nodes `split` (s,); nodes (n,) is the node of each row. Of padded
-    sides and of their pads, the exclusive or of the two says which rows go left.
+    bits (s, ⌈n/8⌉) are those of the splits of the nodes `split` (s,); nodes (…, n) is the node of each row, tree by
+    tree. Of padded sides and of their pads, the exclusive or of the two says which rows go left.
     """
-    there = np.packbits(nodes == split[:, None], axis=1)
-    return np.asarray(np.bitwise_or.reduce(bits & there, axis=0, initial=np.uint8(0)), np.uint8)
+    there = np.zeros((*nodes.shape[:-1], bits.shape[1]), np.uint8)
+    for of_split, node in zip(bits, split, strict=True):
+        there |= of_split & np.packbits(nodes == node, axis=-1)
+    return there

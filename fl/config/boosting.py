@@ -24,8 +24,10 @@ class BoostingConfig:
     """Settings of boosting (`fl/boosting`).
 
     trees                 trees at most
+    parallel              trees of a round, which grow together on the same gradients, each on its own samples, and add
+                          their mean to the score (XGBoost's num_parallel_tree); in the last round those that are left
     depth                 levels of splits in a tree
-    learning_rate         share of a leaf's best weight that it adds to the score
+    learning_rate         share of a leaf's best weight that the trees of a round add to the score, in the mean
     bins                  bins of a column at most, that of missing values included
     min_bin_count         training rows of a bin at least; with GOSS more, so that about as many of them count
     min_leaf_count        training rows of a leaf at least
@@ -38,14 +40,15 @@ class BoostingConfig:
     goss_top              GOSS: share of the rows, those of largest gradient, that a tree learns from whole; 0: no GOSS
     goss_other            GOSS: share drawn from the other rows
     monotone              keep to the signs that `party.toml` declares
-    first_tree_bank_only  the first tree, whose gradients are the labels themselves, is grown by the bank alone
+    first_tree_bank_only  the first round, whose gradients are the labels themselves, is grown by the bank alone
     ahead                 how far ahead of splits the gradients for what follows them are sent: `tree` (with the last
-                          splits of a tree for the next one, too), `level` (for the next level) or `none`. Each step
-                          saves round trips, most of a run's time in a deployment, and costs encryption
+                          splits of a tree for the next one, too; with parallel trees as `level`), `level` (for the
+                          next level) or `none`. Each step saves round trips, most of a run's time in a deployment,
+                          and costs encryption
     sealed_sides          with several passive parties, each hands the coordinator its sides of rows under a pad of the
                           bank's (`fl/boosting/padding.py`), which saves a round trip per level; the coordinator and
                           the bank must not collude
-    patience              trees without a better validation AUC after which training stops, and returns to the best;
+    patience              rounds without a better validation AUC after which training stops, and returns to the best;
                           0: all trees are grown and kept
     calibrate             fit the map from scores to probabilities on the validation rows
     precision             fractional bits of gradients and hessians
@@ -53,6 +56,7 @@ class BoostingConfig:
     """
 
     trees: Count = 60
+    parallel: Annotated[int, between(1, 32)] = 1
     depth: Annotated[int, between(1, 10)] = 4
     learning_rate: Share = 0.25
     bins: Annotated[int, between(2, 255)] = 16
@@ -79,6 +83,27 @@ class BoostingConfig:
         check(self, "boosting.")
         allowed = 0 < self.goss_other <= 1 - self.goss_top
         require(allowed, "boosting.goss-other", "positive, and with goss-top at most 1", self.goss_other)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds at most."""
+        return ceil(self.trees / self.parallel)
+
+    def trees_after(self, rounds: int) -> int:
+        """How many trees there are after so many rounds.
+
+        >>> BoostingConfig(trees=10, parallel=4).trees_after(3)
+        10
+        """
+        return min(rounds * self.parallel, self.trees)
+
+    def trees_of(self, number: int) -> range:
+        """The trees of a round, by number from 0.
+
+        >>> BoostingConfig(trees=10, parallel=4).trees_of(2)
+        range(8, 10)
+        """
+        return range(self.trees_after(number), self.trees_after(number + 1))
 
     @property
     def min_merged_count(self) -> int:

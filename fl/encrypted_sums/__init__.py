@@ -21,7 +21,7 @@ so a model trained on any of them is the same model, bit for bit:
     opened = owner.open_masked(reply, ticket, bin_counts)                       # opened → responder
     sums = responder.unmask(opened, mask)
 
-Both halves know `rows` and `ranges`, which fix the parameters: the most rows of one request, and the least and
+Both halves know `rows` and `ranges`, which fix the parameters: the most rows of one group, and the least and
 greatest value of each of the k numbers, zero included. What could overflow is refused: as ConfigError when a half is
 made, as ValueError when numbers then break the promise. The fewer sums are possible, the cheaper: `lattice` puts all k
 numbers of a row into one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51,
@@ -56,7 +56,7 @@ def new_owner(
 ) -> Owner:
     """An owner with a fresh key.
 
-    rows      most rows of one request
+    rows      most rows of one group
     ranges    least and greatest value of each of the k numbers, zero included
     key_bits  only for `paillier`: length of the modulus, 2048 (if None) or more
 

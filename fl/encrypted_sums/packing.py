@@ -23,7 +23,7 @@ _INT64 = 2**63 - 1
 class Packing:
     """What may be summed without overflow: at most `rows` rows of numbers within `ranges`.
 
-    rows    most rows of one request, and so of a group
+    rows    most rows of one group
     ranges  least and greatest value of each of the k numbers of a row, with least ≤ 0 ≤ greatest
 
     Raises ConfigError when a sum could leave int64.
@@ -83,9 +83,12 @@ class Packing:
             raise ValueError(
                 f"Numbers to be summed must be int64 (n, {len(self.ranges)}), not {values.shape}."
             )
-        if len(values) > self.rows:
-            raise ValueError(f"{len(values)} rows are more than the {self.rows} that the key was made for.")
         check_offsets(offsets, len(values))
+        most = int(np.diff(offsets).max(initial=0))
+        if most > self.rows:
+            raise ValueError(
+                f"A group of {most} rows has more than the {self.rows} that the key was made for."
+            )
         low, high = np.array(self.ranges, np.int64).T
         if len(values) and ((values.min(0) < low).any() or (values.max(0) > high).any()):
             raise ValueError(

@@ -126,7 +126,7 @@ class Begun:
     def splitting(self, owner: int, splits: Splits | None = None, **task: object) -> GrowRequest:
         """The same, but that demands to split a root, too."""
         level = Level(owners=np.array([owner], np.int8), splits=splits or Splits.none(), pad=None)
-        changed = replace(self.task, **{"lighter_left": np.array([True]), "tree": 1} | task)
+        changed = replace(self.task, **{"lighter_left": np.array([True]), "round": 1} | task)
         return replace(self.root, task=Letter.of(changed), level=Letter.of(level))
 
     def unsummed(self, owner: int, splits: Splits | None = None, **task: object) -> GrowRequest:
@@ -228,7 +228,7 @@ def test_who_knows_the_seed_cannot_repeat_what_goss_draws() -> None:
 WRONG_TASKS = {
     "lighter_left": np.array([True]),
     "bank_left": np.zeros(3, np.uint8),
-    "tree": 10**6,
+    "round": 10**6,
     "keys": None,
 }
 WRONG_LEVELS = {
@@ -269,11 +269,11 @@ def bin_by_bin(begun: Begun) -> tuple[np.ndarray, int]:
     """The party's first column, (n,), as a bank sees it that asks for bin after bin, and how many bins there are."""
     begun.ask(begun.root)
     bins = int(begun.started.columns.read(Columns).shape.bins[0])
-    seen = np.full(len(begun.task.bank_left) * 8, UNKNOWN)
+    seen = np.full(begun.task.bank_left.size * 8, UNKNOWN)
     for bin_ in range(bins):
         alone = Splits(np.array([0]), np.packbits(np.arange(256) == bin_)[None])
-        asked = begun.unsummed(YOU, alone, tree=bin_ + 1)
-        seen[np.unpackbits(begun.ask(asked).members.read(Members).left).astype(bool)] = bin_
+        asked = begun.unsummed(YOU, alone, round=bin_ + 1)
+        seen[np.unpackbits(begun.ask(asked).members.read(Members).left[0]).astype(bool)] = bin_
     return seen, bins
 
 
@@ -300,24 +300,24 @@ def test_finding_5_a_node_is_split_once(begun: Begun) -> None:
     flags = unpacked(sums.candidates[0], len(shape) * shape.width * 4).reshape(-1, shape.width, 2, 2)
     bin_ = int(np.flatnonzero(flags[0, :, 0, 0])[0])
     split = Splits(np.array([0]), np.packbits(np.arange(256) <= bin_)[None])
-    begun.ask(begun.unsummed(YOU, split, tree=0, ahead=False))
+    begun.ask(begun.unsummed(YOU, split, round=0, ahead=False))
     with pytest.raises(FederationError, match="no split of node 0 has been offered"):
-        begun.ask(begun.unsummed(YOU, split, tree=0, ahead=False))
+        begun.ask(begun.unsummed(YOU, split, round=0, ahead=False))
 
 
-@pytest.mark.parametrize("tree", [-1, 0, 2, 5])
-def test_finding_5_trees_follow_one_another(begun: Begun, tree: int) -> None:
+@pytest.mark.parametrize("number", [-1, 0, 2, 5])
+def test_finding_5_rounds_follow_one_another(begun: Begun, number: int) -> None:
     begun.ask(begun.root)
-    with pytest.raises(FederationError, match="does not follow tree 0, of 4 at most"):
-        begun.ask(begun.unsummed(NOBODY, tree=tree))
+    with pytest.raises(FederationError, match="does not follow round 0, of 4 at most"):
+        begun.ask(begun.unsummed(NOBODY, round=number))
 
 
-def test_finding_5_there_are_no_more_trees_than_the_settings_say(begun: Begun) -> None:
+def test_finding_5_there_are_no_more_rounds_than_the_settings_say(begun: Begun) -> None:
     begun.ask(begun.root)
-    for tree in range(1, 5):
-        begun.ask(begun.unsummed(NOBODY, tree=tree))
-    with pytest.raises(FederationError, match="tree 5 does not follow tree 4, of 4 at most"):
-        begun.ask(begun.unsummed(NOBODY, tree=5))
+    for number in range(1, 5):
+        begun.ask(begun.unsummed(NOBODY, round=number))
+    with pytest.raises(FederationError, match="round 5 does not follow round 4, of 4 at most"):
+        begun.ask(begun.unsummed(NOBODY, round=5))
 
 
 @pytest.mark.parametrize(("depth", "message"), [(1, "a tree has 1 levels"), (3, "1 nodes to split, not 2")])
@@ -327,7 +327,7 @@ def test_finding_5_a_tree_goes_no_deeper_and_wider_than_it_can(
     begun = Begun(federate(make_tables(("tax",)), boosting={"depth": depth}))
     begun.ask(begun.root)
     with pytest.raises(FederationError, match=message):
-        begun.ask(begun.unsummed(NOBODY, tree=0, ahead=False, lighter_left=np.ones(2, bool)))
+        begun.ask(begun.unsummed(NOBODY, round=0, ahead=False, lighter_left=np.ones(2, bool)))
 
 
 def test_the_bank_s_keys_come_once(begun: Begun) -> None:
@@ -351,7 +351,7 @@ def test_a_demand_before_the_last_is_answered_is_refused(begun: Begun) -> None:
 
 def test_sums_that_waited_need_members_of_every_row(begun: Begun) -> None:
     begun.ask(begun.splitting(ANOTHER))
-    short = Letter.of(Members(begun.task.bank_left[:-1]))
+    short = Letter.of(Members(begun.task.bank_left[:, :-1]))
     with pytest.raises(FederationError, match="members must be"):
         begun.ask(SumRequest(begun.demand.gradients, {"bank": short}))
 
@@ -639,7 +639,7 @@ class Sides:
             return replies
 
         def watch_within(bits: np.ndarray, nodes: np.ndarray, split: np.ndarray) -> np.ndarray:
-            inside.append(nodes == split[:, None])
+            inside.append(nodes[0] == split[:, None])
             return within(bits, nodes, split)
 
         def watch_pads(bits: np.ndarray, nodes: np.ndarray, split: np.ndarray) -> np.ndarray:

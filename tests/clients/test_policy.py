@@ -77,7 +77,7 @@ RULES = [
     ("bank_grows_first", True, BOOSTING, "boosting.first-tree-bank-only", True, False),
 ]
 HARMLESS = {
-    "boosting": """learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
+    "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
         goss-other monotone ahead patience calibrate precision""",
     "network": "bins top learning-rate weight-decay party-dropout evaluate-every patience",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate

@@ -26,8 +26,9 @@ from fl.boosting import (
     Task,
     unpacked,
 )
-from fl.boosting.layouts import NOWHERE, Nodes, children
+from fl.boosting.layouts import NOWHERE, Nodes, children, roots
 from fl.boosting.padding import within
+from fl.config.boosting import BoostingConfig
 
 Flags = NDArray[np.bool_]
 
@@ -37,6 +38,8 @@ class Level:
     """The k nodes of one level of a tree, and the n rows that train or validate, to the eyes of a receiver.
 
     number        of the demand that splits them, among all of the bank's
+    tree          the number of the tree in its round
+    places        int64 (k,): these nodes among those of all trees of the round
     nodes         int16 (n,): the node of each row, NOWHERE for one that has reached a leaf before
     seen          bool (k,): nodes that are split, and whose rows it sees go left or right
     left          bool (n,): to which side, where seen
@@ -45,6 +48,8 @@ class Level:
     """
 
     number: int
+    tree: int
+    places: NDArray[np.int64]
     nodes: Nodes
     seen: Flags
     left: Flags
@@ -67,14 +72,42 @@ def levels_in_letters(recording: Recording) -> Iterator[Level]:
 def _levels(
     recording: Recording, demands: Iterable[Callable[[Nodes], tuple[Task, Flags, Flags]]]
 ) -> Iterator[Level]:
-    """From what a receiver sees of each demand when it knows the nodes of its rows."""
-    root = nodes = np.zeros(len(recording.positions), np.int16)
+    """From what a receiver sees of each demand when it knows the nodes (p, n) of its rows; tree after tree."""
+    config, of_round = recording.config.section(BoostingConfig), list[list[Level]]()
+    nodes, trees = _at_roots(recording, config.trees_of(0))
     for number, see in enumerate(demands):
         task, seen, left = see(nodes)
         # A demand that wants no sums yet comes a second time, and then counts.
-        if len(task.lighter_left) and (task.wanted or task.ahead):
-            yield Level(number, nodes, seen, left, task.lighter_left, last=task.ahead)
-            nodes = root if task.ahead else children(nodes, seen, left)
+        counts, lighter_left = len(seen) > 0 and (task.wanted or task.ahead), task.lighter_left
+        if len(seen) != len(trees):  # the last nodes of a round that the bank has grown alone
+            seen = lighter_left = np.zeros(len(trees), bool)
+        if counts:
+            of_round.append([])
+            for tree, (of_tree, left_in_tree) in enumerate(zip(nodes, left, strict=True)):
+                places = np.flatnonzero(trees == tree)
+                in_tree = np.append(np.where(trees == tree, np.cumsum(trees == tree) - 1, NOWHERE), NOWHERE)
+                level = Level(
+                    number,
+                    tree,
+                    places,
+                    in_tree[of_tree].astype(np.int16),
+                    seen[places],
+                    left_in_tree,
+                    lighter_left[places],
+                    last=task.ahead,
+                )
+                of_round[-1].append(level)
+        if task.ahead:
+            yield from (level for of_tree in zip(*of_round, strict=True) for level in of_tree)
+            nodes, trees = _at_roots(recording, config.trees_of(task.round))
+            of_round = []
+        elif counts:
+            nodes, trees = children(nodes, seen, left), np.repeat(trees[seen], 2)
+
+
+def _at_roots(recording: Recording, trees: range) -> tuple[Nodes, NDArray[np.int64]]:
+    """The node of each row where a round begins, (p, n), and the tree of each node, (p,)."""
+    return roots(len(trees), len(recording.positions)), np.arange(len(trees))
 
 
 def leaves(levels: Iterable[Level], training: Flags) -> NDArray[np.float32]:
@@ -111,7 +144,7 @@ def lightness(levels: Iterable[Level], training: Flags) -> NDArray[np.float64]:
 
 
 def _seen(request: GrowRequest, grown: Grown, sums: object, nodes: Nodes) -> tuple[Task, Flags, Flags]:
-    """The nodes (k,) of a demand whose rows the party sees go left or right, and who goes left (n,)."""
+    """The nodes (k,) of a demand whose rows the party sees go left or right, and who goes left (p, n)."""
     task, level = request.task.read(Task), request.level.read(boosting.Level)
     seen, others = level.owners != NOBODY, level.owners == ANOTHER
     left = task.bank_left | grown.members.read(Members).left
@@ -124,12 +157,12 @@ def _seen(request: GrowRequest, grown: Grown, sums: object, nodes: Nodes) -> tup
         seen &= ~others
     if task.ahead:
         seen &= level.owners != THE_BANK
-    return task, seen, unpacked(left, len(nodes))
+    return task, seen, unpacked(left, nodes.shape[1])
 
 
 def _seen_in_letters(demand: Demand, nodes: Nodes) -> tuple[Task, Flags, Flags]:
     """The same in all letters of a demand."""
     # Each party is told alike which nodes are split, and which of them by the bank.
     owners = next(iter(demand.levels.values())).owners
-    left = np.logical_or.reduce([unpacked(demand.task.bank_left, len(nodes)), *demand.members.values()])
+    left = np.logical_or.reduce([unpacked(demand.task.bank_left, nodes.shape[1]), *demand.members.values()])
     return demand.task, owners >= (YOU if demand.task.ahead else THE_BANK), left

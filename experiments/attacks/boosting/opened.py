@@ -97,18 +97,20 @@ def true_bins(recording: Recording, party: str, rows: NDArray[np.int_]) -> Codes
 
 
 def _measured(recording: Recording, party: str, rows: Flags) -> Iterator[Measured]:
-    number, row_share = recording.parties.index(party), recording.config.section(BoostingConfig).row_share
+    number, config = recording.parties.index(party), recording.config.section(BoostingConfig)
     opened = recording.opened
     levels = [level for level in levels_in_letters(recording) if opened[level.number].sums]
     for place, level in enumerate(levels):
         before = opened[level.number]
-        homes, sums = before.homes[party].astype(np.int64), before.sums[number]
+        homes, sums = before.homes[party][level.places].astype(np.int64), before.sums[number][level.places]
         telling = np.ones(homes.shape[:2], bool)
         if not level.last:
-            of_children = opened[levels[place + 1].number].homes[party][::2]
+            below = levels[place + 1]
+            of_children = opened[below.number].homes[party][below.places[::2]]
             telling[level.seen] = (homes[level.seen] != of_children).any(axis=2)
-        sample = sampled_rows(recording.training, recording.seed, before.tree, row_share)
-        weights = before.gradients * sample[:, None]
+        trees = config.trees_of(before.round)
+        samples = sampled_rows(recording.training, recording.seed, trees, config.row_share)
+        weights = before.gradients * samples[level.tree][:, None]
         yield Measured(level.nodes[rows].astype(np.int64), weights[rows], sums, homes, telling)
 
 
@@ -116,13 +118,19 @@ def _allowed(recording: Recording, party: str, rows: Flags) -> list[Flags]:
     allowed = [np.ones((int(rows.sum()), int(bins)), bool) for bins in recording.shape(party).bins]
     levels = list(levels_in_letters(recording))
     for number, demand in enumerate(recording.demands):
-        split, members = demand.levels[party], demand.members[party][rows]
+        split, members = demand.levels[party], demand.members[party][:, rows]
         if not len(split.splits):
             continue
         # A demand that did not want sums yet is about the nodes of the one that does.
-        nodes = next(level.nodes for level in levels if level.number >= number)[rows]
+        counts = min(level.number for level in levels if level.number >= number)
         bins, of_party = unpacked(split.splits.left, 256), np.flatnonzero(split.owners == YOU)
-        for node, column, left in zip(of_party, split.splits.columns, bins, strict=True):
-            there, cells = nodes == node, allowed[column]
-            cells[there] &= left[: cells.shape[1]] == members[there, None]
+        where = {
+            place: (level.tree, level.nodes[rows] == node)
+            for level in levels
+            if level.number == counts
+            for node, place in enumerate(level.places)
+        }
+        for place, column, left in zip(of_party, split.splits.columns, bins, strict=True):
+            (tree, there), cells = where[place], allowed[column]
+            cells[there] &= left[: cells.shape[1]] == members[tree, there, None]
     return allowed

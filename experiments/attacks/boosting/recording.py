@@ -41,7 +41,7 @@ LARGER = 5
 
 @dataclass(frozen=True)
 class Demand:
-    """What the letters of a demand say, to each passive party by name, and where their splits then sent rows, (n,)."""
+    """What the letters of a demand say, to each passive party by name, and where their splits sent rows, (p, n)."""
 
     task: Task
     levels: Mapping[str, Level]
@@ -50,13 +50,13 @@ class Demand:
 
 @dataclass(frozen=True)
 class Opened:
-    """What the bank knew when it made a demand: of which tree, the gradients, and the k nodes' sums and merged bins.
+    """What the bank knew when it made a demand: of which round, the gradients, and the k nodes' sums and merged bins.
 
     gradients is int64 (n, 2); sums are int64 (k, c, width, 2) of each passive party, none where none took part; homes
     are uint8 (k, c, width) by its name (`fl/boosting/merging.py`).
     """
 
-    tree: int
+    round: int
     gradients: NDArray[np.int64]
     sums: Sequence[NDArray[np.int64]]
     homes: Mapping[str, Array]
@@ -98,7 +98,7 @@ class Tap(recording.Tap):
         # Equal ones are kept once, to save memory.
         same = np.array_equal(last.gradients, growth.gradients)
         gradients = last.gradients if same else growth.gradients
-        messages.append(Opened(growth.tree, gradients, growth.sums[1:], homes or last.homes))
+        messages.append(Opened(growth.round, gradients, growth.sums[1:], homes or last.homes))
 
 
 class Recording(recording.Recording):

@@ -12,7 +12,15 @@ from experiments.attacks.active import ActiveAttack, By, Stage
 from experiments.attacks.boosting.truth import start
 from fl.boosting import Gradients, GrowRequest, Keys, Level, Sums, Task, packed
 from fl.boosting.forest import Splits
-from fl.boosting.gradients import base_score, gradients, most_entries, ranges
+from fl.boosting.gradients import (
+    base_score,
+    gradients,
+    most_entries,
+    ranges,
+    sampled_columns,
+    sampled_rows,
+)
+from fl.boosting.layouts import summed_columns
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import new_owner
 from fl.messages import Letter
@@ -22,26 +30,32 @@ KEPT = 4
 
 
 def reverse(stage: Stage) -> str:
-    """Mark rows in the gradients of the first root, and read their bins from its sums."""
+    """Mark rows in the gradients of the first round, and read their bins from the sums of its first tree."""
     (model, setup), config = start(stage), stage.config.section(BoostingConfig)
-    rows, digits = setup.positions[setup.training], config.precision - KEPT
-    known, labels = np.flatnonzero(stage.joined.coverage[stage.victim][rows]), stage.joined.labels[rows]
-    honest = gradients(np.full(len(labels), base_score(labels)), labels, config.precision)
+    shape, digits, trees = setup.binning.shape, config.precision - KEPT, config.trees_of(0)
+    samples = sampled_rows(setup.training, setup.seed, trees, config.row_share)
+    columns, told = summed_columns(
+        sampled_columns(len(shape), stage.victim, setup.seed, trees, config.column_share), shape.bins
+    )
+    listed = np.flatnonzero(samples.any(axis=0))
+    rows, base = setup.positions[listed], base_score(stage.joined.labels[setup.positions[setup.training]])
+    known = np.flatnonzero(stage.joined.coverage[stage.victim][rows] & samples[0, listed])
+    honest = gradients(np.full(len(rows), base), stage.joined.labels[rows], config.precision)
     values, marked = mark(honest, known, digits)
     owner = new_owner(config.encryption, most_entries(setup.training, config), ranges(config))
-    offsets, told = np.array([0, len(values)]), setup.binning.shape.bins - 1
-    encrypted, ticket = owner.encrypt(values, offsets, [told])
+    offsets, bins = np.array([0, len(values)]), np.tile(told, len(trees))
+    encrypted, ticket = owner.encrypt(values, offsets, [bins])
     if owner.row_wise:
         ticket = owner.regroup(ticket, np.arange(len(values)), offsets)
     nobody = np.empty(0, bool)
     request = GrowRequest(
         task=Letter.of(
             Task(
-                tree=0,
+                round=0,
                 ahead=True,
                 wanted=True,
                 lighter_left=nobody,
-                bank_left=packed(np.zeros(len(setup.positions), bool)),
+                bank_left=packed(np.zeros((len(trees), len(setup.positions)), bool)),
                 keys=Keys(sums=owner.public_key(), pad=None),
             )
         ),
@@ -50,9 +64,11 @@ def reverse(stage: Stage) -> str:
         sides=None,
     )
     sums = stage.read(stage.ask(stage.victim, request, model).sums, Sums)
-    opened = owner.decrypt(sums.sums, ticket, told)
-    named = np.stack([read_marks(column[0], marked, digits) for column in opened], axis=1)
-    right = named == setup.codes[setup.training][marked.ravel()]
+    opened = zip(columns[0], owner.decrypt(sums.sums, ticket, bins), strict=False)
+    named = np.stack(
+        [read_marks(of_bins[0, : shape.bins[c] - 1], marked, digits) for c, of_bins in opened], 1
+    )
+    right = named == setup.codes[listed[marked.ravel()]][:, columns[0]]
     return f"{right.sum():,} of {right.size:,} bins of {marked.size} rows, by one encryption of gradients"
 
 

@@ -50,15 +50,15 @@ def test_no_gradient_leaves_the_ranges(config: BoostingConfig) -> None:
 
 def test_samples_are_the_same_for_all_who_know_the_seed() -> None:
     training = np.arange(100) < 80
-    chosen = sampled_rows(training, 1, 3, 0.25)
-    assert chosen.sum() == 20
-    assert not chosen[80:].any()
-    np.testing.assert_array_equal(chosen, sampled_rows(training, 1, 3, 0.25))
-    assert (chosen != sampled_rows(training, 1, 4, 0.25)).any()
-    assert sampled_rows(training, 1, 3, 1.0).sum() == 80
-    assert sampled_columns(10, "tax", 1, 0, 0.3).sum() == 3
-    assert sampled_columns(10, "tax", 1, 0, 0.01).sum() == 1
-    assert (sampled_columns(10, "tax", 1, 0, 0.3) != sampled_columns(10, "bank", 1, 0, 0.3)).any()
+    chosen = sampled_rows(training, 1, range(3, 5), 0.25)
+    assert chosen.sum(axis=1).tolist() == [20, 20]
+    assert not chosen[:, 80:].any()
+    np.testing.assert_array_equal(chosen[1:], sampled_rows(training, 1, [4], 0.25))
+    assert (chosen[0] != chosen[1]).any()
+    assert sampled_rows(training, 1, [3], 1.0).sum() == 80
+    assert sampled_columns(10, "tax", 1, range(2), 0.3).sum(axis=1).tolist() == [3, 3]
+    assert sampled_columns(10, "tax", 1, [0], 0.01).sum() == 1
+    assert (sampled_columns(10, "tax", 1, [0], 0.3) != sampled_columns(10, "bank", 1, [0], 0.3)).any()
 
 
 def test_goss_keeps_the_largest_and_weighs_up_the_others() -> None:

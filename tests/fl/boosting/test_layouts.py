@@ -2,22 +2,25 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.boosting.layouts import NOWHERE, children, level_layout, tree_layout
+from fl.boosting.layouts import NOWHERE, children, level_layout, root_layout, summed_columns
 
 
 @st.composite
 def trees(draw: st.DrawFn) -> dict:
-    """Rows in nodes, some nowhere, and what becomes of the nodes."""
-    nodes = draw(st.integers(1, 4))
+    """Rows in nodes of one tree or two, some nowhere, and what becomes of the nodes."""
+    nodes, trees = draw(st.integers(1, 4)), draw(st.integers(1, 2))
     rows = draw(st.integers(0, 40))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    of_nodes = np.sort(rng.integers(0, trees, nodes))
+    there = rng.integers(NOWHERE, nodes, (trees, rows)).astype(np.int16)
     return {
-        "nodes": rng.integers(NOWHERE, nodes, rows).astype(np.int16),
+        "nodes": np.where(np.append(of_nodes, -1)[there] == np.arange(trees)[:, None], there, NOWHERE),
         "split": rng.random(nodes) < 0.7,
         "decided": rng.random(nodes) < 0.5,
         "lighter_left": rng.random(nodes) < 0.5,
-        "left": rng.random(rows) < 0.5,
-        "sample": rng.random(rows) < 0.8,
+        "left": rng.random((trees, rows)) < 0.5,
+        "sample": rng.random((trees, rows)) < 0.8,
+        "trees": of_nodes,
     }
 
 
@@ -28,7 +31,7 @@ def test_what_counts_of_a_level_is_the_lighter_children(tree: dict) -> None:
     after = children(tree["nodes"], tree["split"], tree["left"])
     for group, node in enumerate(np.flatnonzero(tree["split"])):
         child = 2 * group + (0 if tree["lighter_left"][node] else 1)
-        expected = np.flatnonzero((after == child) & tree["sample"])
+        expected = np.flatnonzero(((after == child) & tree["sample"])[tree["trees"][node]])
         begin, end = counted.offsets[group : group + 2]
         assert counted.rows[begin:end].tolist() == expected.tolist()
 
@@ -44,11 +47,21 @@ def test_a_layout_does_not_tell_what_is_not_yet_known(tree: dict, other: dict) -
 
 
 @given(trees())
-def test_each_sampled_row_counts_once_at_the_root(tree: dict) -> None:
-    layout = tree_layout(tree["nodes"], tree["split"] & ~tree["decided"], tree["sample"])
+def test_each_sampled_row_counts_once_at_the_root_of_its_tree(tree: dict) -> None:
+    undecided = tree["split"] & ~tree["decided"] & (len(tree["nodes"]) == 1)
+    layout = root_layout(tree["nodes"], undecided, tree["sample"])
     counted = layout.only(layout.counted(tree["left"]))
-    assert sorted(counted.rows.tolist()) == np.flatnonzero(tree["sample"]).tolist()
-    assert counted.offsets.tolist() == [0, tree["sample"].sum()]
+    assert sorted(counted.rows.tolist()) == np.flatnonzero(tree["sample"].any(axis=0)).tolist()
+    for number, (sums, sample) in enumerate(zip(counted.sums(), tree["sample"], strict=True)):
+        assert sorted(counted.rows[sums == number].tolist()) == np.flatnonzero(sample).tolist()
+        assert (sums != number).sum() == (sums == NOWHERE).sum()
+
+
+def test_a_round_adds_up_the_columns_that_its_trees_may_use_those_of_many_bins_first() -> None:
+    used = np.array([[True, False, True, False], [False, True, False, True]])
+    columns, told = summed_columns(used, np.array([3, 5, 16, 16]))
+    assert columns.tolist() == [[2, 0], [3, 1]]
+    assert told.tolist() == [15, 4]
 
 
 def test_children_are_numbered_in_the_order_of_splits() -> None:

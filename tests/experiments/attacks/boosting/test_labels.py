@@ -29,13 +29,13 @@ FIRST = Splits(np.zeros(1, np.int64), np.zeros((1, 32), np.uint8))
 
 def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Recording:
     """The recording with other trees, of one split each, of the party's, that send rows to these sides (n,)."""
-    nowhere = packed(np.zeros(len(recording.training), bool))
+    nowhere = packed(np.zeros((1, len(recording.training)), bool))
     level = Letter.of(Level(owners=np.array([YOU], np.int8), splits=FIRST, pad=None))
     of_party, of_bank = [], [m for m in recording.messages["bank"] if isinstance(m, BeginRequest)]
     for tree, left in enumerate(sides):
         task = Letter.of(
             Task(
-                tree=tree,
+                round=tree,
                 ahead=True,
                 wanted=True,
                 lighter_left=np.array([False]),
@@ -43,7 +43,7 @@ def with_splits(recording: Recording, sides: Iterable[NDArray[np.bool_]]) -> Rec
                 keys=None,
             )
         )
-        members = Letter.of(Members(packed(left)))
+        members = Letter.of(Members(packed(left[None])))
         of_party += [
             GrowRequest(task=task, level=level, gradients=None, sides=None),
             Grown(members=members, sums=None, sides=None),
@@ -72,7 +72,7 @@ def test_nodes_that_follow_labels_give_them_away(recorded: Callable[..., Recordi
 
 
 def test_nodes_that_follow_nothing_tell_nothing(recorded: Callable[..., Recording]) -> None:
-    recording, rng = recorded(), np.random.default_rng(2)
+    recording, rng = recorded(trees=6), np.random.default_rng(2)
 
     found = successes(with_splits(recording, rng.random((5, len(recording.training))) < 0.5))
 

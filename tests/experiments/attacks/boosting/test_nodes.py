@@ -20,15 +20,16 @@ EVERY = np.ones(10, bool)
 def level(left: list[bool], lighter_left: bool, last: bool = True, nodes: list[int] | None = None) -> Level:
     of_rows = np.zeros(len(left), np.int16) if nodes is None else np.array(nodes, np.int16)
     seen = np.ones(int(of_rows.max()) + 1, bool)
-    return Level(0, of_rows, seen, np.array(left), np.full(len(seen), lighter_left), last)
+    places = np.arange(len(seen))
+    return Level(0, 0, places, of_rows, seen, np.array(left), np.full(len(seen), lighter_left), last)
 
 
-@pytest.mark.parametrize("ahead", ["tree", "level", "none"])
+@pytest.mark.parametrize("options", [{}, {"ahead": "level"}, {"ahead": "none"}, {"parallel": 2}], ids=str)
 @pytest.mark.parametrize("passive", [("tax",), ("supply", "tax")])
 def test_a_party_sees_rows_in_the_nodes_in_which_they_are(
-    recorded: Callable[..., Recording], passive: tuple[str, ...], ahead: str
+    recorded: Callable[..., Recording], passive: tuple[str, ...], options: dict
 ) -> None:
-    recording = recorded(passive, ahead=ahead)
+    recording = recorded(passive, **options)
     of_party, of_letters = list(levels_of_party(recording, "tax")), list(levels_in_letters(recording))
 
     assert len(of_party) == len(of_letters) > 3

@@ -15,6 +15,7 @@ SETTINGS = [
     {"ahead": "none"},
     {"first_tree_bank_only": True},
     {"row_share": 0.5, "column_share": 0.5},
+    {"parallel": 2, "row_share": 0.5, "column_share": 0.5},
     {"goss_top": 0.2, "ahead": "level"},
     {"depth": 1},
     {"min_gain": 3.0},
