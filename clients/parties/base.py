@@ -63,7 +63,7 @@ class StoredTable:
 
     @cached_property
     def business(self) -> npt.NDArray[np.int32]:
-        """Whose each row is, (rows,): a position in `ids`. It is kept, since most of a reading's work is to look ids up."""
+        """Whose each row is, (rows,): a position in `ids`. It is kept, since looking ids up is most of the work."""
         parts = self.file.parts({self.file_id: "id"})
         return np.concatenate(
             [

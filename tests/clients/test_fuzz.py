@@ -79,7 +79,7 @@ def fuzz(moments: list[Moment], name: str, examples: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_finding_9_a_corrupted_message_is_refused_or_answered(moments: list[Moment], name: str) -> None:
-    fuzz(moments, name, 30)
+    fuzz(moments, name, 10)
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from server.progress import ignore
 
+pytestmark = pytest.mark.slow
+
 UNSIGNED = "is not signed by it"
 REFUSED = {
     any_bins.FORGED: UNSIGNED,
