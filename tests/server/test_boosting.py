@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.joined import read_scores
-from fl.boosting import Demanded, SidesRequest
+from fl.boosting import Demanded, Gradients, GrowRequest, SidesRequest
 from fl.evaluation import Evaluation
 from fl.records import Array
 from server import boosting
@@ -56,6 +56,28 @@ def test_round_trips_by_what_is_sent_ahead(
     before = exchange.costs
     boosting.train(exchange, training)
     assert exchange.costs.since(before).round_trips <= fixed + TREES * per_tree
+
+
+def test_parallel_trees_take_the_round_trips_and_the_encryption_of_one(
+    tables: Path, federate: Callable
+) -> None:
+    options = {"trees": 4, "parallel": 2, "depth": DEPTH, "patience": 0, "row_share": 0.6}
+    run = federate(tables, boosting=options)
+    training, exchange, encrypted = training_of(run), run.federation.exchange, []
+    before, ask = exchange.costs, exchange.ask
+
+    def watch(requests: dict, *rest: object) -> dict:
+        asked = next(iter(requests.values()), None)
+        if isinstance(asked, GrowRequest) and asked.gradients is not None:
+            encrypted.extend(rows for rows in asked.gradients.read(Gradients).encrypted.values())
+        return ask(requests, *rest)
+
+    exchange.ask = watch
+    boosting.train(exchange, training)
+    assert exchange.costs.since(before).round_trips <= 7 + 2 * (2 * DEPTH + 2)
+    rows = [len(array) for array in encrypted if array.ndim == 2]
+    assert len(rows) == 2
+    assert max(rows) <= training.assigned.training
 
 
 def train_forgetfully(exchange: Exchange, training: Training) -> Evaluation:
