@@ -63,7 +63,7 @@ class StoredTable:
 
     @cached_property
     def business(self) -> npt.NDArray[np.int32]:
-        """Whose each row is, (rows,): a position in `ids`. To look up ids is most of the work of reading a row."""
+        """Whose each row is, (rows,): a position in `ids`. It is kept, since to look ids up is the most work."""
         parts = self.file.parts({self.file_id: "id"})
         return np.concatenate(
             [
@@ -236,7 +236,7 @@ class Party(ABC):
 
     @abstractmethod
     def features(self, records: Mapping[str, pd.DataFrame], as_of: pd.Series) -> pd.DataFrame:
-        """The feature table of some businesses.
+        """The feature table of some businesses, each by its own records: of many, a piece is asked for at a time.
 
         `as_of` has unique business ids (str) as its index and the first day of each one's observation month
         (datetime64[s]; NaT where the data have no months) as values. `records` holds the tables named in
