@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -187,8 +188,9 @@ def test_a_contender_that_is_refused_leaves_the_others_and_fails_the_command_at_
     assert ended.code == 2
     assert ended.left == []
     (said,) = ended.errors.splitlines()
-    reason = "Party bank refused train.network_backward: training diverged: the loss is not finite"
-    assert said.startswith(f"Error: federated-network failed: {reason}")
+    # Whether embeddings or the loss grow too large first depends on the noise of the defence.
+    reason = r"Party bank refused train\.network_backward: .*training diverged"
+    assert re.match(f"Error: federated-network failed: {reason}", said)
     found = json.loads((tmp_path / "out.json").read_text())
     assert list(found["contenders"]) == ["federated-boosting", "bank-only-trees"]
     assert found["failed"]["federated-network"].startswith(reason)

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 
-from fl import network
 from fl.errors import ProtocolError
 from fl.handshake import Description, Introduction
 from fl.messages import Reader
@@ -73,14 +72,16 @@ def test_a_layout_is_accepted_if_every_conversation_is_for_it(
 ) -> None:
     assert Roster(holders, passive).layout == layout
     parties = described(*(party(name, True) for name in holders), *(party(name) for name in passive))
-    named = {"name": "network", "version": 1, "messages": network}
     for layouts in ((layout,), (VERTICAL, HORIZONTAL, HYBRID)):
-        assert form_roster(parties, [Conversation(**named, layouts=layouts)]).holders == holders
+        assert (
+            form_roster(parties, [Conversation(name="network", version=1, layouts=layouts)]).holders
+            == holders
+        )
     others = tuple({VERTICAL, HORIZONTAL, HYBRID} - {layout})
     with pytest.raises(
         ProtocolError, match=f"this federation is {layout}; network/1 is for {others[0]} or {others[1]} ones"
     ):
-        form_roster(parties, [Conversation(**named, layouts=others)])
+        form_roster(parties, [Conversation(name="network", version=1, layouts=others)])
 
 
 def test_a_party_that_lacks_a_conversation_is_named_with_what_it_speaks() -> None:
