@@ -1,6 +1,6 @@
 """What training will take, as a protocol says it by settings and sizes before anything runs.
 
-The coordinator's half of a conversation that trains may offer `plan(config, sizes) -> Plan`: how many round trips a
+The coordinator's half of a conversation that trains offers `plan(config, sizes) -> Plan`: how many round trips a
 round takes, how many bytes travel, and which sums are taken under encryption. What that costs on a machine is a matter
 of measurement (`experiments/estimate`).
 """

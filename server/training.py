@@ -7,6 +7,7 @@ from typing import Protocol
 from fl.config.run import TrainingConfig
 from fl.evaluation import Evaluation
 from fl.splits import Assigned
+from fl.workload import Plan, Sizes
 from server.exchange import Exchange
 from server.progress import Progress, Report
 
@@ -36,4 +37,8 @@ class Trainer(Protocol):
 
     def train(self, exchange: Exchange, training: Training) -> Evaluation:
         """Train one model from start to evaluation; the parties keep their parts under `training.model`."""
+        ...
+
+    def plan(self, config: TrainingConfig, sizes: Sizes) -> Plan:
+        """What training takes by these settings and sizes, before anything runs."""
         ...

@@ -8,6 +8,7 @@ a small request, a message by its bytes, and each model for a few rounds on smal
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from experiments.estimate.steps import KEY_BYTES, steps_of
 from fl.config.run import TrainingConfig
 from fl.protocols import federated_contenders
 from fl.workload import Plan, Sizes, Workload
+from server.training import Trainer
 
 ROUND_TRIP = {"inline": 0.002, "simulation": 0.1}
 """Seconds of a round trip beside the parties' work (docs/results.md, "Cost of a round trip")."""
@@ -102,10 +104,9 @@ def sizes_of(dataset: Dataset, config: TrainingConfig) -> Sizes:
 
 
 def plan_of(contender: str, config: TrainingConfig, sizes: Sizes) -> Plan | None:
-    """What the protocol of a contender's algorithm says of its training, if it says anything."""
+    """What the protocol of a contender's algorithm says of its training; None if no protocol trains by it."""
     conversation = federated_contenders().get(f"federated-{contender.rpartition('-')[2]}")
-    half = conversation.half("server") if conversation else None
-    return half.plan(config, sizes) if hasattr(half, "plan") else None
+    return None if conversation is None else cast(Trainer, conversation.half("server")).plan(config, sizes)
 
 
 def megabytes(plan: Plan, rounds: float) -> float:
