@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from experiments.attacks.labels import success
 from experiments.attacks.network.completion import bottom_weights, completed
 from fl.config.network import NetworkConfig
 from fl.network.models import Bottom, Part, embed, new_bottom
+
+pytestmark = pytest.mark.slow
 
 CONFIG = NetworkConfig(embedding=4, batches=40, weight_decay=0.0)
 

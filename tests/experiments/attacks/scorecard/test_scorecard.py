@@ -18,6 +18,8 @@ from fl.config.scorecard import ScorecardConfig
 from fl.scorecard.points import NO_REASON
 from server.progress import ignore
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config(make_tables: Callable[..., Path]) -> TrainingConfig:
