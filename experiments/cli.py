@@ -116,7 +116,7 @@ def compare(
     json: Json = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Say what it would take, in some ten seconds, and train nothing."),
+        typer.Option("--estimate", help="Say what it would take, in less than a minute, and train nothing."),
     ] = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:

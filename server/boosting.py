@@ -18,7 +18,7 @@ from fl.boosting import (
     StartRequest,
     SumRequest,
 )
-from fl.boosting.gradients import ranges
+from fl.boosting.gradients import ranges, roots_ahead
 from fl.boosting.padding import masked
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -112,12 +112,14 @@ def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, Sum
 
 
 def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
-    """What training takes at most, in rounds of a tree.
+    """What training takes at most, in rounds of `boosting.parallel` trees.
 
     Splits depend on the data: any column is taken to be as likely to split a node as any other (`LIGHTER`, `GROWN`).
+    That the roots of parallel trees share an encryption is left out, so that these take less.
     """
     boosting, parties = config.section(BoostingConfig), len(sizes.columns)
-    depth, is_ahead = boosting.depth, boosting.ahead != "none"
+    ahead = "level" if boosting.ahead == "tree" and not roots_ahead(boosting) else boosting.ahead
+    depth, parallel, is_ahead = boosting.depth, boosting.parallel, ahead != "none"
     of_others = sizes.passive_columns / (sizes.bank_columns + sizes.passive_columns)
     training = round(boosting.row_share * sizes.training)
     listed = of_others + (1 - of_others) * LIGHTER if is_ahead else LIGHTER
@@ -128,7 +130,7 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
     }
     all_bins = sum(int(of_party.sum()) for of_party in sizes.bins(boosting.bins).values())
     root = EncryptedSums(
-        rows=round(training * (1 + GROWN * of_others)) if boosting.ahead == "tree" else training,
+        rows=round(training * (1 + GROWN * of_others)) if ahead == "tree" else training,
         groups=1,
         bins=bins,
     )
@@ -136,9 +138,9 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
         EncryptedSums(rows=round(training * listed), groups=2 ** (level - 1), bins=bins, again=True)
         for level in range(1, depth)
     )
-    per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[boosting.ahead]
+    per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[ahead]
     if parties > 1 and not boosting.sealed_sides:
-        per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[boosting.ahead]
+        per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[ahead]
     bits = -(-sizes.learned // 8)
     # Of a level: where the bank sends rows, members from each party and pads and sides to it where there are others.
     of_level = bits * (1 + parties + (6 if parties > 1 else 2) * parties)
@@ -146,7 +148,7 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
     of_nodes = 3 * all_bins * (2**depth - 1)
     own_splits = (2**depth - 1) * of_others * boosting.trees
     return Plan(
-        rounds=boosting.trees,
+        rounds=boosting.rounds,
         once=Workload(
             round_trips=7,
             rows=sizes.rows,
@@ -157,10 +159,10 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
         each=Workload(
             round_trips=per_level * depth + per_tree,
             rows=sizes.learned,
-            letters=depth * of_level + of_nodes,
-            sums=(root, *levels),
+            letters=parallel * (depth * of_level + of_nodes),
+            sums=(root, *levels) * parallel,
         ),
         engine=boosting.encryption,
-        packing=Packing(sizes.training * (2 if boosting.ahead == "tree" else 1), ranges(boosting)),
+        packing=Packing(sizes.training * (2 if ahead == "tree" else 1), ranges(boosting)),
         keys=1,
     )

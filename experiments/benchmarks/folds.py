@@ -1,4 +1,4 @@
-"""What a setting of boosting is worth, by cross-validation on training rows: how the defaults were chosen.
+"""What a setting of boosting is worth, by cross-validation on training rows.
 
 `python -m experiments.benchmarks.folds boosting.bins=16 boosting.bins=10,boosting.depth=3` compares variants of the
 defaults, each a list of settings, by the pooled twin, which equals federated boosting bit for bit. It simulates the

@@ -121,7 +121,7 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
 
     The columns are contender, rounds, round_trips, megabytes, cpu_seconds, and minutes by the name of a backend. Below
     a contender that is trained in rounds of messages stands what one round takes. A contender of which nothing is
-    known is left out. It takes some ten seconds.
+    known is left out. It takes less than a minute.
     """
     # Not above: what every study logs of its estimate needs none of it.
     from experiments.estimate.calibration import engine_costs, message_seconds, rehearse

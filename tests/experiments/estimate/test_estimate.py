@@ -86,6 +86,7 @@ def test_round_trips_and_bytes_are_nearly_those_of_the_training(dataset: Dataset
         ((), 7 + 3 * 8),
         (("boosting.ahead=level",), 7 + 3 * 10),
         (("boosting.ahead=none",), 7 + 3 * 16),
+        (("boosting.parallel=2",), 7 + 2 * 10),
         (("boosting.sealed-sides=false",), 7 + 3 * 12),
         (("boosting.sealed-sides=false", "boosting.ahead=level"), 7 + 3 * 13),
     ],
