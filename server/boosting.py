@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl.boosting import (
     BeginRequest,
@@ -115,32 +116,38 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
     """What training takes at most, in rounds of `boosting.parallel` trees.
 
     Splits depend on the data: any column is taken to be as likely to split a node as any other (`LIGHTER`, `GROWN`).
-    That the roots of parallel trees share an encryption is left out, so that these take less.
+    The roots of parallel trees share an encryption of the rows that any of them learns from.
     """
     boosting, parties = config.section(BoostingConfig), len(sizes.columns)
     ahead = "level" if boosting.ahead == "tree" and not roots_ahead(boosting) else boosting.ahead
     depth, parallel, is_ahead = boosting.depth, boosting.parallel, ahead != "none"
     of_others = sizes.passive_columns / (sizes.bank_columns + sizes.passive_columns)
-    training = round(boosting.row_share * sizes.training)
+    of_tree = round(boosting.row_share * sizes.training)
+    of_any = round((1 - (1 - boosting.row_share) ** parallel) * sizes.training)
     listed = of_others + (1 - of_others) * LIGHTER if is_ahead else LIGHTER
+    all_bins = sum(int(of_party.sum()) for of_party in sizes.bins(boosting.bins).values())
     # A column's last bin is not told, and a tree may use some of the columns only.
     bins = {
-        party: of_party[: max(1, round(boosting.column_share * len(of_party)))] - 1
+        party: _used(of_party, boosting.column_share) - 1
         for party, of_party in sizes.bins(boosting.bins).items()
     }
-    all_bins = sum(int(of_party.sum()) for of_party in sizes.bins(boosting.bins).values())
     root = EncryptedSums(
-        rows=round(training * (1 + GROWN * of_others)) if ahead == "tree" else training,
+        rows=round(of_any * (1 + GROWN * of_others)) if ahead == "tree" else of_any,
         groups=1,
-        bins=bins,
+        bins={party: np.tile(of_party, parallel) for party, of_party in bins.items()},
     )
     levels = (
-        EncryptedSums(rows=round(training * listed), groups=2 ** (level - 1), bins=bins, again=True)
+        EncryptedSums(
+            rows=parallel * round(of_tree * listed),
+            groups=parallel * 2 ** (level - 1),
+            bins=bins,
+            again=True,
+        )
         for level in range(1, depth)
     )
-    per_level, per_tree = {"tree": (2, 0), "level": (2, 2), "none": (4, 0)}[ahead]
+    per_level, per_tree, once = {"tree": (2, 0, 7), "level": (2, 2, 5), "none": (4, 0, 7)}[ahead]
     if parties > 1 and not boosting.sealed_sides:
-        per_level, per_tree = {"tree": (3, 0), "level": (3, 1), "none": (4, 0)}[ahead]
+        per_level, per_tree, once = {"tree": (3, 0, 7), "level": (3, 1, 7), "none": (4, 0, 7)}[ahead]
     bits = -(-sizes.learned // 8)
     # Of a level: where the bank sends rows, members from each party and pads and sides to it where there are others.
     of_level = bits * (1 + parties + (6 if parties > 1 else 2) * parties)
@@ -150,7 +157,7 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
     return Plan(
         rounds=boosting.rounds,
         once=Workload(
-            round_trips=7,
+            round_trips=once,
             rows=sizes.rows,
             letters=sizes.rows * (1 + parties)
             + all_bins * bits * (parties > 1)
@@ -160,9 +167,15 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
             round_trips=per_level * depth + per_tree,
             rows=sizes.learned,
             letters=parallel * (depth * of_level + of_nodes),
-            sums=(root, *levels) * parallel,
+            sums=(root, *levels),
         ),
         engine=boosting.encryption,
         packing=Packing(sizes.training * (2 if ahead == "tree" else 1), ranges(boosting)),
         keys=1,
     )
+
+
+def _used(bins: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """The bins of a sample of columns that stands for all of them."""
+    count = max(1, round(share * len(bins)))
+    return np.sort(bins)[::-1][np.arange(count) * len(bins) // count]

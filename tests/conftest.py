@@ -153,6 +153,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
             scorecard or {}
         )
         quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
+        quick |= {"parallel": 1, "row_share": 1.0, "column_share": 1.0, "bins": 16, "learning_rate": 0.25}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
         config = TrainingConfig(**{"data": str(data), "parties": open_dataset(data).parties} | settings)

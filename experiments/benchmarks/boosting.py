@@ -54,7 +54,11 @@ PHASES = {
     "scoring": ("boosting_outcomes", "boosting_score"),
     "coordinator": ("coordinator",),
 }
+# One tree after another, of all rows and columns, as the other systems grow them.
 SETTINGS = (
+    "boosting.parallel=1",
+    "boosting.row-share=1",
+    "boosting.column-share=1",
     "boosting.depth=4",
     "boosting.learning-rate=0.3",
     "boosting.bins=32",

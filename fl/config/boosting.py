@@ -55,26 +55,26 @@ class BoostingConfig:
     encryption            engine of the sums (`fl/encrypted_sums`): lattice, paillier or plain
     """
 
-    trees: Count = 60
-    parallel: Annotated[int, between(1, 32)] = 1
-    depth: Annotated[int, between(1, 10)] = 4
-    learning_rate: Share = 0.25
-    bins: Annotated[int, between(2, 255)] = 16
+    trees: Count = 68
+    parallel: Annotated[int, between(1, 32)] = 4
+    depth: Annotated[int, between(1, 10)] = 3
+    learning_rate: Share = 0.4
+    bins: Annotated[int, between(2, 255)] = 12
     min_bin_count: Count = 10
     min_leaf_count: Count = 40
     min_leaf_weight: NotNegative = 1.0
     min_gain: NotNegative = 0.0
-    l2: Positive = 10.0
+    l2: Positive = 20.0
     category_smoothing: NotNegative = 10.0
-    row_share: Share = 1.0
-    column_share: Share = 1.0
+    row_share: Share = 0.5
+    column_share: Share = 0.5
     goss_top: BelowOne = 0.0
     goss_other: float = 0.1
     monotone: bool = True
     first_tree_bank_only: bool = False
     ahead: Annotated[str, one_of("tree", "level", "none")] = "tree"
     sealed_sides: bool = True
-    patience: Annotated[int, at_least(0)] = 8
+    patience: Annotated[int, at_least(0)] = 5
     calibrate: bool = True
     precision: Annotated[int, between(4, 24)] = 10
     encryption: Engine = "lattice"

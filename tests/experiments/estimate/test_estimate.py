@@ -16,7 +16,14 @@ from server.progress import ignore
 from server.training import Training
 
 SETTINGS = (
-    *("boosting.trees=3", "boosting.patience=0", "boosting.min-leaf-count=1", "boosting.min-leaf-weight=0"),
+    *(
+        "boosting.trees=3",
+        "boosting.parallel=1",
+        "boosting.depth=4",
+        "boosting.row-share=1",
+        "boosting.column-share=1",
+    ),
+    *("boosting.patience=0", "boosting.min-leaf-count=1", "boosting.min-leaf-weight=0"),
     *("network.batches=6", "network.batch-size=128"),
     *("scorecard.exchanges=3", "scorecard.settled=0", "scorecard.max-p=1"),
 )
@@ -56,9 +63,15 @@ def test_sizes_are_those_of_the_declared_columns_and_of_the_ids_in_common(
     assert (fixed.test, fixed.validation) == (2, 150)
 
 
+SAMPLES = ("boosting.parallel=3", "boosting.row-share=0.5", "boosting.column-share=0.5", "boosting.trees=9")
+
+
 @pytest.mark.slow
-def test_round_trips_and_bytes_are_nearly_those_of_the_training(dataset: Dataset, tmp_path: Path) -> None:
-    config = replace(config_of(dataset), state=str(tmp_path))
+@pytest.mark.parametrize("settings", [(), SAMPLES], ids=["one tree a round", "parallel trees"])
+def test_round_trips_and_bytes_are_nearly_those_of_the_training(
+    dataset: Dataset, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    config = replace(config_of(dataset, *settings), state=str(tmp_path))
     sizes = sizes_of(dataset, config)
     federation = connect(InlineGrid(config), config, ignore)
     assigned = assign_roles(federation, 1)
@@ -84,9 +97,9 @@ def test_round_trips_and_bytes_are_nearly_those_of_the_training(dataset: Dataset
     ("settings", "most"),
     [
         ((), 7 + 3 * 8),
-        (("boosting.ahead=level",), 7 + 3 * 10),
+        (("boosting.ahead=level",), 5 + 3 * 10),
         (("boosting.ahead=none",), 7 + 3 * 16),
-        (("boosting.parallel=2",), 7 + 2 * 10),
+        (("boosting.parallel=2",), 5 + 2 * 10),
         (("boosting.sealed-sides=false",), 7 + 3 * 12),
         (("boosting.sealed-sides=false", "boosting.ahead=level"), 7 + 3 * 13),
     ],
@@ -101,13 +114,17 @@ def test_round_trips_of_boosting_are_those_of_its_description(settings: tuple[st
 
 
 def test_a_column_has_no_more_bins_than_values() -> None:
-    plan = plan_of("federated-boosting", TrainingConfig.from_mapping({"boosting.bins": 32}), SIZES)
+    plan = plan_of(
+        "federated-boosting",
+        TrainingConfig.from_mapping(parse_settings([*SETTINGS, "boosting.bins=32"])),
+        SIZES,
+    )
 
     assert plan is not None
     (root, *_) = plan.each.sums
     # A column's last bin is not told.
     assert {party: bins.tolist() for party, bins in root.bins.items()} == {
-        "tax": [31, 31, 31, 1, 2, 3],
+        "tax": [31, 31, 31, 3, 2, 1],
         "utility": [31, 1],
     }
 

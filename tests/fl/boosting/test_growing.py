@@ -9,7 +9,9 @@ from fl.boosting.growth import Data, Growth
 from fl.config.boosting import BoostingConfig
 from fl.records import decode, encode
 
-CONFIG = BoostingConfig(trees=3, depth=2, min_leaf_count=5, l2=1.0, patience=0)
+CONFIG = BoostingConfig(
+    trees=3, parallel=1, depth=2, min_leaf_count=5, l2=1.0, patience=0, row_share=1.0, column_share=1.0
+)
 
 
 @pytest.fixture

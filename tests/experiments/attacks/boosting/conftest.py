@@ -27,6 +27,7 @@ def configured(make_tables: Callable[..., Path]) -> Callable[..., TrainingConfig
         if passive not in made:
             made[passive] = make_tables(passive)
         small = {"trees": 3, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "bins": 8}
+        small |= {"parallel": 1, "row_share": 1.0, "column_share": 1.0, "learning_rate": 0.25}
         config = TrainingConfig(
             data=str(made[passive]), parties=open_dataset(made[passive]).parties, study="attack"
         )
