@@ -283,7 +283,7 @@ class Policy:
 
 DEFAULTS = Policy(
     # Of another protocol's settings no rule knows which weaken a defence, so its people have to allow it themselves.
-    conversations=("boosting", "network", "scorecard", "scoring"),
+    conversations=("boosting", "network", "scorecard", "blend", "scoring"),
     encryption=("lattice", "paillier"),
     defences=("gaussian",),
     least_noise=4.0,

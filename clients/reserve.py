@@ -66,5 +66,5 @@ def train(session: Session, request: TrainRequest) -> Trained:
             curve.append(resolved.fit.metrics)
     session.store.keep(bank_model(grower))
     scores = log_odds(session.store, read_table(session.study), {}, {}, session.config)
-    session.store.keep(Scores(scores))
+    session.store.keep(Scores(log_odds=scores, unmixed=scores))
     return Trained({name: np.array([look[name] for look in curve]) for name in curve[0]})

@@ -1,7 +1,8 @@
 """A party's half of scoring applicants by a trained model; see `fl/scoring.py` for the conversation.
 
-The conversation that trained the model takes part by what `Scorer` names. Its own evaluation uses the same functions,
-so that an applicant gets the score which the evaluation computed.
+The conversation that trained a model takes part by what `Scorer` names. Its own evaluation uses the same functions, so
+that an applicant gets the score which the evaluation computed. A blend is scored by its members, and any other model
+like a blend of one.
 
 An applicant whom no passive party knows gets the mean log odds of the federated and of the reserve model, in the
 training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`, as one does whose score is not log
@@ -9,7 +10,7 @@ odds: two kinds of scores in one file would mislead.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
 
@@ -25,12 +26,22 @@ from clients.reserve import reserve_log_odds, with_reserve
 from clients.session import SCORING, Session, state_folder
 from clients.store import Store
 from fl import protocols
+from fl.blend import Blend
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
 from fl.escaping import csv_text
 from fl.messages import Letter
+from fl.records import decode, encode
 from fl.reserve import RESERVE
-from fl.scoring import Answered, AnswerRequest, Contributed, ContributeRequest, Prepared, PrepareRequest
+from fl.scoring import (
+    Answered,
+    AnswerRequest,
+    Contributed,
+    ContributeRequest,
+    Contributions,
+    Prepared,
+    PrepareRequest,
+)
 from fl.tables import Table
 
 ANSWERS = "scores.csv"
@@ -40,8 +51,8 @@ Booleans = NDArray[np.bool_]
 Columns = Mapping[str, NDArray[Any]]
 
 
-class Scorer(Protocol):
-    """What the party half of a conversation that trains offers to score by its models, each found in its store."""
+class Trained(Protocol):
+    """What the party half of a conversation that trains says of its models, each found in its store."""
 
     ANSWERS_ALL: bool
     """Whether its models answer for businesses that no passive party knows, without the reserve model."""
@@ -49,6 +60,10 @@ class Scorer(Protocol):
     def is_trained(self, model: Store) -> bool:
         """Whether the store holds this party's part of a trained model."""
         ...
+
+
+class Scorer(Trained, Protocol):
+    """What it also offers to score by them, unless they are blends, of which the members score."""
 
     def contribution(self, model: Store, table: Table, config: RunConfig) -> Any:
         """What a passive party adds to the score of the rows of a table, as a record."""
@@ -93,66 +108,87 @@ class Answers:
 
 
 def prepare(session: Session, request: PrepareRequest) -> Prepared:
-    """Find the model, and make sure that it can score the data as they are declared now."""
+    """Find the models, and make sure that they can score the data as they are declared now."""
     party, study = session.party, session.earlier(request.study)
-    model = session.earlier(request.study, f"{request.contender}/{request.seed}")
-    if not _scorer(request.conversation).is_trained(model):
+    if session.holds_label and len(request.models) != 1:
+        raise ProtocolError(f"the bank scores by one model at a time, not by {len(request.models)}")
+    kept = {
+        name: version
+        for name, version in request.models.items()
+        if _scorer(version).is_trained(_model(session, request, name))
+    }
+    if not kept:
+        names = " or ".join(f"{request.study}/{name}/{request.seed}" for name in request.models)
         raise ProtocolError(
-            f"it does not keep the model {request.study}/{request.contender}/{request.seed} (any more); a party keeps "
-            "as many studies as its setting keep-studies says"
+            f"it does not keep the model {names} (any more); a party keeps as many studies as its setting "
+            "keep-studies says"
         )
     if study.read(Schema).digest != schema_hash(party.declaration):
         raise ProtocolError(
             "its declared columns have changed since the model was trained; undo that in its party.toml, or train again"
         )
-    session.keep(request)
+    session.keep(replace(request, models=kept))
     if not session.holds_label:
-        return Prepared(())
+        return Prepared(models=tuple(kept), parties=())
     keep_applicants(session)
-    return Prepared(tuple(read_coverage(study)))
+    return Prepared(models=tuple(_blend(session, request).weights), parties=tuple(read_coverage(study)))
 
 
 def contribute(session: Session, request: ContributeRequest) -> Contributed:
-    """What this party's part of the model says of every position."""
+    """What this party's parts of the models say of every position."""
     asked = session.state(PrepareRequest)
-    model, table = _model_and_table(session, asked)
-    return Contributed(Letter.of(_scorer(asked.conversation).contribution(model, table, session.config)))
+    table, parts = _table(session, asked), {}
+    for name in request.models:
+        if name not in asked.models:
+            raise ProtocolError(f"it has not prepared the model {name[:100]!r}")
+        scorer = _scorer(asked.models[name])
+        parts[name] = encode(scorer.contribution(_model(session, asked, name), table, session.config))
+    return Contributed(Letter.of(Contributions(parts)))
 
 
 def answer(session: Session, request: AnswerRequest) -> Answered:
     """Score every applicant, by the federated model if all its parties are here, else by the reserve model; keep that.
 
-    On applicants whom no passive party knows, both have a say; see above.
+    A blend does without the members of which a party has no part. On applicants whom no passive party knows, the
+    reserve model has a say, too; see above.
     """
     asked = session.state(PrepareRequest)
-    model, table = _model_and_table(session, asked)
+    table, blend = _table(session, asked), _blend(session, asked)
     study, aligned = session.earlier(asked.study), read_coverage(session.study)
     trained = tuple(read_coverage(study))
     for party in request.contributions:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
+    told = {party: letter.read(Contributions).parts for party, letter in request.contributions.items()}
+    absent = [name for name in blend.weights if any(name not in told.get(party, {}) for party in trained)]
     further: Columns = {}
     unknown = np.zeros(len(table), bool)
-    if set(trained) <= set(request.contributions):
-        name, scorer = asked.contender, _scorer(asked.conversation)
-        coverage = {party: aligned[party] for party in trained}
-        kind = get_type_hints(scorer.contribution)["return"]
-        contributions = {party: request.contributions[party].read(kind) for party in trained}
-        log_odds = scorer.log_odds(model, table, coverage, contributions, session.config)
-        further = scorer.answers(model, table, coverage, contributions, session.config)
-        if trained and not scorer.ANSWERS_ALL:
+    if len(absent) < len(blend.weights):
+        ((contender, version),) = asked.models.items()
+        coverage, members = {party: aligned[party] for party in trained}, {}
+        blend = blend.without(absent)
+        for name in blend.weights:
+            scorer, model = _scorer(asked.models.get(name) or _version(name)), _model(session, asked, name)
+            kind = get_type_hints(scorer.contribution)["return"]
+            contributions = {party: decode(kind, told[party][name]) for party in trained}
+            members[name] = scorer.log_odds(model, table, coverage, contributions, session.config)
+            if name == contender:
+                further = scorer.answers(model, table, coverage, contributions, session.config)
+        log_odds = blend.log_odds(members)
+        if trained and not _scorer(version).ANSWERS_ALL:
             unknown = known_to_none(coverage, len(table))
             log_odds = with_reserve(study, asked.seed, log_odds, coverage, table, session.config)
+        answering = f"{contender} without {', '.join(absent)}" if absent else contender
     else:
-        name, coverage = RESERVE, {}
+        answering, coverage = RESERVE, {}
         log_odds = reserve_log_odds(study, asked.seed, table, session.config)
-    models = np.where(unknown, f"{name} + {RESERVE}", name)
+    models = np.where(unknown, f"{answering} + {RESERVE}", answering)
     answers = _answers(session, log_odds, coverage, models, further)
     session.study.keep(answers)
     session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())
     return Answered(
         applicants=len(log_odds),
-        model=name,
+        model=answering,
         by_both=int(unknown.sum()),
         known={party: int(rows.sum()) for party, rows in coverage.items()},
     )
@@ -187,10 +223,25 @@ def _answers(
     return Answers({name: values[in_file] for name, values in columns.items()})
 
 
-def _model_and_table(session: Session, asked: PrepareRequest) -> tuple[Store, Table]:
-    """The trained model, and this study's table in terms of the table it was trained on."""
-    table = read_table(session.study).in_levels_of(read_table(session.earlier(asked.study)))
-    return session.earlier(asked.study, f"{asked.contender}/{asked.seed}"), table
+def _table(session: Session, asked: PrepareRequest) -> Table:
+    """This study's table in terms of the table that the models were trained on."""
+    return read_table(session.study).in_levels_of(read_table(session.earlier(asked.study)))
+
+
+def _model(session: Session, asked: PrepareRequest, contender: str) -> Store:
+    return session.earlier(asked.study, f"{contender}/{asked.seed}")
+
+
+def _blend(session: Session, asked: PrepareRequest) -> Blend:
+    """At the bank: the blend that is to score, which any other model is by itself."""
+    (contender,) = asked.models
+    model = _model(session, asked, contender)
+    return model.read(Blend) if model.has(Blend) else Blend({contender: 1.0})
+
+
+def _version(contender: str) -> str:
+    """Of the conversation that trains a contender."""
+    return protocols.conversation_of(contender).announced
 
 
 def _scorer(version: str) -> Scorer:

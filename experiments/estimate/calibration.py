@@ -246,7 +246,9 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
 
             training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=report)
             spent = train(federation, training).costs.cpu_seconds
-            each[name] = (first[max(first)] - first[min(first)]) / (max(first) - min(first))
+            # What is trained in one step has no round.
+            rounds = max(1, max(first) - min(first))
+            each[name] = (first[max(first)] - first[min(first)]) / rounds
             once[name] = spent - each[name] * _rounds(name, config)
         joined = read_joined(config, "bank")
         roles = read_roles(config, "bank", 1)

@@ -36,8 +36,8 @@ from server.training import Training
 
 NUMBERS = itertools.count()
 REASONS, LOST = ([f"{name}_{number}" for number in range(1, 5)] for name in ("reason", "lost"))
-SCORECARDS = ("federated-scorecard",)
-CONTENDERS = ("federated-boosting", "federated-network", *SCORECARDS)
+SCORECARDS, BLEND = ("federated-scorecard",), "federated-blend"
+CONTENDERS = ("federated-boosting", "federated-network", *SCORECARDS, BLEND)
 
 
 class Trained(NamedTuple):
@@ -371,6 +371,42 @@ def test_a_model_that_a_party_no_longer_keeps_is_refused(trained: Trained, score
         FederationError, match=r"Party supply refused .* does not keep the model s/federated-"
     ):
         score(trained.config, some(trained.pds[CONTENDERS[0]].index, 5))
+
+
+def forget(config: TrainingConfig, party: str, *contenders: str) -> None:
+    """Have a party lose its parts of models."""
+    for contender in contenders:
+        shutil.rmtree(Path(config.state, party, "s", contender))
+
+
+@pytest.mark.parametrize("party", ["tax", "bank"])
+def test_a_blend_answers_without_a_member_of_which_a_party_has_lost_its_part(
+    trained: Trained, score: Scorer, party: str
+) -> None:
+    study = Store(Path(trained.config.state, "bank", "s"))
+    left = [Store(study.folder / f"federated-{name}" / "1") for name in ("boosting", "scorecard")]
+    expected = sum(store.read(Scores).unmixed for store in left) / 2
+    forget(trained.config, party, "federated-network")
+
+    found, answers = score(trained.config, some(trained.pds[BLEND].index, 60), BLEND)
+
+    assert found.answered.model == "federated-blend without federated-network"
+    known = answers["parties"] != "bank"
+    assert set(answers["model"][known]) == {found.answered.model}
+    assert set(answers["model"][~known]) == {f"{found.answered.model} + {RESERVE}"}
+    places = pd.Series(expected, read_applications(study).ids)[answers.index]
+    np.testing.assert_allclose(answers["score"][known], places[known], rtol=1e-12)
+    assert found.costs.round_trips == 10
+
+
+def test_with_no_member_left_the_reserve_model_answers(trained: Trained, score: Scorer) -> None:
+    forget(trained.config, "tax", "federated-network", "federated-scorecard")
+    forget(trained.config, "supply", "federated-boosting")
+    applicants = some(trained.pds[BLEND].index, 60)
+    found, answers = score(trained.config, applicants, BLEND)
+    _, by_itself = score(trained.config, applicants, parties=("bank",))
+    assert found.answered.model == RESERVE
+    pd.testing.assert_frame_equal(answers, by_itself)
 
 
 def test_without_the_bank_nobody_answers(trained: Trained, score: Scorer) -> None:
