@@ -22,7 +22,8 @@ from scipy.special import expit
 from clients.aligned import Schema, known_to_none, read_coverage, read_table
 from clients.applicants import Applicants, ScoredIds, keep_applicants
 from clients.data.declaration import schema_hash
-from clients.reserve import reserve_log_odds, with_reserve
+from clients.reasons import reason_columns
+from clients.reserve import explain_reserve, explain_with_reserve, reserve_log_odds, with_reserve
 from clients.session import SCORING, Session, state_folder
 from clients.store import Store
 from fl import protocols
@@ -30,6 +31,7 @@ from fl.blend import Blend
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
 from fl.escaping import csv_text
+from fl.explanation import Explanation, weighted_mean
 from fl.messages import Letter
 from fl.records import decode, encode
 from fl.reserve import RESERVE
@@ -80,6 +82,17 @@ class Scorer(Trained, Protocol):
         """At the bank: the log odds of default (n,) of a table's rows; coverage says which rows each party knows."""
         ...
 
+    def explain(
+        self,
+        model: Store,
+        table: Table,
+        coverage: Mapping[str, Booleans],
+        contributions: Mapping[str, Any],
+        config: RunConfig,
+    ) -> Explanation:
+        """At the bank: how `log_odds` come about; base and contributions add up to them within 1e-9."""
+        ...
+
     def answers(
         self,
         model: Store,
@@ -97,7 +110,8 @@ class Answers:
     """The bank's answers, a row per applicant in the order of the file; columns by name, each (n,).
 
     The id; score, the log odds of default unless the conversation has another; pd; parties, whose columns had a part in
-    it; model, which one answered; then the conversation's own.
+    it; model, which one answered; review, whether a person should look at it, as the bank's own model had a say; then
+    the reasons and what each column adds (`clients/reasons.py`).
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -131,16 +145,16 @@ def prepare(session: Session, request: PrepareRequest) -> Prepared:
     if not session.holds_label:
         return Prepared(models=tuple(kept), parties=())
     keep_applicants(session)
-    return Prepared(models=tuple(_blend(session, request).weights), parties=tuple(read_coverage(study)))
+    return Prepared(models=_kept_members(session, request), parties=tuple(read_coverage(study)))
 
 
 def contribute(session: Session, request: ContributeRequest) -> Contributed:
     """What this party's parts of the models say of every position."""
     asked = session.state(PrepareRequest)
+    if others := [name for name in request.models if name not in asked.models]:
+        raise ProtocolError(f"it has not prepared the model {others[0][:100]!r}")
     table, parts = _table(session, asked), {}
     for name in request.models:
-        if name not in asked.models:
-            raise ProtocolError(f"it has not prepared the model {name[:100]!r}")
         scorer = _scorer(asked.models[name])
         parts[name] = encode(scorer.contribution(_model(session, asked, name), table, session.config))
     return Contributed(Letter.of(Contributions(parts)))
@@ -160,30 +174,42 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
     told = {party: letter.read(Contributions).parts for party, letter in request.contributions.items()}
-    absent = [name for name in blend.weights if any(name not in told.get(party, {}) for party in trained)]
+    able = [
+        name
+        for name in _kept_members(session, asked)
+        if all(name in told.get(party, {}) for party in trained)
+    ]
     further: Columns = {}
     unknown = np.zeros(len(table), bool)
-    if len(absent) < len(blend.weights):
+    if able:
         ((contender, version),) = asked.models.items()
-        coverage, members = {party: aligned[party] for party in trained}, {}
-        blend = blend.without(absent)
+        absent = [name for name in blend.weights if name not in able]
+        coverage, blend = {party: aligned[party] for party in trained}, blend.without(absent)
+        members, explanations = dict[str, NDArray[np.float64]](), list[Explanation]()
         for name in blend.weights:
-            scorer, model = _scorer(asked.models.get(name) or _version(name)), _model(session, asked, name)
+            scorer, model = _scorer(_version(asked, name)), _model(session, asked, name)
             kind = get_type_hints(scorer.contribution)["return"]
             contributions = {party: decode(kind, told[party][name]) for party in trained}
-            members[name] = scorer.log_odds(model, table, coverage, contributions, session.config)
+            of_rows = (model, table, coverage, contributions, session.config)
+            members[name] = scorer.log_odds(*of_rows)
+            explanations.append(scorer.explain(*of_rows))
             if name == contender:
-                further = scorer.answers(model, table, coverage, contributions, session.config)
+                further = scorer.answers(*of_rows)
         log_odds = blend.log_odds(members)
+        explanation = weighted_mean(explanations, list(blend.weights.values()))
         if trained and not _scorer(version).ANSWERS_ALL:
             unknown = known_to_none(coverage, len(table))
-            log_odds = with_reserve(study, asked.seed, log_odds, coverage, table, session.config)
+            of_study = (coverage, table, session.config)
+            log_odds = with_reserve(study, asked.seed, log_odds, *of_study)
+            explanation = explain_with_reserve(study, asked.seed, explanation, *of_study)
         answering = f"{contender} without {', '.join(absent)}" if absent else contender
     else:
         answering, coverage = RESERVE, {}
         log_odds = reserve_log_odds(study, asked.seed, table, session.config)
+        explanation = explain_reserve(study, asked.seed, table, session.config)
     models = np.where(unknown, f"{answering} + {RESERVE}", answering)
-    answers = _answers(session, log_odds, coverage, models, further)
+    reasons = reason_columns(session, explanation, table, read_table(study), aligned)
+    answers = _answers(session, log_odds, coverage, models, {**further, **reasons})
     session.study.keep(answers)
     session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())
     return Answered(
@@ -217,6 +243,7 @@ def _answers(
         "pd": expit(log_odds),
         "parties": parties.astype(np.str_),
         "model": models,
+        "review": np.char.find(models, RESERVE) >= 0,
         **further,
     }
     in_file = pd.Index(ids).get_indexer(session.study.read(Applicants).ids)
@@ -239,9 +266,18 @@ def _blend(session: Session, asked: PrepareRequest) -> Blend:
     return model.read(Blend) if model.has(Blend) else Blend({contender: 1.0})
 
 
-def _version(contender: str) -> str:
-    """Of the conversation that trains a contender."""
-    return protocols.conversation_of(contender).announced
+def _kept_members(session: Session, asked: PrepareRequest) -> tuple[str, ...]:
+    """At the bank: the members of that blend of which it has its part."""
+    return tuple(
+        name
+        for name in _blend(session, asked).weights
+        if _scorer(_version(asked, name)).is_trained(_model(session, asked, name))
+    )
+
+
+def _version(asked: PrepareRequest, contender: str) -> str:
+    """Of the conversation that trained a model, as it was asked for; a blend's members speak today's."""
+    return asked.models.get(contender) or protocols.conversation_of(contender).announced
 
 
 def _scorer(version: str) -> Scorer:

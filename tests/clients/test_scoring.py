@@ -46,10 +46,10 @@ class Asked:
     def one(self, party: str, request: object):
         return self.exchange.ask({party: request}, "answers")[party]
 
-    def prepare(self, request: PrepareRequest, of_tax: PrepareRequest | None = None) -> None:
-        """Ask both parties to prepare a model, or the tax bureau others, and align."""
-        self.one("bank", request)
-        self.one("tax", of_tax or request)
+    def prepare(self, request: PrepareRequest) -> None:
+        """Ask both parties to prepare a model, and align."""
+        for party in ("bank", "tax"):
+            self.one(party, request)
         align(self.exchange, "left", scoring=True)
 
 
@@ -97,11 +97,10 @@ def test_a_party_names_the_models_that_it_keeps_and_tells_of_no_other(asked: Ask
     both = replace(GOOD, models=GOOD.models | CARD.models)
     with pytest.raises(FederationError, match="the bank scores by one model at a time, not by 2"):
         asked.one("bank", both)
-    asked.prepare(GOOD, both)
+    network = {"federated-network": "network/1"}
+    assert asked.one("tax", replace(both, models=both.models | network)).models == tuple(both.models)
     with pytest.raises(FederationError, match="it has not prepared the model 'federated-network'"):
-        asked.one("tax", ContributeRequest(("federated-boosting", "federated-network")))
-    told = asked.one("tax", ContributeRequest(tuple(both.models)))
-    assert set(told.contributions.read(Contributions).parts) == set(both.models)
+        asked.one("tax", ContributeRequest(tuple(network)))
 
 
 def letter(contribution: object, model: str = "federated-boosting") -> Letter:

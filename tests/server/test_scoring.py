@@ -445,3 +445,17 @@ def test_ids_and_scores_stay_at_the_bank(
         assert one.encode("utf-32-le") not in everything
         for value in values:
             assert value.tobytes() not in everything
+
+
+@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("data", ["of_tables", "of_records"])
+def test_the_base_and_what_each_column_adds_are_the_log_odds(
+    data: str, contender: str, score: Scorer, request: pytest.FixtureRequest
+) -> None:
+    trained: Trained = request.getfixturevalue(data)
+    _, answers = score(trained.config, some(trained.pds[contender].index, 1000), contender)
+    parts = answers[["base", *(name for name in answers if name.startswith("adds "))]]
+    np.testing.assert_allclose(parts.sum(axis=1), np.log(answers["pd"] / (1 - answers["pd"])), atol=1e-9)
+    adds = answers[[f"adds_{number}" for number in range(1, 5)]].to_numpy()
+    assert (np.diff(adds, axis=1) <= 0).all()
+    assert ((answers[REASONS].to_numpy() == "") == (adds == 0)).all()
