@@ -9,7 +9,7 @@ training's evaluation as here. Not so where the conversation says `ANSWERS_ALL`,
 odds: two kinds of scores in one file would mislead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
@@ -167,42 +167,27 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     reserve model has a say, too; see above.
     """
     asked = session.state(PrepareRequest)
-    table, blend = _table(session, asked), _blend(session, asked)
-    study, aligned = session.earlier(asked.study), read_coverage(session.study)
-    trained = tuple(read_coverage(study))
+    table, study = _table(session, asked), session.earlier(asked.study)
+    aligned, trained = read_coverage(session.study), tuple(read_coverage(study))
     for party in request.contributions:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
     told = {party: letter.read(Contributions).parts for party, letter in request.contributions.items()}
-    able = [
-        name
-        for name in _kept_members(session, asked)
-        if all(name in told.get(party, {}) for party in trained)
-    ]
+    members = _kept_members(session, asked)
+    able = [name for name in members if all(name in told.get(party, {}) for party in trained)]
     further: Columns = {}
     unknown = np.zeros(len(table), bool)
     if able:
         ((contender, version),) = asked.models.items()
-        absent = [name for name in blend.weights if name not in able]
-        coverage, blend = {party: aligned[party] for party in trained}, blend.without(absent)
-        members, explanations = dict[str, NDArray[np.float64]](), list[Explanation]()
-        for name in blend.weights:
-            scorer, model = _scorer(_version(asked, name)), _model(session, asked, name)
-            kind = get_type_hints(scorer.contribution)["return"]
-            contributions = {party: decode(kind, told[party][name]) for party in trained}
-            of_rows = (model, table, coverage, contributions, session.config)
-            members[name] = scorer.log_odds(*of_rows)
-            explanations.append(scorer.explain(*of_rows))
-            if name == contender:
-                further = scorer.answers(*of_rows)
-        log_odds = blend.log_odds(members)
-        explanation = weighted_mean(explanations, list(blend.weights.values()))
+        coverage = {party: aligned[party] for party in trained}
+        absent = [name for name in _blend(session, asked).weights if name not in able]
+        answering = f"{contender} without {', '.join(absent)}" if absent else contender
+        log_odds, explanation, further = _by_members(session, asked, absent, table, coverage, told)
         if trained and not _scorer(version).ANSWERS_ALL:
             unknown = known_to_none(coverage, len(table))
             of_study = (coverage, table, session.config)
             log_odds = with_reserve(study, asked.seed, log_odds, *of_study)
             explanation = explain_with_reserve(study, asked.seed, explanation, *of_study)
-        answering = f"{contender} without {', '.join(absent)}" if absent else contender
     else:
         answering, coverage = RESERVE, {}
         log_odds = reserve_log_odds(study, asked.seed, table, session.config)
@@ -223,6 +208,32 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
 def read_answers(config: ScoringConfig, folder: Path) -> Answers:
     """What the label holder with this data folder has answered in a run. FileNotFoundError if it has not."""
     return Store(state_folder(config, folder) / SCORING / config.study).read(Answers)
+
+
+def _by_members(
+    session: Session,
+    asked: PrepareRequest,
+    absent: Collection[str],
+    table: Table,
+    coverage: Mapping[str, Booleans],
+    told: Mapping[str, Mapping[str, bytes]],
+) -> tuple[NDArray[np.float64], Explanation, Columns]:
+    """The log odds (n,) of a blend without the absent members, how they come about, and a single model's own columns.
+
+    told has by party the encoded contribution to each member.
+    """
+    blend, further = _blend(session, asked).without(absent), dict[str, NDArray[Any]]()
+    log_odds, explanations = dict[str, NDArray[np.float64]](), list[Explanation]()
+    for name in blend.weights:
+        scorer = _scorer(_version(asked, name))
+        kind = get_type_hints(scorer.contribution)["return"]
+        contributions = {party: decode(kind, told[party][name]) for party in coverage}
+        of_rows = (_model(session, asked, name), table, coverage, contributions, session.config)
+        log_odds[name] = scorer.log_odds(*of_rows)
+        explanations.append(scorer.explain(*of_rows))
+        if name in asked.models:
+            further |= scorer.answers(*of_rows)
+    return blend.log_odds(log_odds), weighted_mean(explanations, list(blend.weights.values())), further
 
 
 def _answers(
