@@ -167,7 +167,8 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
                 (plan.each, megabytes(plan, 1) - once_moved, of_round),
             )
         )
-        found.append((begun.plus(one, plan.rounds), replace(one, contender="  each round")))
+        line_of_round = replace(one, contender="  each round") if plan.rounds else None
+        found.append((begun.plus(one, plan.rounds), line_of_round))
     whole = alignment
     for one, _ in found:
         whole = whole.plus(one, len(config.seeds))

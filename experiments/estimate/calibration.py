@@ -256,7 +256,9 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
         for name in itertools.filterfalse(federated.__contains__, contenders):
             # The shorter training comes first, since what a process does only once belongs to no round.
             first = one.train(name).costs["cpu_seconds"]
-            spent = reserve if name == RESERVE else few.train(name).costs["cpu_seconds"]
+            spent = few.train(name).costs["cpu_seconds"]
+            if name == RESERVE:  # which the federation trains
+                spent = reserve
             rounds = _rounds(name, config)
             each[name] = max(0.0, spent - first) / (rounds - 1) if rounds else 0.0
             once[name] = spent - rounds * each[name]

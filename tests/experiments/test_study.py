@@ -164,6 +164,7 @@ def test_the_same_study_again_gives_the_same_scores(whole: tuple, base: Training
         np.testing.assert_array_equal(one.pd, first[one.contender])
 
 
+@pytest.mark.slow
 def test_a_blend_that_comes_alone_brings_its_members(base: TrainingConfig) -> None:
     config = base.with_section(BlendConfig(members=("boosting", "scorecard")))
     config = replace(config, study="brings").with_section(BoostingConfig(trees=2))
