@@ -18,6 +18,8 @@ from fl.scorecard.card import Texts
 from fl.scorecard.points import REASONS, prefixes
 from fl.tables import Table
 
+ADDS = "adds "
+"""How the names of the columns begin that say what each feature adds."""
 LEAST = 0.005
 """Log odds that a reason adds at least: half a per cent of the odds."""
 
@@ -93,7 +95,7 @@ def reason_columns(
             f"text_{number}": english,
             f"text_zh_{number}": chinese,
         }
-    names = {f"adds {wording.code(feature)}: {wording.name(feature)}": feature for feature in features}
+    names = {f"{ADDS}{wording.code(feature)}: {wording.name(feature)}": feature for feature in features}
     return {
         **columns,
         "base": explanation.base,
@@ -144,15 +146,18 @@ class _Wording:
         if feature.column >= len(self._table.names):
             party = self._party(feature)
             on_record = Text(f"The business is on record at {party}", f"{party} 有该企业记录")
-            return [on_record if known else no_record(party) for known in self._coverage[party][rows]]
+            return [on_record if known else _no_record(party) for known in self._coverage[party][rows]]
         column = self._columns[self._table.names[feature.column]]
         place = feature.column - len(self._table.numeric_names)
         if place >= 0:
             codes, levels = self._table.codes[rows, place], self._table.levels[place]
-            return [_with(column, levels[code] if code >= 0 else "") for code in codes]
+            return [
+                _with(column, levels[code], levels[code]) if code >= 0 else _not_on_record(column)
+                for code in codes
+            ]
         values = self._table.numeric[rows, feature.column]
         everyone = self._applicants.numeric[:, feature.column]
-        return _compared(column, values, np.sort(everyone[~np.isnan(everyone)]))
+        return compared(column, values, np.sort(everyone[~np.isnan(everyone)]))
 
     def _party(self, feature: Feature) -> str:
         return list(self._coverage)[feature.column - len(self._table.names)]
@@ -165,49 +170,44 @@ class _Wording:
         return Text(told.english or generic.english, told.chinese or told.english or generic.chinese)
 
 
-def _compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.float64]) -> list[Text]:
-    """A numeric column's reason with the value and its rank among all applicants, whose values are sorted.
+def compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.float64]) -> list[Text]:
+    """A numeric column's reason for values (n,), with the figure and its rank among all applicants' (sorted).
 
     Where the risk rises with the value, it is compared with lower ones, where it falls, with higher ones, and else with
-    the larger part. Logarithms are no figures for customers, so that of them the rank alone is told.
+    the larger part. Logarithms are no figures for customers, so of these the rank alone is told.
     """
     below = np.searchsorted(everyone, values, "left") / max(1, len(everyone))
     above = 1 - np.searchsorted(everyone, values, "right") / max(1, len(everyone))
     texts = []
     for value, lower, higher in zip(values.tolist(), below.tolist(), above.tolist(), strict=True):
-        is_high = column.sign > 0 or (column.sign == 0 and lower >= higher)
-        share = int(100 * (lower if is_high else higher))
-        number = np.format_float_positional(float(f"{value:.4g}"), trim="-")
-        figure = (
-            "" if np.isnan(value) or column.unit.startswith("log") else f"{number} {column.unit}".rstrip()
-        )
         if np.isnan(value):
-            texts.append(_with(column, ""))
+            texts.append(_not_on_record(column))
             continue
-        ranks = (
-            Text(
-                f"{'more' if is_high else 'less'} than {share} % of applicants",
-                f"{'高于' if is_high else '低于'} {share}% 的申请人",
-            )
-            if share
-            else Text("", "")
-        )
-        english = ", ".join(filter(None, [figure, ranks.english]))
-        chinese = "，".join(filter(None, [figure, ranks.chinese]))
-        texts.append(_with(column, english, chinese))
+        is_high = column.sign > 0 or (column.sign == 0 and lower >= higher)
+        share = round(100 * (lower if is_high else higher))
+        number = np.format_float_positional(float(f"{value:.4g}"), trim="-")
+        english = [] if column.unit.startswith("log") else [f"{number} {column.unit}".rstrip()]
+        chinese = [*english]
+        if share:
+            english.append(f"{'more' if is_high else 'less'} than {share} % of applicants")
+            chinese.append(f"{'高于' if is_high else '低于'} {share}% 的申请人")
+        texts.append(_with(column, ", ".join(english), "，".join(chinese)))
     return texts
 
 
-def _with(column: Column, english: str, chinese: str = "") -> Text:
-    """A column's reason with what the bank's records say; without that, that they say nothing."""
+def _with(column: Column, english: str, chinese: str) -> Text:
+    """A column's reason, and in brackets what the bank's records say, if that is anything."""
     if not english:
-        what = column.description or column.name
-        return Text(printable(f"Not on record: {what}"), printable(f"无记录：{what}"))
-    return Text(
-        printable(f"{column.reason} ({english})"), printable(f"{column.reason_zh}（{chinese or english}）")
-    )
+        return Text(printable(column.reason), printable(column.reason_zh))
+    return Text(printable(f"{column.reason} ({english})"), printable(f"{column.reason_zh}（{chinese}）"))
 
 
-def no_record(party: str) -> Text:
+def _not_on_record(column: Column) -> Text:
+    """What is told where the bank's records say nothing."""
+    what = column.description or column.name
+    return Text(printable(f"Not on record: {what}"), printable(f"无记录：{what}"))
+
+
+def _no_record(party: str) -> Text:
     """What is told of a business that a party does not know."""
     return Text(f"No record of the business at {party}", f"{party} 无该企业记录")
