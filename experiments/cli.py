@@ -321,9 +321,10 @@ def score(
     """Score new applicants by a trained federated model.
 
     Only the bank gets the scores and PDs. A score is the log odds of default, or a scorecard's points. If a party of
-    the model is absent, the bank's reserve model answers instead. For applicants whom no passive party knows, boosting
-    and the network are averaged with the reserve model. The file names the models that answered, and up to four reasons
-    for each score, in English and Chinese. Its column review marks applicants whom a person should look at.
+    the model is absent, the bank's reserve model answers instead. For applicants whom no passive party knows, boosting,
+    the network and the blend are averaged with the reserve model. The file names the models that answered, and up to
+    four reasons for each score, in English and Chinese. Its column review marks applicants whom a person should look
+    at.
 
     Example: siloscore score --run 4f3c2b1a --applicants new.csv --cut-off 0.05 --out scores.csv
     """

@@ -2,8 +2,8 @@
 
 Models that err differently are better together. All members have the same weight, unless weights that are fitted to the
 validation rows are better by more than noise (`fit`). No row that a member has learned from, and no test row, has a say
-in that. Members are mixed before the reserve model has its say on
-businesses that no passive party knows (`clients/reserve.py`).
+in that. Members are mixed before the reserve model has its say on businesses that no passive party knows
+(`clients/reserve.py`).
 
 Conversation `blend/1`, one round trip: `BlendRequest` → `Scored` from the label holder, which has the members' log odds
 of every position. No passive party takes part.
