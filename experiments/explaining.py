@@ -109,7 +109,8 @@ def write_explanation(explained: Explained, out: Path) -> None:
         Heading("What raises the risk, and what lowers it"),
         Picture("contributions", "bars of the log odds that each column adds"),
         f"The average business has log odds of default of {float(answer['base']):.3f}. To these each column adds, and "
-        "together they are the log odds of this applicant. A number above zero raises the risk.",
+        "together they are the log odds of this applicant. A number above zero raises the risk. A partner's column is "
+        "named by its reason, which does not apply to this applicant where the number is below zero.",
         pd.DataFrame({"column": table.index, "log odds added": table.round(4).to_numpy()}),
     ]
     out.write_text(to_html(parts, {"contributions": explained.figure()}), "utf-8")

@@ -307,11 +307,12 @@ class Grower:
         growth, left = self.growth, np.zeros(self.growth.nodes.shape, bool)
         trees = growth.trees.tolist()
         rows_of = [np.flatnonzero(growth.nodes[tree] == node) for node, tree in enumerate(trees)]
-        for node in np.flatnonzero(growth.owners == 0):
-            rows, number = rows_of[node], growth.forest.numbers[growth.places[node]]
-            left[trees[node], rows] = growth.splits.outcome(number, self.data.codes[rows])
+        of_bank = np.flatnonzero(growth.owners == 0)
+        for split in of_bank.tolist():
+            rows, number = rows_of[split], growth.forest.numbers[growth.places[split]]
+            left[trees[split], rows] = growth.splits.outcome(number, self.data.codes[rows])
         self.growth = replace(growth, left=left)
-        self.growth = growth = self._with_child_covers(np.flatnonzero(growth.owners == 0))
+        self.growth = growth = self._with_child_covers(of_bank)
         for node, (owner, tree, rows) in enumerate(zip(growth.owners, trees, rows_of, strict=True)):
             if owner == LEAF or (owner == 0 and growth.ahead):
                 values = np.where(left[tree, rows], *growth.child_values[node])

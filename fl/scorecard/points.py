@@ -51,7 +51,7 @@ class Scale:
         """The points that everybody has."""
         return round(self.offset - self.factor * intercept)
 
-    def log_odds(self, scores: Integers) -> Floats:
+    def log_odds(self, scores: Integers | Floats) -> Floats:
         """The log odds of default (n,) for which scores (n,) stand."""
         return np.asarray((self.offset - scores) / self.factor, np.float64)
 

@@ -1,10 +1,14 @@
 """What customers are told: the behaviour, the figure at the bank, and how it compares; or whose record it is."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from clients.data.declaration import Column
-from clients.reasons import compared
+from clients.data.declaration import Column, Declaration
+from clients.policy import Policy
+from clients.reasons import column_texts, compared
+from fl.tables import Table
 
 LATE = Column(
     "late", "numeric", "times", description="Late payments", reason="Late payments", reason_zh="逾期次数较多"
@@ -62,3 +66,16 @@ def test_a_number_is_told_with_its_rank_on_the_side_of_the_risk(
     value: float, changes: dict[str, object], english: str, chinese: str
 ) -> None:
     assert told(value, **changes) == (english, chinese)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "told"), [(None, "Late payments"), (True, "Late payments"), (False, "A record of tax")]
+)
+def test_a_party_tells_the_text_of_its_columns_unless_its_policy_forbids_it(
+    allowed: bool | None, told: str
+) -> None:
+    declaration = Declaration("table", "tax", columns=(LATE,), file="table.csv")
+    session = SimpleNamespace(declaration=declaration, policy=Policy(reason_texts=allowed))
+    table = Table(np.empty((0, 1)), ("late",), np.empty((0, 0), np.int32), (), (), np.empty(0, bool))
+    english, _ = column_texts(session, table, np.array([0]))
+    assert english.tolist() == [told]
