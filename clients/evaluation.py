@@ -29,11 +29,11 @@ def keep_scores(
     reserve model has a say on rows that no passive party knows, as in scoring (`clients/scoring.py`), unless the
     conversation's model answers for all.
     """
-    coverage = read_coverage(session.study)
+    coverage, scores = read_coverage(session.study), Scores(log_odds=log_odds, unmixed=log_odds)
     if coverage and not answers_all:
         table, config = read_table(session.study), session.config
-        log_odds = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
-    scores = Scores(log_odds)
+        mixed = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
+        scores = replace(scores, log_odds=mixed)
     session.store.keep(scores)
     applications, test = read_applications(session.study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}

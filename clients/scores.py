@@ -9,9 +9,10 @@ from scipy.special import expit
 
 @dataclass(frozen=True)
 class Scores:
-    """The log odds of default at every position by a model, (n,)."""
+    """The log odds of default at every position by a model, (n,); unmixed (n,) are those without the reserve model."""
 
     log_odds: NDArray[np.float64]
+    unmixed: NDArray[np.float64]
 
     @property
     def pd(self) -> NDArray[np.float64]:

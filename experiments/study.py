@@ -21,6 +21,8 @@ from experiments.dataset import Dataset
 from experiments.estimate import compared
 from experiments.failures import EXPECTED, StudyError, sentence
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores
+from fl.blend import with_members
+from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.evaluation.measures import evaluate
@@ -69,10 +71,13 @@ def run_study(
 ) -> FinishedStudy:
     """Train and compare the contenders under every seed of the configuration.
 
-    `true-pd` is left out where the dataset has no truth. A contender that is refused ends as failed in MLflow, and the
-    study goes on with the others. Raises ConfigError for an unknown contender, a repeated one or none, StudyError when
-    all contenders fail, and whatever the backend raises when the federation fails; the MLflow runs then end as failed.
+    A blend that would have fewer than two members gets them all (`fl/blend.py`). `true-pd` is left out where the
+    dataset has no truth. A contender that is refused ends as failed in MLflow, and the study goes on with the others.
+    Raises ConfigError for an unknown contender, a repeated one or none, StudyError when all contenders fail, and
+    whatever the backend raises when the federation fails; the MLflow runs then end as failed.
     """
+    check_contenders(contenders)
+    contenders = with_members(contenders, config.section(BlendConfig).members)
     check_contenders(contenders)
     if not has_truth(dataset.folder):
         contenders = tuple(name for name in contenders if name != "true-pd")

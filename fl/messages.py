@@ -224,29 +224,27 @@ def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> I
 class LetterField(NamedTuple):
     """A field of a message that holds a letter, or letters by the name of a party.
 
-    reader says for whom, record is the class of what they say (`Any` where it differs from model to model).
+    reader says for whom, record is the class of what they say.
     """
 
     name: str
     reader: Reader
-    record: Any
+    record: type[Any]
 
     @property
     def kind(self) -> str:
         """The class of what they say, as it is bound by the seal."""
-        return "Any" if self.record is Any else f"{self.record.__module__}.{self.record.__qualname__}"
+        return f"{self.record.__module__}.{self.record.__qualname__}"
 
     @property
     def conversation(self) -> str:
         """The conversation that declares that class."""
-        return "" if self.record is Any else str(self.record.__module__).rpartition(".")[2]
+        return str(self.record.__module__).rpartition(".")[2]
 
     @property
     def is_ciphertext(self) -> bool:
         """Whether all that they say is ciphertext already."""
-        return self.record is not Any and {one.content for one in fields_of(self.record)} == {
-            Content.CIPHERTEXT
-        }
+        return {one.content for one in fields_of(self.record)} == {Content.CIPHERTEXT}
 
 
 @lru_cache(maxsize=256)

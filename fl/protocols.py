@@ -15,6 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from fl.config.blend import BlendConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.scorecard import ScorecardConfig
@@ -92,7 +93,7 @@ CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(name="alignment", version=1, states=("",)),
     Conversation(name="splits", version=1, states=("splits/*",)),
     Conversation(name="reserve", version=1, states=("bank-only-boosting/*",)),
-    Conversation(name="scoring", version=1, states=("answers",)),
+    Conversation(name="scoring", version=2, states=("answers",)),
     Conversation(
         name="boosting",
         version=1,
@@ -110,6 +111,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         version=1,
         settings=ScorecardConfig,
         contenders=("federated-scorecard",),
+    ),
+    # It comes last, since it is made of the others' models.
+    Conversation(
+        name="blend",
+        version=1,
+        settings=BlendConfig,
+        contenders=("federated-blend",),
     ),
 )
 

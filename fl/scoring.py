@@ -1,65 +1,79 @@
 """Scoring applicants by a trained model: each party says its part of the score, the label holder adds them up.
 
-Conversation `scoring/1` scores applicants by a model that was trained before, in a study beside that of the training:
+Conversation `scoring/2` scores applicants by a model that was trained before, in a study beside that of the training:
 
 1. `PrepareRequest` → `Prepared`, the bank and then the model's passive parties: is the model there, and are the columns
-   still those that it learned from?
+   still those that it learned from? Of a blend (`fl/blend.py`) the bank names the members, and the others are asked for
+   these: any other model is a blend of one;
 2. the alignment (`fl/alignment`), with the bank's applicants in place of its applications;
-3. `ContributeRequest` → `Contributed`, passive parties: what they add to each position's score, in the form of the
-   conversation that trained the model;
+3. `ContributeRequest` → `Contributed`, passive parties: what they add to each position's score by every member that
+   all of them keep, in the form of the conversation that trained it;
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
-Nine round trips with the handshake, whatever the protocol and the number of rows. The bank's own model has a say, too,
-on applicants whom no passive party knows, unless the protocol has another kind of score. Without one of the parties
-that the model was trained with it alone answers for everybody: the bank is aligned with itself, six round trips. So it
-does when a party keeps silent or fails on the way; one that refuses says why, and ends the run.
+Nine round trips with the handshake, whatever the protocol and the numbers of members and rows. A blend answers without
+the members of which a party has lost its part. The bank's own model has a say, too, on applicants whom no passive party
+knows, unless the protocol has another kind of score. Without one of the parties that the model was trained with it
+alone answers for everybody: the bank is aligned with itself, six round trips. So it does when a party keeps silent or
+fails on the way; one that refuses says why, and ends the run.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from fl.messages import Content, Count, Letter, Reader, Request, Setting, request
+from fl.messages import Content, Count, Reader, Request, Setting, ToLabelHolder, request
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The party has the model. parties are, from the bank, the passive ones that it was trained with, in order."""
+    """The party has a model that was asked for.
 
+    models are those that it keeps; from the bank, of a blend that is asked for, its members. parties are, from the
+    bank, the passive ones that they were trained with, in order.
+    """
+
+    models: Setting[tuple[str, ...]]
     parties: Setting[tuple[str, ...]]
 
 
 @request("prepare")
 @dataclass(frozen=True, kw_only=True)
 class PrepareRequest(Request[Prepared]):
-    """Names the model that is to score: of which study, contender and seed, trained by which conversation's version."""
+    """Names what is to score, of a study and seed: by contender the version of the conversation that trained it.
+
+    The bank is asked for one model, passive parties for its members.
+    """
 
     study: Setting[str]
-    contender: Setting[str]
     seed: Setting[int]
-    conversation: Setting[str]
+    models: Setting[Mapping[str, str]]
 
 
-ContributionLetter = Annotated[Letter[Any], Reader.LABEL_HOLDER, Content.PER_ROW]
-"""A party's part of every row's score, in the form of the conversation that trained the model."""
+@dataclass(frozen=True)
+class Contributions:
+    """A party's part of every row's score, by model: a record of the conversation that trained it, encoded."""
+
+    parts: Annotated[Mapping[str, bytes], Content.PER_ROW]
 
 
 @dataclass(frozen=True)
 class Contributed:
     """What a passive party adds to the score of every position: outcomes of splits, embeddings, or points."""
 
-    contribution: ContributionLetter
+    contributions: ToLabelHolder[Contributions]
 
 
 @request("contribute", to=Reader.PASSIVE, after=("prepare",))
 @dataclass(frozen=True)
 class ContributeRequest(Request[Contributed]):
-    """Asks a passive party for what it adds to the score of every position."""
+    """Asks a passive party for what it adds to the score of every position by these of the models."""
+
+    models: Setting[tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """How many applicants the bank has scored, and by which model (a contender).
+    """How many applicants the bank has scored, and by which model: a contender, and members that it did without.
 
     known says how many each party knows. by_both says how many no passive party knows, so that the bank's own model had
     a say on them, too.
@@ -76,4 +90,4 @@ class Answered:
 class AnswerRequest(Request[Answered]):
     """For the bank: by party what it contributes; nobody's where the bank's own model is to answer."""
 
-    contributions: Mapping[str, ContributionLetter]
+    contributions: Mapping[str, ToLabelHolder[Contributions]]

@@ -109,4 +109,4 @@ class Plan:
 
     def rounds_of(self, round_trips: int) -> float:
         """After how many rounds a training ended that took so many round trips."""
-        return (round_trips - self.once.round_trips) / self.each.round_trips
+        return (round_trips - self.once.round_trips) / max(1, self.each.round_trips)

@@ -18,6 +18,8 @@ from typing import cast
 
 from flwr.serverapp import Grid
 
+from fl.blend import with_members
+from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.evaluation import Evaluation
@@ -64,9 +66,10 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
     The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender that
     is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
     FederationError at the end, with these reasons and what is trained. Any other failure ends the run: it is reported,
-    and raised again.
+    and raised again. A blend comes after its members, which are trained, too, if they are not among the contenders.
     """
     config = config if config.study else replace(config, study=new_study_name(config.data))
+    config = replace(config, contenders=with_members(config.contenders, config.section(BlendConfig).members))
     try:
         with _study(config) as study:
             federation = connect(grid, config, report)

@@ -54,11 +54,15 @@ def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
 def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring:
     """The whole conversation. Raises FederationError, ProtocolError or ConfigError."""
     study, contender, seed = config.model_parts
-    version = conversation_of(contender).announced
     report(Progress("connect"))
     _connect(exchange, config)
-    request = PrepareRequest(study=study, contender=contender, seed=seed, conversation=version)
-    wanted = exchange.ask_holder(request, _STATE).parties
+
+    def prepare(contenders: Collection[str]) -> PrepareRequest:
+        versions = {name: conversation_of(name).announced for name in contenders}
+        return PrepareRequest(study=study, seed=seed, models=versions)
+
+    of_bank = exchange.ask_holder(prepare([contender]), _STATE)
+    wanted, models = of_bank.parties, of_bank.models
     absent: set[str] = set()
 
     def left(there: Collection[str]) -> tuple[str, ...]:
@@ -69,15 +73,18 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
 
     asked = left(exchange.roster.passive)
     # Without one of these parties the bank answers alone.
-    prepared = exchange.ask(dict.fromkeys(asked, request), _STATE, dispensable=asked)
-    exchange.roster = replace(exchange.roster, passive=left(prepared) if asked else ())
+    prepared = exchange.ask(dict.fromkeys(asked, prepare(models)), _STATE, dispensable=asked)
+    # Nobody tells anything of a member that another party cannot score by.
+    models = tuple(name for name in models if all(name in about.models for about in prepared.values()))
+    exchange.roster = replace(exchange.roster, passive=left(prepared) if asked and models else ())
     report(Progress("align"))
     aligned = align(exchange, "left", scoring=True)
     report(Progress("score"))
     asked = left(aligned.known) if exchange.roster.passive else ()
-    contributed = exchange.ask(dict.fromkeys(asked, ContributeRequest()), _STATE, dispensable=asked)
+    question = ContributeRequest(models)
+    contributed = exchange.ask(dict.fromkeys(asked, question), _STATE, dispensable=asked)
     parties = left(contributed) if asked else ()
-    answer = AnswerRequest({party: contributed[party].contribution for party in parties})
+    answer = AnswerRequest({party: contributed[party].contributions for party in parties})
     return Scoring(exchange.ask_holder(answer, _STATE), tuple(sorted(absent)), exchange.costs)
 
 

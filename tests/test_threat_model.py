@@ -16,7 +16,7 @@ from fl.config.network import NetworkConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.messages import Content, Field, Reader, declaration_of, fields_of
 from fl.protocols import CONVERSATIONS
-from fl.scoring import Contributed
+from fl.scoring import Contributed, Contributions
 from fl.wire import Envelope
 
 TEXT = DOCUMENT.read_text("utf-8")
@@ -81,9 +81,9 @@ def test_a_field_says_whose_letter_it_stands_in() -> None:
     assert fields["trees"] == Field("trees", Content.COUNT, Demanded, None)
 
 
-def test_a_letter_in_the_form_of_another_conversation_is_no_plain_field() -> None:
+def test_records_of_other_conversations_in_a_letter_are_no_plain_field() -> None:
     assert list(fields_of(Contributed)) == [
-        Field("contribution", Content.PER_ROW, Contributed, Reader.LABEL_HOLDER)
+        Field("contributions.parts", Content.PER_ROW, Contributions, Reader.LABEL_HOLDER)
     ]
 
 

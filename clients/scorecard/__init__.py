@@ -1,9 +1,10 @@
 """A party's half of the scorecard; see `fl/scorecard` for the conversation and the mathematics.
 
 The bank's actions are in `label_holder`, those of passive parties in `passive`. A trained scorecard at work is in
-`model`.
+`model`, its reasons in `explanation`.
 """
 
+from clients.scorecard.explanation import explain
 from clients.scorecard.label_holder import begin, group, open_sums, score, solve
 from clients.scorecard.model import ANSWERS_ALL, answers, contribution, is_trained, log_odds
 from clients.scorecard.passive import count, finish, fit, gradient, points, start, step
@@ -14,6 +15,7 @@ __all__ = [
     "begin",
     "contribution",
     "count",
+    "explain",
     "finish",
     "fit",
     "gradient",

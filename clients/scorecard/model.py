@@ -14,6 +14,7 @@ from fl.calibration import Calibration
 from fl.config.run import RunConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
+from fl.explanation import BANK, Feature
 from fl.records import Array
 from fl.scorecard import Points
 from fl.scorecard.bank import BankColumns, BankPoints
@@ -46,6 +47,17 @@ class Groupings:
         """The evidence of those passive parties that have a column worth its place."""
         return {name: evidence for name, evidence in self.passive.items() if len(evidence.grouping.columns)}
 
+    @property
+    def features(self) -> list[Feature]:
+        """All columns with points, the bank's first: what there is of each in `BankModel` is in this order."""
+        of_bank = [Feature(BANK, number) for number in self.columns.whole.columns.tolist()]
+        of_others = [
+            Feature(party, number)
+            for party, evidence in self.fitting.items()
+            for number in evidence.grouping.columns.tolist()
+        ]
+        return of_bank + of_others
+
     def of_rows(self, codes: Codes, coverage: Mapping[str, NDArray[np.bool_]]) -> Codes:
         """The groups (n, k) of rows in the bank's columns, from their bins (n, c) and who knows them, bool (n,)."""
         check_names("coverage", coverage, self.passive)
@@ -72,7 +84,9 @@ class BankModel:
     """What the bank keeps of a trained scorecard.
 
     calibration maps the log odds that the points stand for to those of the PD. codes are all reason codes, text (r,);
-    texts and texts_zh are what a customer is told by them.
+    texts and texts_zh are what a customer is told by them. best int64 (r,) are the most points that each column gives,
+    and means float64 (2, r) those of the average business: of training rows that the column's party knows, and by the
+    points for businesses that no passive party knows.
     """
 
     weights: BankWeights
@@ -80,6 +94,8 @@ class BankModel:
     codes: Texts
     texts: Texts
     texts_zh: Texts
+    best: NDArray[np.int64]
+    means: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,24 +167,9 @@ def answers(
     contributions: Mapping[str, Points],
     config: RunConfig,
 ) -> dict[str, Array]:
-    """At the bank: the score (n,) in points, and up to four reasons, worst first.
-
-    Each reason has its code, the points lost, and what the customer is told. Where there is none, texts are empty and
-    the points 0.
-    """
+    """At the bank: the score (n,) in points."""
     bank = model.read(BankModel)
-    rows = score_rows(model, bank.weights, table, coverage, contributions, config)
-    columns: dict[str, Array] = {"score": rows.scores}
-    english, chinese = (dict(zip(bank.codes, texts, strict=True)) for texts in (bank.texts, bank.texts_zh))
-    for number in range(REASONS):
-        codes = rows.reasons[:, number]
-        columns |= {
-            f"reason_{number + 1}": codes,
-            f"lost_{number + 1}": rows.lost[:, number],
-            f"text_{number + 1}": np.array([english.get(code, "") for code in codes], np.str_),
-            f"text_zh_{number + 1}": np.array([chinese.get(code, "") for code in codes], np.str_),
-        }
-    return columns
+    return {"score": score_rows(model, bank.weights, table, coverage, contributions, config).scores}
 
 
 def score_rows(

@@ -13,6 +13,7 @@ from scipy.special import expit
 from experiments import baselines
 from experiments.baselines import Fitted
 from experiments.joined import Joined, read_true_pd
+from fl.blend import BLEND
 from fl.config.run import TrainingConfig
 from fl.evaluation import Columns
 from fl.protocols import conversation_of
@@ -50,13 +51,14 @@ class Baselines:
     ) -> None:
         self._joined, self._roles, self._seed, self._config = joined, roles, seed, config
         self._reserve = reserve
+        self._log_odds: dict[str, Floats] = {}  # of the models so far, without the reserve model
 
     @property
     def reserve(self) -> Reserve:
         """The bank's own boosting."""
         if self._reserve is None:
             began = time.perf_counter(), time.process_time()
-            fitted = self._fitted("boosting", self._joined.of_bank())
+            fitted = self._fitted(RESERVE, self._joined.of_bank())
             self._reserve = Reserve(
                 log_odds=fitted.log_odds,
                 pd=expit(fitted.log_odds),
@@ -66,23 +68,32 @@ class Baselines:
         return self._reserve
 
     def train(self, contender: str) -> Trained:
-        """A contender of this seed, timed without the reserve model that has a say in it."""
+        """A contender of this seed, timed without the reserve model that has a say in it.
+
+        A blend is one of the models that were trained before it. Raises ProtocolError if there are too few.
+        """
         if contender == RESERVE:
+            self._log_odds[RESERVE] = self.reserve.log_odds
             return self.reserve
-        owner, _, algorithm = contender.rpartition("-")
-        seen = self._joined.of_bank() if owner == "bank-only" else self._joined
+        seen = self._joined.of_bank() if contender.startswith("bank-only-") else self._joined
         began = time.perf_counter(), time.process_time()
         if contender in YARDSTICKS:
             pd, curve = self._yardstick(contender, seen)
             return Trained(pd=pd, curve=curve, costs=_costs_since(*began))
-        fitted = self._fitted(algorithm, seen)
+        fitted = self._fitted(contender, seen)
         costs = _costs_since(*began)
-        log_odds = self._with_reserve(algorithm, seen, fitted.log_odds)
+        self._log_odds[contender] = fitted.log_odds
+        log_odds = self._with_reserve(contender, seen, fitted.log_odds)
         return Trained(pd=expit(log_odds), curve=fitted.curve, tables=fitted.tables, costs=costs)
 
-    def _fitted(self, algorithm: str, seen: Joined) -> Fitted:
-        twin = import_module(f"{baselines.__name__}.{algorithm}")
-        return cast(Fitted, twin.train(seen, self._roles, self._seed, self._config.sections[algorithm]))
+    def _fitted(self, contender: str, seen: Joined) -> Fitted:
+        owner, _, algorithm = contender.rpartition("-")
+        settings, twin = self._config.sections[algorithm], import_module(f"{baselines.__name__}.{algorithm}")
+        if algorithm != BLEND:
+            return cast(Fitted, twin.train(seen, self._roles, self._seed, settings))
+        names = [f"{owner}-{name}" for name in settings.members]
+        members = {name: self._log_odds[name] for name in names if name in self._log_odds}
+        return cast(Fitted, twin.train(members, self._joined.labels, self._roles, self._seed))
 
     def _yardstick(self, contender: str, seen: Joined) -> tuple[Floats, Curve]:
         if contender == "true-pd":
@@ -92,9 +103,9 @@ class Baselines:
 
         return train_trees(seen.frame(), self._joined.labels, self._roles, self._seed)
 
-    def _with_reserve(self, algorithm: str, seen: Joined, log_odds: Floats) -> Floats:
+    def _with_reserve(self, contender: str, seen: Joined, log_odds: Floats) -> Floats:
         """The same, but the mean with the reserve model's for whom no passive party knows, as in the federation."""
-        scorer = conversation_of(f"federated-{algorithm}").half("clients")
+        scorer = conversation_of(f"federated-{contender.rpartition('-')[2]}").half("clients")
         if scorer.ANSWERS_ALL or not seen.coverage or not seen.unknown.any():
             return log_odds
         return np.where(seen.unknown, (log_odds + self.reserve.log_odds) / 2, log_odds)

@@ -15,6 +15,8 @@ import pandas as pd
 from experiments.comparison.results import Result
 from experiments.dataset import Dataset
 from experiments.estimate.steps import KEY_BYTES, steps_of
+from fl.blend import with_members
+from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.protocols import federated_contenders
 from fl.workload import Plan, Sizes, Workload
@@ -127,6 +129,7 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
     from experiments.estimate.calibration import engine_costs, message_seconds, rehearse
 
     sizes = sizes_of(dataset, config)
+    contenders = with_members(contenders, config.section(BlendConfig).members)
     plans = {name: plan_of(name, config, sizes) for name in contenders}
     names = [name for name, plan in plans.items() if plan or name.endswith("-trees")]
     rehearsal, per_byte = rehearse(config, sizes, names), message_seconds()
@@ -164,7 +167,8 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
                 (plan.each, megabytes(plan, 1) - once_moved, of_round),
             )
         )
-        found.append((begun.plus(one, plan.rounds), replace(one, contender="  each round")))
+        line_of_round = replace(one, contender="  each round") if plan.rounds else None
+        found.append((begun.plus(one, plan.rounds), line_of_round))
     whole = alignment
     for one, _ in found:
         whole = whole.plus(one, len(config.seeds))

@@ -246,7 +246,9 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
 
             training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=report)
             spent = train(federation, training).costs.cpu_seconds
-            each[name] = (first[max(first)] - first[min(first)]) / (max(first) - min(first))
+            # What is trained in one step has no round.
+            rounds = max(1, max(first) - min(first))
+            each[name] = (first[max(first)] - first[min(first)]) / rounds
             once[name] = spent - each[name] * _rounds(name, config)
         joined = read_joined(config, "bank")
         roles = read_roles(config, "bank", 1)
@@ -254,7 +256,9 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
         for name in itertools.filterfalse(federated.__contains__, contenders):
             # The shorter training comes first, since what a process does only once belongs to no round.
             first = one.train(name).costs["cpu_seconds"]
-            spent = reserve if name == RESERVE else few.train(name).costs["cpu_seconds"]
+            spent = few.train(name).costs["cpu_seconds"]
+            if name == RESERVE:  # which the federation trains
+                spent = reserve
             rounds = _rounds(name, config)
             each[name] = max(0.0, spent - first) / (rounds - 1) if rounds else 0.0
             once[name] = spent - rounds * each[name]

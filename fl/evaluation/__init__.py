@@ -51,6 +51,7 @@ class Evaluation:
     - `deciles`: decile, applicants, bads (int64, 1 = riskiest), bad_rate, mean_pd, bads_captured, lift;
     - `segments`: segment, level, size, withheld (all str; the last says why or is empty), bad_rate, mean_pd,
       auc, auc_low, auc_high, gini, ks (NaN where withheld); no rows when no segments were given;
+    - `members`, of a blend only: member (str), weight, validation_auc (its own);
     - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first;
     - of the scorecard only, with a row per column that has points: `scorecard`: party, code (both str), column (its
       number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per

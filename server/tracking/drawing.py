@@ -26,6 +26,7 @@ _PALETTE = (
     ("#B79F00", "#56B4E9", "#117733"),
     ("#E69F00", "#0072B2", "#009E73"),
     ("#AA4499", "#332288", "#44AA99"),
+    ("#999933", "#88CCEE", "#882255"),
 )
 """By algorithm, in the order of `fl.protocols`, a colour for each way to share data."""
 _FEW = 3

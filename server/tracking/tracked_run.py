@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run
 
 from fl.escaping import markdown
-from fl.evaluation import Evaluation
+from fl.evaluation import Columns, Evaluation
 from server.tracking import drawing, figures, model_card
 
 # A new store announces each step of its creation; only what goes wrong concerns the user.
@@ -178,6 +178,8 @@ class ContenderRun(TrackedRun):
         drawn = {name: draw(self.contender, evaluation) for name, draw in figures.FIGURES.items()}
         self.log_files(drawn, tables, model_card.files(self.contender, evaluation))
         self._add_line(quality_line(self.contender, evaluation.metrics))
+        if "members" in evaluation.tables:
+            self._add_line(members_line(evaluation.tables["members"]))
 
     def log_costs(self, costs: Mapping[str, float]) -> None:
         """Log what training took.
@@ -201,6 +203,12 @@ def quality_line(contender: str, metrics: Mapping[str, float]) -> str:
         f"{metrics['auc_high']:.3f}), Gini {metrics['gini']:.3f}, KS {metrics['ks']:.3f}, "
         f"Brier {metrics['brier']:.4f}."
     )
+
+
+def members_line(members: Columns) -> str:
+    """What a blend is made of; members is its table of an evaluation."""
+    pairs = zip(members["member"], members["weight"], strict=True)
+    return f"A blend of {', '.join(f'{member} (weight {weight:.2f})' for member, weight in pairs if weight)}."
 
 
 def cost_line(costs: Mapping[str, float]) -> str:

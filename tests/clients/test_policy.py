@@ -80,6 +80,7 @@ HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
         goss-other monotone ahead patience calibrate precision""",
     "network": "bins top learning-rate weight-decay party-dropout evaluate-every patience",
+    "blend": "members",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate
         precision""",
 }
@@ -93,6 +94,7 @@ ELSEWHERE = {
     "alignments_per_day",
     "models_per_day",
     "applicants_per_day",
+    "reason_texts",
     "keep_studies",
     "test_ids",
     "applicants",

@@ -11,8 +11,9 @@ from experiments.backends.inline import InlineGrid
 from fl.boosting import Outcomes
 from fl.config.run import RunConfig, ScoringConfig
 from fl.messages import Letter
+from fl.records import encode
 from fl.scorecard import Points
-from fl.scoring import AnswerRequest, ContributeRequest, PrepareRequest
+from fl.scoring import AnswerRequest, ContributeRequest, Contributions, PrepareRequest
 from server.alignment import align
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import Exchange, FederationError
@@ -21,8 +22,8 @@ from server.roster import form_roster
 from server.training import Training
 from tests.open_letters import OpenLetters
 
-GOOD = PrepareRequest(study="s", contender="federated-boosting", seed=1, conversation="boosting/1")
-CARD = replace(GOOD, contender="federated-scorecard", conversation="scorecard/1")
+GOOD = PrepareRequest(study="s", seed=1, models={"federated-boosting": "boosting/1"})
+CARD = replace(GOOD, models={"federated-scorecard": "scorecard/1"})
 
 
 class Asked:
@@ -61,12 +62,15 @@ def asked(make_tables: Callable[..., Path], federate: Callable, tmp_path: Path) 
     ("request_", "why"),
     [
         (replace(GOOD, study="../s"), "no valid name of a study or model"),
-        (replace(GOOD, contender=".."), "no valid name of a study or model"),
+        (replace(GOOD, models={"..": "boosting/1"}), "no valid name of a study or model"),
         (replace(GOOD, seed=2), "does not keep the model s/federated-boosting/2"),
         (replace(GOOD, study="t"), "does not keep the model t/federated-boosting/1"),
-        (replace(GOOD, conversation="boosting/2"), "there is no conversation 'boosting/2'"),
-        (replace(GOOD, conversation="os/1"), "there is no conversation 'os/1'"),
-        (replace(GOOD, conversation="alignment/1"), "cannot score by the conversation alignment/1"),
+        (replace(GOOD, models={"federated-boosting": "boosting/2"}), "there is no conversation 'boosting/2'"),
+        (replace(GOOD, models={"federated-boosting": "os/1"}), "there is no conversation 'os/1'"),
+        (
+            replace(GOOD, models={"federated-boosting": "alignment/1"}),
+            "cannot score by the conversation alignment/1",
+        ),
     ],
     ids=str,
 )
@@ -79,7 +83,7 @@ def test_only_a_model_that_is_there_is_prepared(
 
 
 def test_nothing_is_told_before_a_model_is_prepared(asked: Asked) -> None:
-    for party, request in (("tax", ContributeRequest()), ("bank", AnswerRequest({}))):
+    for party, request in (("tax", ContributeRequest(("federated-boosting",))), ("bank", AnswerRequest({}))):
         with pytest.raises(FederationError, match="comes after prepare, and nothing has come"):
             asked.one(party, request)
 
@@ -89,7 +93,21 @@ def test_the_bank_alone_names_the_parties(asked: Asked) -> None:
     assert asked.one("bank", GOOD).parties == ("tax",)
 
 
-RIGHT = Letter.of(Outcomes(np.zeros((1, 1), np.uint8)))
+def test_a_party_names_the_models_that_it_keeps_and_tells_of_no_other(asked: Asked) -> None:
+    both = replace(GOOD, models=GOOD.models | CARD.models)
+    with pytest.raises(FederationError, match="the bank scores by one model at a time, not by 2"):
+        asked.one("bank", both)
+    network = {"federated-network": "network/1"}
+    assert asked.one("tax", replace(both, models=both.models | network)).models == tuple(both.models)
+    with pytest.raises(FederationError, match="it has not prepared the model 'federated-network'"):
+        asked.one("tax", ContributeRequest(tuple(network)))
+
+
+def letter(contribution: object, model: str = "federated-boosting") -> Letter:
+    return Letter.of(Contributions({model: encode(contribution)}))
+
+
+RIGHT = letter(Outcomes(np.zeros((1, 1), np.uint8)))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +115,10 @@ RIGHT = Letter.of(Outcomes(np.zeros((1, 1), np.uint8)))
     [
         ({"tax": RIGHT, "bank": RIGHT}, "party bank took no part in the alignment"),
         ({"tax": RIGHT, "x": RIGHT}, "a letter of x is needed"),
-        ({"tax": Letter(b"")}, "an? Outcomes is not of its declared form"),
-        ({"tax": Letter.of(GOOD)}, "an? Outcomes is not of its declared form"),
-        ({"tax": Letter.of(Outcomes(np.zeros((90, 1), np.uint8)))}, "outcomes of tax must be"),
-        ({"tax": Letter.of(Outcomes(np.zeros((1, 1))))}, "outcomes of tax must be .* of uint8"),
+        ({"tax": Letter(b"")}, "a Contributions is not of its declared form"),
+        ({"tax": letter(GOOD)}, "an? Outcomes is not of its declared form"),
+        ({"tax": letter(Outcomes(np.zeros((90, 1), np.uint8)))}, "outcomes of tax must be"),
+        ({"tax": letter(Outcomes(np.zeros((1, 1))))}, "outcomes of tax must be .* of uint8"),
     ],
     ids=str,
 )
@@ -132,7 +150,7 @@ POINTS = Points(
 )
 def test_the_bank_adds_up_only_what_can_be_points(asked: Asked, points: object, why: str | None) -> None:
     asked.prepare(CARD)
-    answer = AnswerRequest({"tax": Letter.of(points)})
+    answer = AnswerRequest({"tax": letter(points, "federated-scorecard")})
     if why is None:
         assert asked.one("bank", answer).applicants == 2
         return

@@ -13,6 +13,7 @@ from experiments.dataset import open_dataset
 from experiments.display import explanation
 from experiments.failures import StudyError
 from experiments.study import FinishedStudy, all_contenders, run_study
+from fl.config.blend import BlendConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
@@ -69,6 +70,7 @@ def test_all_contenders_are_judged_on_the_same_rows(whole: tuple) -> None:
 def test_without_defence_the_federated_network_is_the_pooled_one(whole: tuple) -> None:
     pds = {one.contender: one.pd for one in whole[0].results}
     np.testing.assert_allclose(pds["federated-network"], pds["pooled-network"], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(pds["federated-blend"], pds["pooled-blend"], rtol=1e-3, atol=1e-5)
 
 
 def test_the_federated_scorecard_is_the_pooled_one_and_every_scorecard_has_a_model_card(
@@ -160,6 +162,18 @@ def test_the_same_study_again_gives_the_same_scores(whole: tuple, base: Training
     first = {one.contender: one.pd for one in whole[0].results}
     for one in again.results:
         np.testing.assert_array_equal(one.pd, first[one.contender])
+
+
+@pytest.mark.slow
+def test_a_blend_that_comes_alone_brings_its_members(base: TrainingConfig) -> None:
+    config = base.with_section(BlendConfig(members=("boosting", "scorecard")))
+    config = replace(config, study="brings").with_section(BoostingConfig(trees=2))
+    finished, _ = study(config, ("pooled-blend",))
+    assert [one.contender for one in finished.results] == [
+        "pooled-boosting",
+        "pooled-scorecard",
+        "pooled-blend",
+    ]
 
 
 def test_a_model_of_the_pool_alone_needs_no_federated_one(base: TrainingConfig) -> None:

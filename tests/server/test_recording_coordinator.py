@@ -37,6 +37,7 @@ from fl.messages import (
 from fl.protocols import CONVERSATIONS, federated_contenders, request_of
 from fl.records import Array, decode
 from fl.scorecard import Points
+from fl.scoring import Contributions
 from fl.wire import to_bytes, unpack
 from server.coordinator import assign_roles, connect, train, train_reserve
 from server.exchange import Exchange
@@ -71,8 +72,9 @@ ALLOWED = {
     """,
     "evaluation": "Scored.evaluation",
     "scoring": """
-        PrepareRequest.study PrepareRequest.contender PrepareRequest.seed PrepareRequest.conversation
-        Prepared.parties Answered.applicants Answered.by_both Answered.known Answered.model
+        PrepareRequest.study PrepareRequest.seed PrepareRequest.models
+        Prepared.models Prepared.parties ContributeRequest.models
+        Answered.applicants Answered.by_both Answered.known Answered.model
     """,
 }
 """What the coordinator may read by conversation: names, settings, counts, rounded metrics, and what is ciphertext."""
@@ -83,7 +85,7 @@ LETTERS = {
     for conversation in CONVERSATIONS
     for message in messages_of(conversation)
     for declared in letter_fields(message)
-} | {"Any": Points}  # the scoring below is by a scorecard
+}
 
 
 class Recorder(ClientApp):
@@ -146,6 +148,8 @@ class Recording:
 
     def _note(self, kind: type[Any], letter: Letter[Any]) -> None:
         said = decode(kind, letter.content)
+        if isinstance(said, Contributions):  # the scoring below is by a scorecard
+            return self._note(Points, Letter(said.parts["federated-scorecard"]))
         for field in fields_of(kind):
             if field.content in (Content.PER_ROW, Content.PADDED):
                 self._keep(f"{kind.__name__}.{field.path}", getattr(said, field.path))

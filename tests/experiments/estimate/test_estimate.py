@@ -9,6 +9,7 @@ from experiments.estimate import ROUND_TRIP, Estimate, calibration, estimates, m
 from experiments.estimate.calibration import Line
 from experiments.made_tables import write_tables
 from experiments.settings import parse_settings
+from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.workload import Sizes
 from server.coordinator import assign_roles, connect, train, train_reserve
@@ -158,3 +159,24 @@ def test_an_estimate_has_a_line_for_everything_that_takes_time(
     assert table["round_trips"].tolist() == [6, 7 + 3 * 4, 4, 0, 6 + 2 * 19]
     assert (table["cpu_seconds"] > 0).all()
     assert (table["simulation"] > table["inline"]).iloc[:3].all()
+
+
+@pytest.mark.slow
+def test_a_blend_is_one_step_after_its_members(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+    config = config_of(dataset).with_section(BlendConfig(members=("boosting", "scorecard")))
+
+    table = estimates(dataset, config, ("bank-only-blend", "federated-blend"))
+
+    assert table["contender"].tolist() == [
+        *("start, alignment", "bank-only-boosting", "bank-only-scorecard", "bank-only-blend"),
+        *(
+            "federated-boosting",
+            "  each round",
+            "federated-scorecard",
+            "  each round",
+            "federated-blend",
+            "in all",
+        ),
+    ]
+    assert table.set_index("contender").loc["federated-blend", "round_trips"] == 1
