@@ -15,9 +15,11 @@ from fl.arrays import check_bytes, check_names
 from fl.binning import Binning
 from fl.boosting import Outcomes, packed, unpacked
 from fl.boosting.forest import Forest, Splits
+from fl.boosting.gradients import reweighing
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Passive
 from fl.calibration import Calibration
+from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
 from fl.tables import Table
 
@@ -42,8 +44,9 @@ class BankModel:
 
 def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
     """What the bank's forests are grown on, once its columns are binned (`clients.binned.set_up`)."""
-    setup = read_setup(session)
-    labels = read_applications(session.study).labels[setup.positions]
+    setup, applications = read_setup(session), read_applications(session.study)
+    labels = applications.labels[setup.positions]
+    segments = {name: levels[setup.positions] for name, levels in applications.segments.items()}
     return Data(
         name=session.declaration.name,
         labels=labels,
@@ -53,6 +56,7 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
         passive=passive,
         seed=setup.seed,
         secret_generator=lambda number: goss_generator(labels[setup.training], setup.seed, number),
+        weights=reweighing(session.config.section(BoostingConfig).reweigh, segments, labels, setup.training),
     )
 
 

@@ -40,8 +40,8 @@ class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
     tables has the label holder's first; coverage says which passive party knows which row, and columns are the declared
-    ones (`party.toml`) by party and name, with what a customer is told of each. sensitive are the label holder's columns
-    that no model uses, text (n,) by name.
+    ones (`party.toml`) by party and name, with what a customer is told of each. sensitive are the columns of the label
+    holder that no model uses, text (n,) by name.
     """
 
     holder: str
