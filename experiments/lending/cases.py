@@ -25,7 +25,8 @@ class Applicants:
 
     groups says by the name of a group who belongs to it: bool (n,). segments are the levels by which fairness is
     measured, text (n,) by the name of a segment or sensitive column of the bank. true_pd (n,) is there in a simulated
-    economy that has it.
+    economy that has it, and reweighed (n,), the PDs under the challenger when it is trained on reweighed rows, if the
+    report tries that.
     """
 
     labels: NDArray[np.int8]
@@ -35,6 +36,7 @@ class Applicants:
     challenger: NDArray[np.float64]
     segments: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     true_pd: NDArray[np.float64] | None = None
+    reweighed: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +56,7 @@ class Applicants:
             self.challenger[rows],
             {name: levels[rows] for name, levels in self.segments.items()},
             None if self.true_pd is None else self.true_pd[rows],
+            None if self.reweighed is None else self.reweighed[rows],
         )
 
 
@@ -72,11 +75,17 @@ class Case:
 
 
 def read_cases(
-    dataset: Dataset, study: FinishedStudy, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
+    dataset: Dataset,
+    study: FinishedStudy,
+    pair: tuple[str, str],
+    cash_flow: CashFlow,
+    economy: int = 0,
+    reweighed: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> list[Case]:
     """A case for every seed of a study, which has both contenders of `pair`: reference and challenger.
 
-    Raises ConfigError when the bank has no column of the cash flow's name.
+    reweighed has the PDs (n,) under the reweighed challenger by seed, if there is one. Raises ConfigError when the bank
+    has no column of the cash flow's name.
     """
     joined = study.joined
     groups = {}
@@ -91,7 +100,10 @@ def read_cases(
     true_pd = read_true_pd(dataset.folder, joined.applications.ids) if has_truth(dataset.folder) else None
     cases = []
     for seed, roles in study.roles.items():
-        pds = (study.pds[name, seed] for name in pair)
-        everybody = Applicants(joined.labels, flow, groups, *pds, segments, true_pd)
+        reference, challenger = (study.pds[name, seed] for name in pair)
+        mitigated = reweighed[seed] if reweighed else None
+        everybody = Applicants(
+            joined.labels, flow, groups, reference, challenger, segments, true_pd, mitigated
+        )
         cases.append(Case(economy, seed, everybody.take(roles == VALIDATION), everybody.take(roles == TEST)))
     return cases

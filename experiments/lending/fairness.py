@@ -167,11 +167,11 @@ def resampled(both: tuple[Decided, Decided], members: Booleans, resamples: int) 
     for seed in np.random.SeedSequence(0).spawn(-(-resamples // _AT_ONCE)):
         draws = np.random.default_rng(seed).integers(rows, size=(_AT_ONCE, rows))
         weights = np.array([np.bincount(draw, minlength=rows) for draw in draws], np.float64)
-        pieces.append(np.stack([_levels(made, members, weights) for made in both], axis=1))
+        pieces.append(np.stack([levels_of(made, members, weights) for made in both], axis=1))
     return np.concatenate(pieces)[:resamples]
 
 
-def _levels(made: Decided, members: Booleans, weights: Floats) -> NDArray[np.float64]:
+def levels_of(made: Decided, members: Booleans, weights: Floats) -> NDArray[np.float64]:
     """Every measure of one model in every group, (r, measures, groups), where rows count as often as weights (r, n)."""
     counted, among = (np.array(part, np.float64) for part in zip(*made.shares.values(), strict=True))
     levels = []
@@ -203,6 +203,16 @@ def weighted_gini(bad: Booleans, pd: Floats, weights: Floats) -> Floats:
         return np.asarray(2 * (bads * outranked).sum(1) / (bads.sum(1) * goods.sum(1)) - 1)
 
 
+def figures_of(levels: NDArray[np.float64], base: list[int]) -> NDArray[np.float64]:
+    """The figures (…, figures, measures, groups) of levels (…, 2, measures, groups); base are the largest groups."""
+    of_largest = levels[..., base]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = np.where(of_largest == 0, np.nan, levels / of_largest)
+    differences = levels - of_largest
+    changes, ratio_changes = (np.diff(part, axis=-3) for part in (levels, ratios))
+    return np.concatenate([levels, changes, ratios, differences, ratio_changes], axis=-3)
+
+
 def measure_fairness(cases: list[Case], cutoffs: list[Cutoffs], policy: Policy) -> Fairness:
     """How both models treat the groups of every segment of the test applicants, at the models' own cut-offs.
 
@@ -224,7 +234,7 @@ def measure_fairness(cases: list[Case], cutoffs: list[Cutoffs], policy: Policy) 
     members = [
         np.array([case.test.segments[segment] == group for segment, group in groups]) for case in cases
     ]
-    figures = _with_interval(cases, made, members, [_figures(one, base) for one in levels], base)
+    figures = _with_interval(cases, made, members, [figures_of(one, base) for one in levels], base)
     measures = (*made[0][0].shares, GINI)
     index = pd.MultiIndex.from_tuples(
         [(*group, measure, figure) for figure in FIGURES for measure in measures for group in groups],
@@ -259,17 +269,8 @@ def _by_group(
         for kind in ("ratio", "difference"):
             of_models = {side: getattr(frame, kind)() for side, frame in zip(SIDES, frames, strict=True)}
             gaps[segment, kind] = pd.DataFrame(of_models).reindex(GAPS).dropna(how="all")
-    joined = pd.concat(gaps, names=["segment", "kind", "measure"]).reorder_levels([0, 2, 1])
+    joined = pd.concat(gaps, names=["segment", "kind", "measure"]).reorderlevels_of([0, 2, 1])
     return np.concatenate(levels, axis=-1), joined
-
-
-def _figures(levels: NDArray[np.float64], base: list[int]) -> NDArray[np.float64]:
-    """The figures (…, figures, measures, groups) of levels (…, 2, measures, groups); base are the largest groups."""
-    of_largest = levels[..., base]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratios, differences = levels / of_largest, levels - of_largest
-    changes, ratio_changes = (np.diff(part, axis=-3) for part in (levels, ratios))
-    return np.concatenate([levels, changes, ratios, differences, ratio_changes], axis=-3)
 
 
 def _with_interval(
@@ -289,7 +290,7 @@ def _with_interval(
         half = stats.t.ppf(0.5 + intervals.LEVEL / 2, len(means) - 1) * stats.sem(means, axis=0)
         return {"value": value, "low": value - half, "high": value + half}
     drawn = [resampled(both, inside, intervals.RESAMPLES) for both, inside in zip(made, members, strict=True)]
-    low, high = bounds(np.mean([_figures(of_case, base) for of_case in drawn], axis=0))
+    low, high = bounds(np.mean([figures_of(of_case, base) for of_case in drawn], axis=0))
     return {"value": value, "low": low, "high": high}
 
 
