@@ -247,7 +247,7 @@ def measure_fairness(cases: list[Case], cutoffs: list[Cutoffs], policy: Policy) 
     counts = pd.concat(sizes, names=["segment", "group"]).to_frame("value")
     counts.index = pd.MultiIndex.from_tuples([(*key, APPLICANTS, SIDES[1]) for key in counts.index])
     table = pd.concat([counts, table]).rename_axis(index.names)
-    return Fairness(table.sort_index(), pd.concat(gaps).groupby(level=[0, 1, 2], sort=False).mean(), largest)
+    return Fairness(table.sort_index(), pd.concat(gaps).groupby(level=[0, 1, 2]).mean(), largest)
 
 
 def _sizes(cases: list[Case], segment: str) -> "pd.Series[float]":
@@ -269,7 +269,7 @@ def _by_group(
         for kind in ("ratio", "difference"):
             of_models = {side: getattr(frame, kind)() for side, frame in zip(SIDES, frames, strict=True)}
             gaps[segment, kind] = pd.DataFrame(of_models).reindex(GAPS).dropna(how="all")
-    joined = pd.concat(gaps, names=["segment", "kind", "measure"]).reorderlevels_of([0, 2, 1])
+    joined = pd.concat(gaps, names=["segment", "kind", "measure"]).reorder_levels([0, 2, 1])
     return np.concatenate(levels, axis=-1), joined
 
 

@@ -44,7 +44,7 @@ def test_cut_offs_of_groups_approve_the_same_share_of_each(case: Case) -> None:
     decision = decide(test.challenger, test.cash_flow, own, cutoff)
     before = decide(test.challenger, test.cash_flow, own)
     assert found.loc["approval_ratio", "before"] < 0.6
-    assert found.loc["approval_ratio", "after"] > 0.95
+    assert found.loc["approval_ratio", "after"] > 0.9
     assert found.loc["approval_rate", "after"] == decision.approved.mean()
     for name, labels in (("expected_profit", test.challenger), ("realised_profit", test.labels)):
         for when, made in (("before", before), ("after", decision)):
