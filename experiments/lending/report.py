@@ -88,7 +88,7 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     ) as run:
         cases: dict[str, list[Case]] = {}
         for source in sources:
-            cases.setdefault(source.world, []).extend(_cases(source, task, run, report))
+            cases.setdefault(source.world, []).extend(cases_from(source, task, run, report))
         worlds = [
             world_from_cases(name, of_world, task.policy, _reweigh(task)) for name, of_world in cases.items()
         ]
@@ -99,7 +99,7 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     return findings
 
 
-def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
+def cases_from(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
     """Run the study of one dataset, and another of the challenger on reweighed rows if that is asked for."""
     if source.simulated:
         report(Progress(f"Simulating {source.world}", source.economy))
