@@ -46,7 +46,9 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
     """What the bank's forests are grown on, once its columns are binned (`clients.binned.set_up`)."""
     setup, applications = read_setup(session), read_applications(session.study)
     labels = applications.labels[setup.positions]
-    segments = {name: levels[setup.positions] for name, levels in applications.segments.items()}
+    reweigh = session.config.section(BoostingConfig).reweigh
+    # Only if they are needed: texts take time to copy, and this is done at every message.
+    segments = {name: levels[setup.positions] for name, levels in applications.segments.items() if reweigh}
     return Data(
         name=session.declaration.name,
         labels=labels,
@@ -56,7 +58,7 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
         passive=passive,
         seed=setup.seed,
         secret_generator=lambda number: goss_generator(labels[setup.training], setup.seed, number),
-        weights=reweighing(session.config.section(BoostingConfig).reweigh, segments, labels, setup.training),
+        weights=reweighing(reweigh, segments, labels, setup.training),
     )
 
 

@@ -19,7 +19,7 @@ def finding(fairness: Fairness, pair: Pair) -> str:
     return (
         f"Compared with the largest group of its segment, the new model ({labels(pair)[1]}) approves relatively more "
         f"of {nearer} of the {len(others)} other groups and relatively less of {further}; of the rest no change can "
-        "be shown."
+        "be shown. One in twenty such intervals excludes no change by luck."
     )
 
 
