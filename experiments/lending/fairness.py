@@ -241,7 +241,7 @@ def measure_fairness(cases: list[Case], cutoffs: list[Cutoffs], policy: Policy) 
         names=["segment", "group", "measure", "figure"],
     )
     table = pd.DataFrame({name: part.ravel() for name, part in figures.items()}, index)
-    # A mean PD that exceeds the observed rate by twice as much is no ratio that says anything.
+    # Calibration is a difference around zero, and the ratio of two such differences says nothing.
     measure, figure = (table.index.get_level_values(name) for name in ("measure", "figure"))
     table = table[~((measure == "calibration") & figure.str.contains("ratio"))].dropna(how="all")
     counts = pd.concat(sizes, names=["segment", "group"]).to_frame("value")
