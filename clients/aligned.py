@@ -32,6 +32,13 @@ class Applications:
 
 
 @dataclass(frozen=True)
+class Sensitive:
+    """The label holder's sensitive columns at each position, text (n,) by name: for its own evaluation alone."""
+
+    columns: Mapping[str, NDArray[np.str_]]
+
+
+@dataclass(frozen=True)
 class Coverage:
     """Which positions each passive party knows, bool (n,) by name, in the order of the federation."""
 
@@ -69,16 +76,21 @@ def table_of(frame: pd.DataFrame, known: NDArray[np.bool_], declared: Iterable[C
 
 def applications_of_rows(frame: pd.DataFrame) -> Applications:
     """The applications of a frame, which has one row per position, in order."""
-    segments = {name: frame[name].astype(object) for name in frame if name not in ("label", "month")}
     return Applications(
         ids=frame.index.to_numpy().astype(np.str_),
         labels=frame["label"].to_numpy(np.int8),
         months=frame["month"].to_numpy().astype("datetime64[M]"),
-        segments={
-            name: column.where(column.notna(), "missing").to_numpy().astype(np.str_)
-            for name, column in segments.items()
-        },
+        segments=texts_of(frame.drop(columns=["label", "month"])),
     )
+
+
+def texts_of(frame: pd.DataFrame) -> dict[str, NDArray[np.str_]]:
+    """The columns of a frame as texts (n,) by name, with `missing` where there is none."""
+    columns = {name: frame[name].astype(object) for name in frame}
+    return {
+        name: column.where(column.notna(), "missing").to_numpy().astype(np.str_)
+        for name, column in columns.items()
+    }
 
 
 def known_to_none(coverage: Mapping[str, NDArray[np.bool_]], rows: int) -> NDArray[np.bool_]:
@@ -94,6 +106,11 @@ def read_table(study: Store) -> Table:
 def read_applications(study: Store) -> Applications:
     """The label holder's applications at each position. FileNotFoundError at any other party."""
     return cast(Applications, _read(study.folder, Applications))
+
+
+def read_sensitive(study: Store) -> Mapping[str, NDArray[np.str_]]:
+    """At the label holder, its sensitive columns at each position, (n,) by name; none if it has declared none."""
+    return cast(Sensitive, _read(study.folder, Sensitive)).columns if study.has(Sensitive) else {}
 
 
 def read_coverage(study: Store) -> Mapping[str, NDArray[np.bool_]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clients.aligned import Coverage, Schema, applications_of_rows, table_of
+from clients.aligned import Coverage, Schema, Sensitive, applications_of_rows, table_of, texts_of
 from clients.applicants import ScoredIds, applications_of
 from clients.data.declaration import schema_hash
 from clients.partners import introduced
@@ -132,10 +132,13 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     """Step 5: keep the features in the common order; the exponent is forgotten."""
     party, told = session.party, request.order.read(Order)
     if session.holds_label:
-        applications = applications_of(session).iloc[session.state(Blinded).rows]
+        rows = session.state(Blinded).rows
+        applications = applications_of(session).iloc[rows]
         check_integers("months", told.months, len(applications), -1, _MONTHS)
         ids, known = applications.index.to_numpy().astype(np.str_), np.ones(len(applications), bool)
         session.study.keep(ScoredIds(ids) if session.is_scoring else applications_of_rows(applications))
+        if party.declaration.sensitive and not session.is_scoring:
+            session.study.keep(Sensitive(texts_of(party.sensitive().iloc[rows])))
     else:
         ids, known = _places(told, session.state(Blinded).ids)
     months = _to_months(told.months[known])

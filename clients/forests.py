@@ -16,9 +16,11 @@ from fl.binning import Binning
 from fl.boosting import Outcomes, Reasons, packed, unpacked
 from fl.boosting.contributions import contributions as contributions_of
 from fl.boosting.forest import Forest, Splits
+from fl.boosting.gradients import reweighing
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Passive
 from fl.calibration import Calibration
+from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
 from fl.explanation import BANK, Explanation, Feature, Text
 from fl.tables import Table
@@ -44,8 +46,11 @@ class BankModel:
 
 def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
     """What the bank's forests are grown on, once its columns are binned (`clients.binned.set_up`)."""
-    setup = read_setup(session)
-    labels = read_applications(session.study).labels[setup.positions]
+    setup, applications = read_setup(session), read_applications(session.study)
+    labels = applications.labels[setup.positions]
+    reweigh = session.config.section(BoostingConfig).reweigh
+    # Only if they are needed: texts take time to copy, and this is done at every message.
+    segments = {name: levels[setup.positions] for name, levels in applications.segments.items() if reweigh}
     return Data(
         name=session.declaration.name,
         labels=labels,
@@ -55,6 +60,7 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
         passive=passive,
         seed=setup.seed,
         secret_generator=lambda number: goss_generator(labels[setup.training], setup.seed, number),
+        weights=reweighing(reweigh, segments, labels, setup.training),
     )
 
 

@@ -5,7 +5,7 @@ rows, features and roles.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from clients.aligned import Applications, known_to_none, read_applications, read_coverage, read_table
+from clients.aligned import (
+    Applications,
+    known_to_none,
+    read_applications,
+    read_coverage,
+    read_sensitive,
+    read_table,
+)
 from clients.data.declaration import COVERAGE, Column, read_declaration, with_reasons
 from clients.evaluation import coverage_names
 from clients.parties import party_type
@@ -33,7 +40,8 @@ class Joined:
     """All that the parties of a study hold together; position k is the same business in every part.
 
     tables has the label holder's first; coverage says which passive party knows which row, and columns are the declared
-    ones (`party.toml`) by party and name, with what a customer is told of each.
+    ones (`party.toml`) by party and name, with what a customer is told of each. sensitive are the columns of the label
+    holder that no model uses, text (n,) by name.
     """
 
     holder: str
@@ -41,6 +49,7 @@ class Joined:
     applications: Applications
     coverage: Mapping[str, NDArray[np.bool_]]
     columns: dict[str, dict[str, Column]]
+    sensitive: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     @property
     def labels(self) -> NDArray[np.int8]:
@@ -77,7 +86,8 @@ def read_joined(config: RunConfig, holder: str) -> Joined:
     bank, coverage = declared[holder].name, read_coverage(_study(config, holder))
     tables = {name: read_table(studies[name]) for name in (bank, *coverage)}
     columns = {about.name: with_reasons(about, party_type(about.type).columns) for about in declared.values()}
-    return Joined(bank, tables, read_applications(studies[bank]), coverage, columns)
+    applications, sensitive = read_applications(studies[bank]), read_sensitive(studies[bank])
+    return Joined(bank, tables, applications, coverage, columns, sensitive)
 
 
 def read_roles(config: RunConfig, holder: str, seed: int) -> Roles:

@@ -167,6 +167,8 @@ def policy(
     tell(f"Party {declared.name}, by what is written in its party.toml, which always binds:")
     told = "shows" if declared.publish_bins else "does not show"
     tell(f"- A model card {told} which values a group of its columns holds (publish_bins).")
+    for column in declared.sensitive:
+        tell(f"- No model uses the column {column}, and no message holds it (sensitive).")
     for rule in written.written:
         tell(f"- It allows {written.in_words(rule)} (policy.{rule}).")
     tell(

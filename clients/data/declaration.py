@@ -186,14 +186,15 @@ class Declaration:
     `name` is the party's name in the federation; `id`, `label` and `month` name columns of its data. Only the party
     that holds the label declares `label`, `month` (the observation month) if its applications have one, and `bad`, the
     value of the label that means default; labels of 0 and 1 or false and true need none. `segments` are the columns by
-    which metrics are reported. `columns` stand in the order in which the party offers them. `file` is the table's file
-    name (party type `table` only). With `publish_bins`, the model card of a scorecard shows the ranges of values that
-    the points of this party's columns are given for; without it, only the party's own points table shows them. By
-    default the label holder publishes them, since the model is its own. `partners` has the public keys of the parties
-    that this one works with, by name (`fl/seals.py`); where there are some, nobody else may take part. `policy` is what
-    the party allows a run to ask of it (`clients/policy.py`), and `cluster` the machines that share its work, if there
-    are any. `format` is how the party's CSV files are written; its
-    fields are keys of `party.toml` like the others.
+    which metrics are reported. `sensitive` are columns by which the label holder itself compares how a model treats
+    people: no model uses them, and they leave it in no message. `columns` stand in the order in which the party offers
+    them. `file` is the table's file name (party type `table` only). With `publish_bins`, the model card of a scorecard
+    shows the ranges of values that the points of this party's columns are given for; without it, only the party's own
+    points table shows them. By default the label holder publishes them, since the model is its own. `partners` has the
+    public keys of the parties that this one works with, by name (`fl/seals.py`); where there are some, nobody else may
+    take part. `policy` is what the party allows a run to ask of it (`clients/policy.py`), and `cluster` the machines
+    that share its work, if there are any. `format` is how the party's CSV files are written; its fields are keys of
+    `party.toml` like the others.
 
     Raises `DataError` if the parts contradict each other.
     """
@@ -214,6 +215,13 @@ class Declaration:
         tuple[str, ...],
         Rule(
             'a list of column names, such as ["sector", "region"]',
+            lambda names: isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+        ),
+    ] = ()
+    sensitive: Annotated[
+        tuple[str, ...],
+        Rule(
+            'a list of column names, such as ["gender"]',
             lambda names: isinstance(names, tuple) and all(isinstance(name, str) for name in names),
         ),
     ] = ()
@@ -238,8 +246,10 @@ class Declaration:
         check(self)
         if self.publish_bins is None:
             object.__setattr__(self, "publish_bins", self.label is not None)
-        if self.label is None and (self.month is not None or self.segments):
-            raise DataError("month and segments belong to the party that holds the label; remove them.")
+        if self.label is None and (self.month is not None or self.segments or self.sensitive):
+            raise DataError(
+                "month, segments and sensitive belong to the party that holds the label; remove them."
+            )
         if self.label is None and self.bad is not None:
             raise DataError("bad is a value of the label; name the label's column by the key label.")
         if COVERAGE in self.segments:
@@ -253,12 +263,22 @@ class Declaration:
         roles = {key: name for key in ("id", "label", "month") if (name := getattr(self, key)) is not None}
         if len(set(roles.values())) < len(roles):
             raise DataError("id, label and month must be three different columns.")
-        for names_of, names in (("columns", self.column_names), ("segments", self.segments)):
+        for names_of, names in (
+            ("columns", self.column_names),
+            ("segments", self.segments),
+            ("sensitive columns", self.sensitive),
+        ):
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise DataError(f"{listing(repeated)} stands more than once among the {names_of}.")
             for key, name in roles.items():
                 if name in names:
                     raise DataError(f"'{name}' is the {key} and cannot be one of the {names_of} too.")
+        if used := [name for name in self.sensitive if name in self.column_names]:
+            raise DataError(f"no model may use a sensitive column; remove {listing(used)} from the columns.")
+        if told := [name for name in self.sensitive if name in self.segments]:
+            raise DataError(
+                f"metrics by segment leave the party; remove the sensitive {listing(told)} from the segments."
+            )
 
     @property
     def target(self) -> Target | None:
@@ -286,7 +306,19 @@ class Declaration:
 _COLUMN_KEYS = tuple(item.name for item in fields(Column) if item.name != "name")
 _ALWAYS = ("kind", "sign", "grade")
 """What is written of every column, since these are decisions; of the rest what is not as by default."""
-_PARTY_KEYS = ("type", "name", "id", "file", "label", "bad", "month", "publish_bins", "segments", "partners")
+_PARTY_KEYS = (
+    "type",
+    "name",
+    "id",
+    "file",
+    "label",
+    "bad",
+    "month",
+    "publish_bins",
+    "segments",
+    "sensitive",
+    "partners",
+)
 _FORMAT_KEYS = tuple(item.name for item in fields(Format))
 _RULES = tuple(item.name for item in fields(Policy))
 _CLUSTER_KEYS = tuple(item.name for item in fields(Cluster))
@@ -425,7 +457,8 @@ def schema_hash(declaration: Declaration) -> str:
 
     These are the type, the names of the id, label and month columns, the label's bad value, the segments, and the name,
     kind, unit, sign and special values of each column, in order. The names of the party and its file, how the file is
-    read, the reference month of dates, descriptions, reasons and grades may change without a new model.
+    read, sensitive columns, the reference month of dates, descriptions, reasons and grades may change without a new
+    model.
 
     >>> turnover = Column("turnover", "numeric", sign=-1)
     >>> declarations = [Declaration("tax", "tax", columns=(one,)) for one in (turnover, replace(turnover, grade=4))]

@@ -7,7 +7,7 @@ two to write.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -105,12 +105,18 @@ class Records:
         """Rows of the largest table that is not held."""
         return max((table.file.rows for table in self.stored.values()), default=0)
 
-    def visible(self, as_of: pd.Series) -> dict[str, pd.DataFrame]:
+    def visible(self, as_of: pd.Series, sensitive: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
         """The rows of the businesses of `as_of` that are known by each one's month there, without the label.
 
-        Since every type's features are computed from these tables alone, no feature can look ahead.
+        Every value of the sensitive columns of the applications is missing there. Since every type's features are
+        computed from these tables alone, no feature can look ahead or depend on such a column.
         """
         visible = {name: self._visible(table, as_of) for name, table in self.tables.items()}
+        if sensitive:
+            table = visible[self.applications]
+            visible[self.applications] = table.assign(
+                **{name: pd.Series(None, table.index, table[name].dtype) for name in sensitive}
+            )
         for name, table in self.stored.items():
             parts = [self._visible(part, as_of) for part in table.parts(as_of.index)]
             visible[name] = pd.concat(parts, ignore_index=True)
@@ -280,6 +286,13 @@ class Party(ABC):
             result[segment] = _categories(table[segment])
         return result.set_index(pd.Index(table[records.id], name=declared.id))
 
+    def sensitive(self) -> pd.DataFrame:
+        """The label holder's sensitive columns (categories of texts), one row per business, as `applications`."""
+        records, names = self.records, self.declaration.sensitive
+        table = records.tables[records.applications]
+        columns = {name: _categories(table[name]) for name in names}
+        return pd.DataFrame(columns, table.index).set_index(pd.Index(table[records.id]))
+
     def matrix(
         self,
         ids: npt.NDArray[np.str_],
@@ -397,7 +410,8 @@ class Party(ABC):
         in_file: dict[str | None, str | None] = {self.id: declared.id}
         if table == APPLICATIONS:
             in_file |= {self.label: declared.label if self.labelled else None, self.month: declared.month}
-            columns = (*columns, *declared.segments, *filter(None, (self.label, self.month)))
+            named = (*declared.segments, *declared.sensitive)
+            columns = (*columns, *named, *filter(None, (self.label, self.month)))
         return {
             column: name
             for column in (self.id, *columns)
@@ -410,7 +424,7 @@ class Party(ABC):
             return roles[column]
         if column == MONTH:
             return "month"
-        # A declared segment may also be a number that the features need as such.
+        # A declared segment or sensitive column may also be a number that the features need as such.
         is_read = any(column in required for required in self.tables.values())
         return "number" if is_read and column not in self.texts() else "text"
 
@@ -426,7 +440,7 @@ class Party(ABC):
 
     def _computed(self, as_of: pd.Series) -> pd.DataFrame:
         """The features of unique businesses, as the type computes them."""
-        computed = self.features(self.records.visible(as_of), as_of)
+        computed = self.features(self.records.visible(as_of, self.declaration.sensitive), as_of)
         if not computed.index.equals(as_of.index):
             raise DataError(f"the features of type '{self.type}' must be indexed exactly as `as_of` is.")
         if missing := [column for column in self.declaration.column_names if column not in computed]:

@@ -123,9 +123,9 @@ class TableParty(Party):
 
     def _kinds(self) -> dict[str, Kind | Conversion]:
         declared = self.declaration
-        segments: dict[str, Kind | Conversion] = dict.fromkeys(declared.segments, "text")
+        texts: dict[str, Kind | Conversion] = dict.fromkeys((*declared.segments, *declared.sensitive), "text")
         columns = {column.name: _read_as(column) for column in declared.columns}
-        kinds = segments | columns | declared.roles
+        kinds = texts | columns | declared.roles
         return {name: kind for name, kind in kinds.items() if self.labelled or name != declared.label}
 
 

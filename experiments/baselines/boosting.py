@@ -19,6 +19,7 @@ from fl.boosting.gradients import (
     base_score,
     goss_weights,
     gradients,
+    reweighing,
     sampled_columns,
     sampled_rows,
 )
@@ -62,15 +63,16 @@ def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fi
             table, np.flatnonzero(training), config.bins, config.min_bin_count, joined.signs(name)
         )
         binned[name] = binning.transform(table), binning.shape
+    row_weights = reweighing(config.reweigh, joined.applications.segments, labels, training)
     scores = np.full(len(labels), base_score(labels[training]))
     before, best, best_auc, waited = scores, scores, -1.0, 0
     curve: list[dict[str, float]] = []
     for number in range(config.rounds):
         trees = config.trees_of(number)
         samples = sampled_rows(training, seed, trees, config.row_share)
-        numbers = gradients(scores, labels, config.precision)
+        numbers = gradients(scores, labels, config.precision, row_weights)
         if config.goss_top and number:
-            magnitudes = np.abs(gradients(before, labels, config.precision)[:, 0])
+            magnitudes = np.abs(gradients(before, labels, config.precision, row_weights)[:, 0])
             rng = goss_generator(labels[training], seed, number)
             weights = goss_weights(magnitudes, samples.any(axis=0), config, rng)
             numbers = np.rint(numbers * weights[:, None]).astype(np.int64)

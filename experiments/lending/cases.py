@@ -1,7 +1,7 @@
 """Two models of the same applicants, and all that a lending decision needs to know about the applicants."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from clients.data.declaration import read_declaration
 from clients.parties import party_type
 from experiments.dataset import Dataset
+from experiments.joined import has_truth, read_true_pd
 from experiments.lending.policy import CashFlow
 from experiments.study import FinishedStudy
 from fl.splits import TEST, VALIDATION
@@ -22,7 +23,10 @@ _SEGMENT, _LEVEL = "first_time_borrower", "yes"
 class Applicants:
     """Some rows of a study: labels int8 (n,), mean monthly cash flow (n,) in CNY, and the PDs (n,) under both models.
 
-    groups says by the name of a group who belongs to it: bool (n,).
+    groups says by the name of a group who belongs to it: bool (n,). segments are the levels by which fairness is
+    measured, text (n,) by the name of a segment or sensitive column of the bank. true_pd (n,) is there in a simulated
+    economy that has it, and reweighed (n,), the PDs under the challenger when it is trained on reweighed rows, if the
+    report tries that.
     """
 
     labels: NDArray[np.int8]
@@ -30,6 +34,9 @@ class Applicants:
     groups: Mapping[str, NDArray[np.bool_]]
     reference: NDArray[np.float64]
     challenger: NDArray[np.float64]
+    segments: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    true_pd: NDArray[np.float64] | None = None
+    reweighed: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,6 +54,9 @@ class Applicants:
             {name: member[rows] for name, member in self.groups.items()},
             self.reference[rows],
             self.challenger[rows],
+            {name: levels[rows] for name, levels in self.segments.items()},
+            None if self.true_pd is None else self.true_pd[rows],
+            None if self.reweighed is None else self.reweighed[rows],
         )
 
 
@@ -65,11 +75,17 @@ class Case:
 
 
 def read_cases(
-    dataset: Dataset, study: FinishedStudy, pair: tuple[str, str], cash_flow: CashFlow, economy: int = 0
+    dataset: Dataset,
+    study: FinishedStudy,
+    pair: tuple[str, str],
+    cash_flow: CashFlow,
+    economy: int = 0,
+    reweighed: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> list[Case]:
     """A case for every seed of a study, which has both contenders of `pair`: reference and challenger.
 
-    Raises ConfigError when the bank has no column of the cash flow's name.
+    reweighed has the PDs (n,) under the reweighed challenger by seed, if there is one. Raises ConfigError when the bank
+    has no column of the cash flow's name.
     """
     joined = study.joined
     groups = {}
@@ -80,8 +96,14 @@ def read_cases(
         if party_type(declared.type).is_platform and declared.name in joined.coverage:
             groups[ON_PLATFORM] = joined.coverage[declared.name]
     flow = cash_flow.of(joined.tables[joined.holder])
+    segments = {**joined.applications.segments, **joined.sensitive}
+    true_pd = read_true_pd(dataset.folder, joined.applications.ids) if has_truth(dataset.folder) else None
     cases = []
     for seed, roles in study.roles.items():
-        everybody = Applicants(joined.labels, flow, groups, *(study.pds[name, seed] for name in pair))
+        reference, challenger = (study.pds[name, seed] for name in pair)
+        mitigated = reweighed[seed] if reweighed else None
+        everybody = Applicants(
+            joined.labels, flow, groups, reference, challenger, segments, true_pd, mitigated
+        )
         cases.append(Case(economy, seed, everybody.take(roles == VALIDATION), everybody.take(roles == TEST)))
     return cases

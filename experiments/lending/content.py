@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.lending import figures, wording
+from experiments.lending import fairness_wording, figures, wording
 from experiments.lending.cases import Case
 from experiments.lending.claims import CLAIMS
+from experiments.lending.fairness import LEAST_GROUP, Fairness, measure_fairness
 from experiments.lending.intervals import RESAMPLES, summarise
 from experiments.lending.measures import APPROVAL, BAD_RATE, OWN, RANKING, choose_cutoffs, swap, trade_off
+from experiments.lending.mitigation import measure_mitigations
 from experiments.lending.policy import Policy
 from server.tracking.pages import Code, Heading, Part, Picture
 
@@ -20,10 +22,12 @@ from server.tracking.pages import Code, Heading, Part, Picture
 class World:
     """What was measured in a world, or on a user's own data.
 
-    summary    the frame of `intervals.summarise`
-    swap       the mean over all cases of the frame of `measures.swap`
-    trade_off  the mean over all cases of the frame of `measures.trade_off`
-    sizes      numbers of economies, of training seeds in each economy, and of test applicants on average
+    summary      the frame of `intervals.summarise`
+    swap         the mean over all cases of the frame of `measures.swap`
+    trade_off    the mean over all cases of the frame of `measures.trade_off`
+    sizes        numbers of economies, of training seeds in each economy, and of test applicants on average
+    fairness     how both models treat the groups of every segment
+    mitigations  the frame of `mitigation.measure_mitigations`
     """
 
     name: str
@@ -31,10 +35,12 @@ class World:
     swap: pd.DataFrame
     trade_off: pd.DataFrame
     sizes: tuple[int, int, float]
+    fairness: Fairness
+    mitigations: pd.DataFrame
 
 
-def world_from_cases(name: str, cases: list[Case], policy: Policy) -> World:
-    """Measure everything that the report shows of one world."""
+def world_from_cases(name: str, cases: list[Case], policy: Policy, reweigh: str = "") -> World:
+    """Measure everything that the report shows of one world; reweigh names the segment of a reweighed challenger."""
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
     economies = {case.economy for case in cases}
     return World(
@@ -43,6 +49,8 @@ def world_from_cases(name: str, cases: list[Case], policy: Policy) -> World:
         _mean([swap(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]),
         _mean([trade_off(case) for case in cases]),
         (len(economies), len(cases) // len(economies), sum(len(case.test) for case in cases) / len(cases)),
+        measure_fairness(cases, cutoffs, policy),
+        measure_mitigations(cases, policy, reweigh),
     )
 
 
@@ -56,6 +64,8 @@ def draw(worlds: list[World], pair: figures.Pair) -> dict[str, Figure]:
             f"{name}-swap": figures.swap(world.swap, name, pair),
             f"{name}-lines": figures.lines(summary, name, pair),
         }
+        if world.fairness.largest:
+            by_name[f"{name}-fairness"] = figures.approvals_by_group(world.fairness, name, pair)
     return by_name
 
 
@@ -92,7 +102,33 @@ def _about(world: World, pair: figures.Pair) -> list[Part]:
         Heading("At equal bad rate", 3),
         Picture(f"{name}-lines", f"Average lines of both models, {name}"),
         wording.measure_table(world.summary, BAD_RATE, pair),
+        *_treatment(world, pair),
     ]
+
+
+def _treatment(world: World, pair: figures.Pair) -> list[Part]:
+    """Whom the models treat worse: nothing where the bank has no segment with two groups of enough applicants."""
+    name, fairness = world.name, world.fairness
+    if not fairness.largest:
+        return []
+    parts: list[Part] = [
+        Heading("Whom does it treat worse?", 3),
+        "Groups of the bank's segments at each model's own cut-off, the group that the model in use approves least "
+        f"first; groups of fewer than {LEAST_GROUP} test applicants are withheld. Ratio and difference compare the new "
+        "model's approval rate with that of the largest group. Arrows lead from the model in use to the new one; the "
+        "95 % interval is in brackets.",
+        fairness_wording.finding(fairness, pair),
+        Picture(f"{name}-fairness", f"Approval rates of both models by group, {name}"),
+    ]
+    for segment in fairness.largest:
+        text = fairness_wording.segment_finding(fairness, segment, pair)
+        parts += [f"**{segment}.** {text}", fairness_wording.segment_table(fairness, segment)]
+    if len(world.mitigations):
+        parts += [
+            "**What mitigation costs.** Each line compares the new model with the same one, mitigated.",
+            fairness_wording.mitigation_table(world.mitigations),
+        ]
+    return parts
 
 
 def _how(worlds: list[World], pair: figures.Pair, policy: Policy, command: str) -> list[Part]:
@@ -131,6 +167,11 @@ def metrics(worlds: list[World]) -> Mapping[str, float]:
         f"{world.name}/{name}{end}": float(world.summary.loc[row, part])
         for world, (name, row), (end, part) in itertools.product(worlds, _METRICS.items(), _ENDS.items())
     }
+    for world in worlds:
+        if world.fairness.largest:
+            least = world.fairness.gaps.xs("ratio", level="kind").groupby("measure").min()
+            for measure, side in itertools.product(least.index, least.columns):
+                values[f"{world.name}/least_{measure}_ratio_{side}"] = float(least.loc[measure, side])
     return {name: value for name, value in values.items() if pd.notna(value)}
 
 

@@ -5,6 +5,7 @@ window of the label, and are drawn in full on the first day. A good pays the pri
 price, and the loss given default of its loan is lost. Amounts are in CNY, rates are shares of the line per year.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,13 +32,13 @@ class Decision(NamedTuple):
     price: Floats
 
 
-def decide(pd: ArrayLike, cash_flow: ArrayLike, policy: Policy) -> Decision:
+def decide(pd: ArrayLike, cash_flow: ArrayLike, policy: Policy, cutoff: ArrayLike | None = None) -> Decision:
     """Decide on applicants by their PD (n,) and their mean monthly cash flow (n,), CNY, NaN where unknown.
 
-    A PD equal to the cut-off is approved. The line is the grade's share of twelve months of cash flow, between the
-    smallest and the largest; where cash flow is unknown it is the smallest. The price is expected loss plus funding
-    plus margin, at most the highest. Raises ValueError for a PD outside of 0 to 1, cash flow below 0 or infinite, and
-    different lengths.
+    cutoff (n,) is each applicant's, by default the policy's. A PD equal to the cut-off is approved. The line is the
+    grade's share of twelve months of cash flow, between the smallest and the largest; where cash flow is unknown it is
+    the smallest. The price is expected loss plus funding plus margin, at most the highest. Raises ValueError for a PD
+    outside of 0 to 1, cash flow below 0 or infinite, and different lengths.
 
     >>> made = decide([0.005, 0.03, 0.2], [100_000, 100_000, np.nan], Policy(maximum_pd=0.1))
     >>> made.approved.tolist(), made.line.tolist(), made.price.round(3).tolist()
@@ -50,7 +51,7 @@ def decide(pd: ArrayLike, cash_flow: ArrayLike, policy: Policy) -> Decision:
         raise ValueError(f"cash flow must be {len(risk)} amounts of 0 or more, or NaN where unknown")
     ends, shares = np.array(policy.grades, dtype=np.float64).T
     share = shares[np.minimum(np.searchsorted(ends, risk, side="left"), len(ends) - 1)]
-    approved = risk <= policy.maximum_pd
+    approved = risk <= (policy.maximum_pd if cutoff is None else np.asarray(cutoff, np.float64))
     line = np.clip(share * MONTHS * flow, policy.minimum_line, policy.maximum_line)
     price = policy.loss_given_default * risk + policy.funding_cost + policy.margin
     return Decision(approved, np.where(approved, line, 0.0), np.minimum(price, policy.maximum_price))
@@ -91,6 +92,25 @@ def choose_cutoff(labels: ArrayLike, pd: ArrayLike, cash_flow: ArrayLike, policy
         total = np.append(0.0, np.bincount(group, weights=earned).cumsum())
         cutoff = float(np.append(0.0, values)[int(np.argmax(total))])
     return replace(policy, maximum_pd=min(cutoff, policy.maximum_pd))
+
+
+def group_cutoffs(
+    labels: ArrayLike, pd: ArrayLike, groups: NDArray[np.str_], policy: Policy, shown: Sequence[str]
+) -> dict[str, float]:
+    """The cut-off of each group of `shown`, on validation rows: labels, pd and groups (n,).
+
+    It approves as large a share of the group, or of its good payers, as the policy's one cut-off approves of all rows.
+    Every group has that share then, but for ties and the single applicant.
+
+    >>> policy = Policy(choose="none", maximum_pd=0.05)
+    >>> areas = np.array(["county"] * 2 + ["urban"] * 2)
+    >>> group_cutoffs([0, 0, 0, 0], [0.04, 0.09, 0.01, 0.05], areas, policy, ["county", "urban"])
+    {'county': 0.04, 'urban': 0.01}
+    """
+    risk = check_pd(pd)
+    counted = np.asarray(labels) == 0 if policy.equal == "true-positive-rate" else np.ones(len(risk), bool)
+    share = float((risk[counted] <= policy.maximum_pd).mean()) if counted.any() else 0.0
+    return {group: cutoff_at_approval(risk[counted & (groups == group)], share) for group in shown}
 
 
 def cutoff_at_approval(pd: ArrayLike, approval: float) -> float:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from experiments.lending.fairness import Fairness
 from experiments.lending.measures import APPROVAL, BAD_RATE, RANKING, SIDES
 from experiments.lending.wording import change, finding, sure
 from server.tracking.drawing import BADS, GOODS, QUIET, colour, new_axes, percent, with_legend
@@ -148,6 +149,32 @@ def lines(summary: pd.DataFrame, world: str, pair: Pair) -> Figure:
     axes.set_yticks(range(len(rows)), [_LINES[name] for name in rows.index[::-1]])
     axes.set_xlim(0, 1.16 * float(rows[["reference", "challenger"]].max(axis=None)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e3:,.0f}"))
+    return with_legend(figure)
+
+
+def approvals_by_group(fairness: Fairness, world: str, pair: Pair) -> Figure:
+    """Approval rate of every group under both models, by segment, and the 95 % interval of the new model's."""
+    rates = fairness.table.xs("approval_rate", level="measure")
+    value = rates["value"].unstack("figure")
+    order = [
+        group for segment in fairness.largest for group in value.loc[[segment]].sort_values(SIDES[0]).index
+    ]
+    gained, lost = (int((signs * value["change"] > 0).sum()) for signs in (1, -1))
+    figure, axes = _bars(
+        f"{world}: {pair[1]} approves more of {gained} groups\nand fewer of {lost}, at each model's own cut-off",
+        "approval rate, 95 % interval",
+        left=0.37,
+        height=1.7 + 0.27 * len(order),
+    )
+    for place, group in enumerate(reversed(order)):
+        low, high = rates.loc[(*group, SIDES[1]), ["low", "high"]]
+        axes.plot([low, high], [place, place], color=colour(pair[1]), linewidth=3, alpha=0.45)
+        for side, contender in zip(SIDES, pair, strict=True):
+            label = contender if place == 0 else None
+            axes.plot(value.loc[group, side], place, "o", color=colour(contender), markersize=6, label=label)
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    axes.set_yticks(range(len(order)), [": ".join(group) for group in reversed(order)], fontsize=8.5)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     return with_legend(figure)
 
 

@@ -1,12 +1,15 @@
 """Means of the measures of several cases, with an interval: over economies, or over resampled applicants of one."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from experiments.lending.cases import Case
-from experiments.lending.measures import Cutoffs, choose_cutoffs, measure
+from experiments.lending.measures import choose_cutoffs, measure
 from experiments.lending.policy import Policy
 
 LEVEL = 0.95
@@ -14,17 +17,25 @@ RESAMPLES = 400
 
 
 def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
-    """Every measure of a world: index as of `measure`, columns reference, challenger, change, low and high.
+    """Every measure of a world, with its interval: index and columns as of `measure`, and low and high.
 
-    Figures are means over the economies, and those of an economy are means over its seeds. low and high bound the 95 %
-    interval of the change. With several economies it is Student's t over them, since seeds of one economy share their
-    test rows and are no independent sample. With one it is a percentile bootstrap over its test applicants, who are
-    the same for both models and all seeds; the models and their own cut-offs stay as they are.
+    See `over_cases`. The models' own cut-offs stay as they are.
     """
     cutoffs = [choose_cutoffs(case, policy) for case in cases]
-    measured = [measure(case, chosen) for case, chosen in zip(cases, cutoffs, strict=True)]
-    order = measured[0].index
-    by_economy = pd.concat(measured, keys=[case.economy for case in cases], names=["economy"])
+    return over_cases(cases, [partial(measure, cutoffs=chosen) for chosen in cutoffs])
+
+
+def over_cases(cases: list[Case], measured: list[Callable[[Case], pd.DataFrame]]) -> pd.DataFrame:
+    """The mean of what is measured of each case, with the ends low and high of the 95 % interval of its column change.
+
+    Figures are means over the economies, and those of an economy are means over its seeds. With several economies the
+    interval is Student's t over them, since seeds of one economy share their test rows and are no independent sample.
+    With one it is a percentile bootstrap over its test applicants, who are the same for both models and all seeds; the
+    models stay as they are.
+    """
+    frames = [measure_of(case) for case, measure_of in zip(cases, measured, strict=True)]
+    order = frames[0].index
+    by_economy = pd.concat(frames, keys=[case.economy for case in cases], names=["economy"])
     means = by_economy.groupby(["economy", *order.names], sort=False).mean()
     summary = means.groupby(order.names, sort=False).mean().reindex(order)
     changes = means["change"].unstack("economy").reindex(order)
@@ -33,7 +44,7 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
         half = stats.t.ppf(0.5 + LEVEL / 2, np.maximum(count - 1, 1)) * changes.sem(axis=1)
         return summary.assign(low=summary["change"] - half, high=summary["change"] + half)
     drawn = pd.concat(
-        [_resampled_change(cases, cutoffs, seed) for seed in np.random.SeedSequence(0).spawn(RESAMPLES)],
+        [_resampled_change(cases, measured, seed) for seed in np.random.SeedSequence(0).spawn(RESAMPLES)],
         axis=1,
     )
     low, high = (drawn.quantile(share, axis=1) for share in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
@@ -41,12 +52,12 @@ def summarise(cases: list[Case], policy: Policy) -> pd.DataFrame:
 
 
 def _resampled_change(
-    cases: list[Case], cutoffs: list[Cutoffs], seed: np.random.SeedSequence
+    cases: list[Case], measured: list[Callable[[Case], pd.DataFrame]], seed: np.random.SeedSequence
 ) -> "pd.Series[float]":
     """The mean change of every measure over the cases, all with the same draw of test applicants."""
     changes = [
-        measure(case.resampled(draw_rows(case.test.labels, np.random.default_rng(seed))), chosen)["change"]
-        for case, chosen in zip(cases, cutoffs, strict=True)
+        measure_of(case.resampled(draw_rows(case.test.labels, np.random.default_rng(seed))))["change"]
+        for case, measure_of in zip(cases, measured, strict=True)
     ]
     return pd.concat(changes, axis=1).mean(axis=1)
 

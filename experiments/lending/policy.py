@@ -14,10 +14,17 @@ from fl.errors import ConfigError
 from fl.tables import Table
 
 CHOICES = ("profit", "approval-rate", "bad-rate", "none")
+EQUAL = ("approval-rate", "true-positive-rate")
 Grades: TypeAlias = tuple[tuple[float, float], ...]
 DEFAULT = Path(__file__).with_name("policy.toml")
 _NAMES = {
-    "cut-off": {"choose": "choose", "target": "target", "maximum-pd": "maximum_pd"},
+    "cut-off": {
+        "choose": "choose",
+        "target": "target",
+        "maximum-pd": "maximum_pd",
+        "groups": "groups",
+        "equal": "equal",
+    },
     "line": {"grades": "grades", "minimum": "minimum_line", "maximum": "maximum_line"},
     "price": {
         "loss-given-default": "loss_given_default",
@@ -38,6 +45,10 @@ class Policy:
                         `approval-rate` or `bad-rate` of `target`; with `none` it is maximum_pd
     target              the share of the applicants to approve, or of bads among the approved
     maximum_pd          nobody with a higher PD is approved, however the cut-off is found
+    groups              a segment or sensitive column of the bank; the report also tries a cut-off for each of its
+                        groups; empty: none
+    equal               what those cut-offs make equal among validation rows: the `approval-rate` of the groups, or
+                        their `true-positive-rate`, the share of good payers who are approved
     grades              by rising PD, each with its highest PD and the line as a share of a year's cash flow, which
                         is no larger than that of the grade before; a PD above the last grade belongs to the last
     minimum_line        smallest line, CNY; who would get less gets this
@@ -54,6 +65,8 @@ class Policy:
     choose: str = "profit"
     target: float = 0.0
     maximum_pd: float = 1.0
+    groups: str = ""
+    equal: str = "approval-rate"
     grades: Grades = ((0.01, 0.12), (0.02, 0.10), (0.04, 0.08), (1.0, 0.05))
     minimum_line: float = 20_000.0
     maximum_line: float = 1_000_000.0
@@ -65,6 +78,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         _require(self.choose in CHOICES, "choose", ", ".join(CHOICES), self.choose)
+        _require(self.equal in EQUAL, "equal", " or ".join(EQUAL), self.equal)
         for name in ("target", "maximum_pd", "loss_given_default"):
             _require(0 <= getattr(self, name) <= 1, name, "from 0 to 1", getattr(self, name))
         for name in ("funding_cost", "margin", "maximum_price", "operating_cost", "minimum_line"):
@@ -89,6 +103,14 @@ class Policy:
             "of shares of 0 or more that do not rise with the PD",
             self.grades,
         )
+
+    def check(self, segments: tuple[str, ...]) -> None:
+        """Raises ConfigError when the bank has no segment or sensitive column of the name in `groups`."""
+        if self.groups not in ("", *segments):
+            raise ConfigError(
+                f"The policy's groups must be a segment or sensitive column of the bank ({', '.join(segments)}), "
+                f"not {self.groups!r}."
+            )
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ from experiments.lending.cases import Case, read_cases
 from experiments.lending.content import World, compose, draw, metrics, world_from_cases
 from experiments.lending.policy import CashFlow, Policy
 from experiments.lending.wording import headline
-from experiments.study import run_study
+from experiments.study import FinishedStudy, run_study
+from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
+from fl.errors import ConfigError
+from fl.metrics.checks import Floats
 from server.coordinator import new_study_name
 from server.progress import Progress, Report
 from server.tracking.pages import write_page
@@ -85,8 +88,10 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     ) as run:
         cases: dict[str, list[Case]] = {}
         for source in sources:
-            cases.setdefault(source.world, []).extend(_cases(source, task, run, report))
-        worlds = [world_from_cases(name, of_world, task.policy) for name, of_world in cases.items()]
+            cases.setdefault(source.world, []).extend(cases_from(source, task, run, report))
+        worlds = [
+            world_from_cases(name, of_world, task.policy, _reweigh(task)) for name, of_world in cases.items()
+        ]
         figures = draw(worlds, task.pair)
         pages = write_page(out, "report", compose(worlds, task.pair, task.policy, task.command), figures)
         findings = [headline(world.name, world.summary) for world in worlds]
@@ -94,24 +99,47 @@ def make_report(sources: list[Source], task: Task, out: Path, report: Report) ->
     return findings
 
 
-def _cases(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
-    """Run the study of one dataset."""
+def cases_from(source: Source, task: Task, run: Study, report: Report) -> list[Case]:
+    """Run the study of one dataset, and another of the challenger on reweighed rows if that is asked for."""
     if source.simulated:
         report(Progress(f"Simulating {source.world}", source.economy))
     with source.opened as dataset:
         # Before training rather than after it.
-        declared = read_declaration(dataset.folder / dataset.holder).columns
-        task.cash_flow.check(tuple(column.name for column in declared if column.is_numeric))
-        config = replace(
-            task.config,
-            data=str(dataset.folder),
-            parties=dataset.parties,
-            world=dataset.world,
-            study=new_study_name(str(dataset.folder)),
-        )
-        outcome = run_study(dataset, config, task.pair, task.backend, report).complete()
-        nest(outcome.run_id, run)
-        return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy)
+        declared = read_declaration(dataset.folder / dataset.holder)
+        task.cash_flow.check(tuple(column.name for column in declared.columns if column.is_numeric))
+        task.policy.check((*declared.segments, *declared.sensitive))
+        boosting, reweigh = task.config.section(BoostingConfig), _reweigh(task)
+        if reweigh not in ("", *declared.segments):
+            raise ConfigError(
+                f"Setting 'boosting.reweigh' must be one of the bank's segments ({', '.join(declared.segments)}), "
+                f"not {reweigh!r}."
+            )
+
+        def study_of(config: TrainingConfig, contenders: tuple[str, ...]) -> FinishedStudy:
+            config = replace(
+                config,
+                data=str(dataset.folder),
+                parties=dataset.parties,
+                world=dataset.world,
+                study=new_study_name(str(dataset.folder)),
+            )
+            outcome = run_study(dataset, config, contenders, task.backend, report).complete()
+            nest(outcome.run_id, run)
+            return outcome
+
+        plain = task.config.with_section(replace(boosting, reweigh="")) if reweigh else task.config
+        outcome, reweighed = study_of(plain, task.pair), dict[int, Floats]()
+        if reweigh:
+            # The bank puts its rows into the same order and gives them the same roles.
+            other = study_of(task.config, task.pair[1:])
+            reweighed = {seed: other.pds[task.pair[1], seed] for seed in other.roles}
+        return read_cases(dataset, outcome, task.pair, task.cash_flow, source.economy, reweighed)
+
+
+def _reweigh(task: Task) -> str:
+    """The segment by which the challenger is also trained on reweighed rows; empty for one that is no boosting."""
+    is_boosting = task.pair[1].endswith("-boosting")
+    return task.config.section(BoostingConfig).reweigh if is_boosting else ""
 
 
 def _tables(worlds: list[World]) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -119,6 +147,10 @@ def _tables(worlds: list[World]) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{world.name}-measures", world.summary.reset_index()
         yield f"{world.name}-swap", world.swap.reset_index(names="group")
         yield f"{world.name}-trade-off", world.trade_off.reset_index()
+        if world.fairness.largest:
+            yield f"{world.name}-fairness", world.fairness.table.reset_index()
+        if len(world.mitigations):
+            yield f"{world.name}-mitigations", world.mitigations.reset_index()
 
 
 def _flat(task: Task) -> dict[str, object]:

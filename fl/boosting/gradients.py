@@ -9,17 +9,20 @@ rows are encrypted, those left out as zeros. That keeps the statistics of GOSS a
 no time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from fl.config.boosting import BoostingConfig
+from fl.errors import ConfigError
 from fl.seeds import generator
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+MOST_WEIGHT = 4.0
+"""The greatest weight of a row by reweighing."""
 
 
 def base_score(labels: NDArray[np.int8]) -> float:
@@ -28,19 +31,60 @@ def base_score(labels: NDArray[np.int8]) -> float:
     return float(np.log(share / (1 - share)))
 
 
-def gradients(scores: Floats, labels: NDArray[np.int8], precision: int) -> Integers:
+def gradients(
+    scores: Floats, labels: NDArray[np.int8], precision: int, weights: Floats | None = None
+) -> Integers:
     """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2).
 
-    >>> gradients(np.zeros(2), np.array([0, 1], np.int8), precision=10).tolist()  # at a PD of one half
+    weights (n,) are how much each row counts; without them each counts once. The product is rounded, not the weight.
+
+    >>> labels = np.array([0, 1], np.int8)
+    >>> gradients(np.zeros(2), labels, precision=10).tolist()  # at a PD of one half
     [[512, 256], [-512, 256]]
+    >>> gradients(np.zeros(2), labels, precision=10, weights=np.array([1.0, 1.5])).tolist()
+    [[512, 256], [-768, 384]]
     """
     pd = expit(scores)
-    return np.asarray(np.rint(np.stack([pd - labels, pd * (1 - pd)], -1) * (1 << precision)), np.int64)
+    of_rows = np.stack([pd - labels, pd * (1 - pd)], -1)
+    if weights is not None:
+        of_rows *= weights[:, None]
+    return np.asarray(np.rint(of_rows * (1 << precision)), np.int64)
+
+
+def reweighing(
+    segment: str,
+    segments: Mapping[str, NDArray[np.str_]],
+    labels: NDArray[np.int8],
+    training: NDArray[np.bool_],
+) -> Floats | None:
+    """A weight for each of n rows under which group and label are independent in training; None if no segment is named.
+
+    The weight of a group g and label y is P(g) · P(y) / P(g, y), by shares of the training rows (Kamiran and Calders,
+    "Data preprocessing techniques for classification without discrimination", 2012), but `MOST_WEIGHT` at most, since
+    the range of encrypted numbers must not depend on the data. segments are the levels (n,) of each row by name. Raises
+    ConfigError for a segment that there is not.
+
+    >>> groups, labels = np.array(["a", "a", "a", "b", "b", "b"]), np.array([0, 0, 1, 0, 1, 1], np.int8)
+    >>> reweighing("size", {"size": groups}, labels, training=np.ones(6, bool)).tolist()
+    [0.75, 0.75, 1.5, 1.5, 0.75, 0.75]
+    """
+    if not segment:
+        return None
+    if segment not in segments:
+        raise ConfigError(
+            f"Setting 'boosting.reweigh' must be one of the bank's segments ({', '.join(segments)}), not {segment!r}."
+        )
+    groups = np.unique(segments[segment], return_inverse=True)[1]
+    rows = np.zeros((groups.max() + 1, 2))
+    np.add.at(rows, (groups[training], labels[training]), 1)
+    expected = rows.sum(axis=1, keepdims=True) * rows.sum(axis=0) / rows.sum()
+    weights = np.minimum(np.divide(expected, rows, out=np.ones_like(rows), where=rows > 0), MOST_WEIGHT)
+    return np.asarray(weights[groups, labels])
 
 
 def ranges(config: BoostingConfig) -> tuple[tuple[int, int], ...]:
     """Least and greatest gradient and hessian that can be encrypted."""
-    unit, factor = 1 << config.precision, goss_factor(config)
+    unit, factor = 1 << config.precision, goss_factor(config) * (MOST_WEIGHT if config.reweigh else 1)
     return (-int(np.ceil(unit * factor)), int(np.ceil(unit * factor))), (0, int(np.ceil(unit / 4 * factor)))
 
 

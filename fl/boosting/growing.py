@@ -49,7 +49,7 @@ class Grower:
     def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
         """A new forest, and the first demand: the roots of the first round in which passive parties take part."""
         scores = np.full(len(data.labels), base_score(data.labels[data.training]))
-        growth = Growth.start(scores, gradients(scores, data.labels, config.precision))
+        growth = Growth.start(scores, gradients(scores, data.labels, config.precision, data.weights))
         grower = cls(data, config, growth)
         demand = grower._plant()
         if data.passive and not grower._asks_parties():
@@ -385,10 +385,10 @@ class Grower:
     def _gradients(self, number: int, before: Floats, scores: Floats) -> Integers:
         """Those of a round that starts at `scores`; `before` are those at which the round before it started."""
         data, config = self.data, self.config
-        exact = gradients(scores, data.labels, config.precision)
+        exact = gradients(scores, data.labels, config.precision, data.weights)
         if not config.goss_top or number == 0:
             return exact
-        magnitudes = np.abs(gradients(before, data.labels, config.precision)[:, 0])
+        magnitudes = np.abs(gradients(before, data.labels, config.precision, data.weights)[:, 0])
         members = np.asarray(self._samples(number).any(axis=0), bool)
         weights = goss_weights(magnitudes, members, config, data.secret_generator(number))
         return np.rint(exact * weights[:, None]).astype(np.int64)

@@ -51,6 +51,8 @@ class BoostingConfig:
     patience              rounds without a better validation AUC after which training stops, and returns to the best;
                           0: all trees are grown and kept
     calibrate             fit the map from scores to probabilities on the validation rows
+    reweigh               segment of the bank's; training rows get weights under which all its groups have the same bad
+                          rate (`fl.boosting.gradients.reweighing`); empty: every row counts once
     precision             fractional bits of gradients and hessians
     encryption            engine of the sums (`fl/encrypted_sums`): lattice, paillier or plain
     """
@@ -76,6 +78,7 @@ class BoostingConfig:
     sealed_sides: bool = True
     patience: Annotated[int, at_least(0)] = 5
     calibrate: bool = True
+    reweigh: str = ""
     precision: Annotated[int, between(4, 24)] = 10
     encryption: Engine = "lattice"
 

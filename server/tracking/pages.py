@@ -56,6 +56,7 @@ h3 { font-size: 1.02rem; margin: 1.8rem 0 0.5rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.875rem; margin: 0.8rem 0 1.4rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.38rem 0.7rem 0.38rem 0; border-bottom: 1px solid #e2e2e2; }
 th { border-bottom: 2px solid #555; } td[style] { white-space: nowrap; font-variant-numeric: tabular-nums; }
+tr:has(> :nth-child(8)) td[style] { white-space: normal; }
 img { max-width: 100%; display: block; margin: 1rem 0; }
 code, pre { font: 0.85rem ui-monospace, monospace; background: #f3f3f3; }
 pre { padding: 0.7rem 0.9rem; white-space: pre-wrap; }

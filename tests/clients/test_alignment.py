@@ -1,14 +1,20 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from flwr.app import Message
 
-from clients.aligned import read_applications, read_coverage, read_table
+from clients.aligned import read_applications, read_coverage, read_sensitive, read_table
+from clients.data.declaration import read_declaration, write_declaration
 from clients.store import Store
 from fl.alignment import BlindRequest
-from fl.wire import Envelope, refusal_in
+from fl.wire import Envelope, refusal_in, to_bytes
+from server.coordinator import assign_roles, train, train_reserve
+from server.progress import ignore
+from server.training import Training
 
 
 def raw(data: Path, party: str) -> pd.DataFrame:
@@ -53,6 +59,42 @@ def test_the_bank_keeps_labels_and_who_knows_what(tables: Path, federate: Callab
     assert np.isnat(applications.months).all()
     for party, known in read_coverage(study(run, "bank")).items():
         np.testing.assert_array_equal(known, read_table(study(run, party)).known)
+
+
+def test_a_sensitive_column_is_kept_by_the_bank_and_no_message_holds_it(
+    make_tables: Callable[..., Path], federate: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, sent = make_tables(("tax",)), list[bytes]()
+    folder = data / "bank"
+    table = pd.read_csv(folder / "table.csv")
+    table["gender"] = np.where(np.arange(len(table)) % 2, "fémale", "mále")
+    table.to_csv(folder / "table.csv", index=False)
+    write_declaration(folder, replace(read_declaration(folder), sensitive=("gender",)))
+
+    def recorded(message: Message) -> Message:
+        sent.append(to_bytes(message.content))
+        return message
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "experiments.backends.inline.Message", lambda *parts, **more: recorded(Message(*parts, **more))
+        )
+        run = federate(data)
+        assigned = assign_roles(run.federation, 1)
+        train_reserve(run.federation, assigned, 1, ignore)
+        training = Training(
+            contender="federated-boosting", seed=1, assigned=assigned, config=run.config, on_progress=ignore
+        )
+        train(run.federation, training)
+
+    bank = study(run, "bank")
+    kept = read_sensitive(bank)["gender"]
+    assert kept.tolist() == table.set_index("business_id")["gender"][read_applications(bank).ids].tolist()
+    everything = b"".join(sent)
+    assert "coal".encode("utf-32-le") in everything
+    for text in ("gender", "mále"):
+        assert not any(text.encode(code) in everything for code in ("utf-8", "utf-32-le"))
+    assert read_sensitive(study(run, "tax")) == {}
 
 
 def test_a_passive_party_gets_neither_labels_nor_coverage(tables: Path, federate: Callable) -> None:

@@ -354,6 +354,16 @@ def test_every_command_explains_itself_with_an_example(name: str) -> None:
     assert [name for name, record in records.items() if record is None or len(record[1]) < 10] == []
 
 
+def test_a_policy_tells_of_sensitive_columns(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
+    (tmp_path / "party.toml").write_text(
+        'type = "bank"\nlabel = "default"\nsensitive = ["gender"]\n', "utf-8"
+    )
+
+    said = siloscore("policy", tmp_path).output
+
+    assert "- No model uses the column gender, and no message holds it (sensitive)." in said
+
+
 def test_a_policy_is_explained_in_words_and_its_defaults_are_named(
     siloscore: Callable[..., Ended], tmp_path: Path
 ) -> None:

@@ -124,6 +124,12 @@ def test_a_party_may_name_a_cluster_that_shares_its_work(tmp_path: Path) -> None
     assert schema_hash(declaration) == schema_hash(replace(declaration, cluster=None))
 
 
+def test_a_sensitive_column_may_be_named_without_training_again() -> None:
+    bank = Declaration("table", "bank", label="default", columns=(Column("a", "numeric"),))
+
+    assert schema_hash(bank) == schema_hash(replace(bank, sensitive=("gender",)))
+
+
 def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
     assert read(tmp_path / "a", 'type = "tax"\nname = "Tax bureau"\n').name == "Tax bureau"
 
@@ -157,7 +163,21 @@ def test_a_party_may_carry_another_name_than_its_folder(tmp_path: Path) -> None:
             "'d' is the label and cannot be one of the segments too.",
         ),
         ('type = "bank"\nlabel = "d"\nmonth = "d"', "id, label and month must be three different columns."),
-        ('type = "bank"\nmonth = "m"', "month and segments belong to the party that holds the label"),
+        ('type = "bank"\nmonth = "m"', "month, segments and sensitive belong to the party that holds"),
+        ('type = "tax"\nsensitive = ["g"]', "month, segments and sensitive belong to the party that holds"),
+        ('type = "bank"\nlabel = "d"\nsensitive = "g"', "sensitive must be a list of column names, such as"),
+        (
+            'type = "bank"\nlabel = "d"\nsensitive = ["d"]',
+            "'d' is the label and cannot be one of the sensitive columns too.",
+        ),
+        (
+            'type = "bank"\nlabel = "d"\nsensitive = ["g"]\n[columns.g]\nkind = "categorical"',
+            "no model may use a sensitive column; remove 'g' from the columns.",
+        ),
+        (
+            'type = "bank"\nlabel = "d"\nsegments = ["g"]\nsensitive = ["g"]',
+            "metrics by segment leave the party; remove the sensitive 'g' from the segments.",
+        ),
         ('type = "bank"\nseparator = "x"', 'separator must be one of ",", ";"'),
         (
             'type = "bank"\npartners = ["tax"]',
@@ -309,8 +329,9 @@ def test_what_is_written_is_read_back(
         id=id_column,
         label=label,
         month=month,
-        segments=tuple(name for name in segments if name not in names),
-        columns=tuple(column for column in columns if column.name not in names),
+        segments=tuple(name for name in segments if name not in (*names, "@")),
+        sensitive=("@",),
+        columns=tuple(column for column in columns if column.name not in (*names, "@")),
         file="x.csv",
         partners=partners,
     )

@@ -113,6 +113,18 @@ def test_applications_have_label_month_and_segments_in_the_order_of_the_file(fol
     assert applications["sector"].cat.categories.tolist() == ["retail"]
 
 
+def test_no_feature_is_computed_from_a_sensitive_column(folder: Path) -> None:
+    columns = tuple(column for column in Lender.columns if column.name != "sector")
+    party = opened(folder, segments=(), sensitive=("sector",), columns=columns)
+
+    assert party.sensitive()["sector"].tolist() == ["retail", np.nan]
+    assert party.sensitive().index.tolist() == party.applications().index.tolist() == ["03", "01"]
+    assert "sector" not in party.applications()
+    seen = party.records.visible(pd.Series(months("2024-03"), ["03"]), party.declaration.sensitive)
+    assert seen["applications"]["sector"].isna().all()
+    np.testing.assert_array_equal(party.matrix(np.array(["01"]), months("2024-03")), [[3, 2]])
+
+
 def test_a_label_holder_without_months_has_applications_without_months(folder: Path) -> None:
     applications = opened(folder, month=None).applications()
 

@@ -54,6 +54,13 @@ def test_the_declared_columns_are_the_features(tmp_path: Path) -> None:
     assert matrix.loc["1"].isna().all()
 
 
+def test_a_sensitive_column_is_read_and_no_feature(tmp_path: Path) -> None:
+    opened = party(tmp_path, declaration=f'sensitive = ["withheld"]\n{DECLARATION}')
+
+    assert opened.sensitive()["withheld"].tolist() == ["1", "2", "3"]
+    assert list(opened.matrix(np.array(["007"]))) == ["size", "age"]
+
+
 def test_the_label_holders_table_holds_the_applications(tmp_path: Path) -> None:
     applications = party(tmp_path).applications()
 

@@ -101,6 +101,7 @@ OPTIONS = {
     "parallel trees, early stop": {"trees": 30, "parallel": 2, "patience": 2, "learning_rate": 1.0},
     "to the end": {"patience": 0},
     "early stop": {"trees": 30, "patience": 3, "learning_rate": 1.0},
+    "reweighing and goss": {"reweigh": "kind", "goss_top": 0.2, "precision": 20},
 }
 
 
@@ -139,6 +140,8 @@ def test_twins_are_equal_under_encryption(
     assert_equal_twins(federate(make_tables(passive), boosting={"encryption": engine, "trees": 2}))
     parallel = {"trees": 3, "parallel": 2, "row_share": 0.6, "column_share": 0.4}
     assert_equal_twins(federate(make_tables(passive), boosting={"encryption": engine, **parallel}))
+    reweighed = {"trees": 1, "reweigh": "kind"}
+    assert_equal_twins(federate(make_tables(passive), boosting={"encryption": engine, **reweighed}))
 
 
 def test_twins_keep_to_declared_signs(make_tables: Callable[..., Path], federate: Callable) -> None:

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -57,3 +59,27 @@ def test_metrics_are_those_of_the_summary_without_gaps(worlds: list[World]) -> N
     assert found["base/uplift_gini_relative"] == row["change"]
     assert found["base/uplift_gini_relative_low"] == row["low"]
     assert not pd.isna(list(found.values())).any()
+
+
+def test_the_page_tells_whom_the_models_treat_worse_where_there_are_segments(
+    make_case: Callable[..., Case], worlds: list[World]
+) -> None:
+    assert "Whom does it treat worse?" not in to_markdown(compose(worlds, PAIR, Policy(), ""))
+    cases = []
+    for economy in (1, 2):
+        case, rng = make_case(economy, rows=600), np.random.default_rng(economy)
+        parts = [
+            replace(rows, segments={"area": rng.choice(["city", "town"], len(rows))})
+            for rows in (case.validation, case.test)
+        ]
+        cases.append(replace(case, validation=parts[0], test=parts[1]))
+    world = world_from_cases("base", cases, Policy(groups="area"))
+
+    page = to_markdown(compose([world], PAIR, Policy(groups="area"), ""))
+
+    assert "### Whom does it treat worse?" in page
+    assert "**area.** Approval rate of the lowest group over that of the highest:" in page
+    assert "a cut-off for each area, for equal approval rates" in page
+    assert f"{world.name}-fairness" in draw([world], PAIR)
+    ratios = world.fairness.gaps.loc["area", "approval_rate", "ratio"]
+    assert metrics([world])["base/least_approval_rate_ratio_challenger"] == ratios["challenger"]

@@ -51,6 +51,10 @@ def test_a_file_changes_what_it_names_only(tmp_path: Path) -> None:
         ('[price]\nmargin = "1 %"', r"margin in \[price\] must be a number, not '1 %'"),
         ("[line]\ngrades = [0.1, 0.2]", r"grades in \[line\] must be pairs of numbers"),
         ("[cut-off]\nchoose = 1", r"choose in \[cut-off\] must be text, not 1"),
+        (
+            '[cut-off]\nequal = "luck"',
+            "The policy's equal must be approval-rate or true-positive-rate, not 'luck'",
+        ),
         ("[cut-off]\nmaximum-pd = 2", "policy.toml: The policy's maximum-pd must be from 0 to 1, not 2.0"),
         ('[cash-flow]\nscale = "cubic"', "scale must be log or linear, not 'cubic'"),
         ("[cash-flow]\nusual = -1", "usual cash flow must be 0 or more"),
@@ -97,3 +101,12 @@ def test_a_column_that_the_bank_has_not_is_an_error() -> None:
 def test_a_policy_must_make_sense(values: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Policy(**values)
+
+
+def test_groups_must_be_a_segment_or_sensitive_column_of_the_bank() -> None:
+    Policy().check(())
+    Policy(groups="gender").check(("area", "gender"))
+    with pytest.raises(
+        ConfigError, match=r"groups must be a segment or .* bank \(area, size\), not 'gender'"
+    ):
+        Policy(groups="gender").check(("area", "size"))

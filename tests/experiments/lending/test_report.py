@@ -1,6 +1,8 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +11,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from clients.data.declaration import read_declaration, write_declaration
 from experiments.dataset import Dataset, open_dataset
 from experiments.lending import report as report_module
 from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, read_cases
 from experiments.lending.policy import CashFlow, Policy
-from experiments.lending.report import Task, make_report, of_dataset, of_worlds
+from experiments.lending.report import Task, cases_from, make_report, of_dataset, of_worlds
 from experiments.study import run_study
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -23,6 +27,7 @@ from server.progress import Progress, ignore
 from server.tracking.leaderboard import TAG
 
 PAIR = ("bank-only-network", "federated-network")
+BOOSTING = ("bank-only-boosting", "federated-boosting")
 NETWORK = NetworkConfig(batches=4, batch_size=64)
 
 
@@ -92,9 +97,13 @@ def test_the_watcher_hears_of_the_studies(made: Made) -> None:
 
 
 def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: Path) -> None:
-    dataset = open_dataset(generated)
+    data = shutil.copytree(generated, tmp_path / "data")
+    declared = read_declaration(data / "bank")
+    columns = tuple(column for column in declared.columns if column.name != "purpose")
+    write_declaration(data / "bank", replace(declared, columns=columns, sensitive=("purpose",)))
+    dataset = open_dataset(data)
     config = TrainingConfig(
-        data=str(generated),
+        data=str(data),
         parties=dataset.parties,
         study="cases",
         state=str(tmp_path),
@@ -111,6 +120,10 @@ def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: P
     np.testing.assert_array_equal(case.test.labels, outcome.results[1].labels)
     form = pd.read_parquet(generated / "bank" / "applications.parquet").set_index("business_id").loc[ids]
     np.testing.assert_array_equal(case.test.groups[FIRST_TIME], form["first_time_borrower"] == "yes")
+    assert set(case.test.segments) == {*declared.segments, "purpose"}
+    for name, levels in case.test.segments.items():
+        np.testing.assert_array_equal(levels, form[name])
+    assert case.test.true_pd is None
     on_platform = pd.read_parquet(generated / "supply_chain" / "orders.parquet")["business_id"].unique()
     np.testing.assert_array_equal(case.test.groups[ON_PLATFORM], np.isin(ids, on_platform))
     accounts = pd.read_parquet(generated / "bank" / "accounts.parquet")
@@ -134,6 +147,52 @@ def test_a_bank_without_the_column_is_told_before_anything_is_trained(tables: Pa
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (run,) = client.search_runs([client.get_experiment_by_name("report").experiment_id])
     assert run.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"policy": Policy(groups="area")}, r"groups must be a segment or .* bank \(kind\), not 'area'"),
+        ({"reweigh": "area"}, r"'boosting.reweigh' must be one of the bank's segments \(kind\), not 'area'"),
+    ],
+)
+def test_a_segment_that_the_bank_has_not_is_told_before_anything_is_trained(
+    tables: Path, tmp_path: Path, changes: dict, said: str
+) -> None:
+    events: list[Progress] = []
+    wanted = task(tmp_path, pair=BOOSTING)
+    if segment := changes.pop("reweigh", ""):
+        wanted = replace(wanted, config=wanted.config.with_section(BoostingConfig(reweigh=segment)))
+    (source,) = of_dataset(open_dataset(tables))
+    with pytest.raises(ConfigError, match=said):
+        cases_from(source, replace(wanted, **changes), SimpleNamespace(), events.append)
+    assert events == []
+
+
+def test_a_reweighed_challenger_is_trained_beside_the_plain_pair(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies: list[tuple[str, tuple[str, ...]]] = []
+
+    def train(
+        dataset: Dataset, config: TrainingConfig, contenders: tuple[str, ...], *_: object
+    ) -> SimpleNamespace:
+        studies.append((config.section(BoostingConfig).reweigh, contenders))
+        pds = {(name, 3): np.full(9, len(studies) / 10) for name in contenders}
+        study = SimpleNamespace(run_id="", roles={3: None}, pds=pds)
+        return SimpleNamespace(complete=lambda: study)
+
+    def read(*arguments: object) -> None:
+        np.testing.assert_array_equal(arguments[-1][3], np.full(9, 0.2))
+
+    monkeypatch.setattr(report_module, "run_study", train)
+    monkeypatch.setattr(report_module, "nest", lambda *_: None)
+    monkeypatch.setattr(report_module, "read_cases", read)
+    wanted = task(tmp_path, pair=BOOSTING)
+    wanted = replace(wanted, config=wanted.config.with_section(BoostingConfig(reweigh="kind")))
+    (source,) = of_dataset(open_dataset(tables))
+    cases_from(source, wanted, SimpleNamespace(), ignore)
+    assert studies == [("", BOOSTING), ("kind", BOOSTING[1:])]
 
 
 def test_every_world_has_every_economy_in_turn() -> None:

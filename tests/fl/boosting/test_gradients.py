@@ -2,15 +2,20 @@ import numpy as np
 import pytest
 
 from fl.boosting.gradients import (
+    MOST_WEIGHT,
     base_score,
     goss_weights,
     gradients,
     ranges,
+    reweighing,
     sampled_columns,
     sampled_rows,
 )
 from fl.config.boosting import BoostingConfig
+from fl.errors import ConfigError
 from fl.evaluation.measures import log_loss
+
+GOSS = {"goss_top": 0.2, "goss_other": 0.1}
 
 
 def test_gradients_are_those_of_the_log_loss() -> None:
@@ -34,10 +39,13 @@ def test_scores_start_at_the_bad_rate() -> None:
     assert gradients(start, labels, 12)[:, 0].sum() == 0
 
 
-@pytest.mark.parametrize("config", [BoostingConfig(), BoostingConfig(goss_top=0.2, goss_other=0.1)])
+@pytest.mark.parametrize(
+    "config",
+    [BoostingConfig(**settings) for settings in ({}, GOSS, {"reweigh": "x"}, {**GOSS, "reweigh": "x"})],
+)
 def test_no_gradient_leaves_the_ranges(config: BoostingConfig) -> None:
     scores, labels = np.array([-99.0, 99.0, 0.0] * 10), np.array([1, 0, 1] * 10, np.int8)
-    found = gradients(scores, labels, config.precision)
+    found = gradients(scores, labels, config.precision, np.full(30, MOST_WEIGHT) if config.reweigh else None)
     weights = goss_weights(np.abs(found[:, 0]), np.ones(30, bool), config, np.random.default_rng(0))
     if config.goss_top:
         found = np.rint(found * weights[:, None])
@@ -46,6 +54,42 @@ def test_no_gradient_leaves_the_ranges(config: BoostingConfig) -> None:
     assert found[:, 0].max() <= high
     assert zero <= found[:, 1].min()
     assert found[:, 1].max() <= most
+
+
+def test_reweighed_groups_have_the_same_bad_rate_in_training() -> None:
+    rng = np.random.default_rng(0)
+    groups, training = rng.choice(["a", "b", "c"], 2_000, p=[0.6, 0.3, 0.1]), rng.random(2_000) < 0.7
+    labels = (rng.random(2_000) < np.where(groups == "a", 0.1, 0.2)).astype(np.int8)
+
+    weights = reweighing("g", {"g": groups}, labels, training)
+
+    rates = [
+        np.average(labels[rows], weights=weights[rows])
+        for rows in ((groups == level) & training for level in "abc")
+    ]
+    np.testing.assert_allclose(rates, labels[training].mean())
+    assert weights[training].sum() == pytest.approx(training.sum())
+    changed = np.where(training, labels, 1 - labels).astype(np.int8)
+    np.testing.assert_array_equal(
+        reweighing("g", {"g": groups}, changed, training)[training], weights[training]
+    )
+
+
+def test_a_weight_has_a_bound_and_equal_groups_have_none_but_one() -> None:
+    labels = np.array([0] * 99 + [1] + [0] * 50 + [1] * 50, np.int8)
+    groups, everyone = np.repeat(["a", "b"], 100), np.ones(200, bool)
+    assert reweighing("g", {"g": groups}, labels, everyone).max() == MOST_WEIGHT
+    same = reweighing("g", {"g": np.tile(["a", "b"], 100)}, np.repeat([0, 1], 100).astype(np.int8), everyone)
+    np.testing.assert_array_equal(same, np.ones(200))
+    scores = np.linspace(-3, 3, 200)
+    np.testing.assert_array_equal(gradients(scores, labels, 10, same), gradients(scores, labels, 10))
+
+
+def test_only_a_segment_can_be_reweighed() -> None:
+    labels, training = np.array([0, 1], np.int8), np.ones(2, bool)
+    assert reweighing("", {}, labels, training) is None
+    with pytest.raises(ConfigError, match=r"must be one of the bank's segments \(area, size\), not 'gender'"):
+        reweighing("gender", {"area": labels, "size": labels}, labels, training)
 
 
 def test_samples_are_the_same_for_all_who_know_the_seed() -> None:
