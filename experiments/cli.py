@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, party_commands
+from experiments import audit_commands, export_commands, party_commands
 from experiments.help import DATA, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.settings import parse_settings, words
 
@@ -387,6 +387,8 @@ def attack(
 app.command("parties", rich_help_panel=PARTIES)(party_commands.parties)
 app.command("check-party", rich_help_panel=PARTIES)(party_commands.check_party)
 app.command("init-party", rich_help_panel=PARTIES)(party_commands.init_party)
+app.command("features", rich_help_panel=PARTIES)(export_commands.features)
+app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)

@@ -4,7 +4,6 @@ The bank alone reads the file of applicants. Whoever runs this has its folder at
 kept for itself are written to where they are wanted.
 """
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from clients.parties.base import APPLICATIONS
 from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
-from experiments.outputs import check_file
+from experiments.outputs import check_file, whole_file
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
 from fl.escaping import csv_text
@@ -110,12 +109,8 @@ def write_whole(table: pd.DataFrame, out: Path) -> None:
 
     In CSV no text is a formula to a spreadsheet (`fl/escaping.py`).
     """
-    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(out) as draft:
         if out.suffix == ".csv":
-            partial.write_text(csv_text(table), "utf-8")
+            draft.write_text(csv_text(table), "utf-8")
         else:
-            table.to_parquet(partial, index=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+            table.to_parquet(draft, index=False)
