@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -25,6 +26,9 @@ from fl.escaping import csv_text
 from server.coordinator import new_study_name
 from server.progress import Report
 from server.tracking.registry import TrainedModel, find_model
+
+if TYPE_CHECKING:
+    from experiments.challenge.recalibration import Recalibration
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,13 @@ def score_applicants(
     parties: tuple[str, ...],
     backend: str,
     report: Report,
+    calibration: Path | None = None,
 ) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
-    that are there, by default all of the training that have a folder. Raises ConfigError, DataError, and whatever the
+    that are there, by default all of the training that have a folder. With a calibration, a file of `siloscore
+    challenge`, the answers have recalibrated PDs, too. Raises ConfigError, DataError, and whatever the
     backend raises; then nothing has been written.
     """
     if out.suffix not in SUFFIXES:
@@ -57,6 +63,7 @@ def score_applicants(
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
     model = find_model(uri, run)
+    recalibration = _recalibration(calibration, model) if calibration else None
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
     names = party_names(folder, parties or there)
@@ -64,9 +71,15 @@ def score_applicants(
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
-    write_whole(answers, out)
+    write_whole(recalibration.apply(answers) if recalibration else answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed)
+
+
+def _recalibration(path: Path, model: TrainedModel) -> "Recalibration":
+    from experiments.challenge.recalibration import read_recalibration  # which brings scikit-learn
+
+    return read_recalibration(path, model.name)
 
 
 def scoring_command(model: str, bank: Path, **options: object) -> str:
