@@ -75,7 +75,9 @@ def challenge_champion(
     recalibrations = []
     if recalibrate and sample is not None:
         for side, model in zip(SIDES, pair.both, strict=True):
-            recalibration = Recalibration.fit(model.name, model.pd, sample, inference, factor)
+            recalibration = Recalibration.fit(
+                model.name, model.pd, sample, int(pair.known.sum()), inference, factor
+            )
             recalibration.write(out / f"{side}.toml")
             write_whole(recalibration.apply(answers[side]), out / f"{side}.csv")
             recalibrations.append(recalibration)

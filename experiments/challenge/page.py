@@ -139,7 +139,8 @@ def _notes(pair: Pair, answered: dict[str, dict[str, int]], inference: Inference
     if len(pair.cash_flow) > pair.known.sum() > 0:
         notes.append(
             f"The outcomes of {len(pair.cash_flow) - int(pair.known.sum()):,} applicants are unknown. Among those who "
-            "were accepted a gain is measured larger than it is, because the model in use has chosen them."
+            "were accepted, AUCs are smaller and the gain over the model in use is larger than among all, because that "
+            "model has chosen them."
             + (
                 ""
                 if inference is Inference.none

@@ -32,7 +32,7 @@ class Recalibration:
     """Log odds after = intercept + slope · log odds before, and where that comes from.
 
     model             STUDY/CONTENDER/SEED
-    outcomes          how many known outcomes it was fitted to
+    outcomes          how many outcomes are known
     reject_inference  how the declined were counted (`inference.Inference`), with the factor of parcelling
     """
 
@@ -44,14 +44,16 @@ class Recalibration:
     factor: float = 1.0
 
     @classmethod
-    def fit(cls, model: str, pds: Floats, sample: Sample, inference: Inference, factor: float) -> Self:
-        """By the outcomes of a sample of the applicants with these PDs (n,). Raises ConfigError as the sample does."""
+    def fit(
+        cls, model: str, pds: Floats, sample: Sample, outcomes: int, inference: Inference, factor: float
+    ) -> Self:
+        """By a sample that stands for the applicants with these PDs (n,). Raises ConfigError as the sample does."""
         fitted = sample.recalibrate(log_odds(pds))
         return cls(
             model=model,
             slope=fitted.slope,
             intercept=fitted.intercept,
-            outcomes=len(np.unique(sample.rows)),
+            outcomes=outcomes,
             reject_inference=inference,
             factor=factor,
         )
