@@ -394,27 +394,27 @@ def challenge(
     Example: siloscore challenge --champion s/federated-scorecard --challenger s/federated-boosting
     --applicants new.csv --out challenge
     """
-    from experiments.challenge.command import challenge_champion
+    from experiments.challenge.command import Challenge, compare_models
     from experiments.display import console, progress_bars
     from experiments.mlflow_page import store_uri
 
-    command = shlex.join(["siloscore", *sys.argv[1:]])
+    asked = Challenge(
+        uri=store_uri(store),
+        champion=champion,
+        challenger=challenger,
+        applicants=applicants,
+        out=out,
+        outcomes=outcomes,
+        recalibrate=recalibrate,
+        inference=reject_inference,
+        factor=factor,
+        policy=policy,
+        data=data,
+        backend=backend.value,
+        command=shlex.join(["siloscore", *sys.argv[1:]]),
+    )
     with progress_bars() as report:
-        findings = challenge_champion(
-            store_uri(store),
-            (champion, challenger),
-            applicants,
-            out,
-            outcomes,
-            data,
-            policy,
-            reject_inference,
-            factor,
-            recalibrate,
-            backend.value,
-            command,
-            report,
-        )
+        findings = compare_models(asked, report)
     for finding in findings:
         console.print(finding, soft_wrap=True, markup=False)
     console.print(f"The page: {out / 'challenge.html'}", soft_wrap=True)

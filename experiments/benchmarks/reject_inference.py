@@ -10,17 +10,18 @@ table shows what it estimates of all whom it has seen minus what is true, and ho
 does on the other half, where all outcomes are known. ± is the standard error of a mean over the economies.
 """
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import typer
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from experiments.challenge import Inference
 from experiments.challenge.inference import Floats, infer
@@ -34,6 +35,7 @@ from server.coordinator import new_study_name
 from server.progress import ignore
 from server.tracking.pages import markdown_table
 
+ALL = "all outcomes"
 CHAMPION, CHALLENGER = "bank-only-boosting", "pooled-boosting"
 RULES = ("cut-off", "random", "insight")
 METHODS = {
@@ -41,11 +43,20 @@ METHODS = {
     "augmentation": (Inference.augmentation, 1.0),
     "parcelling": (Inference.parcelling, 1.0),
     "parcelling, factor 1.5": (Inference.parcelling, 1.5),
-    "all outcomes": (Inference.none, 1.0),
+    ALL: (Inference.none, 1.0),
 }
 _OVERRIDES = 0.1
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class Models:
+    """Log odds (n,) of the test rows by the model in use and by its challenger, and labels int8 (n,)."""
+
+    champion: Floats
+    challenger: Floats
+    labels: NDArray[np.int8]
 
 
 def accept(
@@ -65,37 +76,44 @@ def accept(
     return approved ^ (rng.random(len(labels)) < turned)
 
 
-def estimates(
-    champion: Floats, challenger: Floats, labels: NDArray[np.int8], approval: float, draws: int
-) -> Iterator[dict[str, object]]:
-    """By rule, draw and method: what was estimated, minus what is true, and the challenger's calibration error."""
+def estimates(models: Models, approval: float, draws: int) -> pd.DataFrame:
+    """What is estimated minus what is true, and the challenger's calibration error: means over the draws.
+
+    The index is (decisions, outcomes): a rule and a method.
+    """
+    found, labels = [], models.labels
     for rule, draw in product(RULES, range(draws)):
         rng = np.random.default_rng([draw, RULES.index(rule)])
-        accepted = accept(rule, champion, labels, approval, rng)
+        accepted = accept(rule, models.champion, labels, approval, rng)
         seen = rng.permutation(len(labels)) < len(labels) // 2
-        truth, first, second = labels[seen].astype(np.float64), champion[seen], challenger[seen]
+        outcomes, first, second = (
+            labels[seen].astype(np.float64),
+            models.champion[seen],
+            models.challenger[seen],
+        )
+        truth = infer(outcomes, first, second, Inference.none)
+        true_first, true_second = truth.auc(first), truth.auc(second)
         for method, (inference, factor) in METHODS.items():
-            known = truth if method == "all outcomes" else np.where(accepted[seen], truth, np.nan)
-            # Who was accepted depends on the model in use; who would have been bad, both models may say.
-            risk = first if inference is Inference.augmentation else (first + second) / 2
-            sample, everybody = infer(known, risk, inference, factor), infer(truth, risk, Inference.none)
-            (of_first, of_second), (true_first, true_second) = (
-                (one.auc(first), one.auc(second)) for one in (sample, everybody)
+            known = outcomes if method == ALL else np.where(accepted[seen], outcomes, np.nan)
+            sample = infer(known, first, second, inference, factor)
+            of_first, of_second = sample.auc(first), sample.auc(second)
+            pds = sample.recalibrate(second).apply(models.challenger[~seen])
+            found.append(
+                {
+                    "decisions": rule,
+                    "outcomes": method,
+                    "bad rate": sample.bad_rate - truth.bad_rate,
+                    "AUC": of_second - true_second,
+                    "gain of AUC": (of_second - of_first) - (true_second - true_first),
+                    "mean PD": pds.mean() - labels[~seen].mean(),
+                    "calibration error": metrics.expected_calibration_error(labels[~seen], pds),
+                }
             )
-            pds = sample.recalibrate(second).apply(challenger[~seen])
-            yield {
-                "decisions": rule,
-                "outcomes": method,
-                "bad rate": sample.bad_rate - everybody.bad_rate,
-                "AUC": of_second - true_second,
-                "gain of AUC": (of_second - of_first) - (true_second - true_first),
-                "mean PD": pds.mean() - labels[~seen].mean(),
-                "calibration error": metrics.expected_calibration_error(labels[~seen], pds),
-            }
+    return pd.DataFrame(found).groupby(["decisions", "outcomes"], sort=False).mean()
 
 
-def of_economy(dataset: Dataset, seed: int, approval: float, draws: int, store: Path) -> pd.DataFrame:
-    """The mean estimates of an economy, by rule and method."""
+def train_models(dataset: Dataset, store: Path) -> Models:
+    """Train both models on a dataset, and log them to an MLflow store."""
     config = replace(
         TrainingConfig(),
         data=str(dataset.folder),
@@ -106,21 +124,16 @@ def of_economy(dataset: Dataset, seed: int, approval: float, draws: int, store: 
     )
     study = run_study(dataset, config, (CHAMPION, CHALLENGER), "inline", ignore).complete()
     test = study.roles[1] == TEST
-    champion, challenger = (
-        np.log(pds[test]) - np.log1p(-pds[test])
-        for pds in (study.pds[name, 1] for name in (CHAMPION, CHALLENGER))
-    )
-    frame = pd.DataFrame(estimates(champion, challenger, study.joined.labels[test], approval, draws))
-    return frame.groupby(["decisions", "outcomes"], sort=False).mean().assign(economy=seed)
+    champion, challenger = (logit(study.pds[name, 1][test]) for name in (CHAMPION, CHALLENGER))
+    return Models(champion, challenger, study.joined.labels[test])
 
 
-def summary(means: pd.DataFrame) -> str:
-    """A table in Markdown of the frames of `of_economy`: means over the economies, and their standard errors."""
-    by_method = means.drop(columns="economy").groupby(level=["decisions", "outcomes"], sort=False)
-    mean, error = by_method.mean(), by_method.sem().fillna(0.0)
+def summary(economies: list[pd.DataFrame]) -> str:
+    """A table in Markdown of the estimates of economies: means over them, and their standard errors, in per cent."""
+    by_method = pd.concat(economies).groupby(level=[0, 1], sort=False)
+    mean, error = 100 * by_method.mean(), 100 * by_method.sem().fillna(0.0)
     cells = {
-        name: [f"{100 * m:+.2f} ± {100 * e:.2f}" for m, e in zip(mean[name], error[name], strict=True)]
-        for name in mean
+        name: [f"{m:+z.2f} ± {e:.2f}" for m, e in zip(mean[name], error[name], strict=True)] for name in mean
     }
     cells["calibration error"] = [cell.removeprefix("+") for cell in cells["calibration error"]]
     return markdown_table(mean.index.to_frame(index=False).assign(**cells))
@@ -131,22 +144,22 @@ def main(
     seeds: str = "91,92,93,94,95",
     businesses: int = 20_000,
     approval: float = 0.7,
-    draws: int = 50,
+    draws: int = 20,
     data: Annotated[str, typer.Option(help="Folders of datasets instead, comma-separated.")] = "",
 ) -> None:
     """Run the economies and print the table, in per cent and percentage points."""
     sources = data.split(",") if data else [int(seed) for seed in seeds.split(",")]
-    means = []
-    for number, source in enumerate(sources):
+    found = []
+    for source in sources:
         with ExitStack() as stack:
+            store = Path(stack.enter_context(TemporaryDirectory(prefix="siloscore-")), "mlflow.db")
             dataset = (
                 open_dataset(Path(source))
                 if isinstance(source, str)
                 else stack.enter_context(economy("base", source, businesses))
             )
-            store = dataset.folder.parent / f"reject-inference-{number}.db"
-            means.append(of_economy(dataset, number, approval, draws, store))
-    print(summary(pd.concat(means)), flush=True)
+            found.append(estimates(train_models(dataset, store), approval, draws))
+    print(summary(found), flush=True)
 
 
 if __name__ == "__main__":

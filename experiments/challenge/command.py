@@ -1,9 +1,14 @@
 """`siloscore challenge`: from what was typed to answers, a page, and recalibrations."""
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from clients.parties import open_party
 from experiments.challenge import Inference
 from experiments.challenge.inference import Sample, infer
 from experiments.challenge.measures import SIDES, Pair
@@ -12,7 +17,6 @@ from experiments.challenge.reading import (
     contestant,
     find_pair,
     holder_of,
-    open_bank,
     read_cash_flow,
     read_outcomes,
 )
@@ -25,71 +29,92 @@ from server.progress import Report
 from server.tracking.pages import write_page
 
 
-def challenge_champion(
-    uri: str,
-    models: tuple[str, str],
-    applicants: Path,
-    out: Path,
-    outcomes: str,
-    data: Path | None,
-    policy: Path | None,
-    inference: Inference,
-    factor: float,
-    recalibrate: bool,
-    backend: str,
-    command: str,
-    report: Report,
-) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Challenge:
+    """What to compare, as the options of the command say it.
+
+    uri of the MLflow store; champion and challenger as `siloscore score --run` names models; command as it was typed.
+    """
+
+    uri: str
+    champion: str
+    challenger: str
+    applicants: Path
+    out: Path
+    outcomes: str
+    recalibrate: bool
+    inference: Inference
+    factor: float
+    policy: Path | None
+    data: Path | None
+    backend: str
+    command: str
+
+
+def compare_models(asked: Challenge, report: Report) -> list[str]:
     """Score the applicants by both models, compare them, and write all of it to a folder; returns the findings.
 
-    models are champion and challenger, as `siloscore score --run` names them; the other arguments are the options of
-    the command. The folder gets `challenge.html` and `.md`, the answers of either model (`champion.csv`,
-    `challenger.csv`), and with recalibrate a calibration of each (`champion.toml`, `challenger.toml`). Raises
-    ConfigError and DataError for what a person can mend.
+    The folder gets `challenge.html` and `.md`, the answers of either model (`champion.csv`, `challenger.csv`), and
+    where that is asked for a recalibration of each (`champion.toml`, `challenger.toml`). Raises ConfigError and
+    DataError for what a person can mend, the most likely before anything is scored.
     """
-    if not outcomes and (recalibrate or inference is not Inference.none):
+    if not asked.outcomes and (asked.recalibrate or asked.inference is not Inference.none):
         raise ConfigError("Recalibration and reject inference go by outcomes; name them by --outcomes.")
-    if not applicants.is_file():
-        raise ConfigError(f"There is no file of applicants {applicants}.")
-    check_folder(out, "The challenge")
-    rules, flow = read_policy(policy or DEFAULT)
-    pair_asked = find_pair(uri, *models, data)
-    holder = (data.resolve() if data else pair_asked[1].config.data_folder) / holder_of(
-        pair_asked[1].config, data
-    )
-    bank = open_bank(holder)
-    cash_flow = read_cash_flow(bank, applicants, flow)
-    told = read_outcomes(bank, applicants, outcomes) if outcomes else cash_flow * float("nan")
-    out.mkdir(parents=True, exist_ok=True)
+    if not asked.applicants.is_file():
+        raise ConfigError(f"There is no file of applicants {asked.applicants}.")
+    check_folder(asked.out, "The challenge")
+    policy, flow = read_policy(asked.policy or DEFAULT)
+    models = find_pair(asked.uri, asked.champion, asked.challenger, asked.data)
+    config = models[1].config
+    folder = asked.data.resolve() if asked.data else config.data_folder
+    # Without labels: those of the applicants may not be known yet.
+    bank = open_party(folder / holder_of(config, asked.data), labelled=False)
+    cash_flow = read_cash_flow(bank, asked.applicants, flow)
+    outcomes = np.full(len(cash_flow), np.nan)
+    if asked.outcomes:
+        outcomes = read_outcomes(bank, asked.applicants, asked.outcomes)
+    asked.out.mkdir(parents=True, exist_ok=True)
     answers = {}
-    for side, asked in zip(SIDES, pair_asked, strict=True):
-        file = out / f"{side}.csv"
-        score_applicants(uri, asked.run, applicants, file, data, asked.parties, backend, report)
+    for side, model in zip(SIDES, models, strict=True):
+        file = asked.out / f"{side}.csv"
+        score_applicants(
+            *(asked.uri, model.run, asked.applicants, file, asked.data, model.parties, asked.backend, report)
+        )
         answers[side] = pd.read_csv(file, dtype={bank.declaration.id: str}, keep_default_na=False)
-    champion, challenger = (
-        contestant(asked, of_model, rules, flow)
-        for asked, of_model in zip(pair_asked, answers.values(), strict=True)
+    both = zip(models, answers.values(), strict=True)
+    champion, challenger = (contestant(model, of_model, policy, flow) for model, of_model in both)
+    pair = Pair(champion=champion, challenger=challenger, cash_flow=cash_flow, outcomes=outcomes)
+    log_odds_of_both = (log_odds(model.pd) for model in pair.both)
+    sample = infer(outcomes, *log_odds_of_both, asked.inference, asked.factor) if asked.outcomes else None
+    recalibrations = _recalibrated(pair, sample, answers, asked) if sample and asked.recalibrate else []
+    parts = compose(
+        pair,
+        {side: Counter(of_model["model"]) for side, of_model in answers.items()},
+        sample if asked.inference is not Inference.none else None,
+        asked.inference,
+        recalibrations,
+        asked.command,
     )
-    pair = Pair(champion=champion, challenger=challenger, cash_flow=cash_flow, outcomes=told)
-    sample = _sample(pair, inference, factor) if outcomes else None
-    recalibrations = []
-    if recalibrate and sample is not None:
-        for side, model in zip(SIDES, pair.both, strict=True):
-            recalibration = Recalibration.fit(
-                model.name, model.pd, sample, int(pair.known.sum()), inference, factor
-            )
-            recalibration.write(out / f"{side}.toml")
-            write_whole(recalibration.apply(answers[side]), out / f"{side}.csv")
-            recalibrations.append(recalibration)
-    answered = {side: dict(frame["model"].value_counts()) for side, frame in answers.items()}
-    inferred = None if inference is Inference.none else sample
-    parts = compose(pair, answered, inferred, inference, recalibrations, command)
-    write_page(out, "challenge", parts, draw(pair))
+    write_page(asked.out, "challenge", parts, draw(pair))
     return findings(pair)
 
 
-def _sample(pair: Pair, inference: Inference, factor: float) -> Sample:
-    """What stands for all applicants: bands by the model in use, and the risk of a declined one by both models."""
-    champion, challenger = (log_odds(model.pd) for model in pair.both)
-    risk = champion if inference is Inference.augmentation else (champion + challenger) / 2
-    return infer(pair.outcomes, risk, inference, factor)
+def _recalibrated(
+    pair: Pair, sample: Sample, answers: Mapping[str, pd.DataFrame], asked: Challenge
+) -> list[Recalibration]:
+    """Recalibrate both models, and write that and the answers with it."""
+    recalibrations = []
+    for side, model in zip(SIDES, pair.both, strict=True):
+        fitted = sample.recalibrate(log_odds(model.pd))
+        recalibration = Recalibration(
+            model=model.name,
+            slope=fitted.slope,
+            intercept=fitted.intercept,
+            outcomes=int(pair.known.sum()),
+            reject_inference=asked.inference,
+            factor=asked.factor,
+        )
+        recalibration.write(asked.out / f"{side}.toml")
+        write_whole(recalibration.apply(answers[side]), asked.out / f"{side}.csv")
+        recalibrations.append(recalibration)
+    return recalibrations

@@ -6,8 +6,9 @@ Siddiqi, "Credit Risk Scorecards", 2006) makes a sample of all applicants of wha
 - `augmentation` (Hsia 1978): the accepted stand for the declined of similar risk. In each band of PD the accepted get
   the weight of all applicants of the band. It assumes that those of a band would have turned out alike, and has nobody
   to go by above the cut-off unless some were accepted there.
-- `parcelling`: every declined applicant counts in part as a bad and in part as a good, by its PD after recalibration on
-  the accepted, times a factor. It assumes that the model holds beyond the cut-off, up to the factor.
+- `parcelling`: every declined applicant counts in part as a bad and in part as a good, by a PD times a factor. The PD is
+  a logistic regression, on the accepted, of both models' log odds: that of one model alone would make its own ranking
+  look right. It assumes that the models hold beyond the cut-off, up to the factor.
 
 Neither knows more than the accepted tell; `experiments/benchmarks/reject_inference.py` measures how far off each is in
 an economy, where the outcomes of the declined are known.
@@ -53,11 +54,7 @@ class Sample:
 
         Raises ConfigError without both classes, and where more log odds go with fewer bads: no calibration mends that.
         """
-        if len(np.unique(self.labels)) < 2:
-            raise ConfigError("Recalibration needs outcomes of goods and of bads; these are all of one kind.")
-        fitted = LogisticRegression(C=np.inf, tol=1e-9).fit(
-            log_odds[self.rows, None], self.labels, sample_weight=self.weights
-        )
+        fitted = _logistic(log_odds[self.rows, None], self.labels, self.weights)
         slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
         if slope <= 0:
             raise ConfigError(
@@ -67,29 +64,40 @@ class Sample:
         return Calibration(slope, intercept)
 
 
-def infer(outcomes: Floats, log_odds: Floats, inference: Inference, factor: float = 1.0) -> Sample:
+def infer(
+    outcomes: Floats, champion: Floats, challenger: Floats, inference: Inference, factor: float = 1.0
+) -> Sample:
     """The sample that stands for all applicants.
 
-    outcomes (n,) are 0 or 1, NaN where unknown. log_odds (n,) are those that bands are made of, or, for parcelling,
-    that say how likely a declined applicant is a bad; factor multiplies that PD. Raises ConfigError as `recalibrate`
-    does, and if no outcome is known.
+    outcomes (n,) are 0 or 1, NaN where unknown. champion and challenger (n,) are the log odds by the model in use and
+    by the one that may take its place; factor multiplies the PDs of parcelling. Raises ConfigError if no outcome is
+    known, and for parcelling without both classes.
     """
     known = np.flatnonzero(~np.isnan(outcomes))
     if not len(known):
         raise ConfigError("No outcome of these applicants is known.")
-    accepted = Sample(known, outcomes[known].astype(np.int8), np.ones(len(known)))
-    declined = np.flatnonzero(np.isnan(outcomes))
+    labels, declined = outcomes[known].astype(np.int8), np.flatnonzero(np.isnan(outcomes))
     if inference is Inference.none or not len(declined):
-        return accepted
+        return Sample(known, labels, np.ones(len(known)))
     if inference is Inference.augmentation:
-        weights = _shares_of_bands(log_odds, known)
-        return Sample(known, accepted.labels, weights)
-    bad = np.minimum(factor * accepted.recalibrate(log_odds).apply(log_odds[declined]), 1.0)
+        return Sample(known, labels, _shares_of_bands(champion, known))
+    both = np.stack([champion, challenger], axis=1)
+    pds = _logistic(both[known], labels, np.ones(len(known))).predict_proba(both[declined])[:, 1]
+    bad = np.minimum(factor * pds, 1.0)
     return Sample(
         np.concatenate([known, declined, declined]),
-        np.concatenate([accepted.labels, np.ones(len(declined)), np.zeros(len(declined))]).astype(np.int8),
-        np.concatenate([accepted.weights, bad, 1 - bad]),
+        np.concatenate([labels, np.ones(len(declined)), np.zeros(len(declined))]).astype(np.int8),
+        np.concatenate([np.ones(len(known)), bad, 1 - bad]),
     )
+
+
+def _logistic(inputs: Floats, labels: NDArray[np.int8], weights: Floats) -> LogisticRegression:
+    """Logistic regression without a penalty of labels (m,) on inputs (m, k). Raises ConfigError without both classes."""
+    if len(np.unique(labels)) < 2:
+        raise ConfigError(
+            "This needs outcomes of goods and of bads; those that are known are all of one kind."
+        )
+    return LogisticRegression(C=np.inf, tol=1e-9).fit(inputs, labels, sample_weight=weights)
 
 
 def _shares_of_bands(log_odds: Floats, accepted: NDArray[np.int64]) -> Floats:

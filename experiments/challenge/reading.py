@@ -11,7 +11,7 @@ from clients.data.applicants import features_of
 from clients.data.errors import DataError
 from clients.data.files import open_table
 from clients.data.values import canonical
-from clients.parties import Party, open_party
+from clients.parties import Party
 from clients.session import state_folder
 from clients.store import Store
 from experiments.challenge.inference import Floats
@@ -106,11 +106,6 @@ def read_cash_flow(party: Party, applicants: Path, cash_flow: CashFlow) -> Float
     """Mean monthly cash flow (n,) in CNY of the applicants of a file, from the bank's records."""
     frame = features_of(party, applicants).drop(columns=party.declaration.id)
     return cash_flow.of(table_of(frame, np.ones(len(frame), bool), party.declaration.columns))
-
-
-def open_bank(folder: Path) -> Party:
-    """The label holder's data, without the labels: those of the applicants may not be known yet."""
-    return open_party(folder, labelled=False)
 
 
 def read_outcomes(party: Party, applicants: Path, outcomes: str) -> Floats:

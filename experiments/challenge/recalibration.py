@@ -7,7 +7,6 @@ model and the recalibrated ones stand beside each other in the answers.
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 
 import msgspec
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 
 from experiments.challenge import Inference
-from experiments.challenge.inference import Floats, Sample
+from experiments.challenge.inference import Floats
 from experiments.outputs import whole_file
 from fl.calibration import Calibration
 from fl.errors import ConfigError
@@ -42,21 +41,6 @@ class Recalibration:
     outcomes: int
     reject_inference: Inference = Inference.none
     factor: float = 1.0
-
-    @classmethod
-    def fit(
-        cls, model: str, pds: Floats, sample: Sample, outcomes: int, inference: Inference, factor: float
-    ) -> Self:
-        """By a sample that stands for the applicants with these PDs (n,). Raises ConfigError as the sample does."""
-        fitted = sample.recalibrate(log_odds(pds))
-        return cls(
-            model=model,
-            slope=fitted.slope,
-            intercept=fitted.intercept,
-            outcomes=outcomes,
-            reject_inference=inference,
-            factor=factor,
-        )
 
     def apply(self, answers: pd.DataFrame) -> pd.DataFrame:
         """Answers of the model with a column of recalibrated PDs after that of its own."""
