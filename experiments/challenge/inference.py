@@ -6,9 +6,9 @@ Siddiqi, "Credit Risk Scorecards", 2006) makes a sample of all applicants of wha
 - `augmentation` (Hsia 1978): the accepted stand for the declined of similar risk. In each band of PD the accepted get
   the weight of all applicants of the band. It assumes that those of a band would have turned out alike, and has nobody
   to go by above the cut-off unless some were accepted there.
-- `parcelling`: every declined applicant counts in part as a bad and in part as a good, by a PD times a factor. The PD is
-  a logistic regression, on the accepted, of both models' log odds: that of one model alone would make its own ranking
-  look right. It assumes that the models hold beyond the cut-off, up to the factor.
+- `parcelling`: every declined applicant counts in part as a bad and in part as a good, by a PD times a factor. The PD
+  is a logistic regression, on the accepted, of both models' log odds: that of one model alone would make its own
+  ranking look right. It assumes that the models hold beyond the cut-off, up to the factor.
 
 Neither knows more than the accepted tell; `experiments/benchmarks/reject_inference.py` measures how far off each is in
 an economy, where the outcomes of the declined are known.
@@ -92,7 +92,7 @@ def infer(
 
 
 def _logistic(inputs: Floats, labels: NDArray[np.int8], weights: Floats) -> LogisticRegression:
-    """Logistic regression without a penalty of labels (m,) on inputs (m, k). Raises ConfigError without both classes."""
+    """Logistic regression of labels (m,) on inputs (m, k), without a penalty. ConfigError without both classes."""
     if len(np.unique(labels)) < 2:
         raise ConfigError(
             "This needs outcomes of goods and of bads; those that are known are all of one kind."
