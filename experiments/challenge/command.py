@@ -20,7 +20,7 @@ from experiments.challenge.reading import (
     read_cash_flow,
     read_outcomes,
 )
-from experiments.challenge.recalibration import Recalibration, log_odds
+from experiments.challenge.recalibration import Recalibration, answered_by, log_odds
 from experiments.lending.policy import DEFAULT, read_policy
 from experiments.outputs import check_folder
 from experiments.scoring import score_applicants, write_whole
@@ -102,9 +102,14 @@ def compare_models(asked: Challenge, report: Report) -> list[str]:
 def _recalibrated(
     pair: Pair, sample: Sample, answers: Mapping[str, pd.DataFrame], asked: Challenge
 ) -> list[Recalibration]:
-    """Recalibrate both models, and write that and the answers with it."""
+    """Recalibrate both models, and write that and the answers with it. ConfigError if they have not answered."""
     recalibrations = []
     for side, model in zip(SIDES, pair.both, strict=True):
+        if not answered_by(answers[side], model.name).all():
+            raise ConfigError(
+                f"{model.name} cannot be recalibrated: another model has answered for some applicants, because a party "
+                "is absent."
+            )
         fitted = sample.recalibrate(log_odds(model.pd))
         recalibration = Recalibration(
             model=model.name,

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import tomli_w
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from experiments.challenge import Inference
@@ -43,8 +43,9 @@ class Recalibration:
     factor: float = 1.0
 
     def apply(self, answers: pd.DataFrame) -> pd.DataFrame:
-        """Answers of the model with a column of recalibrated PDs after that of its own."""
+        """Answers with a column of recalibrated PDs after the PDs; NaN where another model has answered."""
         pds = Calibration(self.slope, self.intercept).apply(log_odds(answers["pd"]))
+        pds = np.where(answered_by(answers, self.model), pds, np.nan)
         place = answers.columns.get_loc("pd") + 1
         return pd.concat(
             [answers.iloc[:, :place], pd.Series(pds, answers.index, name=COLUMN), answers.iloc[:, place:]],
@@ -72,6 +73,12 @@ def read_recalibration(path: Path, model: str) -> Recalibration:
     if read.model != model:
         raise ConfigError(f"{path} is a calibration of {read.model}, and not of {model}.")
     return read
+
+
+def answered_by(answers: pd.DataFrame, model: str) -> NDArray[np.bool_]:
+    """Which answers (n,) are those of the model STUDY/CONTENDER/SEED, alone or with the reserve model."""
+    contender = model.split("/")[1]
+    return np.array([answer.split(" + ")[0] == contender for answer in answers["model"]], np.bool_)
 
 
 def log_odds(pds: ArrayLike) -> Floats:

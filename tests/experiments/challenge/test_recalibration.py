@@ -33,9 +33,12 @@ def test_a_file_says_what_was_fitted_and_for_which_model(tmp_path: Path) -> None
         read_recalibration(tmp_path / "none.toml", "s/federated-boosting/1")
 
 
-def test_answers_keep_their_pd_and_get_another_after_it() -> None:
-    answers = pd.DataFrame({"id": ["a", "b", "c"], "pd": [0.2, 0.5, 1.0], "model": "m"})
+def test_answers_keep_their_pd_and_get_another_after_it_unless_another_model_answered() -> None:
+    answers = pd.DataFrame({"id": ["a", "b", "c"], "pd": [0.2, 0.5, 1.0]}).assign(
+        model=["federated-boosting", "federated-boosting + bank-only-boosting", "bank-only-boosting"]
+    )
     after = WRITTEN.apply(answers)
     assert after.columns.tolist() == ["id", "pd", "pd_recalibrated", "model"]
     assert after["pd"].tolist() == [0.2, 0.5, 1.0]
-    np.testing.assert_allclose(log_odds(after["pd_recalibrated"])[:2], 1 + 0.5 * np.log([0.25, 1.0]))
+    np.testing.assert_allclose(log_odds(after["pd_recalibrated"][:2]), 1 + 0.5 * np.log([0.25, 1.0]))
+    assert np.isnan(after["pd_recalibrated"][2])
