@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, party_commands
+from experiments import audit_commands, export_commands, party_commands
+from experiments.challenge import Inference
 from experiments.help import DATA, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.settings import parse_settings, words
 
@@ -315,6 +316,10 @@ def score(
             help="PD above which you decline. Applicants near it are marked for review by a person."
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="File of siloscore challenge --recalibrate: also write recalibrated PDs."),
+    ] = None,
     backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
 ) -> None:
@@ -334,7 +339,16 @@ def score(
 
     with progress_bars() as report:
         finished = score_applicants(
-            store_uri(store), run, applicants, out, data, words(parties), backend.value, report, cut_off
+            store_uri(store),
+            run,
+            applicants,
+            out,
+            data,
+            words(parties),
+            backend.value,
+            report,
+            cut_off=cut_off,
+            calibration=calibration,
         )
     (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)
@@ -372,6 +386,85 @@ def explain(
     if out:
         write_explanation(explained, out)
         console.print(f"The page is in {out}", soft_wrap=True, markup=False)
+
+
+@app.command(rich_help_panel=STUDIES)
+def challenge(
+    champion: Annotated[
+        str,
+        typer.Option(
+            help="The model in use: STUDY/CONTENDER or STUDY/CONTENDER/SEED; or STUDY/bank-only-boosting, the reserve "
+            "model of the challenger's study."
+        ),
+    ],
+    challenger: Annotated[str, typer.Option(help="The model that may take its place.")],
+    applicants: Annotated[
+        Path, typer.Option(help="CSV or Parquet file with the bank's ids, as for siloscore score.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for challenge.html and the answers of both models.")],
+    outcomes: Annotated[
+        str,
+        typer.Option(
+            help="How the applicants turned out: a column of their file, or another file with the bank's id and label. "
+            "It may have gaps."
+        ),
+    ] = "",
+    recalibrate: Annotated[
+        bool,
+        typer.Option(
+            "--recalibrate",
+            help="Fit intercept and slope of either model to the outcomes, and write them for siloscore score.",
+        ),
+    ] = False,
+    reject_inference: Annotated[
+        Inference, typer.Option(help="How those without an outcome are counted.")
+    ] = Inference.none,
+    factor: Annotated[
+        float, typer.Option(min=0.0, help="With parcelling: how much riskier they are than their PD says.")
+    ] = 1.0,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of the lending policy. Default: the policy in docs/report.md."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Dataset with the applicants' records. Default: the dataset of the training."),
+    ] = None,
+    backend: BackendOption = Backend.simulation,
+    store: Store = Path("mlflow.db"),
+) -> None:
+    """Compare two trained models on the same applicants.
+
+    The page shows rank correlation, who is approved by only one model at equal approval, population stability, expected
+    profit, and changed reasons; where outcomes are known also AUC with the paired interval of the difference.
+
+    Example: siloscore challenge --champion s/federated-scorecard --challenger s/federated-boosting
+    --applicants new.csv --out challenge
+    """
+    from experiments.challenge.command import Challenge, compare_models
+    from experiments.display import console, progress_bars
+    from experiments.mlflow_page import store_uri
+
+    asked = Challenge(
+        uri=store_uri(store),
+        champion=champion,
+        challenger=challenger,
+        applicants=applicants,
+        out=out,
+        outcomes=outcomes,
+        recalibrate=recalibrate,
+        inference=reject_inference,
+        factor=factor,
+        policy=policy,
+        data=data,
+        backend=backend.value,
+        command=shlex.join(["siloscore", *sys.argv[1:]]),
+    )
+    with progress_bars() as report:
+        findings = compare_models(asked, report)
+    for finding in findings:
+        console.print(finding, soft_wrap=True, markup=False)
+    console.print(f"The page: {out / 'challenge.html'}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=TRUST)
@@ -425,6 +518,8 @@ def attack(
 app.command("parties", rich_help_panel=PARTIES)(party_commands.parties)
 app.command("check-party", rich_help_panel=PARTIES)(party_commands.check_party)
 app.command("init-party", rich_help_panel=PARTIES)(party_commands.init_party)
+app.command("features", rich_help_panel=PARTIES)(export_commands.features)
+app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)

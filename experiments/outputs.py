@@ -1,6 +1,9 @@
 """What a command writes to is checked before it works: minutes of work would be lost where nothing can be written."""
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fl.errors import ConfigError
@@ -16,6 +19,17 @@ def check_file(path: Path, what: str) -> None:
     if not folder.is_dir():
         raise ConfigError(f"{what} cannot be written to {path}: there is no folder {folder}.")
     _check_writable(folder, path, what)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives the path of a draft that takes the place of the file when it is written: the whole file or nothing."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def check_folder(path: Path, what: str) -> None:

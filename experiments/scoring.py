@@ -4,12 +4,12 @@ The bank alone reads the file of applicants. Whoever runs this has its folder at
 kept for itself are written to where they are wanted.
 """
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,16 @@ from clients.parties.base import APPLICATIONS
 from clients.scoring import read_answers
 from experiments.backends import open_backend
 from experiments.dataset import party_names
-from experiments.outputs import check_file
+from experiments.outputs import check_file, whole_file
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
 from fl.escaping import csv_text
 from server.coordinator import new_study_name
 from server.progress import Report
 from server.tracking.registry import TrainedModel, find_model
+
+if TYPE_CHECKING:
+    from experiments.challenge.recalibration import Recalibration
 
 REVIEW_BAND = 0.25
 """Log odds on either side of the cut-off: odds of default up to 28 % larger, or 22 % smaller."""
@@ -53,12 +56,14 @@ def score_applicants(
     backend: str,
     report: Report,
     cut_off: float | None = None,
+    calibration: Path | None = None,
 ) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
     that are there, by default all of the training that have a folder. cut_off is the PD above which the bank declines,
-    so that applicants near it are marked for review. Raises ConfigError, DataError, and whatever the
+    so that applicants near it are marked for review. With a calibration, a file of `siloscore challenge`, the answers
+    have recalibrated PDs, too, and the cut-off is one of these. Raises ConfigError, DataError, and whatever the
     backend raises; then nothing has been written.
     """
     if out.suffix not in SUFFIXES:
@@ -69,6 +74,7 @@ def score_applicants(
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
     model = find_model(uri, run)
+    recalibration = _recalibration(calibration, model) if calibration else None
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
     names = party_names(folder, parties or there)
@@ -76,8 +82,11 @@ def score_applicants(
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
+    if recalibration:
+        answers = recalibration.apply(answers)
     if cut_off is not None:
-        answers["review"] |= is_near(answers["pd"].to_numpy(), cut_off)
+        pds = answers[recalibration.column if recalibration else "pd"]
+        answers["review"] |= is_near(pds.to_numpy(), cut_off)
     write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     models = dict(Counter(answers["model"]).most_common())
@@ -91,6 +100,12 @@ def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:
     [False, True, True, True, False]
     """
     return np.abs(logit(pds) - logit(cut_off)) <= REVIEW_BAND
+
+
+def _recalibration(path: Path, model: TrainedModel) -> "Recalibration":
+    from experiments.challenge.recalibration import read_recalibration  # which brings scikit-learn
+
+    return read_recalibration(path, model.name)
 
 
 def scoring_command(model: str, bank: Path, **options: object) -> str:
@@ -133,12 +148,8 @@ def write_whole(table: pd.DataFrame, out: Path) -> None:
 
     In CSV no text is a formula to a spreadsheet (`fl/escaping.py`).
     """
-    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(out) as draft:
         if out.suffix == ".csv":
-            partial.write_text(csv_text(table), "utf-8")
+            draft.write_text(csv_text(table), "utf-8")
         else:
-            table.to_parquet(partial, index=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+            table.to_parquet(draft, index=False)

@@ -1,4 +1,4 @@
-"""A file of applicants to be scored.
+"""A file of applicants: to be scored, or to have a party's features written.
 
 The file is a table, CSV or Parquet, with the bank's id column. If the bank's applications have observation months, the
 file may have that column too; without it, each applicant is scored as of the month of its application. The facts about
@@ -15,16 +15,19 @@ from clients.data.files import Kind, open_table
 from clients.parties import Party
 
 
-def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
+def read_applicants_file(party: Party, path: Path, month: str | None = None) -> pd.DataFrame:
     """The applicants in a file, id as index in the order of the file, with their `month`.
 
-    Raises DataError for a file without ids, and with the row for a repeated id, an applicant without an application at
-    the bank, or a month that cannot be read or lies in the future.
+    month is the name of the column of observation months, if it is not the declared one. Raises DataError for a file
+    without ids, and with the row for a repeated id, an applicant without an application at the bank, or a month that
+    cannot be read or lies in the future.
     """
     declared, file = party.declaration, open_table(path, party.declaration.format)
     kinds: dict[str, Kind] = {declared.id: "id"}
-    if declared.month is not None and declared.month in file.columns:
-        kinds[declared.month] = "month"
+    if month is None and declared.month in file.columns:
+        month = declared.month
+    if month is not None:
+        kinds[month] = "month"
     rows = file.read(kinds, unique_id=True)
     applications = party.applications()
     has_applied = rows[declared.id].isin(applications.index).to_numpy()
@@ -36,6 +39,30 @@ def read_applicants_file(party: Party, path: Path) -> pd.DataFrame:
             column=declared.id,
         )
     months = applications["month"].reindex(rows[declared.id])
-    if declared.month in kinds:
-        months = pd.Series(rows[declared.month].to_numpy(), index=months.index)
+    if month is not None:
+        months = pd.Series(rows[month].to_numpy(), index=months.index)
     return pd.DataFrame({"month": months.astype("datetime64[s]")})
+
+
+def features_of(party: Party, path: Path, month: str | None = None) -> pd.DataFrame:
+    """The declared columns of the businesses in a file, in its order, after a column of their ids.
+
+    Each business is seen as of its month in the column `month` of the file. Without one, a label holder takes the month
+    of the application, as it does when it scores, and another party all that it knows. At the label holder every
+    business has a row, elsewhere those that the party knows: one without a row is unknown to it. Special values are
+    numbers like others here. Raises DataError as `read_applicants_file` does.
+    """
+    declared = party.declaration
+    if declared.target is not None:
+        rows = read_applicants_file(party, path, month)
+        ids, months = rows.index.to_numpy(), rows["month"].to_numpy()
+    else:
+        kinds: dict[str, Kind] = {declared.id: "id"}
+        if month is not None:
+            kinds[month] = "month"
+        table = open_table(path, party.declaration.format).read(kinds, unique_id=True)
+        table = table[table[declared.id].isin(party.ids())]
+        ids = table[declared.id].to_numpy()
+        months = table[month].to_numpy() if month is not None else np.full(len(ids), "NaT", "datetime64[s]")
+    frame = party.matrix(ids.astype(np.str_), months.astype("datetime64[M]"), special=True)
+    return frame.reset_index(names=declared.id)

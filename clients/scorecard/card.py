@@ -83,7 +83,8 @@ def keep_card(
     """
     config = session.config.section(ScorecardConfig)
     labels, validation = read_applications(session.study).labels, roles == VALIDATION
-    log_odds = Scale.of(config).log_odds(rows.scores)
+    scale = Scale.of(config)
+    log_odds = scale.log_odds(rows.scores)
     fitted = Calibration.fit(log_odds[validation], labels[validation]) if config.calibrate else Calibration()
     tables = tables_of_card(shares, config, points, rows.scores, roles)
     texts = tables["reasons"]
@@ -99,4 +100,5 @@ def keep_card(
         )
     )
     session.store.keep(rows)
+    session.store.keep(scale)
     return keep_scores(session, fitted.log_odds(log_odds), roles, tables, answers_all=ANSWERS_ALL)

@@ -24,6 +24,7 @@ from fl.metrics.decisions import (
     SwapGroup,
     SwapSet,
     approval_rate_at_bad_rate,
+    approval_weights,
     bad_rate_at_approval,
     swap_set,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "SwapGroup",
     "SwapSet",
     "approval_rate_at_bad_rate",
+    "approval_weights",
     "auc",
     "auc_interval",
     "bad_rate_at_approval",

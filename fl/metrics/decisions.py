@@ -25,8 +25,12 @@ class SwapSet(NamedTuple):
     refused_by_both: SwapGroup
 
 
-def _approval_weights(pd: Floats, approval: float) -> Floats:
-    """For each row (n,) the chance to be approved when the floor(n * approval) rows of lowest PD are."""
+def approval_weights(pd: Floats, approval: float) -> Floats:
+    """For each row (n,) the chance to be approved when the floor(n * approval) rows of lowest PD are.
+
+    >>> approval_weights(np.array([0.1, 0.2, 0.2, 0.4]), approval=0.5).tolist()
+    [1.0, 0.5, 0.5, 0.0]
+    """
     # The small constant undoes rounding such as 0.29 * 100 = 28.999999999999996.
     places = int(np.floor(check_share("approval", approval) * len(pd) + 1e-9))
     if not places:
@@ -44,7 +48,7 @@ def bad_rate_at_approval(labels: ArrayLike, pd: ArrayLike, approval: float) -> f
     0.5
     """
     bads = check_labels(labels)
-    weights = _approval_weights(check_scores(pd, len(bads)), approval)
+    weights = approval_weights(check_scores(pd, len(bads)), approval)
     if not weights.any():
         raise ValueError(f"an approval rate of {approval:g} approves none of {len(bads)} applicants")
     return float(weights[bads].sum() / weights.sum())
@@ -78,8 +82,8 @@ def swap_set(labels: ArrayLike, pd_a: ArrayLike, pd_b: ArrayLike, approval: floa
     (SwapGroup(applicants=1.0, bad_rate=0.0), SwapGroup(applicants=1.0, bad_rate=1.0))
     """
     bads = check_labels(labels)
-    a = _approval_weights(check_scores(pd_a, len(bads)), approval)
-    b = _approval_weights(check_scores(pd_b, len(bads)), approval)
+    a = approval_weights(check_scores(pd_a, len(bads)), approval)
+    b = approval_weights(check_scores(pd_b, len(bads)), approval)
 
     def group(weights: Floats) -> SwapGroup:
         total = float(weights.sum())
