@@ -25,8 +25,10 @@ from scipy.special import logit
 
 from experiments.challenge import Inference
 from experiments.challenge.inference import Floats, infer
+from experiments.cli import Setting
 from experiments.dataset import Dataset, open_dataset
 from experiments.economies import economy
+from experiments.settings import parse_settings
 from experiments.study import run_study
 from fl import metrics
 from fl.config.run import TrainingConfig
@@ -112,10 +114,10 @@ def estimates(models: Models, approval: float, draws: int) -> pd.DataFrame:
     return pd.DataFrame(found).groupby(["decisions", "outcomes"], sort=False).mean()
 
 
-def train_models(dataset: Dataset, store: Path) -> Models:
-    """Train both models on a dataset, and log them to an MLflow store."""
+def train_models(dataset: Dataset, store: Path, config: TrainingConfig) -> Models:
+    """Train both models on a dataset with some settings, and log them to an MLflow store."""
     config = replace(
-        TrainingConfig(),
+        config,
         data=str(dataset.folder),
         parties=dataset.parties,
         seeds=(1,),
@@ -146,8 +148,10 @@ def main(
     approval: float = 0.7,
     draws: int = 20,
     data: Annotated[str, typer.Option(help="Folders of datasets instead, comma-separated.")] = "",
+    settings: Setting = [],  # noqa: B006
 ) -> None:
     """Run the economies and print the table, in per cent and percentage points."""
+    config = TrainingConfig.from_mapping(parse_settings(settings))
     sources = data.split(",") if data else [int(seed) for seed in seeds.split(",")]
     found = []
     for source in sources:
@@ -158,7 +162,7 @@ def main(
                 if isinstance(source, str)
                 else stack.enter_context(economy("base", source, businesses))
             )
-            found.append(estimates(train_models(dataset, store), approval, draws))
+            found.append(estimates(train_models(dataset, store, config), approval, draws))
     print(summary(found), flush=True)
 
 
