@@ -25,6 +25,8 @@ from fl.errors import ConfigError
 from server.progress import ignore
 from server.tracking.registry import find_model
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 class Study(NamedTuple):
     """A study with boosting and a scorecard under two seeds, and an MLflow store that has it; runs are of boosting."""

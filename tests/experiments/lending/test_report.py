@@ -15,6 +15,7 @@ from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, read_cases
 from experiments.lending.policy import CashFlow, Policy
 from experiments.lending.report import Task, make_report, of_dataset, of_worlds
 from experiments.study import run_study
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
@@ -23,7 +24,9 @@ from server.progress import Progress, ignore
 from server.tracking.leaderboard import TAG
 
 PAIR = ("bank-only-network", "federated-network")
-NETWORK = NetworkConfig(batches=4, batch_size=64)
+NETWORK, BOOSTING = NetworkConfig(batches=4, batch_size=64), BoostingConfig(trees=2)
+
+pytestmark = pytest.mark.usefixtures("quick_tracking")
 
 
 def task(store: Path, **changes: object) -> Task:
@@ -32,7 +35,8 @@ def task(store: Path, **changes: object) -> Task:
         experiment="report",
         tracking_uri=f"sqlite:///{store}/mlflow.db",
         state=str(store / "state"),
-    ).with_section(NETWORK)
+    )
+    config = config.with_section(NETWORK).with_section(BOOSTING)
     return replace(Task(PAIR, config, Policy(), CashFlow(), "inline", "siloscore report --out x"), **changes)
 
 
@@ -99,7 +103,8 @@ def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: P
         study="cases",
         state=str(tmp_path),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-    ).with_section(NETWORK)
+    )
+    config = config.with_section(NETWORK).with_section(BOOSTING)
     outcome = run_study(dataset, config, PAIR, "inline", ignore)
 
     (case,) = read_cases(dataset, outcome, PAIR, CashFlow("inflow_12m"), economy=7)
