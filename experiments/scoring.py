@@ -24,16 +24,20 @@ from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
 from fl.escaping import csv_text
 from server.coordinator import new_study_name
-from server.progress import Report
+from server.progress import Report, ignore
 from server.tracking.registry import TrainedModel, find_model
 
 
 @dataclass(frozen=True)
 class FinishedScoring:
-    """How many applicants each model answered, most first, and for how many of them each party contributed."""
+    """How many applicants each model answered, most first, and for how many of them each party contributed.
+
+    answers has a row per applicant, in the order of their file: what was written.
+    """
 
     models: Mapping[str, int]
     contributed: Mapping[str, int]
+    answers: pd.DataFrame
 
 
 def score_applicants(
@@ -41,10 +45,10 @@ def score_applicants(
     run: str,
     applicants: Path,
     out: Path,
-    data: Path | None,
-    parties: tuple[str, ...],
-    backend: str,
-    report: Report,
+    data: Path | None = None,
+    parties: tuple[str, ...] = (),
+    backend: str = "inline",
+    report: Report = ignore,
 ) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
@@ -67,7 +71,7 @@ def score_applicants(
     answers = read_answers(config, folder / names[0]).frame()
     write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
-    return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed)
+    return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed, answers)
 
 
 def scoring_command(model: str, bank: Path, **options: object) -> str:

@@ -182,7 +182,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     The coordinator's side sees open letters (`tests/open_letters.py`), unless they are to stay `sealed`.
     """
     from experiments.backends.inline import InlineGrid
-    from experiments.dataset import open_dataset
+    from experiments.dataset import party_names
     from fl.config.boosting import BoostingConfig
     from fl.config.network import NetworkConfig
     from fl.config.run import TrainingConfig
@@ -207,7 +207,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         quick = {"trees": 4, "depth": 3, "min_leaf_count": 10, "l2": 1.0, "encryption": "plain"}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
-        config = TrainingConfig(**{"data": str(data), "parties": open_dataset(data).parties} | settings)
+        config = TrainingConfig(**{"data": str(data), "parties": party_names(data)} | settings)
         for section in (
             NetworkConfig(**small),
             BoostingConfig(**quick | (boosting or {})),
