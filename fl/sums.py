@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Codes
 
+CODES = UNKNOWN + 1
+"""How many values a code can have."""
+
 Integers = NDArray[np.int64]
 
 
@@ -25,11 +28,18 @@ def sums_by_bin(
         >>> sums_by_bin(codes, values, np.array([0, 0, -1]), 1, 2)[..., 0]
         array([[[5, 7]]])
     """
-    columns = codes.shape[1]
-    row, column = np.nonzero((codes != UNKNOWN) & (groups >= 0)[:, None])
-    cells = (groups[row].astype(np.int64) * columns + column) * width + codes[row, column]
-    sums = [np.bincount(cells, number[row], count * columns * width) for number in values.T]
-    return np.stack(sums, -1).reshape(count, columns, width, values.shape[1]).astype(np.int64)
+    counted = groups >= 0
+    if not counted.all():
+        codes, values, groups = codes[counted], values[counted], groups[counted]
+    # A group takes a place for every code, so that UNKNOWN has one, too; it is left out at the end.
+    first, numbers = groups.astype(np.int64) * CODES, values.T.astype(np.float64)
+    sums = np.empty((count, codes.shape[1], width, len(numbers)), np.int64)
+    for column, bins in enumerate(codes.T):
+        cells = first + bins
+        for k, number in enumerate(numbers):
+            every = np.bincount(cells, number, count * CODES).reshape(count, CODES)
+            sums[:, column, :, k] = every[:, :width]
+    return sums
 
 
 def counts_by_bin(codes: Codes, groups: NDArray[np.integer], count: int, width: int) -> Integers:

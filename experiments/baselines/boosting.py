@@ -45,10 +45,10 @@ class Block:
     is_bank: bool
 
     def sums(self, rows: Rows, numbers: Integers) -> Integers:
-        """Sums (c, width, k) of numbers (n, k) by bin, over some rows."""
-        sums = np.zeros((len(self.shape), 256, numbers.shape[1]), np.int64)
-        for column, codes in enumerate(self.codes[rows].T):
-            np.add.at(sums[column], codes, numbers[rows])
+        """Sums (c, width, k) of numbers (n, k) by bin, over some rows; below 2^53, where they are exact."""
+        columns, weights = self.codes[rows].T, numbers[rows].T
+        sums = np.array([[np.bincount(codes, each, 256) for each in weights] for codes in columns], np.int64)
+        sums = sums.reshape(len(self.shape), len(weights), 256).transpose(0, 2, 1)
         assert not sums[:, self.shape.width : UNKNOWN].any()
         return sums[:, : self.shape.width]
 
