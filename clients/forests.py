@@ -13,12 +13,14 @@ from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
 from fl.binning import Binning
-from fl.boosting import Outcomes, packed, unpacked
+from fl.boosting import Outcomes, Reasons, packed, unpacked
+from fl.boosting.contributions import contributions as contributions_of
 from fl.boosting.forest import Forest, Splits
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Passive
 from fl.calibration import Calibration
 from fl.config.run import RunConfig
+from fl.explanation import BANK, Explanation, Feature, Text
 from fl.tables import Table
 
 ANSWERS_ALL = False
@@ -73,6 +75,13 @@ def bank_model(grower: Grower) -> BankModel:
 
 
 @dataclass(frozen=True)
+class ToldReasons:
+    """What the bank keeps of what passive parties have told of their columns, by party."""
+
+    parties: Mapping[str, Reasons]
+
+
+@dataclass(frozen=True)
 class PassiveModel:
     """What a passive party keeps of a forest: its own splits."""
 
@@ -98,6 +107,49 @@ def log_odds(
     config: RunConfig,
 ) -> NDArray[np.float64]:
     """At the bank: the log odds of default of the rows of a table, (n,), with every passive party's `contribution`."""
+    bank, outcomes = _outcomes(model, table, coverage, contributions)
+    return bank.calibration.log_odds(bank.forest.score(bank.base, outcomes, len(table)))
+
+
+def explain(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Outcomes],
+    config: RunConfig,
+) -> Explanation:
+    """At the bank: how the log odds of the rows of a table come about, by `fl/boosting/contributions.py`.
+
+    What a party's columns add for a business that the party does not know is added by that fact alone.
+    """
+    bank, outcomes = _outcomes(model, table, coverage, contributions)
+    base, by_column = contributions_of(bank.forest, bank.base, outcomes, len(table))
+    owners, features = [BANK, *coverage], dict[Feature, NDArray[np.float64]]()
+    for (owner, number), added in by_column.items():
+        if owner == 0:
+            features[Feature(BANK, number)] = added
+            continue
+        party, record = owners[owner], Feature(BANK, len(table.names) + owner - 1)
+        features[Feature(party, number)] = np.where(coverage[party], added, 0.0)
+        features[record] = features.get(record, 0.0) + np.where(coverage[party], 0.0, added)
+    told = model.read(ToldReasons).parties if model.has(ToldReasons) else {}
+    texts = {
+        feature: Text(
+            str(told[feature.party].texts[feature.column]), str(told[feature.party].texts_zh[feature.column])
+        )
+        for feature in features
+        if feature.party in told
+    }
+    return Explanation(np.full(len(table), base), features, texts).calibrated(bank.calibration)
+
+
+def _outcomes(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Outcomes],
+) -> tuple[BankModel, list[NDArray[np.bool_]]]:
+    """The bank's model, and the outcomes (s, n) of its splits and of those of each passive party."""
     bank, rows = model.read(BankModel), len(table)
     check_names("outcomes", contributions, coverage)
     outcomes = [bank.splits.outcomes(model.read(Binning).transform(table))]
@@ -105,7 +157,7 @@ def log_odds(
         bits = contributions[party].outcomes
         check_bytes(f"outcomes of {party}", bits, (int(count), -(-rows // 8)))
         outcomes.append(unpacked(bits, rows))
-    return bank.calibration.log_odds(bank.forest.score(bank.base, outcomes, rows))
+    return bank, outcomes
 
 
 def answers(

@@ -129,6 +129,7 @@ class Policy:
     alignments_per_day  studies that a training begins
     models_per_day      models whose training begins; each adds fresh noise to the same labels
     applicants_per_day  businesses that scoring asks about
+    reason_texts        whether the bank is told, once a training has ended, what customers are to be told by columns
     keep_studies        trained studies, and as many others, that a run cannot push out by a smaller `keep-studies`
     test_ids            folders, or patterns such as `tests/*.txt`, of files that `test-ids` may name at the label
                         holder; relative to the party's folder
@@ -197,6 +198,16 @@ class Policy:
     alignments_per_day: Annotated[_Count, most("at most {} alignments for training a day")] = None
     models_per_day: Annotated[_Count, most("at most {} models a day to be trained")] = None
     applicants_per_day: Annotated[_Count, most("at most {:,} applicants a day to be scored")] = None
+    reason_texts: Annotated[
+        _Flag,
+        exactly(
+            {
+                True: "the bank to be told what customers are told by its columns",
+                False: "nobody to be told what its columns are about",
+            },
+            False,
+        ),
+    ] = None
     keep_studies: Annotated[_Count, most("no run to push out the last {} studies of a kind")] = None
     test_ids: Annotated[_Words, files("test ids in files of {} only")] = None
     applicants: Annotated[_Words, files("applicants in files of {} only")] = None
@@ -304,6 +315,7 @@ DEFAULTS = Policy(
     alignments_per_day=20,
     models_per_day=100,
     applicants_per_day=100_000,
+    reason_texts=True,
     keep_studies=5,
     test_ids=(".",),
     applicants=(".",),

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from clients.aligned import known_to_none, read_table
 from clients.binned import set_up
-from clients.forests import bank_model, log_odds, training_data
+from clients.forests import bank_model, explain, log_odds, training_data
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
 from fl.boosting.growing import Grower
 from fl.config.boosting import BoostingConfig
 from fl.config.run import RunConfig
+from fl.explanation import Explanation, weighted_mean
 from fl.reserve import RESERVE, Trained, TrainRequest
 from fl.tables import Table
 
@@ -50,6 +51,28 @@ def with_reserve(
     mean = log_odds.copy()
     mean[unknown] = (log_odds[unknown] + reserve_log_odds(study, seed, table.take(unknown), config)) / 2
     return mean
+
+
+def explain_with_reserve(
+    study: Store,
+    seed: int,
+    explanation: Explanation,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    table: Table,
+    config: RunConfig,
+) -> Explanation:
+    """Explains the log odds of `with_reserve`, from the explanation of those of the federated model."""
+    unknown = known_to_none(coverage, len(table))
+    if not unknown.any():
+        return explanation
+    rows = np.flatnonzero(unknown)
+    reserve = explain_reserve(study, seed, table.take(rows), config).at(rows, len(table))
+    return weighted_mean([explanation, reserve], [np.where(unknown, 0.5, 1.0), np.where(unknown, 0.5, 0.0)])
+
+
+def explain_reserve(study: Store, seed: int, table: Table, config: RunConfig) -> Explanation:
+    """Explains the log odds of `reserve_log_odds`."""
+    return explain(reserve_model(study, seed), table, {}, {}, config)
 
 
 def train(session: Session, request: TrainRequest) -> Trained:

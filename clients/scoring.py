@@ -21,13 +21,15 @@ from scipy.special import expit
 from clients.aligned import Schema, known_to_none, read_coverage, read_table
 from clients.applicants import Applicants, ScoredIds, keep_applicants
 from clients.data.declaration import schema_hash
-from clients.reserve import reserve_log_odds, with_reserve
+from clients.reasons import reason_columns
+from clients.reserve import explain_reserve, explain_with_reserve, reserve_log_odds, with_reserve
 from clients.session import SCORING, Session, state_folder
 from clients.store import Store
 from fl import protocols
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
 from fl.escaping import csv_text
+from fl.explanation import Explanation
 from fl.messages import Letter
 from fl.reserve import RESERVE
 from fl.scoring import Answered, AnswerRequest, Contributed, ContributeRequest, Prepared, PrepareRequest
@@ -65,6 +67,17 @@ class Scorer(Protocol):
         """At the bank: the log odds of default (n,) of a table's rows; coverage says which rows each party knows."""
         ...
 
+    def explain(
+        self,
+        model: Store,
+        table: Table,
+        coverage: Mapping[str, Booleans],
+        contributions: Mapping[str, Any],
+        config: RunConfig,
+    ) -> Explanation:
+        """At the bank: how `log_odds` come about; base and contributions add up to them within 1e-9."""
+        ...
+
     def answers(
         self,
         model: Store,
@@ -82,7 +95,8 @@ class Answers:
     """The bank's answers, a row per applicant in the order of the file; columns by name, each (n,).
 
     The id; score, the log odds of default unless the conversation has another; pd; parties, whose columns had a part in
-    it; model, which one answered; then the conversation's own.
+    it; model, which one answered; review, whether a person should look at it, as the bank's own model had a say; then
+    the reasons and what each column adds (`clients/reasons.py`).
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -138,16 +152,20 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         coverage = {party: aligned[party] for party in trained}
         kind = get_type_hints(scorer.contribution)["return"]
         contributions = {party: request.contributions[party].read(kind) for party in trained}
-        log_odds = scorer.log_odds(model, table, coverage, contributions, session.config)
-        further = scorer.answers(model, table, coverage, contributions, session.config)
+        told = (model, table, coverage, contributions, session.config)
+        log_odds, explanation, further = scorer.log_odds(*told), scorer.explain(*told), scorer.answers(*told)
         if trained and not scorer.ANSWERS_ALL:
             unknown = known_to_none(coverage, len(table))
-            log_odds = with_reserve(study, asked.seed, log_odds, coverage, table, session.config)
+            of_study = (coverage, table, session.config)
+            log_odds = with_reserve(study, asked.seed, log_odds, *of_study)
+            explanation = explain_with_reserve(study, asked.seed, explanation, *of_study)
     else:
         name, coverage = RESERVE, {}
         log_odds = reserve_log_odds(study, asked.seed, table, session.config)
+        explanation = explain_reserve(study, asked.seed, table, session.config)
     models = np.where(unknown, f"{name} + {RESERVE}", name)
-    answers = _answers(session, log_odds, coverage, models, further)
+    reasons = reason_columns(session, explanation, table, read_table(study), aligned)
+    answers = _answers(session, log_odds, coverage, models, {**further, **reasons})
     session.study.keep(answers)
     session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())
     return Answered(
@@ -181,6 +199,7 @@ def _answers(
         "pd": expit(log_odds),
         "parties": parties.astype(np.str_),
         "model": models,
+        "review": np.char.find(models, RESERVE) >= 0,
         **further,
     }
     in_file = pd.Index(ids).get_indexer(session.study.read(Applicants).ids)

@@ -348,6 +348,12 @@ def score(
             help="Folders of the parties that are present, comma-separated. Default: those of the training."
         ),
     ] = "",
+    cut_off: Annotated[
+        float | None,
+        typer.Option(
+            help="PD above which you decline. Applicants near it are marked for review by a person."
+        ),
+    ] = None,
     backend: BackendOption = Backend.simulation,
     store: Store = Path("mlflow.db"),
 ) -> None:
@@ -355,9 +361,10 @@ def score(
 
     Only the bank gets the scores and PDs. A score is the log odds of default, or a scorecard's points. If a party of
     the model is absent, the bank's reserve model answers instead. For applicants whom no passive party knows, boosting
-    and the network are averaged with the reserve model. The file names the models that answered.
+    and the network are averaged with the reserve model. The file names the models that answered, and up to four reasons
+    for each score, in English and Chinese. Its column review marks applicants whom a person should look at.
 
-    Example: siloscore score --run 4f3c2b1a --applicants new.csv --out scores.csv
+    Example: siloscore score --run 4f3c2b1a --applicants new.csv --cut-off 0.05 --out scores.csv
     """
     from experiments.display import console, progress_bars
     from experiments.mlflow_page import store_uri
@@ -365,14 +372,44 @@ def score(
 
     with progress_bars() as report:
         finished = score_applicants(
-            store_uri(store), run, applicants, out, data, words(parties), backend.value, report
+            store_uri(store), run, applicants, out, data, words(parties), backend.value, report, cut_off
         )
     (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)
     knowing = ", ".join(f"{party} {rows:,}" for party, rows in finished.contributed.items())
     console.print(
-        f"{out}: {most:,} applicants scored by {model}{further} ({knowing})", soft_wrap=True, markup=False
+        f"{out}: {most:,} applicants scored by {model}{further} ({knowing}); {finished.review:,} to be reviewed",
+        soft_wrap=True,
+        markup=False,
     )
+
+
+@app.command(rich_help_panel=STUDIES)
+def explain(
+    scores: Annotated[Path, typer.Option(help="File that siloscore score has written.")],
+    id: Annotated[str, typer.Option(help="The applicant's id in that file.")],
+    out: Annotated[Path | None, typer.Option(help="HTML file for a page with a figure.")] = None,
+) -> None:
+    """Say why an applicant got its score.
+
+    The reasons are columns that raise the risk above that of the average business, worst first. All is taken from the
+    file of scores.
+
+    Example: siloscore explain --scores scores.csv --id 91440300MA5DA1RX3K --out page.html
+    """
+    from experiments.display import console
+    from experiments.explaining import read_explained, write_explanation
+
+    explained = read_explained(scores, id)
+    console.print(
+        f"{id}: PD {float(explained.answer['pd']):.4f} by {explained.answer['model']}", markup=False
+    )
+    for reason in explained.reasons.itertuples():
+        line = f"{reason.code} {reason.adds:+.3f}  {reason.reason} · {reason.reason_zh}"
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if out:
+        write_explanation(explained, out)
+        console.print(f"The page is in {out}", soft_wrap=True, markup=False)
 
 
 @app.command(rich_help_panel=TRUST)

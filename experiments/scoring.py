@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
 
 from clients.data.declaration import FILE_NAME, read_declaration
 from clients.data.files import SUFFIXES
@@ -27,16 +30,20 @@ from server.coordinator import new_study_name
 from server.progress import Report, ignore
 from server.tracking.registry import TrainedModel, find_model
 
+REVIEW_BAND = 0.25
+"""Log odds on either side of the cut-off: odds of default up to 28 % larger, or 22 % smaller."""
+
 
 @dataclass(frozen=True)
 class FinishedScoring:
-    """How many applicants each model answered, most first, and for how many of them each party contributed.
+    """How many applicants each model answered, most first, for how many each party contributed, how many to review.
 
     answers has a row per applicant, in the order of their file: what was written.
     """
 
     models: Mapping[str, int]
     contributed: Mapping[str, int]
+    review: int
     answers: pd.DataFrame
 
 
@@ -49,15 +56,19 @@ def score_applicants(
     parties: tuple[str, ...] = (),
     backend: str = "inline",
     report: Report = ignore,
+    cut_off: float | None = None,
 ) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
-    that are there, by default all of the training that have a folder. Raises ConfigError, DataError, and whatever the
+    that are there, by default all of the training that have a folder. cut_off is the PD above which the bank declines,
+    so that applicants near it are marked for review. Raises ConfigError, DataError, and whatever the
     backend raises; then nothing has been written.
     """
     if out.suffix not in SUFFIXES:
         raise ConfigError(f"The answers go to a .csv or a .parquet file, not to {out}.")
+    if cut_off is not None and not 0 < cut_off < 1:
+        raise ConfigError(f"The cut-off must be a PD between 0 and 1, not {cut_off:g}.")
     check_file(out, "The answers")
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
@@ -69,9 +80,21 @@ def score_applicants(
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
+    if cut_off is not None:
+        answers["review"] |= is_near(answers["pd"].to_numpy(), cut_off)
     write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
-    return FinishedScoring(dict(Counter(answers["model"]).most_common()), contributed, answers)
+    models = dict(Counter(answers["model"]).most_common())
+    return FinishedScoring(models, contributed, int(answers["review"].sum()), answers)
+
+
+def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:
+    """Which PDs (n,) are so near a cut-off that a person should decide: within `REVIEW_BAND`.
+
+    >>> is_near(np.array([0.039, 0.041, 0.05, 0.061, 0.064]), cut_off=0.05).tolist()
+    [False, True, True, True, False]
+    """
+    return np.abs(logit(pds) - logit(cut_off)) <= REVIEW_BAND
 
 
 def scoring_command(model: str, bank: Path, **options: object) -> str:

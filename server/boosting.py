@@ -81,7 +81,10 @@ def finish(exchange: Exchange, training: Training, ended: Ended) -> Evaluation:
     model = training.model
     exchange.ask({party: FinishRequest(kept) for party, kept in ended.kept.items()}, model)
     told = exchange.ask_each(OutcomesRequest(), model)
-    score = ScoreRequest({party: reply.outcomes for party, reply in told.items()})
+    score = ScoreRequest(
+        outcomes={party: reply.outcomes for party, reply in told.items()},
+        reasons={party: reply.reasons for party, reply in told.items()},
+    )
     return exchange.ask_holder(score, model).evaluation
 
 

@@ -6,7 +6,7 @@ The bank's actions are in `label_holder`, those of passive parties in `passive`;
 
 from clients.boosting.label_holder import begin, score, split
 from clients.boosting.passive import add_up, finish, grow, hand_over, outcomes, start
-from clients.forests import ANSWERS_ALL, answers, contribution, is_trained, log_odds
+from clients.forests import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
 
 __all__ = [
     "ANSWERS_ALL",
@@ -14,6 +14,7 @@ __all__ = [
     "answers",
     "begin",
     "contribution",
+    "explain",
     "finish",
     "grow",
     "hand_over",

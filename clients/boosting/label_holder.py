@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clients.aligned import read_coverage, read_table
 from clients.binned import read_setup, set_up
 from clients.evaluation import keep_scores
-from clients.forests import BankModel, bank_model, log_odds, training_data
+from clients.forests import BankModel, ToldReasons, bank_model, log_odds, training_data
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_names
@@ -32,6 +32,7 @@ from fl.boosting import (
     Level,
     Members,
     Outcomes,
+    Reasons,
     ScoreRequest,
     SplitRequest,
     Sums,
@@ -59,6 +60,7 @@ from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Owner, new_owner, restore_owner
 from fl.errors import ProtocolError
 from fl.evaluation import Fit, Scored
+from fl.explanation import check_texts
 from fl.messages import Letter
 from fl.records import Array
 from fl.splits import TEST
@@ -124,6 +126,7 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     setup, coverage = read_setup(session), read_coverage(session.study)
     model, test = session.store.read(BankModel), np.flatnonzero(setup.roles == TEST)
     outcomes = {party: letter.read(Outcomes) for party, letter in request.outcomes.items()}
+    session.store.keep(_told_reasons(session, request.reasons))
     table = read_table(session.study).take(test)
     scores = np.empty(len(setup.roles))
     scores[setup.positions] = model.calibration.log_odds(model.scores)
@@ -146,6 +149,17 @@ def _new_pad_key(session: Session, columns: Mapping[str, Columns]) -> NDArray[np
     secret = PadSecret.new()
     session.store.keep(secret)
     return secret.public_key
+
+
+def _told_reasons(session: Session, letters: Mapping[str, Letter[Reasons]]) -> ToldReasons:
+    """What each passive party tells of its columns. Raises ProtocolError for texts that cannot be kept."""
+    columns = session.store.read(PassiveColumns).columns
+    check_names("reasons", letters, columns)
+    reasons = {party: letters[party].read(Reasons) for party in columns}
+    for party, told in reasons.items():
+        for name, texts in vars(told).items():
+            check_texts(f"{name} of {party}", texts, len(columns[party].shape))
+    return ToldReasons(reasons)
 
 
 def _data(session: Session) -> Data:

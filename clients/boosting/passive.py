@@ -13,6 +13,7 @@ from clients.aligned import read_table
 from clients.binned import Setup, read_setup, set_up
 from clients.forests import PassiveModel, contribution
 from clients.post import Partners
+from clients.reasons import column_texts
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_bytes, check_integers
@@ -34,6 +35,7 @@ from fl.boosting import (
     Level,
     Members,
     OutcomesRequest,
+    Reasons,
     SidesRequest,
     Started,
     StartRequest,
@@ -239,9 +241,16 @@ def finish(session: Session, request: FinishRequest) -> Finished:
 
 
 def outcomes(session: Session, request: OutcomesRequest) -> Told:
-    """Where the party's splits send the test rows."""
-    table = read_table(session.study).take(np.flatnonzero(read_setup(session).roles == TEST))
-    return Told(Letter.of(contribution(session.store, table, session.config)))
+    """Where the party's splits send the test rows, and what a customer is told by their columns."""
+    table = read_table(session.study)
+    used = np.unique(session.store.read(PassiveModel).splits.columns)
+    texts = np.full((2, len(table.names)), "", object)
+    texts[:, used] = column_texts(session, table, used)
+    test = table.take(np.flatnonzero(read_setup(session).roles == TEST))
+    return Told(
+        outcomes=Letter.of(contribution(session.store, test, session.config)),
+        reasons=Letter.of(Reasons(texts=texts[0].astype(np.str_), texts_zh=texts[1].astype(np.str_))),
+    )
 
 
 def _take_keys(session: Session, keys: Keys | None) -> None:

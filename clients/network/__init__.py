@@ -6,7 +6,7 @@ the trained network at work.
 
 from clients.network.label_holder import backward, score
 from clients.network.learning import finish, start
-from clients.network.model import ANSWERS_ALL, answers, contribution, is_trained, log_odds
+from clients.network.model import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
 from clients.network.passive import embed, forward
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "backward",
     "contribution",
     "embed",
+    "explain",
     "finish",
     "forward",
     "is_trained",

@@ -11,7 +11,9 @@ from clients.store import Store
 from fl.arrays import check_names, check_numbers
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig
+from fl.explanation import ALL, BANK, Explanation, Feature
 from fl.network import Embeddings, Floats, inference
+from fl.network.contributions import contributions as contributions_of
 from fl.network.models import Bottom, Top, set_weights
 from fl.network.preprocessing import Encoder
 from fl.tables import Table
@@ -53,13 +55,48 @@ def log_odds(
 
     coverage says which rows each passive party knows, bool (n,), in the order of the training.
     """
-    network, rows = config.section(NetworkConfig), np.arange(len(table))
+    bottom, encoder, top, passive, present = _joined(model, table, coverage, contributions, config)
+    inputs = encoder.transform(table, np.arange(len(table)))
+    return inference.log_odds(bottom, top, inputs, passive, present)
+
+
+def explain(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Embeddings],
+    config: RunConfig,
+) -> Explanation:
+    """At the bank: how the log odds of the rows of a table come about, by `fl/network/contributions.py`.
+
+    The columns of a passive party are one feature. The base takes up what single precision rounds.
+    """
+    bottom, encoder, top, passive, present = _joined(model, table, coverage, contributions, config)
+    inputs = encoder.transform(table, np.arange(len(table)))
+    of_parties, of_inputs = contributions_of(bottom, top, inputs, encoder.mean, passive, present)
+    features = {
+        Feature(BANK, int(number)): of_inputs[:, encoder.columns == number].sum(axis=1)
+        for number in np.unique(encoder.columns)
+    }
+    features |= {Feature(party, ALL): added for party, added in zip(coverage, of_parties.T, strict=True)}
+    explained = inference.log_odds(bottom, top, inputs, passive, present)
+    return Explanation(explained - np.sum(list(features.values()), axis=0), features)
+
+
+def _joined(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Embeddings],
+    config: RunConfig,
+) -> tuple[Bottom, Encoder, Top, list[Floats], NDArray[np.bool_]]:
+    """The bank's models, and what the passive parties add; see `placed`."""
+    network = config.section(NetworkConfig)
     bottom, encoder = _bottom(model, network)
     top = Top(len(coverage), network)
     set_weights(top, model.read(Model).weights[TOP])
     embeddings = {party: contribution.embeddings for party, contribution in contributions.items()}
-    passive, present = placed(embeddings, coverage, rows, network)
-    return inference.log_odds(bottom, top, encoder.transform(table, rows), passive, present)
+    return bottom, encoder, top, *placed(embeddings, coverage, np.arange(len(table)), network)
 
 
 def answers(

@@ -5,7 +5,7 @@ The bank's actions are in `label_holder`, those of passive parties in `passive`.
 """
 
 from clients.scorecard.label_holder import begin, group, open_sums, score, solve
-from clients.scorecard.model import ANSWERS_ALL, answers, contribution, is_trained, log_odds
+from clients.scorecard.model import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
 from clients.scorecard.passive import count, finish, fit, gradient, points, start, step
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "begin",
     "contribution",
     "count",
+    "explain",
     "finish",
     "fit",
     "gradient",

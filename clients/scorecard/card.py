@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from clients.aligned import read_applications, read_table
-from clients.data.declaration import with_reasons
 from clients.evaluation import keep_scores
-from clients.parties import party_type
-from clients.scorecard.columns import reasons_of, values_of
+from clients.reasons import column_texts, declared_columns
+from clients.scorecard.columns import values_of
 from clients.scorecard.model import ANSWERS_ALL, BankModel, BankWeights, ScoredRows
 from clients.session import Session
 from fl.binning import Binning, Codes
@@ -48,7 +47,7 @@ def tell_columns(
     passive party knows.
     """
     covered = covered or {}
-    declared = with_reasons(session.declaration, party_type(session.declaration.type).columns)
+    declared = declared_columns(session)
     table, binning = read_table(session.study), session.store.read(Binning)
     exact, rounded = (values_of(declared, table, binning, grouping, digits) for digits in (EXACT, ROUNDED))
     names = dict(enumerate(table.names))
@@ -64,7 +63,7 @@ def tell_columns(
     if alone is not None:
         frame["points_alone"] = alone.points
     session.store.write_file(POINTS_TABLE, csv_text(frame).encode())
-    card = told(points, groups, roles, rounded, reasons_of(declared, table, grouping.columns), covered)
+    card = told(points, groups, roles, rounded, column_texts(session, table, grouping.columns), covered)
     if session.declaration.publish_bins:
         return card
     return replace(card, values=np.full(len(card.values), ""))
@@ -95,6 +94,8 @@ def keep_card(
             codes=texts["code"],
             texts=texts["text"],
             texts_zh=texts["text_zh"],
+            best=np.concatenate([share.columns["most"] for share in shares]),
+            means=np.concatenate([share.means for share in shares], axis=1),
         )
     )
     session.store.keep(rows)

@@ -1,4 +1,4 @@
-"""A party's own columns in the scorecard: their bins, the values of groups in words, and reasons for customers."""
+"""A party's own columns in the scorecard: their bins, and the values of groups in words."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from fl.messages import Letter
 from fl.records import Array
 from fl.scorecard.card import Texts
 from fl.scorecard.grouping import Grouping
-from fl.scorecard.values import ROUNDED, printable, values_of_groups
+from fl.scorecard.values import ROUNDED, values_of_groups
 from fl.splits import Split
 from fl.tables import Table
 
@@ -53,17 +53,3 @@ def values_of(
 ) -> Texts:
     """Which values the groups of declared columns stand for, (all groups,); numbers have so many digits."""
     return values_of_groups(binning, table, grouping, [columns[name].unit for name in table.names], digits)
-
-
-def reasons_of(
-    columns: Mapping[str, Column], table: Table, numbers: NDArray[np.int64]
-) -> tuple[Texts, Texts]:
-    """What a customer is told who loses points in columns of these numbers (k,), in English and in Chinese.
-
-    columns are those that `with_reasons` makes.
-    """
-    chosen = [columns[table.names[number]] for number in numbers]
-    return (
-        np.array([printable(column.reason) for column in chosen], np.str_),
-        np.array([printable(column.reason_zh) for column in chosen], np.str_),
-    )

@@ -14,6 +14,7 @@ from fl.calibration import Calibration
 from fl.config.run import RunConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
+from fl.explanation import ALL, BANK, Explanation, Feature, Text
 from fl.records import Array
 from fl.scorecard import Points
 from fl.scorecard.bank import BankColumns, BankPoints
@@ -72,7 +73,9 @@ class BankModel:
     """What the bank keeps of a trained scorecard.
 
     calibration maps the log odds that the points stand for to those of the PD. codes are all reason codes, text (r,);
-    texts and texts_zh are what a customer is told by them.
+    texts and texts_zh are what a customer is told by them. best int64 (r,) are the most points that each column gives,
+    and means float64 (2, r) those of the average business: of training rows that the column's party knows, and by the
+    points for businesses that no passive party knows.
     """
 
     weights: BankWeights
@@ -80,6 +83,8 @@ class BankModel:
     codes: Texts
     texts: Texts
     texts_zh: Texts
+    best: NDArray[np.int64]
+    means: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,24 +156,86 @@ def answers(
     contributions: Mapping[str, Points],
     config: RunConfig,
 ) -> dict[str, Array]:
-    """At the bank: the score (n,) in points, and up to four reasons, worst first.
-
-    Each reason has its code, the points lost, and what the customer is told. Where there is none, texts are empty and
-    the points 0.
-    """
+    """At the bank: the score (n,) in points."""
     bank = model.read(BankModel)
-    rows = score_rows(model, bank.weights, table, coverage, contributions, config)
-    columns: dict[str, Array] = {"score": rows.scores}
-    english, chinese = (dict(zip(bank.codes, texts, strict=True)) for texts in (bank.texts, bank.texts_zh))
-    for number in range(REASONS):
-        codes = rows.reasons[:, number]
-        columns |= {
-            f"reason_{number + 1}": codes,
-            f"lost_{number + 1}": rows.lost[:, number],
-            f"text_{number + 1}": np.array([english.get(code, "") for code in codes], np.str_),
-            f"text_zh_{number + 1}": np.array([chinese.get(code, "") for code in codes], np.str_),
-        }
-    return columns
+    return {"score": score_rows(model, bank.weights, table, coverage, contributions, config).scores}
+
+
+def explain(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Points],
+    config: RunConfig,
+) -> Explanation:
+    """At the bank: how the log odds of the rows of a table come about, by points against those of the average business.
+
+    A passive party has said of a row how many points it has in all, and in which four columns it loses most. Its other
+    columns are one feature (`ALL`); where it has named fewer, they all have their most points.
+    """
+    bank, groupings = model.read(BankModel), model.read(Groupings)
+    groups = groupings.of_rows(model.read(Binning).transform(table), coverage)
+    points, alone = bank.weights.points(groupings.columns, config), known_to_none(coverage, len(table))
+    numbers, of_table = points.table.columns, len(groupings.columns.grouping.shape)
+    means = bank.means[:, : len(numbers)]
+    joint = points.table.of_columns(groups) - means[0], points.alone_table.of_columns(groups) - means[1]
+    differences = np.where(alone[:, None], joint[1], joint[0])
+    by_feature = {
+        Feature(BANK, int(number)): column
+        for number, column in zip(numbers, differences.T, strict=True)
+        if number < of_table
+    }
+    base = np.where(
+        alone,
+        points.alone_base + means[1, numbers < of_table].sum(),
+        points.base + means[0, numbers < of_table].sum(),
+    )
+    first = len(numbers)
+    for place, (party, known) in enumerate(coverage.items()):
+        record = Feature(BANK, of_table + place)
+        of_known, of_unknown = points.of_coverage(record.column, alone)
+        total = np.zeros(len(table))
+        if party in groupings.fitting:
+            columns = groupings.fitting[party].grouping.columns
+            of_party = slice(first, first + len(columns))
+            first += len(columns)
+            mean = bank.means[0, of_party]
+            told = _against_mean(contributions[party], columns, bank.best[of_party], mean, known)
+            total = known * (contributions[party].points - mean.sum())
+            of_known = of_known + np.where(alone, 0.0, mean.sum())
+            by_feature |= {
+                Feature(party, int(number)): column for number, column in zip(columns, told.T, strict=True)
+            }
+            by_feature[Feature(party, ALL)] = total - told.sum(axis=1)
+        base = base + of_known
+        by_feature[record] = np.where(known, 0.0, of_unknown - of_known)
+    scale = Scale.of(config.section(ScorecardConfig))
+    features = [*(Feature(BANK, int(number)) for number in numbers)]
+    for party, evidence in groupings.fitting.items():
+        features += [Feature(party, int(number)) for number in evidence.grouping.columns]
+    texts = zip(features, bank.texts.tolist(), bank.texts_zh.tolist(), strict=True)
+    explanation = Explanation(
+        scale.log_odds(base),
+        {feature: -values / scale.factor for feature, values in by_feature.items()},
+        {feature: Text(english, chinese) for feature, english, chinese in texts if feature.party != BANK},
+    )
+    return explanation.calibrated(bank.calibration)
+
+
+def _against_mean(
+    told: Points,
+    columns: NDArray[np.int64],
+    best: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    known: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """How many points more than the mean rows have in each column of a passive party, (n, k); 0 where it is unknown."""
+    complete = known & (told.reasons == NO_REASON).any(axis=1)
+    against = np.where(complete[:, None], best - mean, 0.0)
+    for number, lost in zip(told.reasons.T, told.lost.T, strict=True):
+        listed = number[:, None] == columns
+        against = np.where(listed, best - lost[:, None] - mean, against)
+    return against
 
 
 def score_rows(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.scorecard.columns import demanded, reasons_of, values_of
+from clients.reasons import reasons_of
+from clients.scorecard.columns import demanded, values_of
 from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.binning import Binning, Codes

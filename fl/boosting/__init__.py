@@ -39,7 +39,8 @@ What each receiver sees:
 - a passive party: which rows that train or validate are in which node of a tree, but not by what column of another it
   came to that; its own splits, and which child of a split is lighter; encrypted gradients; where sides are handed
   over, which splits of others send the same bins left;
-- the bank: of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
+- the bank: at the end, of each column that a tree uses, what a customer is told by it, if the party's policy allows
+  that; of each node the sums per bin of each anonymous column, which splits would leave a child too few rows, and
   for every split the side of the rows in its node; in scoring, for every split the side of every test row;
 - the coordinator: how many trees there are and how good they are; how many splits each passive party makes at a level
   and, where sides are handed over, of how many of its bins, by number; sides under a pad. It opens no letter.
@@ -315,11 +316,23 @@ class Outcomes:
     outcomes: PerRow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Reasons:
+    """What a customer is told by each of a party's c columns, text (c,); empty for columns that no tree uses.
+
+    A party whose policy forbids it tells the same of all of them: that it is a record of the party.
+    """
+
+    texts: Setting[Array]
+    texts_zh: Setting[Array]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Told:
-    """The outcomes of all the party's splits at the test rows."""
+    """The outcomes of all the party's splits at the test rows, and once what these columns are about."""
 
     outcomes: ToLabelHolder[Outcomes]
+    reasons: ToLabelHolder[Reasons]
 
 
 @request("outcomes", to=Reader.PASSIVE, after=("finish",))
@@ -329,11 +342,12 @@ class OutcomesRequest(Request[Told]):
 
 
 @request("score", to=Reader.LABEL_HOLDER, after=("split",))
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoreRequest(Request[Scored]):
-    """For the bank: every passive party's outcomes at the test rows."""
+    """For the bank: every passive party's outcomes at the test rows, and the reasons of its columns."""
 
     outcomes: Mapping[str, ToLabelHolder[Outcomes]]
+    reasons: Mapping[str, ToLabelHolder[Reasons]]
 
 
 def packed(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:

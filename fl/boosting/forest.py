@@ -67,6 +67,7 @@ class Forest:
     values    float64 (nodes,): a leaf's contribution to the score
     gains     float64 (nodes,): what the split gained
     columns   int32 (nodes,): the owner's column, by its number
+    covers    int64 (nodes,): how many training rows come to it
 
     >>> forest = Forest.none().with_root(0.0)
     >>> forest = forest.with_split(0, owner=1, column=3, gain=2.5, values=np.array([-0.5, 0.25]))
@@ -82,11 +83,15 @@ class Forest:
     values: Floats
     gains: Floats
     columns: NDArray[np.int32]
+    covers: NDArray[np.int64]
 
     @classmethod
     def none(cls) -> Self:
         """A forest without a tree."""
-        kinds: tuple[Any, ...] = (np.int32, np.int16, np.int32, np.int32, np.float64, np.float64, np.int32)
+        kinds: tuple[Any, ...] = (
+            *(np.int32, np.int16, np.int32, np.int32, np.float64, np.float64, np.int32),
+            np.int64,
+        )
         arrays = [np.empty((0, 2) if number == 3 else 0, kind) for number, kind in enumerate(kinds)]
         return cls(*arrays)
 
@@ -113,7 +118,14 @@ class Forest:
             np.append(self.values, values),
             np.append(self.gains, np.zeros(count)),
             np.append(self.columns, np.full(count, LEAF, np.int32)),
+            np.append(self.covers, np.zeros(count, np.int64)),
         )
+
+    def with_covers(self, places: NDArray[np.int32], counts: NDArray[np.int64]) -> "Forest":
+        """The same with these covers of the nodes at these places, arrays of one shape."""
+        covers = self.covers.copy()
+        covers[places] = counts
+        return replace(self, covers=covers)
 
     def first(self, trees: int) -> "Forest":
         """The first trees; nodes of later ones stay, and nothing leads to them."""

@@ -74,6 +74,7 @@ class Grower:
             rows = np.append((growth.owners == number) & ~growth.decided, False)[growth.nodes]
             if rows.any():
                 growth.left[rows] = members[party.name][rows]
+        self.growth = growth = self._with_child_covers(np.flatnonzero(~growth.decided))
         counted, layout = self._counted() if growth.wanted else (np.empty(0, bool), None)
         fit = self._finish_round() if growth.ahead and len(growth.owners) else None
         # These are of the gradients of the round that follows.
@@ -104,6 +105,15 @@ class Grower:
         while not demand.ahead:
             demand = self._split_nodes(self._counted()[1], ())
         return demand
+
+    def _with_child_covers(self, split: Integers) -> Growth:
+        """The growth with the covers of the children of nodes whose rows are known to go left or not."""
+        growth, training = self.growth, self.data.training
+        nodes, left = growth.nodes[:, training], growth.left[:, training]
+        keys = 2 * nodes.astype(np.int64) + ~left
+        counts = np.bincount(keys[nodes != NOWHERE], minlength=2 * len(growth.owners)).reshape(-1, 2)
+        children = growth.forest.children[growth.places[split]]
+        return replace(growth, forest=growth.forest.with_covers(children, counts[split]))
 
     def _asks_parties(self) -> bool:
         """Whether passive parties take part in the round."""
@@ -184,6 +194,7 @@ class Grower:
             of_bank.append(sums_by_bin(data.codes, growth.gradients, root, 1, data.shape.width))
             totals.append(growth.gradients[sample].sum(axis=0))
             forest = forest.with_root(float(weight(totals[-1], *UNBOUNDED, self.config) * self._rate))
+        places = np.arange(len(growth.forest.owners), len(forest.owners), dtype=np.int32)
         self.growth = replace(
             growth,
             values=np.zeros(samples.shape),
@@ -193,8 +204,8 @@ class Grower:
             nodes=roots(trees, rows),
             trees=np.arange(trees),
             level=0,
-            places=np.arange(len(growth.forest.owners), len(forest.owners), dtype=np.int32),
-            forest=forest,
+            places=places,
+            forest=forest.with_covers(places, np.full(trees, data.training.sum())),
         )
 
     def _descend(self, lighter: Layout, answers: Sequence[Answer]) -> None:
@@ -294,16 +305,20 @@ class Grower:
         Leaves are the unsplit nodes, and the children of the bank's own last splits.
         """
         growth, left = self.growth, np.zeros(self.growth.nodes.shape, bool)
-        for node, (owner, tree) in enumerate(zip(growth.owners, growth.trees, strict=True)):
-            place, rows = growth.places[node], np.flatnonzero(growth.nodes[tree] == node)
-            if owner == 0:
-                codes = self.data.codes[rows]
-                left[tree, rows] = growth.splits.outcome(growth.forest.numbers[place], codes)
+        trees = growth.trees.tolist()
+        rows_of = [np.flatnonzero(growth.nodes[tree] == node) for node, tree in enumerate(trees)]
+        of_bank = np.flatnonzero(growth.owners == 0)
+        for split in of_bank.tolist():
+            rows, number = rows_of[split], growth.forest.numbers[growth.places[split]]
+            left[trees[split], rows] = growth.splits.outcome(number, self.data.codes[rows])
+        self.growth = replace(growth, left=left)
+        self.growth = growth = self._with_child_covers(of_bank)
+        for node, (owner, tree, rows) in enumerate(zip(growth.owners, trees, rows_of, strict=True)):
             if owner == LEAF or (owner == 0 and growth.ahead):
                 values = np.where(left[tree, rows], *growth.child_values[node])
+                place = growth.places[node]
                 growth.values[tree, rows] = growth.forest.values[place] if owner == LEAF else values
                 growth.nodes[tree, rows] = NOWHERE
-        self.growth = replace(growth, left=left)
 
     def _demand(self, owners: NDArray[np.int16], splits: Mapping[str, Splits]) -> Demand:
         """What is wanted next, where the nodes have these owners and passive parties make these splits."""

@@ -8,7 +8,7 @@ in both, the mean, and sets a flag of its own where the training rows have any. 
 the levels in the training rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -79,22 +79,35 @@ class NumericEncoder:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Fitted statistics of a table: of each numeric column, and the level codes seen of each categorical one."""
+    """Fitted statistics of a table.
+
+    They are of each numeric column, the level codes seen of each categorical one, and mean, the inputs (width,) of the
+    average row.
+    """
 
     numeric: tuple[NumericEncoder, ...]
     levels: tuple[NDArray[np.int32], ...]
+    mean: NDArray[np.float64]
 
     @classmethod
     def fit(cls, table: Table, rows: NDArray[np.int_], bins: int) -> Self:
         """Statistics of those of the rows that are known to the party."""
         rows = rows[table.known[rows]]
         numeric = tuple(NumericEncoder.fit(column, bins) for column in table.numeric[rows].T)
-        return cls(numeric, tuple(np.unique(codes[codes >= 0]) for codes in table.codes[rows].T))
+        levels = tuple(np.unique(codes[codes >= 0]) for codes in table.codes[rows].T)
+        fitted = cls(numeric, levels, np.empty(0))
+        return replace(fitted, mean=fitted.transform(table, rows).mean(axis=0, dtype=np.float64))
 
     @property
     def width(self) -> int:
         """Inputs per row."""
         return sum(column.width for column in self.numeric) + sum(len(levels) for levels in self.levels)
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """The number of the column that each input is of, (width,)."""
+        widths = [*(column.width for column in self.numeric), *map(len, self.levels)]
+        return np.repeat(np.arange(len(widths)), widths)
 
     def transform(self, table: Table, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """The inputs of some rows, (len(rows), width) float32."""

@@ -105,6 +105,18 @@ class BankPoints:
         )
         return cls(*joint, *by_itself)
 
+    def of_coverage(self, column: int, alone: Flags) -> tuple[Integers, Integers]:
+        """Of rows that a passive party knows and that it does not, the points (n,) in the column that says so.
+
+        They are 0 where there is no such column. alone (n,) are rows that no passive party knows.
+        """
+        places = np.flatnonzero(self.table.columns == column)
+        if not len(places):
+            return np.zeros(len(alone), np.int64), np.zeros(len(alone), np.int64)
+        joint, by_itself = (each.by_column[places[0]] for each in (self.table, self.alone_table))
+        known, unknown = (np.where(alone, by_itself[group], joint[group]) for group in (0, 1))
+        return known, unknown
+
     def bases(self, unknown: Flags) -> Integers:
         """What each row has to begin with, (n,); unknown (n,) are rows that no passive party knows."""
         return np.where(unknown, self.alone_base, self.base)

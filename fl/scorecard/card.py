@@ -16,14 +16,14 @@ from fl.binning import Codes
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.evaluation import Columns
+from fl.explanation import check_texts
 from fl.metrics import population_stability_index, stability_index
-from fl.records import Array
 from fl.scorecard import Card
 from fl.scorecard.bank import BankColumns, BankPoints
 from fl.scorecard.design import Floats, by_column, one_hot
 from fl.scorecard.grouping import Evidence, Grouping, information_value
 from fl.scorecard.points import PointsTable, codes_of, obeys, prefixes
-from fl.scorecard.values import KNOWN, LONGEST, UNKNOWN
+from fl.scorecard.values import KNOWN, UNKNOWN
 from fl.splits import TEST, TRAIN, Roles
 
 Texts = NDArray[np.str_]
@@ -79,12 +79,14 @@ class Share:
              training rows that the party knows, in whole per cents), points, and alone, those of a business that
              no passive party knows (both int64; the latter 0 but at the bank)
     texts    in English and Chinese, what a customer is told of each column
+    means    float64 (2, k): mean points of each column over the training rows that the party knows, and of `alone`
     """
 
     party: str
     columns: Columns
     groups: Columns
     texts: tuple[Texts, Texts]
+    means: Floats
 
     @classmethod
     def of(
@@ -120,7 +122,14 @@ class Share:
             "points": points,
             "alone": np.zeros_like(points) if alone is None else alone.points,
         }
-        return cls(party, of_columns, of_groups, (card.reasons, card.reasons_zh))
+        means = [
+            [
+                float(shares @ values)
+                for shares, values in zip(by_column(applicants, table.counts), each, strict=True)
+            ]
+            for each in (table.by_column, by_column(of_groups["alone"], table.counts))
+        ]
+        return cls(party, of_columns, of_groups, (card.reasons, card.reasons_zh), np.array(means))
 
     @classmethod
     def of_bank(
@@ -168,7 +177,7 @@ def check_card(party: str, card: Card, grouping: Grouping) -> None:
     check_integers(f"points of {party}", card.points, groups, -MOST, MOST)
     check_numbers(f"stability of {party}", card.stability, (len(columns),), np.float64)
     for name, length in {"values": groups, "reasons": len(columns), "reasons_zh": len(columns)}.items():
-        _check_texts(f"{name} of {party}", getattr(card, name), length)
+        check_texts(f"{name} of {party}", getattr(card, name), length)
 
 
 def check_applied(
@@ -213,14 +222,6 @@ def tables_of_card(
         "bank": shares[0].party,
     }
     return tables | {"scale": {name: np.array([fact]) for name, fact in facts.items()}}
-
-
-def _check_texts(name: str, texts: Array, length: int) -> None:
-    """Refuses what would not fit in a card: a long text takes its width in memory for every other one, too."""
-    if texts.dtype.kind != "U" or texts.shape != (length,):
-        raise ProtocolError(f"{name} must be {length} texts, not {texts.shape} of {texts.dtype}")
-    if texts.dtype.itemsize > 4 * LONGEST or any(not text.isprintable() for text in texts.tolist()):
-        raise ProtocolError(f"{name} must be printable, and of {LONGEST} characters at most")
 
 
 def named(tables: Mapping[str, Columns], names: Mapping[str, Sequence[str]]) -> dict[str, Columns]:

@@ -91,7 +91,11 @@ class PointsTable:
 
     def totals(self, codes: Codes) -> Integers:
         """The points (n,) of rows in groups (n, k); a row that is UNKNOWN has none."""
-        return np.asarray(of_rows(self.points, self.counts, codes, of_unknown=0).sum(axis=1), np.int64)
+        return np.asarray(self.of_columns(codes).sum(axis=1), np.int64)
+
+    def of_columns(self, codes: Codes) -> Integers:
+        """The points (n, k) of these rows in each column."""
+        return of_rows(self.points, self.counts, codes, of_unknown=0)
 
     def reasons(self, codes: Codes) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Column numbers (n, REASONS) in falling order of points lost, NO_REASON where there are fewer; the points."""

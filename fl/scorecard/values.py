@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import Binning
+from fl.explanation import printable
 from fl.scorecard.grouping import Grouping
 from fl.tables import Table
 
@@ -15,8 +16,6 @@ MISSING, OTHERS = "missing", "any other"
 
 ROUNDED, EXACT = 6, 17
 """Digits of the cuts as they are published, and at the party."""
-LONGEST = 1000
-"""Characters of a text that a party tells."""
 _LEVELS, _LEVEL = 12, 60
 """Levels of a group that are named, and characters of each."""
 
@@ -51,12 +50,6 @@ def values_of_groups(
             gaps = binning.bins[column] - 1 if binning.missing[column] else binning.fullest[column]
             texts_of_groups.append(", ".join([*texts, MISSING] if int(gaps) in bins else texts))
     return np.array(texts_of_groups, np.str_)
-
-
-def printable(text: str, longest: int = LONGEST) -> str:
-    """The text on one line, cut off where it is longer."""
-    line = "".join(sign if sign.isprintable() else " " for sign in text)
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _range(cuts: list[str], bins: set[int], unit: str) -> list[str]:

@@ -93,6 +93,7 @@ ELSEWHERE = {
     "alignments_per_day",
     "models_per_day",
     "applicants_per_day",
+    "reason_texts",
     "keep_studies",
     "test_ids",
     "applicants",

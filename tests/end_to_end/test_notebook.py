@@ -33,12 +33,12 @@ def test_it_is_kept_without_outputs_and_uses_no_private_name(notebook: nbformat.
 def test_it_runs_and_shows_models_scores_and_reasons(tmp_path: Path, notebook: nbformat.NotebookNode) -> None:
     shutil.copy(NOTEBOOK, tmp_path)
 
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     ran = client.execute()
 
     outputs = [output for cell in ran.cells for output in cell.get("outputs", [])]
     shown = "\n".join(output.get("data", {}).get("text/plain", "") for output in outputs)
-    for name in ("bank/party.toml", "federated-scorecard", "pooled-trees", "reason_1"):
+    for name in ("bank/party.toml", "federated-scorecard", "pooled-trees", "reason_zh"):
         assert name in shown
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 3
     assert len((tmp_path / "scores.csv").read_text("utf-8").splitlines()) == 201

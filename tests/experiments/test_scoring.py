@@ -26,6 +26,11 @@ from server.progress import ignore
 from server.tracking.registry import find_model
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
+COLUMNS = [
+    *("business_id", "score", "pd", "parties", "model", "review"),
+    *(f"{name}_{k}" for k in range(1, 5) for name in ("reason", "adds", "text", "text_zh")),
+    "base",
+]
 
 
 class Study(NamedTuple):
@@ -159,7 +164,8 @@ def test_the_file_has_what_the_evaluation_computed(
     assert ended.code == again.code == 0, ended.errors + again.errors
     assert "scores.csv: 3 applicants scored by federated-boosting (bank 3" in " ".join(ended.output.split())
     found = pd.read_csv("scores.csv")
-    assert found.columns.tolist() == ["business_id", "score", "pd", "parties", "model"]
+    assert found.columns[: len(COLUMNS)].tolist() == COLUMNS
+    assert all(name.startswith("adds ") for name in found.columns[len(COLUMNS) :])
     assert found["business_id"].tolist() == ids.tolist()
     np.testing.assert_array_equal(pd.read_parquet("scores.parquet")["pd"], study.pds[ids])
     np.testing.assert_array_equal(found["pd"].astype(str), study.pds[ids].astype(str))
@@ -177,21 +183,24 @@ def test_the_file_of_a_scorecard_has_points_and_reasons(
 
     assert ended.code == again.code == alone.code == 0, ended.errors + again.errors + alone.errors
     found = pd.read_csv("scores.csv", keep_default_na=False)
-    reasons = [f"{name}_{k}" for k in range(1, 5) for name in ("reason", "lost", "text", "text_zh")]
-    assert found.columns.tolist() == ["business_id", "score", "pd", "parties", "model", *reasons]
+    assert found.columns[: len(COLUMNS)].tolist() == COLUMNS
     assert found["pd"].astype(str).tolist() == pds[found["business_id"]].astype(str).tolist()
     assert found["score"].dtype == np.int64
     # More points are less risk, and equal points equal risk.
     by_score = found.sort_values("score")
     assert (np.diff(by_score["pd"]) <= 0).all()
     assert set(found["model"]) == {"federated-scorecard"}
-    lost = found[[f"lost_{k}" for k in range(1, 5)]].to_numpy()
-    assert (np.diff(lost, axis=1) <= 0).all()
-    assert (lost > 0).any()
+    adds = found[[f"adds_{k}" for k in range(1, 5)]].to_numpy()
+    assert (np.diff(adds, axis=1) <= 0).all()
+    assert (adds > 0).any()
     assert {code[:3] for code in found["reason_1"]} <= {"BAN", "SUP", "TAX"}
     assert (pd.read_parquet("scores.parquet").astype(str) == found.astype(str)).all(axis=None)
-    # The bank's own model has log odds and no reasons.
-    assert pd.read_csv("alone.csv").columns.tolist() == ["business_id", "score", "pd", "parties", "model"]
+    # The bank's own model has log odds, and reasons from the bank's columns; a person has to look at what it says.
+    by_bank = pd.read_csv("alone.csv", keep_default_na=False)
+    assert by_bank.columns[: len(COLUMNS)].tolist() == COLUMNS
+    assert {code[:3] for code in by_bank["reason_1"]} <= {"BAN", ""}
+    assert by_bank["review"].all()
+    assert not found["review"].any()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -241,6 +250,7 @@ def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(
             ("--out", "no/where.csv"),
             "cannot be written to no/where.csv: there is no folder",
         ),
+        ("business_id\n业00001", ("--cut-off", "1.5"), "The cut-off must be a PD between 0 and 1, not 1.5"),
         ("business_id\n业00001", ("--parties", "tax"), "exactly one party must hold the label"),
         ("business_id\n业00001", ("--store", "none.db"), "There is no MLflow store none.db"),
         ("business_id\n业00001", ("--data", "nowhere"), "nowhere is no dataset"),

@@ -27,6 +27,7 @@ from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.reserve import RESERVE
+from fl.scorecard.points import Scale
 from fl.wire import to_bytes
 from server.coordinator import assign_roles, connect, train, train_reserve
 from server.exchange import Exchange, FederationError
@@ -35,7 +36,7 @@ from server.scoring import Scoring, converse
 from server.training import Training
 
 NUMBERS = itertools.count()
-REASONS, LOST = ([f"{name}_{number}" for number in range(1, 5)] for name in ("reason", "lost"))
+REASONS, ADDS = ([f"{name}_{number}" for number in range(1, 5)] for name in ("reason", "adds"))
 SCORECARDS = ("federated-scorecard",)
 CONTENDERS = ("federated-boosting", "federated-network", *SCORECARDS)
 
@@ -178,12 +179,19 @@ def test_a_scorecard_answers_with_the_points_and_reasons_of_the_evaluation(
     scored = places[answers.index]
     assert answers["score"].dtype == np.int64
     np.testing.assert_array_equal(answers["score"], rows.scores[scored])
-    np.testing.assert_array_equal(answers[REASONS], rows.reasons[scored])
-    np.testing.assert_array_equal(answers[LOST], rows.lost[scored])
+    # A column adds as many more log odds as more points are lost there.
+    per_point = model.calibration.slope / Scale.of(trained.config.section(ScorecardConfig)).factor
+    known = (answers["parties"] != "bank").to_numpy()
+    for code in model.codes:
+        (added,) = (answers[name].to_numpy() for name in answers if name.startswith(f"adds {code}:"))
+        lost = np.where(rows.reasons[scored] == code, rows.lost[scored], 0).sum(axis=1)
+        of_average = (added - per_point * lost)[known & (lost > 0)]
+        assert not len(of_average) or np.ptp(of_average) < 1e-9
     for name, told in (("text", model.texts), ("text_zh", model.texts_zh)):
-        texts = {"": ""} | dict(zip(model.codes, told, strict=True))
+        texts = dict(zip(model.codes, told, strict=True))
         for number, code in enumerate(REASONS, start=1):
-            assert answers[f"{name}_{number}"].tolist() == [texts[one] for one in answers[code]]
+            for one, text in zip(answers[code], answers[f"{name}_{number}"], strict=True):
+                assert text.startswith(texts.get(one, "")) or one.startswith("BAN")
 
 
 def test_the_reasons_of_a_thousand_applicants_fall_and_the_parties_points_add_up_to_the_score(
@@ -203,9 +211,10 @@ def test_the_reasons_of_a_thousand_applicants_fall_and_the_parties_points_add_up
         total += pd.Series(said.points, bank.read(ScoredIds).ids)[answers.index]
     np.testing.assert_array_equal(answers["score"], total)
 
-    lost = answers[LOST].to_numpy()
+    scored = places[answers.index].to_numpy()
+    lost = rows.lost[scored]
     assert (np.diff(lost, axis=1) <= 0).all()
-    assert ((answers[REASONS].to_numpy() == "") == (lost == 0)).all()
+    assert ((rows.reasons[scored] == "") == (lost == 0)).all()
     # Where every loss is listed, and every party knows the business, it has the most points there are less these.
     whole = (answers["parties"].str.count(";") == 2) & (lost[:, 3] == 0)
     assert whole.any()
@@ -409,3 +418,17 @@ def test_ids_and_scores_stay_at_the_bank(
         assert one.encode("utf-32-le") not in everything
         for value in values:
             assert value.tobytes() not in everything
+
+
+@pytest.mark.parametrize("contender", CONTENDERS)
+@pytest.mark.parametrize("data", ["of_tables", "of_records"])
+def test_the_base_and_what_each_column_adds_are_the_log_odds(
+    data: str, contender: str, score: Scorer, request: pytest.FixtureRequest
+) -> None:
+    trained: Trained = request.getfixturevalue(data)
+    _, answers = score(trained.config, some(trained.pds[contender].index, 1000), contender)
+    parts = answers[["base", *(name for name in answers if name.startswith("adds "))]]
+    np.testing.assert_allclose(parts.sum(axis=1), np.log(answers["pd"] / (1 - answers["pd"])), atol=1e-9)
+    adds = answers[ADDS].to_numpy()
+    assert (np.diff(adds, axis=1) <= 0).all()
+    assert ((answers[REASONS].to_numpy() == "") == (adds == 0)).all()

@@ -14,6 +14,7 @@ from clients.store import Store
 from fl.arrays import check_names, check_numbers
 from fl.config.run import RunConfig
 from fl.evaluation import Scored
+from fl.explanation import Explanation
 from fl.messages import Letter
 from fl.splits import TRAIN, Split
 from fl.tables import Table
@@ -91,6 +92,16 @@ def log_odds(
 ) -> NDArray[np.float64]:
     weights = model.read(Weights)
     return weights.intercept + weights.slope * _total(model, table, coverage, contributions, config)
+
+
+def explain(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Column],
+    config: RunConfig,
+) -> Explanation:
+    return Explanation(log_odds(model, table, coverage, contributions, config), {})
 
 
 def answers(
