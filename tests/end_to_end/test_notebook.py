@@ -24,7 +24,7 @@ def test_it_is_kept_without_outputs_and_uses_no_private_name(notebook: nbformat.
     names = [
         getattr(node, "attr", None) or getattr(node, "name", None) or getattr(node, "id", "")
         for cell in cells
-        for node in ast.walk(ast.parse(cell.source))
+        for node in ast.walk(ast.parse(cell.source.removeprefix("%matplotlib inline\n")))
     ]
     assert [name for name in names if str(name).startswith("_")] == []
 
