@@ -1,7 +1,6 @@
 """Lines of the benchmark: from PDs to figures, from a submission to lines, and from all lines to a table."""
 
 from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -115,53 +114,29 @@ def lines_by_set(benchmark: Benchmark, against: str) -> dict[str, pd.DataFrame]:
     case), gain, gain_low and gain_high. The interval of the gain is of 95 % and regards the draw of the test rows
     (paired DeLong test in each case; the mean of independent cases).
     """
-    return {
-        name: pd.DataFrame([_row(list(cases), model, against) for model in _models(list(cases))])
-        for name, of_set in groupby(benchmark.cases, key=lambda case: case.set)
-        for cases in [list(of_set)]
-    }
-
-
-def _models(cases: list[CaseResults]) -> list[str]:
-    return list(dict.fromkeys(line.model for case in cases for line in case.lines))
-
-
-def _row(cases: list[CaseResults], model: str, against: str) -> dict[str, object]:
-    figures = [
-        pd.DataFrame(
-            [{name: getattr(line, name) for name in FIGURES} for line in _lines(case, model).values()]
-        ).mean()
-        for case in cases
-    ]
-    gains = [_gain(case, model, against) for case in cases]
-    means, gain = pd.concat(figures, axis=1), pd.concat(gains, axis=1)
-    half = normal_quantile(0.95) * np.sqrt((gain.loc["error"] ** 2).sum()) / len(cases)
-    difference = gain.loc["difference"].mean()
-    return {
-        "model": model,
-        **means.mean(axis=1),
-        "error": means.loc["auc"].sem() if len(cases) > 1 else np.nan,
-        "gain": difference,
-        "gain_low": difference - half,
-        "gain_high": difference + half,
-    }
-
-
-def _lines(case: CaseResults, model: str) -> dict[int, Line]:
-    return {line.seed: line for line in case.lines if line.model == model}
-
-
-def _gain(case: CaseResults, model: str, against: str) -> pd.Series:
-    """Mean over the seeds of the difference in AUC and of its standard error; the seeds have the same test rows."""
-    others = _lines(case, against)
-    tests = [
-        delong_test(case.labels, line.pd, others[seed].pd)
-        for seed, line in _lines(case, model).items()
-        if seed in others and model != against
-    ]
-    return pd.Series(
-        {
-            "difference": np.mean([test.difference for test in tests]) if tests else np.nan,
-            "error": np.mean([test.standard_error for test in tests]) if tests else np.nan,
-        }
+    lines = pd.DataFrame([_row(case, line, against) for case in benchmark.cases for line in case.lines])
+    of_cases = lines.groupby(["set", "case", "model"], sort=False).mean()
+    by_model = of_cases.groupby(["set", "model"], sort=False)
+    means = by_model.mean()
+    half = normal_quantile(0.95) * by_model["gain_error"].agg(
+        lambda errors: np.hypot.reduce(errors) / len(errors)
     )
+    table = means.drop(columns="gain_error").assign(
+        error=by_model["auc"].sem(), gain_low=means["gain"] - half, gain_high=means["gain"] + half
+    )
+    by_set = table.reset_index().groupby("set", sort=False)
+    return {str(name): of_set.drop(columns="set").reset_index(drop=True) for name, of_set in by_set}
+
+
+def _row(case: CaseResults, line: Line, against: str) -> dict[str, object]:
+    """A line's figures, and its gain in AUC over a model under the same seed with the standard error of the gain."""
+    others = [other for other in case.lines if (other.model, other.seed) == (against, line.seed)]
+    test = delong_test(case.labels, line.pd, others[0].pd) if others and line.model != against else None
+    return {
+        "set": case.set,
+        "case": case.name,
+        "model": line.model,
+        **{name: getattr(line, name) for name in FIGURES},
+        "gain": np.nan if test is None else test.difference,
+        "gain_error": np.nan if test is None else test.standard_error,
+    }
