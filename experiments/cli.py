@@ -5,7 +5,6 @@ import shlex
 import signal
 import sys
 import warnings
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -288,6 +287,46 @@ def ablation(
 
 
 @app.command(rich_help_panel=STUDIES)
+def benchmark(
+    out: Annotated[Path, typer.Option(help="File for the results.")] = Path("benchmark.json"),
+    credit: Annotated[
+        Path | None, typer.Option(help="Folder of the credit-card data. Default: without them.")
+    ] = None,
+    cases: Annotated[str, typer.Option(help="Cases to run, comma-separated. Default: all.")] = "",
+    contenders: Annotated[str, typer.Option(help="Models to run, comma-separated. Default: all.")] = "",
+    tables: Annotated[
+        Path | None, typer.Option(help="Also write the rows and columns of every case to this folder.")
+    ] = None,
+    businesses: Annotated[
+        int, typer.Option(min=100, help="Applicants of an economy; with another number, nothing is frozen.")
+    ] = 20_000,
+    submission: Annotated[
+        Path | None,
+        typer.Option(help="File of predictions to judge by the results in --out; then nothing is trained."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the submitted model. Default: that of its file.")] = "",
+    against: Annotated[
+        str, typer.Option(help="The model over which the table tells gains.")
+    ] = "pooled-trees",
+) -> None:
+    """Run the frozen benchmark, or add another's line to it.
+
+    The data, the test rows and the seeds are always the same (docs/benchmark.md). The file of results holds the figures
+    and the prediction of every model for every test row. With --submission, a file with the columns case, id and pd is
+    checked against those rows, and shown among the others.
+
+    Example: siloscore benchmark --out benchmark.json --submission mine.csv --name my-model
+    """
+    from experiments.frozen_benchmark.command import judge, run_and_write, show
+
+    if submission:
+        results = judge(out, submission, name, against)
+    else:
+        results = run_and_write(out, cases, contenders, businesses, credit, tables, against)
+    show(results, against)
+
+
+@app.command(rich_help_panel=STUDIES)
 def score(
     run: Annotated[
         str,
@@ -567,16 +606,9 @@ def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tu
 
 
 def _logged(config: "TrainingConfig", dataset: "Dataset", experiment: str, store: Path) -> "TrainingConfig":
-    """The configuration of a run that is logged to an MLflow store of this machine."""
-    from experiments.outputs import check_store
+    from experiments.configuration import logged
 
-    check_store(store)
-    return replace(
-        config,
-        world=dataset.world,
-        experiment=experiment,
-        tracking_uri=f"sqlite:///{store.resolve()}",
-    )
+    return logged(config, dataset, store, experiment)
 
 
 def _point_to(store: Path, link: str) -> None:
@@ -601,35 +633,10 @@ def _encrypted(settings: list[str], engine: str) -> list[str]:
 def _configured(
     data: Path, seeds: str, parties: str, test_ids: Path | None, settings: list[str]
 ) -> "tuple[Dataset, TrainingConfig]":
-    """Open and check the dataset, and make the configuration of a new study on it.
+    """`experiments.configuration.open_study`, from what was typed."""
+    from experiments.configuration import open_study
 
-    Raises ConfigError for a file of test ids that does not exist, and for an unknown setting or party, and DataError
-    for data that are not in order. Prints a warning of a folder that looks like a party and is none.
-    """
-    from experiments.dataset import open_dataset, undeclared
-    from fl.config.run import TrainingConfig
-    from fl.errors import ConfigError
-    from server.coordinator import new_study_name
-
-    if test_ids and not test_ids.is_file():
-        raise ConfigError(f"There is no file of test ids {test_ids}.")
-    dataset = open_dataset(data, words(parties))
-    doubts = [] if parties else undeclared(dataset.folder)
-    if changed := dataset.facts.changed:
-        doubts.append(
-            f"{', '.join(changed)} changed after the economy was simulated, so the figures are not those of its seed. "
-            "If you did not mean that, simulate it anew."
-        )
-    for doubt in doubts:
-        _warn(doubt)
-    config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
-    return dataset, replace(
-        config,
-        data=str(dataset.folder),
-        parties=dataset.parties,
-        test_ids=str(test_ids.resolve()) if test_ids else config.test_ids,
-        study=new_study_name(str(dataset.folder)),
-    )
+    return open_study(data, {**parse_settings(settings), "seeds": seeds}, words(parties), test_ids, _warn)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

@@ -1,6 +1,6 @@
 """What a person sees in the terminal: progress while a study runs, and its table at the end."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pandas as pd
@@ -184,4 +184,23 @@ _ESTIMATED = {
     "cpu_seconds": "CPU s",
     "inline": "min inline",
     "simulation": "min simulation",
+}
+
+
+def benchmark_tables(tables: Mapping[str, pd.DataFrame], against: str) -> Iterator[Table]:
+    """The tables of the frozen benchmark by set of cases (`experiments.frozen_benchmark.lines`)."""
+    for name, table in tables.items():
+        texts = written(table, _LINE)
+        low, high = (table[end].map("{:+.3f}".format) for end in ("gain_low", "gain_high"))
+        texts["95 %"] = (low + " to " + high).where(table["gain"].notna(), "–")
+        ordered = texts.iloc[(-table["auc"]).argsort(kind="stable")]
+        yield _table(ordered, f"{name}: test rows, gain over {against}")
+
+
+_LINE = {
+    "model": ("", str),
+    "auc": ("AUC", "{:.4f}".format),
+    "error": ("±", "{:.4f}".format),
+    **{key: QUALITY[key] for key in ("gini", "ks", "brier")},
+    "gain": ("Gain", "{:+.4f}".format),
 }

@@ -27,7 +27,7 @@ from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
 from fl.escaping import csv_text
 from server.coordinator import new_study_name
-from server.progress import Report
+from server.progress import Report, ignore
 from server.tracking.registry import TrainedModel, find_model
 
 if TYPE_CHECKING:
@@ -39,11 +39,15 @@ REVIEW_BAND = 0.25
 
 @dataclass(frozen=True)
 class FinishedScoring:
-    """How many applicants each model answered, most first, for how many each party contributed, how many to review."""
+    """How many applicants each model answered, most first, for how many each party contributed, how many to review.
+
+    answers has a row per applicant, in the order of their file: what was written.
+    """
 
     models: Mapping[str, int]
     contributed: Mapping[str, int]
     review: int
+    answers: pd.DataFrame
 
 
 def score_applicants(
@@ -51,10 +55,10 @@ def score_applicants(
     run: str,
     applicants: Path,
     out: Path,
-    data: Path | None,
-    parties: tuple[str, ...],
-    backend: str,
-    report: Report,
+    data: Path | None = None,
+    parties: tuple[str, ...] = (),
+    backend: str = "inline",
+    report: Report = ignore,
     cut_off: float | None = None,
     calibration: Path | None = None,
 ) -> FinishedScoring:
@@ -90,7 +94,7 @@ def score_applicants(
     write_whole(answers, out)
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     models = dict(Counter(answers["model"]).most_common())
-    return FinishedScoring(models, contributed, int(answers["review"].sum()))
+    return FinishedScoring(models, contributed, int(answers["review"].sum()), answers)
 
 
 def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:

@@ -25,12 +25,13 @@ from fl.blend import with_members
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
+from fl.evaluation import Evaluation
 from fl.evaluation.measures import evaluate
 from fl.protocols import federated_contenders
 from fl.reserve import RESERVE
 from fl.splits import TEST, Roles
 from server.exchange import FederationError
-from server.progress import Progress, Report
+from server.progress import Progress, Report, ignore
 from server.tracking.study import Study
 
 
@@ -59,6 +60,12 @@ class FinishedStudy:
     roles: dict[int, Roles]
     pds: dict[tuple[str, int], Floats]
 
+    @property
+    def evaluations(self) -> Mapping[str, Evaluation]:
+        """The evaluation of every contender under its first seed, in the order of the comparison."""
+        first = {result.contender: result.evaluation for result in reversed(self.results)}
+        return {name: first[name] for name in self.comparison["contender"]}
+
     def complete(self) -> Self:
         """The same study. Raises StudyError when a contender has failed."""
         if self.failures:
@@ -67,14 +74,19 @@ class FinishedStudy:
 
 
 def run_study(
-    dataset: Dataset, config: TrainingConfig, contenders: tuple[str, ...], backend: str, report: Report
+    dataset: Dataset,
+    config: TrainingConfig,
+    contenders: tuple[str, ...],
+    backend: str = "inline",
+    report: Report = ignore,
 ) -> FinishedStudy:
     """Train and compare the contenders under every seed of the configuration.
 
-    A blend that would have fewer than two members gets them all (`fl/blend.py`). `true-pd` is left out where the
-    dataset has no truth. A contender that is refused ends as failed in MLflow, and the study goes on with the others.
-    Raises ConfigError for an unknown contender, a repeated one or none, StudyError when all contenders fail, and
-    whatever the backend raises when the federation fails; the MLflow runs then end as failed.
+    backend is a name among `experiments.backends.BACKENDS`, and report hears where the study stands. A blend that would
+    have fewer than two members gets them all (`fl/blend.py`). `true-pd` is left out where the dataset has no truth. A
+    contender that is refused ends as failed in MLflow, and the study goes on with the others. Raises ConfigError for an
+    unknown contender, a repeated one or none, StudyError when all contenders fail, and whatever the backend raises when
+    the federation fails; the MLflow runs then end as failed.
     """
     check_contenders(contenders)
     contenders = with_members(contenders, config.section(BlendConfig).members)
@@ -118,24 +130,22 @@ def run_study(
             raise StudyError(_all_failed(failures))
         results = [result for result in results if result.contender not in failures]
         doubts = _doubts({key: of_rows for key, of_rows in pds.items() if key[0] not in failures}, joined)
-        comparison = compare(results)
-        first = {result.contender: result.evaluation for result in reversed(results)}
-        evaluations = {name: first[name] for name in comparison["contender"]}
+        finished = FinishedStudy(
+            results=results,
+            comparison=compare(results),
+            failures=failures,
+            doubts=doubts,
+            experiment_id=study.experiment_id,
+            run_id=study.run_id,
+            joined=joined,
+            roles=roles,
+            pds=pds,
+        )
         # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
         tables = {} if (estimated := compared(dataset, run, results)).empty else {"estimate": estimated}
-        publish_comparison(study, comparison, evaluations, failures, doubts, tables)
+        publish_comparison(study, finished.comparison, finished.evaluations, failures, doubts, tables)
     report(Progress("done"))
-    return FinishedStudy(
-        results=results,
-        comparison=comparison,
-        failures=failures,
-        doubts=doubts,
-        experiment_id=study.experiment_id,
-        run_id=study.run_id,
-        joined=joined,
-        roles=roles,
-        pds=pds,
-    )
+    return finished
 
 
 def start_study(config: TrainingConfig, dataset: Dataset) -> Study:

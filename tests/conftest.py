@@ -1,9 +1,11 @@
 """What all tests share: no time limits, a small study of contenders that differ in strength, small federations."""
 
 import itertools
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,16 @@ if TYPE_CHECKING:
     from server.coordinator import Federation
 
 # How long an example takes depends on the machine and on its other users, so it says nothing about the code.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+settings.register_profile("quick", deadline=None, max_examples=40)
+settings.load_profile("quick")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_wait_for_the_disk() -> Iterator[None]:
+    """No test loses power, and to wait until the disk has every file of every party's store takes minutes in all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 class ToyStudy(NamedTuple):
@@ -58,6 +68,48 @@ def toy_study() -> ToyStudy:
             row["recovered"] = 0.93
         rows.append(row | {"round_trips": 40, "megabytes": 12.5, "seconds": 6.0})
     return ToyStudy(evaluations, pd.DataFrame(rows))
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without a run."""
+    from mlflow import MlflowClient
+
+    store = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{store}").search_experiments()
+    return store
+
+
+@pytest.fixture(scope="module")
+def quick_tracking(empty_store: Path) -> Iterator[None]:
+    """For tests of what is logged rather than how: stores are copies of an empty one, and figures are empty files.
+
+    Making the tables of a store takes 1.5 seconds, and drawing the figures of a contender 0.7. Nor does SQLite wait for
+    the disk.
+    """
+    from sqlalchemy import Engine, event
+
+    from server.tracking import drawing, registry, study
+
+    def no_wait(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    open_experiment = study.open_experiment
+
+    def open_copy(uri: str, name: str) -> object:
+        store = study.local_store(uri)
+        if store is not None and not store.exists():
+            store.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(empty_store, store)
+        return open_experiment(uri, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "open_experiment", open_copy)
+        patch.setattr(registry, "open_experiment", open_copy)
+        patch.setattr(drawing, "save", lambda figure, file: file.touch())
+        event.listen(Engine, "connect", no_wait)
+        yield
+        event.remove(Engine, "connect", no_wait)
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +182,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
     The coordinator's side sees open letters (`tests/open_letters.py`), unless they are to stay `sealed`.
     """
     from experiments.backends.inline import InlineGrid
-    from experiments.dataset import open_dataset
+    from experiments.dataset import party_names
     from fl.config.boosting import BoostingConfig
     from fl.config.network import NetworkConfig
     from fl.config.run import TrainingConfig
@@ -156,7 +208,7 @@ def federate(tmp_path: Path) -> Callable[..., Run]:
         quick |= {"parallel": 1, "row_share": 1.0, "column_share": 1.0, "bins": 16, "learning_rate": 0.25}
         small = {"batches": 8, "batch_size": 64, "evaluate_every": 2} | (network or {})
         settings = {"state": str(tmp_path / f"state{next(numbers)}"), "study": "s"} | settings
-        config = TrainingConfig(**{"data": str(data), "parties": open_dataset(data).parties} | settings)
+        config = TrainingConfig(**{"data": str(data), "parties": party_names(data)} | settings)
         for section in (
             NetworkConfig(**small),
             BoostingConfig(**quick | (boosting or {})),

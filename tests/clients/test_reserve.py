@@ -24,6 +24,8 @@ from server.coordinator import assign_roles, coordinate, train, train_reserve
 from server.progress import Progress, ignore
 from server.training import Training
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 def trained(run, contender: str) -> np.ndarray:
     """Train the reserve model and a contender under seed 1; the roles of all rows."""

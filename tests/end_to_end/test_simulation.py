@@ -74,6 +74,7 @@ def artefacts(client: MlflowClient, run_id: str, folder: str | None = None) -> s
     return found
 
 
+@pytest.mark.slow
 def test_a_study_runs_through_flower_into_mlflow(
     siloscore: Callable[..., Finished], generated: Path, tmp_path: Path
 ) -> None:

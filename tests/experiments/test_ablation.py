@@ -15,6 +15,8 @@ from fl.metrics import auc, delong_test
 from server.exchange import FederationError
 from server.progress import ignore
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 def test_each_federation_is_trained_once() -> None:
     assert federations(("a",)) == [{"a"}, set()]

@@ -37,10 +37,9 @@ def write_party(folder: Path, frame: pd.DataFrame) -> None:
     write_default(folder, "table")
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    """A bank and a partner that know the same 4,000 businesses; a fifth of them default."""
-    data, rng, rows = tmp_path_factory.mktemp("attacks"), np.random.default_rng(1), 4_000
+def attacked(data: Path, rows: int) -> TrainingConfig:
+    """A bank and a partner that know the same businesses; a fifth of them default."""
+    rng = np.random.default_rng(1)
     ids = [f"B{number:04d}" for number in range(rows)]
     of_bank, of_partner = rng.normal(size=(rows, 4)), rng.normal(size=(rows, 6))
     risk = of_bank[:, 0] + of_partner[:, 0] - of_partner[:, 1] + rng.logistic(size=rows)
@@ -51,6 +50,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
         write_party(data / name, frame.assign(business_id=ids).sample(frac=1, random_state=2))
     config = TrainingConfig(data=str(data), parties=("bank", "partner"), study="attack")
     return config.with_section(SHORT)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    return attacked(tmp_path_factory.mktemp("attacks"), 4_000)
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +205,9 @@ def test_known_rows_do_not_count_as_success() -> None:
     assert success < 0.5
 
 
-def test_all_attacks_stand_side_by_side(config: TrainingConfig) -> None:
-    attacks = play_all(NETWORK, config.with_section(replace(SHORT, batches=6)), "", ignore)
+def test_all_attacks_stand_side_by_side(tmp_path: Path) -> None:
+    config = attacked(tmp_path, 1_000).with_section(replace(SHORT, batches=6))
+    attacks = play_all(NETWORK, config, "", ignore)
 
     assert attacks.party == "partner"
     of_partner = attacks.figures[labels.LABELS]

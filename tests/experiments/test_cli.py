@@ -20,6 +20,8 @@ from experiments import cli, mlflow_page
 from experiments.estimate import calibration
 from server.tracking.study import Study
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 class Ended(NamedTuple):
     """How the command ended."""
@@ -97,7 +99,7 @@ def test_run_trains_one_model_and_tells_where_it_is(
     ended = siloscore(
         *("run", "--contender", "federated-network", "--data", tables, "--backend", "inline"),
         *("--set", "network.batches=4", "--set", "network.batch-size=64", "--json", "out.json"),
-        *("--set", f"state={tmp_path / 'state'}", "--parties", "tax,bank"),
+        *("--set", f"state={tmp_path / 'state'}", "--parties", "tax,bank", "--set", "boosting.trees=2"),
     )
 
     assert ended.code == 0, ended.errors

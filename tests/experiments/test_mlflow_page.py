@@ -10,6 +10,8 @@ from experiments.mlflow_page import latest_link, leaderboard_link, serve, server
 from fl.errors import ConfigError
 from server.tracking.study import Study
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 def test_the_link_leads_to_the_experiment_in_the_view_of_runs(tmp_path: Path) -> None:
     store = tmp_path / "mlflow.db"

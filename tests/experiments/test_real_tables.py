@@ -183,6 +183,7 @@ def to_score(clean: Tables, tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::clients.data.errors.DataWarning")
+@pytest.mark.usefixtures("quick_tracking")
 @pytest.mark.parametrize(
     ("backend", "algorithms"),
     [

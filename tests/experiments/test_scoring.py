@@ -25,6 +25,7 @@ from fl.errors import ConfigError
 from server.progress import ignore
 from server.tracking.registry import find_model
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
 COLUMNS = [
     *("business_id", "score", "pd", "parties", "model", "review"),
     *(f"{name}_{k}" for k in range(1, 5) for name in ("reason", "adds", "text", "text_zh")),

@@ -24,6 +24,8 @@ from server.tracking.tracked_run import NOTE
 
 ALL = all_contenders()
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 @pytest.fixture(scope="module")
 def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
@@ -42,7 +44,8 @@ def base(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
     # So few rows prove little of a column, and a scorecard without any would be refused.
     for section in (
         NetworkConfig(batches=6, batch_size=64, defence="none", party_dropout=0.0),
-        ScorecardConfig(min_group=5, max_p=1.0),
+        BoostingConfig(trees=4, encryption="plain"),
+        ScorecardConfig(min_group=5, max_p=1.0, encryption="plain"),
     ):
         config = config.with_section(section)
     return config

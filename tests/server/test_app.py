@@ -6,11 +6,14 @@ from flwr.app import Context, RecordDict
 from mlflow import MlflowClient
 
 from experiments.backends.inline import InlineGrid
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ConfigError
 from server.app import app, conduct
 from server.progress import ProgressReader, ignore
+
+pytestmark = pytest.mark.usefixtures("quick_tracking")
 
 
 def context(settings: dict) -> Context:
@@ -40,6 +43,7 @@ def test_the_result_tells_how_good_the_model_is_what_it_cost_and_what_to_do_next
     config = TrainingConfig(
         data=str(tables), parties=("bank", "tax"), state=str(tmp_path / "state"), tracking_uri=uri, study="s"
     ).with_section(NetworkConfig(batches=4, batch_size=64))
+    config = config.with_section(BoostingConfig(trees=2))
 
     (result,) = conduct(InlineGrid(config), config, ignore)
 

@@ -20,6 +20,8 @@ from server.coordinator import connect, coordinate, new_study_name
 from server.exchange import FederationError
 from server.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -34,7 +36,8 @@ def config(tables: Path, tmp_path: Path, uri: str) -> TrainingConfig:
         state=str(tmp_path / "state"),
         tracking_uri=uri,
     )
-    return config.with_section(NetworkConfig(batches=4, batch_size=64, evaluate_every=2))
+    quick = NetworkConfig(batches=4, batch_size=64, evaluate_every=2)
+    return config.with_section(quick).with_section(BoostingConfig(trees=2, encryption="plain"))
 
 
 def children(uri: str, config: TrainingConfig) -> list:

@@ -11,6 +11,7 @@ from flwr.common.constant import ErrorCode
 
 from experiments.backends.inline import InlineGrid
 from experiments.joined import read_scores
+from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
 from fl.handshake import DescribeRequest
@@ -33,7 +34,8 @@ def config(tables: Path, tmp_path: Path) -> TrainingConfig:
         study="s",
         timeout=0.3,
     )
-    return config.with_section(NetworkConfig(batches=4, batch_size=64, evaluate_every=2, defence="none"))
+    network = NetworkConfig(batches=4, batch_size=64, evaluate_every=2, defence="none")
+    return config.with_section(network).with_section(BoostingConfig(trees=2))
 
 
 def scores_over(grid: InlineGrid, config: TrainingConfig) -> np.ndarray:

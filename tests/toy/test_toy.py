@@ -46,7 +46,7 @@ def settings(data: Path, folder: Path, parties: str) -> dict:
     }
 
 
-@pytest.mark.usefixtures("with_toy")
+@pytest.mark.usefixtures("quick_tracking", "with_toy")
 @pytest.mark.parametrize(("passive", "round_trips"), [(("tax", "supply"), 3), ((), 2)])
 def test_a_protocol_that_is_listed_trains_and_its_run_is_logged(
     make_tables: Callable[..., Path], tmp_path: Path, passive: tuple[str, ...], round_trips: int

@@ -86,10 +86,10 @@ def test_a_file_of_any_format_is_read_as_the_same_table(
 
 
 def test_many_columns_are_read(tmp_path: Path) -> None:
-    names = [f"c{k}" for k in range(3_000)]
+    names = [f"c{k}" for k in range(600)]
     path = written(tmp_path, ";".join(names) + "\n" + ";".join("1,5" for _ in names) + "\n")
 
-    assert open_table(path, detect(path)).read({"c2999": "number"})["c2999"].tolist() == [1.5]
+    assert open_table(path, detect(path)).read({"c599": "number"})["c599"].tolist() == [1.5]
 
 
 def test_a_column_without_a_name_is_passed_over(tmp_path: Path) -> None:

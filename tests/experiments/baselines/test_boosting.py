@@ -59,6 +59,7 @@ def test_the_federated_forest_equals_its_pooled_twin(
 OPTIONS = {
     "one level": {"depth": 1},
     "deep and fine": {
+        "trees": 2,
         "depth": 6,
         "bins": 255,
         "min_bin_count": 1,

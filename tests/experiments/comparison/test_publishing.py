@@ -12,6 +12,8 @@ from server.tracking.tracked_run import FINAL_METRICS
 
 FIGURES = {f"figures/{name}.png" for name in ("roc", "ks", "calibration", "gain", "distribution")}
 
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):

@@ -27,8 +27,10 @@ from server.progress import Progress, ignore
 from server.tracking.leaderboard import TAG
 
 PAIR = ("bank-only-network", "federated-network")
-BOOSTING = ("bank-only-boosting", "federated-boosting")
-NETWORK = NetworkConfig(batches=4, batch_size=64)
+BY_TREES = ("bank-only-boosting", "federated-boosting")
+NETWORK, BOOSTING = NetworkConfig(batches=4, batch_size=64), BoostingConfig(trees=2)
+
+pytestmark = pytest.mark.usefixtures("quick_tracking")
 
 
 def task(store: Path, **changes: object) -> Task:
@@ -37,7 +39,8 @@ def task(store: Path, **changes: object) -> Task:
         experiment="report",
         tracking_uri=f"sqlite:///{store}/mlflow.db",
         state=str(store / "state"),
-    ).with_section(NETWORK)
+    )
+    config = config.with_section(NETWORK).with_section(BOOSTING)
     return replace(Task(PAIR, config, Policy(), CashFlow(), "inline", "siloscore report --out x"), **changes)
 
 
@@ -108,7 +111,8 @@ def test_cases_hold_what_the_bank_knows_of_each_row(generated: Path, tmp_path: P
         study="cases",
         state=str(tmp_path),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-    ).with_section(NETWORK)
+    )
+    config = config.with_section(NETWORK).with_section(BOOSTING)
     outcome = run_study(dataset, config, PAIR, "inline", ignore)
 
     (case,) = read_cases(dataset, outcome, PAIR, CashFlow("inflow_12m"), economy=7)
@@ -160,7 +164,7 @@ def test_a_segment_that_the_bank_has_not_is_told_before_anything_is_trained(
     tables: Path, tmp_path: Path, changes: dict, said: str
 ) -> None:
     events: list[Progress] = []
-    wanted = task(tmp_path, pair=BOOSTING)
+    wanted = task(tmp_path, pair=BY_TREES)
     if segment := changes.pop("reweigh", ""):
         wanted = replace(wanted, config=wanted.config.with_section(BoostingConfig(reweigh=segment)))
     (source,) = of_dataset(open_dataset(tables))
@@ -188,11 +192,11 @@ def test_a_reweighed_challenger_is_trained_beside_the_plain_pair(
     monkeypatch.setattr(report_module, "run_study", train)
     monkeypatch.setattr(report_module, "nest", lambda *_: None)
     monkeypatch.setattr(report_module, "read_cases", read)
-    wanted = task(tmp_path, pair=BOOSTING)
+    wanted = task(tmp_path, pair=BY_TREES)
     wanted = replace(wanted, config=wanted.config.with_section(BoostingConfig(reweigh="kind")))
     (source,) = of_dataset(open_dataset(tables))
     cases_from(source, wanted, SimpleNamespace(), ignore)
-    assert studies == [("", BOOSTING), ("kind", BOOSTING[1:])]
+    assert studies == [("", BY_TREES), ("kind", BY_TREES[1:])]
 
 
 def test_every_world_has_every_economy_in_turn() -> None:
