@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from experiments import audit_commands, export_commands, party_commands
 from experiments.challenge import Inference
-from experiments.help import DATA, PARTIES, STUDIES, TRUST, OneScreen
+from experiments.help import PARTIES, STUDIES, TRUST, OneScreen
 from experiments.settings import parse_settings, words
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ Setting = Annotated[
 ]
 
 
-@app.command(rich_help_panel=DATA)
+@app.command(rich_help_panel=STUDIES)
 def generate(
     out: Annotated[Path, typer.Option(help="Folder for the dataset. It must be new or empty.")],
     businesses: Annotated[int, typer.Option(min=100, help="Number of applicants.")] = 20_000,

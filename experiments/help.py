@@ -6,7 +6,7 @@ from typing import Any
 from typer import Context
 from typer.core import TyperGroup
 
-DATA, STUDIES, PARTIES, TRUST = "Data", "Studies", "Parties", "Trust"
+STUDIES, PARTIES, TRUST = "Studies", "Parties", "Trust"
 """Groups of commands (`rich_help_panel`), in the order of the help."""
 
 
@@ -16,7 +16,6 @@ class OneScreen(TyperGroup):
     def format_help(self, ctx: Context, formatter: Any) -> None:
         """Write the help."""
         self.format_usage(ctx, formatter)
-        formatter.write(f"  {self.help}\n")
         width = max(map(len, self.commands))
         for panel, commands in groupby(sorted(self.commands.values(), key=_place), _panel):
             formatter.write_heading(panel)
@@ -30,4 +29,4 @@ def _panel(command: object) -> str:
 
 
 def _place(command: object) -> int:
-    return [DATA, STUDIES, PARTIES, TRUST, "Others"].index(_panel(command))
+    return [STUDIES, PARTIES, TRUST, "Others"].index(_panel(command))
