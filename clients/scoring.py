@@ -193,7 +193,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
         log_odds = reserve_log_odds(study, asked.seed, table, session.config)
         explanation = explain_reserve(study, asked.seed, table, session.config)
     models = np.where(unknown, f"{answering} + {RESERVE}", answering)
-    reasons = reason_columns(session, explanation, table, read_table(study), aligned)
+    reasons = reason_columns(session, explanation, table, read_table(study), coverage)
     answers = _answers(session, log_odds, coverage, models, {**further, **reasons})
     session.study.keep(answers)
     session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())

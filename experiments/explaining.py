@@ -98,7 +98,7 @@ def write_explanation(explained: Explained, out: Path) -> None:
         if str(answer["review"]) == "True"
         else "Nothing marks this application for review by a person."
     )
-    table = explained.contributions[explained.contributions != 0]
+    table = explained.contributions.round(4)
     parts: list[Part] = [
         Heading(f"Why {explained.id} has a PD of {percent(float(answer['pd']), 1)}", 1),
         f"The model `{answer['model']}` answered, with records of {answer['parties'].replace('; ', ', ')}. {looked_at}",
@@ -111,7 +111,7 @@ def write_explanation(explained: Explained, out: Path) -> None:
         f"The average business has log odds of default of {float(answer['base']):.3f}. To these each column adds, and "
         "together they are the log odds of this applicant. A number above zero raises the risk. A partner's column is "
         "named by its reason, which does not apply to this applicant where the number is below zero.",
-        pd.DataFrame({"column": table.index, "log odds added": table.round(4).to_numpy()}),
+        table[table != 0].rename_axis("column").rename("log odds added").reset_index(),
     ]
     out.write_text(to_html(parts, {"contributions": explained.figure()}), "utf-8")
 

@@ -96,7 +96,8 @@ class Encoder:
         numeric = tuple(NumericEncoder.fit(column, bins) for column in table.numeric[rows].T)
         levels = tuple(np.unique(codes[codes >= 0]) for codes in table.codes[rows].T)
         fitted = cls(numeric, levels, np.empty(0))
-        return replace(fitted, mean=fitted.transform(table, rows).mean(axis=0, dtype=np.float64))
+        total = fitted.transform(table, rows).sum(axis=0, dtype=np.float64)
+        return replace(fitted, mean=total / max(1, len(rows)))
 
     @property
     def width(self) -> int:

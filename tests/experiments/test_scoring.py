@@ -17,7 +17,7 @@ from clients.scores import Scores
 from clients.store import Store
 from experiments import cli
 from experiments.backends import inline
-from experiments.scoring import write_whole
+from experiments.scoring import is_near, write_whole
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
@@ -159,7 +159,8 @@ def test_the_file_has_what_the_evaluation_computed(
     (tmp_path / "new.csv").write_text("\n".join(["business_id", *ids]), "utf-8")
 
     ended = score("--out", "scores.csv")
-    again = score("--out", "scores.parquet", run=study.runs["1"].info.run_id)
+    cut_off = study.pds[ids[0]]
+    again = score("--out", "scores.parquet", "--cut-off", cut_off, run=study.runs["1"].info.run_id)
 
     assert ended.code == again.code == 0, ended.errors + again.errors
     assert "scores.csv: 3 applicants scored by federated-boosting (bank 3" in " ".join(ended.output.split())
@@ -169,6 +170,10 @@ def test_the_file_has_what_the_evaluation_computed(
     assert found["business_id"].tolist() == ids.tolist()
     np.testing.assert_array_equal(pd.read_parquet("scores.parquet")["pd"], study.pds[ids])
     np.testing.assert_array_equal(found["pd"].astype(str), study.pds[ids].astype(str))
+    assert found["review"].tolist() == found["model"].str.contains("bank-only").tolist()
+    marked = pd.read_parquet("scores.parquet")["review"]
+    assert marked[0]
+    assert marked.tolist() == (found["review"] | is_near(study.pds[ids].to_numpy(), cut_off)).tolist()
 
 
 def test_the_file_of_a_scorecard_has_points_and_reasons(

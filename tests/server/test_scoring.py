@@ -331,6 +331,8 @@ def test_a_party_that_joined_later_has_no_part(
     ids = trained.pds[CONTENDERS[0]].index
     found, answers = score(trained.config, some(ids, 30), parties=("bank", "tax", "utility"))
     assert set(found.answered.known) == {"tax"}
+    names = [name for name in answers if name.startswith("adds ")]
+    assert not any("utility" in name or (": known to" in name and "tax" not in name) for name in names)
     np.testing.assert_array_equal(answers["pd"], trained.pds[CONTENDERS[0]][answers.index])
 
 
