@@ -67,7 +67,21 @@ def test_the_pages_show_both_worlds(folder: Path) -> None:
         assert f"{world}: 2 economies with 1 training seed and 1,250 test applicants each" in text
     assert "to approve 70 %" in text
     assert "siloscore report --worlds base,no-partner-signal" in text
-    assert (folder / "out" / "report.html").read_text("utf-8").count("data:image/png;base64,") == 7
+    assert (folder / "out" / "report.html").read_text("utf-8").count("data:image/png;base64,") == 9
+
+
+def test_groups_are_compared_in_both_worlds(folder: Path, client: MlflowClient, report_id: str) -> None:
+    text = (folder / "out" / "report.md").read_text("utf-8")
+    assert (
+        text.count("### Whom does it treat worse?")
+        == text.count("**first_time_borrower.** Approval rate")
+        == 2
+    )
+    metrics = client.get_run(report_id).data.metrics
+    tables = {item.path for item in client.list_artifacts(report_id, "tables")}
+    for world in WORLDS:
+        assert 0 < metrics[f"{world}/least_approval_rate_ratio_challenger"] <= 1
+        assert f"tables/{world}-fairness.json" in tables
 
 
 def test_the_cut_off_of_the_policy_holds_on_later_applicants(
