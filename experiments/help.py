@@ -16,7 +16,7 @@ class OneScreen(TyperGroup):
     def format_help(self, ctx: Context, formatter: Any) -> None:
         """Write the help."""
         self.format_usage(ctx, formatter)
-        formatter.write(f"\n  {self.help}\n\n")
+        formatter.write(f"  {self.help}\n\n")
         width = max(map(len, self.commands))
         for panel, commands in groupby(sorted(self.commands.values(), key=_place), _panel):
             formatter.write_heading(panel)
