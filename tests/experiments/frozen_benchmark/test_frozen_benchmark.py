@@ -1,5 +1,6 @@
 """The frozen benchmark: rows that others can use, lines that follow from predictions, and submissions in order."""
 
+import hashlib
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,8 @@ def test_others_get_the_rows_with_their_roles_and_what_each_party_knows(run: Ben
     rows = pd.read_csv(folder / "rows.csv", dtype={"id": str})
     parties = {name: pd.read_parquet(folder / f"{name}.parquet") for name in ("bank", "tax", "supply_chain")}
 
+    lines = "".join(f"{row.id},{row.label},{int(row.role == 'test')}\n" for row in rows.itertuples())
+    assert hashlib.sha256(lines.encode()).hexdigest() == case.digests["rows"]
     test = rows[rows["role"] == "test"]
     assert test["id"].tolist() == case.ids
     assert test["label"].tolist() == case.labels
