@@ -78,7 +78,7 @@ RULES = [
 ]
 HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
-        goss-other monotone ahead patience calibrate precision""",
+        goss-other monotone ahead patience calibrate reweigh precision""",
     "network": "bins top learning-rate weight-decay party-dropout evaluate-every patience",
     "blend": "members",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate

@@ -80,7 +80,8 @@ def test_the_bank_alone_needs_none(
     assert not (study.folder / RESERVE).exists()
 
 
-@pytest.mark.parametrize("contender", federated_contenders())
+# A blend is of these, and has tests of its own.
+@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
 def test_it_has_a_say_on_whom_no_party_knows_unless_the_score_is_of_another_kind(
     tables: Path, federate: Callable, contender: str
 ) -> None:

@@ -66,7 +66,8 @@ class Post:
         monkeypatch.setattr(Letter, "read", opened)
 
 
-@pytest.mark.parametrize("contender", federated_contenders())
+# A blend moves no letter in training.
+@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
 def test_the_parties_read_what_parties_wrote_and_the_coordinator_neither(
     tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, contender: str
 ) -> None:
