@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     policy.write_text('[cut-off]\nchoose = "approval-rate"\ntarget = 0.7\n', "utf-8")
     command = (
         *("report", "--worlds", ",".join(WORLDS), "--economies", "1,2", "--businesses", "5000"),
-        *("--algorithm", "boosting", "--set", "boosting.encryption=plain", "--set", "boosting.trees=30"),
+        *("--algorithm", "boosting", "--set", "boosting.encryption=plain"),
         *("--policy", str(policy), "--out", "out"),
     )
     ended = subprocess.run(

@@ -10,7 +10,17 @@ from experiments.baselines import boosting
 from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN
 
-SETTINGS = BoostingConfig(trees=20, depth=4, learning_rate=0.3, bins=32, l2=1.0, patience=0)
+SETTINGS = BoostingConfig(
+    trees=20,
+    parallel=1,
+    depth=4,
+    learning_rate=0.3,
+    bins=32,
+    l2=1.0,
+    row_share=1.0,
+    column_share=1.0,
+    patience=0,
+)
 
 
 @pytest.mark.external_data

@@ -24,7 +24,7 @@ SETTINGS = (
         "boosting.row-share=1",
         "boosting.column-share=1",
     ),
-    *("boosting.patience=0", "boosting.min-leaf-count=1", "boosting.min-leaf-weight=0"),
+    *("boosting.l2=10", "boosting.patience=0", "boosting.min-leaf-count=1", "boosting.min-leaf-weight=0"),
     *("network.batches=6", "network.batch-size=128"),
     *("scorecard.exchanges=3", "scorecard.settled=0", "scorecard.max-p=1"),
 )
