@@ -174,7 +174,8 @@ def compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.f
     """A numeric column's reason for values (n,), with the figure and its rank among all applicants' (sorted).
 
     Where the risk rises with the value, it is compared with lower ones, where it falls, with higher ones, and else with
-    the larger part. Logarithms are no figures for customers, so of these the rank alone is told.
+    the larger part. Logarithms are no figures for customers, so of these the rank alone is told. A model may count a
+    figure against a customer that most others exceed; then the column is described, since its reason would be untrue.
     """
     below = np.searchsorted(everyone, values, "left") / max(1, len(everyone))
     above = 1 - np.searchsorted(everyone, values, "right") / max(1, len(everyone))
@@ -186,12 +187,14 @@ def compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.f
         is_high = column.sign > 0 or (column.sign == 0 and lower >= higher)
         share = round(100 * (lower if is_high else higher))
         number = np.format_float_positional(float(f"{value:.4g}"), trim="-")
-        english = [] if column.unit.startswith("log") else [f"{number} {column.unit}".rstrip()]
+        unit = column.unit.removeprefix("ratio")
+        english = [] if unit.startswith("log") else [f"{number} {unit}".rstrip()]
         chinese = [*english]
         if share:
             english.append(f"{'more' if is_high else 'less'} than {share} % of applicants")
             chinese.append(f"{'高于' if is_high else '低于'} {share}% 的申请人")
-        texts.append(_with(column, ", ".join(english), "，".join(chinese)))
+        tell = _described if column.sign and share < 50 else _with
+        texts.append(tell(column, ", ".join(english), "，".join(chinese)))
     return texts
 
 
@@ -200,6 +203,14 @@ def _with(column: Column, english: str, chinese: str) -> Text:
     if not english:
         return Text(printable(column.reason), printable(column.reason_zh))
     return Text(printable(f"{column.reason} ({english})"), printable(f"{column.reason_zh}（{chinese}）"))
+
+
+def _described(column: Column, english: str, chinese: str) -> Text:
+    """What a column holds, and what the bank's records say."""
+    what = column.description or column.name
+    if not english:
+        return Text(printable(what), printable(what))
+    return Text(printable(f"{what}: {english}"), printable(f"{what}：{chinese}"))
 
 
 def _not_on_record(column: Column) -> Text:

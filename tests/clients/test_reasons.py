@@ -11,7 +11,7 @@ from clients.reasons import column_texts, compared
 from fl.tables import Table
 
 LATE = Column(
-    "late", "numeric", "times", description="Late payments", reason="Late payments", reason_zh="逾期次数较多"
+    "late", "numeric", "times", description="Times late", reason="Late payments", reason_zh="逾期次数较多"
 )
 EVERYONE = np.array([0.0] * 60 + [1.0] * 23 + [5.0] * 10 + [9.0] * 7)
 
@@ -37,12 +37,18 @@ def told(value: float, **changes: object) -> tuple[str, str]:
             "Late payments (1, more than 60 % of applicants)",
             "逾期次数较多（1，高于 60% 的申请人）",
         ),
-        # Where less is riskier, it is said whom the applicant is below, also if those are few.
+        # A reason that says that much is little would be untrue, so that the column is described.
         (
             5,
             {"sign": -1},
-            "Late payments (5 times, less than 7 % of applicants)",
-            "逾期次数较多（5 times，低于 7% 的申请人）",
+            "Times late: 5 times, less than 7 % of applicants",
+            "Times late：5 times，低于 7% 的申请人",
+        ),
+        (
+            0,
+            {"sign": -1, "unit": "ratio"},
+            "Times late: 0, less than 40 % of applicants",
+            "Times late：0，低于 40% 的申请人",
         ),
         (
             0,
@@ -51,15 +57,15 @@ def told(value: float, **changes: object) -> tuple[str, str]:
             "逾期次数较多（0 times，低于 40% 的申请人）",
         ),
         # Nobody has less, so that there is no comparison; a logarithm is no figure for a customer.
-        (0, {"sign": 1}, "Late payments (0 times)", "逾期次数较多（0 times）"),
+        (0, {"sign": 1}, "Times late: 0 times", "Times late：0 times"),
         (
             5,
             {"unit": "log times"},
             "Late payments (more than 83 % of applicants)",
             "逾期次数较多（高于 83% 的申请人）",
         ),
-        (0, {"unit": "log times", "sign": 1}, "Late payments", "逾期次数较多"),
-        (np.nan, {}, "Not on record: Late payments", "无记录：Late payments"),
+        (0, {"unit": "log times", "sign": 1}, "Times late", "Times late"),
+        (np.nan, {}, "Not on record: Times late", "无记录：Times late"),
     ],
 )
 def test_a_number_is_told_with_its_rank_on_the_side_of_the_risk(
