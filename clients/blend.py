@@ -5,11 +5,10 @@ from clients.evaluation import keep_scores
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
-from fl import blend as mixing
-from fl.blend import Blend, BlendRequest
+from fl.blend import Blend, BlendRequest, blended
 from fl.config.blend import BlendConfig
 from fl.evaluation import Scored
-from fl.splits import VALIDATION, Split
+from fl.splits import Split
 
 ANSWERS_ALL = False
 """The reserve model has a say on businesses that no passive party knows; see `clients/scoring.py`."""
@@ -22,13 +21,9 @@ def blend(session: Session, request: BlendRequest) -> Scored:
     stores = {f"federated-{name}": session.earlier(study, f"federated-{name}/{seed}") for name in algorithms}
     members = {name: store.read(Scores).unmixed for name, store in stores.items() if store.has(Scores)}
     roles = session.earlier(study, f"splits/{seed}").read(Split).roles
-    validation = roles == VALIDATION
-    labels = read_applications(session.study).labels[validation]
-    judged = {name: log_odds[validation] for name, log_odds in members.items()}
-    blended = mixing.fit(judged, labels, seed)
-    session.store.keep(blended)
-    tables = {"members": mixing.table(blended, judged, labels)}
-    return keep_scores(session, blended.log_odds(members), roles, tables)
+    mean, table = blended(members, read_applications(session.study).labels, roles, seed)
+    session.store.keep(mean)
+    return keep_scores(session, mean.log_odds(members), roles, {"members": table})
 
 
 def is_trained(model: Store) -> bool:

@@ -6,6 +6,7 @@ evaluated by the same code on the same rows. A contender that cannot be trained 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import pandas as pd
@@ -30,6 +31,7 @@ from fl.evaluation.measures import evaluate
 from fl.protocols import federated_contenders
 from fl.reserve import RESERVE
 from fl.splits import TEST, Roles
+from server.coordinator import new_study_name
 from server.exchange import FederationError
 from server.progress import Progress, Report, ignore
 from server.tracking.study import Study
@@ -146,6 +148,25 @@ def run_study(
         publish_comparison(study, finished.comparison, finished.evaluations, failures, doubts, tables)
     report(Progress("done"))
     return finished
+
+
+def run_unkept(
+    dataset: Dataset, config: TrainingConfig, contenders: tuple[str, ...], report: Report = ignore
+) -> FinishedStudy:
+    """`run_study` in this process, of which only the result stays: states and MLflow store are gone afterwards.
+
+    Raises StudyError when a contender fails, and what `run_study` raises.
+    """
+    with TemporaryDirectory(prefix="siloscore-") as folder:
+        config = replace(
+            config,
+            data=str(dataset.folder),
+            parties=dataset.parties,
+            study=new_study_name(str(dataset.folder)),
+            state=f"{folder}/state",
+            tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        )
+        return run_study(dataset, config, contenders, "inline", report).complete()
 
 
 def start_study(config: TrainingConfig, dataset: Dataset) -> Study:

@@ -21,6 +21,7 @@ from fl.evaluation import Columns, Scored
 from fl.messages import Reader, Request, request
 from fl.metrics import auc, delong_test
 from fl.seeds import generator
+from fl.splits import VALIDATION, Roles
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +77,16 @@ def fit(members: Mapping[str, Floats], labels: NDArray[np.int8], seed: int) -> B
         by_fitted[held_out] = learned.log_odds(members)[held_out]
     gain = delong_test(labels, by_fitted, equal.log_odds(members))
     return _fitted(members, labels) if gain.difference > gain.standard_error else equal
+
+
+def blended(
+    members: Mapping[str, Floats], labels: NDArray[np.int8], roles: Roles, seed: int
+) -> tuple[Blend, Columns]:
+    """`fit` on the validation rows of log odds (n,) and labels (n,) of all rows, and its `table`."""
+    validation = roles == VALIDATION
+    judged = {name: log_odds[validation] for name, log_odds in members.items()}
+    blend = fit(judged, labels[validation], seed)
+    return blend, table(blend, judged, labels[validation])
 
 
 def table(blend: Blend, members: Mapping[str, Floats], labels: NDArray[np.int8]) -> Columns:

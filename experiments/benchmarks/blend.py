@@ -8,10 +8,8 @@ the scorecard are the same under every engine of encryption, so `plain` saves ti
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 import typer
@@ -20,13 +18,11 @@ from experiments.cli import Setting
 from experiments.dataset import Dataset, open_dataset
 from experiments.economies import economy
 from experiments.settings import parse_settings
-from experiments.study import FinishedStudy, run_study
+from experiments.study import FinishedStudy, run_unkept
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.metrics import auc
 from fl.splits import TEST, VALIDATION
-from server.coordinator import new_study_name
-from server.progress import ignore
 from server.tracking.pages import markdown_table
 
 app = typer.Typer()
@@ -57,9 +53,8 @@ def studies(
             outcome = _study(dataset, replace(config, seeds=(number,)))
         yield judged(outcome, number).rename(f"economy {number}")
     if data:
-        with nullcontext(open_dataset(Path(data))) as dataset:
-            ids = str(Path(test_ids).resolve()) if test_ids else ""
-            outcome = _study(dataset, replace(config, test_ids=ids))
+        ids = str(Path(test_ids).resolve()) if test_ids else ""
+        outcome = _study(open_dataset(Path(data)), replace(config, test_ids=ids))
         for seed in config.seeds:
             yield judged(outcome, seed).rename(f"{Path(data).name}, seed {seed}")
 
@@ -93,16 +88,7 @@ def main(
 
 def _study(dataset: Dataset, config: TrainingConfig) -> FinishedStudy:
     members = [f"federated-{name}" for name in config.section(BlendConfig).members]
-    with TemporaryDirectory(prefix="siloscore-") as folder:
-        config = replace(
-            config,
-            data=str(dataset.folder),
-            parties=dataset.parties,
-            study=new_study_name(str(dataset.folder)),
-            state=f"{folder}/state",
-            tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        )
-        return run_study(dataset, config, (*members, _BLEND, _POOLED), "inline", ignore).complete()
+    return run_unkept(dataset, config, (*members, _BLEND, _POOLED))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ table shows what it estimates of all whom it has seen minus what is true, and ho
 does on the other half, where all outcomes are known. ± is the standard error of a mean over the economies.
 """
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import numpy as np
@@ -29,12 +28,10 @@ from experiments.cli import Setting
 from experiments.dataset import Dataset, open_dataset
 from experiments.economies import economy
 from experiments.settings import parse_settings
-from experiments.study import run_study
+from experiments.study import run_unkept
 from fl import metrics
 from fl.config.run import TrainingConfig
 from fl.splits import TEST
-from server.coordinator import new_study_name
-from server.progress import ignore
 from server.tracking.pages import markdown_table
 
 ALL = "all outcomes"
@@ -114,17 +111,9 @@ def estimates(models: Models, approval: float, draws: int) -> pd.DataFrame:
     return pd.DataFrame(found).groupby(["decisions", "outcomes"], sort=False).mean()
 
 
-def train_models(dataset: Dataset, store: Path, config: TrainingConfig) -> Models:
-    """Train both models on a dataset with some settings, and log them to an MLflow store."""
-    config = replace(
-        config,
-        data=str(dataset.folder),
-        parties=dataset.parties,
-        seeds=(1,),
-        study=new_study_name(str(dataset.folder)),
-        tracking_uri=f"sqlite:///{store}",
-    )
-    study = run_study(dataset, config, (CHAMPION, CHALLENGER), "inline", ignore).complete()
+def train_models(dataset: Dataset, config: TrainingConfig) -> Models:
+    """Train both models on a dataset with some settings."""
+    study = run_unkept(dataset, replace(config, seeds=(1,)), (CHAMPION, CHALLENGER))
     test = study.roles[1] == TEST
     champion, challenger = (logit(study.pds[name, 1][test]) for name in (CHAMPION, CHALLENGER))
     return Models(champion, challenger, study.joined.labels[test])
@@ -155,14 +144,13 @@ def main(
     sources = data.split(",") if data else [int(seed) for seed in seeds.split(",")]
     found = []
     for source in sources:
-        with ExitStack() as stack:
-            store = Path(stack.enter_context(TemporaryDirectory(prefix="siloscore-")), "mlflow.db")
-            dataset = (
-                open_dataset(Path(source))
-                if isinstance(source, str)
-                else stack.enter_context(economy("base", source, businesses))
-            )
-            found.append(estimates(train_models(dataset, store, config), approval, draws))
+        of_folder = isinstance(source, str)
+        with (
+            nullcontext(open_dataset(Path(source)))
+            if of_folder
+            else economy("base", source, businesses) as dataset
+        ):
+            found.append(estimates(train_models(dataset, config), approval, draws))
     print(summary(found), flush=True)
 
 

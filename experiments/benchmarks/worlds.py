@@ -19,10 +19,8 @@ from experiments.cli import Setting
 from experiments.comparison.summary import GAIN
 from experiments.economies import economy
 from experiments.settings import parse_settings
-from experiments.study import all_contenders, run_study
+from experiments.study import all_contenders, run_unkept
 from fl.config.run import TrainingConfig
-from server.coordinator import new_study_name
-from server.progress import ignore
 from server.tracking.pages import markdown_table
 
 app = typer.Typer()
@@ -33,15 +31,7 @@ def study_of_world(
 ) -> "pd.Series[float]":
     """The AUC of every contender in one economy, by name."""
     with economy(world, seed, businesses, truth) as dataset:
-        config = replace(
-            config,
-            data=str(dataset.folder),
-            parties=dataset.parties,
-            seeds=(seed,),
-            study=new_study_name(str(dataset.folder)),
-            tracking_uri=f"sqlite:///{dataset.folder.parent}/mlflow.db",
-        )
-        outcome = run_study(dataset, config, contenders, "inline", ignore).complete()
+        outcome = run_unkept(dataset, replace(config, seeds=(seed,)), contenders)
         return outcome.comparison.set_index("contender")["auc"].rename(str(seed))
 
 

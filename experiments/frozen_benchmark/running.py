@@ -1,6 +1,5 @@
 """Runs the cases of the benchmark, one study each, and writes their rows and columns for other frameworks."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,10 +17,9 @@ from experiments.frozen_benchmark.cases import (
 )
 from experiments.frozen_benchmark.lines import make_line
 from experiments.frozen_benchmark.results import Benchmark, CaseResults
-from experiments.study import FinishedStudy, run_study
+from experiments.study import FinishedStudy, run_unkept
 from fl.config.run import TrainingConfig
 from fl.splits import TEST
-from server.coordinator import new_study_name
 from server.progress import Progress, Report
 
 _SETTINGS = {"boosting.encryption": "plain", "scorecard.encryption": "plain"}
@@ -74,18 +72,9 @@ def _studied(
     case: Case, contenders: tuple[str, ...], businesses: int, credit: Path | None, report: Report
 ) -> tuple[FinishedStudy, dict[str, str]]:
     """The study of a case, and the digests of its data and rows."""
-    with case.open(businesses, credit) as dataset, tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
-        config = replace(
-            TrainingConfig.from_mapping(_SETTINGS),
-            data=str(dataset.folder),
-            parties=dataset.parties,
-            seeds=case.seeds,
-            test_ids=case.test_ids(credit),
-            study=new_study_name(case.name),
-            state=str(Path(folder, "state")),
-            tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        )
-        study = run_study(dataset, config, contenders, "inline", report).complete()
+    config = replace(TrainingConfig.from_mapping(_SETTINGS), seeds=case.seeds, test_ids=case.test_ids(credit))
+    with case.open(businesses, credit) as dataset:
+        study = run_unkept(dataset, config, contenders, report)
         return study, digests(dataset, study)
 
 
