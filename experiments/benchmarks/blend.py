@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from experiments.cli import Setting
 from experiments.dataset import Dataset, open_dataset
 from experiments.economies import economy
+from experiments.options import Setting
 from experiments.settings import parse_settings
 from experiments.study import FinishedStudy, run_unkept
 from fl.config.blend import BlendConfig

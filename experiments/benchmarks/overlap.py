@@ -21,8 +21,8 @@ import typer
 
 from clients.data.declaration import read_declaration
 from clients.parties import open_party
-from experiments.cli import Seeds, Setting
 from experiments.dataset import open_dataset
+from experiments.options import Seeds, Setting
 from experiments.scoring import score_applicants, write_whole
 from experiments.settings import parse_settings
 from experiments.study import FinishedStudy, run_study

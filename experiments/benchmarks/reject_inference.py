@@ -24,9 +24,9 @@ from scipy.special import logit
 
 from experiments.challenge import Inference
 from experiments.challenge.inference import Floats, infer
-from experiments.cli import Setting
 from experiments.dataset import Dataset, open_dataset
 from experiments.economies import economy
+from experiments.options import Setting
 from experiments.settings import parse_settings
 from experiments.study import run_unkept
 from fl import metrics

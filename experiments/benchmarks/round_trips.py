@@ -17,8 +17,8 @@ from flwr.serverapp import Grid, ServerApp
 
 from experiments.backends import simulation
 from experiments.backends.inline import InlineGrid
-from experiments.cli import Data
 from experiments.dataset import open_dataset
+from experiments.options import Data
 from fl.config.run import TrainingConfig, read_config
 from fl.handshake import DescribeRequest
 from fl.protocols import message_type

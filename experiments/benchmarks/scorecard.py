@@ -21,9 +21,9 @@ from clients.scorecard.model import BankModel, PassiveModel
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.scorecard import group_columns
-from experiments.cli import Setting, TestIds
 from experiments.dataset import Dataset, open_dataset
 from experiments.joined import Joined, read_joined, read_scores
+from experiments.options import Setting, TestIds
 from experiments.settings import parse_settings
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig

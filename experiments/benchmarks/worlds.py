@@ -15,9 +15,9 @@ import pandas as pd
 import typer
 from scipy import stats
 
-from experiments.cli import Setting
 from experiments.comparison.summary import GAIN
 from experiments.economies import economy
+from experiments.options import Setting
 from experiments.settings import parse_settings
 from experiments.study import all_contenders, run_unkept
 from fl.config.run import TrainingConfig
