@@ -36,7 +36,7 @@ from fl.processes import cpu_seconds, use_cluster
 from fl.protocols import Conversation, request_of
 from fl.records import Record, decode, encode
 from fl.seals import Identity
-from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
+from fl.wire import Envelope, digest_of, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ def _answer(
         use_cluster(cluster.address, cluster.workers)
     request = unpack(record, kind)
     with nullcontext() if declaration.is_query else session.study.locked():
-        return _reply(conversation, kind, session, request, context, began)
+        return _reply(conversation, kind, session, request, digest_of(record), context, began)
 
 
 def _reply(
@@ -256,6 +256,7 @@ def _reply(
     kind: type[Any],
     session: Session,
     request: Any,
+    digest: bytes,
     context: Context,
     began: float,
 ) -> RecordDict:
@@ -265,6 +266,10 @@ def _reply(
     if not declaration.is_query:
         last = session.store.last()
         if (last.step, last.conversation, last.action) == (envelope.step, *action.values()):
+            if last.request != digest:
+                raise ProtocolError(
+                    f"step {envelope.step} of {envelope.study}/{envelope.model} was asked before, with another request"
+                )
             session.audit(decoded(last.sent))
             return from_bytes(last.reply)
         _check_order(declaration, conversation, session, last)
@@ -291,6 +296,7 @@ def _reply(
         commit = Commit(
             step=envelope.step,
             **action,
+            request=digest,
             settings=session.config.digest,
             state=session.kept,
             heard=heard,

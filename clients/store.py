@@ -36,14 +36,15 @@ class Heard:
 class Commit:
     """What a party knows after answering request number `step`, 0 before the first.
 
-    conversation and action are those of the request, settings the digest of its run's settings, state is the encoded
-    record that its answer has kept, heard has the last letters by sender, reply is the wire form of the answer, and
-    sent its encoded lines in the audit trail.
+    conversation and action are those of the request, request is its SHA-256, settings the digest of its run's settings,
+    state is the encoded record that its answer has kept, heard has the last letters by sender, reply is the wire form
+    of the answer, and sent its encoded lines in the audit trail.
     """
 
     step: int = 0
     conversation: str = ""
     action: str = ""
+    request: bytes = b""
     settings: str = ""
     state: bytes = b""
     heard: Mapping[str, Heard] = field(default_factory=dict)

@@ -4,6 +4,7 @@ A record (`fl/records.py`) travels as one field of bytes beside its envelope, cu
 Flower sends an object whole. This is the only module of `fl` that knows of Flower.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass, fields
 from re import compile as pattern
 from typing import Any
@@ -124,6 +125,17 @@ def from_bytes(content: bytes) -> RecordDict:
     proto = RecordDictProto()
     proto.ParseFromString(content)
     return recorddict_from_proto(proto)
+
+
+def digest_of(record: RecordDict) -> bytes:
+    """The SHA-256 of a wire form."""
+    digest = hashlib.sha256()
+    for name in sorted(record.config_records):
+        for key, value in sorted(record.config_records[name].items()):
+            content = value if isinstance(value, bytes) else repr(value).encode()
+            digest.update(f"{name} {key} {len(content)} ".encode())
+            digest.update(content)
+    return digest.digest()
 
 
 def size_of(record: RecordDict) -> int:

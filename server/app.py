@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from server.coordinator import Trained, coordinate
+from server.delivery import Messenger
 from server.exchange import Costs
 from server.progress import Report, append_to, ignore
 from server.scoring import Scoring, score
@@ -22,13 +23,15 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run what the run configuration describes, and log its results, since `flwr run` shows nothing else of them."""
+    from server.remote_grid import bounded
+
     config = read_config(context.run_config)
     report = append_to(Path(config.progress)) if config.progress else ignore
-    for result in conduct(grid, config, report):
+    for result in conduct(bounded(grid), config, report):
         log(INFO, result)
 
 
-def conduct(grid: Grid, config: RunConfig, report: Report) -> list[str]:
+def conduct(grid: Messenger, config: RunConfig, report: Report) -> list[str]:
     """Train, or score applicants, as the kind of configuration says. Returns the results in sentences."""
     if isinstance(config, ScoringConfig):
         return [_of_scoring(score(grid, config, report), config)]

@@ -7,16 +7,13 @@ trained.
 
 import re
 import secrets
-import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
-
-from flwr.serverapp import Grid
 
 from fl.blend import with_members
 from fl.config.blend import BlendConfig
@@ -27,7 +24,9 @@ from fl.protocols import conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
 from fl.splits import Assigned, SplitRequest
 from server.alignment import Alignment, align, doubts
-from server.exchange import Costs, Exchange, FederationError
+from server.delivery import Messenger
+from server.exchange import Costs, Exchange, FederationError, UnansweredError
+from server.journal import Journal
 from server.progress import Progress, Report
 from server.roster import form_roster
 from server.tracking.registry import register
@@ -35,6 +34,8 @@ from server.tracking.study import Study, store_uri
 from server.training import Trainer, Training
 
 _REFUSALS = (FederationError, ProtocolError, ConfigError)
+_END = "trained"
+"""File of the journal, below a model's name, that says what came of its training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +61,23 @@ class Federation:
     alignment: Alignment
 
 
-def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Trained]:
+def coordinate(grid: Messenger, config: TrainingConfig, report: Report) -> list[Trained]:
     """A whole run: connect, align, train every contender under every seed, and log each to MLflow.
 
     The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender that
     is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
-    FederationError at the end, with these reasons and what is trained. Any other failure ends the run: it is reported,
-    and raised again. A blend comes after its members, which are trained, too, if they are not among the contenders.
+    FederationError at the end, with these reasons and what is trained. Any other failure ends the run, as does a party
+    that stays away: it is reported, and raised again. With a journal, the same configuration then goes on with the run:
+    what is trained is not trained again, and what failed is tried again. A blend comes after its members, which are trained, too, if they are not among the contenders.
     """
     config = config if config.study else replace(config, study=new_study_name(config.data))
     config = replace(config, contenders=with_members(config.contenders, config.section(BlendConfig).members))
     try:
-        with _study(config) as study:
-            federation = connect(grid, config, report)
+        with (
+            closing(Journal(config.journal, config.study, config.keep_studies)) as journal,
+            _study(config, journal.is_resumed) as study,
+        ):
+            federation = connect(grid, config, report, journal)
             described = federation.exchange.roster.descriptions.values()
             study.mark_identities(all(about.pinned for about in described))
             trained, failures = [], []
@@ -86,7 +91,9 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
                         contender=contender, seed=seed, assigned=assigned, config=config, on_progress=report
                     )
                     try:
-                        trained.append(_train_tracked(study, federation, training))
+                        trained.append(_train_once(study, federation, training, journal))
+                    except UnansweredError:
+                        raise
                     except _REFUSALS as error:
                         failures.append(f"{contender}, seed {seed}: {error}")
                         report(Progress(contender, seed, failure=str(error)))
@@ -95,6 +102,8 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
                     f"{each.contender}, seed {each.seed}, is trained: run {each.run_id}." for each in trained
                 ]
                 raise FederationError(" ".join([*failures, *others]))
+            if not config.parent_run:
+                journal.remove()
     except _REFUSALS as error:
         report(Progress("failed", text=str(error)))
         raise
@@ -105,11 +114,13 @@ def coordinate(grid: Grid, config: TrainingConfig, report: Report) -> list[Train
     return trained
 
 
-def connect(grid: Grid, config: TrainingConfig, on_progress: Report) -> Federation:
+def connect(
+    grid: Messenger, config: TrainingConfig, on_progress: Report, journal: Journal | None = None
+) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
     needed = [c for c in essential() if c.name != "scoring"]
     needed += dict.fromkeys(conversation_of(name) for name in config.contenders)
-    exchange = Exchange(grid, config.study, config.timeout)
+    exchange = Exchange(grid, config.study, config.party_timeout, journal)
     on_progress(Progress("connect"))
     described = exchange.connect(len(config.require_parties()), config.connect_timeout)
     exchange.roster = form_roster(described, needed)
@@ -127,10 +138,10 @@ def assign_roles(federation: Federation, seed: int) -> Assigned:
 
 def train_reserve(federation: Federation, assigned: Assigned, seed: int, report: Report) -> None:
     """Let the label holder train its reserve model under a seed; report its curve and what it cost."""
-    exchange, costs, began = federation.exchange, federation.exchange.costs, time.perf_counter()
+    exchange, costs, began = federation.exchange, federation.exchange.costs, federation.exchange.seconds
     report(Progress(RESERVE, seed))
     curve = exchange.ask_holder(TrainRequest(seed, assigned.split), f"{RESERVE}/{seed}").curve
-    spent = exchange.costs.since(costs).to_mapping() | {"seconds": time.perf_counter() - began}
+    spent = exchange.costs.since(costs).to_mapping() | {"seconds": exchange.seconds - began}
     looks = list(zip(*(values.tolist() for values in curve.values()), strict=True))
     for tree, look in enumerate(looks, start=1):
         report(
@@ -143,7 +154,7 @@ def train_reserve(federation: Federation, assigned: Assigned, seed: int, report:
 
 def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
-    exchange, costs, began = federation.exchange, federation.exchange.costs, time.perf_counter()
+    exchange, costs, began = federation.exchange, federation.exchange.costs, federation.exchange.seconds
     trainer = cast(Trainer, conversation_of(training.contender).half("server"))
     evaluation = trainer.train(exchange, training)
     return Trained(
@@ -151,7 +162,7 @@ def train(federation: Federation, training: Training) -> Trained:
         seed=training.seed,
         evaluation=evaluation,
         costs=exchange.costs.since(costs),
-        seconds=time.perf_counter() - began,
+        seconds=exchange.seconds - began,
     )
 
 
@@ -162,14 +173,28 @@ def new_study_name(data: str) -> str:
 
 
 @contextmanager
-def _study(config: TrainingConfig) -> Iterator[Study]:
+def _study(config: TrainingConfig, is_resumed: bool) -> Iterator[Study]:
     """The MLflow run above those of the contenders; only one of our own is ours to end."""
     uri = store_uri(config)
     if config.parent_run:
-        yield Study.attach(uri, config.parent_run)
+        yield Study.attach(uri, config.parent_run, is_resumed)
     else:
-        with Study.start(uri, config.experiment, config.study, params=config.to_mapping()) as study:
+        params = config.to_mapping()
+        with Study.start(uri, config.experiment, config.study, params=params, is_resumed=is_resumed) as study:
             yield study
+
+
+def _train_once(study: Study, federation: Federation, training: Training, journal: Journal) -> Trained:
+    """Train a contender, unless an earlier coordinator of this run has done so."""
+    end = f"{training.model}/{_END}"
+    trained = journal.next(end, Trained)
+    if trained is None:
+        trained = _train_tracked(study, federation, training)
+        journal.add(end, trained)
+        journal.drop(training.model)
+    costs = trained.costs.to_mapping() | {"seconds": trained.seconds}
+    training.on_progress(Progress(training.contender, training.seed, costs=costs))
+    return trained
 
 
 def _train_tracked(study: Study, federation: Federation, training: Training) -> Trained:
@@ -188,5 +213,4 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         run.log_costs(costs)
         if training.config.register:
             register(run, training.config)
-        report(Progress(training.contender, training.seed, costs=costs))
         return replace(trained, run_id=run.run_id)

@@ -1,34 +1,43 @@
-"""The only module that touches Flower's grid: typed questions to parties, answered or explained.
+"""Typed questions to parties, answered or explained.
 
-A round trip is one message out to some parties and their replies back; it is the unit of cost, so every one
-is counted here with the bytes it moved and the CPU time the parties spent. Flower's own `send_and_receive`
-looks for replies every three seconds in deployment; the poll here starts short and grows with the waiting.
+A round trip is one message out to some parties and their replies back (`server/delivery.py`); it is the unit of cost,
+so every one is counted here with the bytes it moved and the CPU time the parties spent. Each is written into the run's
+journal, if it has one, and taken from there when the run is resumed (`server/journal.py`).
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from flwr.app import Error, Message, RecordDict
-from flwr.common.constant import ErrorCode
-from flwr.serverapp import Grid
+from flwr.app import Error, RecordDict
 
 from fl.errors import ProtocolError
 from fl.escaping import text_line
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
-from fl.wire import Envelope, envelope_of, pack, refusal_in, size_of, unpack
+from fl.wire import (
+    Envelope,
+    digest_of,
+    envelope_of,
+    from_bytes,
+    pack,
+    refusal_in,
+    size_of,
+    to_bytes,
+    unpack,
+)
+from server.delivery import Delivery, Messenger, poll
+from server.journal import Answer, Journal, RoundTrip
 from server.roster import Roster
 
-# The message or its reply was lost on the way: the request may be sent again, since a party that has already
-# answered repeats its stored reply.
-_TRANSIENT = {ErrorCode.MESSAGE_UNAVAILABLE, ErrorCode.REPLY_MESSAGE_UNAVAILABLE, ErrorCode.NODE_UNAVAILABLE}
-_ATTEMPTS = 3
 _NAME = 100
+
+_MET = "parties"
+"""File of the journal with their descriptions: no contender is called so."""
 
 COORDINATOR = "coordinator"
 """The name of the coordinator's own work beside those of actions."""
@@ -36,6 +45,17 @@ COORDINATOR = "coordinator"
 
 class FederationError(RuntimeError):
     """A party refused, failed or kept silent; the text names the party and what it was asked."""
+
+
+class UnansweredError(FederationError):
+    """A party kept silent, or could not be reached, for as long as the run waits for one."""
+
+
+@dataclass(frozen=True)
+class _Met:
+    """The parties as they described themselves, by name."""
+
+    descriptions: Mapping[str, Description]
 
 
 @dataclass(frozen=True)
@@ -85,13 +105,15 @@ class Exchange:
     roster says which of the connected parties take part, and in which role; there is none before it is set.
     """
 
-    def __init__(self, grid: Grid, study: str, timeout: float) -> None:
+    def __init__(self, grid: Messenger, study: str, timeout: float, journal: Journal | None = None) -> None:
         self._grid, self._study, self._timeout = grid, study, timeout
+        self._delivery, self._journal = Delivery(grid, timeout), journal or Journal("", study, 0)
         self.roster = Roster()
         self._counted = Costs()
         self._nodes: dict[str, int] = {}
         self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
         self._began, self._in_grid = time.thread_time(), 0.0
+        self._seconds, self._last = 0.0, time.monotonic()
 
     @property
     def costs(self) -> Costs:
@@ -99,25 +121,42 @@ class Exchange:
         own = time.thread_time() - self._began - self._in_grid
         return replace(self._counted, cpu_by_action={**self._counted.cpu_by_action, COORDINATOR: own})
 
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, without that between the death of one coordinator and the start of the next."""
+        return self._seconds + time.monotonic() - self._last
+
     def connect(self, parties: int, timeout: float, least: int | None = None) -> dict[str, Description]:
         """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
 
-        Raises FederationError when fewer come in time, or fewer than `least` if that is given, or two have the same
-        name.
+        When a run is resumed, those that took part from its beginning take part again, and are waited for when the
+        first of them is asked. Raises FederationError when fewer come in time, or fewer than `least` if that is given,
+        or two have the same name.
         """
+        self._meeting = parties, timeout, least
+        met = self._journal.next(_MET, _Met)
+        if met is None:
+            met = _Met(self._meet())
+            self._journal.add(_MET, met)
+        return dict(met.descriptions)
+
+    def _meet(self) -> dict[str, Description]:
+        parties, timeout, least = self._meeting
         nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
-        questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
+        questions = {f"node {node}": DescribeRequest() for node in nodes}
+        self._nodes, names = dict(zip(questions, nodes, strict=True)), dict[str, int]()
         # A node that has just gone may still be listed.
         dispensable = () if least is None else questions
-        answers = self._round_trip(questions, Envelope(self._study), dispensable)
+        answers = self._round_trip(questions, Envelope(self._study), dispensable, Journal("", "", 0))
         for node, about in answers.items():
             if not about.name or about.name != text_line(about.name)[:_NAME]:
                 raise FederationError(
                     f"A party calls itself {about.name[:_NAME]!r}; a name is one short line of text."
                 )
-            if about.name in self._nodes:
+            if about.name in names:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
-            self._nodes[about.name] = questions[node][0]
+            names[about.name] = self._nodes[node]
+        self._nodes = names
         # Node ids are random; the order of the parties decides the order of sums, and must not.
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
@@ -131,8 +170,7 @@ class Exchange:
         """
         if not requests:
             return {}
-        questions = {party: (self._nodes[party], request) for party, request in requests.items()}
-        return self._round_trip(questions, Envelope(self._study, model), dispensable)
+        return self._round_trip(requests, Envelope(self._study, model), dispensable, self._journal)
 
     def ask_each(
         self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
@@ -147,83 +185,85 @@ class Exchange:
 
     def _round_trip(
         self,
-        questions: Mapping[str, tuple[int, Request[Reply]]],
+        requests: Mapping[str, Request[Reply]],
         envelope: Envelope,
-        dispensable: Collection[str] = (),
+        dispensable: Collection[str],
+        journal: Journal,
     ) -> dict[str, Reply]:
-        (kind,) = {type(request) for _, request in questions.values()}
+        (kind,) = {type(request) for request in requests.values()}
         declaration, to = declaration_of(kind), message_type(kind)
         packed = {}
-        for party, (node, request) in questions.items():
+        for party, request in requests.items():
             step = 0 if declaration.is_query else next(self._steps[party, envelope.model])
-            packed[party] = node, pack(request, replace(envelope, step=step))
-        records = self._send(to, packed, dispensable)
+            packed[party] = pack(request, replace(envelope, step=step))
+        asked = {party: digest_of(record) for party, record in packed.items()} if journal.is_kept else {}
+        earlier = journal.next(envelope.model, RoundTrip)
+        records = self._send(to, packed, dispensable) if earlier is None else _recalled(earlier, asked, to)
         action = to.partition(".")[2]
         replies = {
             party: _opened(party, to, declaration.replies, records[party])
             for party in packed
             if party in records
         }
+        seconds = self.seconds - self._seconds if earlier is None else earlier.seconds
+        self._seconds, self._last = self._seconds + seconds, time.monotonic()
+        if earlier is None and journal.is_kept:
+            # Before anybody hears of it: no party may be further than the journal, but by one answer.
+            answers = {
+                party: Answer(digest, to_bytes(records[party]) if party in records else b"")
+                for party, digest in asked.items()
+            }
+            journal.add(envelope.model, RoundTrip(answers, seconds))
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
         self._counted = Costs(
             counted.round_trips + 1,
             counted.bytes_up + sum(size_of(record) for record in records.values()),
-            counted.bytes_down + sum(size_of(record) for _, record in packed.values()),
+            counted.bytes_down + sum(size_of(record) for record in packed.values()),
             {**counted.cpu_by_action, action: counted.cpu_by_action.get(action, 0.0) + spent},
         )
         return {party: answer for party, (answer, _) in replies.items()}
 
     def _send(
-        self, action: str, packed: Mapping[str, tuple[int, RecordDict]], dispensable: Collection[str]
+        self, action: str, packed: Mapping[str, RecordDict], dispensable: Collection[str]
     ) -> dict[str, RecordDict]:
-        waiting, found = dict(packed), {}
-        for _ in range(_ATTEMPTS):
-            before = time.thread_time()
-            replies, silent = self._push_and_pull(action, waiting)
-            self._in_grid += time.thread_time() - before
-            lost = dict.fromkeys(silent, f"did not answer {action} within {self._timeout:g} seconds")
-            for party, message in replies.items():
-                if message.has_content():
-                    refused = refusal_in(message.content)
-                    if refused is not None:
-                        raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
-                    found[party] = message.content
-                elif message.error.code not in _TRANSIENT:
-                    lost[party] = f"failed at {action}: {_reason(message.error)}"
-            _raise_unless(dispensable, lost)
-            waiting = {p: question for p, question in waiting.items() if p not in found and p not in lost}
-            if not waiting:
-                return found
-        _raise_unless(dispensable, dict.fromkeys(waiting, f"did not get {action} in {_ATTEMPTS} attempts"))
-        return found
-
-    def _push_and_pull(
-        self, action: str, packed: Mapping[str, tuple[int, RecordDict]]
-    ) -> tuple[dict[str, Message], list[str]]:
-        """Each party's reply or error message, and who kept silent."""
-        messages = [Message(record, node, action, ttl=self._timeout) for node, record in packed.values()]
-        ids = list(self._grid.push_messages(messages))
-        if len(ids) != len(packed) or not all(ids):
-            raise FederationError(f"Flower did not accept the messages of {action}; are they too large?")
-        waiting = dict(zip(ids, packed, strict=True))
-        replies: dict[str, Message] = {}
-
-        def pull() -> bool:
-            for message in self._grid.pull_messages(list(waiting)):
-                replies[waiting.pop(message.metadata.reply_to_message_id)] = message
-            return not waiting
-
-        _poll(pull, self._timeout)
-        return replies, list(waiting.values())
+        if not self._nodes:
+            # The first request of a resumed run that its journal has no answer to.
+            counted = self._counted
+            self._meet()
+            self._counted = counted
+        before = time.thread_time()
+        there = {
+            party: (self._nodes[party], record) for party, record in packed.items() if party in self._nodes
+        }
+        replies, silent = self._delivery.carry(action, there)
+        self._in_grid += time.thread_time() - before
+        records, failed = {}, {}
+        for party, message in replies.items():
+            if not message.has_content():
+                failed[party] = f"failed at {action}: {_reason(message.error)}"
+                continue
+            refused = refusal_in(message.content)
+            if refused is not None:
+                raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
+            records[party] = message.content
+        _raise_unless(dispensable, failed, FederationError)
+        silent |= dict.fromkeys(packed.keys() - there.keys(), "is not connected")
+        after = f". `siloscore resume {self._study}` goes on from here" if self._journal.is_kept else ""
+        unanswered = {
+            party: f"did not answer {action} within {self._timeout:g} seconds{why and f': it {why}'}{after}"
+            for party, why in silent.items()
+        }
+        _raise_unless(dispensable, unanswered, UnansweredError)
+        return records
 
     def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> list[int]:
         nodes: list[int] = []
 
         def look() -> bool:
-            nodes[:] = self._grid.get_node_ids()
+            nodes[:] = (node.node_id for node in self._grid.get_nodes())
             return len(nodes) >= parties
 
-        if not _poll(look, timeout) and len(nodes) < least:
+        if not poll(look, timeout) and len(nodes) < least:
             raise FederationError(
                 f"{len(nodes)} of {parties} parties connected within {timeout:g} seconds; in simulation, start "
                 f"the run with --federation-config num-supernodes={parties}."
@@ -231,23 +271,24 @@ class Exchange:
         return sorted(nodes)
 
 
-def _poll(done: Callable[[], bool], timeout: float) -> bool:
-    """Call until true or the time is up; the pause grows with the waiting, to waste neither time nor work."""
-    began = time.monotonic()
-    while not done():
-        waited = time.monotonic() - began
-        if waited > timeout:
-            return False
-        time.sleep(min(0.25, max(0.002, waited / 40)))
-    return True
-
-
-def _raise_unless(dispensable: Collection[str], lost: Mapping[str, str]) -> None:
-    """Raises FederationError for who is lost, and why, unless one can do without them."""
+def _raise_unless(
+    dispensable: Collection[str], lost: Mapping[str, str], error: type[FederationError]
+) -> None:
+    """Raises the error for who is lost, and why, unless one can do without them."""
     for why in lost.values():
-        parties = [party for party, own in lost.items() if own == why and party not in dispensable]
+        parties = [party for party, of_party in lost.items() if of_party == why and party not in dispensable]
         if parties:
-            raise FederationError(f"Party {', '.join(parties)} {why.rstrip('.')}.")
+            raise error(f"Party {', '.join(parties)} {why.rstrip('.')}.")
+
+
+def _recalled(earlier: RoundTrip, asked: Mapping[str, bytes], action: str) -> dict[str, RecordDict]:
+    """The replies of a round trip in the journal. Raises FederationError when it asked something else."""
+    if {party: answer.request for party, answer in earlier.answers.items()} != asked:
+        raise FederationError(
+            f"The run cannot be resumed: its journal has another request instead of {action}. Resume it with the version "
+            "of SiloScore, and on the data, that it began with."
+        )
+    return {party: from_bytes(answer.reply) for party, answer in earlier.answers.items() if answer.reply}
 
 
 def _opened(party: str, action: str, kinds: tuple[type[Any], ...], record: RecordDict) -> tuple[Any, float]:

@@ -4,16 +4,17 @@ It sees how many applicants there are and who answered, and neither ids nor scor
 """
 
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass, replace
-
-from flwr.serverapp import Grid
 
 from fl.config.run import ScoringConfig
 from fl.protocols import conversation_of, essential
 from fl.scoring import Answered, AnswerRequest, ContributeRequest, PrepareRequest
 from server.alignment import align
 from server.coordinator import new_study_name
+from server.delivery import Messenger
 from server.exchange import Costs, Exchange, FederationError
+from server.journal import Journal
 from server.progress import Progress, Report
 from server.roster import form_roster
 from server.tracking.registry import ScoringRun
@@ -34,16 +35,21 @@ class Scoring:
     run_id: str = ""
 
 
-def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
+def score(grid: Messenger, config: ScoringConfig, report: Report) -> Scoring:
     """Score the applicants of `config.applicants` by `config.model`, and log how many to MLflow.
 
-    A failure is reported with its reason, and raised again.
+    A failure is reported with its reason, and raised again. With a journal, the same configuration then goes on with
+    the run, without the parties that it has been without before.
     """
     config = config if config.study else replace(config, study=new_study_name("scoring"))
     try:
-        with ScoringRun.start(config) as run:
-            found = converse(Exchange(grid, config.study, config.timeout), config, report)
+        with (
+            closing(Journal(config.journal, config.study, config.keep_studies)) as journal,
+            ScoringRun.start(config, journal.is_resumed) as run,
+        ):
+            found = converse(Exchange(grid, config.study, config.party_timeout, journal), config, report)
             run.log(found.answered, found.absent, found.costs.to_mapping())
+            journal.remove()
     except Exception as error:
         report(Progress("failed", text=str(error)))
         raise

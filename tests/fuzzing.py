@@ -111,7 +111,7 @@ def record(data: Path, folder: Path, encryption: str) -> list[Moment]:
         named = {"study": f"new-{contender}", "applicants": str(applicants), "model": f"s/{contender}/1"}
         asked = ScoringConfig(**common | named)
         grid = InlineGrid(asked, Recorder(asked, folder / "moments", moments))
-        scoring.converse(Exchange(grid, asked.study, asked.timeout), asked, ignore)
+        scoring.converse(Exchange(grid, asked.study, asked.party_timeout), asked, ignore)
     for moment in moments:
         _ = moment.letters.keyring.identities  # which are read now, since no moment has those of all parties
     return moments

@@ -64,7 +64,7 @@ SETTINGS = (
     "boosting.bins=32",
     "boosting.patience=0",
     "validation-share=0.01",
-    "timeout=3600",
+    "party-timeout=3600",
 )
 OPTIONS: dict[str, dict[str, Any]] = {
     "--data": {"type": Path, "help": "a dataset instead of made tables"},

@@ -41,7 +41,7 @@ def main_of_app(grid: Grid, context: Context) -> None:
 
 def measure(grid: Grid, config: TrainingConfig) -> dict[str, float]:
     """Median milliseconds per round trip: `flower` by its own call, `exchange` by ours."""
-    exchange = Exchange(grid, config.study, config.timeout)
+    exchange = Exchange(grid, config.study, config.party_timeout)
     names = exchange.connect(len(config.parties), config.connect_timeout)
     nodes, action = list(grid.get_node_ids()), message_type(DescribeRequest)
 

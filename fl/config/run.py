@@ -68,12 +68,18 @@ class RunConfig:
     tracking_uri     MLflow store; empty: `mlflow.db` in the folder of the dataset
     experiment       MLflow experiment
     progress         file to which progress is appended as JSON lines; empty: none
-    timeout          seconds to wait for the answers of one round trip
+    journal          folder for what the coordinator needs to go on with a run that broke off; empty: it cannot
+    party_timeout    seconds that a party may take for an answer, however often it is asked; then the run stops
     connect_timeout  seconds to wait for the parties to connect
     sections         the settings of each protocol, by name
     """
 
     task: ClassVar[str]
+    of_coordinator: ClassVar[frozenset[str]] = frozenset(
+        {"tracking-uri", "experiment", "progress", "journal", "party-timeout", "connect-timeout"}
+        | {"parent-run", "world", "register", "model-run"}
+    )
+    """Settings that are the coordinator's alone: where it writes, and how long it waits."""
 
     data: str = ""
     parties: Names = ()
@@ -90,7 +96,8 @@ class RunConfig:
     tracking_uri: str = ""
     experiment: str = "siloscore"
     progress: AbsolutePath = ""
-    timeout: Positive = 600.0
+    journal: AbsolutePath = ""
+    party_timeout: Positive = 600.0
     connect_timeout: Positive = 60.0
     sections: Mapping[str, Any] = field(default_factory=sections)
 
@@ -125,8 +132,12 @@ class RunConfig:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of all settings: parties that have the same one run by the same settings."""
-        return hashlib.sha256(json.dumps(self.to_mapping(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) of all settings but the coordinator's own: parties with the same one run by the same settings.
+
+        A run that is resumed may write to other places, and wait longer.
+        """
+        told = {key: value for key, value in self.to_mapping().items() if key not in self.of_coordinator}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Scalar], as_texts: bool = False) -> Self:

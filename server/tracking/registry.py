@@ -19,7 +19,7 @@ from fl.escaping import markdown
 from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
-from server.tracking.study import open_experiment, store_uri
+from server.tracking.study import find_study, open_experiment, store_uri
 from server.tracking.tracked_run import ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
@@ -56,6 +56,8 @@ def register(run: ContenderRun, config: TrainingConfig) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+    if client.search_model_versions(f"name = '{name}' and run_id = '{run.run_id}'"):
+        return  # by a coordinator that died afterwards
     client.create_model_version(
         name,
         source=client.get_run(run.run_id).info.artifact_uri,
@@ -104,8 +106,11 @@ class ScoringRun(TrackedRun):
     """One scoring of applicants: a run beside those of the study that logs only counts and costs."""
 
     @classmethod
-    def start(cls, config: ScoringConfig) -> Self:
-        """Start the run in the experiment of the training, and link each run to the other by a tag."""
+    def start(cls, config: ScoringConfig, is_resumed: bool = False) -> Self:
+        """Start the run in the experiment of the training, and link each run to the other by a tag.
+
+        If it is resumed, go on with the one that there is.
+        """
         uri, trained = store_uri(config), None
         if config.model_run:
             client = MlflowClient(uri)
@@ -113,6 +118,10 @@ class ScoringRun(TrackedRun):
             experiment_id = str(trained.info.experiment_id)
         else:
             client, experiment_id = open_experiment(uri, config.experiment)
+        if is_resumed and (earlier := find_study(client, experiment_id, config.study)):
+            run = cls(client, earlier)
+            run.reopen()
+            return run
         run = cls.create(
             client,
             experiment_id,

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 
 from fl.config.run import RunConfig
 from server.tracking import drawing, leaderboard
@@ -45,7 +45,9 @@ _IDENTITIES = {
 
 
 class Study(TrackedRun):
-    """The parent run of one invocation, and the way to its children."""
+    """The parent run of one invocation, and the way to its children; of a resumed one, to those that there are."""
+
+    is_resumed = False
 
     @classmethod
     def start(
@@ -57,14 +59,20 @@ class Study(TrackedRun):
         params: Mapping[str, Any] | None = None,
         world: str | None = None,
         dataset: DatasetFacts | None = None,
+        is_resumed: bool = False,
     ) -> Self:
         """Start a parent run called `name` in the experiment, which is made if there is none.
 
         uri is MLflow's tracking URI. Artefacts of a local store, `sqlite:////absolute/path/mlflow.db`, go to the
         folder `mlartifacts` beside it, whatever folder a process runs in. params are logged as they are; world is the
-        name of a simulated one, and dataset says what the contenders are trained on.
+        name of a simulated one, and dataset says what the contenders are trained on. If the study is resumed, its run
+        goes on; one that died before it had made its run gets one.
         """
         client, experiment_id = open_experiment(uri, experiment)
+        if is_resumed and (earlier := find_study(client, experiment_id, name)):
+            study = cls.attach(uri, earlier.info.run_id, is_resumed)
+            study.reopen()
+            return study
         tags = {"study": name, "world": world, "git": code_version()}
         study = cls.create(client, experiment_id, name, tags, params)
         if dataset is not None:
@@ -73,13 +81,18 @@ class Study(TrackedRun):
         return cls.attach(uri, study.run_id)
 
     @classmethod
-    def attach(cls, uri: str, run_id: str) -> Self:
+    def attach(cls, uri: str, run_id: str, is_resumed: bool = False) -> Self:
         """Attach to a parent run that another process has started, to add contenders to it."""
         client = MlflowClient(uri)
-        return cls(client, client.get_run(run_id))
+        study = cls(client, client.get_run(run_id))
+        study.is_resumed = is_resumed
+        return study
 
     def contender(self, name: str, seed: int, params: Mapping[str, Any] | None = None) -> ContenderRun:
-        """Start the child run of a contender under a seed, with the world, code version and dataset of the study."""
+        """Start the child run of a contender under a seed, with the world, code version and dataset of the study.
+
+        In a resumed study, go on with the one that there is.
+        """
         tags = {
             **{tag: self.started.data.tags.get(tag) for tag in ("world", "git")},
             PARENT: self.run_id,
@@ -88,6 +101,11 @@ class Study(TrackedRun):
             "mlflow.runColor": drawing.colour(name),
         }
         told = {"contender": name, "seed": seed, **(params or {})}
+        if self.is_resumed:
+            for earlier in self.children():
+                if (earlier.contender, earlier.seed) == (name, seed):
+                    earlier.reopen()
+                    return earlier
         run = ContenderRun.create(self.client, self.experiment_id, f"{name} · seed {seed}", tags, told)
         if (inputs := self.started.inputs) is not None and inputs.dataset_inputs:
             self.client.log_inputs(run.run_id, inputs.dataset_inputs)
@@ -125,6 +143,12 @@ class Study(TrackedRun):
             if child.started.info.status == "RUNNING":
                 child.finish("FAILED", "The study ended before this run did.")
         super().finish(status, error)
+
+
+def find_study(client: MlflowClient, experiment_id: str, name: str) -> Run | None:
+    """The run of the study of that name in an experiment, above those of its contenders."""
+    runs = client.search_runs([experiment_id], f"tags.study = '{name}'")
+    return next((run for run in runs if PARENT not in run.data.tags), None)
 
 
 def store_uri(config: RunConfig) -> str:

@@ -6,6 +6,7 @@ FAILED, and its description begins with the reason.
 
 import json
 import logging
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
 """Tags that MLflow's pages show as a run's description and source."""
+_WHY_ENDED = re.compile(r"\A\*\*(FAILED|KILLED)\*\*[^\n]*\n*")
+"""The line that heads the description of a run that did not end well."""
 _SHOWN_AS_TABLE = "mlflow.loggedArtifacts"
 
 
@@ -61,6 +64,7 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
         self.run_id: str = run.info.run_id
         self.experiment_id: str = run.info.experiment_id
         self.started = run
+        self._logged: set[tuple[str, int]] = set()
         self._tables: list[str] = []
 
     @classmethod
@@ -79,6 +83,16 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
             run.info.run_id, params=[Param(param, str(value)) for param, value in (params or {}).items()]
         )
         return cls(client, run)
+
+    def reopen(self) -> None:
+        """Go on with a run that broke off. What it has logged stays, and no point of a curve is logged again."""
+        self.client.update_run(self.run_id, "RUNNING")
+        self._logged = {
+            (name, point.step)
+            for name in self.started.data.metrics
+            for point in self.client.get_metric_history(self.run_id, name)
+        }
+        self.describe(_WHY_ENDED.sub("", self._description()))
 
     def __enter__(self) -> Self:
         return self
@@ -106,10 +120,12 @@ class TrackedRun(AbstractContextManager["TrackedRun"]):
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics by name in one batch, as of one step."""
         now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()],
-        )
+        points = [
+            Metric(name, float(value), now, step)
+            for name, value in metrics.items()
+            if (name, step) not in self._logged
+        ]
+        self.client.log_batch(self.run_id, metrics=points)
 
     def log_final_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Log those of `metrics` that are among `FINAL_METRICS` and are not NaN."""
@@ -160,6 +176,11 @@ class ContenderRun(TrackedRun):
     def seed(self) -> int:
         """The seed that it was trained with."""
         return int(self.started.data.tags["seed"])
+
+    def reopen(self) -> None:
+        """Go on with a run that broke off; its lines on quality and cost are added when it ends."""
+        super().reopen()
+        self.describe("")
 
     def log_round(self, step: int, metrics: Mapping[str, float]) -> None:
         """Log one point of each curve, such as {"valid.auc": 0.81}, in one batch; `step` is the round.

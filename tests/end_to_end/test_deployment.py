@@ -148,7 +148,7 @@ def test_deployed_parties_train_and_score_and_one_may_die(
         contenders=("federated-boosting",),
         study="deployed",
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        timeout=60,
+        party_timeout=60,
     ).with_section(BoostingConfig(trees=1, depth=2, min_leaf_count=10, patience=0))
 
     assert deployment.run(config) == "finished:completed"
@@ -174,7 +174,7 @@ def test_deployed_parties_train_and_score_and_one_may_die(
     )
 
     deployment.kill("tax")
-    alone = replace(scoring, study="alone", timeout=15, connect_timeout=5)
+    alone = replace(scoring, study="alone", party_timeout=15, connect_timeout=5)
 
     assert deployment.run(alone) == "finished:completed"
 

@@ -118,7 +118,7 @@ class Scorer:
         common = {item.name: getattr(trained, item.name) for item in fields(RunConfig)}
         changes = {"study": f"new{number}", "model": f"s/{contender}/1"} | changes
         config = ScoringConfig(**common | {"applicants": str(path)} | changes)
-        scoring = converse(Exchange(grid(config), config.study, config.timeout), config, ignore)
+        scoring = converse(Exchange(grid(config), config.study, config.party_timeout), config, ignore)
         answers = read_answers(config, config.data_folder / "bank").frame()
         # The file for the bank's own people says the same.
         kept = pd.read_csv(
@@ -304,7 +304,7 @@ def test_when_a_party_is_lost_on_the_way_the_bank_answers_alone(
         trained.config,
         applicants,
         grid=lambda config: faulty(config, Death(fault, tax, action, silently)),
-        timeout=0.3,
+        party_timeout=0.3,
         connect_timeout=0.1,
     )
 

@@ -100,11 +100,11 @@ def test_settings_come_back_from_their_texts(config: TrainingConfig, sections: t
 
 
 def test_what_is_not_set_keeps_its_default() -> None:
-    config = TrainingConfig.from_mapping({"network.batch-size": 64, "seeds": "1, 2", "timeout": 30})
+    config = TrainingConfig.from_mapping({"network.batch-size": 64, "seeds": "1, 2", "party-timeout": 30})
     assert config.section(NetworkConfig) == NetworkConfig(batch_size=64)
     assert config.section(BoostingConfig) == BoostingConfig()
     assert config.seeds == (1, 2)
-    assert config.timeout == 30.0
+    assert config.party_timeout == 30.0
     assert config.parties == ()
     assert config.contenders == ("federated-network",)
 
@@ -226,8 +226,8 @@ def test_a_value_of_another_type_is_refused(key: str, value: object, kind: str) 
         ("validation-share", 1.0),
         ("test-share", 0.9),
         ("keep-studies", 0),
-        ("timeout", 0.0),
-        ("timeout", float("inf")),
+        ("party-timeout", 0.0),
+        ("party-timeout", float("inf")),
         ("connect-timeout", -1.0),
         ("parties", "bank,bank"),
         ("contenders", "federated-network,federated-network"),

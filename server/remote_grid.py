@@ -1,0 +1,81 @@
+"""Flower's grid of a deployment, with an end to every call: Flower itself waits for a SuperLink, and for the missing
+parts of a reply, without one.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Any, TypeVar
+
+import httpx
+from flwr.app import Message
+from flwr.proto.node_pb2 import NodeInfo
+from flwr.serverapp import Grid
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
+from flwr.superlink.grid import HttpGrid
+from google.protobuf.message import DecodeError
+
+from server.delivery import GridError, Messenger
+
+Result = TypeVar("Result")
+
+_PATIENCE = 30.0
+_SLICE = 1.0
+"""Seconds that a look for replies waits before the caller may look at something else."""
+_FAILURES = (httpx.HTTPError, ObjectPullError, ObjectPushError, DecodeError)
+
+
+class RemoteGrid:
+    """A grid whose calls raise GridError when they fail or take too long; such a one goes on in a thread, unheard."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._pulling: tuple[frozenset[str], Future[Iterable[Message]]] | None = None
+
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        """The nodes that are online."""
+        return _outcome(_started(self._grid.get_nodes))
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages: Flower's name of each, empty for one that it does not accept."""
+        return _outcome(_started(self._grid.push_messages, messages))
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies that are there; none while one is coming in, so that the caller can see who is still there."""
+        wanted = frozenset(message_ids)
+        # A call that waits for a message which the caller has given up may wait for ever.
+        if self._pulling is None or not self._pulling[0] <= wanted:
+            self._pulling = wanted, _started(self._grid.pull_messages, list(wanted))
+        _, pulled = self._pulling
+        if not wait([pulled], _SLICE).done:
+            return []
+        self._pulling = None
+        return _outcome(pulled)
+
+
+def bounded(grid: Grid) -> Messenger:
+    """The grid itself unless it is that of a deployment."""
+    return RemoteGrid(grid) if isinstance(grid, HttpGrid) else grid
+
+
+def _started(call: Callable[..., Result], *arguments: Any) -> "Future[Result]":
+    future: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    # No pool: that would wait for its threads when the process ends.
+    Thread(target=work, daemon=True).start()
+    return future
+
+
+def _outcome(future: "Future[Result]") -> Result:
+    if not wait([future], _PATIENCE).done:
+        raise GridError("was not reached: Flower's SuperLink does not answer")
+    try:
+        return future.result()
+    except _FAILURES as error:
+        raise GridError(f"was not reached: {error}") from error
