@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands
+from experiments import audit_commands, export_commands, model_commands, party_commands, resuming
 from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
@@ -103,12 +103,9 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
-    from experiments.comparison.results import write_json
-    from experiments.comparison.summary import best_federated, failures_in_words, headline
-    from experiments.display import comparison_tables, console, explanation, progress_bars
-    from experiments.mlflow_page import latest_link
+    from experiments.display import progress_bars
+    from experiments.ending import tell_study
     from experiments.outputs import check_file
-    from experiments.scoring import scoring_command
     from experiments.study import all_contenders, run_study
 
     if json:
@@ -120,24 +117,7 @@ def compare(
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
-    tables = comparison_tables(outcome.comparison, len(config.seeds), outcome.failures)
-    console.print(*tables, explanation(outcome.comparison), sep="\n")
-    for doubt in outcome.doubts:
-        console.print(f"Check: {doubt}", style="yellow", markup=False, soft_wrap=True)
-    console.print(headline(outcome.comparison), style="bold")
-    if json:
-        write_json(json, outcome.results, outcome.failures)
-    _point_to(store, latest_link(store, experiment))
-    if best := best_federated(outcome.comparison):
-        options = {"data": data, "backend": backend.value, "store": store}
-        model = f"{config.study}/{best}/{config.seeds[0]}"
-        line = scoring_command(model, data / dataset.holder, **options)
-        console.print("To score applicants by the best federated model:")
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for failure in failures_in_words(outcome.failures):
-        _tell(failure)
-    if outcome.failures:
-        raise typer.Exit(2)
+    tell_study(outcome, config, backend.value, store, json)
 
 
 @app.command(rich_help_panel=STUDIES)
@@ -365,6 +345,7 @@ app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
 app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
+app.command("resume", rich_help_panel=DEPLOYMENT)(resuming.resume)
 
 
 @app.command(rich_help_panel=STUDIES)

@@ -20,7 +20,7 @@ from clients.data.declaration import FILE_NAME, read_declaration
 from clients.data.files import SUFFIXES
 from clients.parties.base import APPLICATIONS
 from clients.scoring import read_answers
-from experiments.backends import open_backend
+from experiments.backends import open_backend, with_journal
 from experiments.dataset import party_names
 from experiments.outputs import check_file, whole_file
 from fl.config.run import RunConfig, ScoringConfig
@@ -82,7 +82,7 @@ def score_applicants(
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
     names = party_names(folder, parties or there)
-    config = scoring_config(model, uri, folder, names, applicants)
+    config = with_journal(scoring_config(model, uri, folder, names, applicants), backend)
     with open_backend(backend, len(names)) as run_federation:
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
@@ -95,6 +95,16 @@ def score_applicants(
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     models = dict(Counter(answers["model"]).most_common())
     return FinishedScoring(models, contributed, int(answers["review"].sum()), answers)
+
+
+def resume_scoring(config: ScoringConfig, out: Path, backend: str, report: Report = ignore) -> int:
+    """Go on with a scoring run that broke off, by its own configuration, and write the answers: how many there are."""
+    check_file(out, "The answers")
+    with open_backend(backend, len(config.parties)) as run_federation:
+        run_federation(config, report)
+    answers = read_answers(config, config.data_folder / config.parties[0]).frame()
+    write_whole(answers, out)
+    return len(answers)
 
 
 def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:

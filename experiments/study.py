@@ -5,20 +5,21 @@ evaluated by the same code on the same rows. A contender that cannot be trained 
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Self
 
 import pandas as pd
 
-from experiments.backends import open_backend
+from experiments.backends import open_backend, with_journal
 from experiments.baselines import twins
 from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
 from experiments.comparison.doubts import doubt
 from experiments.comparison.publishing import publish_comparison
 from experiments.comparison.results import Result, compare
 from experiments.comparison.summary import failures_in_words
-from experiments.dataset import Dataset
+from experiments.dataset import Dataset, open_dataset
 from experiments.estimate import compared
 from experiments.failures import EXPECTED, StudyError, sentence
 from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores
@@ -33,6 +34,7 @@ from fl.reserve import RESERVE
 from fl.splits import TEST, Roles
 from server.coordinator import new_study_name
 from server.exchange import FederationError
+from server.journal import Journal
 from server.progress import Progress, Report, ignore
 from server.tracking.study import Study
 
@@ -81,6 +83,7 @@ def run_study(
     contenders: tuple[str, ...],
     backend: str = "inline",
     report: Report = ignore,
+    is_resumed: bool = False,
 ) -> FinishedStudy:
     """Train and compare the contenders under every seed of the configuration.
 
@@ -88,7 +91,8 @@ def run_study(
     have fewer than two members gets them all (`fl/blend.py`). `true-pd` is left out where the dataset has no truth. A
     contender that is refused ends as failed in MLflow, and the study goes on with the others. Raises ConfigError for an
     unknown contender, a repeated one or none, StudyError when all contenders fail, and whatever the backend raises when
-    the federation fails; the MLflow runs then end as failed.
+    the federation fails; the MLflow runs then end as failed. Where the configuration names a journal, as in deployment,
+    a study that broke off can be resumed by the same configuration: what the federation has done is not done again.
     """
     check_contenders(contenders)
     contenders = with_members(contenders, config.section(BlendConfig).members)
@@ -98,8 +102,11 @@ def run_study(
     if not contenders:
         raise ConfigError(f"{dataset.folder} has no true PD, and no other contender is asked for.")
     federated = tuple(name for name in contenders if name in federated_contenders())
-    config = replace(config, contenders=contenders)
-    with open_backend(backend, len(dataset.parties)) as run_federation, start_study(config, dataset) as study:
+    config = with_journal(replace(config, contenders=contenders), backend)
+    with (
+        open_backend(backend, len(dataset.parties)) as run_federation,
+        start_study(config, dataset, is_resumed) as study,
+    ):
         run, events = replace(config, contenders=federated, parent_run=study.run_id), list[Progress]()
 
         def hear(event: Progress) -> None:
@@ -146,8 +153,20 @@ def run_study(
         # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
         tables = {} if (estimated := compared(dataset, run, results)).empty else {"estimate": estimated}
         publish_comparison(study, finished.comparison, finished.evaluations, failures, doubts, tables)
+    if not failures:
+        with closing(Journal(config.journal, config.study, config.keep_studies)) as journal:
+            journal.remove()
     report(Progress("done"))
     return finished
+
+
+def resume_study(config: TrainingConfig, backend: str, report: Report = ignore) -> FinishedStudy:
+    """Go on with a study that broke off, by its own configuration (`server.tracking.registry.find_broken_off`).
+
+    Raises what `run_study` raises, and FederationError when the parties' states or the journal do not allow it.
+    """
+    dataset = open_dataset(config.data_folder, config.parties)
+    return run_study(dataset, config, config.contenders, backend, report, is_resumed=True)
 
 
 def run_unkept(
@@ -169,7 +188,7 @@ def run_unkept(
         return run_study(dataset, config, contenders, "inline", report).complete()
 
 
-def start_study(config: TrainingConfig, dataset: Dataset) -> Study:
+def start_study(config: TrainingConfig, dataset: Dataset, is_resumed: bool = False) -> Study:
     """The MLflow run of a study or ablation, above those of its contenders."""
     return Study.start(
         config.tracking_uri,
@@ -178,6 +197,7 @@ def start_study(config: TrainingConfig, dataset: Dataset) -> Study:
         params=config.to_mapping(),
         world=dataset.world or None,
         dataset=dataset.facts,
+        is_resumed=is_resumed,
     )
 
 

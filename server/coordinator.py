@@ -64,11 +64,12 @@ class Federation:
 def coordinate(grid: Messenger, config: TrainingConfig, report: Report) -> list[Trained]:
     """A whole run: connect, align, train every contender under every seed, and log each to MLflow.
 
-    The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender that
-    is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
-    FederationError at the end, with these reasons and what is trained. Any other failure ends the run, as does a party
-    that stays away: it is reported, and raised again. With a journal, the same configuration then goes on with the run:
-    what is trained is not trained again, and what failed is tried again. A blend comes after its members, which are trained, too, if they are not among the contenders.
+    The runs go under `config.parent_run`, or under one of the coordinator's own when that is empty. A contender
+    that is refused is reported with the reason, and the others go on; in a run of its own the coordinator raises
+    FederationError at the end, with these reasons and what is trained. Any other failure ends the run, as does a
+    party that stays away: it is reported, and raised again. With a journal, the same configuration then goes on
+    with the run: what is trained is not trained again, and what failed is tried again. A blend comes after its
+    members, which are trained, too, if they are not among the contenders.
     """
     config = config if config.study else replace(config, study=new_study_name(config.data))
     config = replace(config, contenders=with_members(config.contenders, config.section(BlendConfig).members))

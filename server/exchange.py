@@ -285,8 +285,8 @@ def _recalled(earlier: RoundTrip, asked: Mapping[str, bytes], action: str) -> di
     """The replies of a round trip in the journal. Raises FederationError when it asked something else."""
     if {party: answer.request for party, answer in earlier.answers.items()} != asked:
         raise FederationError(
-            f"The run cannot be resumed: its journal has another request instead of {action}. Resume it with the version "
-            "of SiloScore, and on the data, that it began with."
+            f"The run cannot be resumed: its journal has another request instead of {action}. Resume it with the "
+            "version of SiloScore, and on the data, that it began with."
         )
     return {party: from_bytes(answer.reply) for party, answer in earlier.answers.items() if answer.reply}
 

@@ -5,8 +5,8 @@ leaves, and a coordinator that is started anew answers its requests from there a
 without an answer goes to the parties, where it is the next step, or the last one, whose reply is repeated.
 
 A journal is a folder per study with a file per model, to which entries are only added: the length of an entry, its
-SHA-256, and a record. An entry that was not written whole is dropped. When a model is trained, one entry takes the place
-of all of its own. There is nothing in it but what the coordinator saw: sealed letters and what is meant for it.
+SHA-256, and a record. An entry that was not written whole is dropped. When a model is trained, one entry takes the
+place of all of its own. There is nothing in it but what the coordinator saw: sealed letters and what is meant for it.
 """
 
 import fcntl

@@ -13,7 +13,6 @@ from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
 from flwr.superlink.grid import HttpGrid
-from google.protobuf.message import DecodeError
 
 from server.delivery import GridError, Messenger
 
@@ -22,7 +21,7 @@ Result = TypeVar("Result")
 _PATIENCE = 30.0
 _SLICE = 1.0
 """Seconds that a look for replies waits before the caller may look at something else."""
-_FAILURES = (httpx.HTTPError, ObjectPullError, ObjectPushError, DecodeError)
+_FAILURES = (httpx.HTTPError, ObjectPullError, ObjectPushError, ValueError)
 
 
 class RemoteGrid:

@@ -3,7 +3,9 @@ separate organisations (`deployment`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from clients.session import party_log
 from experiments.backends import deployment, inline, simulation
@@ -11,6 +13,8 @@ from experiments.backends.flower import BackendError, RunFederation
 from fl.config.run import RunConfig
 from server.exchange import FederationError
 from server.progress import Report
+
+Config = TypeVar("Config", bound=RunConfig)
 
 BACKENDS = {"simulation": simulation.opened, "inline": inline.opened, "deployment": deployment.opened}
 
@@ -37,6 +41,15 @@ def open_backend(name: str, parties: int) -> Iterator[RunFederation]:
                 raise
 
         yield run
+
+
+def with_journal(config: Config, backend: str) -> Config:
+    """The same run, with a journal where processes may die one by one, in deployment, unless it names one itself."""
+    if config.journal or backend != "deployment":
+        return config
+    from experiments.federation.layout import Layout
+
+    return replace(config, journal=str(Layout(config.data_folder).coordinator.journal))
 
 
 def _content(log: Path) -> bytes:

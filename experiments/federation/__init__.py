@@ -14,6 +14,7 @@
                                 SILOSCORE_PARTIES
       flower/                   FLWR_HOME: `config.toml` has the connection `siloscore` to the SuperLink
       runs/                     the Flower apps that were submitted, and their progress (`STUDY.jsonl`)
+      journal/                  what `siloscore resume` goes on from, by study
       status.json, *.log        what its supervisor says, and what the processes have written
     PARTY/                      one for each party, named like its folder
       supernode.key, .pub       the key pair of its SuperNode (ECDSA P-384, OpenSSH)

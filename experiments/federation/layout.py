@@ -66,6 +66,11 @@ class Coordinator(Organisation):
         return self.folder / "superlink.db"
 
     @property
+    def journal(self) -> Path:
+        """What `siloscore resume` goes on from, by study (`server/journal.py`)."""
+        return self.folder / "journal"
+
+    @property
     def parties(self) -> Path:
         """Who may connect, by which keys."""
         return self.folder / "parties.toml"

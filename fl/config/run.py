@@ -38,6 +38,7 @@ from fl.errors import ConfigError
 from fl.rules import Rule
 
 Section = TypeVar("Section")
+Kind = TypeVar("Kind", bound="RunConfig")
 
 _KINDS_IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -259,10 +260,10 @@ def app_defaults() -> dict[str, Scalar]:
     return {key: flat[key] for key in sorted(flat, key=lambda key: "." in key)}
 
 
-def from_texts(settings: Mapping[str, str]) -> TrainingConfig:
-    """The configuration of a training run from the texts that MLflow keeps; other keys are left out."""
-    known = {key for key, _, _ in _settings(TrainingConfig())}
-    return TrainingConfig.from_mapping({k: v for k, v in settings.items() if k in known}, as_texts=True)
+def from_texts(settings: Mapping[str, str], kind: type[Kind]) -> Kind:
+    """The configuration of a run of a kind from the texts that MLflow keeps; other keys are left out."""
+    known = {key for key, _, _ in _settings(kind())}
+    return kind.from_mapping({k: v for k, v in settings.items() if k in known}, as_texts=True)
 
 
 def _settings(config: RunConfig) -> Iterator[tuple[str, Any, Any]]:

@@ -19,7 +19,7 @@ from fl.escaping import markdown
 from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from server.tracking.provenance import code_version
-from server.tracking.study import find_study, open_experiment, store_uri
+from server.tracking.study import PARENT, find_study, open_experiment, store_uri
 from server.tracking.tracked_run import ContenderRun, TrackedRun
 
 TRAINED_BY, SCORED_BY = "trained_run", "scoring_runs"
@@ -30,6 +30,8 @@ _DESCRIPTION = (
     "`siloscore score --run {run_id}` scores applicants by it; the run has its evaluation."
 )
 _REMEMBERED = 20
+SCORING = "scoring"
+"""The tag `kind` of a run that scores applicants."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,37 @@ def find_model(uri: str, words: str) -> TrainedModel:
         raise ConfigError(
             f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
         )
-    return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), from_texts(run.data.params))
+    return TrainedModel(
+        run.info.run_id, contender, int(run.data.tags["seed"]), from_texts(run.data.params, TrainingConfig)
+    )
+
+
+def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
+    """The configuration of a run that can go on; `words` are the id of its MLflow run, or the name of its study.
+
+    Raises ConfigError when there is no such run, when it has ended well, and when it has no journal.
+    """
+    client, named = MlflowClient(uri), words.replace("'", "")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = [
+        run
+        for what in ("attributes.run_id", "tags.study")
+        for run in client.search_runs(experiments, f"{what} = '{named}'")
+        if PARENT not in run.data.tags
+    ]
+    if not runs:
+        raise ConfigError(f"There is no study {words!r} in this store; name it, or the id of its MLflow run.")
+    tags, status = runs[0].data.tags, runs[0].info.status
+    kind = ScoringConfig if tags.get("kind") == SCORING else TrainingConfig
+    config: TrainingConfig | ScoringConfig = from_texts(runs[0].data.params, kind)
+    if status == "FINISHED":
+        raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
+    if not config.journal:
+        raise ConfigError(
+            f"The study {config.study} cannot be resumed, since it has no journal: the setting `journal` names a "
+            "folder for it. Studies with --backend deployment have one."
+        )
+    return config
 
 
 def _runs(client: MlflowClient, words: str) -> list[Run]:
@@ -127,16 +159,17 @@ class ScoringRun(TrackedRun):
             experiment_id,
             f"scoring by {config.model}",
             {
-                "kind": "scoring",
+                "kind": SCORING,
                 "study": config.study,
                 "model": config.model,
                 TRAINED_BY: config.model_run,
                 "git": code_version(),
             },
+            config.to_mapping(),
         )
         if trained:
-            earlier = trained.data.tags.get(SCORED_BY, "").split()
-            client.set_tag(config.model_run, SCORED_BY, " ".join([run.run_id, *earlier][:_REMEMBERED]))
+            others = trained.data.tags.get(SCORED_BY, "").split()
+            client.set_tag(config.model_run, SCORED_BY, " ".join([run.run_id, *others][:_REMEMBERED]))
         return run
 
     def log(self, answered: Answered, absent: tuple[str, ...], costs: Mapping[str, Any]) -> None:

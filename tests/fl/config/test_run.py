@@ -96,7 +96,7 @@ def test_settings_come_back_from_their_texts(config: TrainingConfig, sections: t
     for section in sections:
         config = config.with_section(section)
     texts = {name: str(value) for name, value in config.to_mapping().items()}
-    assert from_texts({**texts, "contender": "federated-boosting"}) == config
+    assert from_texts({**texts, "contender": "federated-boosting"}, TrainingConfig) == config
 
 
 def test_what_is_not_set_keeps_its_default() -> None:
