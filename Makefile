@@ -3,6 +3,7 @@
 # make test    the fast tests           make test-slow   the rest
 # make check   lint, format, types      make bench       what the federation costs
 # make bench-peers   the published cases of FATE and SecretFlow
+# make bench-kills   studies in deployment whose processes are killed
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ SEEDS ?= 1
 # Small matrices: more threads wait for each other longer than they work.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo ui test test-slow check bench bench-peers clean
+.PHONY: demo ui test test-slow check bench bench-peers bench-kills clean
 
 demo: $(DEMO)/dataset.toml
 	$(BIN)/siloscore compare --data $(DEMO) --seeds $(SEEDS)
@@ -45,6 +46,9 @@ bench: $(DEMO)/dataset.toml
 
 bench-peers: $(VENV)/installed-dev
 	$(BIN)/python -m experiments.benchmarks.peers --figure docs/images/peers-cost.png --store sqlite:///mlflow.db
+
+bench-kills: $(VENV)/installed-dev
+	$(BIN)/python -m experiments.benchmarks.kills --out kills.json
 
 $(DEMO)/dataset.toml: | $(VENV)/installed
 	$(BIN)/siloscore generate --truth --out $(DEMO)

@@ -3,13 +3,14 @@
 A message may be sent again at will, since a party that has answered it repeats its stored reply. So one that is lost is
 sent anew, after pauses that grow, until the time for an answer is over. Flower tells late that a party has died: after
 a minute, or never when the party was killed while it sent a reply. Therefore a look at the parties' nodes every second
-finds those that have come back since, and sends to them at once.
+finds those that have come back since, and sends to them at once. Nor does Flower tell what its SuperLink had in hand
+when it was killed, so a party of a deployment that keeps silent for unusually long is sent the message again.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flwr.app import Message, RecordDict
@@ -25,6 +26,8 @@ _LOST = {
 }
 _LOOK_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+_SILENCE_SECONDS, _SILENCE_FACTOR = 20.0, 3.0
+"""It is unusual when an answer takes longer than this, and than so many times the longest one so far."""
 
 
 class GridError(RuntimeError):
@@ -47,23 +50,42 @@ class Messenger(Protocol):
         ...
 
 
+class Lossy:
+    """A grid that may lose messages and replies without a word, and whose parties answer one message at a time."""
+
+
 @dataclass
 class _Question:
-    """A message to a node; key is Flower's name of it while it is under way, due the time to send it otherwise."""
+    """A message to a node: keys are Flower's names of those under way, due is when to send the next (monotonic).
+
+    silence is how long to wait for an answer before that, pause how long after a message is known to be lost.
+    """
 
     node: int
     record: RecordDict
-    key: str = ""
+    silence: float
+    keys: list[str] = field(default_factory=list)
     due: float = 0.0
     pause: float = 0.0
+    is_away: bool = False
     trouble: str = ""
     reply: Message | None = None
 
+    def send(self, key: str) -> None:
+        """Wait for an answer to one that was sent."""
+        self.keys.append(key)
+        self.due = time.monotonic() + self.silence
+        self.silence *= 2
+
     def lose(self, trouble: str) -> None:
         """Send it again, at once if this was the first time, and else after a pause."""
-        self.key, self.trouble = "", trouble
-        self.due = time.monotonic() + self.pause
+        self.trouble = trouble
+        self.restart(time.monotonic() + self.pause)
         self.pause = min(max(_FIRST_PAUSE, 2 * self.pause), _LONGEST_PAUSE)
+
+    def restart(self, due: float) -> None:
+        """Expect no answer to what was sent; the next is due then."""
+        self.keys, self.due = [], due
 
 
 class Delivery:
@@ -72,13 +94,17 @@ class Delivery:
     def __init__(self, grid: Messenger, timeout: float) -> None:
         self._grid, self._timeout = grid, timeout
         self._activated: dict[int, str] = {}
+        self._longest = 0.0
 
     def carry(
         self, action: str, packed: Mapping[str, tuple[int, RecordDict]]
     ) -> tuple[dict[str, Message], dict[str, str]]:
         """The reply, or the error of its app, of each party that answered; for the others, what is the matter."""
-        questions = {party: _Question(node, record) for party, (node, record) in packed.items()}
-        look_at = time.monotonic() + _LOOK_SECONDS
+        silence = max(_SILENCE_SECONDS, _SILENCE_FACTOR * self._longest)
+        silence = silence if isinstance(self._grid, Lossy) else math.inf
+        questions = {party: _Question(node, record, silence) for party, (node, record) in packed.items()}
+        began = time.monotonic()
+        look_at = began + _LOOK_SECONDS
 
         def advance() -> bool:
             nonlocal look_at
@@ -94,24 +120,25 @@ class Delivery:
                     one.trouble = str(error)
             return all(one.reply is not None for one in waiting)
 
-        poll(advance, self._timeout)
+        if poll(advance, self._timeout):
+            self._longest = max(self._longest, time.monotonic() - began)
         replies = {party: one.reply for party, one in questions.items() if one.reply is not None}
         return replies, {party: one.trouble for party, one in questions.items() if one.reply is None}
 
     def _push(self, action: str, questions: Iterable[_Question]) -> None:
-        due = [one for one in questions if not one.key and one.due <= time.monotonic()]
+        due = [one for one in questions if one.due <= time.monotonic()]
         if not due:
             return
         messages = [Message(one.record, one.node, action, ttl=self._timeout) for one in due]
         keys = list(self._grid.push_messages(messages)) or [""] * len(due)
         for one, key in zip(due, keys, strict=True):
             if key:
-                one.key = key
+                one.send(key)
             else:
                 one.lose("is sent a message that Flower does not accept, maybe as too large")
 
     def _pull(self, questions: Iterable[_Question]) -> None:
-        under_way = {one.key: one for one in questions if one.key}
+        under_way = {key: one for one in questions for key in one.keys}
         if not under_way:
             return
         for message in self._grid.pull_messages(list(under_way)):
@@ -126,12 +153,13 @@ class Delivery:
         before = self._activated
         self._activated = {node.node_id: node.last_activated_at for node in self._grid.get_nodes()}
         for one in questions:
-            if one.node not in self._activated:
-                one.key, one.due, one.trouble = "", math.inf, "is not connected"
-            elif one.due == math.inf or self._activated[one.node] != before.get(
-                one.node, self._activated[one.node]
-            ):
-                one.key, one.due, one.trouble = "", 0.0, ""
+            activated = self._activated.get(one.node)
+            if activated is None:
+                one.is_away, one.trouble = True, "is not connected"
+                one.restart(math.inf)
+            elif one.is_away or activated != before.get(one.node, activated):
+                one.is_away, one.trouble = False, ""
+                one.restart(0.0)
 
 
 def poll(done: Callable[[], bool], timeout: float) -> bool:

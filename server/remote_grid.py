@@ -14,7 +14,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
 from flwr.superlink.grid import HttpGrid
 
-from server.delivery import GridError, Messenger
+from server.delivery import GridError, Lossy, Messenger
 
 Result = TypeVar("Result")
 
@@ -24,7 +24,7 @@ _SLICE = 1.0
 _FAILURES = (httpx.HTTPError, ObjectPullError, ObjectPushError, ValueError)
 
 
-class RemoteGrid:
+class RemoteGrid(Lossy):
     """A grid whose calls raise GridError when they fail or take too long; such a one goes on in a thread, unheard."""
 
     def __init__(self, grid: Grid) -> None:

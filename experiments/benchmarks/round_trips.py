@@ -30,6 +30,7 @@ from fl.protocols import message_type
 from fl.wire import Envelope, pack
 from server.exchange import Exchange
 from server.progress import Progress, append_to
+from server.remote_grid import bounded
 
 REPEATS, DEPLOYED_REPEATS = 100, 50
 IDLE_SECONDS = 30.0
@@ -50,7 +51,7 @@ def main_of_app(grid: Grid, context: Context) -> None:
 def main_of_deployed(grid: Grid, context: Context) -> None:
     """Measure within a deployment, and report through the progress file."""
     config = read_config(context.run_config)
-    exchange = Exchange(grid, config.study, config.timeout)
+    exchange = Exchange(bounded(grid), config.study, config.party_timeout)
     names = exchange.connect(len(config.parties), config.connect_timeout)
     times = [
         _seconds(lambda: exchange.ask(dict.fromkeys(names, DescribeRequest())))

@@ -1,0 +1,288 @@
+"""What becomes of a study whose processes die: `kill -9` at random moments, of every process that a federation has.
+
+`python -m experiments.benchmarks.kills --kills 30 --out kills.json` starts separate organisations on this machine, lets
+them train a scorecard and a forest again and again by `siloscore compare --backend deployment`, and kills. What nobody
+starts again by itself, an administrator would: `siloscore federation start` for a party whose supervisor is gone, and
+`siloscore federation up` for the coordinator; where a study has ended without its end, `siloscore resume`. Every model
+must be that of a study in one process, bit by bit, and `siloscore federation status` must explain what it shows. The
+next process is killed when the study has gone on after the last.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from clients.aligned import read_applications
+from clients.scores import Scores
+from clients.store import Store
+from clients.supervisor import RUNNING
+from experiments.configuration import open_study
+from experiments.economies import write_economy
+from experiments.federation import lifecycle
+from experiments.federation.layout import COORDINATOR, Layout
+from experiments.federation.processes import SUPERVISOR, Process, is_supervised, processes, wait_until
+from experiments.federation.status import CONNECTED, rows_of
+from experiments.study import run_study
+from server.tracking.pages import markdown_table
+
+CONTENDERS = ("federated-scorecard", "federated-boosting")
+SETTINGS: Mapping[str, Any] = {
+    "seeds": "1",
+    "boosting.trees": 8,
+    "boosting.patience": 0,
+}
+_PATIENCE = 400.0
+"""Seconds after which a study that does not go on counts as lost."""
+_FIRST, _LAST = 0.5, 12.0
+"""Between these many seconds after the study has gone on, the next process is killed."""
+
+app = typer.Typer()
+
+
+@dataclass
+class Kill:
+    """Who was killed, in which run and when (seconds since its start), how it went on, and after how many seconds."""
+
+    run: int
+    target: str
+    at: float
+    went_on: str = "by itself"
+    seconds: float = 0.0
+    unexplained: list[str] = field(default_factory=list)
+
+
+@app.command()
+def main(
+    kills: Annotated[int, typer.Option(min=1, help="How many processes to kill.")] = 30,
+    each: Annotated[int, typer.Option(min=1, help="How many of them in one study, at most.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the moments and of who is killed.")] = 1,
+    targets: Annotated[str, typer.Option(help="Who may be killed, comma-separated. Default: all.")] = "",
+    out: Annotated[Path | None, typer.Option(help="File for the kills, in JSON.")] = None,
+) -> None:
+    """Kill, and print what came of it."""
+    # Else the federation would outlive this process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with TemporaryDirectory(prefix="siloscore-kills-", ignore_cleanup_errors=True) as folder:
+        done, wrong = play(Path(folder), kills, each, seed, tuple(filter(None, targets.split(","))))
+    if out:
+        out.write_text(json.dumps([asdict(kill) for kill in done], indent=1), "utf-8")
+    print(summary(done))
+    for model in wrong:
+        print(f"Not the model of an undisturbed study: {model}")
+    if wrong:
+        raise typer.Exit(1)
+
+
+def summary(kills: list[Kill]) -> str:
+    """A table by target: how many kills, how the study went on, and after how many seconds."""
+    table = pd.DataFrame([asdict(kill) for kill in kills])
+    rows = [
+        {
+            "killed": target,
+            "kills": str(len(of_target)),
+            **{how: str((of_target["went_on"] == how).sum()) for how in ("by itself", "resumed")},
+            "seconds, median": f"{of_target['seconds'].median():.0f}",
+            "most": f"{of_target['seconds'].max():.0f}",
+            "unexplained": str(of_target["unexplained"].map(len).sum()),
+        }
+        for target, of_target in [*table.groupby("target"), ("all", table)]
+    ]
+    return markdown_table(pd.DataFrame(rows))
+
+
+def play(
+    folder: Path, kills: int, each: int, seed: int, targets: tuple[str, ...] = ()
+) -> tuple[list[Kill], list[str]]:
+    """Kill so many processes, in as many studies as it takes: the kills, and the models that are not as they must be."""
+    chance, done, wrong = random.Random(seed), list[Kill](), list[str]()
+    data = folder / "data"
+    write_economy(data, 2_000, "base", 1, truth=False)
+    with _federation(data) as parties:
+        expected = _undisturbed(data, folder)
+        known = targets or _targets(parties)
+        order: list[str] = []
+        while len(done) < kills:
+            while len(order) < kills:  # each as often as the others
+                order += chance.sample(known, len(known))
+            run = _Run(data, folder, 1 + max((kill.run for kill in done), default=0))
+            run.disturb(done, order, min(each, kills - len(done)), chance)
+            wrong += [f"{run.study}/{name}" for name in CONTENDERS if not run.has(expected[name], name)]
+    return done, wrong
+
+
+def _targets(parties: tuple[str, ...]) -> tuple[str, ...]:
+    """Programs by their organisation, and whole organisations."""
+    of_parties = [f"{party}:{what}" for party in parties for what in ("supernode", "worker", "all")]
+    of_coordinator = [
+        f"{COORDINATOR}:{what}" for what in ("superlink", "executor", "front-door", "serverapp", "all")
+    ]
+    return (*of_parties, *of_coordinator, "all:all")
+
+
+class _Run:
+    """One study, by the command line, and what it takes to bring it to its end."""
+
+    def __init__(self, data: Path, folder: Path, number: int) -> None:
+        self._layout, self.number = Layout(data.resolve()), number
+        self._store, self._log = folder / "mlflow.db", folder / "run.log"
+        before = self._journals()
+        settings = [
+            word for key, value in SETTINGS.items() if "." in key for word in ("--set", f"{key}={value}")
+        ]
+        self._process = self._siloscore(
+            *("compare", "--data", str(data), "--contenders", ",".join(CONTENDERS), *settings)
+        )
+        if not wait_until(lambda: bool(self._journals() - before), _PATIENCE):
+            raise TimeoutError(self._log.read_text("utf-8"))
+        (self.study,) = self._journals() - before
+        self._began = time.time()
+
+    def disturb(self, done: list[Kill], order: list[str], most: int, chance: random.Random) -> None:
+        """Kill up to so many processes, in this order, and see the study to its end."""
+        for _ in range(most):
+            wait_until(self._has_ended, chance.uniform(_FIRST, _LAST))
+            if self._has_ended():
+                break
+            kill = Kill(self.number, order[0], time.time() - self._began)
+            if not _kill(self._layout, order[0]):
+                continue
+            order.pop(0)
+            done.append(kill)
+            print(f"run {kill.run}, {kill.at:.0f} s: {kill.target}", end="", flush=True)
+            self._see_on(kill)
+            print(f": went on {kill.went_on} after {kill.seconds:.0f} s {kill.unexplained or ''}", flush=True)
+        if not wait_until(self._has_ended, _PATIENCE):
+            raise TimeoutError(self._log.read_text("utf-8"))
+
+    def has(self, expected: "pd.Series[float]", contender: str) -> bool:
+        """Whether a contender's PDs by id are these, bit by bit."""
+        return _pds(self._layout.data / "bank" / "state" / self.study, contender).equals(expected)
+
+    def _see_on(self, kill: Kill) -> None:
+        """Do what an administrator would until the study goes on, or is at its end."""
+        killed, is_up = time.time(), False
+
+        def goes_on() -> bool:
+            nonlocal is_up
+            if not is_up:
+                is_up = self._mend(kill)
+            if self._process.poll() not in (None, 0):
+                kill.went_on = "resumed"
+                self._process = self._siloscore("resume", self.study)
+            progress = self._layout.coordinator.flower / f"{self.study}.jsonl"
+            went_on = progress.exists() and progress.stat().st_mtime > killed + 0.5
+            return self._process.poll() == 0 or went_on
+
+        if not wait_until(goes_on, _PATIENCE):
+            raise TimeoutError(f"{kill}: {self._log.read_text('utf-8')[-3000:]}")
+        kill.seconds = time.time() - killed
+
+    def _mend(self, kill: Kill) -> bool:
+        """Start what no supervisor starts, and hear what the status says; returns whether all is well again."""
+        layout = self._layout
+        if not is_supervised(layout, COORDINATOR):
+            lifecycle.up(layout.data, _parties(layout.data), False, lambda sentence: None)
+        record = lifecycle.running_record(layout.data)
+        rows = rows_of(layout, record)
+        kill.unexplained += [
+            f"{row.name} {row.state}" for row in rows if not _explains(row.state, row.meaning)
+        ]
+        for name in record.parties:
+            if not is_supervised(layout, name):
+                lifecycle.start(layout.data, name)
+        return all(row.state in (RUNNING, CONNECTED) for row in rows)
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() == 0
+
+    def _journals(self) -> set[str]:
+        journal = self._layout.coordinator.journal
+        return {path.parent.name for path in journal.glob("*/journal.lock")}
+
+    def _siloscore(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        common = ("--backend", "deployment", "--store", str(self._store))
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            "from experiments.cli import main; main()",
+            *arguments,
+            *common,
+        ]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def _explains(state: str, meaning: str) -> bool:
+    return bool(meaning) or state in (RUNNING, CONNECTED)
+
+
+def _kill(layout: Layout, target: str) -> bool:
+    """Kill a program, such as `tax:worker`, or all of an organisation; returns whether there was anything to kill."""
+    organisation, _, program = target.partition(":")
+    of_program = [
+        one
+        for one in processes(layout, "" if organisation == "all" else organisation)
+        if program in ("all", _name(one))
+    ]
+    # Supervisors first, which would start the others again.
+    for one in sorted(of_program, key=lambda one: one.program != SUPERVISOR):
+        with suppress(ProcessLookupError):
+            os.kill(one.number, signal.SIGKILL)
+    return bool(of_program)
+
+
+def _name(process: Process) -> str:
+    """The name of a program; the ServerApp is started by the executor, and has its name."""
+    try:
+        command = Path(f"/proc/{process.number}/cmdline").read_text("utf-8")
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return ""
+    return "serverapp" if "flwr-serverapp" in command else process.program
+
+
+@contextmanager
+def _federation(data: Path) -> Iterator[tuple[str, ...]]:
+    parties = _parties(data)
+    try:
+        lifecycle.up(data, parties, False, print)
+        yield parties
+    finally:
+        lifecycle.down(data)
+
+
+def _parties(data: Path) -> tuple[str, ...]:
+    dataset, _ = open_study(data)
+    return dataset.parties
+
+
+def _undisturbed(data: Path, folder: Path) -> dict[str, "pd.Series[float]"]:
+    """The PDs by id of a study of the same settings in one process, by contender."""
+    dataset, config = open_study(data, SETTINGS)
+    state = folder / "undisturbed"
+    config = replace(config, state=str(state), tracking_uri=f"sqlite:///{folder}/undisturbed.db")
+    run_study(dataset, config, CONTENDERS).complete()
+    return {name: _pds(state / dataset.holder / config.study, name) for name in CONTENDERS}
+
+
+def _pds(study: Path, contender: str) -> "pd.Series[float]":
+    scores = Store(study / contender / "1").read(Scores)
+    return pd.Series(np.asarray(scores.pd), read_applications(Store(study)).ids).sort_index()
+
+
+if __name__ == "__main__":
+    app()
