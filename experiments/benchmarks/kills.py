@@ -107,7 +107,7 @@ def summary(kills: list[Kill]) -> str:
 def play(
     folder: Path, kills: int, each: int, seed: int, targets: tuple[str, ...] = ()
 ) -> tuple[list[Kill], list[str]]:
-    """Kill so many processes, in as many studies as it takes: the kills, and the models that are not as they must be."""
+    """Kill so many processes, in as many studies as it takes: the kills, and the models that came out otherwise."""
     chance, done, wrong = random.Random(seed), list[Kill](), list[str]()
     data = folder / "data"
     write_economy(data, 2_000, "base", 1, truth=False)
