@@ -1,7 +1,6 @@
 """The responder's half of the lattice engine: checks what it is asked, and shares the work out to its cores."""
 
 import itertools
-import secrets
 from typing import Final
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from fl.encrypted_sums import halves
 from fl.encrypted_sums.halves import AnyWire, Bins, Request
 from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice.control import random_bytes
 from fl.encrypted_sums.lattice.products import Key, adder, guarded_replies
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, fingerprint
@@ -34,7 +34,7 @@ class LatticeResponder(halves.Responder):
     def _new_mask(self, request: Request) -> Array:
         """Uniform modulo t on every coefficient that carries a sum: uint64 (planes, coefficients)."""
         shape = len(self._planes), request.count
-        words = np.frombuffer(secrets.token_bytes(8 * shape[0] * shape[1]), np.uint64)
+        words = np.frombuffer(random_bytes(8 * shape[0] * shape[1]), np.uint64)
         # t is a power of two, so the remainder is as uniform as the words.
         return words.reshape(shape) % np.uint64(self._planes.lattice.plain_modulus)
 
@@ -55,7 +55,7 @@ class LatticeResponder(halves.Responder):
         self._answered = True
         pieces = [piece for share in shared(guarded_replies, shares) for piece in share]
         most = form.reply_bytes(layout.most_replies_of(request), len(self._planes))
-        filler = secrets.token_bytes(most - sum(map(len, pieces)))
+        filler = random_bytes(most - sum(map(len, pieces)))
         return np.concatenate([*pieces, np.frombuffer(filler, np.uint8)])
 
     def _split_work(self, request: Request, replies: list[layout.Reply]) -> list[tuple[int, int]]:
