@@ -77,13 +77,14 @@ def score_applicants(
     check_file(out, "The answers")
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
-    model = find_model(uri, run)
-    recalibration = _recalibration(calibration, model) if calibration else None
-    folder = data.resolve() if data else model.config.data_folder
-    there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
-    names = party_names(folder, parties or there)
-    config = scoring_config(model, uri, folder, names, applicants)
-    with open_backend(backend, len(names)) as run_federation:
+    # Flower starts while the model is looked up. Scoring is light: whoever works may use all cores.
+    with open_backend(backend, parties=1) as run_federation:
+        model = find_model(uri, run)
+        recalibration = _recalibration(calibration, model) if calibration else None
+        folder = data.resolve() if data else model.config.data_folder
+        there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
+        names = party_names(folder, parties or there)
+        config = scoring_config(model, uri, folder, names, applicants)
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
     if recalibration:
