@@ -102,7 +102,10 @@ def reason_columns(
         **columns,
         "base": explanation.base,
         # What is smaller is left over from calculation; and minus nothing is nothing, too.
-        **{name: np.round(explanation.contributions[feature], _DECIMALS) + 0.0 for name, feature in names.items()},
+        **{
+            name: np.round(explanation.contributions[feature], _DECIMALS) + 0.0
+            for name, feature in names.items()
+        },
     }
 
 

@@ -73,7 +73,9 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
 
     asked = left(exchange.roster.passive)
     # A blend answers without a member whose conversation one of these parties speaks in another version.
-    spoken = [set(exchange.roster.descriptions[party].conversations) for party in (exchange.roster.holder, *asked)]
+    spoken = [
+        set(exchange.roster.descriptions[party].conversations) for party in (exchange.roster.holder, *asked)
+    ]
     models = tuple(name for name in models if all(conversation_of(name).announced in each for each in spoken))
     questions = dict.fromkeys(asked, prepare(models)) if models else {}
     # Without one of these parties the bank answers alone.

@@ -76,7 +76,11 @@ def train(joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> Fit
             metrics = {"valid.auc": auc(outcomes, scores), "valid.loss": log_loss(scores, outcomes)}
             looks_without_improvement += 1
             if metrics["valid.auc"] > best_auc:
-                best_auc, best, looks_without_improvement = metrics["valid.auc"], copy.deepcopy(network.state_dict()), 0
+                best_auc, best, looks_without_improvement = (
+                    metrics["valid.auc"],
+                    copy.deepcopy(network.state_dict()),
+                    0,
+                )
         curve.append(metrics)
         if number == config.batches or looks_without_improvement >= config.patience:
             break

@@ -49,7 +49,7 @@ def choose_sources(
     """
     names = words(worlds)
     if truth and not names:
-        raise ConfigError("--truth is about the economies of --worlds; a dataset has it from siloscore generate --truth.")
+        raise ConfigError("--truth is for --worlds; siloscore generate --truth makes a dataset that has it.")
     if not names:
         dataset, config = configured(data or DATA)
         return of_dataset(dataset), config

@@ -210,4 +210,4 @@ def predict(
     with torch.no_grad():
         embeddings = [torch.from_numpy(embedding) for embedding in others]
         logits = top.module(bottom.module(torch.from_numpy(inputs)), embeddings, torch.from_numpy(present))
-        return logits.double().numpy()
+        return logits.double().numpy()  # type: ignore[no-any-return]

@@ -124,7 +124,8 @@ def test_a_blend_may_be_either_and_changed_reasons_are_those_of_the_files(
     assert 100 * np.mean(others) == pytest.approx(first, abs=0.006)
     added = [text not in one for one, another in zip(before, after, strict=True) for text in another if text]
     assert 100 * np.mean(added) == pytest.approx(new, abs=0.006)
-    assert 0 < first and 0 < new < 100
+    assert first > 0
+    assert 0 < new < 100
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_without_worlds_it_is_the_data_at_hand(tables: Path) -> None:
 
 
 def test_economies_of_a_world_are_trained_under_the_seeds_and_settings_given() -> None:
-    sources, config = choose_sources("base", "3, 4", 1_000, False, None, "8,9", ["boosting.trees=7"], pytest.fail)
+    sources, config = choose_sources(
+        "base", "3, 4", 1_000, False, None, "8,9", ["boosting.trees=7"], pytest.fail
+    )
     assert [source.economy for source in sources] == [3, 4]
     assert config.seeds == (8, 9)
     assert config.section(BoostingConfig).trees == 7
@@ -58,7 +60,7 @@ def test_economies_of_a_world_are_trained_under_the_seeds_and_settings_given() -
         ("base", "one", False, None, "Economies must be whole numbers with commas, not 'one'"),
         ("base", "", False, None, "Economies must be whole numbers"),
         ("moon", "1", False, None, "world"),
-        ("", "1", True, Path("here"), "--truth is about the economies of --worlds"),
+        ("", "1", True, Path("here"), "--truth is for --worlds"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

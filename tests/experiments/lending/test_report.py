@@ -220,7 +220,9 @@ def test_an_economy_is_simulated_when_its_turn_comes(
     opened: list[Dataset] = []
     simulated: list[bool] = []
 
-    def without_futures(folder: Path, count: int, world: str, seed: int, truth: bool, *others: object) -> None:
+    def without_futures(
+        folder: Path, count: int, world: str, seed: int, truth: bool, *others: object
+    ) -> None:
         simulated.append(truth)
         generate(folder, count, world, seed, False, *others)
 
