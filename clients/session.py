@@ -46,6 +46,8 @@ SCORING = "@scoring"
 """Folder of the scoring runs' studies within a party's state: no study can have this name."""
 POLICY = "@policy"
 """Folder within a party's state where it counts what it is asked for in a day: no study, either."""
+QUEUE = "@serving/queue.db"
+"""File within the label holder's state with the applicants that its service has been told of (`clients/serving`)."""
 _ROLES = {Reader.LABEL_HOLDER: "the label holder", Reader.PASSIVE: "a passive party"}
 
 
@@ -129,6 +131,11 @@ class Session:
         """The state of an earlier study, or of a model within it. Raises ProtocolError for an impossible name."""
         named = Envelope(study, model)
         return Store(self._folder / named.study / named.model)
+
+    @property
+    def queue(self) -> Path:
+        """The file of the applicants that wait for a run (`clients/serving/queue.py`)."""
+        return self._folder / QUEUE
 
     def make_room(self) -> None:
         """Remove studies that are too old by the run's `keep-studies` and by the policy's own number."""

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands
+from experiments import audit_commands, export_commands, model_commands, party_commands, serving
 from experiments.help import PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
     Backend,
@@ -303,6 +303,7 @@ def benchmark(
 
 
 app.command("score", rich_help_panel=STUDIES)(model_commands.score)
+app.command("serve", rich_help_panel=STUDIES)(serving.serve)
 app.command("explain", rich_help_panel=STUDIES)(model_commands.explain)
 app.command("challenge", rich_help_panel=STUDIES)(model_commands.challenge)
 
