@@ -21,10 +21,10 @@ from typing import Any
 from flwr.app import Context, Message, RecordDict
 
 from clients.audit import Line, Trail, decoded, encoded, highest_grade, lines_of
-from clients.data.declaration import Declaration, read_declaration
+from clients.data.declaration import Column, Declaration, read_declaration, with_reasons
 from clients.data.errors import DataError
 from clients.identity import own_identity
-from clients.parties import Party, open_party
+from clients.parties import Party, open_party, party_type
 from clients.policy import Asked, Policy, PolicyError
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
@@ -77,6 +77,11 @@ class Session:
     def declaration(self) -> Declaration:
         """What the party's `party.toml` says; its data stay closed."""
         return _declared(self._data, _files(self._data) if self._data.is_dir() else ())
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """The party's columns by name, each with what a customer is told of it."""
+        return with_reasons(self.declaration, party_type(self.declaration.type).columns)
 
     @cached_property
     def policy(self) -> Policy:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments import audit_commands, export_commands, model_commands, party_commands, serving
-from experiments.help import PARTIES, STUDIES, TRUST, OneScreen
+from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
     Backend,
     BackendOption,
@@ -303,7 +303,6 @@ def benchmark(
 
 
 app.command("score", rich_help_panel=STUDIES)(model_commands.score)
-app.command("serve", rich_help_panel=STUDIES)(serving.serve)
 app.command("explain", rich_help_panel=STUDIES)(model_commands.explain)
 app.command("challenge", rich_help_panel=STUDIES)(model_commands.challenge)
 
@@ -364,6 +363,7 @@ app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serving.serve)
 
 
 @app.command(rich_help_panel=STUDIES)

@@ -48,7 +48,7 @@ def serve(
         Path | None, typer.Option(help="Folder of the bank's studies. Default: state in its folder.")
     ] = None,
 ) -> None:
-    """Answer the loan system by HTTP, and queue its applicants.
+    """Answer a loan system, and queue its applicants.
 
     The bank's reserve model answers at once, with the policy's decision and reasons. The applicants wait in a queue
     until siloscore score --every scores them by the federated model.

@@ -19,6 +19,7 @@ def answers_in_json(columns: Mapping[str, NDArray[np.generic]]) -> list[str]:
     reasons = [
         [columns[f"{prefix}_{number}"].tolist() for prefix in _REASON.values()]
         for number in range(1, REASONS + 1)
+        if f"reason_{number}" in columns  # A model of fewer features has fewer reasons.
     ]
     answers = []
     for row, values in enumerate(zip(*fields, strict=True)):

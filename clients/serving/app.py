@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
@@ -162,6 +163,13 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
 
         return handle
 
+    def refuse_form(request: Request, error: Any) -> Response:
+        # Not FastAPI's own answer, which repeats what was sent, and fails where that is infinite.
+        return JSONResponse(
+            {"detail": [{"loc": one["loc"], "msg": one["msg"]} for one in error.errors()]}, 422
+        )
+
+    app.add_exception_handler(RequestValidationError, refuse_form)
     app.add_exception_handler(UnknownBusiness, refuse(422))
     app.add_exception_handler(Conflict, refuse(409))
     app.add_exception_handler(Full, refuse(503))

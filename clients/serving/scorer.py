@@ -71,7 +71,8 @@ class Scorer:
         # Reasons compare with these numbers, and sort them every time.
         self._everyone = self._trained.take(np.arange(len(self._trained)))
         self._everyone.numeric.sort(axis=0)
-        self._records = self._read_records()
+        self._session = self._new_session()
+        self._records = self._read_records(self._session)
 
     @property
     def federated_model(self) -> Store:
@@ -122,24 +123,23 @@ class Scorer:
             }
         )
 
-    @property
-    def _session(self) -> Session:
+    def _new_session(self) -> Session:
         return Session(self._config, Envelope(), self._folder, self._state, is_deployed=True)
 
     def _current(self) -> "_Records":
         """The features of the bank's records as they are now."""
-        if self._session.party is not self._records.party:
-            self._records = self._read_records()
+        session = self._new_session()
+        if session.party is not self._session.party:
+            self._records, self._session = self._read_records(session), session
         return self._records
 
-    def _read_records(self) -> "_Records":
-        party = self._session.party
-        if self.study.read(Schema).digest != schema_hash(party.declaration):
+    def _read_records(self, session: Session) -> "_Records":
+        if self.study.read(Schema).digest != schema_hash(session.party.declaration):
             raise DataError(
                 f"{self._folder}: the declared columns have changed since {self.model} was trained; undo that in "
                 "party.toml, or train again and serve the new model."
             )
-        return _Records(party, self._trained)
+        return _Records(session.party, self._trained)
 
 
 class _Records:
