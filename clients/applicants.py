@@ -5,6 +5,7 @@ their columns with them; those of the others come from the records, as in traini
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def keep_applicants(session: Session, model: str) -> None:
     Raises DataError, and PolicyError where they are too few.
     """
     if session.scoring.queued:
-        batch = Queue(session.queue).take(model, session.envelope.study)
+        with closing(Queue(session.queue)) as queue:
+            batch = queue.take(model, session.envelope.study)
         ids, months = applicant_arrays(batch)
         session.study.keep(PostedColumns({one.id: one.columns for one in batch if one.columns}))
     else:

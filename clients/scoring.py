@@ -10,6 +10,7 @@ odds: two kinds of scores in one file would mislead.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
@@ -221,18 +222,21 @@ def _answer_queue(session: Session, asked: PrepareRequest, answers: Answers) -> 
         for id_, model, answer in zip(ids, models, answers_in_json(answers.columns), strict=True)
         if model != RESERVE
     }
-    Queue(session.queue).answer(_name(asked), session.envelope.study, by_id)
+    with closing(Queue(session.queue)) as queued:
+        queued.answer(_name(asked), session.envelope.study, by_id)
 
 
 def queue(session: Session, request: QueueRequest) -> Queued:
     """Count those who wait for the run's model; too few for the policy are none."""
-    waiting = Queue(session.queue).batch_size(session.scoring.model)
+    with closing(Queue(session.queue)) as queued:
+        waiting = queued.batch_size(session.scoring.model)
     return Queued(waiting if waiting >= (session.policy.least_applicants or 1) else 0)
 
 
 def postpone(session: Session, request: PostponeRequest) -> Postponed:
     """Note in the queue why the batch was not scored."""
-    Queue(session.queue).postpone(session.envelope.study, printable(request.reason))
+    with closing(Queue(session.queue)) as queued:
+        queued.postpone(session.envelope.study, printable(request.reason))
     return Postponed()
 
 

@@ -128,7 +128,7 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
         """
         applicants = [_applicant_of(one, service) for one in batch.applicants]  # type: ignore[attr-defined]
         entries = service.post(applicants)
-        metrics.answered += len(entries)
+        metrics.answer(len(entries))
         return _json({"applicants": _states(entries, service)})
 
     @app.get("/applicants/{id_}", response_model=State, **secured)

@@ -9,13 +9,18 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """What the service has counted since it started; answered are the applicants that were posted."""
+    """What the service has counted since it started."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, str, int]] = Counter()
         self._within, self._seconds = [0] * (len(_BOUNDS) + 1), 0.0
-        self.answered = 0
+        self._answered = 0
+
+    def answer(self, applicants: int) -> None:
+        """Count applicants that were answered by the reserve model."""
+        with self._lock:
+            self._answered += applicants
 
     def count(self, client: str, method: str, path: str, status: int, seconds: float) -> None:
         """Count a request; path is that of its route, so that no id is in it."""
@@ -42,7 +47,7 @@ class Metrics:
             f"siloscore_request_seconds_sum {self._seconds}",
             f"siloscore_request_seconds_count {within[-1]}",
             "# TYPE siloscore_applicants_answered_by_reserve_total counter",
-            f"siloscore_applicants_answered_by_reserve_total {self.answered}",
+            f"siloscore_applicants_answered_by_reserve_total {self._answered}",
             "# TYPE siloscore_applicants_answered_by_federated_total counter",
             f"siloscore_applicants_answered_by_federated_total {federated}",
             "# TYPE siloscore_applicants_waiting gauge",

@@ -1,5 +1,6 @@
 """The reserve model as the service uses it: model and features are read once, and again only when files change."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -53,7 +54,7 @@ class Scorer:
     """The reserve model of a federated model's study and seed, at the bank with this folder and this state.
 
     model is that federated model, as STUDY/CONTENDER/SEED. Raises ConfigError if the bank does not keep both, and
-    DataError if its data are not in order, or its declared columns have changed since. It is for one thread at a time.
+    DataError if its data are not in order, or its declared columns have changed since. Several threads may use it.
     """
 
     def __init__(self, folder: Path, state: Path, model: str) -> None:
@@ -71,7 +72,7 @@ class Scorer:
         # Reasons compare with these numbers, and sort them every time.
         self._everyone = self._trained.take(np.arange(len(self._trained)))
         self._everyone.numeric.sort(axis=0)
-        self._session = self._new_session()
+        self._reading, self._session = threading.Lock(), self._new_session()
         self._records = self._read_records(self._session)
 
     @property
@@ -128,10 +129,11 @@ class Scorer:
 
     def _current(self) -> "_Records":
         """The features of the bank's records as they are now."""
-        session = self._new_session()
-        if session.party is not self._session.party:
-            self._records, self._session = self._read_records(session), session
-        return self._records
+        with self._reading:
+            session = self._new_session()
+            if session.party is not self._session.party:
+                self._records, self._session = self._read_records(session), session
+            return self._records
 
     def _read_records(self, session: Session) -> "_Records":
         if self.study.read(Schema).digest != schema_hash(session.party.declaration):

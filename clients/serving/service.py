@@ -97,8 +97,12 @@ class Service:
         try:
             self._answer_together(tickets)
         except Exception as error:
-            for ticket in tickets:
-                ticket.error = ticket.error or error
+            if len(tickets) == 1:
+                tickets[0].error = error
+            else:
+                # One of them is to blame, and the others should not suffer for it.
+                for ticket in tickets:
+                    self._answer([ticket])
         finally:
             for ticket in tickets:
                 ticket.is_done = True

@@ -4,12 +4,15 @@ import os
 import random
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from clients.serving.keys import new_key
 from experiments.backends import inline
@@ -26,7 +33,6 @@ from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from server.progress import ignore
 
-pytestmark = pytest.mark.usefixtures("quick_tracking")
 APPLICANTS, AT_A_TIME, ROUNDS = 10_000, 100, 5
 # Every answer that is ever written leaves a row, also one that takes the place of another.
 TRACE = """
@@ -98,6 +104,25 @@ class Poster:
         self._client.close()
 
 
+@pytest.fixture(scope="module")
+def trained(
+    quick_tracking: None, make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """A dataset whose parties keep a trained model, and its MLflow store."""
+    data, store = make_tables(("tax",)), tmp_path_factory.mktemp("store") / "mlflow.db"
+    config = TrainingConfig(
+        data=str(data),
+        parties=("bank", "tax"),
+        contenders=("federated-boosting",),
+        study="s",
+        tracking_uri=f"sqlite:///{store}",
+    ).with_section(BoostingConfig(trees=4, min_leaf_count=10, encryption="plain"))
+    with inline.opened(2) as run_federation:
+        run_federation(config, ignore)
+    (data / "policy.toml").write_text('[cash-flow]\ncolumn = ""\n')
+    return data, store
+
+
 @pytest.fixture
 def programs() -> Iterator[list[Program]]:
     started: list[Program] = []
@@ -115,21 +140,11 @@ def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_applicants_survive_ten_kills_and_each_is_answered_once(
-    make_tables: Callable[..., Path], programs: list[Program], tmp_path: Path
+    trained: tuple[Path, Path], programs: list[Program], tmp_path: Path
 ) -> None:
-    data, store = make_tables(("tax",)), tmp_path / "mlflow.db"
-    config = TrainingConfig(
-        data=str(data),
-        parties=("bank", "tax"),
-        contenders=("federated-boosting",),
-        study="s",
-        tracking_uri=f"sqlite:///{store}",
-    ).with_section(BoostingConfig(trees=4, min_leaf_count=10, encryption="plain"))
-    with inline.opened(2) as run_federation:
-        run_federation(config, ignore)
+    data, store = trained
     bank, port, rng = data / "bank", free_port(), random.Random(7)
-    policy = tmp_path / "policy.toml"
-    policy.write_text('[cash-flow]\ncolumn = ""\n')
+    policy = data / "policy.toml"
     run = "s/federated-boosting/1"
     poster = Poster(f"http://127.0.0.1:{port}", new_key(bank, "loans"))
     service = Program(tmp_path / "serve.log", "serve", bank, "--run", run, "--policy", policy, "--port", port)
@@ -174,3 +189,56 @@ def test_ten_thousand_applicants_survive_ten_kills_and_each_is_answered_once(
         wait_for(lambda id_=id_: poster.get(id_)["federated"] is not None)
         assert poster.get(id_)["reserve"] == poster.acknowledged[id_]["reserve"]
     poster.close()
+
+
+@pytest.mark.slow
+def test_with_a_certificate_the_service_speaks_tls_alone(
+    trained: tuple[Path, Path], programs: list[Program], tmp_path: Path
+) -> None:
+    data, _ = trained
+    key, port = new_key(data / "bank", "loans"), free_port()
+    write_certificate(tmp_path)
+    programs.append(
+        Program(
+            tmp_path / "serve.log",
+            *("serve", data / "bank", "--run", "s/federated-boosting/1", "--policy", data / "policy.toml"),
+            *("--port", port, "--certificate", tmp_path / "tls.crt", "--key", tmp_path / "tls.key"),
+        )
+    )
+    headers = {"Authorization": f"Bearer {key}"}
+    context = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+    with httpx.Client(base_url=f"https://127.0.0.1:{port}", headers=headers, verify=context) as client:
+        wait_for(lambda: answers(client))
+        assert "siloscore_applicants_waiting" in client.get("/metrics").text
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/health")
+    assert key not in (tmp_path / "serve.log").read_text()
+
+
+def answers(client: httpx.Client) -> bool:
+    """Whether the service is there."""
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def write_certificate(folder: Path) -> None:
+    """A certificate of this machine that it has signed itself, and its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
+    (folder / "tls.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))

@@ -163,6 +163,8 @@ def test_a_batch_is_as_large_as_the_banks_policy_wants(client: TestClient, bank:
     ids = bank.table.index[:3].tolist()
     post(client, {"id": ids[0]}, {"id": ids[1]})
     assert bank.score_queue("few") is None
+    with pytest.raises(FederationError, match=r"policy\.least_applicants.* asks for 2"):
+        bank.score_file(ids[:2], "file")
     assert get(client, ids[0])["waits"] == "It waits for the next batch."
     post(client, {"id": ids[2]})
     assert bank.score_queue("enough") is not None
