@@ -66,8 +66,8 @@ def score(
     """
     from experiments.display import console, progress_bars
     from experiments.mlflow_page import store_uri
+    from experiments.queue_scoring import score_queue, seconds_of
     from experiments.scoring import score_applicants
-    from experiments.serving import score_queue, seconds_of
     from fl.errors import ConfigError
 
     if every:
