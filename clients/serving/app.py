@@ -131,7 +131,7 @@ def create_app(service: Service, keys: Keys) -> FastAPI:
         metrics.answer(len(entries))
         return _json({"applicants": _states(entries, service)})
 
-    @app.get("/applicants/{id_}", response_model=State, **secured)
+    @app.get("/applicants/{id_:path}", response_model=State, **secured)
     def get_applicant(id_: str, month: Annotated[Month | None, Query()] = None) -> Response:
         """The answers to an applicant of a month, by default of the month that was posted last."""
         entry = service.find(id_, month)

@@ -185,6 +185,8 @@ def test_a_post_that_comes_again_changes_nothing_and_one_with_other_columns_is_r
     applicant = {"id": "new", "month": "2023-05", "columns": columns}
 
     first, twice = post(client, applicant, applicant)
+    (with_slash,) = post(client, {**applicant, "id": "a/b 业"})
+    assert get(client, "a/b 业") == with_slash
     (again,) = post(client, applicant)
     code, said = refusal(client, {"id": bank.table.index[0]}, {**applicant, "columns": {**columns, "a": 0.6}})
 
@@ -290,7 +292,7 @@ def test_metrics_count_requests_and_applicants_and_name_nobody(client: TestClien
     text = client.get("/metrics").text
     assert 'siloscore_requests_total{client="loans",method="POST",path="/applicants",status="200"} 1' in text
     assert (
-        'siloscore_requests_total{client="loans",method="GET",path="/applicants/{id_}",status="200"} 1'
+        'siloscore_requests_total{client="loans",method="GET",path="/applicants/{id_:path}",status="200"} 1'
         in text
     )
     assert 'siloscore_requests_total{client="loans",method="GET",path="other",status="404"} 1' in text
