@@ -21,6 +21,8 @@ ADDS = "adds "
 """How the names of the columns begin that say what each feature adds."""
 LEAST = 0.005
 """Log odds that a reason adds at least: half a per cent of the odds."""
+_DECIMALS = 12
+"""Of what each feature adds, so that hundreds of them still add up to the log odds within 1e-9."""
 
 
 def column_texts(session: Session, table: Table, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
@@ -92,8 +94,11 @@ def reason_columns(
     return {
         **columns,
         "base": explanation.base,
-        # Minus nothing is nothing, too.
-        **{name: explanation.contributions[feature] + 0.0 for name, feature in names.items()},
+        # What is smaller is left over from calculation; and minus nothing is nothing, too.
+        **{
+            name: np.round(explanation.contributions[feature], _DECIMALS) + 0.0
+            for name, feature in names.items()
+        },
     }
 
 
@@ -178,7 +183,8 @@ def compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.f
             texts.append(_not_on_record(column))
             continue
         is_high = column.sign > 0 or (column.sign == 0 and lower >= higher)
-        share = round(100 * (lower if is_high else higher))
+        # Of hundreds of applicants, the value of the riskiest is above that of all but one.
+        share = min(99, round(100 * (lower if is_high else higher)))
         number = np.format_float_positional(float(f"{value:.4g}"), trim="-")
         unit = column.unit.removeprefix("ratio")
         english = [] if unit.startswith("log") else [f"{number} {unit}".rstrip()]

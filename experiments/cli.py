@@ -191,6 +191,10 @@ def report(
     businesses: Annotated[
         int, typer.Option(min=1000, help="With --worlds: number of applicants in each economy.")
     ] = 20_000,
+    truth: Annotated[
+        bool,
+        typer.Option("--truth", help="With --worlds: also judge fairness by the true PD."),
+    ] = False,
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
@@ -222,7 +226,7 @@ def report(
 
     pair = choose_pair(algorithm, contenders)
     sources, config = choose_sources(
-        *(worlds, economies, businesses, data, seeds, settings),
+        *(worlds, economies, businesses, truth, data, seeds, settings),
         lambda folder: _configured(folder, seeds, parties, test_ids, settings),
     )
     command = shlex.join(["siloscore", *sys.argv[1:]])

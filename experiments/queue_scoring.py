@@ -30,7 +30,7 @@ def score_queue(
     """
     model = find_model(uri, run)
     folder, names = parties_there(model, data, parties)
-    with open_backend(backend, len(names)) as run_federation:
+    with open_backend(backend, parties=1) as run_federation:
         while True:
             began, events = time.monotonic(), list[Progress]()
             try:

@@ -77,11 +77,12 @@ def score_applicants(
     check_file(out, "The answers")
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
-    model = find_model(uri, run)
-    recalibration = _recalibration(calibration, model) if calibration else None
-    folder, names = parties_there(model, data, parties)
-    config = scoring_config(model, uri, folder, names, applicants)
-    with open_backend(backend, len(names)) as run_federation:
+    # Flower starts while the model is looked up. Scoring is light: whoever works may use all cores.
+    with open_backend(backend, parties=1) as run_federation:
+        model = find_model(uri, run)
+        recalibration = _recalibration(calibration, model) if calibration else None
+        folder, names = parties_there(model, data, parties)
+        config = scoring_config(model, uri, folder, names, applicants)
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
     if recalibration:

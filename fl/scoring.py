@@ -11,7 +11,7 @@ Conversation `scoring/2` scores applicants by a model that was trained before, i
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
 Ten round trips with the handshake, whatever the protocol and the numbers of members and rows. A blend answers without
-the members of which a party has lost its part. The bank's own model has a say, too, on applicants whom no passive party
+the members of which a party has lost its part, or whose conversation a party speaks in another version. The bank's own model has a say, too, on applicants whom no passive party
 knows, unless the protocol has another kind of score. Without one of the parties that the model was trained with it
 alone answers for everybody: the bank is aligned with itself, seven round trips. So it does when a party keeps silent or
 fails on the way; one that refuses says why, and ends the run.

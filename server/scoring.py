@@ -122,9 +122,14 @@ def _converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scor
         return () if absent else wanted
 
     asked = left(exchange.roster.passive)
+    # A blend answers without a member whose conversation one of these parties speaks in another version.
+    spoken = [
+        set(exchange.roster.descriptions[party].conversations) for party in (exchange.roster.holder, *asked)
+    ]
+    models = tuple(name for name in models if all(conversation_of(name).announced in each for each in spoken))
+    questions = dict.fromkeys(asked, prepare(models)) if models else {}
     # Without one of these parties the bank answers alone.
-    prepared = exchange.ask(dict.fromkeys(asked, prepare(models)), _STATE, dispensable=asked)
-    # Nobody tells anything of a member that another party cannot score by.
+    prepared = exchange.ask(questions, _STATE, dispensable=asked)
     models = tuple(name for name in models if all(name in about.models for about in prepared.values()))
     if config.queued and not models:
         raise FederationError(f"The parties do not keep {config.model} any more.")

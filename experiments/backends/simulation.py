@@ -56,7 +56,7 @@ class _Link:
 def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFederation]:
     """A SuperLink, which starts while the caller goes on: gives a function that runs configurations on it.
 
-    parties is the most of any run.
+    parties is the most among which a run shares the cores.
 
     The function raises BackendError when a run fails, and when Flower says that it did not complete, whatever the exit
     code of its command line.
