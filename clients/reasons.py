@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.declaration import Column, with_reasons
-from clients.parties import party_type
+from clients.data.declaration import Column
 from clients.session import Session
 from fl.explanation import ALL, BANK, Explanation, Feature, Text, printable
 from fl.records import Array
@@ -34,13 +33,7 @@ def column_texts(session: Session, table: Table, numbers: NDArray[np.int64]) -> 
     if session.policy.reason_texts is False:
         text = unnamed(session.declaration.name)
         return np.full(len(numbers), text.english), np.full(len(numbers), text.chinese)
-    return reasons_of(declared_columns(session), table, numbers)
-
-
-def declared_columns(session: Session) -> dict[str, Column]:
-    """The party's columns by name, each with reasons."""
-    declaration = session.declaration
-    return with_reasons(declaration, party_type(declaration.type).columns)
+    return reasons_of(session.columns, table, numbers)
 
 
 def reasons_of(
@@ -121,7 +114,7 @@ class _Wording:
         coverage: Mapping[str, NDArray[np.bool_]],
     ) -> None:
         self._bank, self._coverage = session.declaration.name, coverage
-        self._columns, self._told = declared_columns(session), explanation.texts
+        self._columns, self._told = session.columns, explanation.texts
         self._table, self._applicants = table, applicants
         self._prefixes = dict(
             zip([BANK, *coverage], prefixes([session.declaration.name, *coverage]), strict=True)

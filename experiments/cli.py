@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands
-from experiments.help import PARTIES, STUDIES, TRUST, OneScreen
+from experiments import audit_commands, export_commands, model_commands, party_commands, serving_commands
+from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
     Backend,
     BackendOption,
@@ -367,6 +367,7 @@ app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serving_commands.serve)
 
 
 @app.command(rich_help_panel=STUDIES)

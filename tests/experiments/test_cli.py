@@ -60,7 +60,7 @@ def test_help_shows_every_command_in_its_group_on_one_screen(
     assert not [line for line in lines if line.endswith("...") and "Usage" not in line], (
         "a first sentence is too long"
     )
-    groups = ["Studies", "Parties", "Trust"]
+    groups = ["Studies", "Parties", "Trust", "Deploy"]
     assert [line.split()[0] for line in lines[1:] if line[0] != " "] == groups
     listed = [line.split()[line[0] != " "] for line in lines[1:]]
     assert sorted(listed) == sorted(typer.main.get_command(cli.app).commands)
