@@ -13,7 +13,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands, resuming
+from experiments import (
+    audit_commands,
+    export_commands,
+    model_commands,
+    party_commands,
+    resuming,
+    serving_commands,
+)
 from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
@@ -66,7 +73,7 @@ def generate(
         typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
 ) -> None:
-    """Simulate an economy, and write each party's records of it.
+    """Simulate an economy, and write each party's records.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
@@ -97,7 +104,7 @@ def compare(
     ] = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Train federated, bank-only and pooled models, and compare them.
+    """Train federated and other models, and compare them.
 
     All learn from the same rows; the table shows which is best and by how much.
 
@@ -134,7 +141,7 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train one model, evaluate it on the test rows, and log it.
+    """Train one model, evaluate it, and log it.
 
     The log is in MLflow.
 
@@ -172,6 +179,10 @@ def report(
     businesses: Annotated[
         int, typer.Option(min=1000, help="With --worlds: number of applicants in each economy.")
     ] = 20_000,
+    truth: Annotated[
+        bool,
+        typer.Option("--truth", help="With --worlds: also judge fairness by the true PD."),
+    ] = False,
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
@@ -203,7 +214,7 @@ def report(
 
     pair = choose_pair(algorithm, contenders)
     sources, config = choose_sources(
-        *(worlds, economies, businesses, data, seeds, settings),
+        *(worlds, economies, businesses, truth, data, seeds, settings),
         lambda folder: _configured(folder, seeds, parties, test_ids, settings),
     )
     command = shlex.join(["siloscore", *sys.argv[1:]])
@@ -311,7 +322,7 @@ def attack(
     test_ids: TestIds = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Measure what a curious party could infer from what it receives.
+    """Measure what a curious party could infer.
 
     Models are trained with and without the defences.
 
@@ -346,6 +357,7 @@ app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
 app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
 app.command("resume", rich_help_panel=DEPLOYMENT)(resuming.resume)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serving_commands.serve)
 
 
 @app.command(rich_help_panel=STUDIES)
