@@ -3,7 +3,7 @@
 `python -m experiments.benchmarks.kills --kills 30 --out kills.json` starts separate organisations on this machine, lets
 them train a scorecard and a forest again and again by `siloscore compare --backend deployment`, and kills. What nobody
 starts again by itself, an administrator would: `siloscore federation start` for a party whose supervisor is gone, and
-`siloscore federation up` for the coordinator; where a study has ended without its end, `siloscore resume`. Every model
+`siloscore federation down` and `up` for the coordinator; where a study has ended without its end, `siloscore resume`. Every model
 must be that of a study in one process, bit by bit, and `siloscore federation status` must explain what it shows. The
 next process is killed when the study has gone on after the last.
 """
@@ -195,6 +195,7 @@ class _Run:
         """Start what no supervisor starts, and hear what the status says; returns whether all is well again."""
         layout = self._layout
         if not is_supervised(layout, COORDINATOR):
+            lifecycle.down(layout.data)
             lifecycle.up(layout.data, _parties(layout.data), False, lambda sentence: None)
         record = lifecycle.running_record(layout.data)
         rows = rows_of(layout, record)

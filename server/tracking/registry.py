@@ -111,8 +111,8 @@ def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
     if not runs:
         raise ConfigError(f"There is no study {words!r} in this store; name it, or the id of its MLflow run.")
     tags, status = runs[0].data.tags, runs[0].info.status
-    kind = ScoringConfig if tags.get("kind") == SCORING else TrainingConfig
-    config: TrainingConfig | ScoringConfig = from_texts(runs[0].data.params, kind)
+    params, is_scoring = runs[0].data.params, tags.get("kind") == SCORING
+    config = from_texts(params, ScoringConfig) if is_scoring else from_texts(params, TrainingConfig)
     if status == "FINISHED":
         raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
     if not config.journal:
