@@ -1,11 +1,11 @@
 """What becomes of a study whose processes die: `kill -9` at random moments, of every process that a federation has.
 
-`python -m experiments.benchmarks.kills --kills 30 --out kills.json` starts separate organisations on this machine, lets
-them train a scorecard and a forest again and again by `siloscore compare --backend deployment`, and kills. What nobody
-starts again by itself, an administrator would: `siloscore federation start` for a party whose supervisor is gone, and
-`siloscore federation down` and `up` for the coordinator; where a study has ended without its end, `siloscore resume`. Every model
-must be that of a study in one process, bit by bit, and `siloscore federation status` must explain what it shows. The
-next process is killed when the study has gone on after the last.
+`python -m experiments.benchmarks.kills --kills 30 --out kills.json` starts separate organisations on this machine,
+lets them train a scorecard and a forest again and again by `siloscore compare --backend deployment`, and kills. What
+nobody starts again by itself, an administrator would: `siloscore federation start` for a party whose supervisor is
+gone, and `siloscore federation down` and `up` for the coordinator; where a study has ended without its end,
+`siloscore resume`. Every model must be that of a study in one process, bit by bit, and `siloscore federation status`
+must explain what it shows. The next process is killed when the study has gone on after the last.
 """
 
 import json

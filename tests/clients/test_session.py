@@ -94,6 +94,20 @@ def test_a_request_that_comes_twice_is_answered_from_the_store(
     assert store(config).last() == kept
 
 
+def test_a_step_is_answered_to_one_request_only(send: Send, meet: Meet, config: TrainingConfig) -> None:
+    meet(config)
+    send(config, BlindRequest(), SECOND)
+    third = replace(SECOND, step=3)
+    send(config, matched(), third)
+    kept = store(config).last()
+
+    other = replace(matched(), mode="inner" if matched().mode == "left" else "left")
+    refused = refusal_in(send(config, other, third))
+
+    assert refused == "step 3 of s/ was asked before, with another request"
+    assert store(config).last() == kept
+
+
 @pytest.mark.parametrize("step", [2, 5])
 def test_a_request_that_skips_a_step_is_refused(send: Send, config: TrainingConfig, step: int) -> None:
     refused = refusal_in(send(config, BlindRequest(), Envelope("s", "", step)))
