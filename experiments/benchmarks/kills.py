@@ -47,6 +47,8 @@ SETTINGS: Mapping[str, Any] = {
 }
 _PATIENCE = 400.0
 """Seconds after which a study that does not go on counts as lost."""
+_GONE = 10.0
+"""Seconds for the kernel to end what was killed, at most."""
 _FIRST, _LAST = 0.5, 12.0
 """Between these many seconds after the study has gone on, the next process is killed."""
 
@@ -244,6 +246,8 @@ def _kill(layout: Layout, target: str) -> bool:
     for one in sorted(of_program, key=lambda one: one.program != SUPERVISOR):
         with suppress(ProcessLookupError):
             os.kill(one.number, signal.SIGKILL)
+    numbers = {one.number for one in of_program}
+    wait_until(lambda: not numbers & {one.number for one in processes(layout)}, _GONE)
     return bool(of_program)
 
 

@@ -98,11 +98,11 @@ def test_a_step_is_answered_to_one_request_only(send: Send, meet: Meet, config: 
     meet(config)
     send(config, BlindRequest(), SECOND)
     third = replace(SECOND, step=3)
-    send(config, matched(), third)
+    send(config, matched(), THIRD)
     kept = store(config).last()
 
     other = replace(matched(), mode="inner" if matched().mode == "left" else "left")
-    refused = refusal_in(send(config, other, third))
+    refused = refusal_in(send(config, other, THIRD))
 
     assert refused == "step 3 of s/ was asked before, with another request"
     assert store(config).last() == kept
