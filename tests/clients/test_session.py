@@ -97,7 +97,6 @@ def test_a_request_that_comes_twice_is_answered_from_the_store(
 def test_a_step_is_answered_to_one_request_only(send: Send, meet: Meet, config: TrainingConfig) -> None:
     meet(config)
     send(config, BlindRequest(), SECOND)
-    third = replace(SECOND, step=3)
     send(config, matched(), THIRD)
     kept = store(config).last()
 
