@@ -102,6 +102,7 @@ def undisturbed(config: TrainingConfig) -> tuple[TrainingConfig, list[Trained]]:
     return other, coordinate(InlineGrid(other), other, ignore)
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_dies_at_every_step_makes_the_same_models(config: TrainingConfig) -> None:
     trained, deaths, replies = often_dying(config, coordinate)
     calm, expected = undisturbed(config)
