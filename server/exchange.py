@@ -22,6 +22,7 @@ from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
 from fl.wire import Envelope, envelope_of, pack, refusal_in, size_of, unpack
+from server.admission import read_admission
 from server.roster import Roster
 
 # The message or its reply was lost on the way: the request may be sent again, since a party that has already
@@ -103,8 +104,10 @@ class Exchange:
         """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
 
         Raises FederationError when fewer come in time, or fewer than `least` if that is given, or two have the same
-        name.
+        name; ProtocolError when one has not the keys that the coordinator's file has of it, and ConfigError when that
+        cannot be read (`server/admission.py`).
         """
+        admission = read_admission()
         nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
         questions = {f"node {node}": (node, DescribeRequest()) for node in nodes}
         # A node that has just gone may still be listed.
@@ -117,7 +120,9 @@ class Exchange:
                 )
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
-            self._nodes[about.name] = questions[node][0]
+            self._nodes[about.name], _ = questions[node]
+            if admission is not None:
+                admission.require(nodes[self._nodes[about.name]], about)
         # Node ids are random; the order of the parties decides the order of sums, and must not.
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
@@ -216,11 +221,13 @@ class Exchange:
         _poll(pull, self._timeout)
         return replies, list(waiting.values())
 
-    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> list[int]:
-        nodes: list[int] = []
+    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> dict[int, bytes]:
+        """The public key of each node that is there, in PEM, by its id; empty where Flower asks for no key."""
+        nodes: dict[int, bytes] = {}
 
         def look() -> bool:
-            nodes[:] = self._grid.get_node_ids()
+            nodes.clear()
+            nodes.update((node.node_id, node.public_key) for node in self._grid.get_nodes())
             return len(nodes) >= parties
 
         if not _poll(look, timeout) and len(nodes) < least:
@@ -228,7 +235,7 @@ class Exchange:
                 f"{len(nodes)} of {parties} parties connected within {timeout:g} seconds; in simulation, start "
                 f"the run with --federation-config num-supernodes={parties}."
             )
-        return sorted(nodes)
+        return dict(sorted(nodes.items()))
 
 
 def _poll(done: Callable[[], bool], timeout: float) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.common.constant import ErrorCode
+from flwr.proto.node_pb2 import NodeInfo
 
 from experiments.backends.inline import InlineGrid
 from experiments.joined import read_scores
@@ -112,8 +113,8 @@ class Scripted:
         self._reply, self._answer, self._nodes, self._accept = reply, answer, nodes, accept
         self._replies: dict[str, Message] = {}
 
-    def get_node_ids(self) -> Iterable[int]:
-        return range(2, 2 + self._nodes)
+    def get_nodes(self) -> Iterable[NodeInfo]:
+        return [NodeInfo(node_id=number) for number in range(2, 2 + self._nodes)]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         keys = [f"m{number}" if self._accept else "" for number, _ in enumerate(messages)]
