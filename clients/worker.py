@@ -1,0 +1,100 @@
+"""A party's worker: one long-lived process that answers the tasks of its SuperNode by the code that the party installed.
+
+Flower's own way is a process for every message, which runs the code that the coordinator has shipped. This worker never
+opens what was shipped, and answers at once instead of after the imports. It needs a SuperNode that was started with
+`--isolation process`, and speaks an interface of Flower's that is internal, so it works with one minor version only.
+
+`clients/node.py` starts it together with its SuperNode. `python -m clients.worker --help` tells how it is started alone.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+
+from fl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from clients.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+FLOWER = "1.41"
+"""The version of Flower whose internals `clients/tasks.py` speaks."""
+
+_POLL_SECONDS, _IDLE_POLL_SECONDS, _RETRY_SECONDS = 0.1, 0.25, 1.0
+_IDLE_AFTER_SECONDS = 30.0
+
+
+def require_flower(installed: str) -> None:
+    """Raises ConfigError unless this is the version of Flower that the worker was written for.
+
+    >>> require_flower("1.41.3")
+    >>> require_flower("1.42.0")
+    Traceback (most recent call last):
+    fl.errors.ConfigError: This worker was made for Flower 1.41, and 1.42.0 is installed. Install `flwr>=1.41,<1.42`, \
+or start a plain SuperNode (--plain; what that means, docs/threat-model.md says).
+    """
+    if not installed.startswith(f"{FLOWER}."):
+        above = f"1.{int(FLOWER.partition('.')[2]) + 1}"
+        raise ConfigError(
+            f"This worker was made for Flower {FLOWER}, and {installed} is installed. Install "
+            f"`flwr>={FLOWER},<{above}`, or start a plain SuperNode (--plain; what that means, docs/threat-model.md says)."
+        )
+
+
+def work(tasks: "Tasks") -> NoReturn:
+    """Answer tasks until something fails that no later task can mend.
+
+    A task without a message is forgotten. After any other error this ends, and its SuperNode has to be restarted with
+    it: what has reached the SuperNode of a reply is of no use, and the coordinator asks again.
+    """
+    from clients.tasks import Forgotten
+
+    last = time.monotonic()
+    while True:
+        try:
+            token = tasks.acquire()
+        except httpx.TransportError as error:
+            log.info("The SuperNode does not answer: %s", error)
+            time.sleep(_RETRY_SECONDS)
+            continue
+        if token:
+            try:
+                tasks.answer(token)
+            except Forgotten as error:
+                log.warning("A task has no message any more: %s", error)
+            last = time.monotonic()
+        else:
+            is_idle = time.monotonic() - last > _IDLE_AFTER_SECONDS
+            time.sleep(_IDLE_POLL_SECONDS if is_idle else _POLL_SECONDS)
+
+
+def main() -> None:
+    """Answer tasks until the process is ended."""
+    parser = argparse.ArgumentParser("python -m clients.worker", description="Answer the tasks of a SuperNode.")
+    parser.add_argument("--supernode", required=True, help="HOST:PORT of the SuperNode's Runtime API.")
+    parser.add_argument("--secret", type=Path, required=True, help="File with the secret that it shares with it.")
+    parser.add_argument("--beat", type=Path, required=True, help="File to touch whenever the SuperNode has answered.")
+    given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        require_flower(version("flwr"))
+    except ConfigError as error:
+        sys.exit(str(error))
+
+    from clients import session  # noqa: F401  (so that the first message need not wait for what answers it)
+    from clients.app import app
+    from clients.tasks import Tasks
+
+    work(Tasks(given.supernode, given.secret.read_bytes(), app, given.beat.touch))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The coordinator's front door: the only port of the coordinator that parties reach.
+
+Flower's SuperLink has three interfaces on one port, and one of them, the Control API, lets whoever reaches it start
+runs and register nodes. So the SuperLink listens for the coordinator alone, and this program stands before it. It ends
+TLS, passes on the calls of a SuperNode that has a registered key, and answers everything else itself: 404, and 405 for
+another method than POST.
+
+It reads no message. It holds two kinds of questions until there is an answer, since Flower's SuperNode sleeps when there
+is none: three seconds after it has asked for messages and got none, and a second after it has asked for a part of a
+message that the coordinator is still sending.
+
+`python -m server.front_door --help` tells how it is started.
+"""
+
+import argparse
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+CALLS = frozenset(
+    {
+        "activate-node",
+        "deactivate-node",
+        "send-node-heartbeat",
+        "pull-messages",
+        "push-messages",
+        "get-run",
+        "get-fab",
+        "push-object",
+        "pull-object",
+        "confirm-message-received",
+    }
+)
+"""What a SuperNode with a registered key asks for. Not `register-node`, by which one without a key would join."""
+
+LARGEST_BODY = 16 * 2**20
+"""Bytes. Objects travel in pieces of five megabytes (`fl/wire.py`)."""
+
+_HOLD_SECONDS = 20.0
+"""A SuperNode waits 30 seconds for an answer."""
+_LOOK_SECONDS, _IDLE_LOOK_SECONDS, _PART_LOOK_SECONDS = 0.1, 0.5, 0.02
+"""Between two looks for messages; where there has been none for a while, since each costs the SuperLink work; for a part
+of a message, which comes within moments."""
+_IDLE_AFTER_SECONDS = 30.0
+_PART_TO_COME = b"\x08\x01"
+"""Flower's `PullObjectResponse` with `object_found` and nothing else; Flower itself would take a hundred megabytes."""
+_SUPERLINK_SECONDS = 30.0
+# Headers that belong to one connection, and not to the message that it carries (RFC 9110, section 7.6.1).
+_HOP_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "expect"}
+
+
+class FrontDoor:
+    """An ASGI application that passes the calls of SuperNodes on to a SuperLink.
+
+    superlink sends requests; its base URL is the SuperLink's. A call gets 404 if it is none of `CALLS`, 413 if its body
+    is larger than `LARGEST_BODY` bytes, and 503 while the SuperLink is away: then a SuperNode tries again.
+    """
+
+    def __init__(self, superlink: httpx.AsyncClient) -> None:
+        self._superlink = superlink
+        self._last_message = time.monotonic()
+        route = Route("/v1/fleet/{call}", self._answer, methods=["POST"])
+        self.app = Starlette(routes=[route], lifespan=self._lifespan)
+        # A path with a slash too many must not be led to the right one, since nothing else than the right one is meant.
+        self.app.router.redirect_slashes = False
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self._superlink:
+            yield
+
+    async def _answer(self, request: Request) -> Response:
+        call = request.path_params["call"]
+        if call not in CALLS or request.scope["raw_path"] != f"/v1/fleet/{call}".encode() or request.url.query:
+            return Response(status_code=404)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if body is None:
+            return Response(status_code=413)
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_HEADERS}
+        try:
+            answer = await self._superlink.post(f"/v1/fleet/{call}", content=body, headers=headers)
+            answer = await self._held(request, call, answer)
+        except httpx.TransportError:
+            # At 502, 503 and 504 Flower's SuperNode tries again; at 500 it would give up.
+            return Response(status_code=503)
+        kept = {n: v for n, v in answer.headers.items() if n not in _HOP_HEADERS | {"content-encoding"}}
+        return Response(answer.content, answer.status_code, kept)
+
+    async def _held(self, request: Request, call: str, answer: httpx.Response) -> httpx.Response:
+        """The SuperLink's answer to a call once there is something in it, or after `_HOLD_SECONDS`."""
+        until = time.monotonic() + _HOLD_SECONDS
+        while _is_to_come(call, answer) and time.monotonic() < until and not await request.is_disconnected():
+            await asyncio.sleep(self._pause(call))
+            answer = await self._superlink.send(answer.request)
+        if call == "push-messages" or (call == "pull-messages" and answer.content):
+            self._last_message = time.monotonic()
+        return answer
+
+    def _pause(self, call: str) -> float:
+        if call == "pull-object":
+            return _PART_LOOK_SECONDS
+        is_idle = time.monotonic() - self._last_message > _IDLE_AFTER_SECONDS
+        return _IDLE_LOOK_SECONDS if is_idle else _LOOK_SECONDS
+
+
+def _is_to_come(call: str, answer: httpx.Response) -> bool:
+    """Whether a question has no answer yet: there is no message, or a part of one has not arrived from its sender."""
+    to_come = {"pull-messages": b"", "pull-object": _PART_TO_COME}
+    return answer.status_code == 200 and answer.content == to_come.get(call)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body of a request; None if it is larger than `LARGEST_BODY`, of which no more than that is read."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            return None
+    return bytes(body)
+
+
+def open_front_door(superlink: str, root_certificates: Path) -> Starlette:
+    """The front door of the SuperLink at `superlink`, such as `127.0.0.1:9092`, whose certificate these roots sign."""
+    client = httpx.AsyncClient(
+        base_url=f"https://{superlink}",
+        verify=ssl.create_default_context(cafile=str(root_certificates)),
+        timeout=_SUPERLINK_SECONDS,
+        # A variable of the environment that names a proxy is not meant for this.
+        trust_env=False,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+    )
+    return FrontDoor(client).app
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser("python -m server.front_door", description="The only port that parties reach.")
+    parser.add_argument("--host", default="127.0.0.1", help="Address to listen on. Default: 127.0.0.1.")
+    parser.add_argument("--port", type=int, required=True, help="Port to listen on.")
+    parser.add_argument("--certificate", type=Path, required=True, help="PEM file of the certificate, with its chain.")
+    parser.add_argument("--key", type=Path, required=True, help="PEM file of the certificate's private key.")
+    parser.add_argument("--superlink", required=True, help="HOST:PORT of the SuperLink.")
+    parser.add_argument("--root-certificates", type=Path, required=True, help="PEM file that signs the SuperLink's.")
+    given = parser.parse_args()
+    uvicorn.run(
+        open_front_door(given.superlink, given.root_certificates),
+        host=given.host,
+        port=given.port,
+        ssl_certfile=given.certificate,
+        ssl_keyfile=given.key,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+if __name__ == "__main__":
+    main()
