@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from experiments import audit_commands, export_commands, model_commands, party_commands
-from experiments.help import PARTIES, STUDIES, TRUST, OneScreen
+from experiments.doctor.command import doctor
+from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
     Backend,
     BackendOption,
@@ -363,6 +364,7 @@ app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
+app.command("doctor", rich_help_panel=DEPLOYMENT)(doctor)
 
 
 @app.command(rich_help_panel=STUDIES)

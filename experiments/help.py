@@ -6,7 +6,7 @@ from typing import Any
 from typer import Context
 from typer.core import TyperGroup
 
-STUDIES, PARTIES, TRUST = "Studies", "Parties", "Trust"
+STUDIES, PARTIES, TRUST, DEPLOYMENT = "Studies", "Parties", "Trust", "Deployment"
 """Groups of commands (`rich_help_panel`), in the order of the help."""
 
 
@@ -29,4 +29,4 @@ def _panel(command: object) -> str:
 
 
 def _place(command: object) -> int:
-    return [STUDIES, PARTIES, TRUST, "Others"].index(_panel(command))
+    return [STUDIES, PARTIES, TRUST, DEPLOYMENT, "Others"].index(_panel(command))
