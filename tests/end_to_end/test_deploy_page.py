@@ -1,0 +1,227 @@
+"""docs/deploy.md, as new administrators would follow it: three organisations, each with a folder for a host, reach a study.
+
+The commands are those of the page, and the programs those of its units, with other folders and ports. The federation
+that stands then is used to see what it refuses.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from experiments.guard import groups_below
+from experiments.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "docs" / "deploy"
+PROGRAMS = Path(sys.executable).parent
+BLOCKS = re.findall(r"(?ms)^```sh (\w+)\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text("utf-8"))
+QUICK = "boosting.trees=1 boosting.parallel=1 boosting.depth=2 boosting.patience=0 timeout=60.0 connect-timeout=30.0"
+PATIENCE = 120.0
+
+pytestmark = pytest.mark.slow
+
+
+class Host:
+    """An organisation's machine: a folder in place of /srv/siloscore, and the services that it has started."""
+
+    def __init__(self, folder: Path, name: str, ports: dict[str, int]) -> None:
+        folder.mkdir()
+        self.folder, self.name = folder, name
+        self._read = {
+            "/srv/siloscore": str(folder),
+            "/opt/siloscore/src": str(ROOT),
+            "/opt/siloscore/bin": str(PROGRAMS),
+            "coordinator.example": "localhost",
+            **{port: str(ports[port]) for port in ("9092", "9443")},
+            "%i": name,
+        }
+        self._services: dict[str, subprocess.Popen[bytes]] = {}
+        self._told = iter([block for role, block in BLOCKS if role in (name, "party")])
+        if name == "coordinator":
+            self._told = iter([block for role, block in BLOCKS if role == name])
+
+    def follow(self, more: str = "") -> str:
+        """Type the next commands that the page has for this organisation; what they have printed."""
+        commands = self.here(next(self._told))
+        if self.name == "tax":
+            commands = commands.replace("bank", "tax")  # as the page says
+        return self.type(commands.replace("'parties=", f"'{more} parties="))
+
+    def type(self, commands: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def here(self, text: str) -> str:
+        for written, read in self._read.items():
+            text = text.replace(written, read)
+        return text
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("FLWR_")},
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def start(self, unit: str, *more: str) -> None:
+        """Start what a unit starts, as systemd would."""
+        text = self.here((UNITS / unit).read_text("utf-8").replace("\\\n", " "))
+        told = re.findall(r"(?m)^(\w+)=(.*)$", text)
+        variables = [word for key, value in told if key == "Environment" for word in shlex.split(value)]
+        for file in (value for key, value in told if key == "EnvironmentFile"):
+            variables += Path(file).read_text("utf-8").split()
+        environment = self.environment | dict(word.split("=", 1) for word in variables)
+        ((_, command),) = [one for one in told if one[0] == "ExecStart"]
+        command = re.sub(r"\$\{(\w+)\}", lambda name: environment[name[1]], command)
+        with (self.folder / f"{unit}.log").open("ab") as log:
+            self._services[unit] = subprocess.Popen(
+                [*shlex.split(command), *more],
+                cwd=dict(told)["WorkingDirectory"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self, unit: str) -> None:
+        """End a service, as systemd would."""
+        service = self._services.pop(unit)
+        groups = {service.pid} | groups_below(service.pid)
+        service.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            service.wait(20)
+        for group in groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        service.wait()
+
+    def end(self) -> None:
+        for unit in reversed(list(self._services)):
+            self.stop(unit)
+
+
+NODE, DOOR = "siloscore-node@.service", "siloscore-front-door.service"
+
+
+class Federation:
+    """The three hosts, and what the page's study has printed."""
+
+    def __init__(self, folder: Path, tables: Path) -> None:
+        self.ports = {port: free_port() for port in ("9092", "9443")}
+        self.tables = tables
+        self.coordinator, self.bank, self.tax = (
+            Host(folder / name, name, self.ports) for name in ("coordinator", "bank", "tax")
+        )
+
+    @property
+    def parties(self) -> tuple[Host, Host]:
+        return self.bank, self.tax
+
+    def walk(self) -> str:
+        """Follow the page to the end of the first study."""
+        self.coordinator.follow()
+        for unit in ("siloscore-superlink.service", "siloscore-executor.service", DOOR):
+            self.coordinator.start(unit)
+        held = self.coordinator.folder / "coordinator"
+        for host in self.parties:
+            (host.folder / host.name).mkdir()
+            shutil.copy(self.tables / host.name / "table.csv", host.folder / host.name)
+            shutil.copy(held / "ca.crt", host.folder)
+            host.follow()
+            host.follow()
+            shutil.copy(host.folder / "node" / f"{host.name}.toml", held / "sent")
+            shutil.copy(host.folder / "node" / "supernode.pub", held / "sent" / f"{host.name}.pub")
+        for host, partner in (self.parties, self.parties[::-1]):
+            (line,) = re.findall(
+                r'(?m)^identity = (".+")$', (held / "sent" / f"{partner.name}.toml").read_text()
+            )
+            with (host.folder / host.name / "party.toml").open("a") as declaration:
+                declaration.write(f"\n[partners]\n{partner.name} = {line}\n")
+        until(
+            lambda: self.coordinator.type(
+                f"curl -sf --cacert {held}/ca.crt https://localhost:{self.ports['9092']}/health"
+            )
+        )
+        self.coordinator.follow()
+        for host in self.parties:
+            host.start(NODE, "--port", str(free_port()))
+        for host in self.parties:
+            host.follow()
+        listed = self.coordinator.follow()
+        assert "failure" not in listed
+        until(lambda: self.online() == 2)
+        return self.coordinator.follow(QUICK)
+
+    def flwr(self, *words: str) -> str:
+        home = f"export FLWR_HOME={self.coordinator.folder}/coordinator/flower FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
+        return self.coordinator.type(f"{home}; cd {ROOT}; flwr {shlex.join(words)}")
+
+    def nodes(self) -> list[dict]:
+        told = self.flwr("supernode", "list", "siloscore", "--format", "json")
+        return json.loads(told[told.index("{") : told.rindex("}") + 1])["nodes"]
+
+    def online(self) -> int:
+        return sum(node["status"] == "online" for node in self.nodes())
+
+    def end(self) -> None:
+        for host in (*self.parties, self.coordinator):
+            host.end()
+
+
+def until(done: Callable[[], object]) -> None:
+    """Wait for something, which may fail meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if done():
+                return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def federation(
+    make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Federation]:
+    found = Federation(tmp_path_factory.mktemp("hosts"), make_tables(("tax",)))
+    try:
+        found.study = found.walk()
+        yield found
+    finally:
+        found.end()
+
+
+def test_new_administrators_reach_a_study(federation: Federation) -> None:
+    assert re.search(r"federated-boosting, seed 1: AUC 0\.\d+ on the test rows", federation.study)
+    assert (federation.coordinator.folder / "coordinator" / "mlflow.db").exists()
+    assert list((federation.bank.folder / "bank" / "state").glob("*/federated-boosting/1/*.record"))
+    assert all(not list(Host._told) for Host in (federation.coordinator, *federation.parties))
