@@ -38,11 +38,17 @@ _FLOWER = {
 
 def main() -> None:
     """Keep the node running until the process is ended."""
-    parser = argparse.ArgumentParser("python -m clients.node", description="Run a party's SuperNode and its worker.")
+    parser = argparse.ArgumentParser(
+        "python -m clients.node", description="Run a party's SuperNode and its worker."
+    )
     parser.add_argument("data", type=Path, metavar="DIR", help="The party's folder, with its party.toml.")
     parser.add_argument("--coordinator", required=True, help="HOST:PORT of the coordinator's front door.")
-    parser.add_argument("--root-certificates", type=Path, required=True, help="PEM file that signs the coordinator's.")
-    parser.add_argument("--key", type=Path, required=True, help="Private key that the coordinator has registered.")
+    parser.add_argument(
+        "--root-certificates", type=Path, required=True, help="PEM file that signs the coordinator's."
+    )
+    parser.add_argument(
+        "--key", type=Path, required=True, help="Private key that the coordinator has registered."
+    )
     parser.add_argument("--folder", type=Path, required=True, help="Folder for the node's own files.")
     parser.add_argument("--port", type=int, default=9094, help="Local port between the two. Default: 9094.")
     parser.add_argument("--plain", action="store_true", help="Answer by the code that the coordinator ships.")
@@ -84,9 +90,15 @@ def node(given: argparse.Namespace) -> Unit:
 
     def ailment(started: float) -> str:
         silence = time.time() - beat.stat().st_mtime
-        return f"its worker has not heard of its SuperNode for {silence:.0f} seconds" if silence > _SILENCE_SECONDS else ""
+        return (
+            f"its worker has not heard of its SuperNode for {silence:.0f} seconds"
+            if silence > _SILENCE_SECONDS
+            else ""
+        )
 
-    return Unit(UNIT, programs, folder, lambda started: beat.exists() and beat.stat().st_mtime > started, ailment)
+    return Unit(
+        UNIT, programs, folder, lambda started: beat.exists() and beat.stat().st_mtime > started, ailment
+    )
 
 
 def _answers(address: str) -> bool:

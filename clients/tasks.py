@@ -107,7 +107,11 @@ def _pull(client: RuntimeHttpClient) -> tuple[Message, Context]:
     """The message of a task and its context. What else the SuperNode gives, the bundle, is not looked at."""
     given = client.PullTaskInput(PullTaskInputRequest())
     context = context_from_proto(given.context)
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = given.task_id, context.run_id, context.node_id
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = (
+        given.task_id,
+        context.run_id,
+        context.node_id,
+    )
     (tree,) = client.PullMessages(PullAppMessagesRequest()).message_object_trees
     node = Node(node_id=context.node_id)
     message = pull_and_inflate_object_from_tree(

@@ -1,10 +1,10 @@
-"""A party's worker: one long-lived process that answers the tasks of its SuperNode by the code that the party installed.
+"""A party's worker: one long-lived process that answers its SuperNode's tasks by the code that the party installed.
 
 Flower's own way is a process for every message, which runs the code that the coordinator has shipped. This worker never
 opens what was shipped, and answers at once instead of after the imports. It needs a SuperNode that was started with
 `--isolation process`, and speaks an interface of Flower's that is internal, so it works with one minor version only.
 
-`clients/node.py` starts it together with its SuperNode. `python -m clients.worker --help` tells how it is started alone.
+`clients/node.py` starts it together with its SuperNode.
 """
 
 import argparse
@@ -37,14 +37,13 @@ def require_flower(installed: str) -> None:
     >>> require_flower("1.41.3")
     >>> require_flower("1.42.0")
     Traceback (most recent call last):
-    fl.errors.ConfigError: This worker was made for Flower 1.41, and 1.42.0 is installed. Install `flwr>=1.41,<1.42`, \
-or start a plain SuperNode (--plain; what that means, docs/threat-model.md says).
+    fl.errors.ConfigError: The worker needs Flower 1.41, and 1.42.0 is installed. Install that version, or start a \
+plain SuperNode with --plain; docs/threat-model.md says what that means.
     """
     if not installed.startswith(f"{FLOWER}."):
-        above = f"1.{int(FLOWER.partition('.')[2]) + 1}"
         raise ConfigError(
-            f"This worker was made for Flower {FLOWER}, and {installed} is installed. Install "
-            f"`flwr>={FLOWER},<{above}`, or start a plain SuperNode (--plain; what that means, docs/threat-model.md says)."
+            f"The worker needs Flower {FLOWER}, and {installed} is installed. Install that version, or start a plain "
+            "SuperNode with --plain; docs/threat-model.md says what that means."
         )
 
 
@@ -77,10 +76,16 @@ def work(tasks: "Tasks") -> NoReturn:
 
 def main() -> None:
     """Answer tasks until the process is ended."""
-    parser = argparse.ArgumentParser("python -m clients.worker", description="Answer the tasks of a SuperNode.")
+    parser = argparse.ArgumentParser(
+        "python -m clients.worker", description="Answer the tasks of a SuperNode."
+    )
     parser.add_argument("--supernode", required=True, help="HOST:PORT of the SuperNode's Runtime API.")
-    parser.add_argument("--secret", type=Path, required=True, help="File with the secret that it shares with it.")
-    parser.add_argument("--beat", type=Path, required=True, help="File to touch whenever the SuperNode has answered.")
+    parser.add_argument(
+        "--secret", type=Path, required=True, help="File with the secret that it shares with it."
+    )
+    parser.add_argument(
+        "--beat", type=Path, required=True, help="File to touch whenever the SuperNode has answered."
+    )
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)

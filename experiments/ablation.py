@@ -83,7 +83,8 @@ def run_ablation(
                 contenders=(contender,),
                 parent_run=study.run_id,
                 study=f"{config.study}-{number}",
-                state=state,
+                # Deployed parties let no run say where they keep theirs.
+                state="" if backend == "deployment" else state,
                 register=False,
             )
             run_federation(run, hear)

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from experiments import audit_commands, export_commands, model_commands, party_commands
 from experiments.doctor.command import doctor
-from experiments.federation.certificate_command import certificates
+from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
     Backend,
@@ -365,10 +365,7 @@ app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
-federation = typer.Typer(help="x", no_args_is_help=True)
-federation.command("certificates")(certificates)
-federation.command("x")(lambda: None)
-app.add_typer(federation, name="federation", rich_help_panel=DEPLOYMENT)
+app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
 app.command("doctor", rich_help_panel=DEPLOYMENT)(doctor)
 
 

@@ -1,7 +1,7 @@
 """Which errors are the user's to act on: the command tells them in a sentence, without a traceback."""
 
 from clients.data.errors import DataError
-from experiments.backends.simulation import BackendError
+from experiments.backends.flower import BackendError
 from fl.errors import ConfigError, ProtocolError
 from server.exchange import FederationError
 

@@ -12,6 +12,7 @@ class Backend(StrEnum):
 
     simulation = "simulation"
     inline = "inline"
+    deployment = "deployment"
 
 
 class Role(StrEnum):
@@ -29,7 +30,10 @@ Parties = Annotated[
 TestIds = Annotated[Path | None, typer.Option(help="File with the ids of a fixed test set, one per line.")]
 BackendOption = Annotated[
     Backend,
-    typer.Option(help="Flower's Simulation Engine, or everything in this process, which is faster."),
+    typer.Option(
+        help="Flower's Simulation Engine, everything in this process, which is faster, or the processes that "
+        "`siloscore federation up` has started."
+    ),
 ]
 Store = Annotated[Path, typer.Option(help="MLflow's database file.")]
 Experiment = Annotated[str, typer.Option(help="Name of the MLflow experiment.")]

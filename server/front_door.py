@@ -5,9 +5,9 @@ runs and register nodes. So the SuperLink listens for the coordinator alone, and
 TLS, passes on the calls of a SuperNode that has a registered key, and answers everything else itself: 404, and 405 for
 another method than POST.
 
-It reads no message. It holds two kinds of questions until there is an answer, since Flower's SuperNode sleeps when there
-is none: three seconds after it has asked for messages and got none, and a second after it has asked for a part of a
-message that the coordinator is still sending.
+It reads no message. It holds two kinds of questions until there is an answer, since Flower's SuperNode sleeps when
+there is none: three seconds after it has asked for messages and got none, and a second after it has asked for a part of
+a message that the coordinator is still sending.
 
 `python -m server.front_door --help` tells how it is started.
 """
@@ -49,14 +49,23 @@ LARGEST_BODY = 16 * 2**20
 _HOLD_SECONDS = 20.0
 """A SuperNode waits 30 seconds for an answer."""
 _LOOK_SECONDS, _IDLE_LOOK_SECONDS, _PART_LOOK_SECONDS = 0.1, 0.5, 0.02
-"""Between two looks for messages; where there has been none for a while, since each costs the SuperLink work; for a part
-of a message, which comes within moments."""
+"""Between two looks: for messages; for messages where there has been none for a while, since a look costs work; for a
+part of a message, which comes within moments."""
 _IDLE_AFTER_SECONDS = 30.0
 _PART_TO_COME = b"\x08\x01"
 """Flower's `PullObjectResponse` with `object_found` and nothing else; Flower itself would take a hundred megabytes."""
 _SUPERLINK_SECONDS = 30.0
 # Headers that belong to one connection, and not to the message that it carries (RFC 9110, section 7.6.1).
-_HOP_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "upgrade", "expect"}
+_HOP_HEADERS = {
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "upgrade",
+    "expect",
+}
 
 
 class FrontDoor:
@@ -81,7 +90,11 @@ class FrontDoor:
 
     async def _answer(self, request: Request) -> Response:
         call = request.path_params["call"]
-        if call not in CALLS or request.scope["raw_path"] != f"/v1/fleet/{call}".encode() or request.url.query:
+        if (
+            call not in CALLS
+            or request.scope["raw_path"] != f"/v1/fleet/{call}".encode()
+            or request.url.query
+        ):
             return Response(status_code=404)
         try:
             body = await _body(request)
@@ -147,13 +160,19 @@ def open_front_door(superlink: str, root_certificates: Path) -> Starlette:
 
 def main() -> None:
     """Serve until the process is ended."""
-    parser = argparse.ArgumentParser("python -m server.front_door", description="The only port that parties reach.")
+    parser = argparse.ArgumentParser(
+        "python -m server.front_door", description="The only port that parties reach."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="Address to listen on. Default: 127.0.0.1.")
     parser.add_argument("--port", type=int, required=True, help="Port to listen on.")
-    parser.add_argument("--certificate", type=Path, required=True, help="PEM file of the certificate, with its chain.")
+    parser.add_argument(
+        "--certificate", type=Path, required=True, help="PEM file of the certificate, with its chain."
+    )
     parser.add_argument("--key", type=Path, required=True, help="PEM file of the certificate's private key.")
     parser.add_argument("--superlink", required=True, help="HOST:PORT of the SuperLink.")
-    parser.add_argument("--root-certificates", type=Path, required=True, help="PEM file that signs the SuperLink's.")
+    parser.add_argument(
+        "--root-certificates", type=Path, required=True, help="PEM file that signs the SuperLink's."
+    )
     given = parser.parse_args()
     uvicorn.run(
         open_front_door(given.superlink, given.root_certificates),

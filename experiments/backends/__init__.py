@@ -1,17 +1,18 @@
-"""Where a federation runs: all in one process (`inline`), or in Flower's Simulation Engine (`simulation`)."""
+"""Where a federation runs: in one process (`inline`), in Flower's Simulation Engine (`simulation`), or in processes of
+separate organisations (`deployment`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from clients.session import party_log
-from experiments.backends import inline, simulation
-from experiments.backends.simulation import BackendError, RunFederation
+from experiments.backends import deployment, inline, simulation
+from experiments.backends.flower import BackendError, RunFederation
 from fl.config.run import RunConfig
 from server.exchange import FederationError
 from server.progress import Report
 
-BACKENDS = {"simulation": simulation.opened, "inline": inline.opened}
+BACKENDS = {"simulation": simulation.opened, "inline": inline.opened, "deployment": deployment.opened}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The keys and certificates of a federation on this machine: what `openssl` and `ssh-keygen` make elsewhere."""
+"""The keys and certificates of a federation: what `openssl` and `ssh-keygen` make, too."""
 
 import ipaddress
 import os
@@ -24,9 +24,9 @@ _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 397
 
 
 def make_certificates(coordinator: Coordinator, hosts: Sequence[str] = ()) -> bool:
-    """Make a certificate authority, if there is none, and a fresh certificate of the server; says if it made the first.
+    """Make a fresh certificate of the server, and an authority that signs it if there is none; True if it made one.
 
-    The certificate is for this machine, and for the hosts, which are names or addresses by which others reach it.
+    The certificate is for this machine, and for `hosts`: names or addresses by which others reach it.
     """
     is_new = not coordinator.authority_key.exists()
     if is_new:

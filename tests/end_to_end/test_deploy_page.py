@@ -199,7 +199,7 @@ def until(done: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            if done():
+            if done() is not False:
                 return
         except AssertionError:
             if time.monotonic() > deadline:

@@ -22,7 +22,7 @@ from clients.policy import Policy
 from clients.scores import Scores
 from clients.scoring import read_answers
 from clients.store import Store
-from experiments.backends.simulation import write_app
+from experiments.backends.flower import write_app
 from experiments.guard import groups_below
 from experiments.scoring import scoring_config
 from experiments.servers import free_port

@@ -36,12 +36,18 @@ def test_a_call_passes_with_its_body_and_its_headers() -> None:
         heard.append(request)
         return httpx.Response(401, content=b"no", headers={"x-reason": "key", "connection": "close"})
 
-    said = ask(answer, "POST", "/v1/fleet/get-run", content=b"body", headers={"flwr-signature": "s", "te": "x"})
+    said = ask(
+        answer, "POST", "/v1/fleet/get-run", content=b"body", headers={"flwr-signature": "s", "te": "x"}
+    )
 
     assert (said.status_code, said.content, said.headers["x-reason"]) == (401, b"no", "key")
     assert "connection" not in said.headers
     (request,) = heard
-    assert (request.method, request.url, request.content) == ("POST", "https://superlink/v1/fleet/get-run", b"body")
+    assert (request.method, request.url, request.content) == (
+        "POST",
+        "https://superlink/v1/fleet/get-run",
+        b"body",
+    )
     assert (request.headers["flwr-signature"], request.headers["host"]) == ("s", "superlink")
     assert "te" not in request.headers
 
@@ -78,7 +84,9 @@ def test_no_other_method_passes(method: str) -> None:
 
 
 def test_a_body_is_bounded() -> None:
-    assert ask(no_superlink, "POST", "/v1/fleet/push-object", content=bytes(LARGEST_BODY + 1)).status_code == 413
+    assert (
+        ask(no_superlink, "POST", "/v1/fleet/push-object", content=bytes(LARGEST_BODY + 1)).status_code == 413
+    )
 
 
 def test_while_the_superlink_is_away_a_supernode_is_told_to_try_again() -> None:
@@ -95,7 +103,9 @@ def test_while_the_superlink_is_away_a_supernode_is_told_to_try_again() -> None:
         (
             "pull-object",
             PullObjectResponse(object_found=True).SerializeToString(),
-            PullObjectResponse(object_found=True, object_available=True, object_content=b"x").SerializeToString(),
+            PullObjectResponse(
+                object_found=True, object_available=True, object_content=b"x"
+            ).SerializeToString(),
         ),
     ],
 )
@@ -121,4 +131,7 @@ def test_a_question_is_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_is_not_there_is_not_waited_for() -> None:
     gone = PullObjectResponse().SerializeToString()
 
-    assert ask(lambda request: httpx.Response(200, content=gone), "POST", "/v1/fleet/pull-object").content == gone
+    assert (
+        ask(lambda request: httpx.Response(200, content=gone), "POST", "/v1/fleet/pull-object").content
+        == gone
+    )

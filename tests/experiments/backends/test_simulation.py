@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from experiments.backends.simulation import write_app
+from experiments.backends.flower import write_app
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig, read_config
 
