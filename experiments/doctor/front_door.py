@@ -107,7 +107,7 @@ class FrontDoor:
     ) -> Answer:
         """The answer to a call. Raises ConfigError when nobody answers."""
         begun = time.perf_counter()
-        sent = {"Content-Type": "application/x-protobuf", **(headers or {})}
+        sent = {"Content-Type": "application/protobuf", **(headers or {})}
         try:
             with closing(self._connected()) as connection:
                 connection.request("POST", f"/v1/{api}/{call}", body, sent)
@@ -115,8 +115,9 @@ class FrontDoor:
                 content = reply.read()
         except (OSError, HTTPException) as error:
             raise self._silent(error) from None
-        date = reply.getheader("Date")
-        told = parsedate_to_datetime(date) if date else None
+        # The SuperLink behind the front door may tell its own time, too.
+        dates = reply.headers.get_all("Date", [])
+        told = parsedate_to_datetime(dates[0]) if dates else None
         return Answer(reply.status, content, told, time.perf_counter() - begun)
 
     def _connected(self) -> HTTPSConnection:

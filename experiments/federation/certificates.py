@@ -31,7 +31,7 @@ def make_certificates(coordinator: Coordinator, hosts: Sequence[str] = ()) -> bo
     is_new = not coordinator.authority_key.exists()
     if is_new:
         _make_authority(coordinator)
-    _make_server(coordinator, [*hosts, "localhost", "127.0.0.1"])
+    _make_server(coordinator, list(dict.fromkeys([*hosts, "localhost", "127.0.0.1"])))
     return is_new
 
 

@@ -1,7 +1,7 @@
-"""docs/deploy.md, as new administrators would follow it: three organisations, each with a folder for a host, reach a study.
+"""docs/deploy.md, as new administrators follow it: three organisations reach a study, each in a folder instead of a host.
 
-The commands are those of the page, and the programs those of its units, with other folders and ports. The federation
-that stands then is used to see what it refuses.
+The commands are those of the page, and the programs those of its units, with other folders and ports. Then the
+federation that stands is asked for what it must refuse.
 """
 
 import json
@@ -10,8 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "docs" / "deploy"
 PROGRAMS = Path(sys.executable).parent
 BLOCKS = re.findall(r"(?ms)^```sh (\w+)\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text("utf-8"))
+(SETTINGS,) = (block for role, block in BLOCKS if role == "everyone")
 QUICK = "boosting.trees=1 boosting.parallel=1 boosting.depth=2 boosting.patience=0 timeout=60.0 connect-timeout=30.0"
 PATIENCE = 120.0
 
@@ -62,7 +61,7 @@ class Host:
 
     def type(self, commands: str) -> str:
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
+            ["bash", "-euo", "pipefail", "-c", f"{self.here(SETTINGS)}{commands}"],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -107,6 +106,7 @@ class Host:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                umask=int(dict(told).get("UMask", "0022"), 8),
             )
 
     def stop(self, unit: str) -> None:
@@ -179,8 +179,7 @@ class Federation:
         return self.coordinator.follow(QUICK)
 
     def flwr(self, *words: str) -> str:
-        home = f"export FLWR_HOME={self.coordinator.folder}/coordinator/flower FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1"
-        return self.coordinator.type(f"{home}; cd {ROOT}; flwr {shlex.join(words)}")
+        return self.coordinator.type(f"cd {ROOT}; flwr {shlex.join(words)}")
 
     def nodes(self) -> list[dict]:
         told = self.flwr("supernode", "list", "siloscore", "--format", "json")
