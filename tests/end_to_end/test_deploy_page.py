@@ -1,4 +1,4 @@
-"""docs/deploy.md, as new administrators follow it: three organisations reach a study, each in a folder instead of a host.
+"""docs/deploy.md, as new administrators follow it: three organisations reach a study, each in a folder, not a host.
 
 The commands are those of the page, and the programs those of its units, with other folders and ports. Then the
 federation that stands is asked for what it must refuse.
@@ -10,6 +10,8 @@ import re
 import shlex
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.federation.certificates import make_certificates, make_node_key
+from experiments.federation.layout import Coordinator, PartyNode
 from experiments.guard import groups_below
 from experiments.servers import free_port
 
@@ -27,6 +31,7 @@ UNITS = ROOT / "docs" / "deploy"
 PROGRAMS = Path(sys.executable).parent
 BLOCKS = re.findall(r"(?ms)^```sh (\w+)\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text("utf-8"))
 (SETTINGS,) = (block for role, block in BLOCKS if role == "everyone")
+STUDY = next(block for role, block in BLOCKS if "flwr run" in block)
 QUICK = "boosting.trees=1 boosting.parallel=1 boosting.depth=2 boosting.patience=0 timeout=60.0 connect-timeout=30.0"
 PATIENCE = 120.0
 
@@ -224,3 +229,129 @@ def test_new_administrators_reach_a_study(federation: Federation) -> None:
     assert (federation.coordinator.folder / "coordinator" / "mlflow.db").exists()
     assert list((federation.bank.folder / "bank" / "state").glob("*/federated-boosting/1/*.record"))
     assert all(not list(Host._told) for Host in (federation.coordinator, *federation.parties))
+
+
+# Who is who.
+
+
+def test_a_supernode_without_a_registered_key_of_its_own_is_refused(
+    federation: Federation, tmp_path: Path
+) -> None:
+    stranger, another = PartyNode(tmp_path, tmp_path), Coordinator(tmp_path / "another")
+    another.folder.mkdir()
+    make_node_key(stranger)
+    make_certificates(another)
+    trusted, bank = federation.tax.folder / "ca.crt", federation.bank.folder / "node" / "supernode.key"
+    tried = {
+        "an unregistered key": (trusted, stranger.key, "2004"),
+        "no key": (trusted, None, "2001"),
+        "the certificate of another authority": (
+            another.authority,
+            stranger.key,
+            "CERTIFICATE_VERIFY_FAILED",
+        ),
+        "the key of a party that is connected": (trusted, bank, "2004"),
+    }
+    processes = {}
+    for what, (authority, key, _) in tried.items():
+        command = [
+            *(PROGRAMS / "flower-supernode", "--superlink", f"localhost:{federation.ports['9443']}"),
+            *("--root-certificates", authority, "--host", "127.0.0.1", "--port", str(free_port())),
+            *("--max-retries", "2", "--node-config", f"party-folder='{federation.tax.folder / 'tax'}'"),
+            *([] if key is None else ["--auth-supernode-private-key", key]),
+        ]
+        environment = federation.tax.environment | {"FLWR_HOME": str(tmp_path / "flower")}
+        with (tmp_path / what).open("wb") as log:
+            processes[what] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        for what, (_, _, why) in tried.items():
+            assert processes[what].wait(PATIENCE) != 0, what
+            assert why in (tmp_path / what).read_text("utf-8"), what
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    assert federation.online() == 2
+
+
+def answer(port: str, request: str, authority: Path, body: bytes = b"") -> int:
+    """The status of the answer to a request line, sent as it stands; 0 if the connection was closed instead."""
+    trust = ssl.create_default_context(cafile=str(authority))
+    head = f"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/protobuf\r\n"
+    head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", int(port)), timeout=30) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as connection,
+    ):
+        connection.sendall(head.encode() + body)
+        status = connection.recv(64).decode()
+    return int(status.split()[1]) if status else 0
+
+
+FORBIDDEN = [
+    "POST /v1/control/list-nodes",
+    "POST /v1/control/start-run",
+    "POST /v1/runtime/acquire-task",
+    "POST /v1/fleet/register-node",
+    "POST /v1/fleet/unregister-node",
+    "POST /v1/fleet/../control/list-nodes",
+    "POST /v1/fleet/./../control/list-nodes",
+    "POST /v1/fleet/%2e%2e/control/list-nodes",
+    "POST /v1/fleet/..%2fcontrol%2flist-nodes",
+    "POST /v1/fleet%2f..%2fcontrol/list-nodes",
+    "POST /v1/fleet/activate-node/../../control/list-nodes",
+    "POST /v1/fleet/activate-node%2f..%2f..%2fcontrol%2flist-nodes",
+    "POST /v1/fleet/activate-node%00",
+    "POST /v1/fleet/activate%2dnode",
+    "POST /v1/fleet/activate-node/",
+    "POST /v1/fleet/activate-node;/../../control/list-nodes",
+    "POST /v1/fleet/activate-node?next=/v1/control/list-nodes",
+    "POST /v1/fleet\\..\\control\\list-nodes",
+    "POST //v1/control/list-nodes",
+    "POST /V1/FLEET/activate-node",
+    "POST https://localhost/v1/control/list-nodes",
+    "POST https://localhost/v1/fleet/../control/list-nodes",
+    "POST http://127.0.0.1:9092/v1/control/list-nodes",
+    "GET /v1/fleet/activate-node",
+    "PUT /v1/fleet/activate-node",
+    "DELETE /v1/fleet/activate-node",
+    "OPTIONS *",
+    "TRACE /v1/fleet/activate-node",
+    "CONNECT 127.0.0.1:9092",
+    "GET /health",
+    "GET /docs",
+    "GET /openapi.json",
+]
+
+
+def test_the_front_door_shows_parties_nothing_but_calls_of_supernodes(federation: Federation) -> None:
+    door, authority = federation.ports["9443"], federation.tax.folder / "ca.crt"
+    # What the parties must not reach is there, behind the door.
+    assert answer(federation.ports["9092"], "POST /v1/control/list-nodes", authority) == 200
+    assert answer(door, "POST /v1/fleet/activate-node", authority) == 401
+    answers = {request: answer(door, request, authority) for request in FORBIDDEN}
+    assert {request: status for request, status in answers.items() if status not in (0, 400, 404, 405)} == {}
+
+
+def test_a_party_under_anothers_name_is_refused_and_one_that_is_shut_out_at_once(
+    federation: Federation,
+) -> None:
+    tax, bank = federation.tax, federation.bank
+    (tax_node,) = [node for node in federation.nodes() if node["name"] == "tax"]
+    tax.stop(NODE)
+    bank.stop(NODE)
+    # The bank's key, with the partner's records.
+    shutil.copytree(tax.folder / "tax", bank.folder / "bank", dirs_exist_ok=True)
+    for host in (tax, bank):
+        host.start(NODE, "--port", str(free_port()))
+    until(lambda: federation.online() == 2)
+    with pytest.raises(AssertionError, match="with the key of party bank calls itself 'tax'"):
+        federation.coordinator.type(
+            federation.coordinator.here(STUDY).replace("'parties=", f"'{QUICK} parties=")
+        )
+
+    federation.flwr("supernode", "unregister", tax_node["node-id"], "siloscore")
+    doctor = f"siloscore doctor --data {tax.folder}/tax --node {tax.folder}/node"
+    with pytest.raises(AssertionError, match=r"failure +registration .* has not registered the key"):
+        tax.type(f"{doctor} --coordinator localhost:{federation.ports['9443']}")
+    until(lambda: federation.online() == 1)
