@@ -79,26 +79,25 @@ def node(given: argparse.Namespace) -> Unit:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     if given.plain:
-        programs = (Program("supernode", supernode, environment),)
-        return Unit(UNIT, programs, folder, lambda started: _answers(address))
+        alone = (Program("supernode", supernode, environment),)
+        return Unit(UNIT, alone, folder, lambda started: _answers(address))
     if not secret.exists():
         with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(32))
     isolated = (*supernode, "--isolation", "process", "--superexec-auth-secret-file", str(secret))
     worker = (*python, "clients.worker", "--supernode", address, "--secret", str(secret), "--beat", str(beat))
-    programs = (Program("supernode", isolated, environment), Program("worker", worker, environment))
+    both = (Program("supernode", isolated, environment), Program("worker", worker, environment))
 
-    def ailment(started: float) -> str:
-        silence = time.time() - beat.stat().st_mtime
+    def has_beaten(started: float) -> bool:
+        return beat.exists() and beat.stat().st_mtime > started
+
+    def silence(started: float) -> str:
+        seconds = time.time() - beat.stat().st_mtime
         return (
-            f"its worker has not heard of its SuperNode for {silence:.0f} seconds"
-            if silence > _SILENCE_SECONDS
-            else ""
+            f"its worker has not heard of it for {seconds:.0f} seconds" if seconds > _SILENCE_SECONDS else ""
         )
 
-    return Unit(
-        UNIT, programs, folder, lambda started: beat.exists() and beat.stat().st_mtime > started, ailment
-    )
+    return Unit(UNIT, both, folder, has_beaten, silence)
 
 
 def _answers(address: str) -> bool:

@@ -31,6 +31,7 @@ from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
+from flwr.supercore.protobuf.client import ProtobufClientInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.supernode.runtime.run_clientapp import push_message, push_task_output
@@ -77,7 +78,7 @@ class Tasks:
             push_message(client, self._app(message, context), context)
             push_task_output(client, context, SubStatus.COMPLETED, "")
 
-    def _connected(self, interceptor: object) -> RuntimeHttpClient:
+    def _connected(self, interceptor: ProtobufClientInterceptor) -> RuntimeHttpClient:
         version = RuntimeVersionHttpInterceptor(component_name="flwr-clientapp")
         return RuntimeHttpClient.from_server_address(
             self._address, insecure=True, root_certificates=None, interceptors=[version, interceptor]

@@ -1,7 +1,8 @@
 """A message in Flower's form: few objects, each of which costs a request of its own in a deployment, and no pickle.
 
-A record (`fl/records.py`) travels as one field of bytes beside its envelope, cut into pieces of five megabytes, since
-Flower sends an object whole. This is the only module of `fl` that knows of Flower.
+A record (`fl/records.py`) travels as one field of bytes in its envelope. What is larger than five megabytes is cut into
+pieces, since Flower sends an object whole, and the others travel beside the envelope. This is the only module of `fl`
+that knows of Flower.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +18,7 @@ from fl.escaping import text_line
 from fl.records import Record, decode, encode
 
 _ENVELOPE, _BODY, _REFUSAL = "envelope", "body", "refusal"
-_PIECE = 5_000_000
+_PIECE = 4_999_000  # with its envelope, at most five megabytes
 _SENTENCE = 2_000
 _NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
@@ -62,10 +63,10 @@ class Envelope:
 def pack(body: object, envelope: Envelope) -> RecordDict:
     """The wire form of a message."""
     content = encode(body)
-    pieces = [content[at : at + _PIECE] for at in range(0, len(content), _PIECE)]
-    records = {f"{_BODY}/{number}": ConfigRecord({_BODY: piece}) for number, piece in enumerate(pieces)}
-    head = ConfigRecord({"kind": type(body).__name__, "pieces": len(pieces), **asdict(envelope)})
-    return RecordDict({_ENVELOPE: head, **records})
+    first, *others = [content[at : at + _PIECE] for at in range(0, max(1, len(content)), _PIECE)]
+    head = {"kind": type(body).__name__, "pieces": 1 + len(others), **asdict(envelope), _BODY: first}
+    records = {f"{_BODY}/{number}": ConfigRecord({_BODY: piece}) for number, piece in enumerate(others, 1)}
+    return RecordDict({_ENVELOPE: ConfigRecord(head), **records})
 
 
 def unpack(record: RecordDict, *kinds: type[Record]) -> Record:
@@ -79,10 +80,10 @@ def unpack(record: RecordDict, *kinds: type[Record]) -> Record:
         expected = " or ".join(kind.__name__ for kind in kinds)
         raise ProtocolError(f"a message must be a {expected}, not a {str(name)[:100]}")
     try:
-        pieces = [record.config_records[f"{_BODY}/{number}"][_BODY] for number in range(len(record) - 1)]
-        if head["pieces"] != len(pieces):
+        others = [record.config_records[f"{_BODY}/{number}"][_BODY] for number in range(1, len(record))]
+        if head["pieces"] != 1 + len(others):
             raise ProtocolError("a message came without some of its pieces")
-        return decode(kind, b"".join(pieces))  # type: ignore[arg-type]
+        return decode(kind, b"".join([head[_BODY], *others]))  # type: ignore[list-item]
     except (KeyError, TypeError):
         raise ProtocolError("a message came in pieces that do not fit together") from None
 
@@ -95,7 +96,7 @@ def envelope_of(record: RecordDict) -> Envelope:
 
 def _head(record: RecordDict) -> dict[str, Any]:
     head = dict(record.config_records.get(_ENVELOPE, {}))
-    if set(head) != {"kind", "pieces", *(item.name for item in fields(Envelope))}:
+    if set(head) != {"kind", "pieces", _BODY, *(item.name for item in fields(Envelope))}:
         raise ProtocolError("a message came without a valid envelope")
     return head
 

@@ -82,7 +82,8 @@ class Flower:
         text = done.stdout
         answer = json.loads(text[text.index("{") : text.rindex("}") + 1]) if "{" in text else {}
         if done.returncode or not answer.get("success"):
-            raise BackendError(f"`flwr {arguments[0]}` failed: {(done.stderr or done.stdout).strip()}")
+            said = answer.get("error-message") or done.stderr or done.stdout
+            raise BackendError(f"`flwr {arguments[0]}` failed: {said.strip()}")
         return dict(answer)
 
     def run(

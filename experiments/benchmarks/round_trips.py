@@ -2,9 +2,12 @@
 
 `python -m experiments.benchmarks.round_trips --data data/demo` asks every party the cheapest question there is (its
 description, with the party's data in memory) many times: in turn by Flower's `send_and_receive` and by `Exchange`,
-so that both meet the same noise. Medians, in milliseconds of wall time.
+so that both meet the same noise. Medians, in milliseconds of wall time. With `--backend deployment` it asks the parties
+of the federation that `siloscore federation up` has started there, by `Exchange` alone, and first tells what that
+federation takes of the machine while nothing happens.
 """
 
+import os
 import statistics
 import tempfile
 import time
@@ -15,10 +18,12 @@ import typer
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
-from experiments.backends import simulation
+from experiments.backends import deployment, simulation
 from experiments.backends.inline import InlineGrid
-from experiments.dataset import open_dataset
-from experiments.options import Data
+from experiments.dataset import open_dataset, party_names
+from experiments.federation.layout import Layout
+from experiments.federation.processes import processes
+from experiments.options import Backend, Data
 from fl.config.run import TrainingConfig, read_config
 from fl.handshake import DescribeRequest
 from fl.protocols import message_type
@@ -26,9 +31,11 @@ from fl.wire import Envelope, pack
 from server.exchange import Exchange
 from server.progress import Progress, append_to
 
-REPEATS = 100
+REPEATS, DEPLOYED_REPEATS = 100, 50
+IDLE_SECONDS = 30.0
 
 app = ServerApp()
+deployed = ServerApp()
 command = typer.Typer()
 
 
@@ -37,6 +44,20 @@ def main_of_app(grid: Grid, context: Context) -> None:
     """Measure within Flower's Simulation Engine and report through the progress file."""
     config = read_config(context.run_config)
     append_to(Path(config.progress))(Progress("done", metrics=measure(grid, config)))
+
+
+@deployed.main()
+def main_of_deployed(grid: Grid, context: Context) -> None:
+    """Measure within a deployment, and report through the progress file."""
+    config = read_config(context.run_config)
+    exchange = Exchange(grid, config.study, config.timeout)
+    names = exchange.connect(len(config.parties), config.connect_timeout)
+    times = [
+        _seconds(lambda: exchange.ask(dict.fromkeys(names, DescribeRequest())))
+        for _ in range(DEPLOYED_REPEATS)
+    ]
+    metrics = {"median": statistics.median(times), "least": min(times), "most": max(times)}
+    append_to(Path(config.progress))(Progress("done", metrics=metrics))
 
 
 def measure(grid: Grid, config: TrainingConfig) -> dict[str, float]:
@@ -64,8 +85,47 @@ def _seconds(call: Callable[[], None]) -> float:
 
 
 @command.command(help=__doc__)
-def main(data: Data = Path("data/demo")) -> None:
-    """Measure both backends and print a table."""
+def main(data: Data = Path("data/demo"), backend: Backend = Backend.simulation) -> None:
+    """Measure and print a table."""
+    if backend is Backend.deployment:
+        measure_deployment(data.resolve())
+    else:
+        measure_here(data)
+
+
+def measure_deployment(data: Path) -> None:
+    """Print what the federation of a dataset takes when it is idle, and what a round trip takes."""
+    seconds, bytes_ = idle(Layout(data))
+    print(f"Idle: {bytes_ / 2**20:,.0f} MiB of memory, {seconds:.2f} of a core")
+    events = list[Progress]()
+    with deployment.opened(0, "experiments.benchmarks.round_trips:deployed") as run_federation:
+        run_federation(
+            TrainingConfig(data=str(data), parties=party_names(data), study="round-trips"), events.append
+        )
+    found = events[-1].metrics
+    print(f"Round trip, {DEPLOYED_REPEATS} times: median {found['median']:.2f} s, ", end="")
+    print(f"from {found['least']:.2f} to {found['most']:.2f} s")
+
+
+def idle(layout: Layout) -> tuple[float, int]:
+    """CPU seconds per second that a federation takes for a while, and bytes of memory, shared pages counted once."""
+
+    def spent() -> float:
+        stats = (Path(f"/proc/{one.number}/stat").read_bytes().rpartition(b")")[2].split() for one in those)
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    those = processes(layout)
+    before = spent()
+    time.sleep(IDLE_SECONDS)
+    memory = 0
+    for one in those:
+        lines = Path(f"/proc/{one.number}/smaps_rollup").read_text().splitlines()
+        memory += next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return (spent() - before) / IDLE_SECONDS, memory
+
+
+def measure_here(data: Path) -> None:
+    """Print what the simulation and the exchange in this process take."""
     dataset, events = open_dataset(data), list[Progress]()
     with (
         tempfile.TemporaryDirectory() as state,
