@@ -118,11 +118,12 @@ class Exchange:
                 raise FederationError(
                     f"A party calls itself {about.name[:_NAME]!r}; a name is one short line of text."
                 )
+            number, _ = questions[node]
+            if admission is not None:
+                admission.require(nodes[number], about)
             if about.name in self._nodes:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
-            self._nodes[about.name], _ = questions[node]
-            if admission is not None:
-                admission.require(nodes[self._nodes[about.name]], about)
+            self._nodes[about.name] = number
         # Node ids are random; the order of the parties decides the order of sums, and must not.
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 

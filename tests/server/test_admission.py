@@ -89,6 +89,17 @@ def test_a_party_under_anothers_name_is_refused(connect: Callable, written: dict
         connect(written, ("tax", "bank"))
 
 
+def test_a_party_that_takes_the_name_of_one_that_is_there_is_told_apart_by_its_key(
+    connect: Callable, written: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clients import handshake
+
+    describe = handshake.describe
+    monkeypatch.setattr(handshake, "describe", lambda *asked: replace(describe(*asked), name="bank"))
+    with pytest.raises(ProtocolError, match="with the key of party tax calls itself 'bank'"):
+        connect(written)
+
+
 def test_an_identity_that_is_not_the_pinned_one_is_refused(connect: Callable, written: dict) -> None:
     written["tax"]["identity"] = Identity.new().public.text
     with pytest.raises(ProtocolError, match="Party tax has another identity than in the coordinator's file"):
