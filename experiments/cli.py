@@ -67,7 +67,7 @@ def generate(
         typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
 ) -> None:
-    """Simulate an economy, and write each party's records of it.
+    """Simulate an economy, and write each party's records.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
@@ -98,7 +98,7 @@ def compare(
     ] = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Train federated, bank-only and pooled models, and compare them.
+    """Train federated and other models, and compare them.
 
     All learn from the same rows; the table shows which is best and by how much.
 
@@ -155,7 +155,7 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train one model, evaluate it on the test rows, and log it.
+    """Train one model, evaluate it, and log it.
 
     The log is in MLflow.
 
@@ -332,7 +332,7 @@ def attack(
     test_ids: TestIds = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Measure what a curious party could infer from what it receives.
+    """Measure what a curious party could infer.
 
     Models are trained with and without the defences.
 

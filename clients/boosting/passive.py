@@ -105,12 +105,14 @@ class Growing:
     def at_roots(
         cls, setup: Setup, splits: Splits, number: int, config: BoostingConfig, sent: Sent | None = None
     ) -> Self:
-        """Where a round begins: one node of each tree for all rows, and no bin merged."""
+        """Where a round begins: one node of each tree for all rows, and no bin merged. After the last round no tree
+        is left, and no row either: a record of rows without columns is not read again.
+        """
         shape, trees = setup.binning.shape, len(config.trees_of(number))
         homes = unmerged(trees, shape).astype(np.uint8)
         return cls(
             splits=splits,
-            nodes=roots(trees, len(setup.positions)),
+            nodes=roots(trees, len(setup.positions) if trees else 0),
             trees=np.arange(trees),
             homes=homes,
             candidates=np.empty((0, -(-len(shape) * shape.width * 4 // 8)), np.uint8),

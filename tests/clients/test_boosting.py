@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications, read_table
-from clients.binned import Start, read_setup
+from clients.binned import Setup, Start, read_setup
 from clients.boosting import label_holder, passive
 from clients.forests import BankModel, PassiveModel
 from clients.post import Partners
@@ -52,9 +52,11 @@ from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import plain
 from fl.encrypted_sums.packing import Packing
 from fl.messages import Head, Letter
+from fl.records import decode, encode
 from fl.scorecard import CountRequest, EncryptedSums, Labels, OpenRequest
 from fl.seals import Context, Identity, seal
 from fl.splits import TEST, VALIDATION, Split
+from fl.tables import Table
 from fl.wire import Envelope, refusal_in, unpack
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import FederationError
@@ -361,6 +363,24 @@ def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:
     begun.ask(begun.root)
     with pytest.raises(FederationError, match="splits must lie between 0 and 0"):
         begun.ask(FinishRequest(Letter.of(Kept(1))))
+
+
+def test_a_party_of_many_rows_reads_what_it_keeps_after_the_last_round() -> None:
+    rows, config = 100_000, BoostingConfig(trees=1)
+    values = Table(
+        np.arange(4.0)[:, None], ("turnover",), np.empty((4, 0), np.int32), (), (), np.ones(4, bool)
+    )
+    setup = Setup(
+        seed=1,
+        roles=np.zeros(rows, np.int8),
+        positions=np.arange(rows),
+        training=np.ones(rows, bool),
+        binning=Binning.fit(values, np.arange(4), 4, 1, {}),
+        codes=np.zeros((rows, 1), np.uint8),
+    )
+    for number in (0, config.rounds):
+        kept = passive.Growing.at_roots(setup, Splits.none(), number, config)
+        assert decode(passive.Growing, encode(kept)).nodes.shape == kept.nodes.shape
 
 
 def test_a_model_is_started_once(begun: Begun) -> None:
