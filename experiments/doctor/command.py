@@ -26,7 +26,7 @@ def doctor(
         ),
     ] = "",
 ) -> None:
-    """Check that one organisation can take part in a federation.
+    """Check that one organisation is ready to take part.
 
     There is a line for each check: versions, data, keys, partners, policy, disk, certificate, clock, front door. What
     is wrong is told with the remedy, and the exit code is 1 if a check fails. Nothing is changed.

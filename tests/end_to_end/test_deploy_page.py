@@ -52,7 +52,6 @@ class Host:
             "/opt/siloscore/bin": str(PROGRAMS),
             "coordinator.example": "localhost",
             **{port: str(ports[port]) for port in ("9092", "9443")},
-            "%i": name,
         }
         self._services: dict[str, subprocess.Popen[bytes]] = {}
         self._told = iter([block for role, block in BLOCKS if role in (name, "party")])
@@ -94,9 +93,10 @@ class Host:
             "OMP_NUM_THREADS": "1",
         }
 
-    def start(self, unit: str, *more: str) -> None:
-        """Start what a unit starts, as systemd would."""
+    def start(self, unit: str, *more: str, party: str = "") -> None:
+        """Start what a unit starts, as systemd would, under the host's name or another party's."""
         text = self.here((UNITS / unit).read_text("utf-8").replace("\\\n", " "))
+        text = text.replace("%i", party or self.name)
         told = re.findall(r"(?m)^(\w+)=(.*)$", text)
         variables = [word for key, value in told if key == "Environment" for word in shlex.split(value)]
         for file in (value for key, value in told if key == "EnvironmentFile"):
@@ -343,10 +343,10 @@ def test_a_party_under_anothers_name_is_refused_and_one_that_is_shut_out_at_once
     tax, bank = federation.tax, federation.bank
     for host in (tax, bank):
         host.stop(NODE)
-    # The bank's key, with the partner's records.
-    shutil.copytree(tax.folder / "tax", bank.folder / "bank", dirs_exist_ok=True)
+    # The partner's name, records and identity, under the bank's key.
+    shutil.copytree(tax.folder / "tax", bank.folder / "tax")
     for host in (tax, bank):
-        host.start(NODE, "--port", str(free_port()))
+        host.start(NODE, "--port", str(free_port()), party="tax")
     until(lambda: federation.online() == {"bank", "tax"})
     study = federation.coordinator.here(STUDY).replace("'parties=", f"'{QUICK} parties=")
     assert "The SuperNode with the key of party bank calls itself 'tax'" in federation.coordinator.type(study)
