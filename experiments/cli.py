@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands
+from experiments import audit_commands, export_commands, model_commands, party_commands, serving_commands
 from experiments.doctor.command import doctor
 from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
@@ -193,6 +193,10 @@ def report(
     businesses: Annotated[
         int, typer.Option(min=1000, help="With --worlds: number of applicants in each economy.")
     ] = 20_000,
+    truth: Annotated[
+        bool,
+        typer.Option("--truth", help="With --worlds: also judge fairness by the true PD."),
+    ] = False,
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
@@ -224,7 +228,7 @@ def report(
 
     pair = choose_pair(algorithm, contenders)
     sources, config = choose_sources(
-        *(worlds, economies, businesses, data, seeds, settings),
+        *(worlds, economies, businesses, truth, data, seeds, settings),
         lambda folder: _configured(folder, seeds, parties, test_ids, settings),
     )
     command = shlex.join(["siloscore", *sys.argv[1:]])
@@ -367,6 +371,7 @@ app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
 app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
 app.command("doctor", rich_help_panel=DEPLOYMENT)(doctor)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serving_commands.serve)
 
 
 @app.command(rich_help_panel=STUDIES)

@@ -56,6 +56,7 @@ from fl.boosting.layouts import (
     root_layout,
     roots,
     summed_columns,
+    wanted_sums,
 )
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
@@ -301,6 +302,7 @@ def _add_up(
         layout.offsets,
         np.hstack([np.minimum(of_sample, told) for of_sample in bins]).astype(np.uint8),
         np.tile(told, len(bins)),
+        layout.by_group(wanted_sums(merged_homes, columns[layout.trees], told, shape)),
     )
     of_nodes = np.repeat(merged_homes, family, axis=0)
     offered = [

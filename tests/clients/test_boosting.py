@@ -191,14 +191,16 @@ def test_no_sum_that_the_bank_gets_is_over_few_rows(
     least, seen = 9, []
     answer = plain.PlainResponder.sums
 
-    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+    def watch(
+        self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts, wanted
+    ):
         for low, high in pairwise(offsets):
             # The last bin holds what counts nowhere, too.
             seen.extend(
                 np.bincount(column[low:high], minlength=n)[:-1]
                 for column, n in zip(bins.T, counts, strict=True)
             )
-        return answer(self, encrypted, offsets, bins, counts)
+        return answer(self, encrypted, offsets, bins, counts, wanted)
 
     monkeypatch.setattr(plain.PlainResponder, "sums", watch)
     trained(federate(make_tables(("tax",)), boosting={"min_bin_count": least, "min_leaf_count": 30}))
@@ -424,9 +426,11 @@ def test_each_answer_is_opened_once(begun: Begun) -> None:
     grown = begun.ask(begun.root)
     request = SplitRequest(members={"tax": grown.members}, sums={"tax": grown.sums})
     begun.ask(request, "bank")
-    # That a letter is heard once, too, is tested where letters are (`test_post.py`).
+    # That a letter is heard once, too, is tested where letters are (`test_post.py`). Of a root there are two children.
+    sums = grown.sums.read(Sums)
+    again = Letter.of(replace(sums, homes=np.repeat(sums.homes, 2, axis=0)))
     with pytest.raises(FederationError, match="for another request"):
-        begun.ask(request, "bank")
+        begun.ask(replace(request, sums={"tax": again}), "bank")
 
 
 def test_a_party_hands_over_no_sides_in_a_run_that_does_without(
@@ -618,7 +622,9 @@ def test_finding_10_with_goss_about_as_many_rows_of_a_bin_count_as_without(
         monkeypatch.setattr(BoostingConfig, "min_merged_count", property(lambda config: config.min_bin_count))
     counting, answer = [], plain.PlainResponder.sums
 
-    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+    def watch(
+        self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts, wanted
+    ):
         # The engine does not encrypt: a row that counts has a hessian, the second number.
         counts_of_rows = encrypted["rows"][:, 1] != 0
         for low, high in pairwise(offsets):
@@ -626,7 +632,7 @@ def test_finding_10_with_goss_about_as_many_rows_of_a_bin_count_as_without(
                 rows = np.bincount(column[low:high], minlength=n + 1)[:n]
                 weigh = np.bincount(column[low:high], counts_of_rows[low:high], n + 1)[:n]
                 counting.extend(weigh[rows > 0])
-        return answer(self, encrypted, offsets, bins, counts)
+        return answer(self, encrypted, offsets, bins, counts, wanted)
 
     monkeypatch.setattr(plain.PlainResponder, "sums", watch)
     goss = {"goss_top": 0.2, "goss_other": 0.1, "min_bin_count": 9, "min_leaf_count": 30}
