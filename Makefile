@@ -37,6 +37,7 @@ bench: $(DEMO)/dataset.toml
 	$(BIN)/python -m experiments.benchmarks.round_trips --data $(DEMO)
 	$(BIN)/python -m experiments.benchmarks.alignment
 	$(BIN)/python -m experiments.benchmarks.reading
+	$(BIN)/python -m experiments.benchmarks.serving
 	@if [ -d $(CREDIT) ]; then set -x; $(BIN)/python -m experiments.benchmarks.boosting --data $(CREDIT) \
 		--test-ids $(CREDIT)/test_ids.csv --store sqlite:///mlflow.db; \
 		else echo "Skipped: the credit-card data of docs/results.md are not in $(CREDIT)."; fi

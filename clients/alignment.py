@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clients.aligned import Coverage, Schema, Sensitive, applications_of_rows, table_of, texts_of
-from clients.applicants import ScoredIds, applications_of
+from clients.applicants import ScoredIds, applications_of, features_at
 from clients.data.declaration import schema_hash
 from clients.partners import introduced
 from clients.randomness import own_generator
@@ -88,6 +88,7 @@ def raise_points(session: Session, request: RaiseRequest) -> RaisedIds:
     points, ids = request.points.read(BlindPoints).points, session.party.ids()
     check_points(points)
     if session.is_scoring:
+        session.policy.require("least_applicants", len(points))
         session.count("applicants_per_day", len(points))
     # The position in the message is all that the label holder learns of a business that it does not know.
     blinded = Blinded(ids[_random_order(len(ids))], new_exponent(), np.empty(0, np.int64))
@@ -144,8 +145,7 @@ def order(session: Session, request: OrderRequest) -> Aligned:
     months = _to_months(told.months[known])
     if not session.is_scoring:
         party.warn(has_months=not np.isnat(months).all())
-    frame = party.matrix(ids, months, special=True)
-    session.study.keep(table_of(frame, known, party.declaration.columns))
+    session.study.keep(table_of(features_at(session, ids, months), known, party.declaration.columns))
     session.study.keep(Schema(schema_hash(party.declaration)))
     session.keep(None)
     return Aligned(len(known), int(known.sum()))

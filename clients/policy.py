@@ -129,6 +129,7 @@ class Policy:
     alignments_per_day  studies that a training begins
     models_per_day      models whose training begins; each adds fresh noise to the same labels
     applicants_per_day  businesses that scoring asks about
+    least_applicants    that a run scores, since of a single one each party learns that it applies now
     reason_texts        whether the bank is told, once a training has ended, what customers are to be told by columns
     keep_studies        trained studies, and as many others, that a run cannot push out by a smaller `keep-studies`
     test_ids            folders, or patterns such as `tests/*.txt`, of files that `test-ids` may name at the label
@@ -198,6 +199,7 @@ class Policy:
     alignments_per_day: Annotated[_Count, most("at most {} alignments for training a day")] = None
     models_per_day: Annotated[_Count, most("at most {} models a day to be trained")] = None
     applicants_per_day: Annotated[_Count, most("at most {:,} applicants a day to be scored")] = None
+    least_applicants: Annotated[_Count, least("scoring of at least {} applicants at a time")] = None
     reason_texts: Annotated[
         _Flag,
         exactly(
@@ -315,6 +317,7 @@ DEFAULTS = Policy(
     alignments_per_day=20,
     models_per_day=100,
     applicants_per_day=100_000,
+    least_applicants=10,
     reason_texts=True,
     keep_studies=5,
     test_ids=(".",),

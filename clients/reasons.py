@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.declaration import Column, with_reasons
-from clients.parties import party_type
+from clients.data.declaration import Column
 from clients.session import Session
 from fl.explanation import ALL, BANK, Explanation, Feature, Text, printable
 from fl.records import Array
@@ -22,6 +21,8 @@ ADDS = "adds "
 """How the names of the columns begin that say what each feature adds."""
 LEAST = 0.005
 """Log odds that a reason adds at least: half a per cent of the odds."""
+_DECIMALS = 12
+"""Of what each feature adds, so that hundreds of them still add up to the log odds within 1e-9."""
 
 
 def column_texts(session: Session, table: Table, numbers: NDArray[np.int64]) -> tuple[Texts, Texts]:
@@ -32,13 +33,7 @@ def column_texts(session: Session, table: Table, numbers: NDArray[np.int64]) -> 
     if session.policy.reason_texts is False:
         text = unnamed(session.declaration.name)
         return np.full(len(numbers), text.english), np.full(len(numbers), text.chinese)
-    return reasons_of(declared_columns(session), table, numbers)
-
-
-def declared_columns(session: Session) -> dict[str, Column]:
-    """The party's columns by name, each with reasons."""
-    declaration = session.declaration
-    return with_reasons(declaration, party_type(declaration.type).columns)
+    return reasons_of(session.columns, table, numbers)
 
 
 def reasons_of(
@@ -99,8 +94,11 @@ def reason_columns(
     return {
         **columns,
         "base": explanation.base,
-        # Minus nothing is nothing, too.
-        **{name: explanation.contributions[feature] + 0.0 for name, feature in names.items()},
+        # What is smaller is left over from calculation; and minus nothing is nothing, too.
+        **{
+            name: np.round(explanation.contributions[feature], _DECIMALS) + 0.0
+            for name, feature in names.items()
+        },
     }
 
 
@@ -116,7 +114,7 @@ class _Wording:
         coverage: Mapping[str, NDArray[np.bool_]],
     ) -> None:
         self._bank, self._coverage = session.declaration.name, coverage
-        self._columns, self._told = declared_columns(session), explanation.texts
+        self._columns, self._told = session.columns, explanation.texts
         self._table, self._applicants = table, applicants
         self._prefixes = dict(
             zip([BANK, *coverage], prefixes([session.declaration.name, *coverage]), strict=True)
@@ -185,7 +183,8 @@ def compared(column: Column, values: NDArray[np.float64], everyone: NDArray[np.f
             texts.append(_not_on_record(column))
             continue
         is_high = column.sign > 0 or (column.sign == 0 and lower >= higher)
-        share = round(100 * (lower if is_high else higher))
+        # Of hundreds of applicants, the value of the riskiest is above that of all but one.
+        share = min(99, round(100 * (lower if is_high else higher)))
         number = np.format_float_positional(float(f"{value:.4g}"), trim="-")
         unit = column.unit.removeprefix("ratio")
         english = [] if unit.startswith("log") else [f"{number} {unit}".rstrip()]

@@ -10,6 +10,7 @@ odds: two kinds of scores in one file would mislead.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, get_type_hints
@@ -24,6 +25,8 @@ from clients.applicants import Applicants, ScoredIds, keep_applicants
 from clients.data.declaration import schema_hash
 from clients.reasons import reason_columns
 from clients.reserve import explain_reserve, explain_with_reserve, reserve_log_odds, with_reserve
+from clients.serving.answers import answers_in_json
+from clients.serving.queue import Queue
 from clients.session import SCORING, Session, state_folder
 from clients.store import Store
 from fl import protocols
@@ -31,7 +34,7 @@ from fl.blend import Blend
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ProtocolError
 from fl.escaping import csv_text
-from fl.explanation import Explanation, weighted_mean
+from fl.explanation import Explanation, printable, weighted_mean
 from fl.messages import Letter
 from fl.records import decode, encode
 from fl.reserve import RESERVE
@@ -41,8 +44,12 @@ from fl.scoring import (
     Contributed,
     ContributeRequest,
     Contributions,
+    Postponed,
+    PostponeRequest,
     Prepared,
     PrepareRequest,
+    Queued,
+    QueueRequest,
 )
 from fl.tables import Table
 
@@ -144,7 +151,7 @@ def prepare(session: Session, request: PrepareRequest) -> Prepared:
     session.keep(replace(request, models=kept))
     if not session.holds_label:
         return Prepared(models=tuple(kept), parties=())
-    keep_applicants(session)
+    keep_applicants(session, _name(request))
     return Prepared(models=_kept_members(session, request), parties=tuple(read_coverage(study)))
 
 
@@ -197,12 +204,40 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     answers = _answers(session, log_odds, coverage, models, {**further, **reasons})
     session.study.keep(answers)
     session.study.write_file(ANSWERS, csv_text(answers.frame()).encode())
+    if session.scoring.queued:
+        _answer_queue(session, asked, answers)
     return Answered(
         applicants=len(log_odds),
         model=answering,
         by_both=int(unknown.sum()),
         known={party: int(rows.sum()) for party, rows in coverage.items()},
     )
+
+
+def _answer_queue(session: Session, asked: PrepareRequest, answers: Answers) -> None:
+    """Tell those who wait what the federated model says; the reserve model has answered them before."""
+    ids, models = (answers.columns[name].tolist() for name in (session.declaration.id, "model"))
+    by_id = {
+        id_: answer
+        for id_, model, answer in zip(ids, models, answers_in_json(answers.columns), strict=True)
+        if model != RESERVE
+    }
+    with closing(Queue(session.queue)) as queued:
+        queued.answer(_name(asked), session.envelope.study, by_id)
+
+
+def queue(session: Session, request: QueueRequest) -> Queued:
+    """Count those who wait for the run's model; too few for the policy are none."""
+    with closing(Queue(session.queue)) as queued:
+        waiting = queued.batch_size(session.scoring.model)
+    return Queued(waiting if waiting >= (session.policy.least_applicants or 1) else 0)
+
+
+def postpone(session: Session, request: PostponeRequest) -> Postponed:
+    """Note in the queue why the batch was not scored."""
+    with closing(Queue(session.queue)) as queued:
+        queued.postpone(session.envelope.study, printable(request.reason))
+    return Postponed()
 
 
 def read_answers(config: ScoringConfig, folder: Path) -> Answers:
@@ -268,6 +303,12 @@ def _table(session: Session, asked: PrepareRequest) -> Table:
 
 def _model(session: Session, asked: PrepareRequest, contender: str) -> Store:
     return session.earlier(asked.study, f"{contender}/{asked.seed}")
+
+
+def _name(asked: PrepareRequest) -> str:
+    """At the bank: the model that is to score, as STUDY/CONTENDER/SEED."""
+    (contender,) = asked.models
+    return f"{asked.study}/{contender}/{asked.seed}"
 
 
 def _blend(session: Session, asked: PrepareRequest) -> Blend:

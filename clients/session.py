@@ -21,10 +21,10 @@ from typing import Any
 from flwr.app import Context, Message, RecordDict
 
 from clients.audit import Line, Trail, decoded, encoded, highest_grade, lines_of
-from clients.data.declaration import Declaration, read_declaration
+from clients.data.declaration import Column, Declaration, read_declaration, with_reasons
 from clients.data.errors import DataError
 from clients.identity import own_identity
-from clients.parties import Party, open_party
+from clients.parties import Party, open_party, party_type
 from clients.policy import Asked, Policy, PolicyError
 from clients.post import Post
 from clients.store import Commit, Heard, Store, make_private, retain
@@ -46,6 +46,8 @@ SCORING = "@scoring"
 """Folder of the scoring runs' studies within a party's state: no study can have this name."""
 POLICY = "@policy"
 """Folder within a party's state where it counts what it is asked for in a day: no study, either."""
+QUEUE = "@serving/queue.db"
+"""File within the label holder's state with the applicants that its service has been told of (`clients/serving`)."""
 _ROLES = {Reader.LABEL_HOLDER: "the label holder", Reader.PASSIVE: "a passive party"}
 
 
@@ -75,6 +77,11 @@ class Session:
     def declaration(self) -> Declaration:
         """What the party's `party.toml` says; its data stay closed."""
         return _declared(self._data, _files(self._data) if self._data.is_dir() else ())
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """The party's columns by name, each with what a customer is told of it."""
+        return with_reasons(self.declaration, party_type(self.declaration.type).columns)
 
     @cached_property
     def policy(self) -> Policy:
@@ -129,6 +136,11 @@ class Session:
         """The state of an earlier study, or of a model within it. Raises ProtocolError for an impossible name."""
         named = Envelope(study, model)
         return Store(self._folder / named.study / named.model)
+
+    @property
+    def queue(self) -> Path:
+        """The file of the applicants that wait for a run (`clients/serving/queue.py`)."""
+        return self._folder / QUEUE
 
     def make_room(self) -> None:
         """Remove studies that are too old by the run's `keep-studies` and by the policy's own number."""

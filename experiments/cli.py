@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from experiments import audit_commands, export_commands, model_commands, party_commands
+from experiments import audit_commands, export_commands, model_commands, party_commands, serving_commands
 from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
@@ -66,7 +66,7 @@ def generate(
         typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
 ) -> None:
-    """Simulate an economy, and write each party's records of it.
+    """Simulate an economy, and write each party's records.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
@@ -97,7 +97,7 @@ def compare(
     ] = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
-    """Train federated, bank-only and pooled models, and compare them.
+    """Train federated and other models, and compare them.
 
     All learn from the same rows; the table shows which is best and by how much.
 
@@ -154,7 +154,7 @@ def run(
     json: Json = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Train one model, evaluate it on the test rows, and log it.
+    """Train one model, evaluate it, and log it.
 
     The log is in MLflow.
 
@@ -192,6 +192,10 @@ def report(
     businesses: Annotated[
         int, typer.Option(min=1000, help="With --worlds: number of applicants in each economy.")
     ] = 20_000,
+    truth: Annotated[
+        bool,
+        typer.Option("--truth", help="With --worlds: also judge fairness by the true PD."),
+    ] = False,
     seeds: Seeds = "1",
     algorithm: Annotated[
         str,
@@ -223,7 +227,7 @@ def report(
 
     pair = choose_pair(algorithm, contenders)
     sources, config = choose_sources(
-        *(worlds, economies, businesses, data, seeds, settings),
+        *(worlds, economies, businesses, truth, data, seeds, settings),
         lambda folder: _configured(folder, seeds, parties, test_ids, settings),
     )
     command = shlex.join(["siloscore", *sys.argv[1:]])
@@ -331,7 +335,7 @@ def attack(
     test_ids: TestIds = None,
     settings: Setting = [],  # noqa: B006
 ) -> None:
-    """Measure what a curious party could infer from what it receives.
+    """Measure what a curious party could infer.
 
     Models are trained with and without the defences.
 
@@ -364,6 +368,7 @@ app.command("export", rich_help_panel=PARTIES)(export_commands.export)
 app.command("keys", rich_help_panel=TRUST)(party_commands.keys)
 app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
+app.command("serve", rich_help_panel=DEPLOYMENT)(serving_commands.serve)
 app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
 
 

@@ -95,7 +95,7 @@ def write_explanation(explained: Explained, out: Path) -> None:
     looked_at = (
         "A person should look at this application before it is decided: the PD is near the cut-off, or the bank's "
         "reserve model had a say."
-        if str(answer["review"]) == "True"
+        if answer["review"].lower() == "true"
         else "Nothing marks this application for review by a person."
     )
     table = explained.contributions.round(4)

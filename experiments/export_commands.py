@@ -73,7 +73,7 @@ def export(
         Path | None, typer.Option(help="Folder of the party's state. Default: state in its own folder.")
     ] = None,
 ) -> None:
-    """Write a party's points of a trained scorecard as SQL or JSON.
+    """Write a party's points of a scorecard as SQL or JSON.
 
     The query reads the table of `siloscore features`. The bank's adds the points of all parties up.
 

@@ -6,7 +6,7 @@ from typing import Any
 from typer import Context
 from typer.core import TyperGroup
 
-STUDIES, PARTIES, TRUST, DEPLOYMENT = "Studies", "Parties", "Trust", "Deployment"
+STUDIES, PARTIES, TRUST, DEPLOYMENT = "Studies", "Parties", "Trust", "Deploy"
 """Groups of commands (`rich_help_panel`), in the order of the help."""
 
 
@@ -14,14 +14,16 @@ class OneScreen(TyperGroup):
     """A group of commands whose help lists them by their `rich_help_panel`, each by its first sentence."""
 
     def format_help(self, ctx: Context, formatter: Any) -> None:
-        """Write the help."""
+        """Write the help: each group's name stands beside its first command."""
         self.format_usage(ctx, formatter)
-        width = max(map(len, self.commands))
-        for panel, commands in groupby(sorted(self.commands.values(), key=_place), _panel):
-            formatter.write_heading(panel)
-            for command in commands:
-                line = command.get_short_help_str(formatter.width - width - 4)
-                formatter.write(f"  {command.name:{width}}  {line}\n")
+        groups = groupby(sorted(self.commands.values(), key=_place), _panel)
+        panels = {panel: list(commands) for panel, commands in groups}
+        margin, width = max(map(len, panels)), max(map(len, self.commands))
+        for panel, commands in panels.items():
+            for number, command in enumerate(commands):
+                line = command.get_short_help_str(formatter.width - margin - width - 4)
+                heading = "" if number else panel
+                formatter.write(f"{heading:{margin}}  {command.name:{width}}  {line}\n")
 
 
 def _panel(command: object) -> str:

@@ -20,10 +20,14 @@ def score(
         ),
     ],
     applicants: Annotated[
-        Path,
+        Path | None,
         typer.Option(help="CSV or Parquet file with the bank's ids and, if you like, observation months."),
-    ],
-    out: Annotated[Path, typer.Option(help="File for the scores, .csv or .parquet.")],
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the scores, .csv or .parquet.")] = None,
+    every: Annotated[
+        str,
+        typer.Option(help="Instead of --applicants: score what siloscore serve queues, such as every 60s."),
+    ] = "",
     data: Annotated[
         Path | None,
         typer.Option(help="Dataset with the applicants' records. Default: the dataset of the training."),
@@ -55,12 +59,32 @@ def score(
     four reasons for each score, in English and Chinese. Its column review marks applicants whom a person should look
     at.
 
+    With --every, score the applicants that wait in the queue of siloscore serve, again and again until Ctrl-C. The
+    bank's service has the answers.
+
     Example: siloscore score --run 4f3c2b1a --applicants new.csv --cut-off 0.05 --out scores.csv
     """
     from experiments.display import console, progress_bars
     from experiments.mlflow_page import store_uri
+    from experiments.queue_scoring import score_queue, seconds_of
     from experiments.scoring import score_applicants
+    from fl.errors import ConfigError
 
+    if every:
+        if applicants or out or cut_off or calibration:
+            raise ConfigError(
+                "With --every the applicants and their answers are at siloscore serve; name no files."
+            )
+        seconds = seconds_of(every)
+
+        def tell(said: str) -> None:
+            console.print(said, soft_wrap=True, markup=False)
+
+        score_queue(store_uri(store), run, seconds, data, words(parties), backend.value, tell)
+    if not (applicants and out):
+        raise ConfigError(
+            "Name the applicants by --applicants and the file of scores by --out, or give --every."
+        )
     with progress_bars() as report:
         finished = score_applicants(
             store_uri(store),

@@ -77,13 +77,12 @@ def score_applicants(
     check_file(out, "The answers")
     if not applicants.is_file():
         raise ConfigError(f"There is no file of applicants {applicants}.")
-    model = find_model(uri, run)
-    recalibration = _recalibration(calibration, model) if calibration else None
-    folder = data.resolve() if data else model.config.data_folder
-    there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
-    names = party_names(folder, parties or there)
-    config = scoring_config(model, uri, folder, names, applicants)
-    with open_backend(backend, len(names)) as run_federation:
+    # Flower starts while the model is looked up. Scoring is light: whoever works may use all cores.
+    with open_backend(backend, parties=1) as run_federation:
+        model = find_model(uri, run)
+        recalibration = _recalibration(calibration, model) if calibration else None
+        folder, names = parties_there(model, data, parties)
+        config = scoring_config(model, uri, folder, names, applicants)
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
     if recalibration:
@@ -95,6 +94,18 @@ def score_applicants(
     contributed = Counter(party for parties in answers["parties"] for party in parties.split("; "))
     models = dict(Counter(answers["model"]).most_common())
     return FinishedScoring(models, contributed, int(answers["review"].sum()), answers)
+
+
+def parties_there(
+    model: TrainedModel, data: Path | None, parties: tuple[str, ...]
+) -> tuple[Path, tuple[str, ...]]:
+    """The dataset's folder, by default that of the training, and the parties there, the bank first.
+
+    Unless parties are named, they are those of the training that have a folder. Raises DataError.
+    """
+    folder = data.resolve() if data else model.config.data_folder
+    there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
+    return folder, party_names(folder, parties or there)
 
 
 def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:
@@ -128,9 +139,9 @@ def scoring_command(model: str, bank: Path, **options: object) -> str:
 
 
 def scoring_config(
-    model: TrainedModel, uri: str, data: Path, parties: tuple[str, ...], applicants: Path
+    model: TrainedModel, uri: str, data: Path, parties: tuple[str, ...], applicants: Path | None = None
 ) -> ScoringConfig:
-    """The run that scores applicants by a model, with the settings that it was trained under."""
+    """The run that scores the applicants of a file, or of the bank's queue, by a model, as that was trained."""
     common = {item.name: getattr(model.config, item.name) for item in fields(RunConfig)}
     return ScoringConfig(
         **common
@@ -143,7 +154,8 @@ def scoring_config(
         model=model.name,
         model_run=model.run_id,
         model_data=model.config.data,
-        applicants=str(applicants.resolve()),
+        applicants=str(applicants.resolve()) if applicants else "",
+        queued=applicants is None,
     )
 
 

@@ -50,10 +50,18 @@ def csv_cell(value: Value) -> Value | str:
 
 
 def csv_text(table: Any) -> str:
-    """A frame as the text of a CSV file without its index, texts and names of columns as cells (`csv_cell`)."""
+    """A frame as the text of a CSV file without its index, texts and names of columns as cells (`csv_cell`).
+
+    Arrow writes it, ten times as fast as pandas: it puts every text in quotes, and true and false are in small letters.
+    """
+    import pyarrow as pa  # Only who writes such a file needs Arrow, and not every module that writes a text.
+    from pyarrow import csv
+
     texts = table.select_dtypes(exclude=["number", "bool", "datetime"]).columns
     cells = table.assign(**{name: table[name].map(csv_cell) for name in texts}).rename(columns=csv_cell)
-    return str(cells.to_csv(index=False, lineterminator="\n"))
+    content = pa.BufferOutputStream()
+    csv.write_csv(pa.Table.from_pandas(cells, preserve_index=False), content)
+    return str(content.getvalue().to_pybytes().decode())
 
 
 def markdown(text: str) -> str:

@@ -104,7 +104,7 @@ def weighted_mean(explanations: Sequence[Explanation], weights: Sequence[float |
 
 def printable(text: str, longest: int = LONGEST) -> str:
     """The text on one line, cut off where it is longer."""
-    line = "".join(sign if sign.isprintable() else " " for sign in text)
+    line = text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

@@ -11,10 +11,16 @@ Conversation `scoring/2` scores applicants by a model that was trained before, i
 4. `AnswerRequest` → `Answered`, the bank: it scores, and keeps the result for itself.
 
 Ten round trips with the handshake, whatever the protocol and the numbers of members and rows. A blend answers without
-the members of which a party has lost its part. The bank's own model has a say, too, on applicants whom no passive party
-knows, unless the protocol has another kind of score. Without one of the parties that the model was trained with it
-alone answers for everybody: the bank is aligned with itself, seven round trips. So it does when a party keeps silent or
-fails on the way; one that refuses says why, and ends the run.
+the members of which a party has lost its part, or whose conversation a party speaks in another version. The bank's own
+model has a say, too, on applicants whom no passive party knows, unless the protocol has another kind of score. Without
+one of the parties that the model was trained with it alone answers for everybody: the bank is aligned with itself,
+seven round trips. So it does when a party keeps silent or fails on the way; one that refuses says why, and ends the
+run.
+
+A run may take its applicants from the bank's queue (`clients/serving`) instead of a file. Then the coordinator asks
+first how many would be scored now (`QueueRequest` → `Queued`), which is none as long as too few wait. The bank's own
+model has answered them before, so without one of the parties nobody is scored: the coordinator tells the bank why
+(`PostponeRequest` → `Postponed`), and they wait for the next run.
 """
 
 from collections.abc import Mapping
@@ -91,3 +97,29 @@ class AnswerRequest(Request[Answered]):
     """For the bank: by party what it contributes; nobody's where the bank's own model is to answer."""
 
     contributions: Mapping[str, ToLabelHolder[Contributions]]
+
+
+@dataclass(frozen=True)
+class Queued:
+    """How many applicants of its queue the bank would have scored now: 0 while fewer wait than its policy allows."""
+
+    applicants: Count
+
+
+@request("queue", to=Reader.LABEL_HOLDER, query=True)
+@dataclass(frozen=True)
+class QueueRequest(Request[Queued]):
+    """Asks the bank how many applicants of its queue are to be scored by the run's model."""
+
+
+@dataclass(frozen=True)
+class Postponed:
+    """The bank keeps the batch in its queue."""
+
+
+@request("postpone", to=Reader.LABEL_HOLDER, after=("prepare",))
+@dataclass(frozen=True)
+class PostponeRequest(Request[Postponed]):
+    """Tells the bank why its batch was not scored: who was away, or refused what."""
+
+    reason: Setting[str]

@@ -31,7 +31,8 @@ def main(grid: Grid, context: Context) -> None:
 def conduct(grid: Grid, config: RunConfig, report: Report) -> list[str]:
     """Train, or score applicants, as the kind of configuration says. Returns the results in sentences."""
     if isinstance(config, ScoringConfig):
-        return [_of_scoring(score(grid, config, report), config)]
+        scoring = score(grid, config, report)
+        return [_of_scoring(scoring, config) if scoring else "Too few applicants wait in the bank's queue."]
     if isinstance(config, TrainingConfig):
         trained = [_of_training(one, config) for one in coordinate(grid, config, report)]
         return trained if config.contenders else ["The parties are aligned. No contender was to be trained."]
@@ -51,9 +52,8 @@ def _of_training(trained: Trained, config: TrainingConfig) -> str:
 
 
 def _of_scoring(scoring: Scoring, config: ScoringConfig) -> str:
-    answered, absent = scoring.answered, f"; absent: {', '.join(scoring.absent)}" if scoring.absent else ""
     return (
-        f"{answered.applicants:,} applicants scored by {answered.model}{absent}, with {_written(scoring.costs)}. "
+        f"{scoring.in_words}, with {_written(scoring.costs)}. "
         f"The bank keeps the scores. {_place(scoring.run_id, config)}"
     )
 

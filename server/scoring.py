@@ -4,13 +4,21 @@ It sees how many applicants there are and who answered, and neither ids nor scor
 """
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flwr.serverapp import Grid
 
 from fl.config.run import ScoringConfig
 from fl.protocols import conversation_of, essential
-from fl.scoring import Answered, AnswerRequest, ContributeRequest, PrepareRequest
+from fl.scoring import (
+    Answered,
+    AnswerRequest,
+    ContributeRequest,
+    PostponeRequest,
+    PrepareRequest,
+    QueueRequest,
+)
 from server.alignment import align
 from server.coordinator import new_study_name
 from server.exchange import Costs, Exchange, FederationError
@@ -33,29 +41,68 @@ class Scoring:
     costs: Costs
     run_id: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """How many were scored by which model, and who was absent."""
+        absent = f"; absent: {', '.join(self.absent)}" if self.absent else ""
+        return f"{self.answered.applicants:,} applicants scored by {self.answered.model}{absent}"
 
-def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring:
-    """Score the applicants of `config.applicants` by `config.model`, and log how many to MLflow.
+
+def score(grid: Grid, config: ScoringConfig, report: Report) -> Scoring | None:
+    """Score applicants by `config.model`, and log how many to MLflow; None where too few wait in the bank's queue.
 
     A failure is reported with its reason, and raised again.
     """
     config = config if config.study else replace(config, study=new_study_name("scoring"))
+    exchange = Exchange(grid, config.study, config.timeout)
+    scored: Scoring | None
     try:
-        with ScoringRun.start(config) as run:
-            found = converse(Exchange(grid, config.study, config.timeout), config, report)
-            run.log(found.answered, found.absent, found.costs.to_mapping())
+        if config.queued:
+            scored = _score_queue(exchange, config, report)
+        else:
+            with ScoringRun.start(config) as run:
+                scored = _logged(run, converse(exchange, config, report))
     except Exception as error:
         report(Progress("failed", text=str(error)))
         raise
-    report(Progress("done"))
-    return replace(found, run_id=run.run_id)
+    report(Progress("done", text=scored.in_words if scored else ""))
+    return scored
+
+
+def _logged(run: ScoringRun, scoring: Scoring) -> Scoring:
+    run.log(scoring.answered, scoring.absent, scoring.costs.to_mapping())
+    return replace(scoring, run_id=run.run_id)
+
+
+def _score_queue(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring | None:
+    """Score the batch that waits at the bank, if it is large enough; the bank is told why if that fails.
+
+    MLflow has the batches that were scored. A party may be away for many intervals, and each would be a failed run.
+    """
+    report(Progress("connect"))
+    _connect(exchange, config)
+    if not exchange.ask_holder(QueueRequest()).applicants:
+        return None
+    try:
+        scoring = _converse(exchange, config, report)
+    except FederationError as error:
+        # The bank may be what has failed; its applicants wait in any case.
+        with suppress(FederationError):
+            exchange.ask_holder(PostponeRequest(str(error)), _STATE)
+        raise
+    with ScoringRun.start(config) as run:
+        return _logged(run, scoring)
 
 
 def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring:
     """The whole conversation. Raises FederationError, ProtocolError or ConfigError."""
-    study, contender, seed = config.model_parts
     report(Progress("connect"))
     _connect(exchange, config)
+    return _converse(exchange, config, report)
+
+
+def _converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scoring:
+    study, contender, seed = config.model_parts
 
     def prepare(contenders: Collection[str]) -> PrepareRequest:
         versions = {name: conversation_of(name).announced for name in contenders}
@@ -69,13 +116,23 @@ def converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scori
         """Who is still needed: all passive parties of the model, or none once one of them is missing."""
         # A party that joined after the training has no part in the model, and without one of its own nobody has.
         absent.update(party for party in wanted if party not in there)
+        if absent and config.queued:
+            # The bank's own model has answered these applicants already.
+            raise FederationError(f"Party {', '.join(sorted(absent))} was away.")
         return () if absent else wanted
 
     asked = left(exchange.roster.passive)
+    # A blend answers without a member whose conversation one of these parties speaks in another version.
+    spoken = [
+        set(exchange.roster.descriptions[party].conversations) for party in (exchange.roster.holder, *asked)
+    ]
+    models = tuple(name for name in models if all(conversation_of(name).announced in each for each in spoken))
+    questions = dict.fromkeys(asked, prepare(models)) if models else {}
     # Without one of these parties the bank answers alone.
-    prepared = exchange.ask(dict.fromkeys(asked, prepare(models)), _STATE, dispensable=asked)
-    # Nobody tells anything of a member that another party cannot score by.
+    prepared = exchange.ask(questions, _STATE, dispensable=asked)
     models = tuple(name for name in models if all(name in about.models for about in prepared.values()))
+    if config.queued and not models:
+        raise FederationError(f"The parties do not keep {config.model} any more.")
     exchange.roster = replace(exchange.roster, passive=left(prepared) if asked and models else ())
     report(Progress("align"))
     aligned = align(exchange, "left", scoring=True)

@@ -44,7 +44,7 @@ from fl.boosting.forest import LEAF
 from fl.boosting.gradients import most_entries, ranges, sampled_columns
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Answer, Data, Demand, Growth, Passive, Resolved
-from fl.boosting.layouts import Layout, summed_columns
+from fl.boosting.layouts import Layout, summed_columns, wanted_sums
 from fl.boosting.padding import (
     KEY_BYTES,
     Bits,
@@ -226,7 +226,14 @@ class _Bank:
         """One party's; totals (sums, 2) of the layout are those of all its bins."""
         growth, shape = self._grower.growth, party.shape
         columns, bins = self._summed_columns(party, growth.round)
-        opened = self._owner.decrypt(told.sums, ticket, np.tile(bins, len(layout.samples)))
+        nodes = len(layout.trees) * (1 if growth.ahead else 2)
+        check_bytes(f"homes of {party.name}", told.homes, (nodes, len(shape), shape.width))
+        homes = told.homes.astype(np.int64)
+        of_sums = homes if growth.ahead else homes[::2]
+        if (homes >= shape.bins[:, None]).any() or not (growth.ahead or np.array_equal(of_sums, homes[1::2])):
+            raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
+        wanted = layout.by_group(wanted_sums(of_sums, columns[layout.trees], bins, shape))
+        opened = self._owner.decrypt(told.sums, ticket, np.tile(bins, len(layout.samples)), wanted)
         sums = np.zeros((len(totals), len(shape), shape.width, 2), np.int64)
         everyone = np.arange(len(totals))
         for place, told_bins in enumerate(bins):
@@ -234,15 +241,10 @@ class _Bank:
             sums[everyone, column, :told_bins] = of_place
             # A column's last bin is not told: it is the rest.
             sums[everyone, column, shape.bins[column] - 1] += totals - of_place.sum(axis=1)
-        nodes = len(layout.trees) * (1 if growth.ahead else 2)
         size = len(shape) * shape.width * 4
         check_bytes(f"candidates of {party.name}", told.candidates, (nodes, -(-size // 8)))
         candidates = unpacked(told.candidates, size).reshape(nodes, len(shape), shape.width, 2, 2)
-        check_bytes(f"homes of {party.name}", told.homes, (nodes, len(shape), shape.width))
-        siblings = growth.ahead or np.array_equal(told.homes[::2], told.homes[1::2])
-        if (told.homes >= shape.bins[:, None]).any() or not siblings:
-            raise ProtocolError(f"homes of {party.name} must be bins of its columns, the same in siblings")
-        return Answer(sums=sums, candidates=candidates, homes=told.homes.astype(np.int64))
+        return Answer(sums=sums, candidates=candidates, homes=homes)
 
     def demanded(self, demand: Demand, fit: Fit | None, keys: Keys | None) -> Demanded:
         """Put the demand in a message, the first one with the public keys, and keep the state."""

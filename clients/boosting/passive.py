@@ -56,6 +56,7 @@ from fl.boosting.layouts import (
     root_layout,
     roots,
     summed_columns,
+    wanted_sums,
 )
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
@@ -105,12 +106,14 @@ class Growing:
     def at_roots(
         cls, setup: Setup, splits: Splits, number: int, config: BoostingConfig, sent: Sent | None = None
     ) -> Self:
-        """Where a round begins: one node of each tree for all rows, and no bin merged."""
+        """Where a round begins: one node of each tree for all rows, and no bin merged. After the last round no tree
+        is left, and no row either: a record of rows without columns is not read again.
+        """
         shape, trees = setup.binning.shape, len(config.trees_of(number))
         homes = unmerged(trees, shape).astype(np.uint8)
         return cls(
             splits=splits,
-            nodes=roots(trees, len(setup.positions)),
+            nodes=roots(trees, len(setup.positions) if trees else 0),
             trees=np.arange(trees),
             homes=homes,
             candidates=np.empty((0, -(-len(shape) * shape.width * 4 // 8)), np.uint8),
@@ -299,6 +302,7 @@ def _add_up(
         layout.offsets,
         np.hstack([np.minimum(of_sample, told) for of_sample in bins]).astype(np.uint8),
         np.tile(told, len(bins)),
+        layout.by_group(wanted_sums(merged_homes, columns[layout.trees], told, shape)),
     )
     of_nodes = np.repeat(merged_homes, family, axis=0)
     offered = [

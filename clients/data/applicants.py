@@ -5,11 +5,18 @@ file may have that column too; without it, each applicant is scored as of the mo
 an applicant come from the bank's records, whether its outcome is known or not.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from clients.data import values
+from clients.data.dates import months_before
+from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
 from clients.parties import Party
@@ -66,3 +73,32 @@ def features_of(party: Party, path: Path, month: str | None = None) -> pd.DataFr
         months = table[month].to_numpy() if month is not None else np.full(len(ids), "NaT", "datetime64[s]")
     frame = party.matrix(ids.astype(np.str_), months.astype("datetime64[M]"), special=True)
     return frame.reset_index(names=declared.id)
+
+
+def frame_of_rows(
+    declaration: Declaration, rows: Sequence[str], months: NDArray[np.datetime64]
+) -> pd.DataFrame:
+    """The declared columns of rows (n,) that do not stand in a file, in the form that `Party.matrix` gives them.
+
+    A row is a JSON object with a value for each declared column: a number, a text, a date such as 2024-03-01, or null.
+    months (n,) are the observation months, NaT where there are none. Special values are numbers like others here.
+    """
+    objects = [json.loads(row) for row in rows]
+    as_of = pd.Series(months.astype("datetime64[s]"))
+    return pd.DataFrame(
+        {
+            column.name: _column_of([one[column.name] for one in objects], column, as_of)
+            for column in declaration.columns
+        },
+        index=range(len(rows)),
+    )
+
+
+def _column_of(cells: list[float | str | None], column: Column, as_of: pd.Series) -> pd.Series:
+    if column.kind == "categorical":
+        texts = values.texts(pa.chunked_array([pa.array(cells, pa.large_string())]))
+        return pd.Series(texts.to_pandas().array).astype("category")
+    if column.kind == "date":
+        days = pd.Series(pd.to_datetime(pd.Series(cells, dtype=object))).astype("datetime64[s]")
+        return months_before(days, as_of.fillna(pd.Timestamp(column.reference or None)))
+    return pd.Series(cells, dtype=np.float64)

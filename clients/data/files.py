@@ -5,8 +5,8 @@ as a person finds it: by the line in a CSV file (the header is line 1), by the n
 Parquet file.
 """
 
-import codecs
 import csv
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from clients.data import values
 from clients.data.errors import DataError, listing, not_decodable, suggestion
 from clients.data.format import USUAL, Format, encoding_of, separator_line, sniff
+from clients.data.quotes import QuotationMark, Unquoted, marks_counter
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -247,27 +248,33 @@ class CsvFile(TableFile):
         return _numbered("line", [lines[row] for row in rows])
 
     def _read_raw(self, kinds: Mapping[str, Kind | Conversion]) -> pa.Table:
-        has_quotes = self._check_text(is_all=set(kinds) >= set(self._names))
+        # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
+        # texts, so that the conversion can name the cell that is to blame, or understand another way to write it.
+        types = {
+            name: pa.float64() if kind in ("number", "binary") else pa.large_string()
+            for name, kind in kinds.items()
+        }
+        is_all = set(kinds) >= set(self._names)
+        with (
+            suppress(QuotationMark, UnicodeDecodeError, pa.ArrowInvalid),
+            Unquoted(self.path, self.format.encoding, is_all) as file,
+        ):
+            return self._read_as(types, file)
+        has_quotes = self._has_quotes(is_all)
+        if has_quotes:
+            with suppress(pa.ArrowInvalid):
+                return self._read_as(types, self.path, has_quotes)
+        self._check_row_lengths()
         try:
-            # Parsing numbers while reading takes half the time and memory. If that fails, they are read as
-            # texts, so that the conversion can name the cell that is to blame, or understand another way to write it.
-            return self._read_as(
-                {
-                    name: pa.float64() if kind in ("number", "binary") else pa.string()
-                    for name, kind in kinds.items()
-                },
-                has_quotes,
-            )
-        except pa.ArrowInvalid:
-            self._check_row_lengths()
-        try:
-            return self._read_as(dict.fromkeys(kinds, pa.string()), has_quotes)
+            return self._read_as(dict.fromkeys(kinds, pa.large_string()), self.path, has_quotes)
         except pa.ArrowInvalid as error:
             raise DataError(f"{self.path} cannot be read as CSV ({str(error).splitlines()[0]}).") from error
 
-    def _read_as(self, types: Mapping[str, pa.DataType], has_quotes: bool) -> pa.Table:
+    def _read_as(
+        self, types: Mapping[str, pa.DataType], source: Path | io.FileIO, has_quotes: bool = False
+    ) -> pa.Table:
         return pacsv.read_csv(
-            self.path,
+            source,
             read_options=pacsv.ReadOptions(
                 # With one thread of its own Arrow spends a fifth more than without any.
                 use_threads=pa.cpu_count() > 1,
@@ -291,24 +298,17 @@ class CsvFile(TableFile):
             ),
         )
 
-    def _check_text(self, is_all: bool) -> bool:
+    def _has_quotes(self, is_all: bool) -> bool:
         """Whether there are quotation marks.
 
         Raises `DataError` if the file is not in its encoding or a quotation mark is never closed. The whole file is
         looked at, columns that are not read included: an open quotation mark would swallow the rows that follow it.
         If all columns are read, the reader itself finds what is not UTF-8.
         """
-        encoding = codecs.lookup(self.format.encoding).name
-        decoder, marks = codecs.getincrementaldecoder(encoding)(), 0
+        marks_in = marks_counter(self.format.encoding, is_all)
         try:
             with self.path.open("rb") as file:
-                for chunk in iter(partial(file.read, _CHUNK), b""):
-                    # ASCII need not be decoded either, unless a character before it is not complete.
-                    if encoding == "utf-8" and (is_all or (chunk.isascii() and not decoder.getstate()[0])):
-                        marks += chunk.count(b'"') if b'"' in chunk else 0
-                    else:
-                        marks += decoder.decode(chunk).count('"')
-                decoder.decode(b"", True)
+                marks = sum(map(marks_in, iter(partial(file.read, _CHUNK), b""))) + marks_in(b"")
         except UnicodeDecodeError:
             raise self._not_decodable() from None
         if marks % 2:

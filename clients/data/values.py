@@ -5,6 +5,7 @@ the row that cannot be converted. Whole columns are converted at once; only a fa
 bisection.
 """
 
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -93,7 +94,8 @@ def numbers_and_strays(column: pa.ChunkedArray, format: Format = USUAL) -> tuple
         values = cells.cast(pa.float64(), safe=False)
     else:
         raise BadValues(f"the column holds values of type {column.type}, where numbers are needed.")
-    if values.null_count == cells.null_count and pc.all(pc.is_finite(values)).as_py() is not False:
+    # A sum is finite only if every number is; where it overflows, the numbers are looked at one by one.
+    if values.null_count == cells.null_count and math.isfinite(pc.sum(values, min_count=0).as_py()):
         return values, NO_STRAYS
     is_stray = pc.and_not(
         pc.is_valid(cells), pc.fill_null(pc.or_(pc.is_finite(values), pc.is_nan(values)), False)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, roc_auc_score
 
 from clients.aligned import read_applications, read_coverage, read_table
 from clients.evaluation import keep_scores
@@ -15,7 +14,9 @@ from clients.session import Session
 from fl.config.network import NetworkConfig
 from fl.errors import ProtocolError
 from fl.evaluation import Scored
+from fl.evaluation.measures import log_loss
 from fl.messages import Letter
+from fl.metrics import auc
 from fl.network import (
     BackwardRequest,
     BatchEmbeddings,
@@ -87,9 +88,9 @@ class _Bank:
         """Judge the models on the validation rows, of which these are the passive parties' embeddings."""
         positions = self.rows.with_role(VALIDATION)
         passive, present = placed(embeddings, self.coverage, positions, self.config)
-        pd = models.predict(self.bottom, self.top, self.rows.inputs(positions), passive, present)
+        scores = models.predict(self.bottom, self.top, self.rows.inputs(positions), passive, present)
         labels = self.labels[positions]
-        return Look(auc=float(roc_auc_score(labels, pd)), loss=float(log_loss(labels, pd)))
+        return Look(auc=auc(labels, scores), loss=log_loss(scores, labels))
 
     def learn(self, batch: int, embeddings: Mapping[str, Floats]) -> tuple[dict[str, Floats], float]:
         """Learn from a batch by the passive parties' embeddings: their defended gradients, and the mean log loss."""

@@ -7,7 +7,9 @@ notebook, the decorator `register` makes a type known to the running process.
 
 import sys
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib import metadata
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import TypeVar
 
@@ -132,6 +134,12 @@ def load(point: EntryPoint, described: str) -> type[Party]:
     if not (isinstance(kind, type) and issubclass(kind, Party)):
         raise DataError(f"{described} is not a subclass of clients.parties.base.Party.")
     return kind
+
+
+@cache
+def entry_points(group: str) -> EntryPoints:
+    """Looked for once in a process, among all its packages, since every party of every run asks for its type."""
+    return metadata.entry_points(group=group)
 
 
 def _points() -> list[EntryPoint]:

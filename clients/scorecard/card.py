@@ -8,7 +8,7 @@ import pandas as pd
 
 from clients.aligned import read_applications, read_table
 from clients.evaluation import keep_scores
-from clients.reasons import column_texts, declared_columns
+from clients.reasons import column_texts
 from clients.scorecard.columns import values_of
 from clients.scorecard.model import ANSWERS_ALL, BankModel, BankWeights, ScoredRows
 from clients.session import Session
@@ -47,7 +47,7 @@ def tell_columns(
     passive party knows.
     """
     covered = covered or {}
-    declared = declared_columns(session)
+    declared = session.columns
     table, binning = read_table(session.study), session.store.read(Binning)
     exact, rounded = (values_of(declared, table, binning, grouping, digits) for digits in (EXACT, ROUNDED))
     names = dict(enumerate(table.names))

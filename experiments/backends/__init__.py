@@ -19,9 +19,9 @@ BACKENDS = {"simulation": simulation.opened, "inline": inline.opened, "deploymen
 def open_backend(name: str, parties: int) -> Iterator[RunFederation]:
     """A backend of `BACKENDS` for the length of a `with`: gives a function that runs a configuration to its end.
 
-    parties is the most of any run. Afterwards the parties' stores hold what was trained. Open it early: what it needs
-    starts in the background. An error of a run has as notes what the parties have written to their own logs meanwhile:
-    other parties are not told, but whoever runs all of them here may read it.
+    parties is the most among which a run shares the cores. Open it early: what it needs starts in the background.
+    Afterwards the parties' stores hold what was trained. An error of a run has as notes what the parties have written
+    to their own logs meanwhile: other parties are not told, but whoever runs all of them here may read it.
     """
     with BACKENDS[name](parties) as run_federation:
 

@@ -43,7 +43,7 @@ class _Link:
 def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFederation]:
     """A SuperLink, which starts while the caller goes on: gives a function that runs configurations on it.
 
-    parties is the most of any run. The function raises BackendError as `Flower.run` does.
+    parties is the most among which a run shares the cores. The function raises BackendError as `Flower.run` does.
     """
     with (
         tempfile.TemporaryDirectory(prefix="siloscore-", ignore_cleanup_errors=True) as folder,

@@ -10,14 +10,14 @@ import copy
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.metrics import log_loss, roc_auc_score
 from torch import Tensor, nn
 
 from experiments.baselines import Fitted
 from experiments.joined import Joined
 from fl.config.network import NetworkConfig
 from fl.errors import ConfigError
+from fl.evaluation.measures import log_loss
+from fl.metrics import auc
 from fl.network import is_look, training_batches
 from fl.network.models import learning_rate, new_bottom, new_top
 from fl.network.preprocessing import Encoder
@@ -72,12 +72,15 @@ def train(joined: Joined, roles: Roles, seed: int, config: NetworkConfig) -> Fit
     for number, positions in enumerate(training_batches(roles, seed, config), start=1):
         metrics = {}
         if is_look(number, config):
-            pd = expit(network.log_odds(validation))
-            auc = float(roc_auc_score(joined.labels[validation], pd))
-            metrics = {"valid.auc": auc, "valid.loss": float(log_loss(joined.labels[validation], pd))}
+            scores, outcomes = network.log_odds(validation), joined.labels[validation]
+            metrics = {"valid.auc": auc(outcomes, scores), "valid.loss": log_loss(scores, outcomes)}
             looks_without_improvement += 1
-            if auc > best_auc:
-                best_auc, best, looks_without_improvement = auc, copy.deepcopy(network.state_dict()), 0
+            if metrics["valid.auc"] > best_auc:
+                best_auc, best, looks_without_improvement = (
+                    metrics["valid.auc"],
+                    copy.deepcopy(network.state_dict()),
+                    0,
+                )
         curve.append(metrics)
         if number == config.batches or looks_without_improvement >= config.patience:
             break

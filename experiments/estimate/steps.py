@@ -35,11 +35,10 @@ def steps_of(engine: str, packing: Packing, sums: EncryptedSums) -> Steps:
 
 def _of_lattice(packing: Packing, sums: EncryptedSums) -> Steps:
     # Not above: whoever uses another engine need not load the library.
-    from fl.encrypted_sums.lattice import layout
-    from fl.encrypted_sums.lattice.form import Planes, byte_length
+    from fl.encrypted_sums.lattice import form, layout
     from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS
 
-    planes, offsets = len(Planes(packing)), sums.offsets
+    planes, offsets = len(form.Planes(packing)), sums.offsets
     width = layout.choose_width(offsets, [*sums.bins.values()], planes)
     blocks, products, replies, reply_bytes = layout.blocks_of(sums.rows, width), {}, {}, 0
     for party, bins in sums.bins.items():
@@ -47,7 +46,7 @@ def _of_lattice(packing: Packing, sums: EncryptedSums) -> Steps:
         asked = layout.replies_of(request)
         products[party] = planes * sum(len(layout.blocks_with(reply, request)) for reply in asked)
         replies[party] = planes * len(asked)
-        reply_bytes += planes * sum(byte_length(reply.used + DEGREE) for reply in asked)
+        reply_bytes += form.reply_bytes(asked, planes)
     return Steps(
         encryptions=planes * blocks,
         products=products,

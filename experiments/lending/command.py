@@ -36,6 +36,7 @@ def choose_sources(
     worlds: str,
     economies: str,
     businesses: int,
+    truth: bool,
     data: Path | None,
     seeds: str,
     settings: list[str],
@@ -43,9 +44,12 @@ def choose_sources(
 ) -> tuple[list[Source], TrainingConfig]:
     """The datasets to report on, and the configuration of their studies; `configured` opens a dataset of the user's.
 
-    Raises ConfigError when both worlds and data are named, and for an unknown world or an economy that is no number.
+    Raises ConfigError when both worlds and data are named, when truth is asked for without worlds, and for an unknown
+    world or an economy that is no number.
     """
     names = words(worlds)
+    if truth and not names:
+        raise ConfigError("--truth is for --worlds; siloscore generate --truth makes a dataset that has it.")
     if not names:
         dataset, config = configured(data or DATA)
         return of_dataset(dataset), config
@@ -55,7 +59,7 @@ def choose_sources(
     if not numbers or not all(word.isdecimal() for word in numbers):
         raise ConfigError(f"Economies must be whole numbers with commas, not {economies!r}.")
     config = TrainingConfig.from_mapping({**parse_settings(settings), "seeds": seeds})
-    return of_worlds(names, tuple(int(word) for word in numbers), businesses), config
+    return of_worlds(names, tuple(int(word) for word in numbers), businesses, truth), config
 
 
 def write_report(

@@ -65,10 +65,15 @@ def of_dataset(dataset: Dataset) -> list[Source]:
     return [Source(dataset.world or dataset.facts.name, 0, nullcontext(dataset), simulated=False)]
 
 
-def of_worlds(worlds: Sequence[str], economies: Sequence[int], businesses: int) -> list[Source]:
-    """Economies of these seeds in each world, each simulated when its turn comes. ConfigError for an unknown world."""
+def of_worlds(
+    worlds: Sequence[str], economies: Sequence[int], businesses: int, truth: bool = False
+) -> list[Source]:
+    """Economies of these seeds in each world, each simulated when its turn comes, on request with true PDs.
+
+    Raises ConfigError for an unknown world.
+    """
     return [
-        Source(world_named(world).name, seed, economy(world, seed, businesses), simulated=True)
+        Source(world_named(world).name, seed, economy(world, seed, businesses, truth), simulated=True)
         for world in worlds
         for seed in economies
     ]

@@ -10,6 +10,7 @@ it knows by number only.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ def contributions(
             pattern |= agrees.astype(np.int64) << place
         value = float(forest.values[leaf])
         base += value * float(shares.prod())
-        for column, of_patterns in zip(columns, value * _leaf_values(shares).T, strict=True):
+        for column, of_patterns in zip(columns, value * _leaf_values(tuple(shares.tolist())).T, strict=True):
             by_column.setdefault(column, np.zeros(rows))
             by_column[column] += of_patterns[pattern]
     return base, by_column
@@ -75,7 +76,9 @@ def _paths(forest: Forest) -> Iterator[tuple[int, list[Step]]]:
             waiting.append((int(child), [*steps, Step(column, int(forest.numbers[node]), left, share)]))
 
 
-def _leaf_values(shares: Floats) -> NDArray[np.float64]:
+# The same at every request of a service, where it would take most of the time.
+@lru_cache(maxsize=1 << 13)
+def _leaf_values(shares: tuple[float, ...]) -> NDArray[np.float64]:
     """Shapley values (2^m, m) of a leaf of value 1 with m columns on its path, by which of them a row agrees with.
 
     In a coalition, a column counts as 1 or 0, as the row agrees or not; outside of it, as the share (m,) of rows that

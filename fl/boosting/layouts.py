@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.binning import Shape
+
 Flags = NDArray[np.bool_]
 Nodes = NDArray[np.int16]
 
@@ -57,6 +59,11 @@ class Layout:
     def groups(self) -> NDArray[np.int64]:
         """The group of each entry, (e,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def by_group(self, of_sums: Flags) -> Flags:
+        """Flags (s · groups, m) of m bins of each sum in the form of `encrypted_sums`: (groups, s · m)."""
+        s, groups = len(self.samples), len(self.offsets) - 1
+        return of_sums.reshape(s, groups, -1).swapaxes(0, 1).reshape(groups, s * of_sums.shape[1])
 
     def sums(self) -> NDArray[np.int64]:
         """By sample the sum in which each entry is, (s, e), or NOWHERE."""
@@ -114,6 +121,21 @@ def children(nodes: Nodes, split: Flags, left: Flags) -> Nodes:
 def roots(trees: int, rows: int) -> Nodes:
     """The node of each row where a round begins, (p, n)."""
     return np.repeat(np.arange(trees, dtype=np.int16)[:, None], rows, axis=1)
+
+
+def wanted_sums(
+    homes: NDArray[np.int64], columns: NDArray[np.int64], told: NDArray[np.int64], shape: Shape
+) -> Flags:
+    """Which bins of a party have a sum: those that stand for themselves and are not their column's last.
+
+    homes (s, c, width) are the merged bins where each of s sums is made, columns (s, m) the columns at its places, told
+    (m,) how many bins there are at each. Result: (s, all told), places side by side.
+    """
+    everyone, places = np.arange(len(columns)), []
+    for column, count in zip(columns.T, told, strict=True):
+        bins = np.arange(count)
+        places.append((homes[everyone, column, :count] == bins) & (bins < shape.bins[column, None] - 1))
+    return np.concatenate([np.zeros((len(columns), 0), bool), *places], axis=1)
 
 
 def summed_columns(used: Flags, bins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

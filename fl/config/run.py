@@ -201,6 +201,7 @@ class ScoringConfig(RunConfig):
     model_run   MLflow run of its training; empty: none
     model_data  folder of the dataset on which it was trained, where the parties keep it; empty: `data`
     applicants  file with the applicants, at the label holder
+    queued      whether they are those in the label holder's queue instead (`siloscore serve`)
     """
 
     task: ClassVar[str] = "scoring"
@@ -209,13 +210,15 @@ class ScoringConfig(RunConfig):
     model_run: str = ""
     model_data: AbsolutePath = ""
     applicants: AbsolutePath = ""
+    queued: bool = False
 
     @property
     def model_parts(self) -> tuple[str, str, int]:
         """Study, contender and seed of `model`. ConfigError when it does not name all three."""
         named = re.fullmatch(r"[\w-]+/[\w-]+/[0-9]+", self.model)
         require(named is not None, "model", "STUDY/CONTENDER/SEED", self.model)
-        require(bool(self.applicants), "applicants", "a file of applicants", self.applicants)
+        named_once = bool(self.applicants) != self.queued
+        require(named_once, "applicants", "a file of applicants, unless they are queued", self.applicants)
         study, contender, seed = self.model.split("/")
         return study, contender, int(seed)
 

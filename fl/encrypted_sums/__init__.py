@@ -27,6 +27,9 @@ made, as ValueError when numbers then break the promise. The fewer sums are poss
 numbers of a row into one encryption while the product of their spans, rows · (greatest − least) + 1, is at most 2^51,
 and into several beyond.
 
+The argument `wanted` of `sums` and `decrypt` says which sums are made: fewer cost less, and whoever carries the reply
+does not see how many they are.
+
 One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
 the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps
 `owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on `responder.regroup(encrypted, old_offsets,

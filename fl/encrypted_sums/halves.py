@@ -2,9 +2,10 @@
 
 Arrays throughout: `values` int64 (n, k), a row's k numbers; `offsets` int64 (groups + 1,), rows laid out group by
 group, group j being rows offsets[j]:offsets[j + 1]; `bins` uint8 (n, columns) of the same rows; `bin_counts` int64
-(columns,). A row whose bin is its column's count is in none of them, and counts nowhere in that column. `Sums` is a
-list with one int64 array (groups, bins of that column, k) per column. Keys, encrypted numbers, replies and what is
-kept in between are mappings of arrays (`Wire`), fit for a message or a store.
+(columns,). A row whose bin is its column's count is in none of them, and counts nowhere in that column. `wanted` bool
+(groups, bins of all columns side by side) are the sums to be made, all of them if None. `Sums` is a list with one int64
+array (groups, bins of that column, k) per column, zero where a sum is not wanted. Keys, encrypted numbers, replies and
+what is kept in between are mappings of arrays (`Wire`), fit for a message or a store.
 
 The classes here check what arrives, name requests, and tie messages together by digests; an engine adds how it
 encrypts, adds up, masks and decrypts.
@@ -14,18 +15,20 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.encrypted_sums import wire
-from fl.encrypted_sums.packing import Packing, check_bins, check_offsets, split_columns
+from fl.encrypted_sums.packing import Packing, check_bins, check_offsets, check_wanted, split_columns
 from fl.encrypted_sums.wire import Array, Wire
 from fl.errors import ProtocolError
 
 Integers: TypeAlias = NDArray[np.int64]
 Bins: TypeAlias = NDArray[np.uint8]
+Flags: TypeAlias = NDArray[np.bool_]
 Sums: TypeAlias = list[NDArray[np.int64]]
 AnyWire: TypeAlias = Mapping[str, Array]
 
@@ -43,6 +46,7 @@ class Request:
     held: AnyWire
     offsets: Integers
     bin_counts: Integers
+    wanted: Flags | None = None
 
     @property
     def groups(self) -> int:
@@ -54,10 +58,35 @@ class Request:
         """How many bins all columns have together."""
         return int(self.bin_counts.sum())
 
+    @cached_property
+    def flags(self) -> Flags:
+        """The sums that are wanted, (groups, bins of all columns). In this order they are numbered, group by group."""
+        return np.ones((self.groups, self.bins), bool) if self.wanted is None else self.wanted
+
+    @cached_property
+    def ends(self) -> Integers:
+        """By group the number of its last sum, plus one, (groups,)."""
+        return np.cumsum(self.flags.sum(axis=1))
+
+    @property
+    def count(self) -> int:
+        """How many sums are wanted."""
+        return int(self.flags.sum())
+
     def places(self, bins: Bins) -> Integers:
-        """Where each bin (n, columns) stands among those of all columns side by side; `self.bins` where in none."""
-        places = bins + (np.cumsum(self.bin_counts) - self.bin_counts)
-        return np.where(bins < self.bin_counts, places, self.bins)
+        """The number of the sum in which each row (n, columns) is by its bin; `self.count` where in none."""
+        numbers = np.full((self.groups, self.bins + 1), self.count)
+        numbers[:, :-1][self.flags] = np.arange(self.count)
+        starts = np.cumsum(self.bin_counts) - self.bin_counts
+        group = np.repeat(np.arange(self.groups), np.diff(self.offsets))
+        places: Integers = numbers[group[:, None], np.where(bins < self.bin_counts, bins + starts, self.bins)]
+        return places
+
+    def arranged(self, sums: Integers) -> Integers:
+        """Sums (count, k) by group and bin, (groups, bins, k), zero where a sum is not wanted."""
+        arranged = np.zeros((self.groups, self.bins, sums.shape[1]), np.int64)
+        arranged[self.flags] = sums
+        return arranged
 
 
 _IN_BLOCKS = "This engine encrypts rows in blocks: encrypt those of the new groups anew."
@@ -72,13 +101,13 @@ class _Half:
     def __init__(
         self, packing: Packing, public_key: AnyWire, sums: Callable[[Array, Request], Integers]
     ) -> None:
-        """`sums` makes of decrypted, unmasked replies the sums (groups, bins of all columns, k), or ProtocolError."""
+        """`sums` makes of decrypted, unmasked replies the sums (count, k), or ProtocolError."""
         self._packing, self._sums = packing, sums
         # Halves that differ in rows or ranges do not understand each other.
         self._fingerprint = wire.fingerprint({**packing.to_wire(), **public_key})
 
     def _split(self, opened: Array, request: Request) -> Sums:
-        return split_columns(self._sums(opened, request), request.bin_counts)
+        return split_columns(request.arranged(self._sums(opened, request)), request.bin_counts)
 
     def _regrouped(self, held: AnyWire, rows: Integers, offsets: Integers) -> Wire:
         """The name of the request for other groups of these rows."""
@@ -142,12 +171,15 @@ class Owner(_Half, ABC):
         """
         return {**self._regrouped(ticket, rows, offsets), "offsets": offsets.astype(np.int64)}
 
-    def decrypt(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Sums:
+    def decrypt(
+        self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers, wanted: Flags | None = None
+    ) -> Sums:
         """The sums in a responder's reply (`Responder.sums`) to the request of this ticket.
 
-        Raises ProtocolError when the reply is damaged, for another request, under another key, or for other columns.
+        Raises ProtocolError when the reply is damaged, for another request, under another key, for other columns or
+        other sums.
         """
-        return self._split(*self._open(_SUMS, reply, ticket, bin_counts))
+        return self._split(*self._open(_SUMS, reply, ticket, bin_counts, wanted))
 
     def open_masked(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Wire:
         """Opens a reply of `Responder.masked_sums`: uniformly random to the owner, for the responder to unmask.
@@ -158,15 +190,20 @@ class Owner(_Half, ABC):
         return wire.with_digest(_OPENED, {"opened": opened}, self._fingerprint, wire.take_ticket(ticket))
 
     def _open(
-        self, kind: str, reply: AnyWire, ticket: AnyWire, bin_counts: Integers
+        self,
+        kind: str,
+        reply: AnyWire,
+        ticket: AnyWire,
+        bin_counts: Integers,
+        wanted: Flags | None = None,
     ) -> tuple[Array, Request]:
-        wire.check_digest(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts)
-        request = Request(ticket, wire.take(ticket, "offsets", np.int64, (None,)), bin_counts)
+        request = Request(ticket, wire.take(ticket, "offsets", np.int64, (None,)), bin_counts, wanted)
+        wire.check_digest(kind, reply, self._fingerprint, wire.take_ticket(ticket), bin_counts, request.flags)
         return self._decrypt(reply, request), request
 
     @abstractmethod
     def _decrypt(self, reply: AnyWire, request: Request) -> Array:
-        """What the array `replies` holds, decrypted."""
+        """What the array `replies` holds of the wanted sums, decrypted."""
 
 
 class Responder(_Half, ABC):
@@ -185,13 +222,21 @@ class Responder(_Half, ABC):
         numbers = {**ticket, "rows": self._rows(encrypted, offsets)[rows]}
         return wire.with_digest(_NUMBERS, numbers, self._fingerprint, new_offsets)
 
-    def sums(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Wire:
+    def sums(
+        self,
+        encrypted: AnyWire,
+        offsets: Integers,
+        bins: Bins,
+        bin_counts: Integers,
+        wanted: Flags | None = None,
+    ) -> Wire:
         """Reveal to the owner: the sums per group, column and bin, such that the owner learns nothing else.
 
-        Raises ProtocolError when the encrypted numbers are damaged, for other groups, or under another key, and
-        ValueError when bins do not fit bin_counts or offsets.
+        What is not wanted costs little: the reply is as long as it would be with all sums, so that nobody on the way
+        sees how many are wanted. Raises ProtocolError when the encrypted numbers are damaged, for other groups, or
+        under another key, and ValueError when bins do not fit bin_counts or offsets, or `wanted` not these.
         """
-        request = self._checked(encrypted, offsets, bins, bin_counts)
+        request = self._checked(encrypted, offsets, bins, bin_counts, wanted)
         return self._reply(_SUMS, request, self._add_up(request, bins, None))
 
     def masked_sums(
@@ -216,15 +261,25 @@ class Responder(_Half, ABC):
         request = Request(mask, mask["offsets"], mask["bin_counts"])
         return self._split(self._subtract(masked, mask["mask"]), request)
 
-    def _checked(self, encrypted: AnyWire, offsets: Integers, bins: Bins, bin_counts: Integers) -> Request:
+    def _checked(
+        self,
+        encrypted: AnyWire,
+        offsets: Integers,
+        bins: Bins,
+        bin_counts: Integers,
+        wanted: Flags | None = None,
+    ) -> Request:
         wire.check_digest(_NUMBERS, encrypted, self._fingerprint, offsets)
         check_offsets(offsets, int(offsets[-1]))
         check_bins(bins, bin_counts, int(offsets[-1]))
-        return Request(encrypted, offsets, bin_counts)
+        request = Request(encrypted, offsets, bin_counts, wanted)
+        check_wanted(request.flags, request.groups, request.bins)
+        return request
 
     def _reply(self, kind: str, request: Request, replies: Array) -> Wire:
         ticket = wire.take_ticket(request.held)
-        return wire.with_digest(kind, {"replies": replies}, self._fingerprint, ticket, request.bin_counts)
+        context = self._fingerprint, ticket, request.bin_counts, request.flags
+        return wire.with_digest(kind, {"replies": replies}, *context)
 
     def _rows(self, encrypted: AnyWire, offsets: Integers) -> Array:
         """The encrypted numbers row by row; ProtocolError where the engine is not `row_wise`."""
@@ -236,7 +291,7 @@ class Responder(_Half, ABC):
 
     @abstractmethod
     def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:
-        """The replies: encrypted sums, with the mask added."""
+        """The replies: the wanted sums encrypted, with the mask added."""
 
     @abstractmethod
     def _subtract(self, masked: Array, mask: Array) -> Array:

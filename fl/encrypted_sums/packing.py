@@ -161,6 +161,14 @@ def check_bins(bins: NDArray[np.uint8], bin_counts: NDArray[np.int64], rows: int
         raise ValueError("A bin is above its column's number of bins.")
 
 
+def check_wanted(wanted: NDArray[np.bool_], groups: int, bins: int) -> None:
+    """Raises ValueError unless `wanted` has a truth value for each group and bin."""
+    if wanted.dtype != bool or wanted.shape != (groups, bins):
+        raise ValueError(
+            f"Wanted sums must be bool ({groups}, {bins}), not {wanted.shape} of {wanted.dtype}."
+        )
+
+
 def split_columns(sums: Array, bin_counts: Sequence[int] | NDArray[np.int64]) -> list[Array]:
     """(groups, all bins, …), columns side by side, to one (groups, bins of that column, …) per column."""
     return np.split(sums, np.cumsum(bin_counts)[:-1], axis=1) if len(bin_counts) else []

@@ -38,8 +38,7 @@ class PlainOwner(halves.Owner):
         return {"rows": values}
 
     def _decrypt(self, reply: AnyWire, request: Request) -> Array:
-        shape = (request.groups, request.bins, len(self._packing.ranges))
-        return wire.take(reply, "replies", np.int64, shape)
+        return wire.take(reply, "replies", np.int64, (request.count, len(self._packing.ranges)))
 
 
 class PlainResponder(halves.Responder):
@@ -54,17 +53,16 @@ class PlainResponder(halves.Responder):
         return wire.take(encrypted, "rows", np.int64, (int(offsets[-1]), len(self._packing.ranges)))
 
     def _new_mask(self, request: Request) -> Array:
-        shape = (request.groups, request.bins, len(self._packing.ranges))
+        shape = request.count, len(self._packing.ranges)
         return np.frombuffer(secrets.token_bytes(8 * int(np.prod(shape))), np.int64).reshape(shape)
 
     def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:
-        """int64 (groups, all bins, k)."""
+        """int64 (wanted sums, k)."""
         values = self._rows(request.held, request.offsets)
-        sums = np.zeros((request.groups, request.bins + 1, values.shape[1]), np.int64)
-        group = np.repeat(np.arange(request.groups), np.diff(request.offsets))
+        sums = np.zeros((request.count + 1, values.shape[1]), np.int64)
         # Integers throughout: weights of np.bincount would be floating point.
-        np.add.at(sums, (group[:, None], request.places(bins)), values[:, None])
-        return sums[:, :-1] if mask is None else sums[:, :-1] + mask
+        np.add.at(sums, request.places(bins), values[:, None])
+        return sums[:-1] if mask is None else sums[:-1] + mask
 
     def _subtract(self, masked: Array, mask: Array) -> Array:
         return np.asarray(masked - mask, np.int64)

@@ -1,8 +1,8 @@
 """The form in which keys, encrypted numbers and replies cross a border, and the digest that ties them together.
 
-Everything is a mapping of NumPy arrays, so that any transport can carry it. With it goes a BLAKE2b-256 digest (RFC
-7693) of all arrays and of what both ends know already: the public key, the rows of each group, the request that is
-being answered. What was damaged or cut short, made under another key, or belongs to another request does not match its
+Everything is a mapping of NumPy arrays, so that any transport can carry it. With it goes a SHA-256 digest (FIPS 180-4)
+of all arrays and of what both ends know already: the public key, the rows of each group, the request that is being
+answered. What was damaged or cut short, made under another key, or belongs to another request does not match its
 digest, and is refused before anything is computed with it. A digest has no secret in it: it finds accidents and
 mix-ups, which is what the threat model of semi-honest parties needs. Against forgers on the way stands the transport
 (TLS).
@@ -25,7 +25,8 @@ _DIGEST = "digest"
 
 def digest(*parts: str | bytes | Array) -> bytes:
     """32 bytes that differ whenever a part, the dtype or shape of an array, or where one part ends does."""
-    state = hashlib.blake2b(digest_size=32, person=b"siloscore-sums/1")
+    # Processors have instructions for SHA-256, so it takes less than half of the time of BLAKE2b.
+    state = hashlib.sha256(b"siloscore-sums/2")
     for part in parts:
         content = part.encode() if isinstance(part, str) else part
         array = content if isinstance(content, np.ndarray) else np.frombuffer(content, np.uint8)

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import read_applications, read_table
-from clients.binned import Start, read_setup
+from clients.binned import Setup, Start, read_setup
 from clients.boosting import label_holder, passive
 from clients.forests import BankModel, PassiveModel
 from clients.post import Partners
@@ -51,9 +51,11 @@ from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import plain
 from fl.encrypted_sums.packing import Packing
 from fl.messages import Head, Letter
+from fl.records import decode, encode
 from fl.scorecard import CountRequest, EncryptedSums, Labels, OpenRequest
 from fl.seals import Context, Identity, seal
 from fl.splits import TEST, VALIDATION, Split
+from fl.tables import Table
 from fl.wire import Envelope, refusal_in, unpack
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import FederationError
@@ -188,14 +190,16 @@ def test_no_sum_that_the_bank_gets_is_over_few_rows(
     least, seen = 9, []
     answer = plain.PlainResponder.sums
 
-    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+    def watch(
+        self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts, wanted
+    ):
         for low, high in pairwise(offsets):
             # The last bin holds what counts nowhere, too.
             seen.extend(
                 np.bincount(column[low:high], minlength=n)[:-1]
                 for column, n in zip(bins.T, counts, strict=True)
             )
-        return answer(self, encrypted, offsets, bins, counts)
+        return answer(self, encrypted, offsets, bins, counts, wanted)
 
     monkeypatch.setattr(plain.PlainResponder, "sums", watch)
     trained(federate(make_tables(("tax",)), boosting={"min_bin_count": least, "min_leaf_count": 30}))
@@ -362,6 +366,24 @@ def test_a_party_keeps_no_more_splits_than_it_has(begun: Begun) -> None:
         begun.ask(FinishRequest(Letter.of(Kept(1))))
 
 
+def test_a_party_of_many_rows_reads_what_it_keeps_after_the_last_round() -> None:
+    rows, config = 100_000, BoostingConfig(trees=1)
+    values = Table(
+        np.arange(4.0)[:, None], ("turnover",), np.empty((4, 0), np.int32), (), (), np.ones(4, bool)
+    )
+    setup = Setup(
+        seed=1,
+        roles=np.zeros(rows, np.int8),
+        positions=np.arange(rows),
+        training=np.ones(rows, bool),
+        binning=Binning.fit(values, np.arange(4), 4, 1, {}),
+        codes=np.zeros((rows, 1), np.uint8),
+    )
+    for number in (0, config.rounds):
+        kept = passive.Growing.at_roots(setup, Splits.none(), number, config)
+        assert decode(passive.Growing, encode(kept)).nodes.shape == kept.nodes.shape
+
+
 def test_a_model_is_started_once(begun: Begun) -> None:
     with pytest.raises(FederationError, match="boosting_start comes first"):
         begun.ask(StartRequest(seed=1, split=begun.split))
@@ -403,9 +425,11 @@ def test_each_answer_is_opened_once(begun: Begun) -> None:
     grown = begun.ask(begun.root)
     request = SplitRequest(members={"tax": grown.members}, sums={"tax": grown.sums})
     begun.ask(request, "bank")
-    # That a letter is heard once, too, is tested where letters are (`test_post.py`).
+    # That a letter is heard once, too, is tested where letters are (`test_post.py`). Of a root there are two children.
+    sums = grown.sums.read(Sums)
+    again = Letter.of(replace(sums, homes=np.repeat(sums.homes, 2, axis=0)))
     with pytest.raises(FederationError, match="for another request"):
-        begun.ask(request, "bank")
+        begun.ask(replace(request, sums={"tax": again}), "bank")
 
 
 def test_a_party_hands_over_no_sides_in_a_run_that_does_without(
@@ -564,7 +588,9 @@ def test_finding_10_with_goss_about_as_many_rows_of_a_bin_count_as_without(
         monkeypatch.setattr(BoostingConfig, "min_merged_count", property(lambda config: config.min_bin_count))
     counting, answer = [], plain.PlainResponder.sums
 
-    def watch(self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts):
+    def watch(
+        self: plain.PlainResponder, encrypted: dict, offsets: np.ndarray, bins: np.ndarray, counts, wanted
+    ):
         # The engine does not encrypt: a row that counts has a hessian, the second number.
         counts_of_rows = encrypted["rows"][:, 1] != 0
         for low, high in pairwise(offsets):
@@ -572,7 +598,7 @@ def test_finding_10_with_goss_about_as_many_rows_of_a_bin_count_as_without(
                 rows = np.bincount(column[low:high], minlength=n + 1)[:n]
                 weigh = np.bincount(column[low:high], counts_of_rows[low:high], n + 1)[:n]
                 counting.extend(weigh[rows > 0])
-        return answer(self, encrypted, offsets, bins, counts)
+        return answer(self, encrypted, offsets, bins, counts, wanted)
 
     monkeypatch.setattr(plain.PlainResponder, "sums", watch)
     goss = {"goss_top": 0.2, "goss_other": 0.1, "min_bin_count": 9, "min_leaf_count": 30}

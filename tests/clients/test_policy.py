@@ -94,6 +94,7 @@ ELSEWHERE = {
     "alignments_per_day",
     "models_per_day",
     "applicants_per_day",
+    "least_applicants",
     "reason_texts",
     "keep_studies",
     "test_ids",

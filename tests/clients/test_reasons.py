@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clients.data.declaration import Column, Declaration
+from clients.data.declaration import Column, Declaration, with_reasons
 from clients.policy import Policy
 from clients.reasons import column_texts, compared
 from fl.tables import Table
@@ -81,7 +81,8 @@ def test_a_party_tells_the_text_of_its_columns_unless_its_policy_forbids_it(
     allowed: bool | None, told: str
 ) -> None:
     declaration = Declaration("table", "tax", columns=(LATE,), file="table.csv")
-    session = SimpleNamespace(declaration=declaration, policy=Policy(reason_texts=allowed))
+    columns, policy = with_reasons(declaration, ()), Policy(reason_texts=allowed)
+    session = SimpleNamespace(declaration=declaration, columns=columns, policy=policy)
     table = Table(np.empty((0, 1)), ("late",), np.empty((0, 0), np.int32), (), (), np.empty(0, bool))
     english, _ = column_texts(session, table, np.array([0]))
     assert english.tolist() == [told]

@@ -386,7 +386,7 @@ class Deviating:
             pieces.append(form.to_bytes(self.control.shorten(guarded, reply.used)))
             first += reply.used
         fingerprint = wire.fingerprint({**self.packing.to_wire(), **self.key})
-        context = fingerprint, wire.take_ticket(self.residual), self.counts
+        context = fingerprint, wire.take_ticket(self.residual), self.counts, request.flags
         sums = wire.with_digest("masked sums", {"replies": np.concatenate(pieces)}, *context)
         opened = self.begun.ask(opening(self.begun, sums), "bank").sums["tax"].read(OpenedSums)
         return opened.sums["opened"][0]

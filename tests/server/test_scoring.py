@@ -15,10 +15,11 @@ from flwr.common.constant import ErrorCode
 
 from clients.aligned import read_applications, read_table
 from clients.applicants import ScoredIds
+from clients.handshake import describe as describe_today
 from clients.scorecard.model import BankModel, ScoredRows, contribution
 from clients.scores import Scores
 from clients.scoring import ANSWERS, read_answers
-from clients.session import SCORING
+from clients.session import SCORING, Session
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
@@ -26,6 +27,7 @@ from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
+from fl.handshake import DescribeRequest, Description
 from fl.reserve import RESERVE
 from fl.scorecard.points import Scale
 from fl.wire import to_bytes
@@ -408,6 +410,25 @@ def test_a_blend_answers_without_a_member_of_which_a_party_has_lost_its_part(
     places = pd.Series(expected, read_applications(study).ids)[answers.index]
     np.testing.assert_allclose(answers["score"][known], places[known], rtol=1e-12)
     assert found.costs.round_trips == 10
+
+
+@pytest.mark.parametrize("party", ["tax", "bank"])
+def test_a_blend_answers_without_a_member_of_which_a_party_speaks_another_version(
+    trained: Trained, score: Scorer, monkeypatch: pytest.MonkeyPatch, party: str
+) -> None:
+    def describe(session: Session, request: DescribeRequest) -> Description:
+        about = describe_today(session, request)
+        spoken = tuple(name.replace("network/1", "network/2") for name in about.conversations)
+        return replace(about, conversations=spoken) if about.name == party else about
+
+    applicants = some(trained.pds[BLEND].index, 40)
+    monkeypatch.setattr("clients.handshake.describe", describe)
+    found, answers = score(trained.config, applicants, BLEND)
+    monkeypatch.undo()
+    assert found.answered.model == "federated-blend without federated-network"
+    forget(trained.config, party, "federated-network")
+    _, without_its_part = score(trained.config, applicants, BLEND)
+    pd.testing.assert_frame_equal(answers, without_its_part)
 
 
 def test_with_no_member_left_the_reserve_model_answers(trained: Trained, score: Scorer) -> None:

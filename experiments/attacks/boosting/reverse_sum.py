@@ -20,7 +20,7 @@ from fl.boosting.gradients import (
     sampled_columns,
     sampled_rows,
 )
-from fl.boosting.layouts import summed_columns
+from fl.boosting.layouts import summed_columns, wanted_sums
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import new_owner
 from fl.messages import Letter
@@ -64,7 +64,8 @@ def reverse(stage: Stage) -> str:
         sides=None,
     )
     sums = stage.read(stage.ask(stage.victim, request, model).sums, Sums)
-    opened = zip(columns[0], owner.decrypt(sums.sums, ticket, bins), strict=False)
+    wanted = wanted_sums(sums.homes.astype(np.int64), columns, told, shape).reshape(1, -1)
+    opened = zip(columns[0], owner.decrypt(sums.sums, ticket, bins, wanted), strict=False)
     named = np.stack(
         [read_marks(of_bins[0, : shape.bins[c] - 1], marked, digits) for c, of_bins in opened], 1
     )

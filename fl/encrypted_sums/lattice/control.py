@@ -32,6 +32,7 @@ import secrets
 from typing import Any, Final
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 from tenseal import sealapi
 
@@ -84,6 +85,15 @@ class ReplyControl:
         return self._lattice.ciphertext(c0, _residues(_error(), np.array(self._lattice.primes)[:, None]))
 
 
+def random_bytes(count: int) -> bytes:
+    """Bytes as good as the operating system's: of the stream of ChaCha20 (RFC 8439) under a fresh key of these.
+
+    Many at a time take a quarter of the time.
+    """
+    stream = Cipher(algorithms.ChaCha20(secrets.token_bytes(32), bytes(16)), mode=None).encryptor()
+    return stream.update(bytes(count))
+
+
 def _residues(numbers: NDArray[np.int64], modulus: np.int64 | NDArray[np.int64]) -> Coefficients:
     """Numbers of smaller size than the modulus, of either sign; faster than a division."""
     return np.where(numbers < 0, numbers + modulus, numbers).astype(np.uint64)
@@ -92,12 +102,12 @@ def _residues(numbers: NDArray[np.int64], modulus: np.int64 | NDArray[np.int64])
 def _ternary() -> NDArray[np.int64]:
     """Uniform in −1, 0 and 1, (N,)."""
     # 255 values of a byte are a multiple of three. One in 256 is left out, and there are 16 times as many to spare.
-    numbers = np.frombuffer(secrets.token_bytes(DEGREE + DEGREE // 16), np.uint8)
+    numbers = np.frombuffer(random_bytes(DEGREE + DEGREE // 16), np.uint8)
     return (numbers[numbers < 255][:DEGREE] % 3).astype(np.int64) - 1
 
 
 def _error() -> NDArray[np.int64]:
     """Centred binomial, of variance 10.5, (N,)."""
-    words, low = np.frombuffer(secrets.token_bytes(8 * DEGREE), np.uint64), np.uint64((1 << _ERROR_BITS) - 1)
+    words, low = np.frombuffer(random_bytes(8 * DEGREE), np.uint64), np.uint64((1 << _ERROR_BITS) - 1)
     plus, minus = (np.bitwise_count(bits & low) for bits in (words, words >> np.uint64(_ERROR_BITS)))
     return np.asarray(np.subtract(plus, minus, dtype=np.int64), np.int64)

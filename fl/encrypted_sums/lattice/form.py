@@ -1,13 +1,13 @@
 """What owner and responder of the lattice engine must agree on: planes, key, and the bytes of a reply."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.encrypted_sums.halves import Integers, Request
-from fl.encrypted_sums.lattice.layout import arrange
-from fl.encrypted_sums.lattice.seal import MAX_PLAIN_BITS, Coefficients, Lattice
+from fl.encrypted_sums.lattice.layout import Reply
+from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS, Coefficients, Lattice
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, Wire, stretches, take
 from fl.errors import ProtocolError
@@ -40,13 +40,13 @@ class Planes:
         ]
 
     def sums(self, coefficients: Array, request: Request) -> Integers:
-        """Coefficients modulo t (planes, m) to sums (groups, bins, k); ProtocolError when one is out of range."""
+        """Coefficients modulo t (planes, count) to sums (count, k); ProtocolError when one is out of range."""
         modulus = self.lattice.plain_modulus
         parts = [
             plane.unpack(part.astype(np.int64), modulus)
             for plane, part in zip(self.packings, coefficients, strict=True)
         ]
-        return arrange(np.concatenate(parts, axis=1), request)
+        return np.concatenate(parts, axis=1)
 
 
 def to_bytes(words: Coefficients) -> NDArray[np.uint8]:
@@ -68,6 +68,11 @@ def from_bytes(data: NDArray[np.uint8], words: int) -> Coefficients:
 def byte_length(words: int) -> int:
     """How many bytes `to_bytes` makes of so many words."""
     return _PAIR * ((words + 1) // 2)
+
+
+def reply_bytes(replies: Sequence[Reply], planes: int) -> int:
+    """How many bytes replies take, in every plane."""
+    return planes * sum(byte_length(reply.used + DEGREE) for reply in replies)
 
 
 def join(pieces: list[bytes]) -> Wire:

@@ -5,10 +5,9 @@ its packed number at coefficient width · j. Multiplying by X^(bin − width · 
 so the product with the sum of these powers over all rows has the histogram in its first coefficients: every other
 product of a row with another's power lands beyond them, as long as `bin` stays below the width.
 
-A responder's columns count as one, their bins side by side. A slot has room for `width` of these bins: where there are
-more, each reply has its own stretch of them, and its masks only the powers that fall there; where there are fewer,
-several groups share a reply. So narrow slots mean few blocks and many replies, wide ones the reverse, at about the
-same number of products; `choose_width` weighs them.
+A responder's sums are numbered, group by group and bin by bin (`halves.Request`), and each reply has the next `width`
+of them. A block's masks have the powers of its rows for each reply that has sums of these. So narrow slots mean few
+blocks and many replies, wide ones the reverse, at about the same number of products; `choose_width` weighs them.
 """
 
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fl.encrypted_sums.halves import Bins, Integers, Request
+from fl.encrypted_sums.halves import Integers, Request
 from fl.encrypted_sums.lattice.seal import DEGREE
-from fl.encrypted_sums.wire import stretches, take
+from fl.encrypted_sums.wire import take
 from fl.errors import ProtocolError
 
 MOST_WIDTH = 128
@@ -35,45 +34,37 @@ _PER_REPLY = 2.7  # to re-randomise, flood, switch, pack, send, and at the owner
 
 @dataclass(frozen=True)
 class Reply:
-    """The histograms in one reply: of groups first … stop − 1, bins start … end − 1 of all columns side by side."""
+    """The sums in one reply: numbers start … stop − 1."""
 
-    first: int
-    stop: int
     start: int
-    end: int
+    stop: int
 
     @property
     def used(self) -> int:
         """Coefficients that carry a sum: the first so many."""
-        return (self.stop - self.first) * (self.end - self.start)
+        return self.stop - self.start
 
 
 def choose_width(offsets: Integers, bin_counts: Sequence[Integers], planes: int) -> int:
     """The cheapest slot width for these groups of rows and these responders, each by its bin counts."""
-    totals = [int(counts.sum()) for counts in bin_counts]
-    groups = max(len(offsets) - 1, 1)
-    most = min(max(max(totals, default=1), 1) * groups, MOST_WIDTH)
-    # A coarse ladder, since the cost has shallow valleys, and the widths that cut a responder's bins evenly.
+    counts = [(len(offsets) - 1) * int(of_responder.sum()) for of_responder in bin_counts]
+    most = min(max(counts, default=0) or 1, MOST_WIDTH)
+    # A coarse ladder, since the cost has shallow valleys, and the widths that cut a responder's sums evenly.
     ladder = {1, most, *(int(1.1**step) for step in range(95) if 1.1**step < most)}
     ladder |= {
-        min(-(-total // pieces), MOST_WIDTH) for total in totals for pieces in range(1, min(total, 64) + 1)
+        min(-(-count // pieces), MOST_WIDTH) for count in counts for pieces in range(1, min(count, 64) + 1)
     }
-    return min(sorted(ladder), key=lambda width: _cost(width, offsets, totals, planes))
+    return min(sorted(ladder), key=lambda width: _cost(width, offsets, counts, planes))
 
 
-def _cost(width: int, offsets: Integers, totals: list[int], planes: int) -> float:
-    rows_per_block = DEGREE // width
-    blocks_sent = blocks_of(int(offsets[-1]), width)
+def _cost(width: int, offsets: Integers, counts: list[int], planes: int) -> float:
+    blocks_sent, groups = blocks_of(int(offsets[-1]), width), len(offsets) - 1
     cost = _PER_ENCRYPTION * blocks_sent
-    for total in totals:
-        if not total:
-            continue
-        together, pieces = max(width // total, 1), -(-total // width)
-        firsts = np.arange(0, len(offsets) - 1, together)
-        starts, stops = offsets[firsts], offsets[np.minimum(firsts + together, len(offsets) - 1)]
-        blocks = np.where(stops > starts, (stops - 1) // rows_per_block - starts // rows_per_block + 1, 0)
-        cost += pieces * (_PER_PRODUCT * int(blocks.sum()) + _PER_REPLY * len(firsts))
-        cost += _PER_BLOCK * blocks_sent
+    for count in filter(None, counts):
+        ends, starts = np.arange(1, groups + 1) * (count // groups), np.arange(0, count, width)
+        stops = np.minimum(starts + width, count)
+        first, stop = _blocks(starts, stops, ends, offsets, width)
+        cost += _PER_PRODUCT * int((stop - first).sum()) + _PER_REPLY * len(starts) + _PER_BLOCK * blocks_sent
     return cost * planes
 
 
@@ -91,55 +82,55 @@ def width_of(request: Request) -> int:
 
 
 def replies_of(request: Request) -> list[Reply]:
-    """The replies to a request; owner and responder derive the same ones."""
-    width, total, groups = width_of(request), request.bins, request.groups
-    together = max(width // max(total, 1), 1)
-    return [
-        Reply(first, min(first + together, groups), start, min(start + width, total))
-        for first in range(0, groups, together)
-        for start in range(0, total, width)
-    ]
+    """The replies that have the wanted sums; owner and responder derive the same ones."""
+    return _replies(request.count, width_of(request))
+
+
+def most_replies_of(request: Request) -> list[Reply]:
+    """The replies that there would be if all sums were wanted: what travels is as long as these."""
+    return _replies(request.groups * request.bins, width_of(request))
+
+
+def _replies(count: int, width: int) -> list[Reply]:
+    return [Reply(start, min(start + width, count)) for start in range(0, count, width)]
 
 
 def blocks_with(reply: Reply, request: Request) -> range:
-    """The blocks in which this reply's groups have rows."""
-    start, stop = request.offsets[[reply.first, reply.stop]].tolist()
-    rows_per_block = DEGREE // width_of(request)
-    first = start // rows_per_block
-    return range(first, -(-stop // rows_per_block) if stop > start else first)
+    """The blocks in which the groups of this reply's sums have rows."""
+    starts, stops = np.array([reply.start]), np.array([reply.stop])
+    (first,), (stop,) = _blocks(starts, stops, request.ends, request.offsets, width_of(request))
+    return range(int(first), int(stop))
+
+
+def _blocks(
+    starts: Integers, stops: Integers, ends: Integers, offsets: Integers, width: int
+) -> tuple[Integers, Integers]:
+    """The first block, and the one after the last, for sums starts … stops − 1; ends are those of each group."""
+    rows_per_block = DEGREE // width
+    first_row = offsets[np.searchsorted(ends, starts, side="right")]
+    stop_row = offsets[np.searchsorted(ends, stops - 1, side="right") + 1]
+    first = first_row // rows_per_block
+    return first, np.where(stop_row > first_row, -(-stop_row // rows_per_block), first)
 
 
 def masks(
-    replies: Sequence[Reply], block: int, bins: Bins, request: Request
+    replies: Sequence[Reply], block: int, places: Integers, width: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """For all replies of the same groups: the powers of X whose sum, multiplied with a block, gives its part of each.
+    """For successive replies: the powers of X whose sum, multiplied with a block, gives its part of each.
 
-    Exponents are 0 … N − 1; where the second array is true the coefficient is −1, else 1, since X^(e − N) = −X^e.
+    places (n, columns) are those of all rows. Exponents are 0 … N − 1; where the second array is true the coefficient
+    is −1, else 1, since X^(e − N) = −X^e.
     """
-    width, offsets, bin_counts, groups = width_of(request), request.offsets, request.bin_counts, replies[0]
     rows_per_block = DEGREE // width
-    start = max(block * rows_per_block, int(offsets[groups.first]))
-    stop = min((block + 1) * rows_per_block, int(offsets[groups.stop]))
-    rows = np.arange(start, stop)
-    group = np.searchsorted(offsets, rows, side="right") - 1 - groups.first
-    slot = group * (groups.end - groups.start) - width * (rows - block * rows_per_block)
-    counts = bins[start:stop] < bin_counts
-    places = (bins[start:stop] + (np.cumsum(bin_counts) - bin_counts))[counts]
-    # Stretches begin at multiples of the width. A sort of small integers is by radix.
-    stretch = (places // width).astype(np.uint16)
-    exponents = places - stretch * np.int64(width) + np.repeat(slot, counts.sum(axis=1))
-    exponents = exponents[np.argsort(stretch, kind="stable")]
+    of_rows = places[block * rows_per_block : (block + 1) * rows_per_block]
+    counts = (of_rows >= replies[0].start) & (of_rows < replies[-1].stop)
+    from_first = of_rows[counts] - replies[0].start
+    # Replies begin at multiples of the width. A sort of small integers is by radix.
+    reply = (from_first // width).astype(np.uint16)
+    slots = np.repeat(width * np.arange(len(of_rows)), counts.sum(axis=1))
+    exponents = from_first - reply * np.int64(width) - slots
+    exponents = exponents[np.argsort(reply, kind="stable")]
     negative = exponents < 0
     exponents[negative] += DEGREE
-    ends = np.cumsum(np.bincount(stretch, minlength=len(replies)))[:-1]
+    ends = np.cumsum(np.bincount(reply, minlength=len(replies)))[:-1]
     return list(zip(np.split(exponents, ends), np.split(negative, ends), strict=True))
-
-
-def arrange(sums: NDArray[np.int64], request: Request) -> NDArray[np.int64]:
-    """Sums (all used coefficients, k), reply after reply, as (groups, bins of all columns, k)."""
-    arranged = np.zeros((request.groups, request.bins, sums.shape[1]), np.int64)
-    replies = replies_of(request)
-    for reply, part in zip(replies, stretches(sums, [reply.used for reply in replies]), strict=True):
-        place = arranged[reply.first : reply.stop, reply.start : reply.end]
-        place[:] = part.reshape(place.shape)
-    return arranged

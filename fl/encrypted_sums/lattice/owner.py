@@ -63,10 +63,11 @@ class LatticeOwner(halves.Owner):
         return self._lattice.save(self._encryptor.encrypt_symmetric(plaintext))
 
     def _decrypt(self, reply: AnyWire, request: Request) -> Array:
-        """Coefficients modulo t, uint64 (planes, all used coefficients)."""
+        """Coefficients modulo t, uint64 (planes, wanted sums)."""
         used = [one.used for one in layout.replies_of(request) for _ in range(len(self._planes))]
         lengths = [form.byte_length(count + DEGREE) for count in used]
-        data = wire.take(reply, "replies", np.uint8, (sum(lengths),))
+        most = form.reply_bytes(layout.most_replies_of(request), len(self._planes))
+        data = wire.take(reply, "replies", np.uint8, (most,))[: sum(lengths)]
         plaintext = sealapi.Plaintext()
         opened = [
             self._coefficients(piece, count, plaintext)

@@ -6,7 +6,6 @@ kept for the next one with the same bins. A share is some of the replies of a re
 keeps its own masks.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -62,7 +61,7 @@ class Adder:
         self.planes = Planes(packing)
         self._lattice = self.planes.lattice
         self.control = ReplyControl(self._lattice, public_key.load(self._lattice, key))
-        # By first and last reply of a family's share, and block: the masks of these replies.
+        # By first and last of a share's replies that a block has rows for, and block: the masks of these replies.
         self._kept: dict[tuple[Reply, Reply, int], list[Any]] = {}
         self._kept_key, self._kept_rows = b"", 1
 
@@ -87,33 +86,29 @@ class Adder:
     ) -> Iterator[tuple[Reply, list[Any]]]:
         """Each reply with its sum of products in NTT form, one per plane (None when its groups have no rows).
 
-        Replies over the same rows are summed side by side, so that a block is loaded once and only its own replies
-        are held; neighbours share at most one block.
+        Block by block, so that each is loaded once; only the replies that it has rows for are held.
         """
-        planes, wanted = len(self.planes), set(replies)
-        blocks_sent = layout.blocks_of(len(bins), layout.width_of(request))
-        pieces = form.cut(request.held, blocks_sent * planes)
-        kept, loaded = self._masks_for(request, bins), (-1, list[Any]())
-        for _, family in itertools.groupby(layout.replies_of(request), key=lambda reply: reply.first):
-            together = list(family)
-            own = [reply for reply in together if reply in wanted]
-            if not own:
-                continue
-            totals: dict[Reply, list[Any]] = {reply: [None] * planes for reply in own}
-            for block in layout.blocks_with(own[0], request):
-                if loaded[0] != block:
-                    loaded = (block, self._load(pieces[block * planes : (block + 1) * planes]))
-                masks: Iterable[Any] | None = kept.get((own[0], own[-1], block))
-                if masks is None:
-                    powers = layout.masks(together, block, bins, request)
-                    first = together.index(own[0])
-                    masks = map(self._mask, powers[first : first + len(own)])
-                    if kept is self._kept and sum(map(len, kept.values())) + len(own) <= _MASKS_KEPT:
-                        masks = kept[own[0], own[-1], block] = list(masks)
-                for reply, mask in zip(own, masks, strict=True):
-                    if mask is not None:
-                        self._add_products(totals[reply], loaded[1], mask)
-            yield from totals.items()
+        planes, width = len(self.planes), layout.width_of(request)
+        pieces = form.cut(request.held, layout.blocks_of(len(bins), width) * planes)
+        kept, places = self._masks_for(request, bins), request.places(bins)
+        spans, complete = [layout.blocks_with(reply, request) for reply in replies], 0
+        totals: list[list[Any]] = [[None] * planes for _ in replies]  # of those that are not complete
+        for block in sorted(set[int]().union(*spans)):
+            here = [number for number, span in enumerate(spans) if block in span]
+            while complete < here[0]:
+                yield replies[complete], totals.pop(0)
+                complete += 1
+            loaded = self._load(pieces[block * planes : (block + 1) * planes])
+            touched = replies[here[0] : here[-1] + 1]
+            masks: Iterable[Any] | None = kept.get((touched[0], touched[-1], block))
+            if masks is None:
+                masks = map(self._mask, layout.masks(touched, block, places, width))
+                if kept is self._kept and sum(map(len, kept.values())) + len(touched) <= _MASKS_KEPT:
+                    masks = kept[touched[0], touched[-1], block] = list(masks)
+            for total, mask in zip(totals, masks, strict=False):
+                if mask is not None:
+                    self._add_products(total, loaded, mask)
+        yield from zip(replies[complete:], totals, strict=True)
 
     def _load(self, pieces: list[memoryview]) -> list[Any]:
         """Encrypted blocks in NTT form."""
@@ -153,7 +148,7 @@ class Adder:
         """
         if len(bins) < self._kept_rows:
             return {}
-        key = wire.digest(bins, request.offsets, request.bin_counts, request.held["width"])
+        key = wire.digest(bins, request.offsets, request.bin_counts, request.flags, request.held["width"])
         if key == self._kept_key:
             return self._kept
         self._kept_key, self._kept_rows, self._kept = key, len(bins), {}

@@ -1,14 +1,14 @@
 """The responder's half of the lattice engine: checks what it is asked, and shares the work out to its cores."""
 
 import itertools
-import secrets
 from typing import Final
 
 import numpy as np
 
 from fl.encrypted_sums import halves
 from fl.encrypted_sums.halves import AnyWire, Bins, Request
-from fl.encrypted_sums.lattice import layout
+from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice.control import random_bytes
 from fl.encrypted_sums.lattice.products import Key, adder, guarded_replies
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, fingerprint
@@ -33,13 +33,13 @@ class LatticeResponder(halves.Responder):
 
     def _new_mask(self, request: Request) -> Array:
         """Uniform modulo t on every coefficient that carries a sum: uint64 (planes, coefficients)."""
-        shape = len(self._planes), request.groups * request.bins
-        words = np.frombuffer(secrets.token_bytes(8 * shape[0] * shape[1]), np.uint64)
+        shape = len(self._planes), request.count
+        words = np.frombuffer(random_bytes(8 * shape[0] * shape[1]), np.uint64)
         # t is a power of two, so the remainder is as uniform as the words.
         return words.reshape(shape) % np.uint64(self._planes.lattice.plain_modulus)
 
     def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:
-        """Guarded histograms, two 60-bit coefficients in 15 bytes."""
+        """Guarded histograms, two 60-bit coefficients in 15 bytes, and random bytes, which look like more of them."""
         replies = layout.replies_of(request)
         ends = np.cumsum([0, *(reply.used for reply in replies)])
         shares = [
@@ -54,7 +54,9 @@ class LatticeResponder(halves.Responder):
         ]
         self._answered = True
         pieces = [piece for share in shared(guarded_replies, shares) for piece in share]
-        return np.concatenate([np.zeros(0, np.uint8), *pieces])
+        most = form.reply_bytes(layout.most_replies_of(request), len(self._planes))
+        filler = random_bytes(most - sum(map(len, pieces)))
+        return np.concatenate([*pieces, np.frombuffer(filler, np.uint8)])
 
     def _split_work(self, request: Request, replies: list[layout.Reply]) -> list[tuple[int, int]]:
         """The replies of each share, first to stop: as many products for each process."""

@@ -47,6 +47,7 @@ class PaillierOwner(halves.Owner):
 
     def _decrypt(self, reply: AnyWire, request: Request) -> Array:
         """Plaintexts modulo n, uint8 (replies, plain bytes)."""
-        shape = (self._squeezing.replies(request), self._key.public.cipher_bytes)
-        replies = to_numbers(wire.take(reply, "replies", np.uint8, shape), self._key.public.square)
+        shape = (self._squeezing.most_replies(request), self._key.public.cipher_bytes)
+        told = wire.take(reply, "replies", np.uint8, shape)[: self._squeezing.replies(request)]
+        replies = to_numbers(told, self._key.public.square)
         return to_array([self._key.decrypt(one) for one in replies], self._key.public.plain_bytes)

@@ -4,7 +4,6 @@ A reply is multiplied by a uniform n-th residue, so it is a uniform ciphertext o
 owner encrypted with, it learns nothing else from it, without any assumption. That holds for an honest modulus.
 """
 
-import itertools
 import secrets
 
 import numpy as np
@@ -40,20 +39,19 @@ class PaillierResponder(halves.Responder):
         return to_array(masks, self._key.plain_bytes)
 
     def _add_up(self, request: Request, bins: Bins, mask: Array | None) -> Array:
-        """Squeezed sums, each under fresh randomness: uint8 (replies, cipher bytes)."""
+        """Squeezed sums, each under fresh randomness, and random numbers: uint8 (`most_replies`, cipher bytes)."""
         ciphertexts = to_numbers(self._rows(request.held, request.offsets), self._key.square)
-        places, square, nowhere = request.places(bins).tolist(), self._key.square, request.bins
-        products: list[mpz] = []
-        for start, stop in itertools.pairwise(request.offsets):
-            group = [mpz(1)] * nowhere
-            for ciphertext, row_places in zip(ciphertexts[start:stop], places[start:stop], strict=True):
-                for place in row_places:
-                    if place < nowhere:
-                        group[place] = group[place] * ciphertext % square
-            products += group
+        square, nowhere = self._key.square, request.count
+        products = [mpz(1)] * nowhere
+        for ciphertext, row_places in zip(ciphertexts, request.places(bins).tolist(), strict=True):
+            for place in row_places:
+                if place < nowhere:
+                    products[place] = products[place] * ciphertext % square
         runs = self._squeezing.squeeze(products)
         masks = [mpz(0)] * len(runs) if mask is None else to_numbers(mask, self._key.n)
         guarded = [self._key.rerandomise(run, added) for run, added in zip(runs, masks, strict=True)]
+        fillers = range(len(runs), self._squeezing.most_replies(request))
+        guarded += [mpz(secrets.randbelow(int(square))) for _ in fillers]
         return to_array(guarded, self._key.cipher_bytes)
 
     def _subtract(self, masked: Array, mask: Array) -> Array:

@@ -36,7 +36,11 @@ class Squeezing:
             )
 
     def replies(self, request: Request) -> int:
-        """Into how many ciphertexts the sums of a request go."""
+        """Into how many ciphertexts the wanted sums of a request go."""
+        return -(-request.count // self.room)
+
+    def most_replies(self, request: Request) -> int:
+        """Into how many all sums would go: so many are sent, wanted or not, since whoever carries them sees that."""
         return -(-request.groups * request.bins // self.room)
 
     def squeeze(self, ciphertexts: Sequence[mpz]) -> list[mpz]:
@@ -51,8 +55,8 @@ class Squeezing:
         return squeezed
 
     def unpack(self, plaintexts: NDArray[np.uint8], request: Request) -> Integers:
-        """Decrypted runs (replies, plain bytes) to sums (groups, bins, k); ProtocolError when one is out of range."""
-        lowest, packed, left = self._packing.lowest, list[mpz](), request.groups * request.bins
+        """Decrypted runs (replies, plain bytes) to sums (count, k); ProtocolError when one is out of range."""
+        lowest, packed, left = self._packing.lowest, list[mpz](), request.count
         for plaintext in to_numbers(plaintexts, self._key.n):
             count = min(self.room, left)
             left -= count
@@ -62,8 +66,7 @@ class Squeezing:
             if len(digits) > count:
                 raise ProtocolError("A decrypted reply is larger than its sums; it is not for this request.")
             packed += [*digits, *[mpz(0)] * (count - len(digits))]
-        sums = self._packing.unpack(np.array(packed, object) + lowest, 1 << self._bits)
-        return sums.reshape(request.groups, request.bins, sums.shape[1])
+        return self._packing.unpack(np.array(packed, object) + lowest, 1 << self._bits)
 
 
 def to_array(numbers: Sequence[mpz], length: int) -> NDArray[np.uint8]:

@@ -1,10 +1,12 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clients.data.applicants import read_applicants_file
+from clients.data.applicants import frame_of_rows, read_applicants_file
+from clients.data.declaration import Column, Declaration, write_declaration
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
 
@@ -78,3 +80,29 @@ def test_data_without_months_need_none(make_tables, tmp_path: Path) -> None:
     text = f"business_id,observation_month\n{bank.ids()[0]},whatever\n"
     found = read_applicants_file(bank, write(tmp_path, text))
     assert np.isnat(found["month"].to_numpy()).all()
+
+
+def test_columns_that_come_as_rows_are_those_that_a_file_would_have(tmp_path: Path) -> None:
+    rows = [
+        {"amount": 1.5, "since": "2023-01-15", "branch": "coal"},
+        {"amount": -999, "since": None, "branch": " coal "},
+        {"amount": None, "since": "2024-02-29", "branch": None},
+    ]
+    columns = (
+        Column("amount", "numeric", special=(-999,)),
+        Column("since", "date", reference="2024-03"),
+        Column("branch", "categorical"),
+    )
+    declared = Declaration(
+        "table", "bank", label="default", month="month", columns=columns, file="table.parquet"
+    )
+    months = np.array(["2024-03", "2024-03", "NaT"], "datetime64[M]")
+    ids = np.array(["x", "y", "z"])
+    file = pd.DataFrame(rows).assign(business_id=ids, default=[0, 1, 0], month="2024-03")
+    file.to_parquet(tmp_path / "table.parquet")
+    write_declaration(tmp_path, declared)
+
+    found = frame_of_rows(declared, [json.dumps(row) for row in rows], months)
+
+    expected = open_party(tmp_path).matrix(ids, months, special=True).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_names=False)

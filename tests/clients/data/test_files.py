@@ -138,6 +138,19 @@ def test_an_enormous_cell_of_a_csv_file_is_located(tmp_path: Path, kind: Kind) -
     )
 
 
+def test_a_quotation_mark_may_come_first_where_much_has_been_read(tmp_path: Path) -> None:
+    remarks = [*["plain"] * 200_000, "two\nlines", "last"]
+    path = table(
+        tmp_path,
+        "id,remark\n"
+        + "\n".join(
+            f'{row},"{text}"' if row == 200_000 else f"{row},{text}" for row, text in enumerate(remarks)
+        ),
+    )
+
+    assert open_table(path).read({"remark": "text"})["remark"].tolist() == remarks
+
+
 def test_a_duplicate_id_is_located_by_both_lines(tmp_path: Path) -> None:
     path = table(tmp_path, 'id\n1\n"2"\n\n3\n2\n3\n')
 

@@ -1,5 +1,6 @@
 """`siloscore challenge` and `siloscore score --calibration`, on models of a small federation."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from scipy.special import expit, logit
 
 from experiments import cli
 from experiments.backends import inline
+from experiments.challenge.measures import SIDES
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
@@ -19,17 +21,19 @@ from server.progress import ignore
 pytestmark = pytest.mark.slow
 
 MODELS = ("--champion", "trained/bank-only-boosting", "--challenger", "trained/federated-scorecard")
+TEXTS = [f"text_{number}" for number in range(1, 5)]
+CHANGES = r"If both approve (\S+) %.* decline, (\S+) % are told another first reason, and (\S+) % of"
 POLICY = '[cut-off]\nchoose = "approval-rate"\ntarget = 0.6\n[cash-flow]\ncolumn = ""\n'
 
 
 @pytest.fixture(scope="module")
 def study(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    """A trained scorecard and the bank's reserve model."""
+    """A trained scorecard, boosting and their blend, and the bank's reserve model."""
     folder = tmp_path_factory.mktemp("challenged")
     config = TrainingConfig(
         data=str(tables),
         parties=("bank", "tax", "supply"),
-        contenders=("federated-scorecard",),
+        contenders=("federated-scorecard", "federated-boosting", "federated-blend"),
         study="trained",
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
@@ -99,6 +103,29 @@ def test_both_models_answer_and_the_page_compares_them(siloscore: Callable[..., 
     odds = logit(scores["pd_recalibrated"].to_numpy())
     slope, intercept = np.polyfit(logit(scores["pd"]), odds, 1)
     np.testing.assert_allclose(expit(slope * logit(scores["pd"]) + intercept), scores["pd_recalibrated"])
+
+
+@pytest.mark.parametrize("blend", ["champion", "challenger"])
+def test_a_blend_may_be_either_and_changed_reasons_are_those_of_the_files(
+    siloscore: Callable[..., tuple[int, str]], blend: str
+) -> None:
+    names = {side: "federated-blend" if side == blend else "federated-scorecard" for side in SIDES}
+    models = (word for side, name in names.items() for word in (f"--{side}", f"trained/{name}"))
+    code, said = siloscore("challenge", *models, "--policy", "policy.toml", "--out", "out")
+
+    assert code == 0, said
+    told = {side: pd.read_csv(f"out/{side}.csv", keep_default_na=False) for side in SIDES}
+    assert told[blend]["model"].isin(["federated-blend", "federated-blend + bank-only-boosting"]).all()
+    approved, first, new = map(float, re.search(CHANGES, said).groups())
+    most = {side: np.sort(rows["pd"])[round(approved / 100 * len(rows)) - 1] for side, rows in told.items()}
+    declined = np.all([told[side]["pd"] > most[side] for side in SIDES], axis=0)
+    before, after = (told[side].loc[declined, TEXTS].to_numpy().tolist() for side in SIDES)
+    others = [one[0] != another[0] for one, another in zip(before, after, strict=True)]
+    assert 100 * np.mean(others) == pytest.approx(first, abs=0.006)
+    added = [text not in one for one, another in zip(before, after, strict=True) for text in another if text]
+    assert 100 * np.mean(added) == pytest.approx(new, abs=0.006)
+    assert first > 0
+    assert 0 < new < 100
 
 
 @pytest.mark.parametrize(

@@ -38,28 +38,33 @@ def test_without_worlds_it_is_the_data_at_hand(tables: Path) -> None:
         asked.append(folder)
         return open_dataset(tables), TrainingConfig()
 
-    sources, config = choose_sources("", "1", 1_000, None, "1", [], configured)
+    sources, config = choose_sources("", "1", 1_000, False, None, "1", [], configured)
     assert asked == [DATA]
     assert [source.world for source in sources] == [tables.name]
     assert config == TrainingConfig()
 
 
 def test_economies_of_a_world_are_trained_under_the_seeds_and_settings_given() -> None:
-    sources, config = choose_sources("base", "3, 4", 1_000, None, "8,9", ["boosting.trees=7"], pytest.fail)
+    sources, config = choose_sources(
+        "base", "3, 4", 1_000, False, None, "8,9", ["boosting.trees=7"], pytest.fail
+    )
     assert [source.economy for source in sources] == [3, 4]
     assert config.seeds == (8, 9)
     assert config.section(BoostingConfig).trees == 7
 
 
 @pytest.mark.parametrize(
-    ("worlds", "economies", "data", "said"),
+    ("worlds", "economies", "truth", "data", "said"),
     [
-        ("base", "1", Path("here"), "on --worlds or on --data; name one"),
-        ("base", "one", None, "Economies must be whole numbers with commas, not 'one'"),
-        ("base", "", None, "Economies must be whole numbers"),
-        ("moon", "1", None, "world"),
+        ("base", "1", False, Path("here"), "on --worlds or on --data; name one"),
+        ("base", "one", False, None, "Economies must be whole numbers with commas, not 'one'"),
+        ("base", "", False, None, "Economies must be whole numbers"),
+        ("moon", "1", False, None, "world"),
+        ("", "1", True, Path("here"), "--truth is for --worlds"),
     ],
 )
-def test_what_makes_no_sense_is_refused(worlds: str, economies: str, data: Path | None, said: str) -> None:
+def test_what_makes_no_sense_is_refused(
+    worlds: str, economies: str, truth: bool, data: Path | None, said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
-        choose_sources(worlds, economies, 1_000, data, "1", [], pytest.fail)
+        choose_sources(worlds, economies, 1_000, truth, data, "1", [], pytest.fail)

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clients.data.declaration import read_declaration, write_declaration
+from experiments import economies
 from experiments.dataset import Dataset, open_dataset
 from experiments.lending import report as report_module
 from experiments.lending.cases import FIRST_TIME, ON_PLATFORM, read_cases
@@ -25,6 +26,7 @@ from fl.errors import ConfigError
 from fl.splits import TEST
 from server.progress import Progress, ignore
 from server.tracking.leaderboard import TAG
+from synthetic_data import generate
 
 PAIR = ("bank-only-network", "federated-network")
 BY_TREES = ("bank-only-boosting", "federated-boosting")
@@ -211,18 +213,30 @@ def test_every_world_has_every_economy_in_turn() -> None:
         of_worlds(("bass",), (1,), 1_000)
 
 
-def test_an_economy_is_simulated_when_its_turn_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("truth", [False, True])
+def test_an_economy_is_simulated_when_its_turn_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: bool
+) -> None:
     opened: list[Dataset] = []
+    simulated: list[bool] = []
+
+    def without_futures(
+        folder: Path, count: int, world: str, seed: int, truth: bool, *others: object
+    ) -> None:
+        simulated.append(truth)
+        generate(folder, count, world, seed, False, *others)
 
     def stop(dataset: Dataset, *_: object) -> None:
         opened.append(dataset)
         raise ConfigError("enough")
 
     monkeypatch.setattr(report_module, "run_study", stop)
+    monkeypatch.setattr(economies, "generate", without_futures)
     events: list[Progress] = []
     with pytest.raises(ConfigError, match="enough"):
-        make_report(of_worlds(("base",), (5, 6), 300), task(tmp_path), tmp_path / "out", events.append)
+        make_report(of_worlds(("base",), (5, 6), 300, truth), task(tmp_path), tmp_path / "out", events.append)
     (dataset,) = opened
     assert dataset.facts.name == "base-300-5"
+    assert simulated == [truth]
     assert not dataset.folder.exists()
     assert [(event.stage, event.seed) for event in events] == [("Simulating base", 5)]

@@ -2,7 +2,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.boosting.layouts import NOWHERE, children, level_layout, root_layout, summed_columns
+from fl.binning import Shape
+from fl.boosting.layouts import (
+    NOWHERE,
+    children,
+    level_layout,
+    root_layout,
+    summed_columns,
+    wanted_sums,
+)
 
 
 @st.composite
@@ -68,3 +76,29 @@ def test_children_are_numbered_in_the_order_of_splits() -> None:
     nodes = np.array([0, 0, 1, 2, 2, NOWHERE], np.int16)
     left = np.array([True, False, True, True, False, True])
     assert children(nodes, np.array([True, False, True]), left).tolist() == [0, 1, -1, 2, 3, -1]
+
+
+def test_bins_that_are_merged_into_others_and_the_last_one_of_a_column_have_no_sum() -> None:
+    shape = Shape(np.array([4, 2]), np.array([0, 0]), np.ones(2, bool), np.zeros(2, np.int8))
+    alone, by_pairs = [[0, 1, 2, 3], [0, 1, 2, 3]], [[1, 1, 3, 3], [1, 1, 2, 3]]
+
+    wanted = wanted_sums(np.array([alone, by_pairs]), np.array([[0, 1], [0, 1]]), np.array([3, 1]), shape)
+
+    np.testing.assert_array_equal(wanted, [[1, 1, 1, 1], [0, 1, 0, 0]])
+    # The second tree has the narrow column where the first has the wide one.
+    swapped = wanted_sums(np.array([alone, by_pairs]), np.array([[0, 1], [1, 0]]), np.array([3, 1]), shape)
+    np.testing.assert_array_equal(swapped, [[1, 1, 1, 1], [0, 0, 0, 0]])
+
+
+def test_flags_of_sums_are_told_group_by_group_and_in_each_sample_by_sample() -> None:
+    nodes, samples = np.zeros((2, 4), np.int16), np.ones((2, 4), bool)
+    roots = root_layout(nodes, np.zeros(1, bool), samples)
+    np.testing.assert_array_equal(
+        roots.by_group(np.array([[1, 0, 0], [0, 1, 1]], bool)), [[1, 0, 0, 0, 1, 1]]
+    )
+
+    two = np.array([[0, 0, 1, 1]], np.int16)
+    everyone = np.ones(2, bool)
+    level = level_layout(two, everyone, everyone, everyone, samples[:1], samples[:1], np.zeros(2, np.int64))
+    flags = np.array([[1, 0, 0], [0, 1, 1]], bool)
+    np.testing.assert_array_equal(level.by_group(flags), flags)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from fl.encrypted_sums import ENGINES, Owner, Responder, new_owner, new_responder
-from fl.encrypted_sums.packing import Packing
+from fl.encrypted_sums.packing import Packing, split_columns
 
 if TYPE_CHECKING:
     from fl.encrypted_sums.paillier.keys import PrivateKey
@@ -28,7 +28,7 @@ class Request(NamedTuple):
     def rows(self) -> int:
         return max(len(self.values), 1)
 
-    def by_numpy(self) -> list[np.ndarray]:
+    def by_numpy(self, wanted: np.ndarray | None = None) -> list[np.ndarray]:
         groups, k = len(self.offsets) - 1, self.values.shape[1]
         sums = [np.zeros((groups, count, k), np.int64) for count in self.bin_counts]
         for group, (start, stop) in enumerate(zip(self.offsets[:-1], self.offsets[1:], strict=True)):
@@ -36,6 +36,9 @@ class Request(NamedTuple):
                 bins, values = self.bins[start:stop, column], self.values[start:stop]
                 for bin_ in range(table.shape[1]):
                     table[group, bin_] = values[bins == bin_].sum(axis=0)
+        if wanted is not None:
+            for table, flags in zip(sums, split_columns(wanted, self.bin_counts), strict=True):
+                table[~flags] = 0
         return sums
 
 

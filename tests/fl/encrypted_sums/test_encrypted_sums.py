@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fl.encrypted_sums import ENGINES, Wire, new_owner, new_responder, restore_owner
 from fl.errors import ConfigError, ProtocolError
@@ -37,6 +38,46 @@ def revealed_to_responder(engine: str, request: Request) -> list[np.ndarray]:
 @EXAMPLES
 def test_sums_are_numpys(engine: str, request: Request) -> None:
     assert_equal_sums(revealed_to_owner(engine, request), request.by_numpy())
+
+
+@given(requests(most_rows=100), st.integers(0, 2**32))
+@EXAMPLES
+def test_sums_that_are_not_wanted_are_zero(engine: str, request: Request, seed: int) -> None:
+    shape = len(request.offsets) - 1, request.bin_counts.sum()
+    wanted = np.random.default_rng(seed).random(shape) < 0.5
+    owner = owner_for(engine, request)
+    encrypted, ticket = owner.encrypt(request.values, request.offsets, [request.bin_counts])
+    asked = encrypted, request.offsets, request.bins, request.bin_counts
+    reply = responder_for(engine, request, owner).sums(*asked, wanted)
+
+    sums = owner.decrypt(reply, ticket, request.bin_counts, wanted)
+
+    assert_equal_sums(sums, request.by_numpy(wanted))
+    if not wanted.all():
+        with pytest.raises(ProtocolError, match="digest"):
+            owner.decrypt(reply, ticket, request.bin_counts)
+        with pytest.raises(ValueError, match="Wanted sums"):
+            responder_for(engine, request, owner).sums(*asked, wanted[:, 1:])
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "plain"])
+def test_a_reply_is_as_long_whatever_is_wanted(engine: str) -> None:
+    request = make_request([40, 90], [30, 30, 30], GRADIENTS)
+    owner = owner_for(engine, request)
+    responder = responder_for(engine, request, owner)
+    encrypted, _ = owner.encrypt(request.values, request.offsets, [request.bin_counts])
+    asked = encrypted, request.offsets, request.bins, request.bin_counts
+    few = np.zeros((2, 90), bool)
+    few[1, :5] = True
+
+    whole, part, none = (
+        responder.sums(*asked, wanted)["replies"] for wanted in (None, few, np.zeros_like(few))
+    )
+
+    assert whole.shape == part.shape == none.shape
+    # What fills it up looks like ciphertexts: all bits are set as often as not.
+    if engine == "lattice":
+        assert abs(np.unpackbits(none).mean() - 0.5) < 5 * 0.5 / (8 * len(none)) ** 0.5
 
 
 @given(requests(most_rows=100))

@@ -97,8 +97,8 @@ def test_gradients_at_the_cut_are_slopes_of_the_loss(batch: dict, parts: tuple[l
     others = [np.random.default_rng(k).normal(size=(ROWS, CONFIG.embedding)) for k in range(2)]
 
     def loss(cuts: list[np.ndarray]) -> float:
-        pd = predict(bank, top, own, cuts, batch["present"])
-        return float(-np.mean(np.where(batch["labels"] == 1, np.log(pd), np.log(1 - pd))))
+        log_odds = predict(bank, top, own, cuts, batch["present"])
+        return float(np.mean(np.logaddexp(0, log_odds) - batch["labels"] * log_odds))
 
     own_part = [torch.from_numpy(x) for x in others]
     for cut in own_part:
@@ -122,10 +122,10 @@ def test_what_a_party_does_not_know_is_neither_seen_nor_taught(
     others = [np.random.default_rng(k).normal(size=(ROWS, 3)).astype(np.float32) for k in range(2)]
     garbled = [np.where(absent[:, k, None], np.float32(1e9), x) for k, x in enumerate(others)]
 
-    pds = [predict(bank, top, batch["inputs"][0], x, batch["present"]) for x in (others, garbled)]
+    log_odds = [predict(bank, top, batch["inputs"][0], x, batch["present"]) for x in (others, garbled)]
     cuts, _ = backward(bank, top, batch["inputs"][0], others, batch["present"], batch["labels"])
 
-    np.testing.assert_array_equal(*pds)
+    np.testing.assert_array_equal(*log_odds)
     for k, cut in enumerate(cuts):
         assert (cut[absent[:, k]] == 0).all()
         assert (cut[batch["present"][:, k]] != 0).any()

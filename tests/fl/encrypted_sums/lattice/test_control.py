@@ -244,3 +244,12 @@ def test_what_rerandomises_is_distributed_as_the_library_has_it(monkeypatch: pyt
     assert 3 < error.astype(float).std() < 3.5
     assert np.all(flood[BINS:] == 0)
     assert np.abs(flood[:BINS]).min() > 2**40
+
+
+def test_random_bytes_are_as_many_as_asked_for_and_never_the_same() -> None:
+    one, other = (np.frombuffer(control.random_bytes(100_000), np.uint8) for _ in range(2))
+
+    assert control.random_bytes(0) == b""
+    assert len(one) == len(other) == 100_000
+    for bits in (one, one ^ other):
+        assert abs(np.unpackbits(bits).mean() - 0.5) < 5 * 0.5 / (8 * len(bits)) ** 0.5

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,47 +13,53 @@ from ..conftest import assert_equal_sums, make_request
 columns = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 
 
-def histograms(request, width: int) -> list[np.ndarray]:
+def histograms(slots: Request, values: np.ndarray, bins: np.ndarray) -> np.ndarray:
     """What the lattice does, in the clear: each product of a row with a power of X, coefficient by coefficient."""
-    rows_per_block = DEGREE // width
-    slots = Request({"width": np.array([width])}, request.offsets, request.bin_counts)
-    replies = layout.replies_of(slots)
-    coefficients = dict.fromkeys(replies, np.zeros(DEGREE, np.int64))
-    for _, family in itertools.groupby(replies, key=lambda reply: reply.first):
-        together = list(family)
-        for block in layout.blocks_with(together[0], slots):
-            rows = request.values[block * rows_per_block : (block + 1) * rows_per_block, 0]
-            made = layout.masks(together, block, request.bins, slots)
-            for reply, (exponents, negative) in zip(together, made, strict=True):
-                assert not len(exponents) or (exponents.min() >= 0 and exponents.max() < DEGREE)
-                place = exponents[:, None] + width * np.arange(len(rows))
-                sign = np.where(negative, -1, 1)[:, None] * np.where(place >= DEGREE, -1, 1)
-                coefficients[reply] = coefficients[reply].copy()
-                np.add.at(coefficients[reply], place % DEGREE, sign * rows)
-    found = [np.zeros(0, np.int64), *(coefficients[reply][: reply.used] for reply in replies)]
-    return split_columns(layout.arrange(np.concatenate(found)[:, None], slots), slots.bin_counts)
+    width, places = layout.width_of(slots), slots.places(bins)
+    rows_per_block, replies = DEGREE // width, layout.replies_of(slots)
+    coefficients = {reply: np.zeros(DEGREE, np.int64) for reply in replies}
+    for block in range(layout.blocks_of(len(values), width)):
+        together = [reply for reply in replies if block in layout.blocks_with(reply, slots)]
+        rows = values[block * rows_per_block : (block + 1) * rows_per_block, 0]
+        made = layout.masks(together, block, places, width) if together else []
+        for reply, (exponents, negative) in zip(together, made, strict=True):
+            assert not len(exponents) or (exponents.min() >= 0 and exponents.max() < DEGREE)
+            place = exponents[:, None] + width * np.arange(len(rows))
+            sign = np.where(negative, -1, 1)[:, None] * np.where(place >= DEGREE, -1, 1)
+            np.add.at(coefficients[reply], place % DEGREE, sign * rows)
+    told = [np.zeros(0, np.int64), *(coefficients[reply][: reply.used] for reply in replies)]
+    return slots.arranged(np.concatenate(told)[:, None])
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=4), columns, st.integers(0, 2**32), st.floats(0, 1))
 @settings(max_examples=40)
-def test_products_of_rows_and_masks_are_histograms(
+def test_products_of_rows_and_masks_are_the_histograms_that_are_wanted(
     sizes: list[int], bin_counts: list[int], seed: int, wide: float
 ) -> None:
     request = make_request(sizes, bin_counts, ((-9, 9),), seed)
-    width = min(int(1 + wide * 4 * sum(bin_counts)), layout.MOST_WIDTH)
+    width = {"width": np.array([min(int(1 + wide * 4 * sum(bin_counts)), layout.MOST_WIDTH)])}
+    wanted = np.random.default_rng(seed).random((len(sizes), sum(bin_counts))) < 0.7
+    for flags in (None, wanted):
+        slots = Request(width, request.offsets, request.bin_counts, flags)
 
-    assert_equal_sums(histograms(request, width), request.by_numpy())
+        sums = split_columns(histograms(slots, request.values, request.bins), request.bin_counts)
+
+        assert_equal_sums(sums, request.by_numpy(flags))
 
 
-@given(st.integers(1, 9), columns, st.integers(1, layout.MOST_WIDTH))
-def test_every_sum_has_one_place(groups: int, bin_counts: list[int], width: int) -> None:
-    seen = np.zeros((groups, sum(bin_counts)), int)
-    slots = Request({"width": np.array([width])}, np.zeros(groups + 1, np.int64), np.array(bin_counts))
-    for reply in layout.replies_of(slots):
-        assert reply.used <= width
-        seen[reply.first : reply.stop, reply.start : reply.end] += 1
+@given(st.integers(0, 9), columns, st.integers(1, layout.MOST_WIDTH), st.integers(0, 2**32))
+def test_every_wanted_sum_has_one_place(groups: int, bin_counts: list[int], width: int, seed: int) -> None:
+    offsets, counts = np.zeros(groups + 1, np.int64), np.array(bin_counts)
+    wanted = np.random.default_rng(seed).random((groups, sum(bin_counts))) < 0.5
+    slots = Request({"width": np.array([width])}, offsets, counts, wanted)
 
-    assert (seen == 1).all()
+    replies, most = layout.replies_of(slots), layout.most_replies_of(slots)
+
+    assert [number for reply in replies for number in range(reply.start, reply.stop)] == list(
+        range(slots.count)
+    )
+    assert all(reply.used <= width for reply in replies)
+    assert sum(reply.used for reply in most) == wanted.size
 
 
 @given(
