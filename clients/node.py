@@ -61,7 +61,7 @@ def main() -> None:
 
 def node(given: argparse.Namespace) -> Unit:
     """The unit of a node that was started with these arguments."""
-    folder = given.folder.resolve()
+    folder: Path = given.folder.resolve()
     secret, beat, address = folder / SECRET, folder / BEAT, f"127.0.0.1:{given.port}"
     # -P: the working folder may have packages that are called like ours.
     python = (sys.executable, "-P", "-m")

@@ -8,6 +8,7 @@ request that is sent twice is answered from the file instead of being applied tw
 
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ _STEP, _RECORD, _PARTIAL = ".step", ".record", ".partial"
 _TRAINED, _LOCK = "study.trained", "study.lock"
 _PATIENCE = 10.0
 """Seconds that a request waits for another one of the same study, in another process."""
+_WRITING = 60.0
+"""Seconds within which the file of a step has its place, on a slow disk, too."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Store:
     What is kept survives a loss of power, and so does a commit before its reply leaves, if the store is `lasting`. That
     takes some milliseconds at every step, and serves only a deployed party: the coordinator of a simulation loses its
     power, too, and begins anew.
+
+    Nor does a `lasting` store go on from a backup. A party that has taken a step must not take it again with other
+    content: it would open an encryption twice, or show more under one secret. So the name of a step's file has the
+    file's inode and time, which a copy of the file does not share. A rollback of the whole file system is not noticed
+    here; partners refuse letters of steps that they have had.
     """
 
     # In front of the files, since a worker process mostly meets the state that it wrote itself. The step in the
@@ -71,22 +79,29 @@ class Store:
         self.folder, self._lasting = folder, lasting
 
     def last(self) -> Commit:
-        """The last commit; step 0 with empty state before the first."""
-        steps = self._steps()
+        """The last commit; step 0 with empty state before the first. Raises ProtocolError if it is of a backup."""
+        # Crashes may have left an older one behind.
+        steps = {int(file.stem.rpartition(".")[2]): file for file in self.folder.glob(f"*{_STEP}")}
         if not steps:
             return Commit()
+        step, file = max(steps.items())
+        if _is_copied(file):
+            raise ProtocolError(
+                "its state was restored from a backup or moved, and nothing unfinished goes on from there; start a new "
+                "study"
+            )
         cached = self._last.get(self.folder)
-        if cached is not None and cached.step == max(steps):
+        if cached is not None and cached.step == step:
             return cached
-        return decode(Commit, (self.folder / _step_file(max(steps))).read_bytes())
+        return decode(Commit, file.read_bytes())
 
     def commit(self, commit: Commit) -> None:
         """Make this the last commit, then forget the one before."""
-        old = self._steps()
-        self._write(_step_file(commit.step), encode(commit), self._lasting)
-        for step in old:
-            if step != commit.step:
-                (self.folder / _step_file(step)).unlink(missing_ok=True)
+        old = list(self.folder.glob(f"*{_STEP}"))
+        new = self._write(f"{commit.step:08d}{_STEP}", encode(commit), self._lasting, stamped=self._lasting)
+        for file in old:
+            if file != new:
+                file.unlink(missing_ok=True)
         for left_behind in self.folder.glob(f"*{_PARTIAL}"):  # by a process that died while it wrote
             left_behind.unlink()
         self._last.clear()  # One model trains at a time; a cache of one bounds the memory of a long study.
@@ -112,7 +127,7 @@ class Store:
         """Keep a file of any kind beside them; it takes the place of one of that name when it is whole, on the disk."""
         self._write(name, content, synced=True)
 
-    def _write(self, name: str, content: bytes, synced: bool) -> None:
+    def _write(self, name: str, content: bytes, synced: bool, stamped: bool = False) -> Path:
         make_private(self.folder)
         partial = self.folder / f"{name}{_PARTIAL}"
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -120,9 +135,11 @@ class Store:
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
-        partial.replace(self.folder / name)
+            stamp = f"{os.fstat(file.fileno()).st_ino}.{int(time.time())}." if stamped else ""
+        whole = partial.replace(self.folder / f"{stamp}{name}")
         if synced:
             _sync(self.folder)
+        return whole
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -150,9 +167,6 @@ class Store:
     def mark_trained(self) -> None:
         """Note that a model of this study has been trained to its end."""
         self.write_file(_TRAINED, b"")
-
-    def _steps(self) -> list[int]:
-        return [int(path.stem) for path in self.folder.glob(f"*{_STEP}")]
 
 
 def retain(root: Path, study: str, keep: int) -> None:
@@ -188,8 +202,14 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _step_file(step: int) -> str:
-    return f"{step:08d}{_STEP}"
+def _is_copied(step: Path) -> bool:
+    """Whether the file of a step is another one than was written, if its name tells: copied, or of a backup."""
+    inode, _, written = step.stem.rpartition(".")[0].partition(".")
+    if not inode:
+        return False
+    about = step.stat()
+    # An inode may be given anew; when it was last changed or renamed is for the kernel alone to say.
+    return about.st_ino != int(inode) or abs(about.st_ctime - int(written)) > _WRITING
 
 
 def _record_file(kind: type) -> str:

@@ -21,6 +21,7 @@ from experiments import (
     resuming,
     serving_commands,
 )
+from experiments.doctor.command import doctor
 from experiments.federation import commands as federation_commands
 from experiments.help import DEPLOYMENT, PARTIES, STUDIES, TRUST, OneScreen
 from experiments.options import (
@@ -357,6 +358,7 @@ app.command("policy", rich_help_panel=TRUST)(party_commands.policy)
 app.add_typer(audit_commands.app, name="audit", rich_help_panel=TRUST)
 app.add_typer(federation_commands.app, name="federation", rich_help_panel=DEPLOYMENT)
 app.command("resume", rich_help_panel=DEPLOYMENT)(resuming.resume)
+app.command("doctor", rich_help_panel=DEPLOYMENT)(doctor)
 app.command("serve", rich_help_panel=DEPLOYMENT)(serving_commands.serve)
 
 

@@ -122,10 +122,17 @@ def init_party(
 
 def keys(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The party's folder, with its party.toml.")],
+    node: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Make the key of its SuperNode, too, in this folder (docs/deploy.md)."
+        ),
+    ] = None,
 ) -> None:
     """Make a party's private keys, and print its public keys.
 
-    Keys that exist stay as they are. The public ones are for the partners' party.toml.
+    Keys that exist stay as they are. The public ones are for the partners' party.toml, and with --node for the
+    coordinator.
 
     Example: siloscore keys data/mine/bank
     """
@@ -143,8 +150,24 @@ def keys(
         "telephone, that it is the party's:",
         soft_wrap=True,
     )
-    line = tomli_w.dumps({declared.name: read_identity(folder).public.text})
+    identity = read_identity(folder).public.text
+    line = tomli_w.dumps({declared.name: identity})
     console.print(line.strip(), markup=False, highlight=False, soft_wrap=True)
+    if node is not None:
+        from experiments.federation.certificates import make_node_key
+        from experiments.federation.layout import PartyNode
+
+        files = PartyNode(node, folder)
+        node.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = make_node_key(files)
+        told = {"supernode": files.public_key.read_text("utf-8").strip(), "identity": identity}
+        (node / f"{declared.name}.toml").write_text(tomli_w.dumps({declared.name: told}), "utf-8")
+        console.print(
+            f"{files.key}: key of its SuperNode {'made' if is_new else 'is there already'}; it stays with the party. "
+            f"The coordinator is sent {files.public_key} and {node / declared.name}.toml.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def policy(

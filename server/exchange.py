@@ -30,6 +30,7 @@ from fl.wire import (
     to_bytes,
     unpack,
 )
+from server.admission import read_admission
 from server.delivery import Delivery, Messenger, poll
 from server.journal import Answer, Journal, RoundTrip
 from server.roster import Roster
@@ -131,7 +132,8 @@ class Exchange:
 
         When a run is resumed, those that took part from its beginning take part again, and are waited for when the
         first of them is asked. Raises FederationError when fewer come in time, or fewer than `least` if that is given,
-        or two have the same name.
+        or two have the same name; ProtocolError when one has not the keys that the coordinator's file has of it, and
+        ConfigError when that cannot be read (`server/admission.py`).
         """
         self._meeting = parties, timeout, least
         met = self._journal.next(_MET, _Met)
@@ -142,6 +144,7 @@ class Exchange:
 
     def _meet(self) -> dict[str, Description]:
         parties, timeout, least = self._meeting
+        admission = read_admission()
         nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
         questions = {f"node {node}": DescribeRequest() for node in nodes}
         self._nodes, names = dict(zip(questions, nodes, strict=True)), dict[str, int]()
@@ -153,9 +156,12 @@ class Exchange:
                 raise FederationError(
                     f"A party calls itself {about.name[:_NAME]!r}; a name is one short line of text."
                 )
+            number = self._nodes[node]
+            if admission is not None:
+                admission.require(nodes[number], about)
             if about.name in names:
                 raise FederationError(f"Two parties call themselves {about.name!r}; names must differ.")
-            names[about.name] = self._nodes[node]
+            names[about.name] = number
         self._nodes = names
         # Node ids are random; the order of the parties decides the order of sums, and must not.
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
@@ -256,11 +262,13 @@ class Exchange:
         _raise_unless(dispensable, unanswered, UnansweredError)
         return records
 
-    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> list[int]:
-        nodes: list[int] = []
+    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> dict[int, bytes]:
+        """The public key of each node that is there, in PEM, by its id; empty where Flower asks for no key."""
+        nodes: dict[int, bytes] = {}
 
         def look() -> bool:
-            nodes[:] = (node.node_id for node in self._grid.get_nodes())
+            nodes.clear()
+            nodes.update((node.node_id, node.public_key) for node in self._grid.get_nodes())
             return len(nodes) >= parties
 
         if not poll(look, timeout) and len(nodes) < least:
@@ -268,7 +276,7 @@ class Exchange:
                 f"{len(nodes)} of {parties} parties connected within {timeout:g} seconds; in simulation, start "
                 f"the run with --federation-config num-supernodes={parties}."
             )
-        return sorted(nodes)
+        return dict(sorted(nodes.items()))
 
 
 def _raise_unless(

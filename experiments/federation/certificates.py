@@ -1,7 +1,8 @@
-"""The keys and certificates of a federation on this machine: what `openssl` and `ssh-keygen` make elsewhere."""
+"""The keys and certificates of a federation: what `openssl` and `ssh-keygen` make, too."""
 
 import ipaddress
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from experiments.federation.layout import Coordinator, PartyNode
 _AUTHORITY_DAYS, _SERVER_DAYS = 3650, 397
 
 
-def make_certificates(coordinator: Coordinator) -> bool:
-    """Make a fresh certificate of the server, and an authority that signs it if there is none; True if it made one."""
+def make_certificates(coordinator: Coordinator, hosts: Sequence[str] = ()) -> bool:
+    """Make a fresh certificate of the server, and an authority that signs it if there is none; True if it made one.
+
+    The certificate is for this machine, and for `hosts`: names or addresses by which others reach it.
+    """
     is_new = not coordinator.authority_key.exists()
     if is_new:
         _make_authority(coordinator)
-    _make_server(coordinator)
+    _make_server(coordinator, list(dict.fromkeys([*hosts, "localhost", "127.0.0.1"])))
     return is_new
 
 
@@ -52,7 +56,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 def _make_authority(coordinator: Coordinator) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("SiloScore federation on this machine")
+    name = _name("SiloScore federation")
     certificate = (
         _builder(name, name, key.public_key(), _AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -63,15 +67,14 @@ def _make_authority(coordinator: Coordinator) -> None:
     write_private(coordinator.authority_key, _pem(key))
 
 
-def _make_server(coordinator: Coordinator) -> None:
+def _make_server(coordinator: Coordinator, hosts: Sequence[str]) -> None:
     authority = x509.load_pem_x509_certificate(coordinator.authority.read_bytes())
     signing = load_pem_private_key(coordinator.authority_key.read_bytes(), None)
     assert isinstance(signing, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
-    addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
-        _builder(_name("localhost"), authority.subject, key.public_key(), _SERVER_DAYS)
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        _builder(_name(hosts[0]), authority.subject, key.public_key(), _SERVER_DAYS)
+        .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -99,6 +102,13 @@ def _builder(
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(common: str) -> x509.Name:

@@ -161,3 +161,34 @@ def down(data: Data = Path("data/demo")) -> None:
 
     ended = lifecycle.down(data)
     console.print(f"Ended {ended} processes." if ended else f"No federation runs on {data}.", markup=False)
+
+
+@app.command()
+def certificates(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The coordinator's folder.")],
+    hosts: Annotated[
+        list[str], typer.Option("--host", help="Name or address by which parties reach it. Can be repeated.")
+    ],
+) -> None:
+    """Make a certificate for a coordinator on a host of its own, and at first the authority that signs it.
+
+    An authority that exists signs a new certificate, which takes the place of the former one (docs/deploy.md).
+
+    Example: siloscore federation certificates /srv/siloscore/coordinator --host coordinator.example
+    """
+    from experiments.display import console
+    from experiments.federation.certificates import make_certificates
+    from experiments.federation.layout import Coordinator
+
+    coordinator = Coordinator(folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if make_certificates(coordinator, hosts):
+        console.print(
+            f"{coordinator.authority} is for the parties. Keep {coordinator.authority_key} where nobody else gets it: "
+            "whoever has it can look like the coordinator.",
+            soft_wrap=True,
+        )
+    console.print(
+        f"{coordinator.certificate} is for {', '.join(hosts)}, and {coordinator.key} is its key.",
+        soft_wrap=True,
+    )

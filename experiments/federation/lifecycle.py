@@ -24,9 +24,7 @@ from experiments.federation.preparation import prepare_parties
 from experiments.federation.processes import end, is_supervised, mark, processes, wait_until
 from experiments.servers import free_port
 from fl.errors import ConfigError
-
-PARTIES = "SILOSCORE_PARTIES"
-"""Variable in the environment of every ServerApp: the file that says who may connect."""
+from server.admission import PARTIES
 
 _START_SECONDS = 240.0
 # What a party's processes get of this user's environment: where the programs are, and how they should use the machine.

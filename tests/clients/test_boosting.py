@@ -1,5 +1,6 @@
 """What parties do with messages of boosting; that the model is right, the pooled twin shows."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -469,6 +470,39 @@ def test_sides_are_the_same_whenever_they_are_asked_for(tables: Path, federate: 
         np.testing.assert_array_equal(first, second)
     with pytest.raises(FederationError, match="there are no sides to hand over"):
         ask({"tax": SidesRequest()}, MODEL)
+
+
+def test_a_party_that_is_set_back_shows_nothing_else_under_the_same_pad(
+    tables: Path, federate: Callable, send: Callable, tmp_path: Path
+) -> None:
+    run = federate(tables)
+    state, exchange = Path(run.config.state, "tax"), run.federation.exchange
+    split = assign_roles(run.federation, 1).split
+    start = StartRequest(seed=1, split=split)
+
+    def asked_again(request: object, step: int) -> object:
+        """The answer of the party, to which the request is new, once it has been set back to before its answer."""
+        backup = tmp_path / f"backup{step}"
+        shutil.copytree(state, backup)
+        first = exchange.ask({"tax": request}, MODEL)["tax"]
+        after = state.rename(tmp_path / f"after{step}")
+        shutil.copytree(backup, state)
+        again = unpack(
+            send(run.config, request, Envelope("s", MODEL, step), {"partition-id": 2}), type(first)
+        )
+        shutil.rmtree(state)
+        after.rename(state)
+        return first, again
+
+    started, anew = asked_again(start, 1)
+    keys = [one.columns.read(Columns).pad_key for one in (started, anew)]
+    assert (keys[0] != keys[1]).any()
+
+    columns = {"tax": started.columns, "supply": exchange.ask({"supply": start}, MODEL)["supply"].columns}
+    demand = exchange.ask({"bank": BeginRequest(seed=1, split=split, columns=columns)}, MODEL)["bank"]
+    grow = GrowRequest(task=demand.task, level=demand.levels["tax"], gradients=demand.gradients, sides=None)
+    handed_over, again = asked_again(grow, 2)
+    np.testing.assert_array_equal(handed_over.sides, again.sides)
 
 
 def test_a_training_answers_with_demands_until_it_ends(tables: Path, federate: Callable) -> None:

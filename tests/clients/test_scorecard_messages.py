@@ -1,5 +1,6 @@
 """The scorecard's messages one by one: what each tells, and what a party refuses."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -56,7 +57,7 @@ from fl.scorecard import (
 )
 from fl.seals import Context, Identity, seal
 from fl.splits import TRAIN, Split
-from fl.wire import Envelope, refusal_in
+from fl.wire import Envelope, refusal_in, unpack
 from server.coordinator import assign_roles
 from server.exchange import FederationError
 
@@ -358,6 +359,20 @@ def test_finding_3_a_ticket_is_gone_once_it_has_served(begun: Begun) -> None:
     assert decode(Exchanging, model(begun.run, "bank").last().state).ticket
     begun.open(masked)
     assert not decode(Exchanging, model(begun.run, "bank").last().state).ticket
+
+
+def test_a_party_that_is_set_back_masks_its_sums_anew(begun: Begun, send: Callable, tmp_path: Path) -> None:
+    grouped, state = begun.group(), Path(begun.run.config.state, "tax")
+    shutil.copytree(state, tmp_path / "backup")
+    first = begun.fit(grouped).sums.read(EncryptedSums).sums["replies"]
+    shutil.rmtree(state)
+    (tmp_path / "backup").rename(state)
+
+    request = FitRequest(groups=grouped.groups["tax"], residual=grouped.residual)
+    record = send(begun.run.config, request, Envelope("s", MODEL, 3), {"partition-id": 1})
+
+    again = unpack(record, Masked).sums.read(EncryptedSums).sums["replies"]
+    assert (first != again).all()
 
 
 class Deviating:

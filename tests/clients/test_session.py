@@ -277,6 +277,26 @@ def test_a_deployed_party_has_its_own_folder_and_keeps_its_state_there_whatever_
     assert read_declaration(folder).name == "bank"
 
 
+def test_a_deployed_party_does_not_go_on_from_a_backup_of_its_state(
+    send: Send, tables: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bank"
+    shutil.copytree(tables / "bank", folder, ignore=shutil.ignore_patterns("state"))
+    config, node = TrainingConfig(study="s"), {"party-folder": str(folder)}
+    about = unpack(send(config, DescribeRequest(), node=node), Description)
+    meet = MeetRequest({"bank": about.introduction})
+    assert refusal_in(send(config, meet, FIRST, node)) is None
+    shutil.copytree(folder / "state", tmp_path / "backup")
+    assert refusal_in(send(config, BlindRequest(), SECOND, node)) is None
+
+    shutil.rmtree(folder / "state")
+    (tmp_path / "backup").rename(folder / "state")
+
+    for request, step in ((BlindRequest(), SECOND), (meet, FIRST)):
+        assert "was restored from a backup" in refusal_in(send(config, request, step, node))
+    assert refusal_in(send(config, meet, replace(FIRST, study="t"), node)) is None
+
+
 def test_only_a_deployed_party_works_on_its_cluster(
     send: Send, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

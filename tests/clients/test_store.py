@@ -218,6 +218,54 @@ def test_what_a_dead_process_has_left_half_written_is_removed(store: Store) -> N
     assert [path.name for path in store.folder.iterdir()] == ["00000002.step"]
 
 
+# Backups.
+
+
+RESTORED = "its state was restored from a backup or moved"
+
+
+def test_a_deployed_party_does_not_go_on_from_a_backup(
+    store: Store, as_found_anew: Callable[[Path], Path]
+) -> None:
+    store = Store(store.folder, lasting=True)
+    store.keep(Other(1))
+    store.commit(Commit(step=1, reply=b"one"))
+    backup = as_found_anew(store.folder)
+    store.commit(Commit(step=2, reply=b"two"))
+    assert store.last().reply == b"two"
+
+    shutil.rmtree(store.folder)
+    backup.rename(store.folder)
+
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match=RESTORED):
+            store.last()
+    assert store.read(Other) == Other(1)  # what is finished serves on
+
+
+def test_an_inode_that_is_given_anew_does_not_hide_a_backup(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: os.stat("/").st_ctime)  # when the backup was made
+        Store(store.folder, lasting=True).commit(Commit(step=1))
+    with pytest.raises(ProtocolError, match=RESTORED):
+        store.last()
+
+
+def test_a_deployed_party_goes_on_after_a_restart_and_from_a_folder_that_was_renamed(store: Store) -> None:
+    deployed = Store(store.folder, lasting=True)
+    for step in (1, 2):
+        deployed.commit(Commit(step=step, reply=b"one"))
+    moved = Store(store.folder.rename(store.folder.with_name("renamed")), lasting=True)
+    assert moved.last() == Commit(step=2, reply=b"one")
+    moved.commit(Commit(step=3))
+    assert len(list(moved.folder.iterdir())) == 1
+    # What an earlier version or a simulation has written has no such name.
+    Store(store.folder).commit(Commit(step=4))
+    assert deployed.last().step == 4
+
+
 HOLDER = "import sys; from pathlib import Path; from clients.store import Store\n"
 HOLDER += "with Store(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
 

@@ -1,182 +1,191 @@
-"""Flower's deployment engine: a SuperLink, and a SuperNode for each party, which is killed at last."""
+"""A federation of separate organisations on this machine, as `siloscore federation` starts it: one for all tests here.
 
-import json
+They run in their order: parties train and score, their processes are looked at, one stops and one is killed, and at
+last nothing is left.
+"""
+
+import http.client
 import os
+import re
 import signal
+import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from clients.aligned import read_applications
-from clients.data.declaration import read_declaration, write_declaration
-from clients.identity import make_identity, read_identity
-from clients.policy import Policy
 from clients.scores import Scores
-from clients.scoring import read_answers
 from clients.store import Store
-from experiments.backends.flower import write_app
-from experiments.guard import groups_below
-from experiments.scoring import scoring_config
-from experiments.servers import free_port
-from fl.config.boosting import BoostingConfig
-from fl.config.run import RunConfig, TrainingConfig
-from server.tracking.registry import find_model
+from clients.supervisor import read_health
+from experiments.federation.coordinator import FRONT_DOOR
+from experiments.federation.layout import Layout, read_record
+from experiments.federation.processes import Process, processes, wait_until
 
-PROGRAMS = Path(sys.executable).parent
+pytestmark = pytest.mark.slow
+
+CONTENDERS = ("federated-scorecard", "federated-boosting")
+SMALL = (
+    *("--contenders", ",".join(CONTENDERS), "--set", "boosting.trees=4", "--set", "boosting.patience=0"),
+    *("--set", "scorecard.exchanges=2", "--set", "scorecard.max-p=1", "--set", "party-timeout=60"),
+)
 
 
-class Deployment:
-    """Processes on this machine that know each other by network addresses alone."""
+class Ended(NamedTuple):
+    """An ended command."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._address = folder, f"127.0.0.1:{free_port()}"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        (folder / "config.toml").write_text(
-            f'[superlink]\ndefault = "here"\n\n[superlink.here]\naddress = "{self._address}"\ninsecure = true\n'
+    code: int
+    output: str
+
+
+class Here(NamedTuple):
+    """The federation, and the command `siloscore` with its dataset."""
+
+    layout: Layout
+    siloscore: Callable[..., Ended]
+
+    def of(self, organisation: str, program: str = "") -> list[Process]:
+        """The processes of an organisation."""
+        return [one for one in processes(self.layout, organisation) if program in ("", one.program)]
+
+    def states(self) -> dict[str, str]:
+        """What `status` says of everybody."""
+        rows = self.siloscore("federation", "status").output.splitlines()
+        return dict(match.groups() for row in rows if (match := re.match(r"^([\w-]+) +([a-z]+) ", row)))
+
+
+@pytest.fixture(scope="module")
+def here(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    data, folder = make_tables(("tax",), rows=1200), tmp_path_factory.mktemp("deployment")
+
+    def siloscore(*arguments: str) -> Ended:
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "siloscore"), *arguments, "--data", str(data)],
+            cwd=folder,
+            env={**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1", "SECRET_OF_THE_USER": "7"},
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
         )
-        host, port = self._address.split(":")
-        self._start("superlink", "flower-superlink", "--insecure", "--host", host, "--port", port)
+        return Ended(done.returncode, done.stdout + done.stderr)
 
-    def join(self, party: Path) -> None:
-        """Start a party's SuperNode."""
-        own = "--host", "127.0.0.1", "--port", str(free_port())
-        told = f"party-folder='{party}'"
-        self._start(
-            party.name,
-            *("flower-supernode", "--insecure", "--superlink", self._address, *own, "--node-config", told),
-        )
-
-    def run(self, config: RunConfig, timeout: float = 400) -> str:
-        """Run a configuration to its end: Flower's status."""
-        app = self._folder / config.study
-        write_app(app, config, "server.app:app")
-        number, deadline = self._flwr("run", str(app), "here")["run-id"], time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            found = self._flwr("list", "here", "--run-id", str(number))["runs"][0]
-            if found["status"].startswith("finished"):
-                return str(found["status"])
-            time.sleep(1)
-        raise TimeoutError((self._folder / "superlink.log").read_text()[-3000:])
-
-    def kill(self, name: str) -> None:
-        """End a process and all that it has started, at once."""
-        process = self._processes.pop(name)
-        for group in {process.pid} | groups_below(process.pid):
-            with suppress(ProcessLookupError):  # it has ended meanwhile
-                os.killpg(group, signal.SIGKILL)
-        process.wait(10)
-
-    def stop(self) -> None:
-        """End all of them."""
-        for name in list(self._processes):
-            self.kill(name)
-
-    def _start(self, name: str, program: str, *arguments: str) -> None:
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                [PROGRAMS / program, *arguments],
-                env=self._environment,
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def _environment(self) -> dict[str, str]:
-        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "OMP_NUM_THREADS": "1"}
-        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, **quiet, "FLWR_HOME": str(self._folder), "PATH": path}
-
-    def _flwr(self, *arguments: str) -> dict:
-        for _ in range(20):  # until the SuperLink listens
-            done = subprocess.run(
-                [PROGRAMS / "flwr", *arguments, "--format", "json"],
-                env=self._environment,
-                cwd=self._folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if "{" in done.stdout:
-                answer = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
-                if answer.get("success"):
-                    return answer
-            time.sleep(1)
-        raise RuntimeError(done.stdout + done.stderr)
+    simulated = siloscore("compare", "--backend", "inline", *SMALL, "--json", "inline.json")
+    assert simulated.code == 0, simulated.output
+    up = siloscore("federation", "up")
+    try:
+        assert up.code == 0, up.output
+        assert "tax: made private keys" in up.output
+        assert "tax: pinned the keys of bank" in up.output
+        yield Here(Layout(data), siloscore)
+    finally:
+        siloscore("federation", "down")
 
 
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    folder = tmp_path / "flower"
-    folder.mkdir()
-    found = Deployment(folder)
-    yield found
-    found.stop()
+def scores(here: Here, study: str, contender: str) -> Scores:
+    """What the bank has kept of a contender."""
+    return Store(here.layout.data / "bank" / "state" / study / contender / "1").read(Scores)
 
 
-def work_together(*parties: Path) -> None:
-    """What the people of deployed parties do first: make keys, pin those of the partners, and write a policy."""
-    for party in parties:
-        make_identity(party)
-    keys = {party.name: read_identity(party).public.text for party in parties}
-    for party in parties:
-        partners = {name: key for name, key in keys.items() if name != party.name}
-        policy = Policy(least_leaf_count=10)
-        write_declaration(party, replace(read_declaration(party), partners=partners, policy=policy))
+def studies(here: Here) -> list[str]:
+    """The studies in the bank's state, in their order: their names begin with the time."""
+    return sorted(path.name for path in (here.layout.data / "bank" / "state").glob("tables*"))
 
 
-@pytest.mark.slow
-def test_deployed_parties_train_and_score_and_one_may_die(
-    make_tables: Callable[..., Path], deployment: Deployment, tmp_path: Path
+def test_a_study_on_separate_organisations_is_that_of_one_process_bit_for_bit(
+    here: Here, tmp_path: Path
 ) -> None:
-    data = make_tables(("tax",))
-    work_together(data / "bank", data / "tax")
+    ended = here.siloscore("compare", "--backend", "deployment", *SMALL, "--json", "deployment.json")
+
+    assert ended.code == 0, ended.output
+    inline, deployed = studies(here)
+    for contender in CONTENDERS:
+        expected, answered = (scores(here, study, contender).pd for study in (inline, deployed))
+        np.testing.assert_array_equal(answered, expected)
+    assert "siloscore score" in ended.output
+
+
+def test_the_code_that_answers_is_the_partys_own_and_sees_nothing_of_the_user(here: Here) -> None:
+    # Nothing of the app that was shipped was installed at a party, and one worker answered all messages.
     for party in ("bank", "tax"):
-        deployment.join(data / party)
-    config = TrainingConfig(
-        data=str(data),
-        parties=("bank", "tax"),
-        contenders=("federated-boosting",),
-        study="deployed",
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        party_timeout=60,
-    ).with_section(BoostingConfig(trees=1, depth=2, min_leaf_count=10, patience=0))
+        node = here.layout.party(party)
+        assert not list(node.folder.rglob("*.fab")) + list(node.folder.rglob("pyproject.toml"))
+        assert read_health(node.status)["node"].restarts == 0
+        assert len(here.of(party, "worker")) >= 1
+        for one in here.of(party):
+            environment = Path(f"/proc/{one.number}/environ").read_text()
+            assert "SECRET_OF_THE_USER" not in environment
+            assert Path(f"/proc/{one.number}/cwd").resolve() == node.folder
+    groups = {
+        name: {os.getpgid(one.number) for one in here.of(name)} for name in ("coordinator", "bank", "tax")
+    }
+    assert all(len(group) == 1 for group in groups.values())
+    assert len(set.union(*groups.values())) == 3
 
-    assert deployment.run(config) == "finished:completed"
 
-    store = Store(data / "bank" / "state" / "deployed")
-    pds = pd.Series(
-        Store(store.folder / "federated-boosting" / "1").read(Scores).pd, read_applications(store).ids
-    )
-    model = find_model(config.tracking_uri, "deployed/federated-boosting")
-    applicants = data / "bank" / "applicants.csv"
-    pds.index[:50].to_frame(name="business_id").to_csv(applicants, index=False)
-    scoring = scoring_config(model, config.tracking_uri, data, config.parties, applicants)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/control/list-runs",
+        "/v1/runtime/acquire-task",
+        "/health",
+        "/v1/fleet/../control/list-runs",
+        "/v1/fleet/%2e%2e/control/list-runs",
+        "//v1/control/list-runs",
+        "/v1/fleet/pull-messages/../../control/list-runs",
+        "/v1/fleet/register-node",
+    ],
+)
+def test_the_front_door_shows_nothing_but_the_fleet(path: str, here: Here) -> None:
+    record = read_record(here.layout)
+    trust = ssl.create_default_context(cafile=str(here.layout.party("tax").authority))
+    connection = http.client.HTTPSConnection("127.0.0.1", record.ports[FRONT_DOOR], context=trust, timeout=20)
+    connection.request("POST", path, body=b"")
+    assert connection.getresponse().status == 404
+    connection.close()
 
-    assert deployment.run(scoring) == "finished:completed"
 
-    answers = read_answers(scoring, data / "bank").frame().set_index("business_id")
-    np.testing.assert_array_equal(answers["pd"], pds[answers.index])
-    known = answers["parties"] == "bank; tax"
-    assert 0 < known.sum() < len(answers)
-    assert (
-        answers["model"].tolist()
-        == np.where(known, "federated-boosting", "federated-boosting + bank-only-boosting").tolist()
-    )
+def test_a_party_that_stops_is_told_and_comes_back(here: Here) -> None:
+    states = here.states()
+    assert {name: states[name] for name in ("superlink", "front-door", "bank", "tax")} == {
+        **dict.fromkeys(("superlink", "front-door"), "running"),
+        **dict.fromkeys(("bank", "tax"), "connected"),
+    }
 
-    deployment.kill("tax")
-    alone = replace(scoring, study="alone", party_timeout=15, connect_timeout=5)
+    assert here.siloscore("federation", "stop", "tax").output == "tax has stopped.\n"
+    assert here.of("tax") == []
+    assert here.states()["tax"] == "stopped"
+    assert here.siloscore("federation", "status").code == 1
 
-    assert deployment.run(alone) == "finished:completed"
+    assert here.siloscore("federation", "start", "tax").output.endswith("tax is connected.\n")
+    assert here.states()["tax"] == "connected"
 
-    answers = read_answers(alone, data / "bank").frame()
-    assert set(answers["model"]) == {"bank-only-boosting"}
+
+def test_a_worker_that_is_killed_comes_back_with_its_supernode(here: Here) -> None:
+    before = {one.number for one in here.of("tax", "supernode")}
+    for one in here.of("tax", "worker"):
+        os.kill(one.number, signal.SIGKILL)
+
+    def is_back() -> bool:
+        numbers = {one.number for one in here.of("tax", "supernode")}
+        return bool(numbers) and not numbers & before and here.states()["tax"] == "connected"
+
+    assert wait_until(is_back, 120)
+    assert "worker has ended with exit code -9" in here.siloscore("federation", "status").output
+
+
+def test_down_leaves_nothing_but_keys_logs_and_states(here: Here) -> None:
+    assert here.siloscore("federation", "down").code == 0
+
+    assert processes(here.layout) == []
+    left = {path.name for path in (here.layout.folder / "tax").iterdir()} - {"flower"}
+    assert left == {
+        *("ca.crt", "supernode.key", "supernode.pub", "superexec.secret"),
+        *("supernode.log", "worker.log", "supervisor.log"),
+    }
+    ended = here.siloscore("compare", "--backend", "deployment", *SMALL)
+    assert ended.code == 2
+    assert f"start one with `siloscore federation up --data {here.layout.data}`" in ended.output

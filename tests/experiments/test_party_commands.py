@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import typer
 import typer.core
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clients.data.declaration import read_declaration
 from clients.identity import read_identity
@@ -20,6 +21,8 @@ from clients.parties import origins, party_type
 from clients.policy import Policy
 from experiments import cli
 from experiments.dataset import open_dataset
+from experiments.doctor.organisations import read_node_key
+from server.admission import read_parties
 
 
 class Ended(NamedTuple):
@@ -329,6 +332,21 @@ def test_keys_are_made_once_and_print_the_line_that_partners_pin(
     assert "private keys are there already" in again.output
     lines = {ended.output.splitlines()[-1] for ended in (first, again)}
     assert [tomllib.loads(line) for line in lines] == [{"bank": read_identity(folder).public.text}]
+
+
+def test_the_key_of_a_supernode_is_made_once_and_what_the_coordinator_needs_is_written(
+    siloscore: Callable[..., Ended], declared: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, node = declared["bank"].parent, tmp_path / "node"
+    first, again = (siloscore("keys", folder, "--node", node) for _ in range(2))
+    assert "supernode.key: key of its SuperNode made; it stays with the party" in first.output
+    assert "key of its SuperNode is there already" in again.output
+    assert (node / "supernode.key").stat().st_mode & 0o777 == 0o600
+    (keys,) = read_parties(node / "bank.toml").parties.values()
+    assert keys.identity == read_identity(folder).public
+    assert keys.supernode == read_node_key(node).public_key().public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def test_keys_belong_to_a_folder_with_a_declaration(siloscore: Callable[..., Ended], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments import queue_scoring
-from experiments.backends.simulation import RunFederation
+from experiments.backends.flower import RunFederation
 from experiments.queue_scoring import score_queue, seconds_of
 from fl.config.run import RunConfig, TrainingConfig
 from fl.errors import ConfigError

@@ -123,7 +123,7 @@ class Scripted:
         self._replies: dict[str, Message] = {}
 
     def get_nodes(self) -> Iterable[NodeInfo]:
-        return [NodeInfo(node_id=2 + number) for number in range(self._nodes)]
+        return [NodeInfo(node_id=number) for number in range(2, 2 + self._nodes)]
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         keys = [f"m{number}" if self._accept else "" for number, _ in enumerate(messages)]
