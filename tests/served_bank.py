@@ -45,7 +45,7 @@ class Bank(NamedTuple):
         file = self.state / "new.csv"
         file.write_text("\n".join(["business_id", *ids]), "utf-8")
         config = self.scoring(applicants=str(file), study=study, parties=parties or self.config.parties)
-        converse(Exchange(InlineGrid(config), study, config.timeout), config, ignore)
+        converse(Exchange(InlineGrid(config), study, config.party_timeout), config, ignore)
         return read_answers(config, self.folder).frame().set_index("business_id")
 
     def score_queue(self, study: str, parties: tuple[str, ...] = ()) -> Scoring | None:
