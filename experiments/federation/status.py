@@ -80,14 +80,14 @@ def _party_row(layout: Layout, superlink: SuperLink, name: str) -> Row:
         known = superlink.connected(node)
     except BackendError:
         return Row(name, AWAY, "", "It runs; the coordinator cannot say whether it is connected.")
-    return _connected_row(name, known)
+    return _connected_row(name, known, health)
 
 
-def _connected_row(name: str, known: Connected | None) -> Row:
+def _connected_row(name: str, known: Connected | None, health: Health) -> Row:
     if known is None:
         return Row(name, AWAY, "", "It runs; the coordinator has not registered its key.")
     if known.is_online:
-        return Row(name, CONNECTED, known.since, "")
+        return Row(name, CONNECTED, known.since, _meaning(health))
     return Row(name, AWAY, known.since, "It runs; the coordinator does not hear of it.")
 
 
@@ -101,5 +101,5 @@ def _meaning(health: Health) -> str:
     if health.state == RESTARTING:
         return f"{health.reason}; it is being restarted (restart {health.restarts})."
     if health.restarts:
-        return f"It was restarted {health.restarts} times, the last time because {health.reason}."
+        return f"Restarts: {health.restarts}, the last one because {health.reason}."
     return ""
