@@ -89,7 +89,7 @@ def node(given: argparse.Namespace) -> Unit:
     both = (Program("supernode", isolated, environment), Program("worker", worker, environment))
 
     def has_beaten(started: float) -> bool:
-        return beat.exists() and beat.stat().st_mtime > started
+        return bool(beat.exists() and beat.stat().st_mtime > started)
 
     def silence(started: float) -> str:
         seconds = time.time() - beat.stat().st_mtime
