@@ -205,6 +205,7 @@ def test_known_rows_do_not_count_as_success() -> None:
     assert success < 0.5
 
 
+@pytest.mark.slow
 def test_all_attacks_stand_side_by_side(tmp_path: Path) -> None:
     config = attacked(tmp_path, 1_000).with_section(replace(SHORT, batches=6))
     attacks = play_all(NETWORK, config, "", ignore)

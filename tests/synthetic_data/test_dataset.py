@@ -30,6 +30,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert not set(first.values()) & set(other.values())
 
 
+@pytest.mark.slow
 def test_truth_changes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(futures, "OUTER_BATCHES", 1)
     monkeypatch.setattr(futures, "OWN_PATHS", 2)

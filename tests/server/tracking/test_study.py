@@ -90,6 +90,7 @@ print(Study.start(sys.argv[1], "shared", "a").experiment_id)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_at_once_share_a_new_store(tmp_path):
     uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     command = [sys.executable, "-c", START, uri]
