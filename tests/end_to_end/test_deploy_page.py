@@ -34,7 +34,10 @@ PROGRAMS = Path(sys.executable).parent
 BLOCKS = re.findall(r"(?ms)^```sh (\w+)\n(.*?)^```$", (ROOT / "docs" / "deploy.md").read_text("utf-8"))
 (SETTINGS,) = (block for role, block in BLOCKS if role == "everyone")
 STUDY = next(block for role, block in BLOCKS if "flwr run" in block)
-QUICK = "boosting.trees=1 boosting.parallel=1 boosting.depth=2 boosting.patience=0 party-timeout=60.0 connect-timeout=30.0"
+QUICK = (
+    "boosting.trees=1 boosting.parallel=1 boosting.depth=2 boosting.patience=0 "
+    "party-timeout=60.0 connect-timeout=30.0"
+)
 PATIENCE = 120.0
 
 pytestmark = pytest.mark.slow
