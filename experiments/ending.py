@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from experiments.comparison.results import write_json
 from experiments.comparison.summary import best_federated, failures_in_words, headline
@@ -12,6 +10,7 @@ from experiments.display import comparison_tables, console, explanation
 from experiments.mlflow_page import latest_link
 from experiments.scoring import scoring_command
 from experiments.study import FinishedStudy
+from experiments.telling import tell_error
 from fl.config.run import TrainingConfig
 
 
@@ -39,8 +38,7 @@ def tell_study(
         )
         console.print("To score applicants by the best federated model:")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    errors = Console(stderr=True)
     for failure in failures_in_words(outcome.failures):
-        errors.print(f"[red]Error:[/red] {escape(failure)}", highlight=False, soft_wrap=True)
+        tell_error(failure)
     if outcome.failures:
         raise typer.Exit(2)
