@@ -178,6 +178,22 @@ def tables(make_tables: Callable[..., Path]) -> Path:
     return make_tables()
 
 
+@pytest.fixture(scope="session")
+def several_banks(make_tables: Callable[..., Path]) -> Path:
+    """Three banks, with 200, 150 and 50 of the applicants of `one`, a dataset beside it, and a passive party."""
+    whole = make_tables(("tax",))
+    folder = whole.parent / "several"
+    shutil.copytree(whole / "tax", folder / "tax")
+    applicants = pd.read_csv(whole / "bank" / "table.csv")
+    cuts = {"bank_a": slice(0, 200), "bank_b": slice(200, 350), "bank_c": slice(350, 400)}
+    for bank, rows in cuts.items():
+        (folder / bank).mkdir()
+        applicants[rows].to_csv(folder / bank / "table.csv", index=False)
+        write_table_declaration(folder / bank, label=True, months=False)
+    whole.rename(whole.parent / "one")
+    return folder
+
+
 class Run(NamedTuple):
     """A federation in this process after its alignment, and what it runs by."""
 
