@@ -124,7 +124,7 @@ def pooled(banks: Mapping[str, Joined]) -> Joined:
 def bank_study(config: Config, bank: str, passive: tuple[str, ...]) -> Config:
     """The study of one bank of several with all passive parties, by their folders; see `server/coordinator.py`."""
     name = read_declaration(config.data_folder / bank).name
-    return replace(config, study=f"{config.study}-{name}", parties=(bank, *passive))
+    return replace(config, study=f"{config.study}--{name}", parties=(bank, *passive))
 
 
 def read_joined(config: RunConfig, holder: str) -> Joined:

@@ -75,9 +75,10 @@ class Baselines:
         if contender == RESERVE:
             self._log_odds[RESERVE] = self.reserve.log_odds
             return self.reserve
-        seen = self._joined.of_bank() if contender.startswith("bank-only-") else self._joined
+        of_banks = contender.startswith(("bank-only-", "pooled-banks-"))
+        seen = self._joined.of_bank() if of_banks else self._joined
         began = time.perf_counter(), time.process_time()
-        if contender in YARDSTICKS:
+        if contender in (*YARDSTICKS, "pooled-banks-trees"):
             pd, curve = self._yardstick(contender, seen)
             return Trained(pd=pd, curve=curve, costs=_costs_since(*began))
         fitted = self._fitted(contender, seen)
