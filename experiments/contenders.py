@@ -146,14 +146,11 @@ class Trainer:
             return trained, [result]
         if not self._is_own(name):
             trained, result = self._shared(name)
-            blocks = self.parts.whole.joined.blocks
-            return trained, [
-                result,
-                *(
-                    self._judged(name, replace(trained, pd=trained.pd[blocks[bank]], tables={}), bank)
-                    for bank in blocks
-                ),
+            of_banks = [
+                self._judged(name, replace(trained, pd=trained.pd[rows], tables={}), bank)
+                for bank, rows in self.parts.whole.joined.blocks.items()
             ]
+            return trained, [result, *of_banks]
         owned = {bank: self._own(name, bank) for bank in self.parts.of_banks}
         trained = _in_all([each for each, _ in owned.values()])
         with self.study.contender(name, self.seed, self._params(name)) as run:
@@ -218,7 +215,7 @@ class Trainer:
         return dict(replace(self.config, contenders=(name,), seeds=(self.seed,)).to_mapping())
 
     def _costs(self, name: str, bank: str) -> Mapping[str, float]:
-        """What a contender took that the federation has trained. Raises FederationError with the reason if it has not."""
+        """What a contender took that the federation has trained. Raises FederationError with the reason if not."""
         told = [
             event for event in self.events if (event.stage, event.seed, event.bank) == (name, self.seed, bank)
         ]

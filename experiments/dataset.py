@@ -46,12 +46,7 @@ class Dataset:
     @property
     def holder(self) -> str:
         """The party that holds the label. Raises ConfigError where several do."""
-        if len(self.holders) > 1:
-            raise ConfigError(
-                f"{self.folder} has several banks ({', '.join(self.holders)}), and this is for one. Name one and the "
-                f"parties without labels: --parties {','.join((self.holders[0], *self.passive))}."
-            )
-        return self.holders[0]
+        return only_holder(self.folder, self.parties)
 
     @property
     def passive(self) -> tuple[str, ...]:
@@ -202,6 +197,18 @@ def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
 def label_holders(folder: Path, parties: Iterable[str]) -> tuple[str, ...]:
     """Those of the parties of a dataset that hold labels."""
     return tuple(name for name in parties if read_declaration(folder / name).target is not None)
+
+
+def only_holder(folder: Path, parties: tuple[str, ...]) -> str:
+    """The one of the parties of a dataset that holds labels. Raises ConfigError where several do."""
+    holders = label_holders(folder, parties)
+    if len(holders) > 1:
+        one = (holders[0], *(name for name in parties if name not in holders))
+        raise ConfigError(
+            f"{folder} has several banks ({', '.join(holders)}), and this is for a study of one. Name one and the "
+            f"parties without labels: --parties {','.join(one)}."
+        )
+    return holders[0]
 
 
 def _digest(folder: Path, parties: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ from clients.session import state_folder
 from clients.store import Store
 from fl.config.run import RunConfig
 from fl.splits import Roles, Split
+from fl.studies import sub_study
 from fl.tables import Table
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -122,9 +123,9 @@ def pooled(banks: Mapping[str, Joined]) -> Joined:
 
 
 def bank_study(config: Config, bank: str, passive: tuple[str, ...]) -> Config:
-    """The study of one bank of several with all passive parties, by their folders; see `server/coordinator.py`."""
+    """The sub-study of one bank of several with all passive parties, by their folders."""
     name = read_declaration(config.data_folder / bank).name
-    return replace(config, study=f"{config.study}--{name}", parties=(bank, *passive))
+    return replace(config, study=sub_study(config.study, name), parties=(bank, *passive))
 
 
 def read_joined(config: RunConfig, holder: str) -> Joined:

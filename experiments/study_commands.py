@@ -54,17 +54,19 @@ def compare(
     from experiments.display import progress_bars
     from experiments.ending import tell_study
     from experiments.outputs import check_file
-    from experiments.study import all_contenders, run_study
+    from experiments.contenders import all_contenders
+    from experiments.study import run_study
 
     if json:
         check_file(json, "The table")
     dataset, config = configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
+    names = words(contenders) or all_contenders(dataset.layout)
     if estimate:
-        _tell_estimates(dataset, config, words(contenders) or all_contenders())
+        _tell_estimates(dataset, config, names)
         return
     config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
-        outcome = run_study(dataset, config, words(contenders) or all_contenders(), backend.value, report)
+        outcome = run_study(dataset, config, names, backend.value, report)
     tell_study(outcome, config, backend.value, store, json)
 
 
@@ -232,11 +234,12 @@ def benchmark(
 
 
 def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tuple[str, ...]) -> None:
-    """Print what the contenders would take."""
+    """Print what the contenders would take, in a study of one bank."""
     from experiments.display import console, estimate_table
     from experiments.estimate import estimates
     from experiments.study import check_contenders
 
+    _ = dataset.holder
     check_contenders(contenders)
     with console.status("Measuring what the steps take on this machine"):
         found = estimates(dataset, config, contenders)
