@@ -51,10 +51,10 @@ def compare(
 
     Example: siloscore compare --data data/demo --seeds 1,2
     """
+    from experiments.contenders import all_contenders
     from experiments.display import progress_bars
     from experiments.ending import tell_study
     from experiments.outputs import check_file
-    from experiments.contenders import all_contenders
     from experiments.study import run_study
 
     if json:
@@ -239,8 +239,7 @@ def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tu
     from experiments.estimate import estimates
     from experiments.study import check_contenders
 
-    _ = dataset.holder
-    check_contenders(contenders)
+    check_contenders(contenders, dataset.layout)
     with console.status("Measuring what the steps take on this machine"):
         found = estimates(dataset, config, contenders)
     console.print(

@@ -133,7 +133,7 @@ def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
 
 
 def _runs(client: MlflowClient, words: str) -> list[Run]:
-    """The run of an id, or the finished runs of a study and contender, on the rows of all banks if there are several."""
+    """The run of an id, or the finished runs of a study and contender, on the rows of all banks."""
     study, *names = words.replace("'", "").split("/")
     wanted = [f"attributes.run_id = '{study}'"]
     if names:
