@@ -39,24 +39,25 @@ SCORING = "scoring"
 class TrainedModel:
     """A federated contender in MLflow, and the settings under which it was trained.
 
-    study is the one that has the model: that of the configuration, or the sub-study of one of its banks.
+    bank is the one of several whose own model it is.
     """
 
     run_id: str
     contender: str
     seed: int
     config: TrainingConfig
-    study: str
+    bank: str = ""
 
     @property
     def name(self) -> str:
         """What `ScoringConfig.model` calls it."""
-        return f"{self.study}/{self.contender}/{self.seed}"
+        study = sub_study(self.config.study, self.bank) if self.bank else self.config.study
+        return f"{study}/{self.contender}/{self.seed}"
 
     def at(self, bank: str) -> Self:
         """The model as one of several banks has it, by the bank's name: of this contender its own, or one of all."""
         is_own = VERTICAL in conversation_of(self.contender).layouts
-        return replace(self, study=sub_study(self.config.study, bank)) if is_own else self
+        return replace(self, bank=bank) if is_own else self
 
 
 def register(run: ContenderRun, config: TrainingConfig) -> None:
@@ -100,8 +101,9 @@ def find_model(uri: str, words: str) -> TrainedModel:
         raise ConfigError(
             f"Run {words!r} is no federated contender ({contender or 'none'}): nobody keeps its model."
         )
-    config = from_texts(run.data.params, TrainingConfig)
-    return TrainedModel(run.info.run_id, contender, int(run.data.tags["seed"]), config, config.study)
+    return TrainedModel(
+        run.info.run_id, contender, int(run.data.tags["seed"]), from_texts(run.data.params, TrainingConfig)
+    )
 
 
 def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
