@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from clients.banks import schema_of
+from clients.data.declaration import read_declaration
 from experiments.baselines import twins
 from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
 from experiments.comparison.result import Result
@@ -24,6 +26,8 @@ from experiments.joined import (
     read_scores,
     read_true_pd,
 )
+from fl.banks.grid import Schema
+from fl.banks.program import Rows
 from fl.config.run import TrainingConfig
 from fl.evaluation.measures import evaluate
 from fl.metrics import expected_auc
@@ -49,8 +53,9 @@ def all_contenders(layout: str = VERTICAL) -> tuple[str, ...]:
     alone, of_all = ([f"{owner}-{name}" for name in twins()] for owner in ("bank-only", "pooled"))
     if layout == VERTICAL:
         return (*alone, *trained_by_federation(layout), *of_all, *YARDSTICKS)
-    together = [name for name in trained_by_federation(layout) if name.startswith("banks-")]
-    of_banks = [f"pooled-{name}" for name in together]
+    of_banks = [
+        f"pooled-{name}" for name in trained_by_federation(layout) if name.startswith("banks-")
+    ]
     if layout == HORIZONTAL:
         return (*alone, *trained_by_federation(layout), *of_banks, *YARDSTICKS)
     return (*alone, *trained_by_federation(layout), *of_banks, *of_all, "pooled-banks-trees", *YARDSTICKS)
@@ -127,7 +132,25 @@ class Trainer:
         return baselines
 
     def _of(self, part: Part, reserve: Reserve | None) -> Baselines:
-        return Baselines(part.joined, part.roles[self.seed], self.seed, self.config, reserve)
+        roles = part.roles[self.seed]
+        return Baselines(part.joined, roles, self.seed, self.config, reserve, self._rows_of_banks)
+
+    def _rows_of_banks(self) -> tuple[list[Rows], Schema]:
+        """What the banks train on together, and the columns that they declare. Raises as `schema_of` does."""
+        parts = self.parts.of_banks
+        rows = [
+            Rows(
+                name=bank,
+                table=part.joined.tables[part.joined.holder],
+                labels=part.joined.labels,
+                roles=part.roles[self.seed],
+                signs=part.joined.signs(part.joined.holder),
+                segments=part.joined.applications.segments,
+            )
+            for bank, part in parts.items()
+        ]
+        declared = read_declaration(self.config.data_folder / next(iter(parts.values())).folder)
+        return rows, schema_of(declared, rows[0].table)
 
     @cached_property
     def _true_pd(self) -> Floats | None:

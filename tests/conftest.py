@@ -179,18 +179,25 @@ def tables(make_tables: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def several_banks(make_tables: Callable[..., Path]) -> Path:
-    """Three banks, with 200, 150 and 50 of the applicants of `one`, a dataset beside it, and a passive party."""
-    whole = make_tables(("tax",))
-    folder = whole.parent / "several"
-    shutil.copytree(whole / "tax", folder / "tax")
-    applicants = pd.read_csv(whole / "bank" / "table.csv")
-    cuts = {"bank_a": slice(0, 200), "bank_b": slice(200, 350), "bank_c": slice(350, 400)}
-    for bank, rows in cuts.items():
-        (folder / bank).mkdir()
-        applicants[rows].to_csv(folder / bank / "table.csv", index=False)
-        write_table_declaration(folder / bank, label=True, months=False)
-    whole.rename(whole.parent / "one")
+def banks_tables(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Banks `bank_a`, `bank_b` and `bank_c` with 400, 240 and 160 applicants; passive parties know firms of all."""
+    import shutil
+    from dataclasses import replace
+
+    from clients.data.declaration import read_declaration, write_declaration
+
+    folder = tmp_path_factory.mktemp("banks") / "data"
+    shutil.copytree(make_tables(rows=800), folder)
+    frame, declared = pd.read_csv(folder / "bank" / "table.csv", dtype=str), read_declaration(folder / "bank")
+    columns = tuple(
+        column if column.is_numeric else replace(column, levels=("coal", "纺织", "food"))
+        for column in declared.columns
+    )
+    shutil.rmtree(folder / "bank")
+    for bank, rows in zip("abc", np.split(np.arange(len(frame)), [400, 640]), strict=True):
+        (folder / f"bank_{bank}").mkdir()
+        frame.iloc[rows].to_csv(folder / f"bank_{bank}" / "table.csv", index=False)
+        write_declaration(folder / f"bank_{bank}", replace(declared, name=f"bank_{bank}", columns=columns))
     return folder
 
 

@@ -91,21 +91,22 @@ def test_a_party_must_hold_the_label(data: Path) -> None:
         open_dataset(data, ("supply", "tax"))
 
 
-def test_several_banks_come_before_the_passive_parties(several_banks: Path) -> None:
-    dataset = open_dataset(several_banks)
-    assert dataset.parties == ("bank_a", "bank_b", "bank_c", "tax")
-    assert (dataset.holders, dataset.passive) == (dataset.parties[:3], ("tax",))
-    assert dataset.facts.rows == 400
-    assert dataset.known == open_dataset(several_banks.parent / "one").known
+def test_banks_tables_come_before_the_passive_parties(banks_tables: Path) -> None:
+    dataset = open_dataset(banks_tables)
+    assert dataset.parties == ("bank_a", "bank_b", "bank_c", "supply", "tax")
+    assert (dataset.holders, dataset.passive) == (dataset.parties[:3], dataset.parties[3:])
+    assert dataset.facts.rows == 800
+    of_each = [open_dataset(banks_tables, (bank, "tax")).known["tax"] for bank in dataset.holders]
+    assert dataset.known["tax"] == sum(of_each)
     assert dataset.layout == "hybrid"
-    assert open_dataset(several_banks, ("bank_c", "bank_a")).layout == "horizontal"
-    with pytest.raises(ConfigError, match=r"several banks .*: --parties bank_a,tax"):
+    assert open_dataset(banks_tables, ("bank_c", "bank_a")).layout == "horizontal"
+    with pytest.raises(ConfigError, match=r"several banks .*: --parties bank_a,supply,tax"):
         _ = dataset.holder
-    assert open_dataset(several_banks, ("bank_b", "tax")).holder == "bank_b"
+    assert open_dataset(banks_tables, ("bank_b", "tax")).holder == "bank_b"
 
 
-def test_banks_must_declare_the_same_columns(several_banks: Path, tmp_path: Path) -> None:
-    shutil.copytree(several_banks, tmp_path / "data")
+def test_banks_must_declare_the_same_columns(banks_tables: Path, tmp_path: Path) -> None:
+    shutil.copytree(banks_tables, tmp_path / "data")
     declared = read_declaration(tmp_path / "data" / "bank_b")
     write_declaration(tmp_path / "data" / "bank_b", replace(declared, columns=declared.columns[1:]))
     with pytest.raises(

@@ -44,18 +44,18 @@ def test_the_bank_alone_has_its_own_columns(tables: Path, federate: Callable) ->
     assert set(alone.segments["coverage"]) == {"none"}
 
 
-def test_the_rows_of_several_banks_stand_one_bank_after_the_other(
-    several_banks: Path, federate: Callable
+def test_the_rows_of_banks_tables_stand_one_bank_after_the_other(
+    banks_tables: Path, federate: Callable
 ) -> None:
     banks = {}
     for bank in ("bank_a", "bank_b"):
-        banks[bank] = read_joined(federate(several_banks, parties=(bank, "tax")).config, bank)
+        banks[bank] = read_joined(federate(banks_tables, parties=(bank, "tax")).config, bank)
 
     both = pooled(banks)
 
     assert (both.holder, [*both.tables], [*both.columns]) == ("banks", ["banks", "tax"], ["banks", "tax"])
-    assert both.blocks == {"bank_a": slice(0, 200), "bank_b": slice(200, 350)}
-    assert both.segments["bank"].tolist() == ["bank_a"] * 200 + ["bank_b"] * 150
+    assert both.blocks == {"bank_a": slice(0, 400), "bank_b": slice(400, 640)}
+    assert both.segments["bank"].tolist() == ["bank_a"] * 400 + ["bank_b"] * 240
     for bank, rows in both.blocks.items():
         np.testing.assert_array_equal(both.labels[rows], banks[bank].labels)
         np.testing.assert_array_equal(both.coverage["tax"][rows], banks[bank].coverage["tax"])

@@ -28,19 +28,17 @@ BANKS = ("bank_a", "bank_b", "bank_c")
 
 
 @pytest.fixture(scope="module")
-def config(several_banks: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+def config(banks_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
     folder = tmp_path_factory.mktemp("banks")
-    ids = pd.concat([pd.read_csv(several_banks / bank / "table.csv")["business_id"] for bank in BANKS])
-    (several_banks / "truth").mkdir(exist_ok=True)
+    ids = pd.concat([pd.read_csv(banks_tables / bank / "table.csv")["business_id"] for bank in BANKS])
+    (banks_tables / "truth").mkdir(exist_ok=True)
     truth = pd.DataFrame({"business_id": ids, "true_pd": np.linspace(0.01, 0.9, len(ids))})
-    truth.to_parquet(several_banks / "truth" / "applicants.parquet")
+    truth.to_parquet(banks_tables / "truth" / "applicants.parquet")
     config = TrainingConfig(
-        data=str(several_banks),
-        parties=(*BANKS, "tax"),
+        data=str(banks_tables),
+        parties=(*BANKS, "supply", "tax"),
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        test_share=0.4,
-        validation_share=0.2,
     )
     for section in (
         NetworkConfig(batches=4, batch_size=64, defence="none", party_dropout=0.0),
