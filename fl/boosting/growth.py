@@ -29,7 +29,8 @@ class Data:
     """What the bank trains on, over the n rows that train or validate.
 
     labels int8 (n,), training bool (n,), codes uint8 (n, c) of the bank's own columns; secret_generator gives the
-    bank's own randomness for a round. weights float64 (n,) say how much each row counts, where not all count once.
+    bank's own randomness for a round. base is where scores start, in log odds. weights float64 (n,) say how much each
+    row counts, where not all count once.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Data:
     passive: Sequence[Passive]
     seed: int
     secret_generator: Callable[[int], np.random.Generator]
+    base: float
     weights: Floats | None = None
 
 
