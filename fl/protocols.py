@@ -90,6 +90,7 @@ class Conversation:
 
 CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(name="handshake", version=1, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
+    Conversation(name="meeting", version=1, layouts=(HORIZONTAL, HYBRID), states=("",)),
     Conversation(name="alignment", version=1, states=("",)),
     Conversation(name="splits", version=1, states=("splits/*",)),
     Conversation(name="reserve", version=1, states=("bank-only-boosting/*",)),

@@ -8,6 +8,7 @@ journal, if it has one, and taken from there when the run is resumed (`server/jo
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -19,6 +20,7 @@ from fl.escaping import text_line
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
+from fl.studies import sub_study
 from fl.wire import (
     Envelope,
     digest_of,
@@ -32,7 +34,7 @@ from fl.wire import (
 )
 from server.admission import read_admission
 from server.delivery import Delivery, Messenger, poll
-from server.journal import Answer, Journal, RoundTrip
+from server.journal import Answer, Journal, RoundTrip, journal_name
 from server.roster import Roster
 
 _NAME = 100
@@ -100,19 +102,15 @@ class Costs:
         }
 
 
-class Exchange:
-    """Questions to parties by role or by name over a Flower grid.
-
-    roster says which of the connected parties take part, and in which role; there is none before it is set.
-    """
+class Connection:
+    """The way to the parties that are connected, the journal of what they were asked, and what it all has cost."""
 
     def __init__(self, grid: Messenger, study: str, timeout: float, journal: Journal | None = None) -> None:
         self._grid, self._study, self._timeout = grid, study, timeout
         self._delivery, self._journal = Delivery(grid, timeout), journal or Journal("", study, 0)
-        self.roster = Roster()
         self._counted = Costs()
         self._nodes: dict[str, int] = {}
-        self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
+        self._steps: defaultdict[tuple[str, str, str], Iterator[int]] = defaultdict(lambda: count(1))
         self._began, self._in_grid = time.thread_time(), 0.0
         self._seconds, self._last = 0.0, time.monotonic()
 
@@ -150,7 +148,7 @@ class Exchange:
         self._nodes, names = dict(zip(questions, nodes, strict=True)), dict[str, int]()
         # A node that has just gone may still be listed.
         dispensable = () if least is None else questions
-        answers = self._round_trip(questions, Envelope(self._study), dispensable, Journal("", "", 0))
+        answers = self._ask(questions, Envelope(self._study), dispensable, Journal("", "", 0))
         for node, about in answers.items():
             if not about.name or about.name != text_line(about.name)[:_NAME]:
                 raise FederationError(
@@ -167,29 +165,12 @@ class Exchange:
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
     def ask(
-        self, requests: Mapping[str, Request[Reply]], model: str = "", dispensable: Collection[str] = ()
+        self, requests: Mapping[str, Request[Reply]], envelope: Envelope, dispensable: Collection[str]
     ) -> dict[str, Reply]:
-        """One round trip, if anybody is asked: send each party its request, return each party's reply.
+        """One round trip about the state that the envelope names; see `Exchange.ask`."""
+        return self._ask(requests, envelope, dispensable, self._journal)
 
-        model names the state at the parties that the requests touch, by default the study's own. A dispensable party
-        that keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
-        """
-        if not requests:
-            return {}
-        return self._round_trip(requests, Envelope(self._study, model), dispensable, self._journal)
-
-    def ask_each(
-        self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
-    ) -> dict[str, Reply]:
-        """The same request to every party of the role that it is declared for."""
-        role = declaration_of(type(request)).to
-        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
-
-    def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
-        """One round trip with the label holder of a vertical federation."""
-        return self.ask({self.roster.holder: request}, model)[self.roster.holder]
-
-    def _round_trip(
+    def _ask(
         self,
         requests: Mapping[str, Request[Reply]],
         envelope: Envelope,
@@ -200,10 +181,11 @@ class Exchange:
         declaration, to = declaration_of(kind), message_type(kind)
         packed = {}
         for party, request in requests.items():
-            step = 0 if declaration.is_query else next(self._steps[party, envelope.model])
+            step = 0 if declaration.is_query else next(self._steps[party, envelope.study, envelope.model])
             packed[party] = pack(request, replace(envelope, step=step))
         asked = {party: digest_of(record) for party, record in packed.items()} if journal.is_kept else {}
-        earlier = journal.next(envelope.model, RoundTrip)
+        place = self._place(envelope)
+        earlier = journal.next(place, RoundTrip)
         records = self._send(to, packed, dispensable) if earlier is None else _recalled(earlier, asked, to)
         action = to.partition(".")[2]
         replies = {
@@ -219,7 +201,7 @@ class Exchange:
                 party: Answer(digest, to_bytes(records[party]) if party in records else b"")
                 for party, digest in asked.items()
             }
-            journal.add(envelope.model, RoundTrip(answers, seconds))
+            journal.add(place, RoundTrip(answers, seconds))
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
         self._counted = Costs(
             counted.round_trips + 1,
@@ -228,6 +210,11 @@ class Exchange:
             {**counted.cpu_by_action, action: counted.cpu_by_action.get(action, 0.0) + spent},
         )
         return {party: answer for party, (answer, _) in replies.items()}
+
+    def _place(self, envelope: Envelope) -> str:
+        """The file of the journal for a state at the parties; see `journal_name`."""
+        bank = envelope.study.removeprefix(sub_study(self._study, ""))
+        return journal_name("" if envelope.study == self._study else bank, envelope.model)
 
     def _send(
         self, action: str, packed: Mapping[str, RecordDict], dispensable: Collection[str]
@@ -277,6 +264,60 @@ class Exchange:
                 f"the run with --federation-config num-supernodes={parties}."
             )
         return dict(sorted(nodes.items()))
+
+
+class Exchange:
+    """Questions to parties by role or by name, in one study.
+
+    roster says which of the connected parties take part, and in which role; there is none before it is set.
+    """
+
+    def __init__(self, grid: Messenger, study: str, timeout: float, journal: Journal | None = None) -> None:
+        self._connection, self._study = Connection(grid, study, timeout, journal), study
+        self.roster = Roster()
+
+    def of_bank(self, bank: str) -> "Exchange":
+        """The same exchange in the sub-study of a bank, which is the only label holder there."""
+        exchange = copy(self)
+        exchange._study, exchange.roster = sub_study(self._study, bank), self.roster.of_bank(bank)
+        return exchange
+
+    @property
+    def costs(self) -> Costs:
+        """All costs so far, those of all sub-studies included."""
+        return self._connection.costs
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, without that between the death of one coordinator and the start of the next."""
+        return self._connection.seconds
+
+    def connect(self, parties: int, timeout: float, least: int | None = None) -> dict[str, Description]:
+        """Wait for the parties, and ask each who it is; see `Connection.connect`."""
+        return self._connection.connect(parties, timeout, least)
+
+    def ask(
+        self, requests: Mapping[str, Request[Reply]], model: str = "", dispensable: Collection[str] = ()
+    ) -> dict[str, Reply]:
+        """One round trip, if anybody is asked: send each party its request, return each party's reply.
+
+        model names the state at the parties that the requests touch, by default the study's own. A dispensable party
+        that keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
+        """
+        if not requests:
+            return {}
+        return self._connection.ask(requests, Envelope(self._study, model), dispensable)
+
+    def ask_each(
+        self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
+    ) -> dict[str, Reply]:
+        """The same request to every party of the role that it is declared for."""
+        role = declaration_of(type(request)).to
+        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
+
+    def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
+        """One round trip with the only label holder of a study."""
+        return self.ask({self.roster.holder: request}, model)[self.roster.holder]
 
 
 def _raise_unless(
