@@ -150,8 +150,8 @@ class Grower:
     def _compare(self, fit: Fit) -> None:
         """Note the forest as the best so far, if it is that."""
         growth = self.growth
-        if not self.config.patience or fit.validation_auc > growth.best.auc:
-            best = Best(auc=fit.validation_auc, rounds=growth.round, scores=growth.scores)
+        if not self.config.patience or fit.validation_auc > growth.best.merit:
+            best = Best(merit=fit.validation_auc, rounds=growth.round, scores=growth.scores)
             self.growth = replace(growth, best=best)
 
     def _has_ended(self) -> bool:
@@ -257,7 +257,7 @@ class Grower:
         return best
 
     def _counts(self) -> tuple[Integers, Integers]:
-        """The rows that trees learn from by node and bin of the bank's own columns, (k, c, width), and by node, (k,)."""
+        """The rows that trees learn from: by node and bin of the bank's own columns (k, c, width), by node (k,)."""
         data, growth = self.data, self.growth
         sampled = np.where(self._samples(growth.round), growth.nodes, NOWHERE)
         counts = counts_by_node(data.codes, sampled, len(growth.totals), data.shape.width)

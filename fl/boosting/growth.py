@@ -47,9 +47,9 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best forest so far: its validation AUC, how many rounds it has, and its scores (n,)."""
+    """The best forest so far: its merit (of one bank the validation AUC), its rounds, and its scores (n,)."""
 
-    auc: float
+    merit: float
     rounds: int
     scores: Floats
 
@@ -125,7 +125,7 @@ class Growth:
             child_values=np.empty((0, 2)),
             forest=Forest.none(),
             splits=Splits.none(),
-            best=Best(auc=-1.0, rounds=0, scores=scores),
+            best=Best(merit=-1.0, rounds=0, scores=scores),
         )
 
 
