@@ -73,17 +73,26 @@ def generate(
         str,
         typer.Option(help="Parties to write records of, comma-separated. Default: bank,tax,supply_chain."),
     ] = "",
+    banks: Annotated[int, typer.Option(min=1, max=26, help="Number of banks among which firms choose.")] = 1,
+    bank_shares: Annotated[
+        str,
+        typer.Option(help="Each bank's share of the applicants, such as 0.7,0.2,0.1. Default: equal shares."),
+    ] = "",
+    bank_skew: Annotated[
+        str, typer.Option(help="By what firms choose their bank: region, sector, or none (by chance).")
+    ] = "none",
 ) -> None:
     """Simulate an economy, and write each party's records.
 
     Example: siloscore generate --businesses 20000 --world base --seed 1 --truth --out data/demo
     """
     from experiments.display import console, step_bars
-    from experiments.economies import write_economy
+    from experiments.economies import banks_of, write_economy
     from synthetic_data import STANDARD
 
+    recorded, division = words(parties) or STANDARD, banks_of(banks, bank_shares, bank_skew)
     with step_bars() as progress:
-        write_economy(out, businesses, world, seed, truth, progress, words(parties) or STANDARD)
+        write_economy(out, businesses, world, seed, truth, progress, recorded, division)
     console.print(f"{out}: {businesses:,} applicants, world {world}, seed {seed}")
 
 
