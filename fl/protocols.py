@@ -98,6 +98,8 @@ CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(
         name="boosting",
         version=1,
+        # Of a model of several banks, passive parties have a part for each of them.
+        states=("federated-boosting/*", "hybrid-boosting/*"),
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
