@@ -94,6 +94,13 @@ class Grid:
 
         Raises ProtocolError for a total of another length.
         """
+        return Binning.of(self.counts(total), bins, minimum, signs)
+
+    def counts(self, total: Integers) -> Counts:
+        """The total (k,) as counts of values, of which each cell has its greatest one.
+
+        Raises ProtocolError for a total of another length.
+        """
         edges, values, special, levels, missing = np.append(EDGES, np.inf), [], [], [], []
         parts = self._parts(total)
         for codes in self._codes:
@@ -103,8 +110,7 @@ class Grid:
         for _ in self.schema.levels:
             levels.append(next(parts))
             missing.append(next(parts)[0])
-        counts = Counts(tuple(values), tuple(special), tuple(levels), np.array(missing, np.int64))
-        return Binning.of(counts, bins, minimum, signs)
+        return Counts(tuple(values), tuple(special), tuple(levels), np.array(missing, np.int64))
 
     @property
     def _codes(self) -> list[NDArray[np.float64]]:

@@ -29,6 +29,7 @@ from server.training import Training
 Send = Callable[..., RecordDict]
 FORMS = {"ciphertext", "padded", "aggregate", "per row"}
 BOOSTING, NETWORK, SCORECARD = "federated-boosting", "federated-network", "federated-scorecard"
+BANKS = "banks-boosting"
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ RULES = [
     ("most_embedding", 16, NETWORK, "network.embedding", 16, 17),
     ("padded_sides", False, BOOSTING, "boosting.sealed-sides", False, True),
     ("bank_grows_first", True, BOOSTING, "boosting.first-tree-bank-only", True, False),
+    ("two_banks", False, BANKS, "banks.allow-two", False, True),
 ]
 HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
