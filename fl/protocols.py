@@ -133,6 +133,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         contenders=("banks-boosting",),
         follows=("boosting",),
     ),
+    Conversation(
+        name="hybrid",
+        version=1,
+        layouts=(HYBRID,),
+        contenders=("hybrid-boosting",),
+        follows=("boosting", "banks"),
+    ),
 )
 
 

@@ -319,6 +319,11 @@ class Exchange:
         self._connection, self._study = Connection(grid, study, timeout, journal), study
         self.roster = Roster()
 
+    @property
+    def sub_studies(self) -> dict[str, str]:
+        """The names of the banks' sub-studies, by bank."""
+        return {bank: sub_study(self._study, bank) for bank in self.roster.holders}
+
     def of_bank(self, bank: str) -> "Exchange":
         """The same exchange in the sub-study of a bank, which is the only label holder there."""
         exchange = copy(self)

@@ -6,7 +6,7 @@ for each bank apart, so a bin goes the way of another one at some banks and not 
 definition.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,37 +15,43 @@ from numpy.typing import NDArray
 from experiments.baselines import Fitted
 from experiments.baselines.boosting import Block, Integers
 from experiments.baselines.boosting import Rows as RowNumbers
-from experiments.joined import Joined
+from fl.banks.boosting import BANKS, LOSS_UNIT
 from fl.banks.grid import Grid, Schema
+from fl.banks.program import Rows
 from fl.binning import UNKNOWN, Binning, Codes, Shape
 from fl.boosting.gradients import base_score, gradients, sampled_columns, sampled_rows
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
 from fl.calibration import Calibration
 from fl.config.boosting import BoostingConfig
-from fl.hybrid.growing import BANKS, LOSS_UNIT
-from fl.splits import TRAIN, VALIDATION, Roles
+from fl.splits import TRAIN, VALIDATION
 from fl.tables import Table
 
 Floats = NDArray[np.float64]
 
 
 def train(
-    joined: Joined, roles: Roles, seed: int, config: BoostingConfig, banks: NDArray[np.int_], schema: Schema
+    banks: Sequence[Rows],
+    partners: Sequence[Mapping[str, Table]],
+    signs: Mapping[str, Mapping[str, int]],
+    schema: Schema,
+    seed: int,
+    config: BoostingConfig,
 ) -> Fitted:
-    """Train with early stopping on the validation loss; a step of the curve is a round.
+    """Train with early stopping on the validation loss; log odds (n,) are of the rows of one bank after the other.
 
-    banks (n,) is the number of each row's bank; the holder's table has the rows of all banks, in the schema's columns.
+    partners has for each bank the passive parties' tables of its rows, by name in the order of the federation, and
+    signs by party and column what effect on risk is demanded.
     """
-    labels, training, validation = joined.labels, roles == TRAIN, roles == VALIDATION
-    members = [np.flatnonzero(banks == bank) for bank in range(banks.max() + 1)]
-    binned = dict[str, tuple[Codes, Shape]]()
-    for name, table in joined.tables.items():
-        if name == joined.holder:
-            binning, table = _common(joined, training, config, schema)
-        else:
-            everyone = np.arange(len(labels))
-            binning = Binning.fit(table, everyone, config.bins, config.min_bin_count, joined.signs(name))
+    labels = np.concatenate([rows.labels for rows in banks])
+    roles = np.concatenate([rows.roles for rows in banks])
+    of_banks = np.repeat(np.arange(len(banks)), [len(rows) for rows in banks])
+    members = [np.flatnonzero(of_banks == bank) for bank in range(len(banks))]
+    training, validation = roles == TRAIN, roles == VALIDATION
+    binned = {BANKS: _banks_bins(banks, training, schema, config)}
+    for name in partners[0]:
+        table = Table.stacked([of_bank[name] for of_bank in partners])
+        binning = Binning.fit(table, np.arange(len(table)), config.bins, config.min_bin_count, signs[name])
         binned[name] = binning.transform(table), binning.shape
     scores = np.full(len(labels), base_score(labels[training]))
     best, best_loss, waited, curve = scores, np.inf, 0, list[dict[str, float]]()
@@ -58,10 +64,9 @@ def train(
         for tree, sample in zip(trees, samples, strict=True):
             blocks = []
             for name, (codes, shape) in binned.items():
-                drawn = BANKS if name == joined.holder else name
-                used = sampled_columns(len(shape), drawn, seed, [tree], config.column_share)[0]
-                blocks.append(Block(codes, shape, used, name == joined.holder))
-            grown = _Tree(blocks, numbers, sample, banks, config)
+                used = sampled_columns(len(shape), name, seed, [tree], config.column_share)[0]
+                blocks.append(Block(codes, shape, used, name == BANKS))
+            grown = _Tree(blocks, numbers, sample, of_banks, config)
             scores = scores + grown.grow(config.learning_rate / len(trees))
         losses = np.rint((np.logaddexp(0, scores) - labels * scores) * LOSS_UNIT)
         of_training, of_validation = (
@@ -81,15 +86,15 @@ def train(
     return Fitted(log_odds, curve)
 
 
-def _common(
-    joined: Joined, training: NDArray[np.bool_], config: BoostingConfig, schema: Schema
-) -> tuple[Binning, Table]:
-    """The bins of the banks' own columns, and their table in the schema's levels."""
-    table, grid = schema.table(joined.tables[joined.holder]), Grid(schema)
-    signs = joined.signs(joined.holder)
-    of_columns = np.array([signs.get(name, 0) for name in table.names], np.int8)
+def _banks_bins(
+    banks: Sequence[Rows], training: NDArray[np.bool_], schema: Schema, config: BoostingConfig
+) -> tuple[Codes, Shape]:
+    """The banks' own columns in bins (n, c)."""
+    table, grid = schema.table(Table.stacked([rows.table for rows in banks])), Grid(schema)
+    signs = np.array([banks[0].signs.get(name, 0) for name in table.names], np.int8)
     counts = grid.addend(table.take(np.flatnonzero(training)))
-    return grid.binning(counts, config.bins, config.min_bin_count, of_columns), table
+    binning = grid.binning(counts, config.bins, config.min_bin_count, signs)
+    return binning.transform(table), binning.shape
 
 
 @dataclass(frozen=True)

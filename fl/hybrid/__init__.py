@@ -37,7 +37,7 @@ under its key; all banks are asked in the same round trips.
    round are added up with what comes next. So it goes on until every bank answers `Ended`.
 4. `boosting.FinishRequest` and `boosting.OutcomesRequest`, passive parties. `ScoreRequest`, `CutRequest` → `Shown` and
    `JudgeRequest` → `Judged`, banks: each evaluates the model on its own test rows, and all on those of all banks by
-   added counts (`fl/banks/evaluation.py`).
+   added counts (`fl/banks/evaluation.py`). In the study of all, `CloseRequest` → `Closed`.
 
 What each receiver sees more than in `boosting`:
 
@@ -170,3 +170,14 @@ class JudgeRequest(Request[Judged]):
     """The total of goods and bads by these bins."""
 
     total: Padded
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The bank has forgotten the keys for the sums."""
+
+
+@request("close", to=Reader.LABEL_HOLDER, after=("agree",))
+@dataclass(frozen=True)
+class CloseRequest(Request[Closed]):
+    """Tells a bank, in the study of all, that the model is trained and evaluated."""

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.banks.boosting import LOSS_UNIT, loss_sum
 from fl.boosting.forest import Flags
 from fl.boosting.gradients import gradients
 from fl.boosting.growing import UNBOUNDED, Grower
@@ -21,10 +22,6 @@ from fl.boosting.search import BestSplit, weight
 from fl.config.boosting import BoostingConfig
 from fl.errors import ConfigError, ProtocolError
 
-BANKS = "banks"
-"""In place of a party's name, where columns are drawn for all banks."""
-LOSS_UNIT = 1 << 20
-"""Log losses are added as whole numbers of this part of one."""
 _DIRECTION_BITS = 15
 """How many banks allow a split is counted for all four directions in one number, each in so many bits."""
 
@@ -131,10 +128,10 @@ class HybridGrower(Grower):
 
     def _losses(self) -> Integers:
         """The log losses of the rows that train and of those that validate, in whole units: (2,)."""
-        data = self.data
-        of_rows = np.logaddexp(0, self.growth.scores) - data.labels * self.growth.scores
-        losses = np.rint(of_rows * LOSS_UNIT).astype(np.int64)
-        return np.array([losses[data.training].sum(), losses[~data.training].sum()])
+        data, scores = self.data, self.growth.scores
+        return np.array(
+            [loss_sum(scores[rows], data.labels[rows]) for rows in (data.training, ~data.training)], np.int64
+        )
 
     def _take_losses(self, total: Integers) -> NDArray[np.float64]:
         """The mean losses (2,); the forest is the best so far if it has the least of the rows that validate."""
