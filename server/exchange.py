@@ -213,7 +213,7 @@ class Connection:
         )
         action = to.partition(".")[2]
         replies = {
-            party: _opened(party, to, declaration.replies, records[party])
+            party: self._opened(party, to, declaration.replies, records[party])
             for party in packed
             if party in records
         }
@@ -263,21 +263,35 @@ class Connection:
         records, failed = {}, {}
         for party, message in replies.items():
             if not message.has_content():
-                failed[party] = f"failed at {action}: {_reason(message.error)}"
+                failed[party] = f"failed at {action}: {_reason(message.error)}{self._way_on}"
                 continue
             refused = refusal_in(message.content)
             if refused is not None:
-                raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
+                raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}{self._way_on}.")
             records[party] = message.content
         _raise_unless(dispensable, failed, FederationError)
         silent |= dict.fromkeys(packed.keys() - there.keys(), "is not connected")
-        after = f". `siloscore resume {self._study}` goes on from here" if self._journal.is_kept else ""
         unanswered = {
-            party: f"did not answer {action} within {self._timeout:g} seconds{why and f': it {why}'}{after}"
+            party: f"did not answer {action} within {self._timeout:g} seconds{why and f': it {why}'}{self._way_on}"
             for party, why in silent.items()
         }
         _raise_unless(dispensable, unanswered, UnansweredError)
         return records
+
+    def _opened(
+        self, party: str, action: str, kinds: tuple[type[Any], ...], record: RecordDict
+    ) -> tuple[Any, float]:
+        """A reply, and the CPU seconds that it cost the party."""
+        try:
+            return unpack(record, *kinds), envelope_of(record).cpu_seconds
+        except ProtocolError as error:
+            why = f"The reply of party {party} to {action} is malformed: {text_line(str(error))}"
+            raise FederationError(f"{why}{self._way_on}") from None
+
+    @property
+    def _way_on(self) -> str:
+        """What to do after a failure, to follow its reason without a stop."""
+        return f". `siloscore resume {self._study}` goes on from here" if self._journal.is_kept else ""
 
     def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> dict[int, bytes]:
         """The public key of each node that is there, in PEM, by its id; empty where Flower asks for no key."""
@@ -395,16 +409,6 @@ def _recalled(earlier: RoundTrip, asked: Mapping[str, bytes], action: str) -> di
             "version of SiloScore, and on the data, that it began with."
         )
     return {party: from_bytes(answer.reply) for party, answer in earlier.answers.items() if answer.reply}
-
-
-def _opened(party: str, action: str, kinds: tuple[type[Any], ...], record: RecordDict) -> tuple[Any, float]:
-    """A reply, and the CPU seconds that it cost the party."""
-    try:
-        return unpack(record, *kinds), envelope_of(record).cpu_seconds
-    except ProtocolError as error:
-        raise FederationError(
-            f"The reply of party {party} to {action} is malformed: {text_line(str(error))}"
-        ) from None
 
 
 def _reason(error: Error) -> str:

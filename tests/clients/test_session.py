@@ -35,6 +35,7 @@ from fl.wire import Envelope, envelope_of, refusal_in, to_bytes, unpack
 from server.coordinator import assign_roles, train, train_reserve
 from server.progress import ignore
 from server.training import Training
+from tests.full_disk import full_disk
 
 FIRST, SECOND, THIRD = (Envelope("s", "", step) for step in (1, 2, 3))
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
@@ -68,6 +69,18 @@ def test_a_reply_repeats_the_envelope_and_tells_its_cost(
     envelope = envelope_of(send(config, BlindRequest(), SECOND))
     assert replace(envelope, cpu_seconds=0.0) == SECOND
     assert envelope.cpu_seconds > 0
+
+
+@pytest.mark.parametrize("room", [0, 10_000])  # for nothing, and for the audit trail alone
+def test_a_full_disk_is_told_and_the_same_request_may_come_again(
+    room: int, send: Send, meet: Meet, config: TrainingConfig
+) -> None:
+    meet(config)
+    with full_disk(room):
+        refused = refusal_in(send(config, BlindRequest(), SECOND))
+    assert refused == "its disk is full; its people must make room there"
+    assert not list(Path(config.state).rglob("*.partial"))
+    assert refusal_in(send(config, BlindRequest(), SECOND)) is None
 
 
 # Order.

@@ -53,32 +53,35 @@ def study(config: TrainingConfig, *contenders: str) -> FinishedStudy:
     return run_study(open_dataset(Path(config.data), config.parties), config, contenders)
 
 
-OWN, POOLED = (
-    ("bank-only-boosting", "federated-boosting"),
-    ("pooled-boosting", "pooled-banks-trees", "true-pd"),
-)
+OWN = ("bank-only-boosting", "federated-boosting")
+TOGETHER = ("banks-boosting", "pooled-banks-boosting", "pooled-boosting", "pooled-banks-trees", "true-pd")
 
 
 @pytest.fixture(scope="module")
 def whole(config: TrainingConfig) -> FinishedStudy:
-    return study(replace(config, study="whole"), *OWN, *POOLED)
+    return study(replace(config, study="whole"), *OWN, *TOGETHER)
 
 
 def test_every_contender_is_judged_at_every_bank_and_on_all_rows(whole: FinishedStudy) -> None:
     assert [(one.contender, one.bank) for one in whole.results] == [
-        (name, bank) for name in (*OWN, *POOLED) for bank in ("", *BANKS)
+        (name, bank) for name in (*OWN, *TOGETHER) for bank in ("", *BANKS)
     ]
-    for name in (*OWN, *POOLED):
+    for name in (*OWN, *TOGETHER):
         overall, *of_banks = (one for one in whole.results if one.contender == name)
         np.testing.assert_array_equal(overall.pd, np.concatenate([one.pd for one in of_banks]))
         np.testing.assert_array_equal(overall.labels, np.concatenate([one.labels for one in of_banks]))
+
+
+def test_what_banks_train_over_secure_sums_is_what_their_pooled_rows_give(whole: FinishedStudy) -> None:
+    np.testing.assert_array_equal(whole.pds["banks-boosting", 1], whole.pds["pooled-banks-boosting", 1])
+    assert len(np.unique(whole.pds["banks-boosting", 1])) > 10
 
 
 def test_a_banks_own_models_are_those_of_its_vertical_study(
     whole: FinishedStudy, config: TrainingConfig
 ) -> None:
     vertical = study(
-        replace(config, study="vertical", experiment="vertical", parties=("bank_b", "tax")), *OWN
+        replace(config, study="vertical", experiment="vertical", parties=("bank_b", "supply", "tax")), *OWN
     )
     for one in vertical.results:
         (same,) = (r for r in whole.results if (r.contender, r.bank) == (one.contender, "bank_b"))
@@ -117,8 +120,8 @@ def test_mlflow_nests_the_runs_of_banks_below_that_of_all(
         }
 
     of_all = below(whole.run_id)
-    assert set(of_all) == {(name, "") for name in (*OWN, *POOLED)}
-    for name in OWN:
+    assert set(of_all) == {(name, "") for name in (*OWN, *TOGETHER)}
+    for name in (*OWN, "banks-boosting"):
         assert set(below(of_all[name, ""])) == {(name, bank) for bank in BANKS}
     metrics = runs[of_all["federated-boosting", ""]].data.metrics
     of_banks = whole.of_banks.set_index("contender").loc["federated-boosting"]
