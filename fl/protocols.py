@@ -101,6 +101,8 @@ CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(
         name="boosting",
         version=1,
+        # Of a model of several banks, passive parties have a part for each of them.
+        states=("federated-boosting/*", "hybrid-boosting/*"),
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
@@ -130,6 +132,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         settings=BanksConfig,
         contenders=("banks-boosting", "banks-network", "banks-scorecard"),
         follows=("boosting", "network", "scorecard"),
+    ),
+    Conversation(
+        name="hybrid",
+        version=1,
+        layouts=(HYBRID,),
+        contenders=("hybrid-boosting",),
+        follows=("boosting", "banks"),
     ),
 )
 
