@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.binned import Setup, read_setup, set_up
+from clients.binned import Setup, read_setup, set_up, set_up_common
 from clients.forests import PassiveModel, contribution
 from clients.post import Partners
 from clients.reasons import column_texts
@@ -24,6 +24,7 @@ from fl.boosting import (
     THE_BANK,
     YOU,
     Columns,
+    CommonStartRequest,
     Finished,
     FinishRequest,
     Gradients,
@@ -60,7 +61,7 @@ from fl.boosting.layouts import (
 )
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
-from fl.boosting.search import allowed, is_candidate
+from fl.boosting.search import allowed, is_candidate, keeps_groups
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
@@ -151,10 +152,32 @@ class Waiting:
     members: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Common:
+    """That the bins are common to the banks of these sub-studies, and their splits too."""
+
+    studies: tuple[str, ...]
+
+
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns; make a key for its sides if they may have to be handed over."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    return _started(session, setup)
+
+
+def start_common(session: Session, request: CommonStartRequest) -> Started:
+    """The same with bins that are common to several banks."""
+    config = session.config.section(BoostingConfig)
+    setup = set_up_common(
+        session, request.seed, request.split, request.studies, config.bins, config.min_bin_count
+    )
+    session.store.keep(Common(tuple(sorted(request.studies))))
+    return _started(session, setup)
+
+
+def _started(session: Session, setup: Setup) -> Started:
+    config = session.config.section(BoostingConfig)
     session.keep(Growing.at_roots(setup, Splits.none(), 0, config))
     pad_key = None
     if config.sealed_sides:
@@ -171,7 +194,10 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     task, level = request.task.read(Task), request.level.read(Level)
     _check_task(task, growing, config)
     _check_level(level, task, request.sides, growing, setup)
-    check_splits(level, growing, setup.binning.shape)
+    if session.store.has(Common):
+        check_common_splits(level, growing, setup.binning.shape)
+    else:
+        check_splits(level, growing, setup.binning.shape)
     _take_keys(session, task.keys)
     members = np.zeros(growing.nodes.shape, bool)
     outcomes = level.splits.outcomes(setup.codes)
@@ -410,6 +436,21 @@ def check_splits(level: Level, growing: Growing, shape: Shape) -> None:
         candidates = unpacked(growing.candidates[node], size).reshape(len(shape), shape.width, 2, 2)
         if not is_candidate(int(column), left, candidates, growing.homes[node].astype(np.int64), shape):
             raise ProtocolError(f"the split of node {node} is none of those that were offered")
+
+
+def check_common_splits(level: Level, growing: Growing, shape: Shape) -> None:
+    """Raises ProtocolError unless this party's splits of their nodes send merged bins the same way (`fl/hybrid`).
+
+    All banks choose them, so the rows of this one need not suffice for the split; a side has as many as a merged bin,
+    or none.
+    """
+    owned = np.flatnonzero(level.owners == YOU)
+    flags = unpacked(level.splits.left, 256)
+    for node, column, left in zip(owned, level.splits.columns, flags, strict=True):
+        if node >= len(growing.candidates):
+            raise ProtocolError(f"no split of node {node} has been offered")
+        if not keeps_groups(left, growing.homes[node, column].astype(np.int64), int(column), shape):
+            raise ProtocolError(f"the split of node {node} parts bins that have been merged")
 
 
 def _check_level(level: Level, task: Task, padded: Array | None, growing: Growing, setup: Setup) -> None:

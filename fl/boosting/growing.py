@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fl.binning import UNKNOWN
 from fl.boosting.forest import LEAF, Flags, Floats, Splits
 from fl.boosting.gradients import (
-    base_score,
     goss_weights,
     gradients,
     roots_ahead,
@@ -48,7 +47,7 @@ class Grower:
     @classmethod
     def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
         """A new forest, and the first demand: the roots of the first round in which passive parties take part."""
-        scores = np.full(len(data.labels), base_score(data.labels[data.training]))
+        scores = np.full(len(data.labels), data.base)
         growth = Growth.start(scores, gradients(scores, data.labels, config.precision, data.weights))
         grower = cls(data, config, growth)
         demand = grower._plant()
@@ -56,11 +55,6 @@ class Grower:
             grower.resolve({})
             demand = grower.advance()
         return grower, demand
-
-    @property
-    def base(self) -> float:
-        """Where scores start."""
-        return base_score(self.data.labels[self.data.training])
 
     def resolve(self, members: Mapping[str, Flags]) -> Resolved:
         """Take where each passive party's splits of the last demand send the rows of their nodes, (p, n) by name.
@@ -132,24 +126,33 @@ class Grower:
         sums = [sums_by_bin(codes, values, of_sample, len(layout.trees), 1) for of_sample in layout.sums()]
         return np.asarray(np.sum(sums, axis=0)[:, 0, 0])
 
-    def _finish_round(self) -> Fit:
+    def _finish_round(self) -> Fit | None:
         """Take the last level's leaves, and look at the forest that has got another round."""
-        growth, best = self.growth, self.growth.best
+        growth = self.growth
         there = np.nonzero(growth.nodes != NOWHERE)
         growth.values[there] = growth.child_values[growth.nodes[there], LEFT - growth.left[there]]
         number, scores = growth.round + 1, self._scores(growth.values)
-        fit = fit_of(scores, self.data.labels, self.data.training)
-        if not self.config.patience or fit.validation_auc > best.auc:
-            best = Best(auc=fit.validation_auc, rounds=number, scores=scores)
         self.growth = replace(
             growth,
             scores=scores,
             gradients=self._gradients(number, growth.scores, scores),
             owners=np.empty(0, np.int16),
             round=number,
-            best=best,
         )
+        return self._judge()
+
+    def _judge(self) -> Fit | None:
+        """How the forest fits that has got another round."""
+        fit = fit_of(self.growth.scores, self.data.labels, self.data.training)
+        self._compare(fit)
         return fit
+
+    def _compare(self, fit: Fit) -> None:
+        """Note the forest as the best so far, if it is that."""
+        growth = self.growth
+        if not self.config.patience or fit.validation_auc > growth.best.merit:
+            best = Best(merit=fit.validation_auc, rounds=growth.round, scores=growth.scores)
+            self.growth = replace(growth, best=best)
 
     def _has_ended(self) -> bool:
         waited = self.growth.round - self.growth.best.rounds
@@ -175,13 +178,19 @@ class Grower:
 
     def _split_nodes(self, layout: Layout, answers: Sequence[Answer]) -> Demand:
         """Split the nodes whose sums have come; layout has the entries that these are of."""
+        self._take(layout, answers)
+        # Nobody need be spared the bank's own bins.
+        unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
+        candidates = [self._candidates(*self._counts()), *(answer.candidates for answer in answers)]
+        homes = [unmerged_bins, *(answer.homes for answer in answers)]
+        return self._split(self._search(self.growth.sums, candidates, homes))
+
+    def _take(self, layout: Layout, answers: Sequence[Answer]) -> None:
+        """Go on to the nodes whose sums have come."""
         if self.growth.ahead:
             self._take_roots(answers)
         else:
             self._descend(layout, answers)
-        # Nobody need be spared the bank's own bins.
-        unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
-        return self._split(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
 
     def _take_roots(self, answers: Sequence[Answer]) -> None:
         """Begin the trees of a round with their roots."""
@@ -233,27 +242,30 @@ class Grower:
         )
 
     def _search(
-        self, answers: Sequence[Answer], homes: Sequence[Integers]
+        self, sums: Sequence[Integers], candidates: Sequence[Flags], homes: Sequence[Integers]
     ) -> dict[int, tuple[int, BestSplit]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
         growth = self.growth
-        candidates = [self._candidates(), *(answer.candidates for answer in answers)]
         best: dict[int, tuple[int, BestSplit]] = {}
         for node, total in enumerate(growth.totals):
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
-            for owner, (sums, flags) in enumerate(zip(growth.sums, candidates, strict=True)):
+            for owner, (of_nodes, flags) in enumerate(zip(sums, candidates, strict=True)):
                 of_node, shape = homes[owner][node], self._shapes[owner]
-                split = search(sums[node], total, bounds, flags[node], of_node, shape, self.config)
+                split = search(of_nodes[node], total, bounds, flags[node], of_node, shape, self.config)
                 if split is not None and (node not in best or split.gain > best[node][1].gain):
                     best[node] = owner, split
         return best
 
-    def _candidates(self) -> Flags:
-        """The splits by the bank's own columns that each node allows: bool (k, c, width, 2, 2)."""
-        data, growth, config = self.data, self.growth, self.config
+    def _counts(self) -> tuple[Integers, Integers]:
+        """The rows that trees learn from: by node and bin of the bank's own columns (k, c, width), by node (k,)."""
+        data, growth = self.data, self.growth
         sampled = np.where(self._samples(growth.round), growth.nodes, NOWHERE)
         counts = counts_by_node(data.codes, sampled, len(growth.totals), data.shape.width)
-        rows = np.bincount(sampled[sampled != NOWHERE], minlength=len(growth.totals))
+        return counts, np.bincount(sampled[sampled != NOWHERE], minlength=len(growth.totals))
+
+    def _candidates(self, counts: Integers, rows: Integers) -> Flags:
+        """The splits by the bank's own columns that each node allows, by `_counts`: bool (k, c, width, 2, 2)."""
+        data, growth, config = self.data, self.growth, self.config
         trees, share = config.trees_of(growth.round), config.column_share
         used = sampled_columns(len(data.shape), data.name, data.seed, trees, share)
         alone = unmerged(1, data.shape)[0]

@@ -80,6 +80,18 @@ def is_candidate(column: int, left: Flags, candidates: Flags, homes: Integers, s
     return len(levels) < alone.sum() or bool(alone.sum() == 1 and candidates[column, levels[0], 0, unknown])
 
 
+def keeps_groups(left: Flags, homes: Integers, column: int, shape: Shape) -> bool:
+    """Whether the bins (256,) that a split sends left are groups of merged bins, for homes (width,) of the column.
+
+    Of an ordered column these are its lowest values, with the missing ones or without.
+    """
+    in_width, last = left[: shape.width], int(shape.bins[column])
+    if (in_width != in_width[homes]).any() or left[shape.width : UNKNOWN].any():
+        return False
+    values = in_width[: last - bool(shape.missing[column])].astype(np.int8)
+    return not (shape.ordered[column] and (np.diff(values) > 0).any())
+
+
 def search(
     sums: Integers,
     total: Integers,
