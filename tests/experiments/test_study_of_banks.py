@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
+from experiments.scoring import score_applicants
 from experiments.study import FinishedStudy, run_study
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
@@ -160,3 +161,21 @@ def test_what_a_study_offers_goes_by_the_layout(config: TrainingConfig) -> None:
     assert {*all_contenders()} < {*hybrid}
     with pytest.raises(ConfigError, match="no contender 'federated-boosting'"):
         study(replace(config, study="x", parties=BANKS), "federated-boosting")
+
+
+@pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting"])
+def test_the_bank_that_asks_gets_the_scores_that_its_evaluation_computed(
+    whole: FinishedStudy, config: TrainingConfig, tmp_path: Path, contender: str
+) -> None:
+    rows = whole.joined.blocks["bank_c"]
+    ids, pds = whole.joined.applications.ids[rows], whole.pds[contender, 1][rows]
+    pd.DataFrame({"business_id": ids}).to_csv(tmp_path / "new.csv", index=False)
+    model, files = f"whole/{contender}", (tmp_path / "new.csv", tmp_path / "scores.csv")
+
+    with pytest.raises(ConfigError, match=r"several banks. Name the one that asks by --bank: bank_a or"):
+        score_applicants(config.tracking_uri, model, *files)
+    with pytest.raises(ConfigError, match="There is no bank 'tax'"):
+        score_applicants(config.tracking_uri, model, *files, bank="tax")
+    finished = score_applicants(config.tracking_uri, model, *files, bank="bank_c")
+
+    np.testing.assert_allclose(finished.answers["pd"], pds, rtol=1e-12)
