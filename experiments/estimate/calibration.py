@@ -28,7 +28,7 @@ from fl.reserve import RESERVE
 from fl.wire import Envelope, from_bytes, pack, to_bytes, unpack
 from fl.workload import EncryptedSums, Plan, Sizes, Workload
 from server.coordinator import assign_roles, connect, train, train_reserve
-from server.exchange import Costs
+from server.costs import Costs
 from server.progress import Progress, ignore
 from server.training import Training
 

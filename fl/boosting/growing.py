@@ -24,8 +24,8 @@ from fl.boosting.gradients import (
 )
 from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Resolved
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, root_layout, roots
-from fl.boosting.merging import merged, unmerged
-from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
+from fl.boosting.merging import merged, siblings, unmerged
+from fl.boosting.search import BestSplit, allowed, child_bounds, search, splits_of, weight
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Fit
 from fl.evaluation.measures import fit_of
@@ -230,7 +230,7 @@ class Grower:
         self.growth = replace(
             growth,
             sums=[
-                _siblings(parents, light, growth.lighter_left[split])
+                siblings(parents, light, growth.lighter_left[split])
                 for parents, light in zip(of_parents, of_lighter, strict=True)
             ],
             totals=growth.child_totals[split].reshape(-1, 2),
@@ -301,7 +301,7 @@ class Grower:
             child_bounds=bounds,
             child_values=values,
             forest=forest,
-            splits=growth.splits.plus(_splits(best, 0)),
+            splits=growth.splits.plus(splits_of(best, 0)),
             ahead=ahead,
             decided=owners <= 0,
             wanted=growth.round + (ahead and nodes > 0) < config.rounds
@@ -309,7 +309,7 @@ class Grower:
         )
         self._move_rows()
         passive = enumerate(self.data.passive, start=1)
-        return self._demand(owners, {party.name: _splits(best, number) for number, party in passive})
+        return self._demand(owners, {party.name: splits_of(best, number) for number, party in passive})
 
     def _move_rows(self) -> None:
         """Send rows where the bank's splits say; those that reach a leaf take its value and leave.
@@ -409,20 +409,3 @@ class Grower:
         """The rows that each tree of a round learns from, (p, n)."""
         trees = self.config.trees_of(number)
         return sampled_rows(self.data.training, self.data.seed, trees, self.config.row_share)
-
-
-def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Integers:
-    """Sums of the children (2s, …), left and right in turn, from those of parents and lighter children (s, …)."""
-    side = lighter_left.reshape(-1, *[1] * (parents.ndim - 1))
-    heavier = parents - lighter
-    pairs = np.stack([np.where(side, lighter, heavier), np.where(side, heavier, lighter)], 1)
-    return pairs.reshape(-1, *parents.shape[1:])
-
-
-def _splits(best: Mapping[int, tuple[int, BestSplit]], owner: int) -> Splits:
-    """An owner's splits in the order of the nodes."""
-    splits = [split for _, (who, split) in sorted(best.items()) if who == owner]
-    return Splits(
-        np.array([split.column for split in splits], np.int64),
-        np.packbits(np.array([split.left for split in splits], bool).reshape(-1, 256), axis=1),
-    )
