@@ -19,6 +19,7 @@ from experiments.baselines import Fitted, hybrid_boosting
 from fl.banks.program import Rows
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
+from fl.hybrid import growing
 from fl.messages import DIGITS
 from fl.metrics import auc
 from fl.records import encode
@@ -137,8 +138,20 @@ def test_the_forest_of_all_banks_equals_its_pooled_twin(config: TrainingConfig, 
     forests = [part(config, bank).read(BankModel).forest for bank in BANKS]
     assert (forests[0].owners > 0).any()
     assert len({encode(replace(forest, covers=forests[0].covers)) for forest in forests}) == 1
+    boosting = config.section(BoostingConfig)
+    if not options:
+        assert trained.costs.round_trips == 11 + 3 * (boosting.depth + 1) * boosting.rounds
     assert_evaluated(config, trained)
     assert_keys_are_gone(config)
+
+
+@pytest.mark.slow
+def test_a_split_that_parts_merged_bins_is_refused(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "_at_home", lambda split, homes: split)
+    with pytest.raises(FederationError, match="parts bins that have been merged"):
+        train(config)
 
 
 def test_settings_that_need_other_banks_rows_are_refused(config: TrainingConfig) -> None:
