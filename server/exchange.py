@@ -26,6 +26,7 @@ from fl.wire import (
     from_bytes,
     pack,
     refusal_in,
+    refused_by,
     size_of,
     to_bytes,
     unpack,
@@ -250,7 +251,9 @@ class Exchange:
                 continue
             refused = refusal_in(message.content)
             if refused is not None:
-                raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}.")
+                name = refused_by(message.content)
+                called = f", which calls itself {name!r}," if name not in ("", party) else ""
+                raise FederationError(f"Party {party}{called} refused {action}: {refused.rstrip('.')}.")
             records[party] = message.content
         _raise_unless(dispensable, failed, FederationError)
         silent |= dict.fromkeys(packed.keys() - there.keys(), "is not connected")
