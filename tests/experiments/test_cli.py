@@ -186,7 +186,7 @@ def test_a_folder_with_a_table_and_no_declaration_is_named(
         (("compare", "--set", "state=here"), "Setting 'state' must be an absolute path"),
         (("compare", "--test-ids", "none.csv"), "There is no file of test ids none.csv."),
         (("compare", "--parties", "bank,customs"), "has no party 'customs'; it has bank, supply, tax."),
-        (("compare", "--parties", "tax,supply"), "exactly one party must hold the label"),
+        (("compare", "--parties", "tax,supply"), "a party must hold the label; none of tax, supply does"),
         (("report", "--out", "r"), "The bank has no numeric column 'inflow_12m', which the policy names"),
         (("report", "--out", "r", "--worlds", "base"), "A report is on --worlds or on --data; name one"),
         (("report", "--out", "r", "--policy", "p.toml"), "There is no policy file p.toml."),
