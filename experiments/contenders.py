@@ -53,9 +53,7 @@ def all_contenders(layout: str = VERTICAL) -> tuple[str, ...]:
     alone, of_all = ([f"{owner}-{name}" for name in twins()] for owner in ("bank-only", "pooled"))
     if layout == VERTICAL:
         return (*alone, *trained_by_federation(layout), *of_all, *YARDSTICKS)
-    of_banks = [
-        f"pooled-{name}" for name in trained_by_federation(layout) if name.startswith("banks-")
-    ]
+    of_banks = [f"pooled-{name}" for name in trained_by_federation(layout) if name.startswith("banks-")]
     if layout == HORIZONTAL:
         return (*alone, *trained_by_federation(layout), *of_banks, *YARDSTICKS)
     return (*alone, *trained_by_federation(layout), *of_banks, *of_all, "pooled-banks-trees", *YARDSTICKS)

@@ -27,6 +27,7 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
 from fl.banks.program import Rows
 from fl.binning import Binning, Codes, Shape
+from fl.boosting.contributions import contributions
 from fl.boosting.forest import Flags, Floats, Forest, Splits
 from fl.boosting.gradients import gradients, log_odds_of, sampled_columns, sampled_rows
 from fl.boosting.merging import unmerged
@@ -195,6 +196,13 @@ class BoostingProgram:
         return model.calibration.log_odds(
             model.scores(model.binning.transform(self.schema.table(rows.table)))
         )
+
+    def contributions(self, rows: Rows, state: BoostingState) -> dict[int, Floats]:
+        """See `Program.contributions`; by `fl/boosting/contributions.py`."""
+        model = _model(state)
+        sides = model.splits.outcomes(model.binning.transform(self.schema.table(rows.table)))
+        _, by_column = contributions(model.forest, model.base, [sides], len(rows))
+        return {column.number: model.calibration.slope * added for column, added in by_column.items()}
 
     def _bin(self, rows: Rows, state: BoostingState, total: Integers) -> BoostingState:
         """From the counts to bins, and to scores that are the same for all rows."""

@@ -10,19 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.attacks.banks.recording import Heard
 from fl.banks.boosting import TREES, BoostingProgram, BoostingState
 from fl.banks.program import Rows
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Heard:
-    """A sum as a bank hears it, int64 (k,): the total of all banks, and what the others have in it."""
-
-    total: Integers
-    others: Integers
 
 
 @dataclass(frozen=True, kw_only=True)
