@@ -128,8 +128,8 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         version=1,
         layouts=(HORIZONTAL, HYBRID),
         settings=BanksConfig,
-        contenders=("banks-boosting",),
-        follows=("boosting",),
+        contenders=("banks-boosting", "banks-network", "banks-scorecard"),
+        follows=("boosting", "network", "scorecard"),
     ),
 )
 

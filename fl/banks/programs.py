@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 from fl.banks.grid import Schema
 from fl.banks.program import Program
 from fl.config.boosting import BoostingConfig
+from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 
 
@@ -32,6 +34,12 @@ class Listed(NamedTuple):
 PROGRAMS: dict[str, Listed] = {
     "banks-boosting": Listed(
         "fl.banks.boosting", "BoostingProgram", BoostingConfig, attrgetter("rounds"), attrgetter("depth")
+    ),
+    "banks-network": Listed(
+        "fl.banks.network", "NetworkProgram", NetworkConfig, attrgetter("rounds"), lambda _: 1
+    ),
+    "banks-scorecard": Listed(
+        "fl.banks.scorecard", "ScorecardProgram", ScorecardConfig, attrgetter("exchanges"), lambda _: 1
     ),
 }
 

@@ -81,7 +81,8 @@ RULES = [
 HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
         goss-other monotone ahead patience calibrate reweigh precision""",
-    "network": "bins top learning-rate weight-decay party-dropout evaluate-every patience",
+    "network": """bins top learning-rate weight-decay party-dropout evaluate-every patience rounds local-epochs
+        local-batch local-rate local-decay proximal""",
     "blend": "members",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate
         precision""",

@@ -77,6 +77,24 @@ def test_generate_makes_a_dataset_that_every_party_can_open(
         assert read_declaration(tmp_path / "small" / party).type == party
 
 
+def test_generate_makes_several_banks(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
+    options = ("--banks", 2, "--bank-shares", "0.7,0.3", "--bank-skew", "sector")
+    ended = siloscore("generate", "--businesses", 200, *options, "--parties", "bank", "--out", "small")
+
+    assert ended.code == 0, ended.errors
+    assert {path.name for path in (tmp_path / "small").iterdir()} == {
+        "bank_a",
+        "bank_b",
+        "truth",
+        "dataset.toml",
+    }
+    ended = siloscore("generate", "--bank-skew", "sector", "--out", "other")
+    assert (ended.code, ended.errors) == (
+        2,
+        "Error: One bank has all firms, so none chooses by sector; ask for several banks.\n",
+    )
+
+
 def test_a_simulated_file_that_has_changed_is_told_before_any_work(
     siloscore: Callable[..., Ended], tmp_path: Path
 ) -> None:
