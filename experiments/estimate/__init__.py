@@ -12,7 +12,7 @@ from typing import cast
 
 import pandas as pd
 
-from experiments.comparison.results import Result
+from experiments.comparison.result import Result
 from experiments.dataset import Dataset
 from experiments.estimate.steps import KEY_BYTES, steps_of
 from fl.blend import with_members

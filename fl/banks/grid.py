@@ -75,22 +75,35 @@ class Grid:
         """A bank's counts (k,) of the rows of a table in the schema's levels: column by column the rows of each cell.
 
         Cells are followed by special values, of a categorical column they are its levels, and last comes what is
-        missing. The bank knows all the businesses. Raises ProtocolError unless all rows have a place.
+        missing. The bank knows all the businesses.
         """
-        counts = []
+        return np.bincount(self.cells(table).ravel(), minlength=sum(self._sizes))
+
+    def cells(self, table: Table) -> Integers:
+        """By which of the k counts each row counts in each column, (n, c)."""
+        places, first = [np.empty((0, len(table)), np.int64)], 0
         for name, values, codes in zip(self.schema.numeric, table.numeric.T, self._codes, strict=True):
-            there = np.searchsorted(EDGES, values[~np.isnan(values)], side="left")
-            special = table.special[name] if len(codes) else np.empty(0)
-            of_codes = (special == codes[:, None]).sum(axis=1)
-            counts += [np.bincount(there, minlength=len(EDGES) + 1), of_codes]
-            counts.append(np.array([len(table) - len(there) - of_codes.sum()]))
+            apart = np.full(len(table), len(codes))
+            if len(codes):
+                special = table.special[name]
+                apart = np.where(np.isin(special, codes), np.searchsorted(codes, special), len(codes))
+            there = np.searchsorted(EDGES, values, side="left")
+            places.append(first + np.where(np.isnan(values), len(EDGES) + 1 + apart, there)[None])
+            first += len(EDGES) + 2 + len(codes)
         for levels, column in zip(self.schema.levels, table.codes.T, strict=True):
-            of_levels = np.bincount(column[column >= 0], minlength=len(levels) + 1)
-            counts += [of_levels, np.array([len(table) - of_levels.sum()])]
-        return np.concatenate([np.empty(0, np.int64), *counts])
+            places.append(first + np.where(column < 0, len(levels) + 1, column)[None])
+            first += len(levels) + 2
+        return np.concatenate(places).T
 
     def binning(self, total: Integers, bins: int, minimum: int, signs: NDArray[np.int8]) -> Binning:
         """The bins that all banks make of the total (k,) of their addends; see `Binning.fit`, signs int8 (c,).
+
+        Raises ProtocolError for a total of another length.
+        """
+        return Binning.of(self.counts(total), bins, minimum, signs)
+
+    def counts(self, total: Integers) -> Counts:
+        """The total (k,) as counts of values, of which each cell has its greatest one.
 
         Raises ProtocolError for a total of another length.
         """
@@ -103,18 +116,22 @@ class Grid:
         for _ in self.schema.levels:
             levels.append(next(parts))
             missing.append(next(parts)[0])
-        counts = Counts(tuple(values), tuple(special), tuple(levels), np.array(missing, np.int64))
-        return Binning.of(counts, bins, minimum, signs)
+        return Counts(tuple(values), tuple(special), tuple(levels), np.array(missing, np.int64))
 
     @property
     def _codes(self) -> list[NDArray[np.float64]]:
         """The special values of each numeric column that are counted."""
         return [np.array(codes if self.special else (), np.float64) for codes in self.schema.special]
 
+    @property
+    def _sizes(self) -> list[int]:
+        """How many counts there are of each part: of a numeric column values, special values, and what is missing."""
+        sizes = [size for codes in self._codes for size in (len(EDGES) + 1, len(codes), 1)]
+        return sizes + [size for levels in self.schema.levels for size in (len(levels) + 1, 1)]
+
     def _parts(self, total: Integers) -> Iterator[Integers]:
         """The total in the parts of an addend."""
-        sizes = [size for codes in self._codes for size in (len(EDGES) + 1, len(codes), 1)]
-        sizes += [size for levels in self.schema.levels for size in (len(levels) + 1, 1)]
+        sizes = self._sizes
         if total.shape != (sum(sizes),):
             raise ProtocolError(f"the banks' counts must be {sum(sizes)} numbers, not {total.shape}")
         return iter(np.split(total, np.cumsum(sizes)[:-1]))

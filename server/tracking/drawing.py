@@ -103,7 +103,9 @@ def reference_line(axes: Axes, label: str) -> None:
 
 def pd_axis(axes: Axes, low: float, high: float) -> None:
     """A log-odds axis labelled in per cent: most PDs are small, and their ratios are what matters."""
-    axes.set(xscale="logit", xlim=(max(low, 1e-6), min(max(high, low + 1e-6), 1 - 1e-6)))
+    # A model of few rows may have nothing but PDs of 0 or 1.
+    low = min(max(low, 1e-6), 1 - 2e-6)
+    axes.set(xscale="logit", xlim=(low, min(max(high, low + 1e-6), 1 - 1e-6)))
     ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99]
     axes.xaxis.set_ticks([tick for tick in ticks if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
     axes.xaxis.set_ticks([], minor=True)
@@ -116,8 +118,9 @@ def rate_axes(axes: Axes, highest: float) -> None:
     ticks = [
         tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if highest / 40 <= tick <= highest
     ]
+    # First, since the limits that matplotlib would choose may be negative, and have no root.
+    axes.set(xlim=(0, highest), ylim=(0, highest))
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         axes.set(**{f"{name}scale": FuncScale(axis, (np.sqrt, np.square))})
         axis.set_ticks([0, *ticks], [percent(tick) for tick in (0, *ticks)])
-    axes.set(xlim=(0, highest), ylim=(0, highest))
     reference_line(axes, "perfect")

@@ -136,10 +136,10 @@ class Study(TrackedRun):
         said = _IDENTITIES.get(self.client.get_run(self.run_id).data.tags.get(IDENTITIES, ""), "")
         super().describe(text if said in text else f"{text}\n\n{said}".strip())
 
-    def lead(self) -> None:
-        """Make this study the one whose children the experiment's leaderboard shows."""
+    def lead(self, metrics: tuple[str, ...] = leaderboard.METRICS) -> None:
+        """Make this study the one whose children the experiment's leaderboard shows, with these metrics."""
         self.client.set_experiment_tag(
-            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id)
+            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id, metrics)
         )
 
     def finish(self, status: Status = "FINISHED", error: BaseException | str | None = None) -> None:

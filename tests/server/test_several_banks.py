@@ -1,7 +1,5 @@
 """A federation of three banks: each in its sub-study with the passive parties, and all in the study of the whole."""
 
-import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,25 +24,10 @@ pytestmark = pytest.mark.usefixtures("quick_tracking")
 BANKS = ("bank_a", "bank_b", "bank_c")
 
 
-@pytest.fixture(scope="module")
-def data(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bank's 800 applicants divided among three banks; the passive parties know firms of all of them."""
-    folder = tmp_path_factory.mktemp("banks") / "data"
-    shutil.copytree(make_tables(rows=800), folder)
-    frame = pd.read_csv(folder / "bank" / "table.csv", dtype=str)
-    for bank, rows in zip(BANKS, np.split(np.arange(len(frame)), [400, 640]), strict=True):
-        shutil.copytree(folder / "bank", folder / bank)
-        frame.iloc[rows].to_csv(folder / bank / "table.csv", index=False)
-        declared = (folder / bank / "party.toml").read_text().replace('name = "bank"', f'name = "{bank}"')
-        (folder / bank / "party.toml").write_text(declared)
-    shutil.rmtree(folder / "bank")
-    return folder
-
-
 @pytest.fixture
-def config(data: Path, tmp_path: Path) -> TrainingConfig:
+def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
     config = TrainingConfig(
-        data=str(data),
+        data=str(banks_tables),
         parties=(*BANKS, "supply", "tax"),
         state=str(tmp_path / "state"),
         tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
