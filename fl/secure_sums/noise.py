@@ -29,31 +29,31 @@ LEAST_VARIANCE = 4
 
 @dataclass(frozen=True)
 class Noise:
-    """What the sums of a model may cost in all, rho, and how many banks add noise to them."""
+    """What all sums of a model together are to be, (ε, δ)-differentially private, and how many banks add noise."""
 
-    rho: float
+    epsilon: float
+    delta: float
     banks: int
 
-    @classmethod
-    def of(cls, epsilon: float, delta: float, banks: int) -> "Noise":
-        """That which gives (ε, δ)-differential privacy towards each bank.
-
-        Raises ConfigError where the package `dp-accounting` is not installed.
-        """
-        return cls(budget(epsilon, delta), banks)
+    @property
+    def budget(self) -> float:
+        """The ρ that all sums may cost together. Raises ConfigError where `dp-accounting` is not installed."""
+        return budget(self.epsilon, self.delta)
 
     def share(self, squared_change: float, rho: float, count: int) -> NDArray[np.int64]:
-        """A bank's share (count,) of the noise on sums that may cost `rho` of the budget.
+        """A bank's share (count,) of the noise on sums that cost `rho` of the budget.
 
         squared_change is by how much one applicant changes the sums at most: the square of the Euclidean norm.
         """
-        needed = math.ceil(self.variance(squared_change, rho) / max(1, self.banks - 1))
-        return discrete_gaussian(max(needed, LEAST_VARIANCE), count)
+        return discrete_gaussian(self._variance(squared_change, rho), count)
 
-    @staticmethod
-    def variance(squared_change: float, rho: float) -> float:
-        """The variance σ² that the noise on such sums must have."""
-        return squared_change / (2 * rho)
+    def deviation(self, squared_change: float, rho: float) -> float:
+        """The standard deviation of the noise of all banks on such sums."""
+        return math.sqrt(self.banks * self._variance(squared_change, rho))
+
+    def _variance(self, squared_change: float, rho: float) -> int:
+        """Of one share: those of all other banks have the variance that the budget wants."""
+        return max(math.ceil(squared_change / (2 * rho) / max(1, self.banks - 1)), LEAST_VARIANCE)
 
 
 @lru_cache

@@ -38,18 +38,18 @@ def test_large_variances_are_exact_whole_numbers() -> None:
 
 @pytest.mark.parametrize("banks", [2, 3, 5])
 def test_the_noise_suffices_without_the_share_of_any_bank(banks: int) -> None:
-    noise = Noise(rho=0.5, banks=banks)
+    noise = Noise(epsilon=1.0, delta=1e-5, banks=banks)
     shares = np.stack([noise.share(400.0, 0.1, 4_000) for _ in range(banks)])
-    needed = noise.variance(400.0, 0.1)
-    assert needed == 2_000
+    needed = 400 / (2 * 0.1)
     others = shares[1:].sum(axis=0)
     # The variance of that many draws is within 12 % of the true one but for one run in a million.
     assert others.var() == pytest.approx(needed, rel=0.12)
     assert abs(others.mean()) < 5 * (needed / 4_000) ** 0.5
+    assert shares.sum(axis=0).std() == pytest.approx(noise.deviation(400.0, 0.1), rel=0.06)
 
 
 def test_a_share_is_never_so_small_that_a_sum_is_no_gaussian() -> None:
-    draws = Noise(rho=100.0, banks=3).share(1.0, 100.0, 4_000)
+    draws = Noise(epsilon=1.0, delta=1e-5, banks=3).share(1.0, 100.0, 4_000)
     assert draws.var() == pytest.approx(LEAST_VARIANCE, rel=0.12)
 
 
@@ -68,4 +68,4 @@ def test_what_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     budget.cache_clear()
     with pytest.raises(ConfigError, match=r"siloscore\[privacy\]"):
-        Noise.of(1.0, 1e-5, banks=3)
+        _ = Noise(1.0, 1e-5, banks=3).budget
