@@ -224,7 +224,8 @@ def _banks(session: Session) -> tuple[str, ...]:
 
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
-    return program_of(contender, session.config, session.envelope.seed, _schema(session))
+    banks = len(_banks(session))
+    return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
 
 
 def _rows(session: Session) -> Rows:

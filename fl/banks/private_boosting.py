@@ -174,7 +174,7 @@ class PrivateBoostingProgram:
         """The weights of leaves by their sums (k, 2), drawn to zero by the penalty and by how large the noise is."""
         gradient, hessian = sums.T / (1 << self.config.precision)
         noise = self.noise.deviation(*self._of_leaves(state)) / (1 << self.config.precision)
-        return -gradient / (np.maximum(hessian, 0) + self.config.l2 + noise)
+        return np.asarray(-gradient / (np.maximum(hessian, 0) + self.config.l2 + noise))
 
 
 def _random_sides(shape: Shape, column: int, rng: np.random.Generator) -> Flags:
