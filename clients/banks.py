@@ -1,11 +1,8 @@
 """A bank's half of what several banks train together; see `fl/banks` for the conversation.
 
-The rows are those that the bank has aligned in its own sub-study, with the split that it has assigned there. A bank
-refuses to train with one other alone unless the run allows that, as each would have the other's numbers.
+The rows are those that the bank has aligned in its own sub-study, with the split that it has assigned there.
 """
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -19,7 +16,7 @@ from clients.aligned import read_applications, read_table
 from clients.binned import assigned, check_seed
 from clients.data.declaration import Declaration
 from clients.evaluation import keep_scores
-from clients.post import Partners
+from clients.pads import Pads, agreed, banks_of, offered
 from clients.session import Session
 from clients.store import Store
 from fl.banks import (
@@ -36,14 +33,11 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Schema
 from fl.banks.program import Program, Rows
 from fl.banks.programs import program_of
-from fl.config.banks import BanksConfig
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.evaluation.measures import evaluate
 from fl.explanation import BANK, Explanation, Feature
-from fl.messages import Letter
 from fl.records import Array, decode, encode
-from fl.secure_sums import KEY, Keys, Use
 from fl.splits import TEST, Split
 from fl.tables import Table
 
@@ -53,25 +47,16 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Secrets:
-    """The keys that the bank has made for a model, 32 bytes each; the group key is that of the first bank, or empty."""
-
-    private: bytes
-    group: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class Summing:
     """What the bank keeps between two sums.
 
-    keys and use  hide what it adds in the sum that is under way
-    state         of the program, encoded
-    log_odds      float64 (n,) of all rows by the trained model; of none while it trains
-    cuts          where the bins of the evaluation meet, once that is known
+    pads      of the sum that is under way
+    state     of the program, encoded
+    log_odds  float64 (n,) of all rows by the trained model; of none while it trains
+    cuts      where the bins of the evaluation meet, once that is known
     """
 
-    keys: Keys
-    use: Use
+    pads: Pads
     state: bytes
     log_odds: Floats | None = None
     cuts: Floats | None = None
@@ -95,45 +80,14 @@ class Model:
 def start(session: Session, request: StartRequest) -> Started:
     """Make fresh keys for the model."""
     check_seed(session, request.seed)
-    banks, name = _banks(session), session.declaration.name
-    if len(banks) == 2 and not session.config.section(BanksConfig).allow_two:
-        raise ProtocolError(
-            "of two banks each can take its own numbers off every sum, and has the other's; bring a third bank, or "
-            "allow that by --allow-two (banks.allow-two)"
-        )
-    # From the operating system: a bank that is asked for the model again, in another study, has other pads.
-    made = Secrets(private=os.urandom(KEY), group=os.urandom(KEY) if name == banks[0] else b"")
-    session.keep(made)
-    told = PadKeys(public=Keys.public_of(made.private), group=made.group, schema=_digest(_schema(session)))
-    return Started({other: Letter.of(told) for other in banks if other != name})
+    return offered(session, _schema(session))
 
 
 def begin(session: Session, request: BeginRequest) -> Added:
     """Read the keys of the others, and add the first numbers."""
-    banks, name, made = _banks(session), session.declaration.name, session.state(Secrets)
-    told = {other: letter.read(PadKeys) for other, letter in request.keys.items()}
-    if told.keys() != set(banks) - {name}:
-        raise ProtocolError(f"the keys of {', '.join(banks)} are needed, and those of {', '.join(told)} came")
-    schema = _digest(_schema(session))
-    for other, of_other in told.items():
-        if of_other.schema != schema:
-            raise ProtocolError(
-                f"{other} declares other columns, levels or special values, or these in another order; banks that "
-                "train together declare the same in their party.toml"
-            )
-    group = made.group or told[banks[0]].group
-    if len(group) != KEY:
-        raise ProtocolError(f"{banks[0]} has told no group key")
-    public = {other: of_other.public for other, of_other in told.items()}
-    use = Use(
-        study=session.envelope.study,
-        model=session.envelope.model,
-        step=session.envelope.step,
-        banks={**public, name: Keys.public_of(made.private)},
-    )
+    pads = agreed(session, request.keys, _schema(session))
     program, rows = _program(session), _rows(session)
-    keys = Keys(bank=name, private=made.private, group=group)
-    return _added(session, program, rows, Summing(keys=keys, use=use, state=encode(program.begin(rows))))
+    return _added(session, program, rows, Summing(pads=pads, state=encode(program.begin(rows))))
 
 
 def add(session: Session, request: AddRequest) -> Added:
@@ -185,7 +139,7 @@ def _added(
     session.keep(summing)
     step, metrics = progress or (0, {})
     return Added(
-        shown=summing.keys.mask(addend, summing.use),
+        shown=summing.pads.shown(addend),
         is_last=summing.cuts is not None,
         step=step,
         metrics=dict(metrics),
@@ -205,26 +159,13 @@ def _of_test_rows(rows: Rows, summing: Summing) -> NDArray[np.int64]:
 def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64]]:
     """What is kept, with the use of the next sum, and the total of the last one."""
     summing = session.state(Summing)
-    if total.dtype != np.uint64 or total.ndim != 1:
-        raise ProtocolError("a total must be whole numbers (k,) of 64 bits")
-    return replace(summing, use=summing.use.after(total)), summing.keys.unmask(total, summing.use)
-
-
-def _banks(session: Session) -> tuple[str, ...]:
-    """The banks of the study, sorted. Raises ProtocolError unless they have met, and are among themselves."""
-    if not session.study.has(Partners):
-        raise ProtocolError("the banks of the study have not met")
-    partners = session.study.read(Partners)
-    if len(partners.label_holders) < 2:
-        raise ProtocolError(
-            "this is asked in the study of several banks, not in that of one with its partners"
-        )
-    return tuple(sorted(partners.label_holders))
+    sums, pads = summing.pads.read(total)
+    return replace(summing, pads=pads), sums
 
 
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
-    banks = len(_banks(session))
+    banks = len(banks_of(session))
     return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
 
 
@@ -270,12 +211,8 @@ def schema_of(declaration: Declaration, table: Table) -> Schema:
     )
 
 
-def _digest(schema: Schema) -> str:
-    return hashlib.sha256(encode(schema)).hexdigest()
-
-
 _HALVES = {"banks-scorecard": "clients.scorecard.banks"}
-"""Modules that keep more of a contender's model than its state, and answer more by it: they have `keep` and `answers`."""
+"""Modules that keep more of a model than its state, and answer more by it: they have `keep` and `answers`."""
 
 
 def _half_of(contender: str) -> ModuleType | None:
