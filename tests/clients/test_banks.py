@@ -12,6 +12,7 @@ from flwr.app import Message
 from scipy.stats import chi2
 
 from clients.aligned import read_applications
+from clients.audit import Trail
 from clients.banks import Model
 from clients.binned import assigned
 from clients.data.declaration import read_declaration, write_declaration
@@ -150,6 +151,11 @@ def test_banks_agree_on_the_model_of_all_rows(config: TrainingConfig) -> None:
     for bank, table in zip(BANKS, tables, strict=True):
         assert len(of_bank(config, bank).read(Scores).log_odds) == len(table)
         assert of_bank(config, bank).last().state == b""  # and so no key of the pads
+        lines = [line for line in Trail(Path(config.state, bank)).lines() if line.conversation == "banks"]
+        assert {line.receiver for line in lines if line.letter} == set(BANKS) - {bank}  # keys, and no numbers
+        assert {line.content for line in lines if line.action == "add"} == {
+            ("setting", "count", "aggregate", "padded")
+        }
     assert trained.bank == ""
     assert set(trained.of_banks) == set(BANKS)
     assert min(one.metrics["auc"] for one in trained.of_banks.values()) < trained.evaluation.metrics["auc"]
