@@ -4,7 +4,7 @@ The rows are those that the bank has aligned in its own sub-study, with the spli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,14 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Schema
 from fl.banks.program import Program, Rows
 from fl.banks.programs import program_of
+from fl.calibration import Calibration
+from fl.config.banks import BanksConfig
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.evaluation.measures import evaluate
 from fl.explanation import ALL, BANK, Explanation, Feature
 from fl.records import Array, decode, encode
-from fl.splits import TEST, Split
+from fl.splits import TEST, VALIDATION, Split
 from fl.tables import Table
 
 ANSWERS_ALL = True
@@ -48,23 +50,25 @@ Floats = NDArray[np.float64]
 class Summing:
     """What the bank keeps between two sums.
 
-    pads      of the sum that is under way
-    state     of the program, encoded
-    log_odds  float64 (n,) of all rows by the trained model; of none while it trains
-    cuts      where the bins of the evaluation meet, once that is known
+    pads         of the sum that is under way
+    state        of the program, encoded
+    log_odds     float64 (n,) of all rows by the trained model; of none while it trains
+    cuts         where the bins of the evaluation meet, once that is known
+    calibration  the bank's own of the trained model
     """
 
     pads: Pads
     state: bytes
     log_odds: Floats | None = None
     cuts: Floats | None = None
+    calibration: Calibration = field(default_factory=Calibration)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A trained model: its contender and seed, the columns, and the last state of its program, encoded.
 
-    base is the mean of the log odds of the bank's own rows.
+    base is the mean of the log odds of the bank's own rows, and calibration is its own.
     """
 
     contender: str
@@ -72,11 +76,13 @@ class Model:
     schema: Schema
     state: bytes
     base: float
+    calibration: Calibration
 
     def log_odds(self, table: Table, config: RunConfig) -> Floats:
         """The log odds of default (n,) of a table's rows."""
         program = program_of(self.contender, config, self.seed, self.schema)
-        return program.log_odds(_applicants(table), decode(program.state, self.state))
+        scores = program.log_odds(_applicants(table), decode(program.state, self.state))
+        return self.calibration.log_odds(scores)
 
 
 def start(session: Session, request: StartRequest) -> Started:
@@ -118,6 +124,7 @@ def score(session: Session, request: ScoreRequest) -> Judged:
             schema=_schema(session),
             state=summing.state,
             base=float(summing.log_odds.mean()),
+            calibration=summing.calibration,
         )
     )
     scored = keep_scores(session, summing.log_odds, _rows(session).roles, answers_all=True)
@@ -138,7 +145,9 @@ def _added(
         state = decode(program.state, summing.state)
         addend = program.addend(rows, state)
         if addend is None:
-            summing = replace(summing, log_odds=program.log_odds(rows, state))
+            scores = program.log_odds(rows, state)
+            calibration = _recalibration(session, rows, scores)
+            summing = replace(summing, log_odds=calibration.log_odds(scores), calibration=calibration)
     if addend is None:
         addend = _of_test_rows(rows, summing)
     session.keep(summing)
@@ -149,6 +158,14 @@ def _added(
         step=step,
         metrics=dict(metrics),
     )
+
+
+def _recalibration(session: Session, rows: Rows, scores: Floats) -> Calibration:
+    """The bank's own calibration of the log odds (n,) of its rows by the common model, if the run asks for one."""
+    if not session.config.section(BanksConfig).recalibrate:
+        return Calibration()
+    validation = rows.roles == VALIDATION
+    return Calibration.fit(scores[validation], rows.labels[validation])
 
 
 def _of_test_rows(rows: Rows, summing: Summing) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The credit-card data as three banks with the same columns: alike, of unequal size, or by the limits of their customers.
+"""The credit-card data as three banks with the same columns: alike, of unequal size, or by their customers' limits.
 
 The folder of the credit cards holds `bank.csv` and `partner.csv`, whose columns each bank gets side by side, and the
 assignment says which bank has which id; it is the horizontal cut that FATE ships. Each bank keeps a third of the rows
@@ -54,9 +54,7 @@ def cut(
         training = order[(of_bank & ~is_test)[order]][:most]
         taken = np.sort(np.concatenate([training, np.flatnonzero(of_bank & is_test)]))
         table.iloc[taken].to_csv(out / bank / "table.csv", index=False)
-        declared = Declaration(
-            "table", bank, file="table.csv", id="id", label="default", columns=columns
-        )
+        declared = Declaration("table", bank, file="table.csv", id="id", label="default", columns=columns)
         write_declaration(out / bank, declared)
     table.loc[is_test, "id"].to_csv(out / "test_ids.csv", index=False, header=False)
 

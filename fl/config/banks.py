@@ -9,11 +9,14 @@ from fl.config.checks import check
 class BanksConfig:
     """Settings of models of several banks (`fl/banks`). All else is set by the section of the algorithm.
 
-    allow_two  whether two banks may train together, though each can take its own part off every sum, and has the
+    allow_two    whether two banks may train together, though each can take its own part off every sum, and has the
     other's
+    recalibrate  whether each bank fits the level and the spread of the log odds to its own validation rows; hybrid
+    boosting always does
     """
 
     allow_two: bool = False
+    recalibrate: bool = False
 
     def __post_init__(self) -> None:
         check(self, "banks.")
