@@ -4,8 +4,10 @@ The rows are those that the bank has aligned in its own sub-study, with the spli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from clients.aligned import read_applications, read_table
 from clients.binned import assigned, check_seed
 from clients.data.declaration import Declaration
 from clients.evaluation import keep_scores
-from clients.pads import Pads, agreed, offered
+from clients.pads import Pads, agreed, banks_of, offered
 from clients.session import Session
 from clients.store import Store
 from fl.banks import (
@@ -31,14 +33,12 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Schema
 from fl.banks.program import Program, Rows
 from fl.banks.programs import program_of
-from fl.calibration import Calibration
-from fl.config.banks import BanksConfig
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.evaluation.measures import evaluate
-from fl.explanation import ALL, BANK, Explanation, Feature
+from fl.explanation import BANK, Explanation, Feature
 from fl.records import Array, decode, encode
-from fl.splits import TEST, VALIDATION, Split
+from fl.splits import TEST, Split
 from fl.tables import Table
 
 ANSWERS_ALL = True
@@ -50,39 +50,31 @@ Floats = NDArray[np.float64]
 class Summing:
     """What the bank keeps between two sums.
 
-    pads         of the sum that is under way
-    state        of the program, encoded
-    log_odds     float64 (n,) of all rows by the trained model; of none while it trains
-    cuts         where the bins of the evaluation meet, once that is known
-    calibration  the bank's own of the trained model
+    pads      of the sum that is under way
+    state     of the program, encoded
+    log_odds  float64 (n,) of all rows by the trained model; of none while it trains
+    cuts      where the bins of the evaluation meet, once that is known
     """
 
     pads: Pads
     state: bytes
     log_odds: Floats | None = None
     cuts: Floats | None = None
-    calibration: Calibration = field(default_factory=Calibration)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its contender and seed, the columns, and the last state of its program, encoded.
-
-    base is the mean of the log odds of the bank's own rows, and calibration is its own.
-    """
+    """A trained model: its contender and seed, the columns, and the last state of its program, encoded."""
 
     contender: str
     seed: int
     schema: Schema
     state: bytes
-    base: float
-    calibration: Calibration
 
     def log_odds(self, table: Table, config: RunConfig) -> Floats:
         """The log odds of default (n,) of a table's rows."""
         program = program_of(self.contender, config, self.seed, self.schema)
-        scores = program.log_odds(_applicants(table), decode(program.state, self.state))
-        return self.calibration.log_odds(scores)
+        return program.log_odds(_applicants(table), decode(program.state, self.state))
 
 
 def start(session: Session, request: StartRequest) -> Started:
@@ -115,19 +107,15 @@ def score(session: Session, request: ScoreRequest) -> Judged:
     summing, total = _unmasked(session, request.total)
     if summing.log_odds is None or summing.cuts is None:
         raise ProtocolError("the model is not trained yet")
-    contender, seed = session.envelope.model.split("/")[0], session.envelope.seed
-    labels, pd = rows_of(total)
-    session.store.keep(
-        Model(
-            contender=contender,
-            seed=seed,
-            schema=_schema(session),
-            state=summing.state,
-            base=float(summing.log_odds.mean()),
-            calibration=summing.calibration,
-        )
-    )
-    scored = keep_scores(session, summing.log_odds, _rows(session).roles, answers_all=True)
+    contender, seed, rows = session.envelope.model.split("/")[0], session.envelope.seed, _rows(session)
+    schema, labels, pd = _schema(session), *rows_of(total)
+    session.store.keep(Model(contender=contender, seed=seed, schema=schema, state=summing.state))
+    half = _half_of(contender)
+    if half is None:
+        scored = keep_scores(session, summing.log_odds, rows.roles, answers_all=True)
+    else:
+        program = _program(session)
+        scored = half.keep(session, program, schema, rows, decode(program.state, summing.state))
     session.keep(None)
     return Judged(evaluation=scored.evaluation, whole=evaluate(labels, pd, {}))
 
@@ -145,9 +133,7 @@ def _added(
         state = decode(program.state, summing.state)
         addend = program.addend(rows, state)
         if addend is None:
-            scores = program.log_odds(rows, state)
-            calibration = _recalibration(session, rows, scores)
-            summing = replace(summing, log_odds=calibration.log_odds(scores), calibration=calibration)
+            summing = replace(summing, log_odds=program.log_odds(rows, state))
     if addend is None:
         addend = _of_test_rows(rows, summing)
     session.keep(summing)
@@ -158,14 +144,6 @@ def _added(
         step=step,
         metrics=dict(metrics),
     )
-
-
-def _recalibration(session: Session, rows: Rows, scores: Floats) -> Calibration:
-    """The bank's own calibration of the log odds (n,) of its rows by the common model, if the run asks for one."""
-    if not session.config.section(BanksConfig).recalibrate:
-        return Calibration()
-    validation = rows.roles == VALIDATION
-    return Calibration.fit(scores[validation], rows.labels[validation])
 
 
 def _of_test_rows(rows: Rows, summing: Summing) -> NDArray[np.int64]:
@@ -187,7 +165,8 @@ def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64
 
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
-    return program_of(contender, session.config, session.envelope.seed, _schema(session))
+    banks = len(banks_of(session))
+    return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
 
 
 def _rows(session: Session) -> Rows:
@@ -232,6 +211,14 @@ def schema_of(declaration: Declaration, table: Table) -> Schema:
     )
 
 
+_HALVES = {"banks-scorecard": "clients.scorecard.banks"}
+"""Modules that keep more of a model than its state, and answer more by it: they have `keep` and `answers`."""
+
+
+def _half_of(contender: str) -> ModuleType | None:
+    return import_module(_HALVES[contender]) if contender in _HALVES else None
+
+
 def is_trained(model: Store) -> bool:
     """Whether the store holds a trained model."""
     return model.has(Model)
@@ -262,8 +249,11 @@ def explain(
 ) -> Explanation:
     """How the log odds of the rows of a table come about."""
     trained = model.read(Model)
-    base = np.full(len(table), trained.base)
-    return Explanation(base, {Feature(BANK, ALL): trained.log_odds(table, config) - base})
+    program, rows = program_of(trained.contender, config, trained.seed, trained.schema), _applicants(table)
+    state = decode(program.state, trained.state)
+    added = program.contributions(rows, state)
+    base = program.log_odds(rows, state) - sum(added.values(), np.zeros(len(table)))
+    return Explanation(base, {Feature(BANK, number): values for number, values in added.items()})
 
 
 def answers(
@@ -272,6 +262,12 @@ def answers(
     coverage: Mapping[str, NDArray[np.bool_]],
     contributions: Mapping[str, Any],
     config: RunConfig,
-) -> dict[str, NDArray[np.str_]]:
-    """Columns of the bank's answers beside score and PD: none."""
-    return {}
+) -> dict[str, Array]:
+    """Columns of the bank's answers beside score and PD: those of the algorithm's own half."""
+    trained = model.read(Model)
+    half = _half_of(trained.contender)
+    return (
+        cast(dict[str, Array], half.answers(model, trained.schema.table(table), {}, {}, config))
+        if half
+        else {}
+    )

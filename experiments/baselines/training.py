@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import cast
 
@@ -16,13 +16,11 @@ from experiments.joined import Joined, read_true_pd
 from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.blend import BLEND
-from fl.calibration import Calibration
-from fl.config.banks import BanksConfig
 from fl.config.run import TrainingConfig
 from fl.evaluation import Columns
 from fl.protocols import conversation_of
 from fl.reserve import RESERVE
-from fl.splits import VALIDATION, Roles
+from fl.splits import Roles
 from fl.tables import Table
 
 Floats = NDArray[np.float64]
@@ -120,10 +118,7 @@ class Baselines:
             banks = self._banks()
             with_partners = [banks.partners, {party: seen.signs(party) for party in seen.coverage}]
             told = [banks.rows, *(with_partners if seen.coverage else ()), banks.schema]
-            fitted = cast(Fitted, of_banks.train(*told, self._seed, settings))
-            if seen.coverage or not self._config.section(BanksConfig).recalibrate:
-                return fitted
-            return replace(fitted, log_odds=_recalibrated(fitted.log_odds, banks.rows))
+            return cast(Fitted, of_banks.train(*told, self._seed, settings))
         twin = import_module(f"{baselines.__name__}.{algorithm}")
         if algorithm != BLEND:
             return cast(Fitted, twin.train(seen, self._roles, self._seed, settings))
@@ -145,16 +140,6 @@ class Baselines:
         if scorer.ANSWERS_ALL or not seen.coverage or not seen.unknown.any():
             return log_odds
         return np.where(seen.unknown, (log_odds + self.reserve.log_odds) / 2, log_odds)
-
-
-def _recalibrated(log_odds: Floats, banks: Sequence[Rows]) -> Floats:
-    """The log odds of all banks' rows, of each bank by its own calibration."""
-    ends = np.cumsum([len(rows) for rows in banks])[:-1]
-    parts = []
-    for rows, scores in zip(banks, np.split(log_odds, ends), strict=True):
-        judged = rows.roles == VALIDATION
-        parts.append(Calibration.fit(scores[judged], rows.labels[judged]).log_odds(scores))
-    return np.concatenate(parts)
 
 
 def _costs_since(wall: float, cpu: float) -> dict[str, float]:

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from scipy.special import logit
 
 from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
 from experiments.scoring import score_applicants
 from experiments.study import FinishedStudy, run_study
-from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
@@ -87,21 +85,6 @@ def test_what_banks_train_over_secure_sums_is_what_their_pooled_rows_give(whole:
     for name in ("banks-boosting", "hybrid-boosting"):
         np.testing.assert_array_equal(whole.pds[name, 1], whole.pds[f"pooled-{name}", 1])
         assert len(np.unique(whole.pds[name, 1])) > 10
-
-
-def test_each_bank_can_recalibrate_the_common_model_by_its_own_rows(
-    whole: FinishedStudy, config: TrainingConfig
-) -> None:
-    own = config.with_section(BanksConfig(recalibrate=True))
-    names = ("banks-boosting", "pooled-banks-boosting")
-    recalibrated = study(replace(own, study="own", experiment="own"), *names)
-
-    np.testing.assert_array_equal(*(recalibrated.pds[name, 1] for name in names))
-    for rows in whole.joined.blocks.values():
-        before, after = (logit(one.pds["banks-boosting", 1][rows]) for one in (whole, recalibrated))
-        slope, intercept = np.polyfit(before, after, 1)
-        np.testing.assert_allclose(after, slope * before + intercept, atol=1e-8)
-        assert abs(slope - 1) + abs(intercept) > 0.01
 
 
 def test_a_banks_own_models_are_those_of_its_vertical_study(
