@@ -274,7 +274,7 @@ def _digest(schema: Schema) -> str:
 
 
 _HALVES = {"banks-scorecard": "clients.scorecard.banks"}
-"""Modules that keep more of a contender's model than its state, and answer more by it: they have `keep` and `answers`."""
+"""Modules that keep more of a contender's model than its state, and answer more: they have `keep` and `answers`."""
 
 
 def _half_of(contender: str) -> ModuleType | None:
