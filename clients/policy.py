@@ -308,7 +308,7 @@ class Policy:
 
 DEFAULTS = Policy(
     # Of another protocol's settings no rule knows which weaken a defence, so its people have to allow it themselves.
-    conversations=("boosting", "network", "scorecard", "blend", "banks", "scoring"),
+    conversations=("boosting", "network", "scorecard", "blend", "banks", "hybrid", "scoring"),
     encryption=("lattice", "paillier"),
     defences=("gaussian",),
     least_noise=4.0,

@@ -200,8 +200,11 @@ class Trainer:
         if name not in federated_contenders():
             return self._logged(name, self._baselines[""], "")
         costs = self._costs(name, "")
+        # A model with passive parties is in each bank's sub-study, one of banks alone in the study of all.
+        is_hybrid = conversation_of(name).layouts == (HYBRID,)
         scores = [
-            read_scores(self.run, part.folder, name, self.seed).pd for part in self.parts.of_banks.values()
+            read_scores(part.config if is_hybrid else self.run, part.folder, name, self.seed).pd
+            for part in self.parts.of_banks.values()
         ]
         trained = Trained(pd=np.concatenate(scores), costs=costs)
         return trained, self._judged(name, trained, "")

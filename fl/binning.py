@@ -204,6 +204,16 @@ class Binning:
             signs,
         )
 
+    def with_codes_of(self, table: Table, fitted: Table) -> Self:
+        """The same bins for the level codes of another table than the one fitted to."""
+        levels = []
+        for of_codes, texts, coded in zip(self.levels, table.levels, fitted.levels, strict=True):
+            bins = dict(zip(coded, of_codes.tolist(), strict=False))
+            levels.append(
+                np.array([*(bins.get(text, of_codes[-1]) for text in texts), of_codes[-1]], np.int16)
+            )
+        return replace(self, levels=tuple(levels))
+
     @property
     def shape(self) -> Shape:
         """What others may know of it."""

@@ -93,14 +93,16 @@ class Conversation:
 
 CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(name="handshake", version=1, layouts=(VERTICAL, HORIZONTAL, HYBRID)),
-    Conversation(name="meeting", version=1, layouts=(HORIZONTAL, HYBRID), states=("",)),
     Conversation(name="alignment", version=1, states=("",)),
     Conversation(name="splits", version=1, states=("splits/*",)),
     Conversation(name="reserve", version=1, states=("bank-only-boosting/*",)),
     Conversation(name="scoring", version=2, states=("answers",)),
+    Conversation(name="meeting", version=1, layouts=(HORIZONTAL, HYBRID), states=("",)),
     Conversation(
         name="boosting",
         version=1,
+        # Of a model of several banks, passive parties have a part for each of them.
+        states=("federated-boosting/*", "hybrid-boosting/*"),
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
@@ -131,12 +133,24 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         contenders=("banks-boosting", "banks-network", "banks-scorecard"),
         follows=("boosting", "network", "scorecard"),
     ),
+    Conversation(
+        name="hybrid",
+        version=1,
+        layouts=(HYBRID,),
+        contenders=("hybrid-boosting",),
+        follows=("boosting", "banks"),
+    ),
 )
 
 
 def federated_contenders() -> dict[str, Conversation]:
     """What a federation can train, by the conversation that does it."""
     return {name: conversation for conversation in CONVERSATIONS for name in conversation.contenders}
+
+
+def vertical_contenders() -> dict[str, Conversation]:
+    """Those of them that one label holder trains with the passive parties."""
+    return {name: one for name, one in federated_contenders().items() if VERTICAL in one.layouts}
 
 
 def essential() -> tuple[Conversation, ...]:

@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from server.coordinator import Trained, coordinate
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs
 from server.progress import Report, append_to, ignore
 from server.scoring import Scoring, score
 from server.tracking.study import local_store, store_uri

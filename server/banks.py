@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fl.banks import Added, AddRequest, BeginRequest, PadKeys, ScoreRequest, StartRequest
+from fl.banks import Added, AddRequest, BeginRequest, PadKeys, ScoreRequest, Started, StartRequest
 from fl.banks.programs import PROGRAMS, steps_of, sums_of
 from fl.config.run import TrainingConfig
 from fl.errors import ProtocolError
@@ -19,11 +19,7 @@ def train(exchange: Exchange, training: Training) -> OfBanks:
     """Let the banks train one model over secure sums, and evaluate it; they keep it under `training.model`."""
     model, banks = training.model, exchange.roster.holders
     started = exchange.ask_each(StartRequest(training.seed), model)
-    told = {
-        bank: BeginRequest({other: _of(started[other].keys, bank, other) for other in banks if other != bank})
-        for bank in banks
-    }
-    replies = exchange.ask(told, model)
+    replies = exchange.ask({bank: BeginRequest(letters_for(bank, started)) for bank in banks}, model)
     while not replies[banks[0]].is_last:
         replies = exchange.ask_each(AddRequest(_total(replies)), model)
         first = replies[banks[0]]
@@ -45,10 +41,13 @@ def _with_names(exchange: Exchange, bank: str, evaluation: Evaluation) -> Evalua
     return with_names(exchange, evaluation, [bank])
 
 
-def _of(keys: Mapping[str, Letter[PadKeys]], bank: str, sender: str) -> Letter[PadKeys]:
-    if bank not in keys:
-        raise ProtocolError(f"{sender} has told no keys for {bank}")
-    return keys[bank]
+def letters_for(bank: str, started: Mapping[str, Started]) -> dict[str, Letter[PadKeys]]:
+    """What the others have told a bank of their keys, by their names. Raises ProtocolError if one has not."""
+    others = {other: reply.keys for other, reply in started.items() if other != bank}
+    for other, keys in others.items():
+        if bank not in keys:
+            raise ProtocolError(f"{other} has told no keys for {bank}")
+    return {other: keys[bank] for other, keys in others.items()}
 
 
 def _total(replies: Mapping[str, Added]) -> Array:

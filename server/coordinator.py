@@ -25,8 +25,9 @@ from fl.protocols import VERTICAL, conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
 from fl.splits import Assigned, SplitRequest, in_all
 from server.alignment import Alignment, align, doubts
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs, Exchange, FederationError, UnansweredError
+from server.exchange import Exchange, FederationError, UnansweredError
 from server.journal import Journal, journal_name
 from server.meeting import introduce_banks
 from server.progress import Progress, Report, of_bank

@@ -158,7 +158,8 @@ class BoostingProgram:
                 return np.concatenate([counts, of_grid])
             case "trees" if state.level is None:
                 losses = [
-                    _losses(state.scores[of_role], rows.labels[of_role]) for of_role in (training, validation)
+                    loss_sum(state.scores[of_role], rows.labels[of_role])
+                    for of_role in (training, validation)
                 ]
                 return np.concatenate([np.array(losses), self._sums(rows, state)])
             case "trees":
@@ -367,6 +368,6 @@ def _model(state: BoostingState) -> Model:
     return state.model
 
 
-def _losses(scores: Floats, labels: NDArray[np.int8]) -> int:
+def loss_sum(scores: Floats, labels: NDArray[np.int8]) -> int:
     """The sum of the log losses of log odds (n,), each in whole units."""
     return int(np.rint((np.logaddexp(0, scores) - labels * scores) * LOSS_UNIT).sum())

@@ -29,6 +29,11 @@ _PALETTE = (
     ("#999933", "#88CCEE", "#882255"),
 )
 """By algorithm, in the order of `fl.protocols`, a colour for each way to share data."""
+_OF_BANKS = {
+    "banks": ("#7A5C00", "#7F3C8D", "#DDAA33", "#6699CC"),
+    "hybrid": ("#004488", "#D00000", "#BB5566", "#225522"),
+}
+"""By way to share data among several banks, a colour for each algorithm."""
 _FEW = 3
 _LEGEND_BELOW = 0.55  # inches, under the axes' label
 _YARDSTICKS = {"bank-only-trees": "#D55E00", "pooled-trees": "#CC79A7", "true-pd": "#000000"}
@@ -38,6 +43,8 @@ _LINES = ("--", "-", "-.", (0, (3, 1, 1, 1, 1, 1)))
 def colour(contender: str) -> str:
     """The contender's colour: the same in every figure, study and session."""
     share, _, algorithm = contender.rpartition("-")
+    if share in _OF_BANKS:
+        return _OF_BANKS[share][_number(algorithm) % len(_PALETTE)]
     by_share = dict(zip(_SHARES, _PALETTE[_number(algorithm) % len(_PALETTE)], strict=True))
     return _YARDSTICKS.get(contender) or by_share.get(share, by_share[_SHARES[-1]])
 

@@ -182,6 +182,28 @@ def test_a_folder_with_a_table_and_no_declaration_is_named(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ablation",),
+        ("attack",),
+        ("attack", "--role", "active"),
+        ("report", "--out", "r"),
+        ("compare", "--estimate"),
+    ],
+)
+def test_what_is_for_one_bank_names_the_parties_of_its_study(
+    siloscore: Callable[..., Ended], banks_tables: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = siloscore(*arguments, "--data", banks_tables)
+
+    assert ended.code == 2
+    assert ended.errors.endswith(
+        "has several banks (bank_a, bank_b, bank_c), and this is for a study of one. Name one and the parties without "
+        "labels: --parties bank_a,supply,tax.\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (

@@ -91,7 +91,7 @@ def test_a_party_must_hold_the_label(data: Path) -> None:
         open_dataset(data, ("supply", "tax"))
 
 
-def test_banks_tables_come_before_the_passive_parties(banks_tables: Path) -> None:
+def test_several_banks_come_before_the_passive_parties(banks_tables: Path) -> None:
     dataset = open_dataset(banks_tables)
     assert dataset.parties == ("bank_a", "bank_b", "bank_c", "supply", "tax")
     assert (dataset.holders, dataset.passive) == (dataset.parties[:3], dataset.parties[3:])

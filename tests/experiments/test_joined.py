@@ -44,7 +44,7 @@ def test_the_bank_alone_has_its_own_columns(tables: Path, federate: Callable) ->
     assert set(alone.segments["coverage"]) == {"none"}
 
 
-def test_the_rows_of_banks_tables_stand_one_bank_after_the_other(
+def test_the_rows_of_several_banks_stand_one_bank_after_the_other(
     banks_tables: Path, federate: Callable
 ) -> None:
     banks = {}

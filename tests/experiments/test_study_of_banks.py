@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
+from experiments.scoring import score_applicants
 from experiments.study import FinishedStudy, run_study
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
@@ -53,32 +54,35 @@ def study(config: TrainingConfig, *contenders: str) -> FinishedStudy:
     return run_study(open_dataset(Path(config.data), config.parties), config, contenders)
 
 
-OWN, POOLED = (
-    ("bank-only-boosting", "federated-boosting"),
-    ("pooled-boosting", "pooled-banks-trees", "true-pd"),
-)
+OWN = ("bank-only-boosting", "federated-boosting")
+TOGETHER = ("banks-boosting", "pooled-banks-boosting", "pooled-boosting", "pooled-banks-trees", "true-pd")
 
 
 @pytest.fixture(scope="module")
 def whole(config: TrainingConfig) -> FinishedStudy:
-    return study(replace(config, study="whole"), *OWN, *POOLED)
+    return study(replace(config, study="whole"), *OWN, *TOGETHER)
 
 
 def test_every_contender_is_judged_at_every_bank_and_on_all_rows(whole: FinishedStudy) -> None:
     assert [(one.contender, one.bank) for one in whole.results] == [
-        (name, bank) for name in (*OWN, *POOLED) for bank in ("", *BANKS)
+        (name, bank) for name in (*OWN, *TOGETHER) for bank in ("", *BANKS)
     ]
-    for name in (*OWN, *POOLED):
+    for name in (*OWN, *TOGETHER):
         overall, *of_banks = (one for one in whole.results if one.contender == name)
         np.testing.assert_array_equal(overall.pd, np.concatenate([one.pd for one in of_banks]))
         np.testing.assert_array_equal(overall.labels, np.concatenate([one.labels for one in of_banks]))
+
+
+def test_what_banks_train_over_secure_sums_is_what_their_pooled_rows_give(whole: FinishedStudy) -> None:
+    np.testing.assert_array_equal(whole.pds["banks-boosting", 1], whole.pds["pooled-banks-boosting", 1])
+    assert len(np.unique(whole.pds["banks-boosting", 1])) > 10
 
 
 def test_a_banks_own_models_are_those_of_its_vertical_study(
     whole: FinishedStudy, config: TrainingConfig
 ) -> None:
     vertical = study(
-        replace(config, study="vertical", experiment="vertical", parties=("bank_b", "tax")), *OWN
+        replace(config, study="vertical", experiment="vertical", parties=("bank_b", "supply", "tax")), *OWN
     )
     for one in vertical.results:
         (same,) = (r for r in whole.results if (r.contender, r.bank) == (one.contender, "bank_b"))
@@ -117,8 +121,8 @@ def test_mlflow_nests_the_runs_of_banks_below_that_of_all(
         }
 
     of_all = below(whole.run_id)
-    assert set(of_all) == {(name, "") for name in (*OWN, *POOLED)}
-    for name in OWN:
+    assert set(of_all) == {(name, "") for name in (*OWN, *TOGETHER)}
+    for name in (*OWN, "banks-boosting"):
         assert set(below(of_all[name, ""])) == {(name, bank) for bank in BANKS}
     metrics = runs[of_all["federated-boosting", ""]].data.metrics
     of_banks = whole.of_banks.set_index("contender").loc["federated-boosting"]
@@ -157,3 +161,21 @@ def test_what_a_study_offers_goes_by_the_layout(config: TrainingConfig) -> None:
     assert {*all_contenders()} < {*hybrid}
     with pytest.raises(ConfigError, match="no contender 'federated-boosting'"):
         study(replace(config, study="x", parties=BANKS), "federated-boosting")
+
+
+@pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting"])
+def test_the_bank_that_asks_gets_the_scores_that_its_evaluation_computed(
+    whole: FinishedStudy, config: TrainingConfig, tmp_path: Path, contender: str
+) -> None:
+    rows = whole.joined.blocks["bank_c"]
+    ids, pds = whole.joined.applications.ids[rows], whole.pds[contender, 1][rows]
+    pd.DataFrame({"business_id": ids}).to_csv(tmp_path / "new.csv", index=False)
+    model, files = f"whole/{contender}", (tmp_path / "new.csv", tmp_path / "scores.csv")
+
+    with pytest.raises(ConfigError, match=r"several banks. Name the one that asks by --bank: bank_a or"):
+        score_applicants(config.tracking_uri, model, *files)
+    with pytest.raises(ConfigError, match="There is no bank 'tax'"):
+        score_applicants(config.tracking_uri, model, *files, bank="tax")
+    finished = score_applicants(config.tracking_uri, model, *files, bank="bank_c")
+
+    np.testing.assert_allclose(finished.answers["pd"], pds, rtol=1e-12)

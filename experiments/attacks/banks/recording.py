@@ -148,7 +148,7 @@ class Recording(recording.Recording):
         heard, program = list[Heard](), self.program
         for before, request in zip(notes[:-1], requests, strict=True):
             if before.log_odds is None:
-                total = before.keys.unmask(request.total, before.use)
+                total, _ = before.pads.read(request.total)
                 own = cast(Integers, program.addend(self.banks[bank], decode(program.state, before.state)))
                 heard.append(Heard(total=total, others=total - own))
         return heard
