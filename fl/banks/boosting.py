@@ -123,11 +123,7 @@ class BoostingProgram:
 
     def __init__(self, config: BoostingConfig, seed: int, schema: Schema) -> None:
         """Raises ConfigError for settings that need what no bank may know of another's rows."""
-        for name, is_set in (("goss-top", config.goss_top), ("reweigh", config.reweigh)):
-            if is_set:
-                raise ConfigError(
-                    f"Setting 'boosting.{name}' is for one bank; leave it out where several banks train together."
-                )
+        refuse_settings_of_one_bank(config)
         self.config, self.seed, self.schema = config, seed, schema
         self._grid = Grid(schema)
 
@@ -360,6 +356,15 @@ class BoostingProgram:
         homes, least = unmerged(1, shape)[0], self.config.min_leaf_count
         candidates = allowed(sums[..., 2], int(total[2]), homes, shape, least, used)
         return search(sums[..., :2], total[:2], bounds, candidates, homes, shape, self.config)
+
+
+def refuse_settings_of_one_bank(config: BoostingConfig) -> None:
+    """Raises ConfigError for settings that need what no bank may know of another's rows."""
+    for name, is_set in (("goss-top", config.goss_top), ("reweigh", config.reweigh)):
+        if is_set:
+            raise ConfigError(
+                f"Setting 'boosting.{name}' is for one bank; leave it out where several banks train together."
+            )
 
 
 def _model(state: BoostingState) -> Model:

@@ -8,6 +8,7 @@ same bins by `fl/binning.py`: cuts lie on edges of the grid, at quantiles of all
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,12 @@ LEAST, GREATEST = -10, 40
 """Powers of two between which the grid is log-linear; below the first there is one cell on each side of zero."""
 
 
-def _edges() -> NDArray[np.float64]:
-    powers = np.exp2(np.arange(LEAST, GREATEST))[:, None] * (1 + np.arange(CELLS) / CELLS)
+@lru_cache
+def edges(cells: int) -> NDArray[np.float64]:
+    """The greatest value of each cell but the last, ascending, with so many cells between powers of two."""
+    powers = np.exp2(np.arange(LEAST, GREATEST))[:, None] * (1 + np.arange(cells) / cells)
     positive = np.append(powers.ravel(), np.exp2(GREATEST))
     return np.concatenate([-positive[::-1], [0.0], positive])
-
-
-EDGES = _edges()
-"""The greatest value of each cell but the last, ascending."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,14 @@ class Schema:
 
 @dataclass(frozen=True)
 class Grid:
-    """The counts that banks add for the bins of their columns; special values have counts of their own if asked for."""
+    """The counts that banks add for the bins of their columns; special values have counts of their own if asked for.
+
+    resolution is how many cells there are between powers of two.
+    """
 
     schema: Schema
     special: bool = False
+    resolution: int = CELLS
 
     def addend(self, table: Table) -> Integers:
         """A bank's counts (k,) of the rows of a table in the schema's levels: column by column the rows of each cell.
@@ -81,15 +84,15 @@ class Grid:
 
     def cells(self, table: Table) -> Integers:
         """By which of the k counts each row counts in each column, (n, c)."""
-        places, first = [np.empty((0, len(table)), np.int64)], 0
+        places, first, ends = [np.empty((0, len(table)), np.int64)], 0, edges(self.resolution)
         for name, values, codes in zip(self.schema.numeric, table.numeric.T, self._codes, strict=True):
             apart = np.full(len(table), len(codes))
             if len(codes):
                 special = table.special[name]
                 apart = np.where(np.isin(special, codes), np.searchsorted(codes, special), len(codes))
-            there = np.searchsorted(EDGES, values, side="left")
-            places.append(first + np.where(np.isnan(values), len(EDGES) + 1 + apart, there)[None])
-            first += len(EDGES) + 2 + len(codes)
+            there = np.searchsorted(ends, values, side="left")
+            places.append(first + np.where(np.isnan(values), len(ends) + 1 + apart, there)[None])
+            first += len(ends) + 2 + len(codes)
         for levels, column in zip(self.schema.levels, table.codes.T, strict=True):
             places.append(first + np.where(column < 0, len(levels) + 1, column)[None])
             first += len(levels) + 2
@@ -107,10 +110,11 @@ class Grid:
 
         Raises ProtocolError for a total of another length.
         """
-        edges, values, special, levels, missing = np.append(EDGES, np.inf), [], [], [], []
+        values, special, levels, missing = [], [], [], []
+        ends = np.append(edges(self.resolution), np.inf)
         parts = self._parts(total)
         for codes in self._codes:
-            values.append((edges, next(parts)))
+            values.append((ends, next(parts)))
             special.append((codes, next(parts)))
             missing.append(next(parts)[0])
         for _ in self.schema.levels:
@@ -126,7 +130,8 @@ class Grid:
     @property
     def _sizes(self) -> list[int]:
         """How many counts there are of each part: of a numeric column values, special values, and what is missing."""
-        sizes = [size for codes in self._codes for size in (len(EDGES) + 1, len(codes), 1)]
+        cells = len(edges(self.resolution)) + 1
+        sizes = [size for codes in self._codes for size in (cells, len(codes), 1)]
         return sizes + [size for levels in self.schema.levels for size in (len(levels) + 1, 1)]
 
     def _parts(self, total: Integers) -> Iterator[Integers]:
