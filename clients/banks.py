@@ -212,7 +212,7 @@ def schema_of(declaration: Declaration, table: Table) -> Schema:
 
 
 _HALVES = {"banks-scorecard": "clients.scorecard.banks"}
-"""Modules that keep more of a contender's model than its state, and answer more: they have `keep` and `answers`."""
+"""Modules that keep more of a model than its state, and answer more by it: they have `keep` and `answers`."""
 
 
 def _half_of(contender: str) -> ModuleType | None:
