@@ -83,7 +83,7 @@ class Stage:
     def __init__(self, config: TrainingConfig, party: str, by: By, seed: int = 1) -> None:
         self.config, self.victim, self.seed = config, party, seed
         self.exchange = Exchange(InlineGrid(config), config.study, config.party_timeout)
-        described = self.exchange.connect(len(config.parties), config.connect_timeout)
+        described = self.exchange.connect(config.parties, config.connect_timeout)
         needed = [conversation for conversation in essential() if conversation.name != "scoring"]
         self.exchange.roster = form_roster(described, needed)
         self.holder = self.exchange.roster.holder
