@@ -54,9 +54,7 @@ def cut(
         training = order[(of_bank & ~is_test)[order]][:most]
         taken = np.sort(np.concatenate([training, np.flatnonzero(of_bank & is_test)]))
         table.iloc[taken].to_csv(out / bank / "table.csv", index=False)
-        declared = Declaration(
-            "table", bank, file="table.csv", id="id", label="default", columns=columns
-        )
+        declared = Declaration("table", bank, file="table.csv", id="id", label="default", columns=columns)
         write_declaration(out / bank, declared)
     table.loc[is_test, "id"].to_csv(out / "test_ids.csv", index=False, header=False)
 
