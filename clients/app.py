@@ -21,15 +21,22 @@ class PartyApp(ClientApp):
     def __call__(self, message: Message, context: Context) -> Message:
         """The reply to a message, which is a refusal where the party cannot or may not answer."""
         from clients.session import answer
+        from clients.store import DiskFull, explained
         from fl.wire import refusal
 
         try:
-            return answer(message, context)
-        except Exception:
+            with explained():
+                return answer(message, context)
+        except Exception as error:
             # Not even the party's log could be written. Flower would send the text of what was raised to the
             # coordinator.
             log.exception("%s failed", message.metadata.message_type)
-            return Message(refusal("it met an unexpected error, which it could not log"), reply_to=message)
+            why = (
+                str(error)
+                if isinstance(error, DiskFull)
+                else "it met an unexpected error, which it could not log"
+            )
+            return Message(refusal(why), reply_to=message)
 
 
 app = PartyApp()

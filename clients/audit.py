@@ -6,8 +6,9 @@ head, and whoever opens the letter writes it into a trail of its own. So a trail
 the party can replace its log and its head, but not what its partners hold (Haeberlen et al., PeerReview, SOSP 2007).
 
 A line is written before its message leaves, so no message is without; after a failure in between, a line may tell of a
-message that was never sent. Lines are not forced to the disk: they outlast the process, but a loss of power may take
-those of the last seconds. The trail is then shorter than what partners hold, as if it were cut.
+message that was never sent, and one that was not written whole is removed. Lines are not forced to the disk: they
+outlast the process, but a loss of power may take those of the last seconds. The trail is then shorter than what
+partners hold, as if it were cut.
 """
 
 import fcntl
@@ -27,7 +28,7 @@ from msgspec.structs import replace
 
 from clients.data.declaration import Declaration
 from clients.data.errors import DataError
-from clients.store import make_private
+from clients.store import explained, make_private
 from fl.messages import Content, Head, Letter, LetterField, fields_of, with_letters
 from fl.records import Record, encode
 from fl.seals import Identity, PublicKeys, is_head_of, sign_head
@@ -157,10 +158,11 @@ class Trail:
         """Whether there is one, or a part of one."""
         return any((self.folder / name).exists() for name in (FILE_NAME, HEAD_NAME))
 
+    @explained()
     def append(self, lines: Iterable[Line], identity: Identity) -> Head:
         """Write the lines of one message, and sign the new head. Safe with several processes.
 
-        Raises DataError when the head that is kept cannot be read.
+        Raises DataError when the head that is kept cannot be read, and DiskFull.
         """
         make_private(self.folder)
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -246,9 +248,13 @@ class Trail:
             return end
         log.seek(0)
         content = log.read()
-        if content and not content.endswith(b"\n"):
+        # What the party has signed stays as it is.
+        whole = content[: max(content.rfind(b"\n") + 1, kept.size)]
+        log.truncate(len(whole))
+        log.seek(len(whole))
+        if whole and not whole.endswith(b"\n"):
             log.write(b"\n")
-        for text in reversed(content.splitlines()):
+        for text in reversed(whole.splitlines()):
             if (line := _line(text)) is not None:
                 return max(end, (line.number, hashlib.sha256(text).hexdigest()), key=lambda one: one[0])
         return end

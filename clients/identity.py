@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from clients.data.errors import DataError
-from clients.store import make_private
+from clients.store import explained, make_private
 from fl.seals import Identity
 
 FILE_NAME = "identity.pem"
@@ -15,15 +15,15 @@ FILE_NAME = "identity.pem"
 def make_identity(folder: Path) -> bool:
     """Write a fresh identity into a folder, for this user alone; False if there is one, which stays as it is."""
     draft = folder / f".{FILE_NAME}.{os.getpid()}"
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(Identity.new().pem())
     try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(Identity.new().pem())
         # Of two processes that make one at the same time, the first wins.
         (folder / FILE_NAME).hardlink_to(draft)
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return True
 
 
@@ -40,11 +40,15 @@ def read_identity(folder: Path) -> Identity:
 
 
 def own_identity(data: Path, state: Path) -> Identity:
-    """The identity of the party with these folders: in its data folder, or else in its state, made at first use."""
+    """The identity of the party with these folders: in its data folder, or else in its state, made at first use.
+
+    Raises DataError as `read_identity` does, and DiskFull.
+    """
     if (data / FILE_NAME).exists():
         return read_identity(data)
-    make_private(state)
-    make_identity(state)
+    with explained():
+        make_private(state)
+        make_identity(state)
     return read_identity(state)
 
 

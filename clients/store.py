@@ -6,10 +6,14 @@ whose name is the step number: after a crash the party is either before or after
 request that is sent twice is answered from the file instead of being applied twice.
 """
 
+import errno
 import os
 import shutil
+import struct
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +21,33 @@ from typing import ClassVar
 
 from fl.errors import ProtocolError
 from fl.records import Record, decode, encode
+from fl.studies import whole_study
 
 # Every name of a file has a dot, and that of a study or model has none (`fl/wire.py`): no folder takes a file's place.
 _STEP, _RECORD, _PARTIAL = ".step", ".record", ".partial"
 _TRAINED, _LOCK = "study.trained", "study.lock"
+_CHECKSUM = struct.Struct(">I")
+"""CRC-32, which a step's file begins with: disks err."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PATIENCE = 10.0
 """Seconds that a request waits for another one of the same study, in another process."""
 _WRITING = 60.0
 """Seconds within which the file of a step has its place, on a slow disk, too."""
+
+
+class DiskFull(ProtocolError, OSError):
+    """The party's disk has no room; nothing was changed, and the same request may come again."""
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raises DiskFull, a sentence that may leave the party, where the system says that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFull("its disk is full; its people must make room there") from None
 
 
 @dataclass(frozen=True)
@@ -79,7 +102,10 @@ class Store:
         self.folder, self._lasting = folder, lasting
 
     def last(self) -> Commit:
-        """The last commit; step 0 with empty state before the first. Raises ProtocolError if it is of a backup."""
+        """The last commit; step 0 with empty state before the first.
+
+        Raises ProtocolError if it is of a backup, or damaged.
+        """
         # Crashes may have left an older one behind.
         steps = {int(file.stem.rpartition(".")[2]): file for file in self.folder.glob(f"*{_STEP}")}
         if not steps:
@@ -93,12 +119,20 @@ class Store:
         cached = self._last.get(self.folder)
         if cached is not None and cached.step == step:
             return cached
-        return decode(Commit, file.read_bytes())
+        content = file.read_bytes()
+        if _checksum(content[_CHECKSUM.size :]) != content[: _CHECKSUM.size]:
+            raise ProtocolError(
+                f"the file of its last step is damaged ({file.name}), and nothing unfinished goes on from there; have "
+                "its disk checked, and start a new study"
+            )
+        return decode(Commit, content[_CHECKSUM.size :])
 
     def commit(self, commit: Commit) -> None:
         """Make this the last commit, then forget the one before."""
         old = list(self.folder.glob(f"*{_STEP}"))
-        new = self._write(f"{commit.step:08d}{_STEP}", encode(commit), self._lasting, stamped=self._lasting)
+        content = encode(commit)
+        content = _checksum(content) + content
+        new = self._write(f"{commit.step:08d}{_STEP}", content, self._lasting, stamped=self._lasting)
         for file in old:
             if file != new:
                 file.unlink(missing_ok=True)
@@ -127,16 +161,21 @@ class Store:
         """Keep a file of any kind beside them; it takes the place of one of that name when it is whole, on the disk."""
         self._write(name, content, synced=True)
 
+    @explained()
     def _write(self, name: str, content: bytes, synced: bool, stamped: bool = False) -> Path:
         make_private(self.folder)
         partial = self.folder / f"{name}{_PARTIAL}"
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
-            stamp = f"{os.fstat(file.fileno()).st_ino}.{int(time.time())}." if stamped else ""
-        whole = partial.replace(self.folder / f"{stamp}{name}")
+        try:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
+                stamp = f"{os.fstat(file.fileno()).st_ino}.{int(time.time())}." if stamped else ""
+            whole = partial.replace(self.folder / f"{stamp}{name}")
+        except OSError:
+            partial.unlink(missing_ok=True)  # a full disk needs the room
+            raise
         if synced:
             _sync(self.folder)
         return whole
@@ -149,7 +188,8 @@ class Store:
         make_private(self.folder)
         lock = FileLock(self.folder / _LOCK, _PATIENCE, mode=0o600)
         try:
-            lock.acquire()
+            with explained():
+                lock.acquire()
         except Timeout:
             raise ProtocolError(
                 f"another process of it is busy in the study {self.folder.name}; only one SuperNode may have its folder"
@@ -173,16 +213,26 @@ def retain(root: Path, study: str, keep: int) -> None:
     """Remove the oldest studies in `root` so that at most `keep` trained ones remain, and as many that are not trained.
 
     Both kinds are counted apart, so that a study which breaks off pushes no trained one out. `study` stays, and counts
-    among those of its kind. Folders that are no studies stay, too.
+    among those of its kind. A study and the sub-studies of its banks are one (`fl/studies.py`). Folders that are no
+    studies stay, too.
     """
-    folders = [path for path in root.glob("*/") if path.name != study and not path.is_symlink()]
-    others = [path for path in folders if (path / _LOCK).exists() or any(path.glob(f"*{_STEP}"))]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    trained = [path for path in others if Store(path).is_trained]
-    untrained = [path for path in others if path not in trained]
-    is_trained = Store(root / study).is_trained
-    for path in trained[keep - is_trained :] + untrained[keep - (not is_trained) :]:
-        shutil.rmtree(path)
+    studies: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in root.glob("*/"):
+        if not path.is_symlink() and ((path / _LOCK).exists() or any(path.glob(f"*{_STEP}"))):
+            studies[whole_study(path.name)].append(path)
+    is_trained = {name: any(Store(path).is_trained for path in paths) for name, paths in studies.items()}
+    others = sorted(
+        studies.keys() - {whole_study(study)}, key=lambda name: _changed(studies[name]), reverse=True
+    )
+    trained, untrained = ([name for name in others if is_trained[name] is kind] for kind in (True, False))
+    counts = is_trained.get(whole_study(study), False)
+    for name in trained[keep - counts :] + untrained[keep - (not counts) :]:
+        for path in studies[name]:
+            shutil.rmtree(path)
+
+
+def _changed(paths: Iterable[Path]) -> float:
+    return max(path.stat().st_mtime for path in paths)
 
 
 def make_private(folder: Path) -> None:
@@ -191,6 +241,10 @@ def make_private(folder: Path) -> None:
         make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
         _sync(folder.parent)
+
+
+def _checksum(content: bytes) -> bytes:
+    return _CHECKSUM.pack(zlib.crc32(content))
 
 
 def _sync(folder: Path) -> None:

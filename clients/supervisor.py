@@ -10,6 +10,7 @@ them all the time.
 
 import ctypes
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 STARTING, RUNNING, RESTARTING, STOPPED = "starting", "running", "restarting", "stopped"
 
@@ -156,9 +159,12 @@ def supervise(units: Sequence[Unit], status: Path) -> None:
         signal.signal(number, leave)
     try:
         while not is_over:
-            for unit in units:
-                unit.look()
-            _write(status, units)
+            try:
+                for unit in units:
+                    unit.look()
+                _write(status, units)
+            except OSError as error:  # such as a full disk, on which what runs goes on
+                log.warning("%s", error)
             time.sleep(_LOOK_SECONDS)
     finally:
         for unit in reversed(units):

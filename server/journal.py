@@ -14,6 +14,7 @@ import hashlib
 import os
 import shutil
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from fl.records import Record, decode, encode
 
 _HEAD = struct.Struct(">Q32s")
 _SUFFIX, _LOCK = ".journal", "journal.lock"
+_PATIENCE, _PAUSE = 1.0, 0.05
+"""Seconds in which a look at a lock is over (`is_held`), and between two attempts to get it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class RoundTrip:
 class Journal:
     """The journal of one study below a folder, which is made; without a folder nothing is kept.
 
-    At most `keep` other studies have one: the oldest are removed. Raises ConfigError while another coordinator runs the
-    study.
+    At most `keep` other studies have one, and those that are going on: the oldest of the rest are removed. Raises
+    ConfigError while another coordinator runs the study.
     """
 
     def __init__(self, folder: str, study: str, keep: int) -> None:
@@ -56,13 +59,15 @@ class Journal:
         others = [path.parent for path in Path(folder).glob(f"*/{_LOCK}") if path.parent != self._folder]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for old in others[keep:]:
-            shutil.rmtree(old)
+            if not is_held(folder, old.name):
+                shutil.rmtree(old)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"The study {study} is still going on; wait for its end, or end it.") from None
+        deadline = time.monotonic() + _PATIENCE
+        while not _locked(self._lock):
+            if time.monotonic() > deadline:
+                raise ConfigError(f"The study {study} is still going on; wait for its end, or end it.")
+            time.sleep(_PAUSE)
 
     @property
     def is_resumed(self) -> bool:
@@ -80,9 +85,9 @@ class Journal:
             self._file(name).append(encode(record))
 
     def drop(self, name: str) -> None:
-        """Remove a file."""
-        if self.is_kept:
-            self._files.pop(name).close()
+        """Remove a file, if there is one."""
+        if (file := self._files.pop(name, None)) is not None:
+            file.close()
             self._path(name).unlink()
 
     def remove(self) -> None:
@@ -105,6 +110,32 @@ class Journal:
         if name not in self._files:
             self._files[name] = _File(self._path(name))
         return self._files[name]
+
+
+def journal_name(bank: str, model: str) -> str:
+    """The file for a model: of one in a bank's sub-study such as `bank_a/federated-boosting/1`; bank may be empty."""
+    return f"{bank}/{model}" if bank else model
+
+
+def is_held(folder: str, study: str) -> bool:
+    """Whether the coordinator of a study lives: the kernel takes a journal's lock from a process that has died."""
+    try:
+        lock = os.open(Path(folder) / study / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(lock)
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int) -> bool:
+    """Whether this process has got a lock, which stays until the descriptor is closed."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class _File:

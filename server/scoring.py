@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from fl.config.run import ScoringConfig
-from fl.protocols import conversation_of, essential
+from fl.protocols import VERTICAL, conversation_of, essential
 from fl.scoring import (
     Answered,
     AnswerRequest,
@@ -19,8 +19,9 @@ from fl.scoring import (
 )
 from server.alignment import align
 from server.coordinator import new_study_name
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs, Exchange, FederationError
+from server.exchange import Exchange, FederationError
 from server.journal import Journal
 from server.progress import Progress, Report
 from server.roster import form_roster
@@ -153,10 +154,12 @@ def _converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scor
 
 def _connect(exchange: Exchange, config: ScoringConfig) -> None:
     """Wait for the parties that are there in time; only the label holder must be."""
-    described = exchange.connect(len(config.require_parties()), config.connect_timeout, least=1)
+    described = exchange.connect(config.require_parties(), config.connect_timeout, least=1)
     if not any(about.target for about in described.values()):
         raise FederationError(
             f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."
         )
     needed = [c for c in essential() if c.name in ("handshake", "alignment", "scoring")]
-    exchange.roster = form_roster(described, [*needed, conversation_of(config.model_parts[1])])
+    model = conversation_of(config.model_parts[1])
+    # Of a model of several banks each has all that it needs, and the one that asks is the only bank here.
+    exchange.roster = form_roster(described, [*needed, *([model] if VERTICAL in model.layouts else [])])

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +35,7 @@ PROGRESS, RUN = ".jsonl", ".run"
 """Suffixes of files in Flower's folder: a study's progress, and the study of a run, which is named by its number."""
 
 _STATUS_EVERY_SECONDS = 30.0
+_CALL_SECONDS = 120.0
 
 
 class BackendError(RuntimeError):
@@ -70,15 +72,18 @@ class Flower:
 
     def call(self, *arguments: str) -> dict[str, Any]:
         """What a command of Flower's answers, in JSON. Raises BackendError when it fails."""
-        done = subprocess.run(
-            ["flwr", *arguments, "--format", "json"],
-            env=self.environment,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["flwr", *arguments, "--format", "json"],
+                env=self.environment,
+                cwd=self.home,
+                capture_output=True,
+                text=True,
+                timeout=_CALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BackendError(f"`flwr {arguments[0]}` had no answer in {_CALL_SECONDS:g} seconds.") from None
         text = done.stdout
         answer = json.loads(text[text.index("{") : text.rindex("}") + 1]) if "{" in text else {}
         if done.returncode or not answer.get("success"):
@@ -97,7 +102,8 @@ class Flower:
         """Submit a configuration, and pass on its progress until it is done.
 
         check is called meanwhile, and raises BackendError where nothing is to be expected any more. Raises BackendError
-        when the run fails, and when Flower says that it did not complete, whatever the exit code of its command line.
+        when the run fails, when the SuperLink is away for longer than the run waits for a party, and when Flower says
+        that it did not complete, whatever the exit code of its command line.
         """
         progress = self.home / f"{config.study}{PROGRESS}"
         progress.unlink(missing_ok=True)  # of an earlier run of this study, which ended otherwise
@@ -106,21 +112,36 @@ class Flower:
             number = str(self.call("run", app, CONNECTION, *options)["run-id"])
         (self.home / f"{number}{RUN}").write_text(config.study, "utf-8")
         try:
-            self._watch(number, progress, report, check)
+            self._watch(number, ProgressReader(progress), report, check, config.party_timeout)
         except (KeyboardInterrupt, SystemExit):
             # The SuperLink may outlive the command, and the parties would train on for nobody.
-            self.call("stop", number, CONNECTION)
+            with suppress(BackendError):  # it has ended meanwhile
+                self.call("stop", number, CONNECTION)
             raise
 
-    def _watch(self, number: str, progress: Path, report: Report, check: Callable[[], object]) -> None:
+    def _watch(
+        self,
+        number: str,
+        reader: ProgressReader,
+        report: Report,
+        check: Callable[[], object],
+        patience: float,
+    ) -> None:
         """Pass on progress until the coordinator says that it is done, or Flower that the run has ended.
 
         Flower takes seconds to end its processes after the coordinator's last word; nobody has to wait for that.
         """
-        reader, next_look, status = ProgressReader(progress), time.monotonic() + _STATUS_EVERY_SECONDS, ""
+        status, heard = "", time.monotonic()
+        next_look = heard + _STATUS_EVERY_SECONDS
         while not status.startswith("finished"):
             if time.monotonic() >= next_look:
-                status, details = self._status(number)
+                try:
+                    status, details = self._status(number)
+                    heard = time.monotonic()
+                except BackendError:
+                    # The run goes on without its SuperLink for as long as it waits for a party.
+                    if time.monotonic() - heard > patience + _STATUS_EVERY_SECONDS:
+                        raise
                 next_look = time.monotonic() + _STATUS_EVERY_SECONDS
             for event in reader.read():
                 report(event)

@@ -1,7 +1,7 @@
 """Every contender that needs no federation, trained on the joined table or on the bank's part of it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import cast
@@ -13,16 +13,21 @@ from scipy.special import expit
 from experiments import baselines
 from experiments.baselines import Fitted
 from experiments.joined import Joined, read_true_pd
+from fl.banks.grid import Schema
+from fl.banks.program import Rows
 from fl.blend import BLEND
 from fl.config.run import TrainingConfig
 from fl.evaluation import Columns
 from fl.protocols import conversation_of
 from fl.reserve import RESERVE
 from fl.splits import Roles
+from fl.tables import Table
 
 Floats = NDArray[np.float64]
 Curve = list[dict[str, float]]
 
+OF_BANKS = ("pooled-banks", "pooled-hybrid")
+"""Who would need the rows of several banks for the model that they train together, without and with partners."""
 YARDSTICKS = ("bank-only-trees", "pooled-trees", "true-pd")
 
 
@@ -43,14 +48,32 @@ class Reserve(Trained):
     log_odds: Floats
 
 
+@dataclass(frozen=True, kw_only=True)
+class Banks:
+    """What several banks train on together: the rows of each, the passive parties' tables of them, and the columns."""
+
+    rows: Sequence[Rows]
+    partners: Sequence[Mapping[str, Table]]
+    schema: Schema
+
+
 class Baselines:
-    """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one."""
+    """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one.
+
+    banks gives what each of several banks has, for what they train together.
+    """
 
     def __init__(
-        self, joined: Joined, roles: Roles, seed: int, config: TrainingConfig, reserve: Reserve | None = None
+        self,
+        joined: Joined,
+        roles: Roles,
+        seed: int,
+        config: TrainingConfig,
+        reserve: Reserve | None = None,
+        banks: Callable[[], Banks] | None = None,
     ) -> None:
         self._joined, self._roles, self._seed, self._config = joined, roles, seed, config
-        self._reserve = reserve
+        self._reserve, self._banks = reserve, banks
         self._log_odds: dict[str, Floats] = {}  # of the models so far, without the reserve model
 
     @property
@@ -75,9 +98,10 @@ class Baselines:
         if contender == RESERVE:
             self._log_odds[RESERVE] = self.reserve.log_odds
             return self.reserve
-        seen = self._joined.of_bank() if contender.startswith("bank-only-") else self._joined
+        of_banks = contender.startswith(("bank-only-", "pooled-banks-"))
+        seen = self._joined.of_bank() if of_banks else self._joined
         began = time.perf_counter(), time.process_time()
-        if contender in YARDSTICKS:
+        if contender in (*YARDSTICKS, "pooled-banks-trees"):
             pd, curve = self._yardstick(contender, seen)
             return Trained(pd=pd, curve=curve, costs=_costs_since(*began))
         fitted = self._fitted(contender, seen)
@@ -88,7 +112,14 @@ class Baselines:
 
     def _fitted(self, contender: str, seen: Joined) -> Fitted:
         owner, _, algorithm = contender.rpartition("-")
-        settings, twin = self._config.sections[algorithm], import_module(f"{baselines.__name__}.{algorithm}")
+        settings = self._config.sections[algorithm]
+        if owner in OF_BANKS and self._banks is not None:
+            of_banks = import_module(f"{baselines.__name__}.{owner.removeprefix('pooled-')}_{algorithm}")
+            banks = self._banks()
+            with_partners = [banks.partners, {party: seen.signs(party) for party in seen.coverage}]
+            told = [banks.rows, *(with_partners if seen.coverage else ()), banks.schema]
+            return cast(Fitted, of_banks.train(*told, self._seed, settings))
+        twin = import_module(f"{baselines.__name__}.{algorithm}")
         if algorithm != BLEND:
             return cast(Fitted, twin.train(seen, self._roles, self._seed, settings))
         names = [f"{owner}-{name}" for name in settings.members]

@@ -19,6 +19,7 @@ from clients.audit import FILE_NAME, HEAD_NAME, LABEL_GRADE, Line, Trail, heads_
 from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
 from clients.identity import read_identity
+from clients.store import DiskFull
 from experiments.backends.inline import InlineGrid
 from fl.alignment import BlindRequest, Matched
 from fl.config.boosting import BoostingConfig
@@ -30,6 +31,7 @@ from server.coordinator import assign_roles, connect, train, train_reserve
 from server.exchange import FederationError
 from server.progress import ignore
 from server.training import Training
+from tests.full_disk import full_disk
 
 PARTY, OTHER = Identity.new(), Identity.new()
 Send = Callable[..., RecordDict]
@@ -156,6 +158,17 @@ def test_a_process_that_ends_before_it_has_signed_its_lines_breaks_nothing(trail
     )
     trail.append(message(7), PARTY)
     assert damage(trail) == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(trail: Trail) -> None:
+    with full_disk((trail.folder / FILE_NAME).stat().st_size + 50), pytest.raises(DiskFull):
+        trail.append(message(6), PARTY)
+    assert damage(trail) == ["Line 11 is not complete."]
+
+    trail.append(message(6), PARTY)
+
+    assert damage(trail) == []
+    assert len(texts(trail)) == 12
 
 
 def test_a_trail_does_not_go_on_after_a_head_that_cannot_be_read(trail: Trail) -> None:

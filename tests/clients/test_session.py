@@ -27,7 +27,7 @@ from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Letter
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.reserve import TrainRequest
 from fl.scoring import AnswerRequest
 from fl.splits import Split, SplitRequest
@@ -35,6 +35,7 @@ from fl.wire import Envelope, envelope_of, refusal_in, to_bytes, unpack
 from server.coordinator import assign_roles, train, train_reserve
 from server.progress import ignore
 from server.training import Training
+from tests.full_disk import full_disk
 
 FIRST, SECOND, THIRD = (Envelope("s", "", step) for step in (1, 2, 3))
 BANK, TAX = {"partition-id": 0}, {"partition-id": 1}
@@ -68,6 +69,18 @@ def test_a_reply_repeats_the_envelope_and_tells_its_cost(
     envelope = envelope_of(send(config, BlindRequest(), SECOND))
     assert replace(envelope, cpu_seconds=0.0) == SECOND
     assert envelope.cpu_seconds > 0
+
+
+@pytest.mark.parametrize("room", [0, 10_000])  # for nothing, and for the audit trail alone
+def test_a_full_disk_is_told_and_the_same_request_may_come_again(
+    room: int, send: Send, meet: Meet, config: TrainingConfig
+) -> None:
+    meet(config)
+    with full_disk(room):
+        refused = refusal_in(send(config, BlindRequest(), SECOND))
+    assert refused == "its disk is full; its people must make room there"
+    assert not list(Path(config.state).rglob("*.partial"))
+    assert refusal_in(send(config, BlindRequest(), SECOND)) is None
 
 
 # Order.
@@ -334,7 +347,7 @@ def test_a_new_study_ends_the_oldest(meet: Meet, config: TrainingConfig) -> None
     assert {path.name for path in Path(config.state, "bank").glob("*/")} == {"b", "c"}
 
 
-@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
+@pytest.mark.parametrize("contender", [name for name in vertical_contenders() if name != "federated-blend"])
 def test_a_study_that_breaks_off_pushes_no_trained_one_out(
     tables: Path, tmp_path: Path, federate: Callable, contender: str
 ) -> None:

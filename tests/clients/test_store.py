@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from clients.store import Commit, Store, retain
+from clients.store import Commit, DiskFull, Store, retain
 from fl.errors import ProtocolError
 from fl.wire import Envelope
+from tests.full_disk import full_disk
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,31 @@ def test_a_crash_while_writing_leaves_the_last_commit(
         assert after.last() == Commit(step=1, state=b"weights", reply=b"one")
     anew.commit(Commit(step=2, reply=b"again"))
     assert anew.last().reply == b"again"
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_changes_nothing(store: Store) -> None:
+    store.commit(Commit(step=1, reply=b"one"))
+    with full_disk(1000), pytest.raises(DiskFull, match="its disk is full; its people must make room there"):
+        store.commit(Commit(step=2, state=bytes(2000)))
+
+    assert store.last() == Commit(step=1, reply=b"one")
+    store.commit(Commit(step=2, state=bytes(2000)))
+    assert [file.name for file in store.folder.iterdir()] == ["00000002.step"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:-1], lambda content: content[:9] + b"?" + content[10:]]
+)
+def test_a_damaged_step_is_told_in_a_sentence(
+    store: Store, damage: Callable[[bytes], bytes], as_found_anew: Callable[[Path], Path]
+) -> None:
+    store.commit(Commit(step=7, state=b"weights", reply=b"one"))
+    anew = Store(as_found_anew(store.folder))
+    (file,) = anew.folder.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+
+    with pytest.raises(ProtocolError, match=r"last step is damaged \(00000007\.step\).*start a new study"):
+        anew.last()
 
 
 def test_a_crash_before_the_old_commit_is_removed_leaves_the_new_one(
@@ -354,6 +380,16 @@ def test_trained_studies_and_others_are_counted_apart(tmp_path: Path) -> None:
     Store(tmp_path / "new").mark_trained()
     retain(tmp_path, "new", 2)
     assert {path.name for path in tmp_path.iterdir()} == {"c", "f", "new"}
+
+
+def test_a_study_of_several_banks_counts_once_with_its_sub_studies(tmp_path: Path) -> None:
+    studies(tmp_path, "a--bank_a", "a--bank_b", "b", "b--bank_a", "b--bank_b", "c", "d--bank_a")
+    retain(tmp_path, "d--bank_b", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "d--bank_a"}
+    studies(tmp_path, "b--bank_a", "b", "b--bank_b", "c", "d--bank_a")
+    Store(tmp_path / "b").mark_trained()
+    retain(tmp_path, "e", 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "b--bank_a", "b--bank_b"}
 
 
 def test_a_study_that_goes_on_is_never_removed(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import stat
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from server.exchange import FederationError
 from server.journal import Journal
 from server.progress import ignore
 from server.scoring import Scoring, score
+from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
 
@@ -57,7 +58,9 @@ class DyingGrid(InlineGrid):
         for key, message in zip(keys, messages, strict=False):
             about, reply = envelope_of(message.content), self._replies[key].content
             if about.step:
-                self._all[message.metadata.dst_node_id, about.model, about.step].add(digest_of(reply))
+                self._all[message.metadata.dst_node_id, about.study, about.model, about.step].add(
+                    digest_of(reply)
+                )
                 assert refusal_in(reply) is None
         if self._round_trips == 2:
             raise Died
@@ -216,6 +219,66 @@ def test_a_run_is_resumed_by_its_own_settings_but_for_those_of_the_coordinator(
         coordinate(InlineGrid(other), other, ignore)
     patient = replace(config, party_timeout=9.0, progress=str(tmp_path / "p.jsonl"))
     assert len(coordinate(InlineGrid(patient), patient, ignore)) == 1
+
+
+class DamagingGrid(InlineGrid):
+    """A grid on which something fails once, at the second step of the scorecard at the second party."""
+
+    def __init__(self, config: RunConfig, failure: str) -> None:
+        super().__init__(config)
+        self._failure = failure
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        return [self._sent(message) for message in messages]
+
+    def _sent(self, message: Message) -> str:
+        about = envelope_of(message.content)
+        is_meant = (about.model, about.step, message.metadata.dst_node_id) == ("federated-scorecard/1", 2, 3)
+        failure = self._failure if is_meant else ""
+        if failure == "message":
+            truncate(message)
+        with full_disk(2000) if failure == "disk" else nullcontext():
+            (key,) = super().push_messages([message])
+        if failure == "reply":
+            truncate(self._replies[key])
+        return key
+
+
+def truncate(message: Message) -> None:
+    (name,) = [name for name, record in message.content.config_records.items() if "body" in record]
+    head = message.content.config_records[name]
+    head["body"] = head["body"][:-1]
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        ("message", r"Party tax refused train.scorecard_count: a CountRequest is not of its declared form"),
+        (
+            "reply",
+            r"The reply of party tax to train.scorecard_count is malformed: a \w+ is not of its declared form",
+        ),
+        (
+            "disk",
+            r"Party tax refused train.scorecard_count: its disk is full; its people must make room there\. `siloscore",
+        ),
+    ],
+)
+def test_a_failure_at_a_party_is_told_and_the_run_goes_on_afterwards(
+    failure: str, told: str, config: TrainingConfig
+) -> None:
+    config = replace(config, contenders=("federated-scorecard",))
+    with pytest.raises(FederationError, match=told):
+        coordinate(DamagingGrid(config, failure), config, ignore)
+    assert not list(Path(config.state).rglob("*.partial"))
+
+    coordinate(InlineGrid(config), config, ignore)
+
+    calm, _ = undisturbed(config)
+    np.testing.assert_array_equal(
+        read_scores(config, "bank", "federated-scorecard", 1).log_odds,
+        read_scores(calm, "bank", "federated-scorecard", 1).log_odds,
+    )
 
 
 def test_of_studies_that_broke_off_the_last_ones_have_a_journal(tmp_path: Path) -> None:
