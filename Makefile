@@ -38,6 +38,7 @@ bench: $(DEMO)/dataset.toml
 	$(BIN)/python -m experiments.benchmarks.round_trips --data $(DEMO)
 	$(BIN)/python -m experiments.benchmarks.alignment
 	$(BIN)/python -m experiments.benchmarks.reading
+	$(BIN)/python -m experiments.benchmarks.secure_sums
 	$(BIN)/python -m experiments.benchmarks.serving
 	@if [ -d $(CREDIT) ]; then set -x; $(BIN)/python -m experiments.benchmarks.boosting --data $(CREDIT) \
 		--test-ids $(CREDIT)/test_ids.csv --store sqlite:///mlflow.db; \

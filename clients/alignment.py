@@ -66,6 +66,8 @@ class Blinded:
 def meet(session: Session, request: MeetRequest) -> Met:
     """Step 1: check who takes part, and begin the study."""
     partners = introduced(session, request.partners)
+    if len(partners.label_holders) != 1:
+        raise ProtocolError("exactly one party of an alignment holds the label")
     session.make_room()
     session.study.keep(partners)
     return Met()

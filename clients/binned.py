@@ -1,5 +1,6 @@
 """What both halves of a conversation on bins read of a model's set-up: the rows that take part, and the bins."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from fl.binning import Binning, Codes
 from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.splits import TEST, TRAIN, Split
+from fl.tables import Table
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,24 @@ def set_up(
     signs = {column.name: column.sign for column in session.declaration.columns}
     training = np.flatnonzero(start.roles == TRAIN)
     session.store.keep(Binning.fit(table, training, bins, minimum, signs, special))
+    return read_setup(session)
+
+
+def set_up_common(
+    session: Session, seed: int, split: Letter[Split], studies: Sequence[str], bins: int, minimum: int
+) -> Setup:
+    """Bin a passive party's columns by all that it knows of the rows of several banks, each in its sub-study.
+
+    Raises ProtocolError unless the session's own study is among them.
+    """
+    if session.envelope.study not in studies:
+        raise ProtocolError("the bins of several banks are those of this one, too")
+    start_model(session, seed, split)
+    table = read_table(session.study)
+    joined = Table.stacked([read_table(session.earlier(study)) for study in sorted(studies)])
+    signs = {column.name: column.sign for column in session.declaration.columns}
+    binning = Binning.fit(joined, np.arange(len(joined)), bins, minimum, signs)
+    session.store.keep(binning.with_codes_of(table, joined))
     return read_setup(session)
 
 

@@ -29,13 +29,14 @@ def keep_scores(
     reserve model has a say on rows that no passive party knows, as in scoring (`clients/scoring.py`), unless the
     conversation's model answers for all.
     """
-    coverage, scores = read_coverage(session.study), Scores(log_odds=log_odds, unmixed=log_odds)
+    study = session.aligned
+    coverage, scores = read_coverage(study), Scores(log_odds=log_odds, unmixed=log_odds)
     if coverage and not answers_all:
-        table, config = read_table(session.study), session.config
-        mixed = with_reserve(session.study, session.envelope.seed, log_odds, coverage, table, config)
+        table, config = read_table(study), session.config
+        mixed = with_reserve(study, session.envelope.seed, log_odds, coverage, table, config)
         scores = replace(scores, log_odds=mixed)
     session.store.keep(scores)
-    applications, test = read_applications(session.study), roles == TEST
+    applications, test = read_applications(study), roles == TEST
     segments = {name: texts[test] for name, texts in applications.segments.items()}
     segments[COVERAGE] = coverage_names(coverage, len(log_odds))[test]
     evaluation = evaluate(applications.labels[test], scores.pd[test], segments)

@@ -16,7 +16,7 @@ from fl.binning import Binning
 from fl.boosting import Outcomes, Reasons, packed, unpacked
 from fl.boosting.contributions import contributions as contributions_of
 from fl.boosting.forest import Forest, Splits
-from fl.boosting.gradients import reweighing
+from fl.boosting.gradients import base_score, reweighing
 from fl.boosting.growing import Grower
 from fl.boosting.growth import Data, Passive
 from fl.calibration import Calibration
@@ -60,6 +60,7 @@ def training_data(session: Session, passive: Sequence[Passive] = ()) -> Data:
         passive=passive,
         seed=setup.seed,
         secret_generator=lambda number: goss_generator(labels[setup.training], setup.seed, number),
+        base=base_score(labels[setup.training]),
         weights=reweighing(reweigh, segments, labels, setup.training),
     )
 
@@ -74,7 +75,7 @@ def bank_model(grower: Grower) -> BankModel:
         forest=forest,
         splits=grower.growth.splits.first(kept[0]),
         kept=np.array(kept, np.int64),
-        base=grower.base,
+        base=data.base,
         calibration=Calibration.fit(scores, labels) if grower.config.calibrate else Calibration(),
         scores=best.scores,
     )

@@ -27,8 +27,7 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
     """Who takes part in a study.
 
     Raises ProtocolError when a party is not who it says, runs by other settings, or is not among the partners that
-    `party.toml` names, if it names any, and unless exactly one party holds the label; PolicyError when it names none
-    and the policy demands that.
+    `party.toml` names, if it names any; PolicyError when it names none and the policy demands that.
     """
     declared = session.declaration
     pinned = {name: PublicKeys.of_text(text) for name, text in declared.partners.items()}
@@ -45,6 +44,4 @@ def introduced(session: Session, introductions: Mapping[str, Introduction]) -> P
         if pinned and pinned.get(name) != party.keys:
             known = "has another key there" if name in pinned else "is not there"
             raise ProtocolError(f"its party.toml names the partners that it works with, and {name} {known}")
-    if sum(party.holds_label for party in introductions.values()) != 1:
-        raise ProtocolError("exactly one party of a study holds the label")
     return Partners(dict(introductions))

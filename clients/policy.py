@@ -126,6 +126,7 @@ class Policy:
     padded_grade        likewise, in bits of rows under a one-time pad
     aggregate_grade     likewise, in numbers about groups of businesses
     per_row_grade       likewise, in a number, bit or point for each business; sealed to a party, as all of them are
+    two_banks           whether two banks may train together alone (`banks.allow-two`)
     alignments_per_day  studies that a training begins
     models_per_day      models whose training begins; each adds fresh noise to the same labels
     applicants_per_day  businesses that scoring asks about
@@ -182,6 +183,17 @@ class Policy:
             },
             True,
             "boosting.first-tree-bank-only",
+        ),
+    ] = None
+    two_banks: Annotated[
+        _Flag,
+        exactly(
+            {
+                True: "two banks alone to train together",
+                False: "no sums of two banks alone, of which each would have the other's part",
+            },
+            False,
+            "banks.allow-two",
         ),
     ] = None
     ciphertext_grade: Annotated[
@@ -280,7 +292,7 @@ class Policy:
                 self.require(rule, grade, f"grade {grade}")
             for setting in bound.settings:
                 section, _, name = setting.partition(".")
-                if section == conversation.name:
+                if section in (conversation.name, *conversation.follows):
                     asked = getattr(config.sections[section], name.replace("-", "_"))
                     self.require(rule, asked, f"{setting}={asked}".lower() if type(asked) is bool else "")
 
@@ -296,7 +308,7 @@ class Policy:
 
 DEFAULTS = Policy(
     # Of another protocol's settings no rule knows which weaken a defence, so its people have to allow it themselves.
-    conversations=("boosting", "network", "scorecard", "blend", "scoring"),
+    conversations=("boosting", "network", "scorecard", "blend", "banks", "hybrid", "scoring"),
     encryption=("lattice", "paillier"),
     defences=("gaussian",),
     least_noise=4.0,
@@ -310,6 +322,7 @@ DEFAULTS = Policy(
     most_exchanges=100,
     most_batches=1_000,
     most_embedding=64,
+    two_banks=False,
     ciphertext_grade=4,
     padded_grade=4,
     aggregate_grade=4,

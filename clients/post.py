@@ -27,10 +27,16 @@ class Partners:
     introductions: Mapping[str, Introduction]
 
     @property
+    def label_holders(self) -> tuple[str, ...]:
+        """Those that know the outcomes: of the study of all banks, every party."""
+        return tuple(name for name, party in self.introductions.items() if party.holds_label)
+
+    @property
     def label_holder(self) -> str:
-        """The one that knows the outcomes."""
-        (name,) = (name for name, party in self.introductions.items() if party.holds_label)
-        return name
+        """The one that knows the outcomes. Raises ProtocolError in a study of several banks."""
+        if len(self.label_holders) != 1:
+            raise ProtocolError("in a study of several banks, a letter has to name its sender")
+        return self.label_holders[0]
 
     def readers(self, reader: Reader) -> tuple[str, ...]:
         """The parties that a letter for `reader` is for."""

@@ -26,7 +26,7 @@ from clients.data.errors import DataError
 from clients.identity import own_identity
 from clients.parties import Party, open_party, party_type
 from clients.policy import Asked, Policy, PolicyError
-from clients.post import Post
+from clients.post import Partners, Post
 from clients.store import Commit, Heard, Store, make_private, retain
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from fl.errors import ConfigError, ProtocolError
@@ -36,6 +36,7 @@ from fl.processes import cpu_seconds, use_cluster
 from fl.protocols import Conversation, request_of
 from fl.records import Record, decode, encode
 from fl.seals import Identity
+from fl.studies import sub_study
 from fl.wire import Envelope, digest_of, envelope_of, from_bytes, pack, refusal, size_of, to_bytes, unpack
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,13 @@ class Session:
         """The party's rules; where it is deployed, with the defaults for what its `party.toml` does not say."""
         written = self.declaration.policy
         return written.with_defaults() if self._is_deployed else written
+
+    @cached_property
+    def aligned(self) -> Store:
+        """Where this party keeps its aligned rows: in the study, or as one of several banks in its own sub-study."""
+        if self.study.has(Partners) and len(self.study.read(Partners).label_holders) > 1:
+            return Store(self._root / sub_study(self.envelope.study, self.declaration.name))
+        return self.study
 
     @cached_property
     def identity(self) -> Identity:

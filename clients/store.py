@@ -12,7 +12,8 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import ClassVar
 
 from fl.errors import ProtocolError
 from fl.records import Record, decode, encode
+from fl.studies import whole_study
 
 # Every name of a file has a dot, and that of a study or model has none (`fl/wire.py`): no folder takes a file's place.
 _STEP, _RECORD, _PARTIAL = ".step", ".record", ".partial"
@@ -211,16 +213,26 @@ def retain(root: Path, study: str, keep: int) -> None:
     """Remove the oldest studies in `root` so that at most `keep` trained ones remain, and as many that are not trained.
 
     Both kinds are counted apart, so that a study which breaks off pushes no trained one out. `study` stays, and counts
-    among those of its kind. Folders that are no studies stay, too.
+    among those of its kind. A study and the sub-studies of its banks are one (`fl/studies.py`). Folders that are no
+    studies stay, too.
     """
-    folders = [path for path in root.glob("*/") if path.name != study and not path.is_symlink()]
-    others = [path for path in folders if (path / _LOCK).exists() or any(path.glob(f"*{_STEP}"))]
-    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    trained = [path for path in others if Store(path).is_trained]
-    untrained = [path for path in others if path not in trained]
-    is_trained = Store(root / study).is_trained
-    for path in trained[keep - is_trained :] + untrained[keep - (not is_trained) :]:
-        shutil.rmtree(path)
+    studies: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in root.glob("*/"):
+        if not path.is_symlink() and ((path / _LOCK).exists() or any(path.glob(f"*{_STEP}"))):
+            studies[whole_study(path.name)].append(path)
+    is_trained = {name: any(Store(path).is_trained for path in paths) for name, paths in studies.items()}
+    others = sorted(
+        studies.keys() - {whole_study(study)}, key=lambda name: _changed(studies[name]), reverse=True
+    )
+    trained, untrained = ([name for name in others if is_trained[name] is kind] for kind in (True, False))
+    counts = is_trained.get(whole_study(study), False)
+    for name in trained[keep - counts :] + untrained[keep - (not counts) :]:
+        for path in studies[name]:
+            shutil.rmtree(path)
+
+
+def _changed(paths: Iterable[Path]) -> float:
+    return max(path.stat().st_mtime for path in paths)
 
 
 def make_private(folder: Path) -> None:

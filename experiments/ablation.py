@@ -50,19 +50,17 @@ def run_ablation(
 ) -> FinishedAblation:
     """Train every federation that the question needs, under every seed, and log the gains to one parent run.
 
-    Raises ConfigError for a contender that is not federated, a dataset without a passive party, or an alignment by
-    which the federations would have other rows, and FederationError when the contender is refused.
+    Raises ConfigError for a contender that is not federated, a dataset without a passive party or with several banks,
+    or an alignment by which the federations would have other rows, and FederationError when the contender is refused.
     """
     conversation_of(contender)
     if config.alignment != "left":
         raise ConfigError(
             f"Federations can be compared on the same rows only with alignment=left, not {config.alignment}."
         )
-    passive = dataset.parties[1:]
+    holder, passive = dataset.holder, dataset.passive
     if not passive:
-        raise ConfigError(
-            f"{dataset.folder} has no party beside {dataset.holder}: there is nothing to leave out."
-        )
+        raise ConfigError(f"{dataset.folder} has no party beside {holder}: there is nothing to leave out.")
 
     def hear(event: Progress) -> None:
         if event.failure:
@@ -76,7 +74,7 @@ def run_ablation(
         tempfile.TemporaryDirectory(prefix="siloscore-") as state,
     ):
         for number, members in enumerate(federations(passive)):
-            parties = (dataset.holder, *(name for name in passive if name in members))
+            parties = (holder, *(name for name in passive if name in members))
             run = replace(
                 config,
                 parties=parties,
@@ -89,10 +87,10 @@ def run_ablation(
             )
             run_federation(run, hear)
             label_new_children(study, "parties", ", ".join(parties))
-            labels = read_joined(run, dataset.holder).labels
+            labels = read_joined(run, holder).labels
             for seed in config.seeds:
-                test = read_roles(run, dataset.holder, seed) == TEST
-                scores = read_scores(run, dataset.holder, contender, seed)
+                test = read_roles(run, holder, seed) == TEST
+                scores = read_scores(run, holder, contender, seed)
                 judged[members, seed] = Judged(scores.pd[test], labels[test])
         table = gains(passive, judged)
         publish(

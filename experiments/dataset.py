@@ -2,7 +2,7 @@
 
 import hashlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from clients.data.files import SUFFIXES
 from clients.data.values import look_alikes, shown
 from clients.parties import Party, open_party
 from experiments.joined import TRUTH
+from fl.errors import ConfigError
+from fl.protocols import HORIZONTAL, HYBRID, VERTICAL
 from server.tracking.provenance import DatasetFacts
 
 MANY = 1_000
@@ -26,14 +28,16 @@ _FIRST_ROWS = 10_000
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parties by folder name, the label holder first; world is empty for data that no generator made.
+    """The parties by folder name, the label holders first; world is empty for data that no generator made.
 
-    known has, by passive party, how many of the label holder's applicants it knows, and values, by party, how many
-    values each of its columns has: those of its first rows, or `MANY` of a column that is computed.
+    holders are those of them that hold labels: the banks. known has, by passive party, how many of the label holders'
+    applicants it knows, and values, by party, how many values each of its columns has: those of its first rows, or
+    `MANY` of a column that is computed.
     """
 
     folder: Path
     parties: tuple[str, ...]
+    holders: tuple[str, ...]
     world: str
     facts: DatasetFacts
     known: Mapping[str, int]
@@ -41,8 +45,20 @@ class Dataset:
 
     @property
     def holder(self) -> str:
-        """The party that holds the label."""
-        return self.parties[0]
+        """The party that holds the label. Raises ConfigError where several do."""
+        return only_holder(self.folder, self.parties)
+
+    @property
+    def passive(self) -> tuple[str, ...]:
+        """The parties that hold no labels."""
+        return self.parties[len(self.holders) :]
+
+    @property
+    def layout(self) -> str:
+        """How the data are laid out among the parties (`fl/protocols.py`)."""
+        if len(self.holders) == 1:
+            return VERTICAL
+        return HYBRID if self.passive else HORIZONTAL
 
 
 def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
@@ -60,27 +76,34 @@ def open_dataset(folder: Path, parties: tuple[str, ...] = ()) -> Dataset:
 
 def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
     ordered = party_names(folder, parties)
+    holders = label_holders(folder, ordered)
     opened = {name: open_party(folder / name) for name in ordered}
     ids = {name: party.ids() for name, party in opened.items()}
     _compare_ids(ids)
+    _compare_columns({name: opened[name] for name in holders})
     for party in opened.values():
-        party.warn(has_months=opened[ordered[0]].declaration.month is not None)
+        party.warn(has_months=any(opened[name].declaration.month is not None for name in holders))
     path = folder / "dataset.toml"
     about = read_toml(path) if path.exists() else {}  # that of the generator, if it made the data
     files = {name: digest for name, digest in about.get("files", {}).items() if name.split("/")[0] in ordered}
     return Dataset(
         folder,
         ordered,
+        holders,
         str(about.get("world", "")),
         DatasetFacts(
             str(about.get("name", folder.name)),
             _digest(folder, ordered),
             str(folder),
-            len(opened[ordered[0]].applications()),
+            sum(len(opened[name].applications()) for name in holders),
             files,
             _changed_files(folder, files),
         ),
-        {name: _common(ids[ordered[0]], ids[name]) for name in ordered[1:]},
+        {
+            name: sum(_common(ids[holder], ids[name]) for holder in holders)
+            for name in ordered
+            if name not in holders
+        },
         {name: _values(party) for name, party in opened.items()},
     )
 
@@ -125,6 +148,23 @@ def _compare_ids(ids: Mapping[str, NDArray[np.str_]]) -> None:
         )
 
 
+def _compare_columns(banks: Mapping[str, Party]) -> None:
+    """Refuses banks whose columns differ, since a model of all of them needs the same ones of each."""
+    (first, *others) = banks
+    columns = {
+        name: [(column.name, column.kind) for column in party.declaration.columns]
+        for name, party in banks.items()
+    }
+    for name in others:
+        if columns[name] != columns[first]:
+            differing = [pair[0] for pair in {*columns[name]} ^ {*columns[first]}]
+            which = f"; they differ in {', '.join(sorted({*differing}))}" if differing else ""
+            raise DataError(
+                f"{first} and {name} both hold the label, and such banks must declare the same columns in the same "
+                f"order{which}. Remove `label` from the {FILE_NAME} of one that is no bank, or name one by --parties."
+            )
+
+
 def _changed_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
     """The files that no longer say what the generator wrote."""
     if not files:
@@ -135,7 +175,7 @@ def _changed_files(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The parties of a dataset, or those named, the one that holds the label first. Raises DataError."""
+    """The parties of a dataset, or those named, the ones that hold labels first. Raises DataError."""
     in_folder = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
     if not in_folder:
         raise DataError(f"{folder} is no dataset: it needs a folder with a {FILE_NAME} for each party.")
@@ -148,13 +188,27 @@ def party_names(folder: Path, parties: tuple[str, ...] = ()) -> tuple[str, ...]:
             )
             raise DataError(f"{folder} has no party {name!r}; it has {', '.join(in_folder)}.{hint}")
     names = parties or tuple(in_folder)
-    holders = [name for name in names if read_declaration(folder / name).target is not None]
-    if len(holders) != 1:
-        said = " and ".join(holders) if holders else "none of them"
-        raise DataError(
-            f"{folder}: exactly one party must hold the label; {said} of {', '.join(names)} does."
+    holders = label_holders(folder, names)
+    if not holders:
+        raise DataError(f"{folder}: a party must hold the label; none of {', '.join(names)} does.")
+    return (*holders, *(name for name in names if name not in holders))
+
+
+def label_holders(folder: Path, parties: Iterable[str]) -> tuple[str, ...]:
+    """Those of the parties of a dataset that hold labels."""
+    return tuple(name for name in parties if read_declaration(folder / name).target is not None)
+
+
+def only_holder(folder: Path, parties: tuple[str, ...]) -> str:
+    """The one of the parties of a dataset that holds labels. Raises ConfigError where several do."""
+    holders = label_holders(folder, parties)
+    if len(holders) > 1:
+        one = (holders[0], *(name for name in parties if name not in holders))
+        raise ConfigError(
+            f"{folder} has several banks ({', '.join(holders)}), and this is for a study of one. Name one and the "
+            f"parties without labels: --parties {','.join(one)}."
         )
-    return (holders[0], *(name for name in names if name != holders[0]))
+    return holders[0]
 
 
 def _digest(folder: Path, parties: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from experiments.comparison import banks
 from experiments.comparison.gains import written as written_gains
 from experiments.comparison.summary import (
     COST,
@@ -30,6 +31,7 @@ from experiments.comparison.summary import (
 from experiments.tables import FittedTable
 from server.progress import Progress as Event
 from server.progress import Report
+from server.training import title as model_title
 
 console = Console()
 
@@ -81,21 +83,21 @@ class _Bars:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._key: tuple[str, int] | None = None
+        self._key: tuple[str, int, str] | None = None
         self._task: TaskID | None = None
 
     def report(self, event: Event) -> None:
         if event.stage == "failed":
             return
-        title = _STAGES.get(event.stage) or f"{event.stage}, seed {event.seed}"
-        if (event.stage, event.seed) != self._key:
-            self._key = (event.stage, event.seed)
+        model = model_title(event.stage, event.bank, event.seed)
+        title = _STAGES.get(event.stage) or model
+        if (event.stage, event.seed, event.bank) != self._key:
+            self._key = (event.stage, event.seed, event.bank)
             if self._task is not None:
                 self._bars.update(self._task, total=1, completed=1, note="")
             self._task = None if event.stage == "done" else self._bars.add_task(title, total=None, note="")
         if event.failure:
-            text = f"Failed: {event.stage}, seed {event.seed}"
-            self._bars.console.print(text, style="red", markup=False)
+            self._bars.console.print(f"Failed: {model}", style="red", markup=False)
             if self._task is not None:
                 self._bars.stop_task(self._task)
             self._task = None
@@ -125,6 +127,26 @@ def comparison_tables(
         _table(quality, f"Test rows, {_mean_of(seeds)}", quality[""].map(is_usable), best),
         _table(gain.rename(columns=_SHORT), "Gain and cost", gain[""].map(is_usable), best),
     )
+
+
+def bank_tables(of_banks: pd.DataFrame) -> Iterator[Table]:
+    """How good the contenders are at each of several banks, and which banks lose, for a terminal."""
+    for measure, title in banks.known_measures(of_banks).items():
+        texts = banks.written_banks(of_banks, measure)
+        yield _table(texts, title, texts[""].map(is_usable))
+    lost = banks.written_losers(of_banks)
+    if not lost.empty:
+        yield _table(lost, banks.LOSERS)
+
+
+def bank_explanation(of_banks: pd.DataFrame) -> str:
+    """How to read the tables of each bank."""
+    sentences = ["A bank's own model: with its partners if the contender has their columns, else by itself."]
+    if banks.losers(of_banks).empty:
+        sentences.append(banks.NOBODY_LOSES)
+    if "expected_auc" in banks.known_measures(of_banks):
+        sentences.append("The expected AUC has no noise of which applicants did default.")
+    return " ".join(sentences)
 
 
 def _mean_of(seeds: int) -> str:

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from experiments.comparison.results import write_json
 from experiments.comparison.summary import best_federated, failures_in_words, headline
-from experiments.display import comparison_tables, console, explanation
+from experiments.display import bank_explanation, bank_tables, comparison_tables, console, explanation
 from experiments.mlflow_page import latest_link
 from experiments.scoring import scoring_command
 from experiments.study import FinishedStudy
+from experiments.telling import tell_error
 from fl.config.run import TrainingConfig
 
 
@@ -24,6 +23,8 @@ def tell_study(
     """
     tables = comparison_tables(outcome.comparison, len(config.seeds), outcome.failures)
     console.print(*tables, explanation(outcome.comparison), sep="\n")
+    if not outcome.of_banks.empty:
+        console.print(*bank_tables(outcome.of_banks), bank_explanation(outcome.of_banks), sep="\n")
     for doubt in outcome.doubts:
         console.print(f"Check: {doubt}", style="yellow", markup=False, soft_wrap=True)
     console.print(headline(outcome.comparison), style="bold")
@@ -34,13 +35,14 @@ def tell_study(
     if best := best_federated(outcome.comparison):
         data = config.data_folder
         options = {"data": data, "backend": backend, "store": store}
+        if not outcome.of_banks.empty:
+            options["bank"] = config.parties[0]
         line = scoring_command(
             f"{config.study}/{best}/{config.seeds[0]}", data / config.parties[0], **options
         )
         console.print("To score applicants by the best federated model:")
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    errors = Console(stderr=True)
     for failure in failures_in_words(outcome.failures):
-        errors.print(f"[red]Error:[/red] {escape(failure)}", highlight=False, soft_wrap=True)
+        tell_error(failure)
     if outcome.failures:
         raise typer.Exit(2)

@@ -4,9 +4,10 @@ It is read from the parties' own stores after the alignment of a federated run, 
 rows, features and roles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,13 @@ from clients.session import state_folder
 from clients.store import Store
 from fl.config.run import RunConfig
 from fl.splits import Roles, Split
+from fl.studies import sub_study
 from fl.tables import Table
+
+Config = TypeVar("Config", bound=RunConfig)
+
+BANK, BANKS = "bank", "banks"
+"""The segment that says which of several banks has a row, and the name under which their columns stand together."""
 
 TRUTH = Path("truth", "applicants.parquet")
 """Where the generator of a dataset keeps what no party knows, relative to the dataset's folder."""
@@ -41,7 +48,8 @@ class Joined:
 
     tables has the label holder's first; coverage says which passive party knows which row, and columns are the declared
     ones (`party.toml`) by party and name, with what a customer is told of each. sensitive are the columns of the label
-    holder that no model uses, text (n,) by name.
+    holder that no model uses, text (n,) by name. blocks has the rows of each bank, one bank after the other, where
+    these are the rows of several (`pooled`); then `holder` stands for all of them.
     """
 
     holder: str
@@ -50,6 +58,7 @@ class Joined:
     coverage: Mapping[str, NDArray[np.bool_]]
     columns: dict[str, dict[str, Column]]
     sensitive: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    blocks: Mapping[str, slice] = field(default_factory=dict)
 
     @property
     def labels(self) -> NDArray[np.int8]:
@@ -63,8 +72,10 @@ class Joined:
 
     @property
     def segments(self) -> dict[str, NDArray[np.str_]]:
-        """The level of each row in every segment, coverage among them."""
-        return {**self.applications.segments, COVERAGE: coverage_names(self.coverage, len(self.labels))}
+        """The level of each row in every segment, coverage among them, and the bank where there are several."""
+        coverage = {COVERAGE: coverage_names(self.coverage, len(self.labels))}
+        banks = {BANK: np.repeat([*self.blocks], [rows.stop - rows.start for rows in self.blocks.values()])}
+        return {**self.applications.segments, **coverage, **(banks if self.blocks else {})}
 
     def of_bank(self) -> "Joined":
         """What the label holder has alone."""
@@ -77,6 +88,44 @@ class Joined:
     def frame(self) -> pd.DataFrame:
         """Every party's columns side by side: numeric as float64, categorical as pandas categories."""
         return pd.concat([_frame(name, table) for name, table in self.tables.items()], axis=1)
+
+
+def pooled(banks: Mapping[str, Joined]) -> Joined:
+    """The rows of several banks with the same columns, one bank after the other; a single bank's as they are.
+
+    Segments and sensitive columns are those that all banks have.
+    """
+    if len(banks) == 1:
+        return next(iter(banks.values()))
+    every = [*banks.values()]
+    passive = every[0].coverage
+    ends = np.cumsum([len(one.labels) for one in every]).tolist()
+    columns = {name: every[0].columns[name] for name in passive}
+    return Joined(
+        holder=BANKS,
+        tables={
+            BANKS: _stacked([one.tables[one.holder] for one in every]),
+            **{name: _stacked([one.tables[name] for one in every]) for name in passive},
+        },
+        applications=Applications(
+            ids=np.concatenate([one.applications.ids for one in every]),
+            labels=np.concatenate([one.labels for one in every]),
+            months=np.concatenate([one.applications.months for one in every]),
+            segments=_of_all([one.applications.segments for one in every]),
+        ),
+        coverage={name: np.concatenate([one.coverage[name] for one in every]) for name in passive},
+        columns={BANKS: every[0].columns[every[0].holder], **columns},
+        sensitive=_of_all([one.sensitive for one in every]),
+        blocks={
+            name: slice(start, end) for name, start, end in zip(banks, [0, *ends[:-1]], ends, strict=True)
+        },
+    )
+
+
+def bank_study(config: Config, bank: str, passive: tuple[str, ...]) -> Config:
+    """The sub-study of one bank of several with all passive parties, by their folders."""
+    name = read_declaration(config.data_folder / bank).name
+    return replace(config, study=sub_study(config.study, name), parties=(bank, *passive))
 
 
 def read_joined(config: RunConfig, holder: str) -> Joined:
@@ -110,6 +159,27 @@ def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64]:
     """The generator's PD of each business, of a dataset that `has_truth`."""
     truth = pd.read_parquet(data / TRUTH, columns=["business_id", "true_pd"])
     return truth.set_index("business_id")["true_pd"].reindex(ids).to_numpy(np.float64)
+
+
+def _stacked(tables: Sequence[Table]) -> Table:
+    """The rows of tables with the same columns, one table after the other, by the levels of all of them."""
+    by_levels = [tables[0]]
+    for table in tables[1:]:
+        # Levels that are new come after those before, whose codes stay as they are.
+        by_levels.append(table.in_levels_of(by_levels[-1]))
+    return replace(
+        by_levels[-1],
+        numeric=np.concatenate([table.numeric for table in by_levels]),
+        codes=np.concatenate([table.codes for table in by_levels]),
+        known=np.concatenate([table.known for table in by_levels]),
+        special=_of_all([table.special for table in by_levels]),
+    )
+
+
+def _of_all(columns: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """The columns by name that all of several have, the rows of one after those of the other."""
+    names = [name for name in columns[0] if all(name in each for each in columns)]
+    return {name: np.concatenate([each[name] for each in columns]) for name in names}
 
 
 def _study(config: RunConfig, folder: str) -> Store:

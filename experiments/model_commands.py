@@ -38,6 +38,9 @@ def score(
             help="Folders of the parties that are present, comma-separated. Default: those of the training."
         ),
     ] = "",
+    bank: Annotated[
+        str, typer.Option(help="With a model of several banks: the folder of the one that asks.")
+    ] = "",
     cut_off: Annotated[
         float | None,
         typer.Option(
@@ -80,7 +83,7 @@ def score(
         def tell(said: str) -> None:
             console.print(said, soft_wrap=True, markup=False)
 
-        score_queue(store_uri(store), run, seconds, data, words(parties), backend.value, tell)
+        score_queue(store_uri(store), run, seconds, data, words(parties), backend.value, tell, bank)
     if not (applicants and out):
         raise ConfigError(
             "Name the applicants by --applicants and the file of scores by --out, or give --every."
@@ -97,6 +100,7 @@ def score(
             report,
             cut_off=cut_off,
             calibration=calibration,
+            bank=bank,
         )
     (model, most), *others = finished.models.items()
     further = "".join(f", {rows:,} by {name}" for name, rows in others)

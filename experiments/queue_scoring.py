@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from experiments.backends import open_backend
 from experiments.failures import EXPECTED, sentence
-from experiments.scoring import parties_there, scoring_config
+from experiments.scoring import model_there, scoring_config
 from fl.errors import ConfigError
 from server.progress import Progress
 from server.tracking.registry import find_model
@@ -22,14 +22,16 @@ def score_queue(
     parties: tuple[str, ...],
     backend: str,
     tell: Callable[[str], object],
+    bank: str = "",
 ) -> NoReturn:
     """Score the applicants that wait at the bank by the model of a run, every so many seconds, until it is ended.
+
+    bank is the one of several at which they wait, by its folder.
 
     What comes of each batch is told in a sentence. A batch that fails ends nothing: its applicants wait for the next.
     Raises ConfigError if there is no such model.
     """
-    model = find_model(uri, run)
-    folder, names = parties_there(model, data, parties)
+    model, folder, names = model_there(find_model(uri, run), data, parties, bank)
     with open_backend(backend, parties=1) as run_federation:
         while True:
             began, events = time.monotonic(), list[Progress]()

@@ -21,7 +21,7 @@ from clients.data.files import SUFFIXES
 from clients.parties.base import APPLICATIONS
 from clients.scoring import read_answers
 from experiments.backends import open_backend, with_journal
-from experiments.dataset import party_names
+from experiments.dataset import label_holders, party_names
 from experiments.outputs import check_file, whole_file
 from fl.config.run import RunConfig, ScoringConfig
 from fl.errors import ConfigError
@@ -61,11 +61,13 @@ def score_applicants(
     report: Report = ignore,
     cut_off: float | None = None,
     calibration: Path | None = None,
+    bank: str = "",
 ) -> FinishedScoring:
     """Score the applicants by the model of a run of the MLflow store `uri`, and write the answers to `out`.
 
     data is the dataset folder with the applicants' records, by default the one of the training; parties are those
-    that are there, by default all of the training that have a folder. cut_off is the PD above which the bank declines,
+    that are there, by default all of the training that have a folder, and bank is the one of several whose applicants
+    these are, by its folder. cut_off is the PD above which the bank declines,
     so that applicants near it are marked for review. With a calibration, a file of `siloscore challenge`, the answers
     have recalibrated PDs, too, and the cut-off is one of these. Raises ConfigError, DataError, and whatever the
     backend raises; then nothing has been written.
@@ -79,9 +81,8 @@ def score_applicants(
         raise ConfigError(f"There is no file of applicants {applicants}.")
     # Flower starts while the model is looked up. Scoring is light: whoever works may use all cores.
     with open_backend(backend, parties=1) as run_federation:
-        model = find_model(uri, run)
+        model, folder, names = model_there(find_model(uri, run), data, parties, bank)
         recalibration = _recalibration(calibration, model) if calibration else None
-        folder, names = parties_there(model, data, parties)
         config = with_journal(scoring_config(model, uri, folder, names, applicants), backend)
         run_federation(config, report)
     answers = read_answers(config, folder / names[0]).frame()
@@ -106,16 +107,25 @@ def resume_scoring(config: ScoringConfig, out: Path, backend: str, report: Repor
     return len(answers)
 
 
-def parties_there(
-    model: TrainedModel, data: Path | None, parties: tuple[str, ...]
-) -> tuple[Path, tuple[str, ...]]:
-    """The dataset's folder, by default that of the training, and the parties there, the bank first.
+def model_there(
+    model: TrainedModel, data: Path | None, parties: tuple[str, ...], bank: str = ""
+) -> tuple[TrainedModel, Path, tuple[str, ...]]:
+    """The model as the bank has it, the dataset's folder, by default that of the training, and the parties, bank first.
 
-    Unless parties are named, they are those of the training that have a folder. Raises DataError.
+    Unless parties are named, they are those of the training that have a folder; of several banks only `bank` takes
+    part. Raises DataError, and ConfigError unless one of several banks is named.
     """
     folder = data.resolve() if data else model.config.data_folder
     there = tuple(name for name in model.config.parties if (folder / name / FILE_NAME).exists())
-    return folder, party_names(folder, parties or there)
+    names = party_names(folder, parties or there)
+    holders = label_holders(folder, names)
+    if len(holders) == 1 and not bank:
+        return model, folder, names
+    if bank not in holders:
+        said = f"There is no bank {bank!r} in {folder}" if bank else f"{folder} has several banks"
+        raise ConfigError(f"{said}. Name the one that asks by --bank: {' or '.join(holders)}.")
+    passive = tuple(name for name in names if name not in holders)
+    return model.at(read_declaration(folder / bank).name), folder, (bank, *passive)
 
 
 def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:

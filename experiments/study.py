@@ -13,36 +13,29 @@ from typing import Self
 import pandas as pd
 
 from experiments.backends import open_backend, with_journal
-from experiments.baselines import twins
-from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
+from experiments.baselines.training import Floats
+from experiments.comparison.banks import compare_banks
 from experiments.comparison.doubts import doubt
 from experiments.comparison.publishing import publish_comparison
-from experiments.comparison.results import Result, compare
+from experiments.comparison.result import Result
+from experiments.comparison.results import compare
 from experiments.comparison.summary import failures_in_words
+from experiments.contenders import Trainer, all_contenders, read_parts
 from experiments.dataset import Dataset, open_dataset
 from experiments.estimate import compared
 from experiments.failures import EXPECTED, StudyError, sentence
-from experiments.joined import Joined, has_truth, read_joined, read_roles, read_scores
+from experiments.joined import Joined, has_truth
 from fl.blend import with_members
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.evaluation import Evaluation
-from fl.evaluation.measures import evaluate
-from fl.protocols import federated_contenders
-from fl.reserve import RESERVE
-from fl.splits import TEST, Roles
+from fl.protocols import VERTICAL, federated_contenders
+from fl.splits import Roles
 from server.coordinator import new_study_name
-from server.exchange import FederationError
 from server.journal import Journal
 from server.progress import Progress, Report, ignore
 from server.tracking.study import Study
-
-
-def all_contenders() -> tuple[str, ...]:
-    """Every contender that a study can have, in the order of its table."""
-    alone, pooled = ([f"{owner}-{name}" for name in twins()] for owner in ("bank-only", "pooled"))
-    return (*alone, *federated_contenders(), *pooled, *YARDSTICKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +43,14 @@ class FinishedStudy:
     """A finished study: its results, the comparison, and where MLflow has it.
 
     failures has the reason of each contender that failed under a seed; results and comparison are without it. doubts
-    are sentences on the other models. For who wants more than the test rows, `joined` is the table of all rows, `roles`
-    (n,) by seed are their parts, and `pds` (n,) by contender and seed their PDs.
+    are sentences on the other models. of_banks compares on each of several banks (`comparison.banks.compare_banks`).
+    For who wants more than the test rows, `joined` is the table of all rows, `roles` (n,) by seed are their parts, and
+    `pds` (n,) by contender and seed their PDs.
     """
 
     results: list[Result]
     comparison: pd.DataFrame
+    of_banks: pd.DataFrame
     failures: Mapping[str, str]
     doubts: list[str]
     experiment_id: str
@@ -67,7 +62,7 @@ class FinishedStudy:
     @property
     def evaluations(self) -> Mapping[str, Evaluation]:
         """The evaluation of every contender under its first seed, in the order of the comparison."""
-        first = {result.contender: result.evaluation for result in reversed(self.results)}
+        first = {result.contender: result.evaluation for result in reversed(self.results) if not result.bank}
         return {name: first[name] for name in self.comparison["contender"]}
 
     def complete(self) -> Self:
@@ -94,9 +89,9 @@ def run_study(
     the federation fails; the MLflow runs then end as failed. Where the configuration names a journal, as in deployment,
     a study that broke off can be resumed by the same configuration: what the federation has done is not done again.
     """
-    check_contenders(contenders)
+    check_contenders(contenders, dataset.layout)
     contenders = with_members(contenders, config.section(BlendConfig).members)
-    check_contenders(contenders)
+    check_contenders(contenders, dataset.layout)
     if not has_truth(dataset.folder):
         contenders = tuple(name for name in contenders if name != "true-pd")
     if not contenders:
@@ -114,45 +109,46 @@ def run_study(
             report(event)
 
         run_federation(run, hear)
-        joined = read_joined(run, dataset.holder)
-        roles = {seed: read_roles(run, dataset.holder, seed) for seed in config.seeds}
+        parts = read_parts(run, dataset)
         results, pds, failures = list[Result](), {}, dict[str, str]()
-        for seed, of_seed in roles.items():
-            baselines = Baselines(joined, of_seed, seed, config, _reserve(run, dataset.holder, seed, events))
+        for seed in config.seeds:
+            trainer = Trainer(
+                study=study, config=config, run=run, parts=parts, seed=seed, events=events, report=report
+            )
             for name in contenders:
                 try:
-                    if name in federated:
-                        trained = _federated(run, dataset.holder, name, seed, events)
-                        result = _judged(joined, of_seed, trained, name, seed)
-                    else:
-                        report(Progress(name, seed))
-                        one = replace(config, contenders=(name,), seeds=(seed,))
-                        trained, result = _train(study, one, baselines, joined, of_seed)
+                    trained, judged = trainer.train(name)
                 except EXPECTED as error:
                     failures.setdefault(name, sentence(error))
                     if name not in federated:
                         report(Progress(name, seed, failure=str(error)))
                     continue
-                results.append(result)
+                results += judged
                 pds[name, seed] = trained.pd
         if len(failures) == len(contenders):
             raise StudyError(_all_failed(failures))
         results = [result for result in results if result.contender not in failures]
-        doubts = _doubts({key: of_rows for key, of_rows in pds.items() if key[0] not in failures}, joined)
+        kept = {key: of_rows for key, of_rows in pds.items() if key[0] not in failures}
+        doubts = _doubts(kept, parts.whole.joined)
         finished = FinishedStudy(
             results=results,
             comparison=compare(results),
+            of_banks=compare_banks(results),
             failures=failures,
             doubts=doubts,
             experiment_id=study.experiment_id,
             run_id=study.run_id,
-            joined=joined,
-            roles=roles,
+            joined=parts.whole.joined,
+            roles=dict(parts.whole.roles),
             pds=pds,
         )
         # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
-        tables = {} if (estimated := compared(dataset, run, results)).empty else {"estimate": estimated}
-        publish_comparison(study, finished.comparison, finished.evaluations, failures, doubts, tables)
+        tables = {}
+        if not parts.are_several and not (estimated := compared(dataset, run, results)).empty:
+            tables = {"estimate": estimated}
+        publish_comparison(
+            study, finished.comparison, finished.evaluations, failures, doubts, tables, finished.of_banks
+        )
     if not failures:
         with closing(Journal(config.journal, config.study, config.keep_studies)) as journal:
             journal.remove()
@@ -201,67 +197,23 @@ def start_study(config: TrainingConfig, dataset: Dataset, is_resumed: bool = Fal
     )
 
 
-def check_contenders(names: tuple[str, ...]) -> None:
-    """Raises ConfigError for an unknown contender or a repeated one."""
-    known = all_contenders()
+def check_contenders(names: tuple[str, ...], layout: str = VERTICAL) -> None:
+    """Raises ConfigError for a repeated contender, and for one that data of this layout do not have."""
+    known = all_contenders(layout)
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(f"There is no contender {unknown[0]!r}; there are {', '.join(known)}.")
     if len(set(names)) < len(names):
         raise ConfigError(f"Each contender can stand only once: {', '.join(names)}.")
 
 
-def _reserve(run: TrainingConfig, holder: str, seed: int, events: list[Progress]) -> Reserve | None:
-    """The reserve model of a seed, if the federation has trained one."""
-    of_seed = [event for event in events if (event.stage, event.seed) == (RESERVE, seed)]
-    if not any(event.costs for event in of_seed):
-        return None
-    # A bank that is alone needs no message to train it.
-    costs = {**of_seed[-1].costs, "round_trips": 0, "bytes_up": 0, "bytes_down": 0}
-    scores = read_scores(run, holder, RESERVE, seed)
-    return Reserve(
-        log_odds=scores.log_odds,
-        pd=scores.pd,
-        curve=[dict(event.metrics) for event in of_seed if event.metrics],
-        costs=costs,
-    )
-
-
-def _judged(joined: Joined, roles: Roles, trained: Trained, name: str, seed: int) -> Result:
-    test = roles == TEST
-    segments = {segment: levels[test] for segment, levels in joined.segments.items()}
-    evaluation = evaluate(joined.labels[test], trained.pd[test], segments)
-    evaluation = replace(evaluation, tables={**evaluation.tables, **trained.tables})
-    return Result(name, seed, trained.pd[test], joined.labels[test], evaluation, trained.costs)
-
-
-def _train(
-    study: Study, config: TrainingConfig, baselines: Baselines, joined: Joined, roles: Roles
-) -> tuple[Trained, Result]:
-    """Train the one contender of the configuration in this process, and log it to MLflow."""
-    (name,), (seed,) = config.contenders, config.seeds
-    with study.contender(name, seed, config.to_mapping()) as run:
-        trained = baselines.train(name)
-        result = _judged(joined, roles, trained, name, seed)
-        for step, metrics in enumerate(trained.curve, start=1):
-            if any(key.startswith("valid.") for key in metrics):
-                run.log_round(step, metrics)
-        run.log_evaluation(result.evaluation)
-        run.log_costs(trained.costs)
-    return trained, result
-
-
-def _federated(run: TrainingConfig, holder: str, name: str, seed: int, events: list[Progress]) -> Trained:
-    """A contender that the federation has trained. Raises FederationError with the reason if it has not."""
-    of_seed = [event for event in events if (event.stage, event.seed) == (name, seed)]
-    if failure := next((event.failure for event in of_seed if event.failure), ""):
-        raise FederationError(failure)
-    costs = next(event.costs for event in of_seed if event.costs)
-    return Trained(pd=read_scores(run, holder, name, seed).pd, costs=costs)
-
-
 def _doubts(pds: Mapping[tuple[str, int], Floats], joined: Joined) -> list[str]:
     """What there is to doubt of the models with these PDs (n,), each sentence once for all seeds."""
-    sentences = (doubt(name, of_rows, joined.unknown) for (name, _), of_rows in pds.items())
+    blocks = joined.blocks or {"": slice(None)}
+    sentences = (
+        doubt(name, of_rows[rows], joined.unknown[rows], bank)
+        for (name, _), of_rows in pds.items()
+        for bank, rows in blocks.items()
+    )
     return list(dict.fromkeys(filter(None, sentences)))
 
 

@@ -19,6 +19,7 @@ from fl.errors import ProtocolError
 from fl.tables import Table
 
 Codes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
 
 UNKNOWN = 255
 """In place of a bin, for rows that the party does not know."""
@@ -79,6 +80,47 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How many rows of a table hold what; rows are int64, numeric columns come first.
+
+    values   by numeric column: k values, ascending, and the rows (k,) that hold each
+    special  the same of the special values that may have a bin
+    levels   by categorical column: the rows of each level, and last of any other
+    missing  (c,): the rows that hold none of these
+    """
+
+    values: tuple[tuple[NDArray[np.float64], Integers], ...]
+    special: tuple[tuple[NDArray[np.float64], Integers], ...]
+    levels: tuple[Integers, ...]
+    missing: Integers
+
+    @classmethod
+    def of(cls, table: Table, special: bool) -> Self:
+        """Those of all rows of a table, whose businesses the party knows; special values count only if asked for."""
+        values = [_distinct(column) for column in table.numeric.T]
+        nothing = np.empty(0)
+        coded = [
+            _distinct(table.special.get(name, nothing) if special else nothing)
+            for name in table.numeric_names
+        ]
+        levels = [
+            np.bincount(column[column >= 0], minlength=len(texts) + 1)
+            for column, texts in zip(table.codes.T, table.levels, strict=True)
+        ]
+        held = [int(rows.sum() + apart.sum()) for (_, rows), (_, apart) in zip(values, coded, strict=True)]
+        held += [int(rows.sum()) for rows in levels]
+        return cls(tuple(values), tuple(coded), tuple(levels), len(table) - np.array(held, np.int64))
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        if not len(self.missing):
+            return 0
+        first = (self.values[0][1], self.special[0][1]) if self.values else (self.levels[0],)
+        return int(self.missing[0] + sum(rows.sum() for rows in first))
+
+
+@dataclass(frozen=True)
 class Binning:
     """How a table becomes bins; numeric columns first, then categorical ones, in the table's order.
 
@@ -121,45 +163,56 @@ class Binning:
         >>> binning.cuts, binning.transform(table).ravel().tolist()  # a missing age has bin 2, an unknown business 255
         ((array([35.]),), [0, 0, 1, 1, 2, 255])
         """
-        rows = rows[table.known[rows]]
-        numeric, codes = table.numeric[rows], table.codes[rows]
-        own_bin = tuple(
-            _frequent_special(table.special[name][rows], minimum)
-            if special and name in table.special
-            else np.empty(0)
-            for name in table.numeric_names
-        )
-        coded = np.zeros((len(rows), len(table.names)), bool)
-        for column, values in enumerate(own_bin):
-            if len(values):
-                coded[:, column] = np.isin(table.special[table.numeric_names[column]][rows], values)
-        gaps = (np.concatenate([np.isnan(numeric), codes < 0], axis=1) & ~coded).sum(axis=0)
-        missing = (gaps >= max(1, minimum)) & (len(rows) - gaps >= max(1, minimum))
+        counts = Counts.of(table.take(rows[table.known[rows]]), special)
+        return cls.of(counts, bins, minimum, np.array([signs.get(name, 0) for name in table.names], np.int8))
+
+    @classmethod
+    def of(cls, counts: Counts, bins: int, minimum: int, signs: NDArray[np.int8]) -> Self:
+        """The same by counts of rows, for signs (c,) of the columns."""
+        least, rows, missing_rows = max(1, minimum), counts.rows, counts.missing.copy()
+        special = []
+        for column, (values, of_values) in enumerate(counts.special):
+            frequent = (of_values >= least) & (rows - of_values >= least)
+            special.append(values[frequent])
+            missing_rows[column] += of_values[~frequent].sum()
+        missing = (missing_rows >= least) & (rows - missing_rows >= least)
         room = bins - missing.astype(int)
         cuts = [
-            _cuts(column[~np.isnan(column)], n, minimum) for column, n in zip(numeric.T, room, strict=False)
+            quantile_cuts(*of_column, n, minimum) for of_column, n in zip(counts.values, room, strict=False)
         ]
-        levels = [
-            _frequent(column[column >= 0], len(texts) + 1, n, minimum)
-            for column, texts, n in zip(codes.T, table.levels, room[len(cuts) :], strict=True)
-        ]
-        without_gaps = [len(ends) + 1 + len(values) for ends, values in zip(cuts, own_bin, strict=True)]
+        levels = [_frequent(each, n, least) for each, n in zip(counts.levels, room[len(cuts) :], strict=True)]
+        without_gaps = [len(ends) + 1 + len(values) for ends, values in zip(cuts, special, strict=True)]
         without_gaps += [max(1, int(places.max(initial=0)) + 1) for places in levels]
-        binning = cls(
+        # In which bin the rows are that have a value which is not special; those without a bin count in the first one.
+        places = [
+            np.searchsorted(ends, values, side="left")
+            for ends, (values, _) in zip(cuts, counts.values, strict=True)
+        ] + [np.maximum(of_levels, 0) for of_levels in levels]
+        of_places = [of_values for _, of_values in counts.values] + list(counts.levels)
+        fullest = []
+        for column, (where, of_column) in enumerate(zip(places, of_places, strict=True)):
+            in_bins = np.bincount(where, of_column, without_gaps[column] + 1)
+            in_bins[without_gaps[column] if missing[column] else 0] += missing_rows[column]
+            fullest.append(np.argmax(in_bins))
+        return cls(
             tuple(cuts),
-            own_bin,
+            tuple(special),
             tuple(levels),
             missing,
             np.array(without_gaps, np.int64) + missing,
-            np.zeros(len(without_gaps), np.int64),
-            np.array([signs.get(name, 0) for name in table.names], np.int8),
+            np.array(fullest, np.int64),
+            signs,
         )
-        fitted = binning.transform(table, rows)
-        binning.fullest[:] = [
-            np.argmax(np.bincount(column[~in_special], minlength=1))
-            for column, in_special in zip(fitted.T, coded.T, strict=True)
-        ]
-        return binning
+
+    def with_codes_of(self, table: Table, fitted: Table) -> Self:
+        """The same bins for the level codes of another table than the one fitted to."""
+        levels = []
+        for of_codes, texts, coded in zip(self.levels, table.levels, fitted.levels, strict=True):
+            bins = dict(zip(coded, of_codes.tolist(), strict=False))
+            levels.append(
+                np.array([*(bins.get(text, of_codes[-1]) for text in texts), of_codes[-1]], np.int16)
+            )
+        return replace(self, levels=tuple(levels))
 
     @property
     def shape(self) -> Shape:
@@ -194,36 +247,36 @@ class Binning:
         return np.where(known[:, None], bins, UNKNOWN).astype(np.uint8)
 
 
-def _cuts(values: NDArray[np.float64], bins: int, minimum: int) -> NDArray[np.float64]:
-    """Upper ends of all bins but the last: each takes its share of the values that are left, ties together."""
-    distinct, counts = np.unique(values, return_counts=True)
-    reached, done = np.cumsum(counts), 0
+def _distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], Integers]:
+    """The values that there are, ascending and without NaN, and how many rows hold each."""
+    return np.unique(values[~np.isnan(values)], return_counts=True)
+
+
+def quantile_cuts(
+    values: NDArray[np.float64], rows: Integers, bins: int, minimum: int
+) -> NDArray[np.float64]:
+    """Upper ends of all bins but the last: each takes its share of the rows that are left, ties together."""
+    values, reached = values[rows > 0], np.cumsum(rows[rows > 0])
+    total, done = int(rows.sum()), 0
     cuts: list[float] = []
     while len(cuts) < bins - 1:
-        share = (len(values) - done) / (bins - len(cuts))
+        share = (total - done) / (bins - len(cuts))
         last = int(np.searchsorted(reached, done + max(minimum, share)))
-        if last >= len(distinct) - 1 or len(values) - reached[last] < minimum:
+        if last >= len(values) - 1 or total - reached[last] < minimum:
             break
-        cuts.append(float(distinct[last]))
+        cuts.append(float(values[last]))
         done = int(reached[last])
     return np.array(cuts, np.float64)
 
 
-def _frequent_special(values: NDArray[np.float64], minimum: int) -> NDArray[np.float64]:
-    """The special values that have rows enough, and leave as many to others, ascending; NaN is none."""
-    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-    return distinct[(counts >= max(1, minimum)) & (len(values) - counts >= max(1, minimum))]
-
-
-def _frequent(codes: NDArray[np.int32], levels: int, bins: int, minimum: int) -> NDArray[np.int16]:
+def _frequent(rows: Integers, bins: int, least: int) -> NDArray[np.int16]:
     """The bin of each level: frequent ones first, then one bin for the rest if those have rows enough, or −1."""
-    counts = np.bincount(codes, minlength=levels)
-    order = np.argsort(-counts, kind="stable")
-    enough = [int(level) for level in order if counts[level] >= max(1, minimum)]
-    alone = enough if len(enough) <= bins and len(enough) == np.count_nonzero(counts) else enough[: bins - 1]
-    found = np.full(levels, -1, np.int16)
+    order = np.argsort(-rows, kind="stable")
+    enough = [int(level) for level in order if rows[level] >= least]
+    alone = enough if len(enough) <= bins and len(enough) == np.count_nonzero(rows) else enough[: bins - 1]
+    found = np.full(len(rows), -1, np.int16)
     found[alone] = np.arange(len(alone))
     rare = found < 0
-    if counts[rare].sum() >= max(1, minimum):
+    if rows[rare].sum() >= least:
         found[rare] = len(alone)
     return found

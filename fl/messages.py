@@ -52,7 +52,7 @@ class Content(Enum):
     CIPHERTEXT = "ciphertext"
     """Numbers that only the owner of a key can read."""
     PADDED = "padded"
-    """Bits of rows under a one-time pad, or such a pad: either tells nothing without the other."""
+    """Bits of rows, or numbers to be added, under a one-time pad; or such a pad: neither tells anything alone."""
     PER_ROW = "per row"
     """A number, a bit or a point for each business."""
 

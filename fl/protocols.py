@@ -15,6 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from fl.config.banks import BanksConfig
 from fl.config.blend import BlendConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
@@ -35,6 +36,7 @@ class Conversation:
     layouts     of the data that its halves are for
     settings    the class of its section of the settings, if it has one
     contenders  what a study can train by it
+    follows     other conversations, by whose settings it trains, too
     states      names of its states within a study, `*` for a seed and empty for the study's own; if none is named, a
                 model of each contender and seed
     package     where its modules are, if they are not this project's
@@ -45,6 +47,7 @@ class Conversation:
     layouts: tuple[str, ...] = (VERTICAL,)
     settings: type[Any] | None = None
     contenders: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     package: str = ""
 
@@ -94,9 +97,12 @@ CONVERSATIONS: tuple[Conversation, ...] = (
     Conversation(name="splits", version=1, states=("splits/*",)),
     Conversation(name="reserve", version=1, states=("bank-only-boosting/*",)),
     Conversation(name="scoring", version=2, states=("answers",)),
+    Conversation(name="meeting", version=1, layouts=(HORIZONTAL, HYBRID), states=("",)),
     Conversation(
         name="boosting",
         version=1,
+        # Of a model of several banks, passive parties have a part for each of them.
+        states=("federated-boosting/*", "hybrid-boosting/*"),
         settings=BoostingConfig,
         contenders=("federated-boosting",),
     ),
@@ -112,12 +118,27 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         settings=ScorecardConfig,
         contenders=("federated-scorecard",),
     ),
-    # It comes last, since it is made of the others' models.
+    # It comes after the others of a bank and its partners, since it is made of their models.
     Conversation(
         name="blend",
         version=1,
         settings=BlendConfig,
         contenders=("federated-blend",),
+    ),
+    Conversation(
+        name="banks",
+        version=1,
+        layouts=(HORIZONTAL, HYBRID),
+        settings=BanksConfig,
+        contenders=("banks-boosting", "banks-network", "banks-scorecard"),
+        follows=("boosting", "network", "scorecard"),
+    ),
+    Conversation(
+        name="hybrid",
+        version=1,
+        layouts=(HYBRID,),
+        contenders=("hybrid-boosting",),
+        follows=("boosting", "banks"),
     ),
 )
 
@@ -127,14 +148,19 @@ def federated_contenders() -> dict[str, Conversation]:
     return {name: conversation for conversation in CONVERSATIONS for name in conversation.contenders}
 
 
+def vertical_contenders() -> dict[str, Conversation]:
+    """Those of them that one label holder trains with the passive parties."""
+    return {name: one for name, one in federated_contenders().items() if VERTICAL in one.layouts}
+
+
 def essential() -> tuple[Conversation, ...]:
     """The conversations that train no contender: every run needs some of them."""
     return tuple(conversation for conversation in CONVERSATIONS if not conversation.contenders)
 
 
 def algorithms() -> tuple[str, ...]:
-    """The conversations that train models, by name."""
-    return tuple(conversation.name for conversation in CONVERSATIONS if conversation.contenders)
+    """The algorithms of a bank and its partners: the conversations that train models in a vertical federation."""
+    return tuple(one.name for one in CONVERSATIONS if one.contenders and VERTICAL in one.layouts)
 
 
 def conversation_of(contender: str) -> Conversation:

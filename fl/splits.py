@@ -5,13 +5,14 @@ Roles are an int8 array (n,) of TRAIN, VALIDATION and TEST. Ids never decide a r
 Conversation `splits/1`, one round trip: `SplitRequest` → `Assigned` from the label holder.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl.errors import ProtocolError
-from fl.messages import Count, PerRow, Reader, Request, Setting, ToParties, request
+from fl.messages import Count, Letter, PerRow, Reader, Request, Setting, ToParties, request
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -34,6 +35,18 @@ class Assigned:
     training: Count
     validation: Count
     test: Count
+
+
+def in_all(assigned: Iterable[Assigned]) -> Assigned:
+    """How many rows of several banks have each role; it holds no split, since each bank has its own."""
+    each = list(assigned)
+    return Assigned(
+        split=Letter(b""),
+        basis=", ".join(sorted({one.basis for one in each})),
+        training=sum(one.training for one in each),
+        validation=sum(one.validation for one in each),
+        test=sum(one.test for one in each),
+    )
 
 
 @request("assign", to=Reader.LABEL_HOLDER)

@@ -1,6 +1,6 @@
 """A party's features in the common row order, as arrays: what every protocol trains on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -57,6 +57,29 @@ class Table:
             moved = np.array([*(places[text] for text in own), -1], np.int32)
             codes[:, column] = moved[self.codes[:, column]]
         return replace(self, codes=codes, levels=levels)
+
+    @classmethod
+    def stacked(cls, tables: Sequence["Table"]) -> "Table":
+        """The rows of several tables with the same columns one after the other, with all their levels in text order.
+
+        So the levels have an order that none of the tables decides. Raises ProtocolError unless all have the columns of
+        the first.
+        """
+        first = tables[0]
+        levels = tuple(
+            tuple(sorted(set().union(*texts))) for texts in zip(*(t.levels for t in tables), strict=True)
+        )
+        common = replace(first.take(np.empty(0, np.int64)), levels=levels)
+        coded = [table.in_levels_of(common) for table in tables]
+        return replace(
+            common,
+            numeric=np.concatenate([table.numeric for table in coded]),
+            codes=np.concatenate([table.codes for table in coded]),
+            known=np.concatenate([table.known for table in coded]),
+            special={
+                name: np.concatenate([table.special[name] for table in coded]) for name in first.special
+            },
+        )
 
     def take(self, rows: NDArray[np.int_]) -> Self:
         """Some of the rows, in that order."""

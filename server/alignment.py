@@ -1,6 +1,7 @@
 """The coordinator's half of the alignment: it relays blinded ids and sees neither ids nor who matched by name."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fl.alignment import BlindRequest, MatchRequest, MeetRequest, OrderRequest, RaiseRequest
@@ -27,6 +28,16 @@ class Alignment:
     def positions(self) -> int:
         """How many there are."""
         return sum(map(len, self.blocks.values()))
+
+    @classmethod
+    def together(cls, alignments: Iterable["Alignment"]) -> "Alignment":
+        """The blocks of several banks, one after the other."""
+        blocks, known, end = dict[str, range](), Counter[str](), 0
+        for alignment in alignments:
+            for bank, block in alignment.blocks.items():
+                blocks[bank], end = range(end, end + len(block)), end + len(block)
+            known.update(alignment.known)
+        return cls(blocks, known)
 
 
 def align(exchange: Exchange, mode: str, scoring: bool = False) -> Alignment:

@@ -11,11 +11,12 @@ from mlflow import MlflowClient
 
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig, read_config
 from server.coordinator import Trained, coordinate
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs
 from server.progress import Report, append_to, ignore
 from server.scoring import Scoring, score
 from server.tracking.study import local_store, store_uri
+from server.training import title
 
 app = ServerApp()
 
@@ -48,8 +49,8 @@ def _of_training(trained: Trained, config: TrainingConfig) -> str:
     # The command knows no other stores than files.
     following = f" Next: {command} {shlex.quote(str(store))}" if store else ""
     return (
-        f"{trained.contender}, seed {trained.seed}: AUC {metrics['auc']:.3f} on the test rows (95 % interval "
-        f"{metrics['auc_low']:.3f} to {metrics['auc_high']:.3f}), trained with {_written(costs)}. "
+        f"{title(trained.contender, trained.bank, trained.seed)}: AUC {metrics['auc']:.3f} on the test rows (95 % "
+        f"interval {metrics['auc_low']:.3f} to {metrics['auc_high']:.3f}), trained with {_written(costs)}. "
         f"{_place(trained.run_id, config)}{following}"
     )
 

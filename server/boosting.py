@@ -63,9 +63,9 @@ def advance(
     model, trees = training.model, training.config.section(BoostingConfig).trees
     missing = {choice.party: SidesRequest() for choice in demand.chosen if choice.party not in padded}
     padded |= {party: answer.sides for party, answer in exchange.ask(missing, model).items()}
-    grown = exchange.ask({party: _grow_request(demand, party, padded) for party in demand.levels}, model)
+    grown = exchange.ask({party: grow_request(demand, party, padded) for party in demand.levels}, model)
     padded |= {party: answer.sides for party, answer in grown.items() if answer.sides is not None}
-    grown |= exchange.ask(_sum_requests(demand, grown), model)
+    grown |= exchange.ask(sum_requests(demand, grown), model)
     if grown:
         training.report(demand.trees, trees, ", ".join(grown))
     split = SplitRequest(
@@ -89,7 +89,7 @@ def finish(exchange: Exchange, training: Training, ended: Ended) -> Evaluation:
     return exchange.ask_holder(score, model).evaluation
 
 
-def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> GrowRequest:
+def grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> GrowRequest:
     """What the bank demands of a party, with the padded sides of the other passive parties' splits."""
     sides = [
         masked(padded[choice.party], choice.rows, choice.seed)
@@ -104,7 +104,7 @@ def _grow_request(demand: Demanded, party: str, padded: Mapping[str, Array]) -> 
     )
 
 
-def _sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, SumRequest]:
+def sum_requests(demand: Demanded, grown: Mapping[str, Grown]) -> dict[str, SumRequest]:
     """For the parties that wait: where the other passive parties send rows."""
     return {
         party: SumRequest(

@@ -2,15 +2,16 @@
 
 The order is that of every run that trains: handshake, alignment, split, training, evaluation. The parties align once
 per run; under each seed the label holder splits the rows and trains its reserve model, and then each contender is
-trained.
+trained. With several banks, all of that happens for each bank in its sub-study (`fl/studies.py`), and what the banks
+train together, in the study of all.
 """
 
 import re
 import secrets
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -20,18 +21,20 @@ from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.evaluation import Evaluation
-from fl.protocols import conversation_of, essential
+from fl.protocols import VERTICAL, conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
-from fl.splits import Assigned, SplitRequest
+from fl.splits import Assigned, SplitRequest, in_all
 from server.alignment import Alignment, align, doubts
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs, Exchange, FederationError, UnansweredError
-from server.journal import Journal
-from server.progress import Progress, Report
+from server.exchange import Exchange, FederationError, UnansweredError
+from server.journal import Journal, journal_name
+from server.meeting import introduce_banks
+from server.progress import Progress, Report, of_bank
 from server.roster import form_roster
 from server.tracking.registry import register
 from server.tracking.study import Study, store_uri
-from server.training import Trainer, Training
+from server.training import OfBanks, Trainer, Training, title
 
 _REFUSALS = (FederationError, ProtocolError, ConfigError)
 _END = "trained"
@@ -42,7 +45,8 @@ _END = "trained"
 class Trained:
     """One federated model: its evaluation on the test rows, and what it took; seconds is wall time.
 
-    run_id is that of its MLflow run; empty where nothing is logged.
+    run_id is that of its MLflow run; empty where nothing is logged. In a federation of several banks, bank is the one
+    whose model it is; of a model that they have trained together, of_banks has the evaluation on each bank's test rows.
     """
 
     contender: str
@@ -51,14 +55,25 @@ class Trained:
     costs: Costs
     seconds: float
     run_id: str = ""
+    bank: str = ""
+    of_banks: Mapping[str, Evaluation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Federation:
-    """A federation that is connected and aligned."""
+    """A federation that is connected and aligned.
+
+    If it has several banks, of_banks has for each the federation of it and the passive parties, in its sub-study.
+    """
 
     exchange: Exchange
     alignment: Alignment
+    of_banks: Mapping[str, "Federation"] = field(default_factory=dict)
+
+    @property
+    def vertical(self) -> Mapping[str, "Federation"]:
+        """The federations with one label holder each, by its name; one that is vertical itself has no name."""
+        return self.of_banks or {"": self}
 
 
 def coordinate(grid: Messenger, config: TrainingConfig, report: Report) -> list[Trained]:
@@ -83,24 +98,24 @@ def coordinate(grid: Messenger, config: TrainingConfig, report: Report) -> list[
             study.mark_identities(all(about.pinned for about in described))
             trained, failures = [], []
             for seed in config.seeds:
-                assigned = assign_roles(federation, seed)
-                # Without a passive party nobody can be away, and nobody is unknown to all.
-                if config.contenders and federation.exchange.roster.passive:
-                    train_reserve(federation, assigned, seed, report)
-                for contender in config.contenders:
-                    training = Training(
-                        contender=contender, seed=seed, assigned=assigned, config=config, on_progress=report
-                    )
+                assigned = {}
+                for bank, part in federation.vertical.items():
+                    assigned[bank] = assign_roles(part, seed)
+                    # Without a passive party nobody can be away, and nobody is unknown to all.
+                    if config.contenders and part.exchange.roster.passive:
+                        train_reserve(part, assigned[bank], seed, of_bank(report, bank))
+                for part, training in _trainings(federation, config, seed, assigned, report):
                     try:
-                        trained.append(_train_once(study, federation, training, journal))
+                        trained.append(_train_once(study, part, training, journal))
                     except UnansweredError:
                         raise
                     except _REFUSALS as error:
-                        failures.append(f"{contender}, seed {seed}: {error}")
-                        report(Progress(contender, seed, failure=str(error)))
+                        failures.append(f"{training.title}: {error}")
+                        training.on_progress(Progress(training.contender, seed, failure=str(error)))
             if failures and not config.parent_run:
                 others = [
-                    f"{each.contender}, seed {each.seed}, is trained: run {each.run_id}." for each in trained
+                    f"{title(each.contender, each.bank, each.seed)}, is trained: run {each.run_id}."
+                    for each in trained
                 ]
                 raise FederationError(" ".join([*failures, *others]))
             if not config.parent_run:
@@ -126,10 +141,50 @@ def connect(
     described = exchange.connect(config.require_parties(), config.connect_timeout)
     exchange.roster = form_roster(described, needed)
     on_progress(Progress("align"))
+    if exchange.roster.layout == VERTICAL:
+        return _aligned(exchange, config, on_progress)
+    if any(VERTICAL not in conversation_of(name).layouts for name in config.contenders):
+        introduce_banks(exchange)
+    of_banks = {
+        bank: _aligned(exchange.of_bank(bank), config, on_progress) for bank in exchange.roster.holders
+    }
+    return Federation(exchange, Alignment.together(part.alignment for part in of_banks.values()), of_banks)
+
+
+def _aligned(exchange: Exchange, config: TrainingConfig, on_progress: Report) -> Federation:
+    """Align one label holder with the passive parties."""
     aligned = align(exchange, config.alignment)
     if doubt := doubts(aligned, exchange.roster):
         on_progress(Progress("align", text=doubt))
     return Federation(exchange, aligned)
+
+
+def _trainings(
+    federation: Federation,
+    config: TrainingConfig,
+    seed: int,
+    assigned: Mapping[str, Assigned],
+    report: Report,
+) -> Iterator[tuple[Federation, Training]]:
+    """What is to be trained under a seed, each with the federation that trains it."""
+    for contender in config.contenders:
+        if federation.exchange.roster.layout in conversation_of(contender).layouts:
+            parts: Mapping[str, Federation] = {"": federation}
+        else:
+            parts = federation.of_banks
+        for bank, part in parts.items():
+            yield (
+                part,
+                Training(
+                    contender=contender,
+                    seed=seed,
+                    assigned=assigned[bank] if bank in assigned else in_all(assigned.values()),
+                    config=config,
+                    on_progress=of_bank(report, bank),
+                    bank=bank,
+                    of_banks={} if bank in assigned else assigned,
+                ),
+            )
 
 
 def assign_roles(federation: Federation, seed: int) -> Assigned:
@@ -157,11 +212,14 @@ def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
     exchange, costs, began = federation.exchange, federation.exchange.costs, federation.exchange.seconds
     trainer = cast(Trainer, conversation_of(training.contender).half("server"))
-    evaluation = trainer.train(exchange, training)
+    evaluated = trainer.train(exchange, training)
+    judged = evaluated if isinstance(evaluated, OfBanks) else OfBanks(evaluated, {})
     return Trained(
         contender=training.contender,
         seed=training.seed,
-        evaluation=evaluation,
+        evaluation=judged.whole,
+        bank=training.bank,
+        of_banks=judged.of_banks,
         costs=exchange.costs.since(costs),
         seconds=exchange.seconds - began,
     )
@@ -187,12 +245,14 @@ def _study(config: TrainingConfig, is_resumed: bool) -> Iterator[Study]:
 
 def _train_once(study: Study, federation: Federation, training: Training, journal: Journal) -> Trained:
     """Train a contender, unless an earlier coordinator of this run has done so."""
-    end = f"{training.model}/{_END}"
+    place = journal_name(training.bank, training.model)
+    end = f"{place}/{_END}"
     trained = journal.next(end, Trained)
     if trained is None:
         trained = _train_tracked(study, federation, training)
         journal.add(end, trained)
-        journal.drop(training.model)
+        for name in (place, *(journal_name(bank, training.model) for bank in training.of_banks)):
+            journal.drop(name)
     costs = trained.costs.to_mapping() | {"seconds": trained.seconds}
     training.on_progress(Progress(training.contender, training.seed, costs=costs))
     return trained
@@ -201,7 +261,8 @@ def _train_once(study: Study, federation: Federation, training: Training, journa
 def _train_tracked(study: Study, federation: Federation, training: Training) -> Trained:
     report = training.on_progress
     trained_by = replace(training.config, contenders=(training.contender,), seeds=(training.seed,))
-    with study.contender(training.contender, training.seed, dict(trained_by.to_mapping())) as run:
+    params = dict(trained_by.to_mapping())
+    with study.contender(training.contender, training.seed, params, training.bank) as run:
 
         def log_and_report(event: Progress) -> None:
             if any(name.startswith("valid.") for name in event.metrics):
@@ -214,4 +275,7 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         run.log_costs(costs)
         if training.config.register:
             register(run, training.config)
-        return replace(trained, run_id=run.run_id)
+    for bank, evaluation in trained.of_banks.items():
+        with study.contender(training.contender, training.seed, params, bank) as run_of_bank:
+            run_of_bank.log_evaluation(evaluation)
+    return replace(trained, run_id=run.run_id)

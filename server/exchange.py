@@ -8,9 +8,10 @@ journal, if it has one, and taken from there when the run is resumed (`server/jo
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from flwr.app import Error, RecordDict
 
@@ -19,6 +20,7 @@ from fl.escaping import text_line
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Reply, Request, declaration_of
 from fl.protocols import message_type
+from fl.studies import sub_study
 from fl.wire import (
     Envelope,
     digest_of,
@@ -31,17 +33,15 @@ from fl.wire import (
     unpack,
 )
 from server.admission import read_admission
+from server.costs import COORDINATOR, Costs
 from server.delivery import Delivery, Messenger, poll
-from server.journal import Answer, Journal, RoundTrip
+from server.journal import Answer, Journal, RoundTrip, journal_name
 from server.roster import Roster
 
 _NAME = 100
 
 _MET = "parties"
 """File of the journal with their descriptions: no contender is called so."""
-
-COORDINATOR = "coordinator"
-"""The name of the coordinator's own work beside those of actions."""
 
 
 class FederationError(RuntimeError):
@@ -59,60 +59,15 @@ class _Met:
     descriptions: Mapping[str, Description]
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What a conversation took.
-
-    bytes_up are payload to the coordinator, bytes_down from it. cpu_by_action has CPU seconds: by action what the
-    parties report for their answers, and under `coordinator` its own outside Flower's grid.
-    """
-
-    round_trips: int = 0
-    bytes_up: int = 0
-    bytes_down: int = 0
-    cpu_by_action: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def cpu_seconds(self) -> float:
-        """All of them."""
-        return sum(self.cpu_by_action.values())
-
-    def since(self, earlier: "Costs") -> "Costs":
-        """The costs that came after `earlier`."""
-        spent = {
-            action: cpu - earlier.cpu_by_action.get(action, 0.0) for action, cpu in self.cpu_by_action.items()
-        }
-        return Costs(
-            self.round_trips - earlier.round_trips,
-            self.bytes_up - earlier.bytes_up,
-            self.bytes_down - earlier.bytes_down,
-            {action: cpu for action, cpu in spent.items() if cpu > 0},
-        )
-
-    def to_mapping(self) -> dict[str, float]:
-        """As flat figures: `round_trips`, `bytes_up`, `bytes_down`, `cpu_seconds`, and `cpu_seconds.<action>`."""
-        return {
-            "round_trips": self.round_trips,
-            "bytes_up": self.bytes_up,
-            "bytes_down": self.bytes_down,
-            "cpu_seconds": self.cpu_seconds,
-            **{f"cpu_seconds.{action}": cpu for action, cpu in self.cpu_by_action.items()},
-        }
-
-
-class Exchange:
-    """Questions to parties by role or by name over a Flower grid.
-
-    roster says which of the connected parties take part, and in which role; there is none before it is set.
-    """
+class Connection:
+    """The way to the parties that are connected, the journal of what they were asked, and what it all has cost."""
 
     def __init__(self, grid: Messenger, study: str, timeout: float, journal: Journal | None = None) -> None:
         self._grid, self._study, self._timeout = grid, study, timeout
         self._delivery, self._journal = Delivery(grid, timeout), journal or Journal("", study, 0)
-        self.roster = Roster()
         self._counted = Costs()
         self._nodes: dict[str, int] = {}
-        self._steps: defaultdict[tuple[str, str], Iterator[int]] = defaultdict(lambda: count(1))
+        self._steps: defaultdict[tuple[str, str, str], Iterator[int]] = defaultdict(lambda: count(1))
         self._began, self._in_grid = time.thread_time(), 0.0
         self._seconds, self._last = 0.0, time.monotonic()
 
@@ -154,7 +109,8 @@ class Exchange:
         self._nodes, names = dict(zip(questions, nodes, strict=True)), dict[str, int]()
         # A node that has just gone may still be listed.
         dispensable = () if least is None else questions
-        answers = self._round_trip(questions, Envelope(self._study), dispensable, Journal("", "", 0))
+        asked = _questions(questions, self._study)
+        answers = self._ask(asked, Envelope(self._study), dispensable, Journal("", "", 0))
         for node, about in answers.items():
             if not about.name or about.name != text_line(about.name)[:_NAME]:
                 raise FederationError(
@@ -171,44 +127,51 @@ class Exchange:
         return {about.name: about for about in sorted(answers.values(), key=lambda about: about.name)}
 
     def ask(
-        self, requests: Mapping[str, Request[Reply]], model: str = "", dispensable: Collection[str] = ()
+        self, requests: Mapping[str, Request[Reply]], envelope: Envelope, dispensable: Collection[str]
     ) -> dict[str, Reply]:
-        """One round trip, if anybody is asked: send each party its request, return each party's reply.
+        """One round trip about the state that the envelope names; see `Exchange.ask`."""
+        return self._ask(_questions(requests, envelope.study), envelope, dispensable, self._journal)
 
-        model names the state at the parties that the requests touch, by default the study's own. A dispensable party
-        that keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
-        """
-        if not requests:
-            return {}
-        return self._round_trip(requests, Envelope(self._study, model), dispensable, self._journal)
+    def ask_in_all(
+        self, requests: Mapping[str, Mapping[str, Request[Reply]]], model: str
+    ) -> dict[str, dict[str, Reply]]:
+        """One round trip in the sub-studies of several banks; see `Exchange.ask_in_all`."""
+        questions, labels = dict[str, _Question](), dict[str, dict[str, str]]()
+        for bank, of_bank in requests.items():
+            study = sub_study(self._study, bank)
+            labels[bank] = {party: f"{party} in {study}" for party in of_bank}
+            questions |= {
+                labels[bank][party]: question for party, question in _questions(of_bank, study).items()
+            }
+        if not questions:
+            return {bank: {} for bank in requests}
+        replies: dict[str, Reply] = self._ask(questions, Envelope(self._study, model), (), self._journal)
+        return {
+            bank: {party: replies[label] for party, label in parties.items()}
+            for bank, parties in labels.items()
+        }
 
-    def ask_each(
-        self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
-    ) -> dict[str, Reply]:
-        """The same request to every party of the role that it is declared for."""
-        role = declaration_of(type(request)).to
-        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
-
-    def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
-        """One round trip with the label holder of a vertical federation."""
-        return self.ask({self.roster.holder: request}, model)[self.roster.holder]
-
-    def _round_trip(
+    def _ask(
         self,
-        requests: Mapping[str, Request[Reply]],
+        questions: Mapping[str, "_Question"],
         envelope: Envelope,
         dispensable: Collection[str],
         journal: Journal,
-    ) -> dict[str, Reply]:
-        (kind,) = {type(request) for request in requests.values()}
+    ) -> dict[str, Any]:
+        """One round trip about the model that the envelope names, journalled under its study."""
+        (kind,) = {type(question.request) for question in questions.values()}
         declaration, to = declaration_of(kind), message_type(kind)
         packed = {}
-        for party, request in requests.items():
-            step = 0 if declaration.is_query else next(self._steps[party, envelope.model])
-            packed[party] = pack(request, replace(envelope, step=step))
+        for label, (party, study, request) in questions.items():
+            step = 0 if declaration.is_query else next(self._steps[party, study, envelope.model])
+            packed[label] = pack(request, replace(envelope, study=study, step=step))
+        parties = {label: question.party for label, question in questions.items()}
         asked = {party: digest_of(record) for party, record in packed.items()} if journal.is_kept else {}
-        earlier = journal.next(envelope.model, RoundTrip)
-        records = self._send(to, packed, dispensable) if earlier is None else _recalled(earlier, asked, to)
+        place = self._place(envelope)
+        earlier = journal.next(place, RoundTrip)
+        records = (
+            self._send(to, packed, parties, dispensable) if earlier is None else _recalled(earlier, asked, to)
+        )
         action = to.partition(".")[2]
         replies = {
             party: self._opened(party, to, declaration.replies, records[party])
@@ -223,7 +186,7 @@ class Exchange:
                 party: Answer(digest, to_bytes(records[party]) if party in records else b"")
                 for party, digest in asked.items()
             }
-            journal.add(envelope.model, RoundTrip(answers, seconds))
+            journal.add(place, RoundTrip(answers, seconds))
         counted, spent = self._counted, sum(cpu_seconds for _, cpu_seconds in replies.values())
         self._counted = Costs(
             counted.round_trips + 1,
@@ -233,8 +196,17 @@ class Exchange:
         )
         return {party: answer for party, (answer, _) in replies.items()}
 
+    def _place(self, envelope: Envelope) -> str:
+        """The file of the journal for a state at the parties; see `journal_name`."""
+        bank = envelope.study.removeprefix(sub_study(self._study, ""))
+        return journal_name("" if envelope.study == self._study else bank, envelope.model)
+
     def _send(
-        self, action: str, packed: Mapping[str, RecordDict], dispensable: Collection[str]
+        self,
+        action: str,
+        packed: Mapping[str, RecordDict],
+        parties: Mapping[str, str],
+        dispensable: Collection[str],
     ) -> dict[str, RecordDict]:
         if not self._nodes:
             # The first request of a resumed run that its journal has no answer to.
@@ -243,7 +215,9 @@ class Exchange:
             self._counted = counted
         before = time.thread_time()
         there = {
-            party: (self._nodes[party], record) for party, record in packed.items() if party in self._nodes
+            label: (self._nodes[parties[label]], record)
+            for label, record in packed.items()
+            if parties[label] in self._nodes
         }
         replies, silent = self._delivery.carry(action, there)
         self._in_grid += time.thread_time() - before
@@ -308,6 +282,89 @@ class Exchange:
                 f"{len(nodes)} of {len(parties)} parties connected within {timeout:g} seconds; {why}."
             )
         return dict(sorted(nodes.items()))
+
+
+class _Question(NamedTuple):
+    """What a party is asked, and in which study."""
+
+    party: str
+    study: str
+    request: Request[Any]
+
+
+def _questions(requests: Mapping[str, Request[Any]], study: str) -> dict[str, _Question]:
+    """Requests by party, in one study."""
+    return {party: _Question(party, study, request) for party, request in requests.items()}
+
+
+class Exchange:
+    """Questions to parties by role or by name, in one study.
+
+    roster says which of the connected parties take part, and in which role; there is none before it is set.
+    """
+
+    def __init__(self, grid: Messenger, study: str, timeout: float, journal: Journal | None = None) -> None:
+        self._connection, self._study = Connection(grid, study, timeout, journal), study
+        self.roster = Roster()
+
+    @property
+    def sub_studies(self) -> dict[str, str]:
+        """The names of the banks' sub-studies, by bank."""
+        return {bank: sub_study(self._study, bank) for bank in self.roster.holders}
+
+    def of_bank(self, bank: str) -> "Exchange":
+        """The same exchange in the sub-study of a bank, which is the only label holder there."""
+        exchange = copy(self)
+        exchange._study, exchange.roster = sub_study(self._study, bank), self.roster.of_bank(bank)
+        return exchange
+
+    @property
+    def costs(self) -> Costs:
+        """All costs so far, those of all sub-studies included."""
+        return self._connection.costs
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, without that between the death of one coordinator and the start of the next."""
+        return self._connection.seconds
+
+    def connect(
+        self, parties: Sequence[str], timeout: float, least: int | None = None
+    ) -> dict[str, Description]:
+        """Wait for the parties, and ask each who it is; see `Connection.connect`."""
+        return self._connection.connect(parties, timeout, least)
+
+    def ask(
+        self, requests: Mapping[str, Request[Reply]], model: str = "", dispensable: Collection[str] = ()
+    ) -> dict[str, Reply]:
+        """One round trip, if anybody is asked: send each party its request, return each party's reply.
+
+        model names the state at the parties that the requests touch, by default the study's own. A dispensable party
+        that keeps silent or fails has no reply; all else raises FederationError naming the party, its refusal too.
+        """
+        if not requests:
+            return {}
+        return self._connection.ask(requests, Envelope(self._study, model), dispensable)
+
+    def ask_each(
+        self, request: Request[Reply], model: str = "", dispensable: Collection[str] = ()
+    ) -> dict[str, Reply]:
+        """The same request to every party of the role that it is declared for."""
+        role = declaration_of(type(request)).to
+        return self.ask(dict.fromkeys(self.roster.of(role), request), model, dispensable)
+
+    def ask_in_all(
+        self, requests: Mapping[str, Mapping[str, Request[Reply]]], model: str
+    ) -> dict[str, dict[str, Reply]]:
+        """One round trip in the sub-studies of several banks, if anybody is asked there; requests by bank and party.
+
+        A party may be asked in several of them. The replies are by bank and party, too; see `ask`.
+        """
+        return self._connection.ask_in_all(requests, model)
+
+    def ask_holder(self, request: Request[Reply], model: str = "") -> Reply:
+        """One round trip with the only label holder of a study."""
+        return self.ask({self.roster.holder: request}, model)[self.roster.holder]
 
 
 def _raise_unless(

@@ -85,9 +85,9 @@ class Journal:
             self._file(name).append(encode(record))
 
     def drop(self, name: str) -> None:
-        """Remove a file."""
-        if self.is_kept:
-            self._files.pop(name).close()
+        """Remove a file, if there is one."""
+        if (file := self._files.pop(name, None)) is not None:
+            file.close()
             self._path(name).unlink()
 
     def remove(self) -> None:
@@ -110,6 +110,11 @@ class Journal:
         if name not in self._files:
             self._files[name] = _File(self._path(name))
         return self._files[name]
+
+
+def journal_name(bank: str, model: str) -> str:
+    """The file for a model: of one in a bank's sub-study such as `bank_a/federated-boosting/1`; bank may be empty."""
+    return f"{bank}/{model}" if bank else model
 
 
 def is_held(folder: str, study: str) -> bool:

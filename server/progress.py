@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 
@@ -13,7 +13,8 @@ class Progress:
     costs come with a contender's last event: `server.exchange.Costs` as flat figures, and wall seconds.
     stage is a contender's name while one trains, or `score`; before, `connect` and `align`; last, `done` or `failed`.
     `text` is the reason of the run's failure, or what a person should check; `failure` is the reason why the contender
-    has no model, after which the run goes on with the next one.
+    has no model, after which the run goes on with the next one. `bank` is the one whose model trains, where each of
+    several has its own.
     """
 
     stage: str
@@ -25,6 +26,7 @@ class Progress:
     costs: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
     failure: str = ""
+    bank: str = ""
 
 
 Report = Callable[[Progress], object]
@@ -38,6 +40,11 @@ def append_to(path: Path) -> Report:
             file.write(json.dumps(asdict(event)) + "\n")
 
     return report
+
+
+def of_bank(report: Report, bank: str) -> Report:
+    """The report of what is done for one of several banks."""
+    return lambda event: report(replace(event, bank=bank))
 
 
 def ignore(event: Progress) -> None:

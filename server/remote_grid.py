@@ -2,8 +2,10 @@
 parts of a reply, without one.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
+from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -11,8 +13,8 @@ import httpx
 from flwr.app import Message
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
-from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError
-from flwr.superlink.grid import HttpGrid
+from flwr.supercore.inflatable.inflatable_utils import ObjectPullError, ObjectPushError, pull_objects
+from flwr.superlink.grid import HttpGrid, http_grid
 
 from server.delivery import GridError, Lossy, Messenger
 
@@ -21,6 +23,10 @@ Result = TypeVar("Result")
 _PATIENCE = 30.0
 _SLICE = 1.0
 """Seconds that a look for replies waits before the caller may look at something else."""
+_LOOK_SECONDS = 0.1
+"""Between two looks for replies: each costs the SuperLink, which has other things to do, a hundredth of a second."""
+_PART_SECONDS = 0.05
+"""Before a part of a reply is asked for again that has not arrived; Flower waits a second, then two, and so on."""
 _FAILURES = (httpx.HTTPError, ObjectPullError, ObjectPushError, ValueError)
 
 
@@ -30,6 +36,7 @@ class RemoteGrid(Lossy):
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self._pulling: tuple[frozenset[str], Future[Iterable[Message]]] | None = None
+        self._looked = 0.0
 
     def get_nodes(self) -> Iterable[NodeInfo]:
         """The nodes that are online."""
@@ -44,6 +51,8 @@ class RemoteGrid(Lossy):
         wanted = frozenset(message_ids)
         # A call that waits for a message which the caller has given up may wait for ever.
         if self._pulling is None or not self._pulling[0] <= wanted:
+            time.sleep(max(0.0, self._looked + _LOOK_SECONDS - time.monotonic()))
+            self._looked = time.monotonic()
             self._pulling = wanted, _started(self._grid.pull_messages, list(wanted))
         _, pulled = self._pulling
         if not wait([pulled], _SLICE).done:
@@ -54,7 +63,10 @@ class RemoteGrid(Lossy):
 
 def bounded(grid: Grid) -> Messenger:
     """The grid itself unless it is that of a deployment."""
-    return RemoteGrid(grid) if isinstance(grid, HttpGrid) else grid
+    if not isinstance(grid, HttpGrid):
+        return grid
+    vars(http_grid)["pull_objects"] = partial(pull_objects, initial_backoff=_PART_SECONDS)
+    return RemoteGrid(grid)
 
 
 def _started(call: Callable[..., Result], *arguments: Any) -> "Future[Result]":

@@ -4,7 +4,7 @@ What the coordinator asks of the parties, it asks by their role. How many there 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fl.errors import ProtocolError
 from fl.handshake import Description, Introduction
@@ -27,9 +27,13 @@ class Roster:
 
     @property
     def holder(self) -> str:
-        """The label holder of a vertical federation, which has just one."""
+        """The label holder of a vertical federation, or of a bank's sub-study: there is just one."""
         (holder,) = self.holders
         return holder
+
+    def of_bank(self, bank: str) -> "Roster":
+        """The same without the other banks."""
+        return replace(self, holders=(bank,))
 
     @property
     def introductions(self) -> dict[str, Introduction]:
@@ -56,8 +60,9 @@ def form_roster(descriptions: Mapping[str, Description], conversations: Collecti
     """The roster of parties that described themselves, for a run that needs these conversations.
 
     Raises ProtocolError for a federation with no label holder, or of a layout that one of the conversations is not for;
-    for a party that does not speak one of them, and for one that offers no column or does not describe those that it
-    offers.
+    for banks with different columns; for a party that does not speak one of them, and for one that offers no column or
+    does not describe those that it offers. With several banks, what is for vertical federations goes on in each bank's
+    sub-study.
     """
     holders = tuple(sorted(name for name, about in descriptions.items() if about.target))
     if not holders:
@@ -68,14 +73,23 @@ def form_roster(descriptions: Mapping[str, Description], conversations: Collecti
         )
     roster = Roster(holders, tuple(sorted(descriptions.keys() - set(holders))), descriptions)
     for conversation in conversations:
-        if roster.layout not in conversation.layouts:
+        if conversation.contenders and not {roster.layout, VERTICAL} & set(conversation.layouts):
             raise ProtocolError(
                 f"The label is held by {' and by '.join(holders)}, so this federation is {roster.layout}; "
-                f"{conversation.announced} is for {' or '.join(conversation.layouts)} ones. In a vertical federation "
-                "exactly one party holds the label."
+                f"{conversation.announced} is for {' or '.join(conversation.layouts)} ones, in which several banks "
+                "hold the label."
             )
+    spoken = [c.announced for c in conversations if {roster.layout, VERTICAL} & set(c.layouts)]
     for name, about in descriptions.items():
-        _check(name, about, [conversation.announced for conversation in conversations])
+        _check(name, about, spoken)
+    first, *others = (descriptions[name] for name in holders)
+    for about in others:
+        if set(zip(about.columns, about.kinds, strict=True)) != set(
+            zip(first.columns, first.kinds, strict=True)
+        ):
+            raise ProtocolError(
+                f"Banks {first.name} and {about.name} offer different columns; declare the same in both party.toml."
+            )
     return roster
 
 

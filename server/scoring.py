@@ -19,8 +19,9 @@ from fl.scoring import (
 )
 from server.alignment import align
 from server.coordinator import new_study_name
+from server.costs import Costs
 from server.delivery import Messenger
-from server.exchange import Costs, Exchange, FederationError
+from server.exchange import Exchange, FederationError
 from server.journal import Journal
 from server.progress import Progress, Report
 from server.roster import form_roster

@@ -1,7 +1,7 @@
 """What every conversation that trains is given to train one model, and how it reports on the way."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fl.config.run import TrainingConfig
@@ -12,15 +12,31 @@ from server.exchange import Exchange
 from server.progress import Progress, Report
 
 
+def title(contender: str, bank: str, seed: int) -> str:
+    """What a person calls a model, such as `federated-boosting, bank_a, seed 1`; bank may be empty."""
+    return ", ".join(filter(None, [contender, bank, f"seed {seed}"]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One model to train: whose contender, under which seed, on which split of the rows."""
+    """One model to train: whose contender, under which seed, on which split of the rows.
+
+    Where several banks train a model together, of_banks has the split of each, and assigned says how many rows have
+    each role in all, with no split. bank is the one whose model it is, in a federation of several; else empty.
+    """
 
     contender: str
     seed: int
     assigned: Assigned
     config: TrainingConfig
     on_progress: Report
+    bank: str = ""
+    of_banks: Mapping[str, Assigned] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return title(self.contender, self.bank, self.seed)
 
     @property
     def model(self) -> str:
@@ -32,10 +48,18 @@ class Training:
         self.on_progress(Progress(self.contender, self.seed, step, steps, party, metrics or {}))
 
 
+@dataclass(frozen=True)
+class OfBanks:
+    """The evaluation of a model that several banks have trained together, on all test rows and on each bank's."""
+
+    whole: Evaluation
+    of_banks: Mapping[str, Evaluation]
+
+
 class Trainer(Protocol):
     """What the coordinator's half of a conversation that trains offers."""
 
-    def train(self, exchange: Exchange, training: Training) -> Evaluation:
+    def train(self, exchange: Exchange, training: Training) -> Evaluation | OfBanks:
         """Train one model from start to evaluation; the parties keep their parts under `training.model`."""
         ...
 

@@ -3,6 +3,9 @@
 The bank sees the share of a firm's payments that runs through it, money from private lenders included,
 which looks like sales. It knows the debt it holds itself, and how the business has served it. A first-time
 borrower's account is young and thin, and has no credit history.
+
+Where there are several banks, each keeps the accounts of the firms that apply at it. A firm with two banks has an
+account at the other one too, through which the rest of its payments run and which holds the rest of its debt.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from synthetic_data import calendar
-from synthetic_data.applications import PURPOSES
+from synthetic_data.applications import PURPOSES, account_opened
 from synthetic_data.arithmetic import exp
+from synthetic_data.banks import Banks, Customers
 from synthetic_data.firms import OWNERSHIPS, REGIONS, SECTORS, SIZES
 from synthetic_data.observer import Observer, Rows, Scene, money, only
 from synthetic_data.roster import Book, Roster
@@ -35,14 +39,30 @@ RETURNED_CALM, RETURNED_STRAINED = 0.06, 0.4
 """Returned payments a month without stretch, and at full stretch through a bank that sees everything."""
 
 
+LEVELS = {
+    "sector": SECTORS,
+    "region": REGIONS,
+    "area": ("urban", "county"),
+    "size": SIZES,
+    "ownership": OWNERSHIPS,
+    "first_time_borrower": ("no", "yes"),
+    "purpose": PURPOSES,
+}
+"""The levels of each categorical column of the applications."""
+
+
 class BankRecords(Observer):
-    """Keeps ``accounts``; `applications` gives the other table."""
+    """Keeps ``accounts`` at the bank at which each firm applies; `applications` gives the other table."""
 
     folder = "bank"
 
-    def __init__(self, roster: Roster, book: Book, rng: np.random.Generator) -> None:
-        """Draws the errors that stay with each business."""
+    def __init__(
+        self, roster: Roster, book: Book, rng: np.random.Generator, banks: Banks, bank: np.ndarray
+    ) -> None:
+        """Draws the errors that stay with each business; ``bank`` (businesses,) is the number of its bank."""
         super().__init__(roster, book, rng)
+        self.banks, self.bank = banks, bank
+        self.account_opened = roster.account_opened
         thin = np.where(roster.first_time, THIN_SHARE, 1.0)
         self.share = (roster.firms.bank_share * thin).astype(np.float32)
         self.cash_share = self.share * self.lasting(CASH_SPREAD)
@@ -75,8 +95,31 @@ class BankRecords(Observer):
             "debt_service": money(self.held[rows] * flows.service * firms.scale),
             "days_past_due": np.where(held > 0, 30 * state.missed, 0).astype(np.int16),
         }
-        open_account = scene.month > self.roster.account_opened[rows]
+        open_account = scene.month > self.account_opened[rows]
         return {"accounts": only(open_account, rows, columns)}
+
+    def files(self, scene: Scene) -> dict[str, Rows]:
+        """See `Observer.files`: each bank has the rows of its own accounts."""
+        rows, columns = self.record(scene)["accounts"]
+        return {
+            f"{name}/accounts": only(self.bank[rows] == number, rows, columns)
+            for number, name in enumerate(self.banks.names)
+        }
+
+
+class SecondBankRecords(BankRecords):
+    """Keeps ``accounts`` at the other bank of each firm that has two."""
+
+    def __init__(self, first: BankRecords, customers: Customers, rng: np.random.Generator) -> None:
+        """Draws the errors of these accounts, which see what runs past those at the ``first`` banks."""
+        roster = first.roster
+        super().__init__(
+            roster, Book(customers.second >= 0, first.book.source), rng, first.banks, customers.second
+        )
+        self.account_opened = account_opened(roster.firms)
+        self.share = 1 - first.share
+        self.cash_share = self.share * self.lasting(CASH_SPREAD)
+        self.held = np.where(roster.first_time, 0, 1 - first.held).astype(np.float32)
 
 
 def applications(roster: Roster) -> pd.DataFrame:

@@ -87,6 +87,10 @@ class Observer(ABC):
     def record(self, scene: Scene) -> dict[str, Rows]:
         """Rows of this month by table name."""
 
+    def files(self, scene: Scene) -> dict[str, Rows]:
+        """Rows of this month by the table's path in the dataset, without its suffix."""
+        return {f"{self.folder}/{name}": rows for name, rows in self.record(scene).items()}
+
     def lasting(self, spread: float) -> np.ndarray:
         """(businesses,) log-normal factor of mean 1 that stays with each business."""
         return self._factor(len(self.roster), spread)

@@ -10,25 +10,29 @@ import sys
 import tempfile
 from pathlib import Path
 
+from synthetic_data.banks import Banks
 from synthetic_data.dataset import PARTIES, generate
 from synthetic_data.digests import digests
 from synthetic_data.worlds import WORLDS
 
 PUBLISHED = Path(__file__).with_suffix(".toml")
 """The file that holds them: a table for each of `ECONOMIES`, of digests by file."""
-ECONOMIES: dict[str, tuple[str, int, bool]] = {
-    **{world: (world, 200, False) for world in WORLDS},
-    "demo": ("base", 20_000, False),
-    "true-pd": ("base", 200, True),
+ECONOMIES: dict[str, tuple[str, int, bool, Banks]] = {
+    **{world: (world, 200, False, Banks()) for world in WORLDS},
+    "demo": ("base", 20_000, False, Banks()),
+    "true-pd": ("base", 200, True, Banks()),
+    "three-banks": ("base", 200, False, Banks((0.7, 0.2, 0.1), skew="region")),
 }
-"""World, number of applicants and whether the true probability of default is estimated, by published name."""
+"""World, number of applicants, whether the true probability of default is estimated, and banks, by published name."""
 
 
 def economy_digests(name: str) -> dict[str, str]:
     """Generate one of `ECONOMIES` with the records of all parties, and return the digest of each file."""
-    world, businesses, truth = ECONOMIES[name]
+    world, businesses, truth, banks = ECONOMIES[name]
     with tempfile.TemporaryDirectory() as temporary:
-        generate(folder := Path(temporary, "economy"), businesses, world, 1, truth, parties=PARTIES)
+        generate(
+            folder := Path(temporary, "economy"), businesses, world, 1, truth, parties=PARTIES, banks=banks
+        )
         return digests(folder)
 
 

@@ -178,6 +178,29 @@ def tables(make_tables: Callable[..., Path]) -> Path:
     return make_tables()
 
 
+@pytest.fixture(scope="session")
+def banks_tables(make_tables: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Banks `bank_a`, `bank_b` and `bank_c` with 400, 240 and 160 applicants; passive parties know firms of all."""
+    import shutil
+    from dataclasses import replace
+
+    from clients.data.declaration import read_declaration, write_declaration
+
+    folder = tmp_path_factory.mktemp("banks") / "data"
+    shutil.copytree(make_tables(rows=800), folder)
+    frame, declared = pd.read_csv(folder / "bank" / "table.csv", dtype=str), read_declaration(folder / "bank")
+    columns = tuple(
+        column if column.is_numeric else replace(column, levels=("coal", "纺织", "food"))
+        for column in declared.columns
+    )
+    shutil.rmtree(folder / "bank")
+    for bank, rows in zip("abc", np.split(np.arange(len(frame)), [400, 640]), strict=True):
+        (folder / f"bank_{bank}").mkdir()
+        frame.iloc[rows].to_csv(folder / f"bank_{bank}" / "table.csv", index=False)
+        write_declaration(folder / f"bank_{bank}", replace(declared, name=f"bank_{bank}", columns=columns))
+    return folder
+
+
 class Run(NamedTuple):
     """A federation in this process after its alignment, and what it runs by."""
 

@@ -29,11 +29,11 @@ from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, declaration_of, with_letters
-from fl.protocols import conversation_of, federated_contenders, message_type, request_of
+from fl.protocols import conversation_of, message_type, request_of, vertical_contenders
 from fl.records import decode, encode
 from fl.wire import Envelope, envelope_of, from_bytes, pack, refusal_in, to_bytes, unpack
 from server import scoring
-from server.coordinator import assign_roles, connect, train, train_reserve
+from server.coordinator import assign_roles, connect, coordinate, train, train_reserve
 from server.exchange import Exchange
 from server.progress import ignore
 from server.training import Training
@@ -102,18 +102,37 @@ def record(data: Path, folder: Path, encryption: str) -> list[Moment]:
     federation = connect(InlineGrid(config, Recorder(config, folder / "moments", moments)), config, ignore)
     assigned = assign_roles(federation, 1)
     train_reserve(federation, assigned, 1, ignore)
-    for contender in federated_contenders():
+    for contender in vertical_contenders():
         training = Training(contender=contender, seed=1, assigned=assigned, config=config, on_progress=ignore)
         train(federation, training)
     applicants = data / "bank" / "table.csv"
     common = {item.name: getattr(config, item.name) for item in fields(RunConfig)}
-    for contender in federated_contenders():
+    for contender in vertical_contenders():
         named = {"study": f"new-{contender}", "applicants": str(applicants), "model": f"s/{contender}/1"}
         asked = ScoringConfig(**common | named)
         grid = InlineGrid(asked, Recorder(asked, folder / "moments", moments))
         scoring.converse(Exchange(grid, asked.study, asked.party_timeout), asked, ignore)
     for moment in moments:
         _ = moment.letters.keyring.identities  # which are read now, since no moment has those of all parties
+    return moments
+
+
+def record_banks(data: Path, folder: Path) -> list[Moment]:
+    """The moments of a study that several banks have together."""
+    moments: list[Moment] = []
+    config = TrainingConfig(
+        data=str(data),
+        parties=("bank_a", "bank_b", "bank_c"),
+        state=str(folder / "state"),
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        study="s",
+        contenders=("banks-boosting", "banks-scorecard"),
+    )
+    for section in (BoostingConfig(trees=2, depth=2, min_leaf_count=10), ScorecardConfig(bins=5, max_p=1.0)):
+        config = config.with_section(section)
+    coordinate(InlineGrid(config, Recorder(config, folder / "moments", moments)), config, ignore)
+    for moment in moments:
+        _ = moment.letters.keyring.identities
     return moments
 
 

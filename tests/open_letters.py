@@ -37,7 +37,8 @@ class OpenLetters(ClientApp):
         reply = self._app(message, context)
         if refusal_in(reply.content) is None:
             said = unpack(reply.content, *declaration_of(kind).replies)
-            reply.content = pack(self.keyring.opened(said), envelope_of(reply.content))
+            envelope = envelope_of(reply.content)
+            reply.content = pack(self.keyring.opened(said, envelope.study), envelope)
         return reply
 
     def sealed(self, record: RecordDict, kind: type[Any], context: Context) -> RecordDict:

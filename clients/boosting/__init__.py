@@ -5,7 +5,7 @@ The bank's actions are in `label_holder`, those of passive parties in `passive`;
 """
 
 from clients.boosting.label_holder import begin, score, split
-from clients.boosting.passive import add_up, finish, grow, hand_over, outcomes, start
+from clients.boosting.passive import add_up, finish, grow, hand_over, outcomes, start, start_common
 from clients.forests import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "score",
     "split",
     "start",
+    "start_common",
 ]

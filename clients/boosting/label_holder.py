@@ -99,34 +99,52 @@ def begin(session: Session, request: BeginRequest) -> Demanded:
     check_names("columns", request.columns, coverage)
     columns = {party: request.columns[party].read(Columns) for party in coverage}
     config = session.config.section(BoostingConfig)
-    setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    keys = make_keys(session, columns) if columns else None
     session.store.keep(PassiveColumns(columns))
-    keys: Keys | None = None
-    if columns:
-        owner = new_owner(config.encryption, most_entries(setup.training, config), ranges(config))
-        session.store.keep(OwnerKey(owner.secret()))
-        keys = Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
-    grower, demand = Grower.begin(_data(session), config)
-    return _Bank(session, grower, {}, np.empty(0, np.int64)).demanded(demand, None, keys)
+    grower, demand = Grower.begin(read_data(session), config)
+    bank = Bank(session, grower)
+    demanded = bank.demanded(demand, None, keys)
+    session.keep(bank.state)
+    return demanded
 
 
 def split(session: Session, request: SplitRequest) -> Demanded | Ended:
     """Take where rows went, and sums; finish a round where that is due, choose the next splits."""
     state = session.state(BankState)
-    grower = Grower(_data(session), session.config.section(BoostingConfig), state.growth)
-    bank = _Bank(session, grower, state.ticket, state.entries)
+    grower = Grower(read_data(session), session.config.section(BoostingConfig), state.growth)
+    bank = Bank(session, grower, state)
     resolved = grower.resolve(bank.members(request.members))
     if resolved.fit is not None and resolved.ended:
-        return bank.ended(resolved.fit)
-    return bank.demanded(grower.advance(bank.answers(resolved, request.sums)), resolved.fit, None)
+        kept = bank.end()
+        session.keep(None)
+        return Ended(kept=kept, trees=bank.trees, fit=resolved.fit)
+    demanded = bank.demanded(grower.advance(bank.answers(resolved, request.sums)), resolved.fit, None)
+    session.keep(bank.state)
+    return demanded
 
 
 def score(session: Session, request: ScoreRequest) -> Scored:
     """Keep the PD of every position by the final forest, and evaluate those of the test rows."""
+    return score_all(session, request.outcomes, request.reasons)
+
+
+def make_keys(session: Session, columns: Mapping[str, Columns]) -> Keys:
+    """Fresh keys of the encryption and the pads, for the passive parties' columns by name; the secret ones are kept."""
+    config, training = session.config.section(BoostingConfig), read_setup(session).training
+    owner = new_owner(config.encryption, most_entries(training, config), ranges(config))
+    session.store.keep(OwnerKey(owner.secret()))
+    return Keys(sums=owner.public_key(), pad=_new_pad_key(session, columns))
+
+
+def score_all(
+    session: Session, letters: Mapping[str, Letter[Outcomes]], reasons: Mapping[str, Letter[Reasons]]
+) -> Scored:
+    """The same, by what the passive parties have told."""
     setup, coverage = read_setup(session), read_coverage(session.study)
     model, test = session.store.read(BankModel), np.flatnonzero(setup.roles == TEST)
-    outcomes = {party: letter.read(Outcomes) for party, letter in request.outcomes.items()}
-    session.store.keep(_told_reasons(session, request.reasons))
+    outcomes = {party: letter.read(Outcomes) for party, letter in letters.items()}
+    session.store.keep(_told_reasons(session, reasons))
     table = read_table(session.study).take(test)
     scores = np.empty(len(setup.roles))
     scores[setup.positions] = model.calibration.log_odds(model.scores)
@@ -162,7 +180,8 @@ def _told_reasons(session: Session, letters: Mapping[str, Letter[Reasons]]) -> T
     return ToldReasons(reasons)
 
 
-def _data(session: Session) -> Data:
+def read_data(session: Session) -> Data:
+    """What the bank's forest is grown on, once the passive parties' columns are kept."""
     setup, coverage = read_setup(session), read_coverage(session.study)
     columns = session.store.read(PassiveColumns).columns
     passive = [
@@ -179,15 +198,24 @@ class _PaddedSplit(NamedTuple):
     pad: Bits
 
 
-class _Bank:
-    """Between the bank's grower and its messages, at one request."""
+class Bank:
+    """Between the bank's grower and its messages, at one request; state is that after the last one."""
 
-    def __init__(
-        self, session: Session, grower: Grower, ticket: Mapping[str, Array], entries: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, session: Session, grower: Grower, state: BankState | None = None) -> None:
         self._session, self._store = session, session.store
         self._grower, self._passive = grower, grower.data.passive
-        self._ticket, self._entries = ticket, entries
+        self._ticket = state.ticket if state else {}
+        self._entries = state.entries if state else np.empty(0, np.int64)
+
+    @property
+    def state(self) -> BankState:
+        """What is to be kept for the next request."""
+        return BankState(self._grower.growth, self._ticket, self._entries)
+
+    @property
+    def trees(self) -> int:
+        """How many trees are finished."""
+        return self._grower.config.trees_after(self._grower.growth.round)
 
     def members(self, letters: Mapping[str, Letter[Members]]) -> dict[str, NDArray[np.bool_]]:
         """Where each passive party's splits send the rows of their nodes, (p, n)."""
@@ -247,7 +275,7 @@ class _Bank:
         return Answer(sums=sums, candidates=candidates, homes=homes)
 
     def demanded(self, demand: Demand, fit: Fit | None, keys: Keys | None) -> Demanded:
-        """Put the demand in a message, the first one with the public keys, and keep the state."""
+        """Put the demand in a message, the first one with the public keys."""
         wanted = demand.layout is not None
         gradients = Letter.of(Gradients(self._encrypted(demand))) if wanted and self._passive else None
         # With the last splits of a round nobody but the bank has to know where its own sent rows.
@@ -265,7 +293,6 @@ class _Bank:
             party.name: self._level(demand, number, padded)
             for number, party in enumerate(self._passive, start=1)
         }
-        self._session.keep(BankState(self._grower.growth, self._ticket, self._entries))
         return Demanded(
             task=Letter.of(task),
             levels={party: Letter.of(level) for party, level in levels.items()},
@@ -277,21 +304,19 @@ class _Bank:
                 if wanted and level.pad is None and (level.owners == ANOTHER).any()
             ),
             chosen=tuple(split.choice for split in padded),
-            trees=self._trees,
+            trees=self.trees,
             fit=fit,
         )
 
-    def ended(self, fit: Fit) -> Ended:
+    def end(self) -> dict[str, Letter[Kept]]:
         """Keep the best forest as the model, calibrated, and tell the parties how many of their splits it has."""
         model = bank_model(self._grower)
         self._store.keep(model)
         # Whoever kept a training's ciphertexts or padded sides shall not be able to have them opened later.
         for secret in (OwnerKey, PadSecret):
             self._store.remove(secret)
-        self._session.keep(None)
         counts = zip(self._passive, model.kept[1:].tolist(), strict=True)
-        kept = {party.name: Letter.of(Kept(count)) for party, count in counts}
-        return Ended(kept=kept, trees=self._trees, fit=fit)
+        return {party.name: Letter.of(Kept(count)) for party, count in counts}
 
     def _encrypted(self, demand: Demand) -> Mapping[str, Array]:
         """The numbers of a demand; none where the parties have those of the round, and only need to group them anew."""
@@ -335,11 +360,6 @@ class _Bank:
     @property
     def _name(self) -> str:
         return self._session.declaration.name
-
-    @property
-    def _trees(self) -> int:
-        """How many trees are finished."""
-        return self._grower.config.trees_after(self._grower.growth.round)
 
     def _summed_columns(self, party: Passive, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What a passive party adds up in a round; see `summed_columns`."""

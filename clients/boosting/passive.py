@@ -4,19 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.binned import Setup, read_setup, set_up
+from clients.binned import Setup, read_setup, set_up, set_up_common
+from clients.boosting.demands import (
+    Growing,
+    Sent,
+    check_common_splits,
+    check_level,
+    check_splits,
+    check_task,
+)
 from clients.forests import PassiveModel, contribution
 from clients.post import Partners
 from clients.reasons import column_texts
 from clients.session import Session
 from clients.store import Store
-from fl.arrays import check_bytes, check_integers
+from fl.arrays import check_bytes
 from fl.binning import UNKNOWN, Codes, Shape
 from fl.boosting import (
     ANOTHER,
@@ -24,6 +31,7 @@ from fl.boosting import (
     THE_BANK,
     YOU,
     Columns,
+    CommonStartRequest,
     Finished,
     FinishRequest,
     Gradients,
@@ -60,7 +68,7 @@ from fl.boosting.layouts import (
 )
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.padding import KEY_BYTES, PadSecret, PadUse, sides, within
-from fl.boosting.search import allowed, is_candidate
+from fl.boosting.search import allowed
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
@@ -70,61 +78,6 @@ from fl.splits import TEST
 from fl.sums import counts_by_node
 
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sent:
-    """Numbers that the bank has encrypted row by row for a round: which is each row's, int64 (n,), in groups."""
-
-    encrypted: Mapping[str, Array]
-    entries: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Growing:
-    """What a passive party keeps between demands: its splits so far, and the k nodes that the next one may split.
-
-    nodes       int16 (p, n): the node of each row in each tree of the round
-    trees       int64 (k,): the tree of each node
-    homes       uint8 (k, c, width): the merged bins in each (`merging`)
-    candidates  uint8 (k, ⌈c · width · 4 / 8⌉): packed bits of the splits that it has offered in each, as in `Sums`;
-                none once the nodes have been split, or before it has added up
-    round       the round of these nodes, level: theirs in it, 0 of the roots
-    """
-
-    splits: Splits
-    nodes: NDArray[np.int16]
-    trees: NDArray[np.int64]
-    homes: NDArray[np.uint8]
-    candidates: NDArray[np.uint8]
-    round: int
-    level: int
-    sent: Sent | None
-
-    @classmethod
-    def at_roots(
-        cls, setup: Setup, splits: Splits, number: int, config: BoostingConfig, sent: Sent | None = None
-    ) -> Self:
-        """Where a round begins: one node of each tree for all rows, and no bin merged. After the last round no tree
-        is left, and no row either: a record of rows without columns is not read again.
-        """
-        shape, trees = setup.binning.shape, len(config.trees_of(number))
-        homes = unmerged(trees, shape).astype(np.uint8)
-        return cls(
-            splits=splits,
-            nodes=roots(trees, len(setup.positions) if trees else 0),
-            trees=np.arange(trees),
-            homes=homes,
-            candidates=np.empty((0, -(-len(shape) * shape.width * 4 // 8)), np.uint8),
-            round=number,
-            level=0,
-            sent=sent,
-        )
-
-    def with_splits(self, splits: Splits) -> Self:
-        """After these splits of its nodes: no node is split twice."""
-        return replace(self, splits=self.splits.plus(splits), candidates=self.candidates[:0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +104,32 @@ class Waiting:
     members: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Common:
+    """That the bins are common to the banks of these sub-studies, and their splits too."""
+
+    studies: tuple[str, ...]
+
+
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns; make a key for its sides if they may have to be handed over."""
     config = session.config.section(BoostingConfig)
     setup = set_up(session, request.seed, request.split, config.bins, config.min_bin_count)
+    return _started(session, setup)
+
+
+def start_common(session: Session, request: CommonStartRequest) -> Started:
+    """The same with bins that are common to several banks."""
+    config = session.config.section(BoostingConfig)
+    setup = set_up_common(
+        session, request.seed, request.split, request.studies, config.bins, config.min_bin_count
+    )
+    session.store.keep(Common(tuple(sorted(request.studies))))
+    return _started(session, setup)
+
+
+def _started(session: Session, setup: Setup) -> Started:
+    config = session.config.section(BoostingConfig)
     session.keep(Growing.at_roots(setup, Splits.none(), 0, config))
     pad_key = None
     if config.sealed_sides:
@@ -169,9 +144,12 @@ def grow(session: Session, request: GrowRequest) -> Grown:
     setup, growing = read_setup(session), session.state(Growing)
     config = session.config.section(BoostingConfig)
     task, level = request.task.read(Task), request.level.read(Level)
-    _check_task(task, growing, config)
-    _check_level(level, task, request.sides, growing, setup)
-    check_splits(level, growing, setup.binning.shape)
+    check_task(task, growing, config)
+    check_level(level, task, request.sides, growing, setup)
+    if session.store.has(Common):
+        check_common_splits(level, growing, setup.binning.shape)
+    else:
+        check_splits(level, growing, setup.binning.shape)
     _take_keys(session, task.keys)
     members = np.zeros(growing.nodes.shape, bool)
     outcomes = level.splits.outcomes(setup.codes)
@@ -375,60 +353,6 @@ def _sent(encrypted: Mapping[str, Array], layout: Layout, counted: Flags, growin
     if growing.sent is None:
         raise ProtocolError("there are no encrypted numbers to add up")
     return growing.sent
-
-
-def _check_task(task: Task, growing: Growing, config: BoostingConfig) -> None:
-    """Raises ProtocolError unless the task fits this party's rows and nodes, and goes on where they are."""
-    if task.lighter_left.dtype != bool or task.lighter_left.ndim != 1:
-        raise ProtocolError("lighter_left must be bool, one for each node")
-    nodes, last = len(task.lighter_left), config.rounds - task.wanted
-    following = growing.round + (task.ahead and nodes > 0)
-    if task.round != following or following > last:
-        raise ProtocolError(
-            f"round {task.round} does not follow round {growing.round}, of {config.rounds} at most"
-        )
-    check_bytes("bank_left", task.bank_left, _bits(growing))
-    if not task.ahead and growing.level + 1 >= config.depth:
-        raise ProtocolError(f"a tree has {config.depth} levels of splits at most")
-    if not task.ahead and nodes != len(growing.homes):
-        raise ProtocolError(f"there are {len(growing.homes)} nodes to split, not {nodes}")
-    if task.wanted and nodes and growing.nodes.max(initial=NOWHERE) >= nodes:
-        raise ProtocolError("lighter_left must be there for each node")
-
-
-def check_splits(level: Level, growing: Growing, shape: Shape) -> None:
-    """Raises ProtocolError unless this party's splits are among those that it has offered in their nodes."""
-    size = len(shape) * shape.width * 4
-    for node, column, left in zip(
-        np.flatnonzero(level.owners == YOU),
-        level.splits.columns,
-        unpacked(level.splits.left, 256),
-        strict=True,
-    ):
-        if node >= len(growing.candidates):
-            raise ProtocolError(f"no split of node {node} has been offered")
-        candidates = unpacked(growing.candidates[node], size).reshape(len(shape), shape.width, 2, 2)
-        if not is_candidate(int(column), left, candidates, growing.homes[node].astype(np.int64), shape):
-            raise ProtocolError(f"the split of node {node} is none of those that were offered")
-
-
-def _check_level(level: Level, task: Task, padded: Array | None, growing: Growing, setup: Setup) -> None:
-    """Raises ProtocolError unless the level fits the task, this party's columns, and the sides that came with it."""
-    check_integers("owners", level.owners, len(task.lighter_left), NOBODY, ANOTHER + 1)
-    splits, others = ((level.owners == owner).sum() for owner in (YOU, ANOTHER))
-    check_integers("columns", level.splits.columns, int(splits), 0, len(setup.binning.shape))
-    check_bytes("left", level.splits.left, (int(splits), 32))
-    if (level.pad is None) != (padded is None) or (level.pad is not None and not others):
-        raise ProtocolError("sides of other parties come with their pad, where others split")
-    if level.pad is not None and padded is not None:
-        check_bytes("pad", level.pad, _bits(growing))
-        check_bytes("sides", padded, (int(others), _bits(growing)[1]))
-
-
-def _bits(growing: Growing) -> tuple[int, int]:
-    """The shape of packed bits of the rows of each tree."""
-    trees, rows = growing.nodes.shape
-    return trees, -(-rows // 8)
 
 
 # An engine's responder may keep masks that serve many trees.

@@ -97,7 +97,7 @@ def frame_of_rows(
 def _column_of(cells: list[float | str | None], column: Column, as_of: pd.Series) -> pd.Series:
     if column.kind == "categorical":
         texts = values.texts(pa.chunked_array([pa.array(cells, pa.large_string())]))
-        return pd.Series(texts.to_pandas().array).astype("category")
+        return column.categories(pd.Series(texts.to_pandas().array))
     if column.kind == "date":
         days = pd.Series(pd.to_datetime(pd.Series(cells, dtype=object))).astype("datetime64[s]")
         return months_before(days, as_of.fillna(pd.Timestamp(column.reference or None)))

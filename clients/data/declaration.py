@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
+import pandas as pd
 import tomli_w
 
 from clients.data import files, values
@@ -44,6 +45,8 @@ _OptionalName: TypeAlias = Annotated[
     str | None, Rule(_NAMED.allowed, lambda value: value is None or _NAMED.test(value))
 ]
 _MOST_SPECIAL = 20
+OTHER = "other"
+"""The level of a categorical column with declared levels that stands for all texts that are none of them."""
 
 
 def _are_special(values: object) -> bool:
@@ -55,12 +58,22 @@ def _are_special(values: object) -> bool:
     )
 
 
+def _are_levels(levels: object) -> bool:
+    """Whether these can be a column's levels."""
+    return (
+        isinstance(levels, tuple)
+        and all(isinstance(level, str) and level.strip() for level in levels)
+        and len(set(levels)) == len(levels)
+    )
+
+
 def _is_reference(value: object) -> bool:
     """Whether this can be a column's reference month."""
     return isinstance(value, str) and re.fullmatch(r"(\d{4}-(0[1-9]|1[0-2]))?", value) is not None
 
 
 _KINDS_WITH: Mapping[str, tuple[Kind, ...]] = {
+    "levels": ("categorical",),
     "special": ("numeric",),
     "stray": ("numeric", "date"),
     "reference": ("date",),
@@ -76,8 +89,11 @@ class Column:
     `unit` is free text (`CNY`, `days`, `share`); `sign` says whether a higher value means higher risk (+1),
     lower risk (-1) or either (0, no demand); `grade` is the data grade, from 1 (public) to 5 (most
     sensitive). `reason` is what a customer is told who loses points for this column, in English, and `reason_zh`
-    the same in Chinese. `special` are values of a numeric column that are codes and no amounts, such as -999 for "no
-    account": the scorecard gives each a bin of its own, elsewhere they count as missing.
+    the same in Chinese. `levels` are the texts that a categorical column can hold; every other text is read as
+    "other". Without them, its levels are the texts in the data. Banks that train a model together declare the same
+    ones, since those in its data say something of a bank's customers. `special` are values of a numeric column that are
+    codes and no amounts, such as -999 for "no account": the scorecard gives each a bin of its own, elsewhere they count
+    as missing.
 
     A date is offered to models as a number: the months from it to the observation month or, where the data have none,
     to the month `reference`, such as 2023-03. `day_first` says how a date such as 05/01/2023 is read. `stray` says what
@@ -113,6 +129,10 @@ class Column:
     ] = 3
     reason: _Text = ""
     reason_zh: _Text = ""
+    levels: Annotated[
+        tuple[str, ...],
+        Rule('a list of different texts, such as ["retail", "transport"]', _are_levels),
+    ] = ()
     special: Annotated[
         tuple[float, ...],
         Rule(
@@ -143,6 +163,18 @@ class Column:
     def is_numeric(self) -> bool:
         """Whether models are given numbers, as they are of a date."""
         return self.kind != "categorical"
+
+    def categories(self, texts: pd.Series) -> pd.Series:
+        """Texts of this categorical column as pandas categories: the declared levels and "other", if there are any.
+
+        >>> sector = Column("sector", "categorical", levels=("retail", "trade"))
+        >>> sector.categories(pd.Series(["trade", "farms"])).tolist()
+        ['trade', 'other']
+        """
+        if not self.levels:
+            return texts.astype("category")
+        listed = texts.where(texts.isna() | texts.isin(self.levels), OTHER)
+        return listed.astype(pd.CategoricalDtype(list(dict.fromkeys((*self.levels, OTHER)))))
 
 
 @dataclass(frozen=True)
@@ -456,15 +488,16 @@ def schema_hash(declaration: Declaration) -> str:
     """SHA-256 (hex) of the parts of a declaration that a trained model relies on.
 
     These are the type, the names of the id, label and month columns, the label's bad value, the segments, and the name,
-    kind, unit, sign and special values of each column, in order. The names of the party and its file, how the file is
-    read, sensitive columns, the reference month of dates, descriptions, reasons and grades may change without a new
-    model.
+    kind, unit, sign, special values and levels of each column, in order. The names of the party and its file, how the
+    file is read, sensitive columns, the reference month of dates, descriptions, reasons and grades may change without a
+    new model.
 
     >>> turnover = Column("turnover", "numeric", sign=-1)
     >>> declarations = [Declaration("tax", "tax", columns=(one,)) for one in (turnover, replace(turnover, grade=4))]
     >>> schema_hash(declarations[0]) == schema_hash(declarations[1])
     True
     """
+    levels = {column.name: column.levels for column in declaration.columns if column.levels}
     canonical = {
         "type": declaration.type,
         "id": declaration.id,
@@ -476,5 +509,6 @@ def schema_hash(declaration: Declaration) -> str:
             (column.name, column.kind, column.unit, column.sign, sorted(map(float, column.special)))
             for column in declaration.columns
         ],
+        **({"levels": levels} if levels else {}),
     }
     return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

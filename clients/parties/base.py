@@ -283,14 +283,14 @@ class Party(ABC):
         result = pd.DataFrame({"label": table[records.label]} if self.labelled else {}, index=table.index)
         result["month"] = pd.Series(months, index=table.index, dtype="datetime64[s]")
         for segment in declared.segments:
-            result[segment] = _categories(table[segment])
+            result[segment] = _texts(table[segment]).astype("category")
         return result.set_index(pd.Index(table[records.id], name=declared.id))
 
     def sensitive(self) -> pd.DataFrame:
         """The label holder's sensitive columns (categories of texts), one row per business, as `applications`."""
         records, names = self.records, self.declaration.sensitive
         table = records.tables[records.applications]
-        columns = {name: _categories(table[name]) for name in names}
+        columns = {name: _texts(table[name]).astype("category") for name in names}
         return pd.DataFrame(columns, table.index).set_index(pd.Index(table[records.id]))
 
     def matrix(
@@ -304,10 +304,10 @@ class Party(ABC):
 
         A row is a business and an observation month, so `ids` (rows,) may name a business several times with
         different months. `months` is datetime64[M] (rows,), with NaT where the data have no months; None means NaT
-        everywhere. Numeric columns are float64, categorical ones categories of texts; what is not known is missing,
-        and so is the whole row of an unknown id. Special values (`Column.special`) are missing, too, unless `special`
-        asks for them. Raises `ValueError` if a business has the same month twice, and
-        `DataError` if a feature is infinite or the type's `features` returns another form than it must.
+        everywhere. Numeric columns are float64, categorical ones categories of texts (`Column.categories`); what is not
+        known is missing, and so is the whole row of an unknown id. Special values (`Column.special`) are missing, too,
+        unless `special` asks for them. Raises `ValueError` if a business has the same month twice, and `DataError` if a
+        feature is infinite or the type's `features` returns another form than it must.
         """
         rows = pd.Index(ids, dtype=str, name=self.declaration.id)
         as_of = pd.Series(np.datetime64("NaT") if months is None else months, rows, dtype="datetime64[s]")
@@ -451,7 +451,7 @@ class Party(ABC):
 
     def _in_dtype(self, feature: pd.Series, column: Column, special: bool) -> pd.Series:
         if not column.is_numeric:
-            return _categories(feature)
+            return column.categories(_texts(feature))
         numbers = feature.astype("float64")
         if (infinite := np.isinf(numbers.to_numpy())).any():
             raise DataError(
@@ -461,7 +461,7 @@ class Party(ABC):
         return numbers if special else numbers.mask(numbers.isin(column.special))
 
 
-def _categories(column: pd.Series) -> pd.Series:
-    """The column as categories of texts, worded as a file's texts are: the code 2.0 is `2`."""
+def _texts(column: pd.Series) -> pd.Series:
+    """The column as texts, worded as a file's texts are: the code 2.0 is `2`."""
     texts = values.texts(pa.chunked_array([pa.Array.from_pandas(column)]))
-    return pd.Series(texts.to_pandas().array, index=column.index).astype("category")
+    return pd.Series(texts.to_pandas().array, index=column.index)

@@ -5,7 +5,7 @@ given open letters; what the coordinator receives stays sealed.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from clients.data.declaration import read_declaration
@@ -34,22 +34,22 @@ class Keyring:
             for folder in folders
         }
 
-    def opened(self, message: Record) -> Record:
-        """A request or a reply with open letters."""
-        return with_letters(message, self._open)
+    def opened(self, message: Record, study: str = "") -> Record:
+        """A request or a reply with open letters; study is that of a bank in the run's, if it has several."""
+        return with_letters(message, partial(self._open, study or self.config.study))
 
     def read(self, letter: Letter[Any], kind: type[Record]) -> Record:
         """What a letter says."""
-        return self._unseal(letter, f"{kind.__module__}.{kind.__qualname__}").read(kind)
+        return self._unseal(self.config.study, letter, f"{kind.__module__}.{kind.__qualname__}").read(kind)
 
-    def _open(self, letter: Letter[Any], declared: LetterField, _: str) -> Letter[Any]:
+    def _open(self, study: str, letter: Letter[Any], declared: LetterField, _: str) -> Letter[Any]:
         # In a federation of one party, its letters to the others have no reader.
-        return self._unseal(letter, declared.kind) if letter.keys else letter
+        return self._unseal(study, letter, declared.kind) if letter.keys else letter
 
-    def _unseal(self, letter: Letter[Any], kind: str) -> Letter[Any]:
+    def _unseal(self, study: str, letter: Letter[Any], kind: str) -> Letter[Any]:
         receiver = next(name for name in letter.keys if name in self.identities)
         context = Context(
-            study=self.config.study,
+            study=study,
             model=letter.model,
             step=letter.step,
             settings=self.config.digest,

@@ -11,6 +11,7 @@ import pandas as pd
 from clients.data.declaration import read_declaration
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.recording import Recording
+from experiments.dataset import only_holder
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError
 from fl.protocols import conversation_of
@@ -89,7 +90,8 @@ def play_all(attacks: Sequence[Attack], config: TrainingConfig, party: str, repo
 
 
 def choose_passive(config: TrainingConfig, party: str) -> str:
-    """The passive party of that name, or the first. Raises ConfigError when there is none."""
+    """The passive party of that name, or the first. Raises ConfigError when there is none, and for several banks."""
+    only_holder(config.data_folder, config.parties)
     declared = [read_declaration(config.data_folder / name) for name in config.parties]
     passive = [declaration.name for declaration in declared if declaration.label is None]
     wanted = party or next(iter(passive), party)

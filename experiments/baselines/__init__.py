@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.evaluation import Columns
-from fl.protocols import algorithms
+from fl.protocols import CONVERSATIONS, VERTICAL
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,5 @@ class Fitted:
 
 def twins() -> tuple[str, ...]:
     """The algorithms of federations that are also trained on the bank's table alone and on the joined one."""
-    return tuple(name for name in algorithms() if find_spec(f"{__name__}.{name}"))
+    vertical = [talk.name for talk in CONVERSATIONS if talk.contenders and VERTICAL in talk.layouts]
+    return tuple(name for name in vertical if find_spec(f"{__name__}.{name}"))

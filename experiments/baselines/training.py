@@ -1,7 +1,7 @@
 """Every contender that needs no federation, trained on the joined table or on the bank's part of it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import cast
@@ -13,6 +13,8 @@ from scipy.special import expit
 from experiments import baselines
 from experiments.baselines import Fitted
 from experiments.joined import Joined, read_true_pd
+from fl.banks.grid import Schema
+from fl.banks.program import Rows
 from fl.blend import BLEND
 from fl.config.run import TrainingConfig
 from fl.evaluation import Columns
@@ -44,13 +46,22 @@ class Reserve(Trained):
 
 
 class Baselines:
-    """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one."""
+    """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one.
+
+    banks gives the rows of each of several banks, for what they train together.
+    """
 
     def __init__(
-        self, joined: Joined, roles: Roles, seed: int, config: TrainingConfig, reserve: Reserve | None = None
+        self,
+        joined: Joined,
+        roles: Roles,
+        seed: int,
+        config: TrainingConfig,
+        reserve: Reserve | None = None,
+        banks: Callable[[], tuple[Sequence[Rows], Schema]] | None = None,
     ) -> None:
         self._joined, self._roles, self._seed, self._config = joined, roles, seed, config
-        self._reserve = reserve
+        self._reserve, self._banks = reserve, banks
         self._log_odds: dict[str, Floats] = {}  # of the models so far, without the reserve model
 
     @property
@@ -75,9 +86,10 @@ class Baselines:
         if contender == RESERVE:
             self._log_odds[RESERVE] = self.reserve.log_odds
             return self.reserve
-        seen = self._joined.of_bank() if contender.startswith("bank-only-") else self._joined
+        of_banks = contender.startswith(("bank-only-", "pooled-banks-"))
+        seen = self._joined.of_bank() if of_banks else self._joined
         began = time.perf_counter(), time.process_time()
-        if contender in YARDSTICKS:
+        if contender in (*YARDSTICKS, "pooled-banks-trees"):
             pd, curve = self._yardstick(contender, seen)
             return Trained(pd=pd, curve=curve, costs=_costs_since(*began))
         fitted = self._fitted(contender, seen)
@@ -88,7 +100,11 @@ class Baselines:
 
     def _fitted(self, contender: str, seen: Joined) -> Fitted:
         owner, _, algorithm = contender.rpartition("-")
-        settings, twin = self._config.sections[algorithm], import_module(f"{baselines.__name__}.{algorithm}")
+        settings = self._config.sections[algorithm]
+        if owner == "pooled-banks" and self._banks is not None:
+            of_banks = import_module(f"{baselines.__name__}.banks_{algorithm}")
+            return cast(Fitted, of_banks.train(*self._banks(), self._seed, settings))
+        twin = import_module(f"{baselines.__name__}.{algorithm}")
         if algorithm != BLEND:
             return cast(Fitted, twin.train(seen, self._roles, self._seed, settings))
         names = [f"{owner}-{name}" for name in settings.members]

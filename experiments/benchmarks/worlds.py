@@ -16,10 +16,11 @@ import typer
 from scipy import stats
 
 from experiments.comparison.summary import GAIN
+from experiments.contenders import all_contenders
 from experiments.economies import economy
 from experiments.options import Setting
 from experiments.settings import parse_settings
-from experiments.study import all_contenders, run_unkept
+from experiments.study import run_unkept
 from fl.config.run import TrainingConfig
 from server.tracking.pages import markdown_table
 

@@ -16,7 +16,7 @@ from clients.session import state_folder
 from clients.store import Store
 from experiments.challenge.inference import Floats
 from experiments.challenge.measures import Contestant, Texts
-from experiments.dataset import party_names
+from experiments.dataset import only_holder, party_names
 from experiments.joined import read_roles, read_scores
 from experiments.lending.decisions import choose_cutoff
 from experiments.lending.policy import CashFlow, Policy
@@ -73,7 +73,8 @@ def _reserve(model: TrainedModel, words: str, data: Path | None) -> Asked | None
 def holder_of(config: TrainingConfig, data: Path | None = None) -> str:
     """The folder of the label holder, in other data than those of the training if they are named."""
     folder = data.resolve() if data else config.data_folder
-    return party_names(folder, tuple(name for name in config.parties if (folder / name).is_dir()))[0]
+    names = party_names(folder, tuple(name for name in config.parties if (folder / name).is_dir()))
+    return only_holder(folder, names)
 
 
 def contestant(asked: Asked, answers: pd.DataFrame, policy: Policy, cash_flow: CashFlow) -> Contestant:

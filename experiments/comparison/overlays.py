@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from fl.escaping import figure_text
 from fl.evaluation import Evaluation
 from server.tracking.drawing import (
     colour,
@@ -18,6 +19,9 @@ from server.tracking.drawing import (
     with_legend,
 )
 from server.tracking.figures import draw_calibration, highest_rate
+
+_MARKERS, _SHADES = "osD^vP", ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Of the banks of a figure: the palette of Okabe and Ito, and markers for those who see no colours."""
 
 
 def _by_auc(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, Evaluation]]:
@@ -115,6 +119,32 @@ def auc_bars(comparison: pd.DataFrame, title: str) -> Figure:
     axes.set(yticks=range(len(rows)), yticklabels=rows["contender"], ylim=(-0.6, len(rows) - 0.25))
     axes.grid(visible=False, axis="y")
     return figure
+
+
+def bank_dots(of_banks: pd.DataFrame, measure: str) -> Figure:
+    """A dot per bank for each contender, on a line from the worst bank to the best; the best worst bank on top.
+
+    `of_banks` has the columns contender, bank and the measure, an AUC.
+    """
+    table = of_banks.pivot(index="contender", columns="bank", values=measure)
+    table = table.loc[table.min(axis=1).sort_values().index]
+    best = table.index[-1]
+    figure, axes = new_axes(
+        f"Worst bank: {measure.replace('_', ' ').replace('auc', 'AUC')} {table.loc[best].min():.3f} by {best}",
+        measure.replace("_", " ").replace("auc", "AUC"),
+        "",
+        height=1.8 + 0.32 * len(table),
+    )
+    figure.set_size_inches(7.4, figure.get_size_inches()[1])
+    axes.set_position((0.27, axes.get_position().y0, 0.7, axes.get_position().height))
+    places = np.arange(len(table))
+    axes.hlines(places, table.min(axis=1), table.max(axis=1), color="#C8C8C8", linewidth=3, zorder=1)
+    for number, bank in enumerate(dict.fromkeys(of_banks["bank"])):
+        marker, shade = _MARKERS[number % len(_MARKERS)], _SHADES[number % len(_SHADES)]
+        axes.plot(table[bank], places, marker, color=shade, markersize=7, label=figure_text(bank))
+    axes.set(yticks=places, yticklabels=table.index, ylim=(-0.6, len(table) - 0.4))
+    axes.grid(visible=False, axis="y")
+    return with_legend(figure)
 
 
 def training_curves(curves: Mapping[str, list[tuple[int, float]]], metric: str) -> Figure:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.comparison import overlays, summary
+from experiments.comparison import banks, overlays, summary
 from fl.evaluation import Evaluation
 from server.tracking.study import PARENT, Study
 from server.tracking.tracked_run import NOTE, ContenderRun
@@ -23,16 +23,20 @@ def publish_comparison(
     failures: Mapping[str, str] | None = None,
     doubts: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
+    of_banks: pd.DataFrame | None = None,
 ) -> None:
     """Log the comparison of a study's contenders to its run, and to each child its uplift.
 
     comparison is as in `experiments.comparison.summary`; the metrics of the winner become those of the study's run.
     evaluations, one for each contender to be drawn, become its figures. A child's uplift of AUC is over the baseline
     of the same seed. failures and doubts are those of `summary.study_description`. tables are logged beside that of the
-    comparison.
+    comparison. of_banks is that of `experiments.comparison.banks.compare_banks`; where there are several banks, the
+    runs of each are nested below that of all, and the leaderboard shows the mean over the banks and the worst of them.
     """
     headline, failures = summary.headline(comparison), failures or {}
     children = [child for child in study.children() if child.contender not in failures]
+    if of_banks is not None and not of_banks.empty:
+        children = _nested(children)
     study.log_final_metrics(summary.winner(comparison).to_dict())
     _log_uplifts(children, summary.baseline_of(comparison["contender"]))
     figures = {
@@ -43,9 +47,17 @@ def publish_comparison(
     }
     if curves := _curves(children, "valid.auc"):
         figures["training"] = overlays.training_curves(curves, "validation AUC")
+    tables, told = {"comparison": comparison, **(tables or {})}, list[str | pd.DataFrame]()
+    if of_banks is not None and not of_banks.empty:
+        _log_spread(children, of_banks)
+        study.lead(banks.METRICS)
+        measures = banks.known_measures(of_banks)
+        figures |= {f"{measure}_of_banks": overlays.bank_dots(of_banks, measure) for measure in measures}
+        tables["banks"] = of_banks
+        told = banks.described(of_banks)
     name = study.started.data.tags["study"]
-    description = summary.study_description(name, comparison, failures, doubts)
-    publish(study, headline, description, figures, {"comparison": comparison, **(tables or {})})
+    description = summary.study_description(name, comparison, failures, doubts, told)
+    publish(study, headline, description, figures, tables)
 
 
 def publish(
@@ -96,6 +108,23 @@ def label_new_children(study: Study, tag: str, value: str) -> None:
 def _describe(study: Study, text: str) -> None:
     study.describe(text)
     study.client.set_experiment_tag(study.experiment_id, NOTE, text)
+
+
+def _nested(children: list[ContenderRun]) -> list[ContenderRun]:
+    """The runs on all banks' rows; those on the rows of one are nested below them."""
+    of_all = {(child.contender, child.seed): child for child in children if not child.bank}
+    for child in children:
+        if child.bank:
+            child.client.set_tag(child.run_id, PARENT, of_all[child.contender, child.seed].run_id)
+    return [*of_all.values()]
+
+
+def _log_spread(children: list[ContenderRun], of_banks: pd.DataFrame) -> None:
+    """Log to each child the mean AUC over the banks and that of the worst, means over the seeds."""
+    ends = banks.spread(of_banks)
+    for child in children:
+        mean, worst = ends.loc[child.contender, ["mean", "worst"]]
+        child.log_metrics({"auc_bank_mean": round(mean, 4), "auc_bank_worst": round(worst, 4)})
 
 
 def _log_uplifts(children: list[ContenderRun], baseline: str | None) -> None:

@@ -2,41 +2,26 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from experiments.comparison.banks import compare_banks
+from experiments.comparison.result import Result
 from experiments.comparison.summary import GAIN, baseline_of
-from fl.evaluation import APPROVAL, Evaluation
+from fl.evaluation import APPROVAL
 from fl.metrics import approval_rate_at_bad_rate, bad_rate_at_approval, delong_test
-
-
-@dataclass(frozen=True)
-class Result:
-    """One contender under one seed.
-
-    pd (t,) are the PDs of the test rows and labels (t,) say who of them defaulted. costs are round_trips, bytes_up,
-    bytes_down, seconds and cpu_seconds.
-    """
-
-    contender: str
-    seed: int
-    pd: NDArray[np.float64]
-    labels: NDArray[np.int8]
-    evaluation: Evaluation
-    costs: Mapping[str, float]
 
 
 def compare(results: list[Result]) -> pd.DataFrame:
     """One row per contender, in the order of `results`: the columns of `experiments.comparison.summary.COLUMNS`.
 
-    Figures are means over the seeds, the p-value a median. Uplift, p-value (paired DeLong test) and approval
-    rate (at the bad rate which it has at 60 % approval) compare with `baseline_of` the contenders under the same seed;
-    recovered is the share of the gain of `GAIN`, where that is above noise, that is where its 95 % interval (paired
-    DeLong test, mean over the seeds) lies above zero. A figure is NaN where there is nothing to compare with.
+    It is about all test rows; `experiments.comparison.banks` is about those of each bank. Figures are means over the
+    seeds, the p-value a median. Uplift, p-value (paired DeLong test) and approval rate (at the bad rate which it has at
+    60 % approval) compare with `baseline_of` the contenders under the same seed; recovered is the share of the gain of
+    `GAIN`, where that is above noise, that is where its 95 % interval (paired DeLong test, mean over the seeds) lies
+    above zero. A figure is NaN where there is nothing to compare with.
     """
     by_contender = per_seed(results).groupby("contender", sort=False)
     means = by_contender.mean().drop(columns="seed").assign(p_value=by_contender["p_value"].median())
@@ -46,6 +31,7 @@ def compare(results: list[Result]) -> pd.DataFrame:
 
 def per_seed(results: list[Result]) -> pd.DataFrame:
     """The same columns with `seed`, one row per contender and seed."""
+    results = [result for result in results if not result.bank]
     baseline = baseline_of(result.contender for result in results)
     baselines = {result.seed: result for result in results if result.contender == baseline}
     rows = pd.DataFrame([_row(result, baselines.get(result.seed)) for result in results])
@@ -57,7 +43,8 @@ def per_seed(results: list[Result]) -> pd.DataFrame:
 def write_json(path: Path, results: list[Result], failures: Mapping[str, str]) -> None:
     """The comparison for machines: `{"contenders": {NAME: {"auc": …, …, "seeds": {SEED: {…}}}}, "failed": {…}}`.
 
-    NaN becomes null; a contender that has failed stands under `failed` only, with its reason.
+    With several banks, each contender has `"banks": {BANK: {"auc": …, …}}` beside its seeds. NaN becomes null; a
+    contender that has failed stands under `failed` only, with its reason.
     """
     means, seeds = (
         table.assign(bytes=table["megabytes"] * 1e6).set_index("contender")
@@ -67,6 +54,8 @@ def write_json(path: Path, results: list[Result], failures: Mapping[str, str]) -
     for name, content in contenders.items():
         of_contender = seeds.loc[[name]].set_index("seed")
         content["seeds"] = {str(seed): _plain(row) for seed, row in of_contender.iterrows()}
+    for (name, bank), row in compare_banks(results).set_index(["contender", "bank"]).iterrows():
+        contenders[name].setdefault("banks", {})[bank] = _plain(row)
     content = {"contenders": contenders, "failed": dict(failures)}
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
 
@@ -79,7 +68,7 @@ def _recovered(aucs: "pd.Series[float]") -> "pd.Series[float]":
 
 def _least_gains(results: list[Result]) -> "pd.Series[float]":
     """By seed the lower end of the 95 % interval of the gain of `GAIN`, of the seeds that have both contenders."""
-    by_name = {(result.contender, result.seed): result for result in results}
+    by_name = {(result.contender, result.seed): result for result in results if not result.bank}
     pairs = {seed: [by_name.get((name, seed)) for name in GAIN] for seed in {one.seed for one in results}}
     return pd.Series(
         {
@@ -110,5 +99,8 @@ def _row(result: Result, baseline: Result | None) -> dict[str, object]:
     return row
 
 
-def _plain(row: "pd.Series[float]") -> Mapping[str, float | None]:
-    return {str(name): None if pd.isna(value) else float(value) for name, value in row.items()}
+def _plain(row: pd.Series) -> Mapping[str, float | str | None]:
+    return {
+        str(name): None if pd.isna(value) else value if isinstance(value, str) else float(value)
+        for name, value in row.items()
+    }

@@ -98,16 +98,22 @@ def _bank_only_headline(comparison: pd.DataFrame, best: pd.Series) -> str:
 
 
 def study_description(
-    name: str, comparison: pd.DataFrame, failures: Mapping[str, str], doubts: Sequence[str]
+    name: str,
+    comparison: pd.DataFrame,
+    failures: Mapping[str, str],
+    doubts: Sequence[str],
+    of_banks: Sequence[str | pd.DataFrame] = (),
 ) -> str:
     """The description of a study in Markdown: headline, comparison, how to read it, and what to beware of.
 
-    failures has the reason of each contender that has no model; doubts are sentences on those that have one.
+    failures has the reason of each contender that has no model; doubts are sentences on those that have one; of_banks
+    are tables and sentences on each of several banks.
     """
     return to_markdown(
         [
             headline(comparison),
             with_failed(comparison_table(comparison, QUALITY), failures),
+            *of_banks,
             comparison_table(comparison, COST),
             *failures_in_words(failures),
             *doubts,
@@ -143,7 +149,8 @@ def with_failed(texts: pd.DataFrame, failed: Iterable[str]) -> pd.DataFrame:
     return pd.concat([texts, pd.DataFrame(rows, columns=texts.columns)], ignore_index=True)
 
 
-def _number(digits: int, sign: str = "") -> Callable[[float], str]:
+def number(digits: int, sign: str = "") -> Callable[[float], str]:
+    """How a number is written: with so many digits, and a sign if `sign` is "+"."""
     return lambda value: format(value, f"{sign},.{digits}f")
 
 
@@ -157,21 +164,21 @@ def p_value_text(value: float) -> str:
 
 
 QUALITY: Columns = {
-    "auc": ("AUC", _number(3)),
-    "uplift_auc": ("Uplift", _number(3, "+")),
+    "auc": ("AUC", number(3)),
+    "uplift_auc": ("Uplift", number(3, "+")),
     "p_value": ("p", p_value_text),
-    "gini": ("Gini", _number(3)),
-    "ks": ("KS", _number(3)),
-    "brier": ("Brier", _number(4)),
+    "gini": ("Gini", number(3)),
+    "ks": ("KS", number(3)),
+    "brier": ("Brier", number(4)),
     "approval_rate": ("Approved", _percent(1)),
 }
 COST: Columns = {
     "recovered": ("Recovered", _percent(0)),
     "uplift_gini_relative": ("Gini uplift", _percent(0, "+")),
-    "round_trips": ("Round trips", _number(0)),
-    "megabytes": ("MB", _number(0)),
-    "seconds": ("Seconds", _number(0)),
-    "cpu_seconds": ("CPU seconds", _number(0)),
+    "round_trips": ("Round trips", number(0)),
+    "megabytes": ("MB", number(0)),
+    "seconds": ("Seconds", number(0)),
+    "cpu_seconds": ("CPU seconds", number(0)),
 }
 """The columns of two tables rather than one, since MLflow's page is half as wide as the window."""
 

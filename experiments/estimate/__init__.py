@@ -12,13 +12,13 @@ from typing import cast
 
 import pandas as pd
 
-from experiments.comparison.results import Result
+from experiments.comparison.result import Result
 from experiments.dataset import Dataset
 from experiments.estimate.steps import KEY_BYTES, steps_of
 from fl.blend import with_members
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.workload import Plan, Sizes, Workload
 from server.training import Trainer
 
@@ -107,7 +107,7 @@ def sizes_of(dataset: Dataset, config: TrainingConfig) -> Sizes:
 
 def plan_of(contender: str, config: TrainingConfig, sizes: Sizes) -> Plan | None:
     """What the protocol of a contender's algorithm says of its training; None if no protocol trains by it."""
-    conversation = federated_contenders().get(f"federated-{contender.rpartition('-')[2]}")
+    conversation = vertical_contenders().get(f"federated-{contender.rpartition('-')[2]}")
     return None if conversation is None else cast(Trainer, conversation.half("server")).plan(config, sizes)
 
 
@@ -147,7 +147,7 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
             found.append((Estimate(contender=name, alone=once.at(sizes.rows)), None))
             continue
         start, of_round = once.at(plan.once.rows), each.at(plan.each.rows)
-        if name not in federated_contenders():
+        if name not in vertical_contenders():
             alone = start + plan.rounds * of_round
             found.append((Estimate(contender=name, rounds=plan.rounds, alone=alone), None))
             continue
@@ -189,7 +189,7 @@ def compared(dataset: Dataset, config: TrainingConfig, results: Iterable[Result]
     sizes, rows = sizes_of(dataset, config), []
     for result in results:
         plan = plan_of(result.contender, config, sizes)
-        if plan is None or result.contender not in federated_contenders():
+        if plan is None or result.contender not in vertical_contenders():
             continue
         rounds = plan.rounds_of(int(result.costs["round_trips"]))
         measured = (result.costs["bytes_up"] + result.costs["bytes_down"]) / 1e6

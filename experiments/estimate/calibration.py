@@ -22,13 +22,13 @@ from experiments.made_tables import write_tables
 from fl.boosting import Gradients
 from fl.config.run import TrainingConfig
 from fl.encrypted_sums import new_owner, new_responder
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.records import encode
 from fl.reserve import RESERVE
 from fl.wire import Envelope, from_bytes, pack, to_bytes, unpack
 from fl.workload import EncryptedSums, Plan, Sizes, Workload
 from server.coordinator import assign_roles, connect, train, train_reserve
-from server.exchange import Costs
+from server.costs import Costs
 from server.progress import Progress, ignore
 from server.training import Training
 
@@ -175,7 +175,7 @@ def message_seconds() -> float:
 
 def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> Rehearsal:
     """Train the contenders for a few rounds on made tables of two sizes, without encryption, in this process."""
-    federated = federated_contenders()
+    federated = vertical_contenders()
     for name in contenders:  # What is imported only once must not count.
         import_module(f"experiments.baselines.{name.rpartition('-')[2]}")
         if name in federated:
@@ -226,7 +226,7 @@ def _short(config: TrainingConfig, most: int | None = None) -> TrainingConfig:
 
 
 def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> _Spent:
-    federated = federated_contenders()
+    federated = vertical_contenders()
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         columns = {party: len(values) for party, values in sizes.columns.items()}
         write_tables(Path(folder, "data"), sizes.rows, {"bank": sizes.bank_columns, **columns})

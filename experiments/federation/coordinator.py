@@ -48,16 +48,8 @@ def units(coordinator: Coordinator, superlink_port: int, front_door_port: int) -
         ),
         FRONT_DOOR: (
             *(sys.executable, "-P", "-m", "server.front_door", "--port", str(front_door_port)),
-            *(
-                "--certificate",
-                certificate,
-                "--key",
-                key,
-                "--superlink",
-                superlink,
-                "--root-certificates",
-                authority,
-            ),
+            *("--certificate", certificate, "--key", key, "--superlink", superlink),
+            *("--root-certificates", authority, "--database", str(coordinator.database)),
         ),
     }
     pages = {

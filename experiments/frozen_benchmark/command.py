@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from experiments.contenders import all_contenders
 from experiments.display import benchmark_tables, console, progress_bars
 from experiments.frozen_benchmark.cases import BUSINESSES, choose
 from experiments.frozen_benchmark.lines import lines_by_set, with_submission
@@ -9,7 +10,7 @@ from experiments.frozen_benchmark.results import Benchmark, read_benchmark, writ
 from experiments.frozen_benchmark.running import run_benchmark
 from experiments.outputs import check_file, check_folder
 from experiments.settings import words
-from experiments.study import all_contenders, check_contenders
+from experiments.study import check_contenders
 from fl.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.dataset import Dataset
+from experiments.dataset import Dataset, only_holder
 from experiments.display import console, progress_bars
 from experiments.lending.policy import DEFAULT, read_policy
 from experiments.lending.report import Source, Task, make_report, of_dataset, of_worlds
@@ -44,14 +44,15 @@ def choose_sources(
 ) -> tuple[list[Source], TrainingConfig]:
     """The datasets to report on, and the configuration of their studies; `configured` opens a dataset of the user's.
 
-    Raises ConfigError when both worlds and data are named, when truth is asked for without worlds, and for an unknown
-    world or an economy that is no number.
+    Raises ConfigError when both worlds and data are named, when truth is asked for without worlds, for an unknown world
+    or an economy that is no number, and for data of several banks.
     """
     names = words(worlds)
     if truth and not names:
         raise ConfigError("--truth is for --worlds; siloscore generate --truth makes a dataset that has it.")
     if not names:
         dataset, config = configured(data or DATA)
+        only_holder(dataset.folder, dataset.parties)
         return of_dataset(dataset), config
     if data:
         raise ConfigError("A report is on --worlds or on --data; name one of them.")

@@ -104,6 +104,19 @@ class StartRequest(Request[Started]):
     split: ToParties[Split]
 
 
+@request("start_common", to=Reader.PASSIVE)
+@dataclass(frozen=True, kw_only=True)
+class CommonStartRequest(Request[Started]):
+    """The same for one of several banks: the bins are those of what the party knows of the rows of all of them.
+
+    studies are the banks' sub-studies, this one included. Labels and the roles of rows have no part in common bins.
+    """
+
+    seed: Setting[int]
+    split: ToParties[Split]
+    studies: Setting[tuple[str, ...]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Keys:
     """The bank's public keys: of the encryption and, where sides are handed over, of the pads, uint8 (32,)."""
@@ -250,7 +263,7 @@ class Grown:
     sides: Padded | None
 
 
-@request("grow", to=Reader.PASSIVE, after=("start", "grow", "add_up"))
+@request("grow", to=Reader.PASSIVE, after=("start", "start_common", "grow", "add_up"))
 @dataclass(frozen=True, kw_only=True)
 class GrowRequest(Request[Grown]):
     """For a passive party: what the bank demands of it.

@@ -27,7 +27,11 @@ MOST_WEIGHT = 4.0
 
 def base_score(labels: NDArray[np.int8]) -> float:
     """Where scores start: the log odds of the training rows."""
-    share = float(labels.mean())
+    return log_odds_of(float(labels.mean()))
+
+
+def log_odds_of(share: float) -> float:
+    """The log odds of a share of bads."""
     return float(np.log(share / (1 - share)))
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from fl.binning import UNKNOWN
 from fl.boosting.forest import LEAF, Flags, Floats, Splits
 from fl.boosting.gradients import (
-    base_score,
     goss_weights,
     gradients,
     roots_ahead,
@@ -25,8 +24,8 @@ from fl.boosting.gradients import (
 )
 from fl.boosting.growth import Answer, Best, Data, Demand, Growth, Integers, Resolved
 from fl.boosting.layouts import LEFT, NOWHERE, RIGHT, Layout, children, level_layout, root_layout, roots
-from fl.boosting.merging import merged, unmerged
-from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
+from fl.boosting.merging import merged, siblings, unmerged
+from fl.boosting.search import BestSplit, allowed, child_bounds, search, splits_of, weight
 from fl.config.boosting import BoostingConfig
 from fl.evaluation import Fit
 from fl.evaluation.measures import fit_of
@@ -48,7 +47,7 @@ class Grower:
     @classmethod
     def begin(cls, data: Data, config: BoostingConfig) -> tuple[Self, Demand]:
         """A new forest, and the first demand: the roots of the first round in which passive parties take part."""
-        scores = np.full(len(data.labels), base_score(data.labels[data.training]))
+        scores = np.full(len(data.labels), data.base)
         growth = Growth.start(scores, gradients(scores, data.labels, config.precision, data.weights))
         grower = cls(data, config, growth)
         demand = grower._plant()
@@ -56,11 +55,6 @@ class Grower:
             grower.resolve({})
             demand = grower.advance()
         return grower, demand
-
-    @property
-    def base(self) -> float:
-        """Where scores start."""
-        return base_score(self.data.labels[self.data.training])
 
     def resolve(self, members: Mapping[str, Flags]) -> Resolved:
         """Take where each passive party's splits of the last demand send the rows of their nodes, (p, n) by name.
@@ -132,24 +126,33 @@ class Grower:
         sums = [sums_by_bin(codes, values, of_sample, len(layout.trees), 1) for of_sample in layout.sums()]
         return np.asarray(np.sum(sums, axis=0)[:, 0, 0])
 
-    def _finish_round(self) -> Fit:
+    def _finish_round(self) -> Fit | None:
         """Take the last level's leaves, and look at the forest that has got another round."""
-        growth, best = self.growth, self.growth.best
+        growth = self.growth
         there = np.nonzero(growth.nodes != NOWHERE)
         growth.values[there] = growth.child_values[growth.nodes[there], LEFT - growth.left[there]]
         number, scores = growth.round + 1, self._scores(growth.values)
-        fit = fit_of(scores, self.data.labels, self.data.training)
-        if not self.config.patience or fit.validation_auc > best.auc:
-            best = Best(auc=fit.validation_auc, rounds=number, scores=scores)
         self.growth = replace(
             growth,
             scores=scores,
             gradients=self._gradients(number, growth.scores, scores),
             owners=np.empty(0, np.int16),
             round=number,
-            best=best,
         )
+        return self._judge()
+
+    def _judge(self) -> Fit | None:
+        """How the forest fits that has got another round."""
+        fit = fit_of(self.growth.scores, self.data.labels, self.data.training)
+        self._compare(fit)
         return fit
+
+    def _compare(self, fit: Fit) -> None:
+        """Note the forest as the best so far, if it is that."""
+        growth = self.growth
+        if not self.config.patience or fit.validation_auc > growth.best.merit:
+            best = Best(merit=fit.validation_auc, rounds=growth.round, scores=growth.scores)
+            self.growth = replace(growth, best=best)
 
     def _has_ended(self) -> bool:
         waited = self.growth.round - self.growth.best.rounds
@@ -175,13 +178,19 @@ class Grower:
 
     def _split_nodes(self, layout: Layout, answers: Sequence[Answer]) -> Demand:
         """Split the nodes whose sums have come; layout has the entries that these are of."""
+        self._take(layout, answers)
+        # Nobody need be spared the bank's own bins.
+        unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
+        candidates = [self._candidates(*self._counts()), *(answer.candidates for answer in answers)]
+        homes = [unmerged_bins, *(answer.homes for answer in answers)]
+        return self._split(self._search(self.growth.sums, candidates, homes))
+
+    def _take(self, layout: Layout, answers: Sequence[Answer]) -> None:
+        """Go on to the nodes whose sums have come."""
         if self.growth.ahead:
             self._take_roots(answers)
         else:
             self._descend(layout, answers)
-        # Nobody need be spared the bank's own bins.
-        unmerged_bins = unmerged(len(self.growth.totals), self.data.shape)
-        return self._split(self._search(answers, [unmerged_bins, *(answer.homes for answer in answers)]))
 
     def _take_roots(self, answers: Sequence[Answer]) -> None:
         """Begin the trees of a round with their roots."""
@@ -221,7 +230,7 @@ class Grower:
         self.growth = replace(
             growth,
             sums=[
-                _siblings(parents, light, growth.lighter_left[split])
+                siblings(parents, light, growth.lighter_left[split])
                 for parents, light in zip(of_parents, of_lighter, strict=True)
             ],
             totals=growth.child_totals[split].reshape(-1, 2),
@@ -233,27 +242,30 @@ class Grower:
         )
 
     def _search(
-        self, answers: Sequence[Answer], homes: Sequence[Integers]
+        self, sums: Sequence[Integers], candidates: Sequence[Flags], homes: Sequence[Integers]
     ) -> dict[int, tuple[int, BestSplit]]:
         """By node the owner and the best of all parties' splits, where one gains; the first of equals."""
         growth = self.growth
-        candidates = [self._candidates(), *(answer.candidates for answer in answers)]
         best: dict[int, tuple[int, BestSplit]] = {}
         for node, total in enumerate(growth.totals):
             bounds = float(growth.bounds[node, 0]), float(growth.bounds[node, 1])
-            for owner, (sums, flags) in enumerate(zip(growth.sums, candidates, strict=True)):
+            for owner, (of_nodes, flags) in enumerate(zip(sums, candidates, strict=True)):
                 of_node, shape = homes[owner][node], self._shapes[owner]
-                split = search(sums[node], total, bounds, flags[node], of_node, shape, self.config)
+                split = search(of_nodes[node], total, bounds, flags[node], of_node, shape, self.config)
                 if split is not None and (node not in best or split.gain > best[node][1].gain):
                     best[node] = owner, split
         return best
 
-    def _candidates(self) -> Flags:
-        """The splits by the bank's own columns that each node allows: bool (k, c, width, 2, 2)."""
-        data, growth, config = self.data, self.growth, self.config
+    def _counts(self) -> tuple[Integers, Integers]:
+        """The rows that trees learn from: by node and bin of the bank's own columns (k, c, width), by node (k,)."""
+        data, growth = self.data, self.growth
         sampled = np.where(self._samples(growth.round), growth.nodes, NOWHERE)
         counts = counts_by_node(data.codes, sampled, len(growth.totals), data.shape.width)
-        rows = np.bincount(sampled[sampled != NOWHERE], minlength=len(growth.totals))
+        return counts, np.bincount(sampled[sampled != NOWHERE], minlength=len(growth.totals))
+
+    def _candidates(self, counts: Integers, rows: Integers) -> Flags:
+        """The splits by the bank's own columns that each node allows, by `_counts`: bool (k, c, width, 2, 2)."""
+        data, growth, config = self.data, self.growth, self.config
         trees, share = config.trees_of(growth.round), config.column_share
         used = sampled_columns(len(data.shape), data.name, data.seed, trees, share)
         alone = unmerged(1, data.shape)[0]
@@ -289,7 +301,7 @@ class Grower:
             child_bounds=bounds,
             child_values=values,
             forest=forest,
-            splits=growth.splits.plus(_splits(best, 0)),
+            splits=growth.splits.plus(splits_of(best, 0)),
             ahead=ahead,
             decided=owners <= 0,
             wanted=growth.round + (ahead and nodes > 0) < config.rounds
@@ -297,7 +309,7 @@ class Grower:
         )
         self._move_rows()
         passive = enumerate(self.data.passive, start=1)
-        return self._demand(owners, {party.name: _splits(best, number) for number, party in passive})
+        return self._demand(owners, {party.name: splits_of(best, number) for number, party in passive})
 
     def _move_rows(self) -> None:
         """Send rows where the bank's splits say; those that reach a leaf take its value and leave.
@@ -397,20 +409,3 @@ class Grower:
         """The rows that each tree of a round learns from, (p, n)."""
         trees = self.config.trees_of(number)
         return sampled_rows(self.data.training, self.data.seed, trees, self.config.row_share)
-
-
-def _siblings(parents: Integers, lighter: Integers, lighter_left: Flags) -> Integers:
-    """Sums of the children (2s, …), left and right in turn, from those of parents and lighter children (s, …)."""
-    side = lighter_left.reshape(-1, *[1] * (parents.ndim - 1))
-    heavier = parents - lighter
-    pairs = np.stack([np.where(side, lighter, heavier), np.where(side, heavier, lighter)], 1)
-    return pairs.reshape(-1, *parents.shape[1:])
-
-
-def _splits(best: Mapping[int, tuple[int, BestSplit]], owner: int) -> Splits:
-    """An owner's splits in the order of the nodes."""
-    splits = [split for _, (who, split) in sorted(best.items()) if who == owner]
-    return Splits(
-        np.array([split.column for split in splits], np.int64),
-        np.packbits(np.array([split.left for split in splits], bool).reshape(-1, 256), axis=1),
-    )

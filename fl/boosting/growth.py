@@ -29,7 +29,8 @@ class Data:
     """What the bank trains on, over the n rows that train or validate.
 
     labels int8 (n,), training bool (n,), codes uint8 (n, c) of the bank's own columns; secret_generator gives the
-    bank's own randomness for a round. weights float64 (n,) say how much each row counts, where not all count once.
+    bank's own randomness for a round. base is where scores start, in log odds. weights float64 (n,) say how much each
+    row counts, where not all count once.
     """
 
     name: str
@@ -40,14 +41,15 @@ class Data:
     passive: Sequence[Passive]
     seed: int
     secret_generator: Callable[[int], np.random.Generator]
+    base: float
     weights: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best forest so far: its validation AUC, how many rounds it has, and its scores (n,)."""
+    """The best forest so far: its merit (of one bank the validation AUC), its rounds, and its scores (n,)."""
 
-    auc: float
+    merit: float
     rounds: int
     scores: Floats
 
@@ -123,7 +125,7 @@ class Growth:
             child_values=np.empty((0, 2)),
             forest=Forest.none(),
             splits=Splits.none(),
-            best=Best(auc=-1.0, rounds=0, scores=scores),
+            best=Best(merit=-1.0, rounds=0, scores=scores),
         )
 
 

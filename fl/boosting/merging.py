@@ -66,6 +66,14 @@ def merge(parts: Integers, homes: Integers, shape: Shape, minimum: int) -> Integ
     return np.take_along_axis(coarser, homes, axis=2)
 
 
+def siblings(parents: Integers, lighter: Integers, lighter_left: NDArray[np.bool_]) -> Integers:
+    """Sums of the children (2s, …), left and right in turn, from those of parents and lighter children (s, …)."""
+    side = lighter_left.reshape(-1, *[1] * (parents.ndim - 1))
+    heavier = parents - lighter
+    pairs = np.stack([np.where(side, lighter, heavier), np.where(side, heavier, lighter)], 1)
+    return pairs.reshape(-1, *parents.shape[1:])
+
+
 def _enough(counts: Integers, minimum: int) -> NDArray[np.bool_]:
     """Whether in every part, the first axis, there are `minimum` rows or none."""
     return np.asarray(((counts == 0) | (counts >= minimum)).all(axis=0), bool)

@@ -13,6 +13,7 @@ counts and candidates stand at the homes of merged bins (`merging`), (columns, w
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl.binning import UNKNOWN, Shape
+from fl.boosting.forest import Splits
 from fl.config.boosting import BoostingConfig
 
 Integers = NDArray[np.int64]
@@ -80,6 +82,18 @@ def is_candidate(column: int, left: Flags, candidates: Flags, homes: Integers, s
     return len(levels) < alone.sum() or bool(alone.sum() == 1 and candidates[column, levels[0], 0, unknown])
 
 
+def keeps_groups(left: Flags, homes: Integers, column: int, shape: Shape) -> bool:
+    """Whether the bins (256,) that a split sends left are groups of merged bins, for homes (width,) of the column.
+
+    Of an ordered column these are its lowest values, with the missing ones or without.
+    """
+    in_width, last = left[: shape.width], int(shape.bins[column])
+    if (in_width != in_width[homes]).any() or left[shape.width : UNKNOWN].any():
+        return False
+    values = in_width[: last - bool(shape.missing[column])].astype(np.int8)
+    return not (shape.ordered[column] and (np.diff(values) > 0).any())
+
+
 def search(
     sums: Integers,
     total: Integers,
@@ -123,6 +137,15 @@ def search(
         _left_bins(shape, homes, column, orders[column][: bin_ + 1], bool(missing), bool(unknown)),
         np.stack([left[where], right[where]]),
         (float(weights[0][where]), float(weights[1][where])),
+    )
+
+
+def splits_of(best: Mapping[int, tuple[int, BestSplit]], owner: int) -> Splits:
+    """An owner's splits in the order of the nodes."""
+    splits = [split for _, (who, split) in sorted(best.items()) if who == owner]
+    return Splits(
+        np.array([split.column for split in splits], np.int64),
+        np.packbits(np.array([split.left for split in splits], bool).reshape(-1, 256), axis=1),
     )
 
 

@@ -1,9 +1,9 @@
-"""Settings of the split network."""
+"""Settings of the split network, and of the one that several banks train together."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fl.config.checks import BelowOne, Count, Positive, at_least, check, is_positive, one_of
+from fl.config.checks import BelowOne, Count, NotNegative, Positive, at_least, check, is_positive, one_of
 from fl.rules import Rule
 
 SMALLEST_BATCH = 64
@@ -16,7 +16,7 @@ million ways to label them, or more, have the loss in common.
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Settings of the split network (`fl/network`).
+    """Settings of the split network (`fl/network`), and of that of several banks (`fl/banks/network.py`).
 
     batch_size      rows per training batch, `SMALLEST_BATCH` at least
     batches         training batches at most; one costs two round trips
@@ -29,7 +29,16 @@ class NetworkConfig:
     noise           `gaussian`: standard deviation of the noise in units of the batch's largest row norm
     party_dropout   share of rows for which a party is hidden from the top model in training
     evaluate_every  batches between two looks at the validation AUC
-    patience        looks without improvement after which training stops
+    patience        looks without improvement after which training stops; of several banks, rounds
+
+    Of several banks alone, which share bins, embedding, top and patience with the split network:
+
+    rounds          rounds of training at all banks and one sum of weights, at most
+    local_epochs    times that a bank goes through its training rows in a round
+    local_batch     rows per batch at a bank
+    local_rate      learning rate of a bank's gradient descent
+    local_decay     share of the weights that is added to their gradient
+    proximal        pull back to where the round began (FedProx); 0: none (FedAvg)
     """
 
     batch_size: Annotated[int, at_least(SMALLEST_BATCH)] = 4096
@@ -44,6 +53,12 @@ class NetworkConfig:
     party_dropout: BelowOne = 0.1
     evaluate_every: Count = 5
     patience: Count = 14
+    rounds: Count = 60
+    local_epochs: Count = 1
+    local_batch: Count = 128
+    local_rate: Positive = 0.05
+    local_decay: NotNegative = 0.001
+    proximal: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         check(self, "network.")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from fl.metrics.checks import Booleans, Floats, check_labels, check_scores, normal_quantile
+from fl.metrics.checks import Booleans, Floats, check_labels, check_pd, check_scores, normal_quantile
 
 
 class AucInterval(NamedTuple):
@@ -81,6 +81,29 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     ranks = float(midranks(values)[bads].sum())
     bad, good = int(bads.sum()), int((~bads).sum())
     return (ranks - bad * (bad + 1) / 2) / (bad * good)
+
+
+def expected_auc(true_pd: ArrayLike, scores: ArrayLike) -> float:
+    """The AUC to expect of scores (n,), higher meaning riskier, where each row defaults by its true PD (n,).
+
+    Every ordered pair of rows counts by the chance that its first defaults and its second does not, as if rows
+    defaulted independently of each other; ties count one half. It is the ratio of both expectations, and has none of
+    the noise of which rows did default. Raises ValueError where no pair can have both outcomes.
+
+    >>> expected_auc([0.0, 0.0, 1.0, 1.0], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    >>> round(expected_auc([0.2, 0.2, 0.4], [0.1, 0.2, 0.3]), 3)
+    0.667
+    """
+    values = np.asarray(scores, np.float64)
+    bads = check_pd(true_pd, len(values))
+    _, group = np.unique(check_scores(values, len(bads)), return_inverse=True)
+    bad, good = np.bincount(group, bads), np.bincount(group, 1 - bads)
+    with_itself = float((bads * (1 - bads)).sum())
+    pairs = bad.sum() * good.sum() - with_itself
+    if pairs <= 0:
+        raise ValueError("no pair of rows can have a default and none")
+    return float((bad @ (good.cumsum() - good / 2) - with_itself / 2) / pairs)
 
 
 def auc_interval(

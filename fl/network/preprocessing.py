@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from fl.binning import Counts
 from fl.tables import Table
 
 _KNOTS = 256  # of the rank function of a column: exact up to as many distinct values
@@ -47,10 +48,26 @@ class NumericEncoder:
         if not len(values):
             none = np.empty(0)
             return cls(none, none, none, none, none, flagged)
-        knots, scores = _normal_scores(values)
+        knots, scores = _normal_scores(*np.unique(values, return_counts=True))
         edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
         raw = cls(knots, scores, edges, np.empty(0), np.empty(0), flagged)._views(values)
         return cls(knots, scores, edges, raw.mean(axis=0), np.maximum(raw.std(axis=0), _MIN_SCALE), flagged)
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64], rows: NDArray[np.int64], flagged: bool, bins: int) -> Self:
+        """The same by how many rows hold each of some values (k,), which ascend."""
+        values, rows = values[rows > 0], rows[rows > 0]
+        if not len(values):
+            none = np.empty(0)
+            return cls(none, none, none, none, none, flagged)
+        knots, scores = _normal_scores(values, rows)
+        reached = np.cumsum(rows)
+        edges = np.unique(values[np.searchsorted(reached, np.linspace(0, reached[-1], bins + 1))])
+        raw = cls(knots, scores, edges, np.empty(0), np.empty(0), flagged)._views(values)
+        shares = rows[:, None] / reached[-1]
+        mean = (shares * raw).sum(axis=0)
+        scale = np.sqrt((shares * (raw - mean) ** 2).sum(axis=0))
+        return cls(knots, scores, edges, mean, np.maximum(scale, _MIN_SCALE), flagged)
 
     @property
     def width(self) -> int:
@@ -99,6 +116,20 @@ class Encoder:
         total = fitted.transform(table, rows).sum(axis=0, dtype=np.float64)
         return replace(fitted, mean=total / max(1, len(rows)))
 
+    @classmethod
+    def of(cls, counts: Counts, bins: int) -> Self:
+        """The same by counts of rows, which need not be of one table."""
+        gaps = counts.missing
+        columns = zip(counts.values, gaps, strict=False)
+        numeric = tuple(NumericEncoder.of(*values, bool(missing), bins) for values, missing in columns)
+        levels = tuple(np.flatnonzero(rows).astype(np.int32) for rows in counts.levels)
+        # The views of a numeric column have mean zero, which is that of the missing values, too.
+        means: list[NDArray[Any]] = [np.zeros(0)]
+        for encoder, missing in zip(numeric, gaps, strict=False):
+            means.append(np.append(np.zeros(len(encoder.mean)), [missing] * encoder.flagged))
+        means += [rows[rows > 0] for rows in counts.levels]
+        return cls(numeric, levels, np.concatenate(means) / max(1, counts.rows))
+
     @property
     def width(self) -> int:
         """Inputs per row."""
@@ -122,9 +153,10 @@ class Encoder:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _normal_scores(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _normal_scores(
+    distinct: NDArray[np.float64], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Knots of the map from value to the normal quantile of its mid-rank (van der Waerden scores)."""
-    distinct, counts = np.unique(values, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     chosen = np.unique(np.linspace(0, len(distinct) - 1, min(_KNOTS, len(distinct))).round().astype(int))
-    return distinct[chosen], ndtri(ranks[chosen] / (len(values) + 1))
+    return distinct[chosen], ndtri(ranks[chosen] / (counts.sum() + 1))

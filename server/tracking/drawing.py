@@ -29,6 +29,11 @@ _PALETTE = (
     ("#999933", "#88CCEE", "#882255"),
 )
 """By algorithm, in the order of `fl.protocols`, a colour for each way to share data."""
+_OF_BANKS = {
+    "banks": ("#7A5C00", "#7F3C8D", "#DDAA33", "#6699CC"),
+    "hybrid": ("#004488", "#D00000", "#BB5566", "#225522"),
+}
+"""By way to share data among several banks, a colour for each algorithm."""
 _FEW = 3
 _LEGEND_BELOW = 0.55  # inches, under the axes' label
 _YARDSTICKS = {"bank-only-trees": "#D55E00", "pooled-trees": "#CC79A7", "true-pd": "#000000"}
@@ -38,6 +43,8 @@ _LINES = ("--", "-", "-.", (0, (3, 1, 1, 1, 1, 1)))
 def colour(contender: str) -> str:
     """The contender's colour: the same in every figure, study and session."""
     share, _, algorithm = contender.rpartition("-")
+    if share in _OF_BANKS:
+        return _OF_BANKS[share][_number(algorithm) % len(_PALETTE)]
     by_share = dict(zip(_SHARES, _PALETTE[_number(algorithm) % len(_PALETTE)], strict=True))
     return _YARDSTICKS.get(contender) or by_share.get(share, by_share[_SHARES[-1]])
 
@@ -103,7 +110,9 @@ def reference_line(axes: Axes, label: str) -> None:
 
 def pd_axis(axes: Axes, low: float, high: float) -> None:
     """A log-odds axis labelled in per cent: most PDs are small, and their ratios are what matters."""
-    axes.set(xscale="logit", xlim=(max(low, 1e-6), min(max(high, low + 1e-6), 1 - 1e-6)))
+    # A model of few rows may have nothing but PDs of 0 or 1.
+    low = min(max(low, 1e-6), 1 - 2e-6)
+    axes.set(xscale="logit", xlim=(low, min(max(high, low + 1e-6), 1 - 1e-6)))
     ticks = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99]
     axes.xaxis.set_ticks([tick for tick in ticks if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
     axes.xaxis.set_ticks([], minor=True)
@@ -116,8 +125,9 @@ def rate_axes(axes: Axes, highest: float) -> None:
     ticks = [
         tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1) if highest / 40 <= tick <= highest
     ]
+    # First, since the limits that matplotlib would choose may be negative, and have no root.
+    axes.set(xlim=(0, highest), ylim=(0, highest))
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         axes.set(**{f"{name}scale": FuncScale(axis, (np.sqrt, np.square))})
         axis.set_ticks([0, *ticks], [percent(tick) for tick in (0, *ticks)])
-    axes.set(xlim=(0, highest), ylim=(0, highest))
     reference_line(axes, "perfect")

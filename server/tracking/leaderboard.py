@@ -9,13 +9,13 @@ import json
 KEY = "leaderboard"
 TAG = f"mlflow.sharedViewState.{KEY}"
 
-_METRICS = ("auc", "uplift_auc", "gini", "ks", "brier", "seconds")
+METRICS = ("auc", "uplift_auc", "gini", "ks", "brier", "seconds")
 _RUN_NAME = "attributes.`Run Name`"
 
 
-def view_state(parent_run_id: str) -> str:
+def view_state(parent_run_id: str, metrics: tuple[str, ...] = METRICS) -> str:
     """The value of the experiment's tag `TAG`: the children of a run, best AUC first, beside a few metrics."""
-    columns = [f"metrics.`{name}`" for name in _METRICS]
+    columns = [f"metrics.`{name}`" for name in metrics]
     return json.dumps(
         {
             "searchFilter": f"tags.mlflow.parentRunId = '{parent_run_id}'",

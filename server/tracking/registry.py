@@ -5,7 +5,7 @@ and its tags say which study, contender and seed a scoring run has to name to th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import pandas as pd
@@ -16,8 +16,9 @@ from mlflow.exceptions import MlflowException
 from fl.config.run import ScoringConfig, TrainingConfig, from_texts
 from fl.errors import ConfigError
 from fl.escaping import markdown
-from fl.protocols import federated_contenders
+from fl.protocols import VERTICAL, conversation_of, federated_contenders
 from fl.scoring import Answered
+from fl.studies import sub_study
 from server.tracking.provenance import code_version
 from server.tracking.study import PARENT, find_study, open_experiment, store_uri
 from server.tracking.tracked_run import ContenderRun, TrackedRun
@@ -36,17 +37,27 @@ SCORING = "scoring"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A federated contender in MLflow, and the settings under which it was trained."""
+    """A federated contender in MLflow, and the settings under which it was trained.
+
+    bank is the one of several whose own model it is.
+    """
 
     run_id: str
     contender: str
     seed: int
     config: TrainingConfig
+    bank: str = ""
 
     @property
     def name(self) -> str:
         """What `ScoringConfig.model` calls it."""
-        return f"{self.config.study}/{self.contender}/{self.seed}"
+        study = sub_study(self.config.study, self.bank) if self.bank else self.config.study
+        return f"{study}/{self.contender}/{self.seed}"
+
+    def at(self, bank: str) -> Self:
+        """The model as one of several banks has it, by the bank's name: of this contender its own, or one of all."""
+        is_own = VERTICAL in conversation_of(self.contender).layouts
+        return replace(self, bank=bank) if is_own else self
 
 
 def register(run: ContenderRun, config: TrainingConfig) -> None:
@@ -124,14 +135,15 @@ def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
 
 
 def _runs(client: MlflowClient, words: str) -> list[Run]:
-    """The run of an id, or the finished runs of a study and contender."""
+    """The run of an id, or the finished runs of a study and contender, on the rows of all banks."""
     study, *names = words.replace("'", "").split("/")
     wanted = [f"attributes.run_id = '{study}'"]
     if names:
         wanted = [f"params.study = '{study}'", "attributes.status = 'FINISHED'"]
         wanted += [f"tags.{tag} = '{name}'" for tag, name in zip(("contender", "seed"), names, strict=False)]
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return list(client.search_runs(experiments, " and ".join(wanted)))
+    runs = client.search_runs(experiments, " and ".join(wanted))
+    return [run for run in runs if not (names and "bank" in run.data.tags)]
 
 
 class ScoringRun(TrackedRun):

@@ -88,25 +88,30 @@ class Study(TrackedRun):
         study.is_resumed = is_resumed
         return study
 
-    def contender(self, name: str, seed: int, params: Mapping[str, Any] | None = None) -> ContenderRun:
+    def contender(
+        self, name: str, seed: int, params: Mapping[str, Any] | None = None, bank: str = ""
+    ) -> ContenderRun:
         """Start the child run of a contender under a seed, with the world, code version and dataset of the study.
 
-        In a resumed study, go on with the one that there is.
+        bank is the one whose model or test rows it is about, in a study of several. In a resumed study, go on with the
+        run that there is.
         """
         tags = {
             **{tag: self.started.data.tags.get(tag) for tag in ("world", "git")},
             PARENT: self.run_id,
             "contender": name,
             "seed": str(seed),
+            "bank": bank or None,
             "mlflow.runColor": drawing.colour(name),
         }
         told = {"contender": name, "seed": seed, **(params or {})}
         if self.is_resumed:
             for earlier in self.children():
-                if (earlier.contender, earlier.seed) == (name, seed):
+                if (earlier.contender, earlier.seed, earlier.bank) == (name, seed, bank):
                     earlier.reopen()
                     return earlier
-        run = ContenderRun.create(self.client, self.experiment_id, f"{name} · seed {seed}", tags, told)
+        title = " · ".join(filter(None, [name, bank, f"seed {seed}"]))
+        run = ContenderRun.create(self.client, self.experiment_id, title, tags, told)
         if (inputs := self.started.inputs) is not None and inputs.dataset_inputs:
             self.client.log_inputs(run.run_id, inputs.dataset_inputs)
         return run
@@ -131,10 +136,10 @@ class Study(TrackedRun):
         said = _IDENTITIES.get(self.client.get_run(self.run_id).data.tags.get(IDENTITIES, ""), "")
         super().describe(text if said in text else f"{text}\n\n{said}".strip())
 
-    def lead(self) -> None:
-        """Make this study the one whose children the experiment's leaderboard shows."""
+    def lead(self, metrics: tuple[str, ...] = leaderboard.METRICS) -> None:
+        """Make this study the one whose children the experiment's leaderboard shows, with these metrics."""
         self.client.set_experiment_tag(
-            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id)
+            self.experiment_id, leaderboard.TAG, leaderboard.view_state(self.run_id, metrics)
         )
 
     def finish(self, status: Status = "FINISHED", error: BaseException | str | None = None) -> None:

@@ -177,6 +177,11 @@ class ContenderRun(TrackedRun):
         """The seed that it was trained with."""
         return int(self.started.data.tags["seed"])
 
+    @property
+    def bank(self) -> str:
+        """The bank whose model or test rows it is about, in a study of several; else empty."""
+        return str(self.started.data.tags.get("bank", ""))
+
     def reopen(self) -> None:
         """Go on with a run that broke off; its lines on quality and cost are added when it ends."""
         super().reopen()

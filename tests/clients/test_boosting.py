@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from clients.aligned import read_applications, read_table
 from clients.binned import Setup, Start, read_setup
 from clients.boosting import label_holder, passive
+from clients.boosting.demands import Growing
 from clients.forests import BankModel, PassiveModel
 from clients.post import Partners
 from clients.randomness import goss_generator
@@ -381,8 +382,8 @@ def test_a_party_of_many_rows_reads_what_it_keeps_after_the_last_round() -> None
         codes=np.zeros((rows, 1), np.uint8),
     )
     for number in (0, config.rounds):
-        kept = passive.Growing.at_roots(setup, Splits.none(), number, config)
-        assert decode(passive.Growing, encode(kept)).nodes.shape == kept.nodes.shape
+        kept = Growing.at_roots(setup, Splits.none(), number, config)
+        assert decode(Growing, encode(kept)).nodes.shape == kept.nodes.shape
 
 
 def test_a_model_is_started_once(begun: Begun) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fl.protocols import CONVERSATIONS
 from fl.wire import refusal_in, size_of
-from tests.fuzzing import Fuzzer, Moment, complaint, record
+from tests.fuzzing import Fuzzer, Moment, complaint, record, record_banks
 
 NAMES = [conversation.name for conversation in CONVERSATIONS]
 MEMORY = 64_000_000
@@ -26,13 +26,15 @@ seeds = st.integers(0, 2**64 - 1)
 
 
 @pytest.fixture(scope="module")
-def moments(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
-    return record(tables, tmp_path_factory.mktemp("fuzz"), "plain")
+def moments(tables: Path, banks_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
+    banks = record_banks(banks_tables, tmp_path_factory.mktemp("banks"))
+    return record(tables, tmp_path_factory.mktemp("fuzz"), "plain") + banks
 
 
 @pytest.fixture(scope="module")
-def encrypted(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
-    return record(tables, tmp_path_factory.mktemp("fuzz"), "lattice")
+def encrypted(tables: Path, banks_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Moment]:
+    banks = record_banks(banks_tables, tmp_path_factory.mktemp("banks"))
+    return record(tables, tmp_path_factory.mktemp("fuzz"), "lattice") + banks
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from server.training import Training
 Send = Callable[..., RecordDict]
 FORMS = {"ciphertext", "padded", "aggregate", "per row"}
 BOOSTING, NETWORK, SCORECARD = "federated-boosting", "federated-network", "federated-scorecard"
+BANKS = "banks-boosting"
 
 
 @pytest.fixture
@@ -75,11 +76,13 @@ RULES = [
     ("most_embedding", 16, NETWORK, "network.embedding", 16, 17),
     ("padded_sides", False, BOOSTING, "boosting.sealed-sides", False, True),
     ("bank_grows_first", True, BOOSTING, "boosting.first-tree-bank-only", True, False),
+    ("two_banks", False, BANKS, "banks.allow-two", False, True),
 ]
 HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top
         goss-other monotone ahead patience calibrate reweigh precision""",
-    "network": "bins top learning-rate weight-decay party-dropout evaluate-every patience",
+    "network": """bins top learning-rate weight-decay party-dropout evaluate-every patience rounds local-epochs
+        local-batch local-rate local-decay proximal""",
     "blend": "members",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate
         precision""",

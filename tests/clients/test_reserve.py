@@ -17,7 +17,7 @@ from experiments.baselines.boosting import train as train_boosting
 from experiments.joined import read_joined, read_roles, read_scores
 from fl.config.boosting import BoostingConfig
 from fl.messages import DIGITS
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.reserve import RESERVE
 from fl.splits import TEST
 from server.coordinator import assign_roles, coordinate, train, train_reserve
@@ -81,7 +81,7 @@ def test_the_bank_alone_needs_none(
 
 
 # A blend is of these, and has tests of its own.
-@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
+@pytest.mark.parametrize("contender", [name for name in vertical_contenders() if name != "federated-blend"])
 def test_it_has_a_say_on_whom_no_party_knows_unless_the_score_is_of_another_kind(
     tables: Path, federate: Callable, contender: str
 ) -> None:
@@ -92,7 +92,7 @@ def test_it_has_a_say_on_whom_no_party_knows_unless_the_score_is_of_another_kind
     assert 0.05 < nobody.mean() < 0.15  # two parties know 70 % each
 
     kept, table, coverage = Store(study.folder / contender / "1"), read_table(study), read_coverage(study)
-    scorer = federated_contenders()[contender].half("clients")
+    scorer = vertical_contenders()[contender].half("clients")
     contributions = {
         party: scorer.contribution(
             Store(Path(run.config.state, party, "s", contender, "1")),

@@ -27,7 +27,7 @@ from fl.config.run import ScoringConfig, TrainingConfig
 from fl.errors import ProtocolError
 from fl.handshake import DescribeRequest, Description
 from fl.messages import Letter
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.reserve import TrainRequest
 from fl.scoring import AnswerRequest
 from fl.splits import Split, SplitRequest
@@ -347,7 +347,7 @@ def test_a_new_study_ends_the_oldest(meet: Meet, config: TrainingConfig) -> None
     assert {path.name for path in Path(config.state, "bank").glob("*/")} == {"b", "c"}
 
 
-@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
+@pytest.mark.parametrize("contender", [name for name in vertical_contenders() if name != "federated-blend"])
 def test_a_study_that_breaks_off_pushes_no_trained_one_out(
     tables: Path, tmp_path: Path, federate: Callable, contender: str
 ) -> None:

@@ -382,6 +382,16 @@ def test_trained_studies_and_others_are_counted_apart(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"c", "f", "new"}
 
 
+def test_a_study_of_several_banks_counts_once_with_its_sub_studies(tmp_path: Path) -> None:
+    studies(tmp_path, "a--bank_a", "a--bank_b", "b", "b--bank_a", "b--bank_b", "c", "d--bank_a")
+    retain(tmp_path, "d--bank_b", 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "d--bank_a"}
+    studies(tmp_path, "b--bank_a", "b", "b--bank_b", "c", "d--bank_a")
+    Store(tmp_path / "b").mark_trained()
+    retain(tmp_path, "e", 1)
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "b--bank_a", "b--bank_b"}
+
+
 def test_a_study_that_goes_on_is_never_removed(tmp_path: Path) -> None:
     studies(tmp_path, "a", "b", "c")
     retain(tmp_path, "a", 1)

@@ -40,7 +40,7 @@ class Tasks:
 
 @pytest.fixture(autouse=True)
 def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for pause in ("_POLL_SECONDS", "_IDLE_POLL_SECONDS", "_RETRY_SECONDS"):
+    for pause in ("_SHORTEST_PAUSE", "_LONGEST_PAUSE", "_RETRY_SECONDS"):
         monkeypatch.setattr(worker, pause, 0.0)
 
 

@@ -77,6 +77,24 @@ def test_generate_makes_a_dataset_that_every_party_can_open(
         assert read_declaration(tmp_path / "small" / party).type == party
 
 
+def test_generate_makes_several_banks(siloscore: Callable[..., Ended], tmp_path: Path) -> None:
+    options = ("--banks", 2, "--bank-shares", "0.7,0.3", "--bank-skew", "sector")
+    ended = siloscore("generate", "--businesses", 200, *options, "--parties", "bank", "--out", "small")
+
+    assert ended.code == 0, ended.errors
+    assert {path.name for path in (tmp_path / "small").iterdir()} == {
+        "bank_a",
+        "bank_b",
+        "truth",
+        "dataset.toml",
+    }
+    ended = siloscore("generate", "--bank-skew", "sector", "--out", "other")
+    assert (ended.code, ended.errors) == (
+        2,
+        "Error: One bank has all firms, so none chooses by sector; ask for several banks.\n",
+    )
+
+
 def test_a_simulated_file_that_has_changed_is_told_before_any_work(
     siloscore: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -164,6 +182,28 @@ def test_a_folder_with_a_table_and_no_declaration_is_named(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ablation",),
+        ("attack",),
+        ("attack", "--role", "active"),
+        ("report", "--out", "r"),
+        ("compare", "--estimate"),
+    ],
+)
+def test_what_is_for_one_bank_names_the_parties_of_its_study(
+    siloscore: Callable[..., Ended], banks_tables: Path, arguments: tuple[str, ...]
+) -> None:
+    ended = siloscore(*arguments, "--data", banks_tables)
+
+    assert ended.code == 2
+    assert ended.errors.endswith(
+        "has several banks (bank_a, bank_b, bank_c), and this is for a study of one. Name one and the parties without "
+        "labels: --parties bank_a,supply,tax.\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (
@@ -186,7 +226,7 @@ def test_a_folder_with_a_table_and_no_declaration_is_named(
         (("compare", "--set", "state=here"), "Setting 'state' must be an absolute path"),
         (("compare", "--test-ids", "none.csv"), "There is no file of test ids none.csv."),
         (("compare", "--parties", "bank,customs"), "has no party 'customs'; it has bank, supply, tax."),
-        (("compare", "--parties", "tax,supply"), "exactly one party must hold the label"),
+        (("compare", "--parties", "tax,supply"), "a party must hold the label; none of tax, supply does"),
         (("report", "--out", "r"), "The bank has no numeric column 'inflow_12m', which the policy names"),
         (("report", "--out", "r", "--worlds", "base"), "A report is on --worlds or on --data; name one"),
         (("report", "--out", "r", "--policy", "p.toml"), "There is no policy file p.toml."),

@@ -1,10 +1,13 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from clients.data.declaration import read_declaration, write_declaration
 from clients.data.errors import DataError, DataWarning
 from experiments.dataset import open_dataset, undeclared
+from fl.errors import ConfigError
 
 
 @pytest.fixture
@@ -83,12 +86,33 @@ def test_a_folder_with_a_table_that_no_declaration_describes_is_named(data: Path
         open_dataset(data, ("bank", "court"))
 
 
-def test_exactly_one_party_must_hold_the_label(data: Path) -> None:
-    with pytest.raises(DataError, match="none of them of supply, tax does"):
+def test_a_party_must_hold_the_label(data: Path) -> None:
+    with pytest.raises(DataError, match="none of supply, tax does"):
         open_dataset(data, ("supply", "tax"))
-    shutil.copytree(data / "bank", data / "lender")
-    with pytest.raises(DataError, match="bank and lender of bank, lender, supply, tax does"):
-        open_dataset(data)
+
+
+def test_several_banks_come_before_the_passive_parties(banks_tables: Path) -> None:
+    dataset = open_dataset(banks_tables)
+    assert dataset.parties == ("bank_a", "bank_b", "bank_c", "supply", "tax")
+    assert (dataset.holders, dataset.passive) == (dataset.parties[:3], dataset.parties[3:])
+    assert dataset.facts.rows == 800
+    of_each = [open_dataset(banks_tables, (bank, "tax")).known["tax"] for bank in dataset.holders]
+    assert dataset.known["tax"] == sum(of_each)
+    assert dataset.layout == "hybrid"
+    assert open_dataset(banks_tables, ("bank_c", "bank_a")).layout == "horizontal"
+    with pytest.raises(ConfigError, match=r"several banks .*: --parties bank_a,supply,tax"):
+        _ = dataset.holder
+    assert open_dataset(banks_tables, ("bank_b", "tax")).holder == "bank_b"
+
+
+def test_banks_must_declare_the_same_columns(banks_tables: Path, tmp_path: Path) -> None:
+    shutil.copytree(banks_tables, tmp_path / "data")
+    declared = read_declaration(tmp_path / "data" / "bank_b")
+    write_declaration(tmp_path / "data" / "bank_b", replace(declared, columns=declared.columns[1:]))
+    with pytest.raises(
+        DataError, match=r"bank_a and bank_b both hold the label.*same order; they differ in a"
+    ):
+        open_dataset(tmp_path / "data")
 
 
 def test_every_party_is_checked_before_anything_runs(data: Path) -> None:

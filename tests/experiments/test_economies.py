@@ -1,13 +1,16 @@
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from clients.data.declaration import read_declaration
+from clients.data.declaration import read_declaration, schema_hash
+from clients.parties import open_party
 from experiments.dataset import open_dataset
-from experiments.economies import economy, write_economy
+from experiments.economies import banks_of, economy, write_economy
 from fl.errors import ConfigError
-from synthetic_data import STANDARD
+from synthetic_data import STANDARD, Banks
+from synthetic_data.firms import REGIONS
 
 
 def test_an_economy_lasts_as_long_as_it_is_used() -> None:
@@ -41,3 +44,31 @@ def test_every_party_is_declared(tmp_path: Path) -> None:
 def test_an_unknown_world_leaves_nothing() -> None:
     with pytest.raises(ConfigError, match="world"), economy("moon", 1, 300):
         pass
+
+
+def test_several_banks_declare_the_same_columns_and_levels(tmp_path: Path) -> None:
+    write_economy(tmp_path / "new", 400, "base", 1, False, banks=Banks((0.8, 0.2), skew="region"))
+    opened = [open_party(tmp_path / "new" / bank) for bank in ("bank_a", "bank_b")]
+    assert len({schema_hash(party.declaration) for party in opened}) == 1
+    for party in opened:
+        regions = party.matrix(party.applications().index.to_numpy(str))["region"]
+        assert regions.cat.categories.tolist() == [*REGIONS, "other"]
+        assert regions.isin(REGIONS).all()
+    assert open_dataset(tmp_path / "new", ("bank_b", "tax")).facts.rows == 80
+
+
+@pytest.mark.parametrize(
+    ("count", "shares", "message"),
+    [
+        (3, "0.7,0.3", "2 shares do not fit --banks 3; give a share for each bank, or none for equal ones."),
+        (2, "most,few", "numbers with commas, such as 0.7,0.2,0.1; not 'most,few'."),
+        (0, "", "1 to 26 banks; 0 were asked for"),
+    ],
+)
+def test_shares_that_do_not_fit_are_refused(count: int, shares: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        banks_of(count, shares, "none")
+
+
+def test_without_shares_banks_are_alike() -> None:
+    assert banks_of(4, "", "sector") == Banks((0.25,) * 4, "sector")

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.joined import has_truth, read_joined, read_roles, read_true_pd
+from experiments.joined import has_truth, pooled, read_joined, read_roles, read_true_pd
 from fl.splits import Split
 from server.coordinator import assign_roles
 
@@ -42,6 +42,28 @@ def test_the_bank_alone_has_its_own_columns(tables: Path, federate: Callable) ->
     assert list(alone.frame()) == ["bank.a", "bank.b", "bank.c", "bank.kind"]
     assert alone.coverage == {}
     assert set(alone.segments["coverage"]) == {"none"}
+
+
+def test_the_rows_of_several_banks_stand_one_bank_after_the_other(
+    banks_tables: Path, federate: Callable
+) -> None:
+    banks = {}
+    for bank in ("bank_a", "bank_b"):
+        banks[bank] = read_joined(federate(banks_tables, parties=(bank, "tax")).config, bank)
+
+    both = pooled(banks)
+
+    assert (both.holder, [*both.tables], [*both.columns]) == ("banks", ["banks", "tax"], ["banks", "tax"])
+    assert both.blocks == {"bank_a": slice(0, 400), "bank_b": slice(400, 640)}
+    assert both.segments["bank"].tolist() == ["bank_a"] * 400 + ["bank_b"] * 240
+    for bank, rows in both.blocks.items():
+        np.testing.assert_array_equal(both.labels[rows], banks[bank].labels)
+        np.testing.assert_array_equal(both.coverage["tax"][rows], banks[bank].coverage["tax"])
+        theirs = banks[bank].frame().rename(columns=lambda name, bank=bank: name.replace(bank, "banks"))
+        pd.testing.assert_frame_equal(
+            both.frame()[rows].reset_index(drop=True).astype(object), theirs.astype(object), check_dtype=False
+        )
+    assert pooled({"bank_a": banks["bank_a"]}) is banks["bank_a"]
 
 
 def test_roles_are_those_that_the_bank_gave(tables: Path, federate: Callable) -> None:

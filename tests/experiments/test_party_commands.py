@@ -315,9 +315,7 @@ def test_two_parties_that_claim_the_label_are_one_sentence(
     toml = declared["partner"].parent / "party.toml"
     toml.write_text('label = "bad"\n' + toml.read_text())
 
-    refused(
-        siloscore, tmp_path, "exactly one party must hold the label; bank and partner of bank, partner does."
-    )
+    refused(siloscore, tmp_path, "Remove `label` from the party.toml of one that is no bank")
 
 
 def test_keys_are_made_once_and_print_the_line_that_partners_pin(

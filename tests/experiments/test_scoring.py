@@ -256,7 +256,7 @@ def test_both_runs_tell_of_each_other_and_no_run_of_an_applicant(
             "cannot be written to no/where.csv: there is no folder",
         ),
         ("business_id\n业00001", ("--cut-off", "1.5"), "The cut-off must be a PD between 0 and 1, not 1.5"),
-        ("business_id\n业00001", ("--parties", "tax"), "exactly one party must hold the label"),
+        ("business_id\n业00001", ("--parties", "tax"), "a party must hold the label; none of tax does"),
         ("business_id\n业00001", ("--store", "none.db"), "There is no MLflow store none.db"),
         ("business_id\n业00001", ("--data", "nowhere"), "nowhere is no dataset"),
     ],

@@ -9,10 +9,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
 from experiments.display import explanation
 from experiments.failures import StudyError
-from experiments.study import FinishedStudy, all_contenders, run_study
+from experiments.study import FinishedStudy, run_study
 from fl.config.blend import BlendConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig

@@ -18,8 +18,8 @@ from experiments.attacks.tables import outcome_table
 from experiments.attacks.tables import tables as attack_tables
 from experiments.comparison.gains import ADD_ONE, LEAVE_ONE_OUT
 from experiments.comparison.summary import COLUMNS
+from experiments.contenders import all_contenders
 from experiments.display import comparison_tables, gains_table, progress_bars
-from experiments.study import all_contenders
 from experiments.tables import FittedTable
 from server.progress import Progress
 

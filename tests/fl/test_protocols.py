@@ -10,8 +10,10 @@ import pytest
 
 from clients.scoring import Scorer, Trained
 from fl import protocols
+from fl.banks.grid import Schema
+from fl.banks.programs import PROGRAMS, program_of
 from fl.blend import BLEND
-from fl.config.run import sections
+from fl.config.run import TrainingConfig, sections
 from fl.errors import ConfigError, ProtocolError
 from fl.messages import declaration_of
 from fl.protocols import CONVERSATIONS, Conversation
@@ -113,9 +115,22 @@ def test_conversations_are_found_by_contender_and_by_version() -> None:
         assert protocols.announced(conversation.announced) is conversation
         for contender in conversation.contenders:
             assert protocols.conversation_of(contender) is conversation
-    assert {c.name for c in protocols.essential()} | set(protocols.algorithms()) == {
+    together = {c.name for c in CONVERSATIONS if c.contenders and protocols.VERTICAL not in c.layouts}
+    assert together == {"banks", "hybrid"}
+    assert {c.name for c in protocols.essential()} | set(protocols.algorithms()) | together == {
         c.name for c in CONVERSATIONS
     }
+
+
+def test_every_contender_of_several_banks_has_a_program() -> None:
+    assert protocols.announced("banks/1").contenders == tuple(PROGRAMS)
+    for name, listed in PROGRAMS.items():
+        program = program_of(name, TrainingConfig(), 1, Schema((), (), (), ()))
+        assert type(program).__name__ == listed.name
+        assert listed.module.rpartition(".")[2] in name
+
+
+def test_sections_are_those_of_conversations() -> None:
     assert set(sections()) == {c.name for c in CONVERSATIONS if c.settings}
 
 

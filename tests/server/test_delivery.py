@@ -1,6 +1,7 @@
 """Messages and replies over grids whose nodes die, come back, and keep calls waiting."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from itertools import count
 
@@ -8,6 +9,8 @@ import httpx
 import pytest
 from flwr.app import Message, RecordDict
 from flwr.proto.node_pb2 import NodeInfo
+from flwr.supercore.inflatable.inflatable_utils import ObjectUnavailableError
+from flwr.superlink.grid import http_grid
 
 from experiments.backends.inline import InlineGrid
 from fl.config.run import TrainingConfig
@@ -134,3 +137,37 @@ def test_no_call_of_a_deployments_grid_waits_without_end(monkeypatch: pytest.Mon
     # The call that waits goes on while what it waits for is still wanted, and not any longer.
     assert hanging.asked == [{"stuck", "other"}, {"other"}]
     hanging.end.set()
+
+
+class Counting:
+    """A grid that has no replies, and counts how often it is asked for them."""
+
+    looks = 0
+
+    def pull_messages(self, keys: Iterable[str]) -> list[Message]:
+        self.looks += 1
+        return []
+
+
+def test_a_deployments_grid_is_not_asked_for_replies_all_the_time() -> None:
+    grid, began = Counting(), time.monotonic()
+    remote = RemoteGrid(grid)
+    while time.monotonic() < began + 0.25:
+        assert list(remote.pull_messages(["m1"])) == []
+    assert grid.looks <= 4
+
+
+def test_a_part_of_a_reply_that_is_under_way_is_soon_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_grid, "pull_objects", http_grid.pull_objects)  # so that it is put back
+    answers: list[bytes | Exception] = [ObjectUnavailableError("part"), ObjectUnavailableError("part"), b"it"]
+
+    def pull(name: str) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert isinstance(remote_grid.bounded(http_grid.HttpGrid(token="token")), RemoteGrid)
+    began = time.monotonic()
+    assert http_grid.pull_objects(["part"], pull) == {"part": b"it"}
+    assert time.monotonic() - began < 0.9

@@ -1,24 +1,34 @@
 """The coordinator's front door, in this process: what passes, what is held, and what is refused."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from flwr.proto.message_pb2 import PullObjectResponse
 
 from server import front_door
-from server.front_door import LARGEST_BODY, FrontDoor
+from server.front_door import LARGEST_BODY, FrontDoor, Undelivered
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
+NOWHERE = Undelivered(Path("no-such-database"))
 
-def ask(answer: Answer, method: str, path: str, **request: object) -> httpx.Response:
+
+def ask(
+    answer: Answer,
+    method: str,
+    path: str,
+    undelivered: Callable[[], frozenset[str]] = NOWHERE,
+    **request: object,
+) -> httpx.Response:
     """What the front door of a SuperLink that answers so says to one request."""
 
     async def asked() -> httpx.Response:
         superlink = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="https://superlink")
-        door = httpx.ASGITransport(FrontDoor(superlink).app)
+        door = httpx.ASGITransport(FrontDoor(superlink, undelivered).app)
         async with httpx.AsyncClient(transport=door, base_url="https://door") as client:
             return await client.request(method, path, **request)
 
@@ -118,6 +128,35 @@ def test_a_question_is_held_until_there_is_an_answer(
     said = ask(lambda request: httpx.Response(200, content=answers.pop(0)), "POST", f"/v1/fleet/{call}")
 
     assert (said.content, answers) == (there, [])
+
+
+def test_the_superlink_is_asked_again_when_a_message_has_come_that_nobody_has_got(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_door, "_LOOK_SECONDS", 0.001)
+    database = tmp_path / "superlink.db"
+    superlink = sqlite3.connect(database)
+    superlink.execute("PRAGMA journal_mode = WAL")
+    superlink.execute("CREATE TABLE message_ins (message_id TEXT, delivered_at TEXT)")
+    superlink.execute("INSERT INTO message_ins VALUES ('of another party', ''), ('delivered', '2026')")
+    superlink.commit()
+    undelivered = Undelivered(database)
+    looks: list[frozenset[str]] = []
+
+    def look() -> frozenset[str]:
+        if len(looks) == 5:
+            superlink.execute("INSERT INTO message_ins VALUES ('new', '')")
+            superlink.commit()
+        looks.append(undelivered())
+        return looks[-1]
+
+    answers = [b"", b"message"]
+    said = ask(
+        lambda request: httpx.Response(200, content=answers.pop(0)), "POST", "/v1/fleet/pull-messages", look
+    )
+
+    assert (said.content, answers) == (b"message", [])
+    assert looks == [frozenset({"of another party"})] * 5 + [frozenset({"of another party", "new"})]
 
 
 def test_a_question_is_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

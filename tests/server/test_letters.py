@@ -10,7 +10,7 @@ from flwr.app import Message
 from experiments.backends.inline import InlineGrid
 from fl.errors import ProtocolError
 from fl.messages import Letter, LetterField, with_letters
-from fl.protocols import federated_contenders
+from fl.protocols import vertical_contenders
 from fl.records import Record
 from server.coordinator import assign_roles, train, train_reserve
 from server.exchange import Exchange
@@ -67,7 +67,7 @@ class Post:
 
 
 # A blend moves no letter in training.
-@pytest.mark.parametrize("contender", [name for name in federated_contenders() if name != "federated-blend"])
+@pytest.mark.parametrize("contender", [name for name in vertical_contenders() if name != "federated-blend"])
 def test_the_parties_read_what_parties_wrote_and_the_coordinator_neither(
     tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, contender: str
 ) -> None:

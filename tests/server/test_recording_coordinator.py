@@ -34,7 +34,7 @@ from fl.messages import (
     letter_fields,
     with_letters,
 )
-from fl.protocols import CONVERSATIONS, federated_contenders, request_of
+from fl.protocols import CONVERSATIONS, request_of, vertical_contenders
 from fl.records import Array, decode
 from fl.scorecard import Points
 from fl.scoring import Contributions
@@ -133,7 +133,7 @@ class Recording:
         federation = connect(InlineGrid(config, self.recorder), config, ignore)
         assigned = assign_roles(federation, 1)
         train_reserve(federation, assigned, 1, ignore)
-        for contender in federated_contenders():
+        for contender in vertical_contenders():
             settings = {"assigned": assigned, "config": config, "on_progress": ignore}
             train(federation, Training(contender=contender, seed=1, **settings))
         self._score(config, state.parent / "new.csv")

@@ -52,10 +52,32 @@ def test_a_federation_without_a_label_is_refused() -> None:
         form_roster(described(party("tax"), party("supply_chain")), NEEDED)
 
 
-def test_two_labels_are_refused_by_name() -> None:
-    said = "held by bank and by lender, so this federation is hybrid; alignment/1 is for vertical ones.*exactly one"
+def test_what_several_banks_train_together_is_refused_with_one_bank() -> None:
+    together = Conversation(
+        name="network", version=1, layouts=(HORIZONTAL, HYBRID), contenders=("banks-network",)
+    )
+    said = "held by bank, so this federation is vertical; network/1 is for horizontal or hybrid ones"
     with pytest.raises(ProtocolError, match=said):
-        form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
+        form_roster(described(party("bank", True), party("tax")), [together])
+
+
+def test_banks_have_the_same_columns_in_any_order() -> None:
+    both = {"columns": ("inflow", "sector"), "kinds": ("numeric", "categorical"), "grades": (3, 3)}
+    bank, lender = replace(party("bank", True), **both), replace(party("lender", True), **both)
+    turned = replace(lender, columns=both["columns"][::-1], kinds=both["kinds"][::-1])
+    assert form_roster(described(bank, turned), NEEDED).holders == ("bank", "lender")
+    for change in ({"kinds": ("numeric", "numeric")}, {"columns": ("inflow", "county")}):
+        with pytest.raises(
+            ProtocolError, match="Banks bank and lender offer different columns; declare the same"
+        ):
+            form_roster(described(bank, replace(lender, **change)), NEEDED)
+
+
+def test_the_roster_of_a_bank_has_it_and_the_passive_parties() -> None:
+    roster = form_roster(described(party("bank", True), party("tax"), party("lender", True)), NEEDED)
+    assert roster.of(Reader.PARTIES) == ("bank", "lender", "tax")
+    assert roster.of_bank("lender").of(Reader.PARTIES) == ("lender", "tax")
+    assert roster.of_bank("lender").layout == VERTICAL
 
 
 @pytest.mark.parametrize(
@@ -67,21 +89,19 @@ def test_two_labels_are_refused_by_name() -> None:
         (("bank", "lender"), ("tax",), HYBRID),
     ],
 )
-def test_a_layout_is_accepted_if_every_conversation_is_for_it(
+def test_a_layout_is_accepted_if_every_conversation_is_for_it_or_for_each_bank(
     holders: tuple[str, ...], passive: tuple[str, ...], layout: str
 ) -> None:
     assert Roster(holders, passive).layout == layout
     parties = described(*(party(name, True) for name in holders), *(party(name) for name in passive))
-    for layouts in ((layout,), (VERTICAL, HORIZONTAL, HYBRID)):
-        assert (
-            form_roster(parties, [Conversation(name="network", version=1, layouts=layouts)]).holders
-            == holders
-        )
-    others = tuple({VERTICAL, HORIZONTAL, HYBRID} - {layout})
+    contender = {"name": "network", "version": 1, "contenders": ("federated-network",)}
+    for layouts in ((layout,), (VERTICAL,)):
+        assert form_roster(parties, [Conversation(**contender, layouts=layouts)]).holders == holders
+    others = tuple({HORIZONTAL, HYBRID} - {layout})
     with pytest.raises(
-        ProtocolError, match=f"this federation is {layout}; network/1 is for {others[0]} or {others[1]} ones"
+        ProtocolError, match=f"this federation is {layout}; network/1 is for {' or '.join(others)} ones"
     ):
-        form_roster(parties, [Conversation(name="network", version=1, layouts=others)])
+        form_roster(parties, [Conversation(**contender, layouts=others)])
 
 
 def test_a_party_that_lacks_a_conversation_is_named_with_what_it_speaks() -> None:

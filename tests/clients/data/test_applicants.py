@@ -84,14 +84,15 @@ def test_data_without_months_need_none(make_tables, tmp_path: Path) -> None:
 
 def test_columns_that_come_as_rows_are_those_that_a_file_would_have(tmp_path: Path) -> None:
     rows = [
-        {"amount": 1.5, "since": "2023-01-15", "branch": "coal"},
-        {"amount": -999, "since": None, "branch": " coal "},
-        {"amount": None, "since": "2024-02-29", "branch": None},
+        {"amount": 1.5, "since": "2023-01-15", "branch": "coal", "size": "small"},
+        {"amount": -999, "since": None, "branch": " coal ", "size": "huge"},
+        {"amount": None, "since": "2024-02-29", "branch": None, "size": None},
     ]
     columns = (
         Column("amount", "numeric", special=(-999,)),
         Column("since", "date", reference="2024-03"),
         Column("branch", "categorical"),
+        Column("size", "categorical", levels=("small", "large")),
     )
     declared = Declaration(
         "table", "bank", label="default", month="month", columns=columns, file="table.parquet"

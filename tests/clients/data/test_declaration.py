@@ -241,6 +241,15 @@ def test_a_mistake_in_a_column_is_named_with_the_column(tmp_path: Path, line: st
             "a categorical column has no order, so its sign must be 0",
         ),
         (
+            '[columns.a]\nkind = "categorical"\nlevels = ["x", "x"]',
+            "levels must be a list of different texts, such as [\"retail\", \"transport\"], not ('x', 'x').",
+        ),
+        ('[columns.a]\nkind = "categorical"\nlevels = [1, 2]', "levels must be a list of different texts"),
+        (
+            '[columns.a]\nkind = "numeric"\nlevels = ["x"]',
+            "a column of kind 'numeric' has no such key; remove the",
+        ),
+        (
             '[columns.a]\nkind = "categorical"\nspecial = [-999]',
             "every level of a categorical column stands for itself; remove the key special.",
         ),
@@ -342,6 +351,13 @@ def test_what_is_written_is_read_back(
     assert read_declaration(folder) == declaration
 
 
+def test_levels_are_read_back(tmp_path: Path) -> None:
+    column = Column("size", "categorical", levels=("small", "large"))
+    write_declaration(tmp_path, Declaration(type="table", name="x", file="x.csv", columns=(column,)))
+
+    assert read_declaration(tmp_path).columns == (column,)
+
+
 def test_the_folder_is_the_name_unless_another_is_written(tmp_path: Path) -> None:
     write_declaration(tmp_path, Declaration(type="tax", name=tmp_path.name))
 
@@ -382,6 +398,12 @@ def test_the_schema_hash_follows_what_a_model_relies_on() -> None:
     declarations = (declaration, reordered, in_thousands, with_special, labelled, *bad)
     assert len({schema_hash(d) for d in declarations}) == 8
     assert len(bytes.fromhex(schema_hash(declaration))) == 32
+
+    levels = [
+        replace(declaration, columns=(Column("a", "categorical", levels=of_a),))
+        for of_a in (("x",), ("y",), ())
+    ]
+    assert len({schema_hash(d) for d in levels}) == 3
 
 
 def test_the_schema_hash_ignores_how_a_file_says_the_same() -> None:

@@ -54,6 +54,18 @@ def test_the_declared_columns_are_the_features(tmp_path: Path) -> None:
     assert matrix.loc["1"].isna().all()
 
 
+def test_declared_levels_are_those_of_the_column_whatever_its_data(tmp_path: Path) -> None:
+    levels = DECLARATION.replace('"categorical"', '"categorical"\nlevels = ["10", "30"]')
+
+    sizes = party(tmp_path, CSV + "010,0,2024-05,north,,1,1\n", levels).matrix(
+        np.array(["007", "008", "010"])
+    )["size"]
+
+    assert sizes.cat.categories.tolist() == ["10", "30", "other"]
+    assert sizes.tolist()[:2] == ["other", "10"]
+    assert sizes.isna().tolist() == [False, False, True]
+
+
 def test_a_sensitive_column_is_read_and_no_feature(tmp_path: Path) -> None:
     opened = party(tmp_path, declaration=f'sensitive = ["withheld"]\n{DECLARATION}')
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from experiments.comparison.results import Result, compare, per_seed, write_json
+from experiments.comparison.result import Result
+from experiments.comparison.results import compare, per_seed, write_json
 from experiments.comparison.summary import COLUMNS
 from fl.evaluation.measures import evaluate
 

@@ -29,6 +29,7 @@ def data() -> Data:
         passive=[],
         seed=1,
         secret_generator=np.random.default_rng,
+        base=-1.0,
     )
 
 

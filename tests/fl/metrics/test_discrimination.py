@@ -168,3 +168,23 @@ def test_an_interval_refuses_an_unknown_scale_or_level():
         metrics.auc_interval([0, 0, 1, 1], [1, 2, 3, 4], scale="log")
     with pytest.raises(ValueError, match="confidence level"):
         metrics.auc_interval([0, 0, 1, 1], [1, 2, 3, 4], level=95)
+
+
+def test_the_expected_auc_is_that_of_many_draws_of_the_outcomes():
+    rng = np.random.default_rng(4)
+    pd = rng.beta(1, 6, 60)
+    scores = np.round(pd + 0.1 * rng.normal(size=60), 1)  # with ties
+    bads = (rng.random((20_000, 60)) < pd).astype(float)
+    pairs = bads.T @ (1 - bads)  # how often the first of two rows is bad and the second is not
+    above = (scores[:, None] > scores) + (scores[:, None] == scores) / 2
+
+    expected = (pairs * above).sum() / pairs.sum()
+
+    assert metrics.expected_auc(pd, scores) == pytest.approx(expected, abs=0.002)
+
+
+def test_of_certain_outcomes_the_expected_auc_is_the_auc():
+    labels, scores = [0, 1, 1, 0, 0, 1], [0.1, 0.4, 0.1, 0.3, 0.2, 0.9]
+    assert metrics.expected_auc(np.array(labels, float), scores) == pytest.approx(metrics.auc(labels, scores))
+    with pytest.raises(ValueError, match="no pair of rows"):
+        metrics.expected_auc([1.0, 1.0], [0.1, 0.2])

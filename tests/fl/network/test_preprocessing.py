@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
+from fl.binning import Counts
 from fl.network.preprocessing import Encoder, NumericEncoder
 from fl.records import decode, encode
 from fl.tables import Table
@@ -139,3 +140,27 @@ def test_rows_come_in_the_order_asked() -> None:
     fitted = Encoder.fit(data, np.arange(6), bins=2)
     whole = fitted.transform(data, np.arange(6))
     np.testing.assert_array_equal(fitted.transform(data, np.array([4, 1, 4])), whole[[4, 1, 4]])
+
+
+def test_counts_of_rows_do_instead_of_the_rows() -> None:
+    rng = np.random.default_rng(3)
+    # Quantiles fall on values, so that both ways agree on the edges; one value in seven is missing.
+    numeric = np.stack([rng.permutation(np.arange(161.0) ** 2), np.repeat(rng.normal(size=23), 7)], 1)
+    numeric[::7, 1] = np.nan
+    codes = rng.integers(-1, 3, (161, 1))
+    whole = table(numeric, codes)
+    by_rows, by_counts = Encoder.fit(whole, np.arange(161), 4), Encoder.of(Counts.of(whole, False), 4)
+    np.testing.assert_array_equal(by_counts.columns, by_rows.columns)
+    for column in (0, 1):
+        ours, theirs = by_counts.numeric[column], by_rows.numeric[column]
+        for name in ("knots", "scores"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    first = by_counts.numeric[0].transform(numeric[:, 0])
+    np.testing.assert_allclose(first, by_rows.numeric[0].transform(numeric[:, 0]), atol=1e-9)
+    inputs = by_counts.transform(whole, np.arange(161))
+    np.testing.assert_allclose(by_counts.mean, inputs.mean(axis=0), atol=1e-6)
+
+
+def test_counts_of_no_row_make_no_input() -> None:
+    encoder = Encoder.of(Counts.of(table(np.empty((0, 1))), False), 4)
+    assert encoder.transform(table(np.array([[3.0], [np.nan]])), np.arange(2)).shape == (2, 0)

@@ -1,0 +1,260 @@
+"""A bank's half of what several banks train together; see `fl/banks` for the conversation.
+
+The rows are those that the bank has aligned in its own sub-study, with the split that it has assigned there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.aligned import read_applications, read_table
+from clients.binned import assigned, check_seed
+from clients.data.declaration import Declaration
+from clients.evaluation import keep_scores
+from clients.pads import Pads, agreed, offered
+from clients.session import Session
+from clients.store import Store
+from fl.banks import (
+    Added,
+    AddRequest,
+    BeginRequest,
+    Judged,
+    PadKeys,
+    ScoreRequest,
+    Started,
+    StartRequest,
+)
+from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
+from fl.banks.grid import Schema
+from fl.banks.program import Program, Rows
+from fl.banks.programs import program_of
+from fl.config.run import RunConfig
+from fl.errors import ProtocolError
+from fl.evaluation.measures import evaluate
+from fl.explanation import ALL, BANK, Explanation, Feature
+from fl.records import Array, decode, encode
+from fl.splits import TEST, Split
+from fl.tables import Table
+
+ANSWERS_ALL = True
+"""Its models need no passive party."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summing:
+    """What the bank keeps between two sums.
+
+    pads      of the sum that is under way
+    state     of the program, encoded
+    log_odds  float64 (n,) of all rows by the trained model; of none while it trains
+    cuts      where the bins of the evaluation meet, once that is known
+    """
+
+    pads: Pads
+    state: bytes
+    log_odds: Floats | None = None
+    cuts: Floats | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A trained model: its contender and seed, the columns, and the last state of its program, encoded.
+
+    base is the mean of the log odds of the bank's own rows.
+    """
+
+    contender: str
+    seed: int
+    schema: Schema
+    state: bytes
+    base: float
+
+    def log_odds(self, table: Table, config: RunConfig) -> Floats:
+        """The log odds of default (n,) of a table's rows."""
+        program = program_of(self.contender, config, self.seed, self.schema)
+        return program.log_odds(_applicants(table), decode(program.state, self.state))
+
+
+def start(session: Session, request: StartRequest) -> Started:
+    """Make fresh keys for the model."""
+    check_seed(session, request.seed)
+    return offered(session, _schema(session))
+
+
+def begin(session: Session, request: BeginRequest) -> Added:
+    """Read the keys of the others, and add the first numbers."""
+    pads = agreed(session, request.keys, _schema(session))
+    program, rows = _program(session), _rows(session)
+    return _added(session, program, rows, Summing(pads=pads, state=encode(program.begin(rows))))
+
+
+def add(session: Session, request: AddRequest) -> Added:
+    """Go on with the total of a sum, and add the next numbers."""
+    summing, total = _unmasked(session, request.total)
+    program, rows = _program(session), _rows(session)
+    if summing.log_odds is not None:
+        if summing.cuts is not None:
+            raise ProtocolError("nothing is to be added any more")
+        return _added(session, program, rows, replace(summing, cuts=cuts_of(total)))
+    state = program.advance(rows, decode(program.state, summing.state), total)
+    return _added(session, program, rows, replace(summing, state=encode(state)), program.progress(state))
+
+
+def score(session: Session, request: ScoreRequest) -> Judged:
+    """Evaluate the trained model on the bank's own test rows, and on those of all banks by their counts."""
+    summing, total = _unmasked(session, request.total)
+    if summing.log_odds is None or summing.cuts is None:
+        raise ProtocolError("the model is not trained yet")
+    contender, seed = session.envelope.model.split("/")[0], session.envelope.seed
+    labels, pd = rows_of(total)
+    session.store.keep(
+        Model(
+            contender=contender,
+            seed=seed,
+            schema=_schema(session),
+            state=summing.state,
+            base=float(summing.log_odds.mean()),
+        )
+    )
+    scored = keep_scores(session, summing.log_odds, _rows(session).roles, answers_all=True)
+    session.keep(None)
+    return Judged(evaluation=scored.evaluation, whole=evaluate(labels, pd, {}))
+
+
+def _added(
+    session: Session,
+    program: Program[Any],
+    rows: Rows,
+    summing: Summing,
+    progress: tuple[int, Mapping[str, float]] | None = None,
+) -> Added:
+    """Show what is to be added next, and keep what the total is needed for: of the training, then of the evaluation."""
+    addend = None
+    if summing.log_odds is None:
+        state = decode(program.state, summing.state)
+        addend = program.addend(rows, state)
+        if addend is None:
+            summing = replace(summing, log_odds=program.log_odds(rows, state))
+    if addend is None:
+        addend = _of_test_rows(rows, summing)
+    session.keep(summing)
+    step, metrics = progress or (0, {})
+    return Added(
+        shown=summing.pads.shown(addend),
+        is_last=summing.cuts is not None,
+        step=step,
+        metrics=dict(metrics),
+    )
+
+
+def _of_test_rows(rows: Rows, summing: Summing) -> NDArray[np.int64]:
+    """What is added for the evaluation of a trained model: first without, then with bins (`fl/banks/evaluation.py`)."""
+    test = rows.roles == TEST
+    if summing.log_odds is None:
+        raise ProtocolError("the model is not trained yet")
+    if summing.cuts is None:
+        return row_counts(summing.log_odds[test])
+    return outcomes(summing.log_odds[test], rows.labels[test], summing.cuts)
+
+
+def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64]]:
+    """What is kept, with the use of the next sum, and the total of the last one."""
+    summing = session.state(Summing)
+    sums, pads = summing.pads.read(total)
+    return replace(summing, pads=pads), sums
+
+
+def _program(session: Session) -> Program[Any]:
+    contender = session.envelope.model.split("/")[0]
+    return program_of(contender, session.config, session.envelope.seed, _schema(session))
+
+
+def _rows(session: Session) -> Rows:
+    """The bank's own rows, from its sub-study."""
+    study, applications = session.aligned, read_applications(session.aligned)
+    return Rows(
+        name=session.declaration.name,
+        table=read_table(study),
+        labels=applications.labels,
+        roles=assigned(study, session.envelope.seed).read(Split).roles,
+        signs={column.name: column.sign for column in session.declaration.columns},
+        segments=applications.segments,
+    )
+
+
+def _applicants(table: Table) -> Rows:
+    none = np.empty(0, np.int8)
+    return Rows(name="", table=table, labels=none, roles=none, signs={}, segments={})
+
+
+def _schema(session: Session) -> Schema:
+    """What the bank declares of its columns, in the order of its table."""
+    return schema_of(session.declaration, read_table(session.aligned))
+
+
+def schema_of(declaration: Declaration, table: Table) -> Schema:
+    """What a bank declares of the columns of a table, in their order.
+
+    Raises ProtocolError for a column without declared levels: those in the data would tell of single businesses.
+    """
+    columns = {column.name: column for column in declaration.columns}
+    for name in table.categorical_names:
+        if not columns[name].levels:
+            raise ProtocolError(
+                f"its column {name} has no `levels` in its party.toml; banks that train together declare them"
+            )
+    return Schema(
+        numeric=table.numeric_names,
+        categorical=table.categorical_names,
+        levels=tuple(columns[name].levels for name in table.categorical_names),
+        special=tuple(tuple(sorted(columns[name].special)) for name in table.numeric_names),
+    )
+
+
+def is_trained(model: Store) -> bool:
+    """Whether the store holds a trained model."""
+    return model.has(Model)
+
+
+def contribution(model: Store, table: Table, config: RunConfig) -> PadKeys:
+    """Raises ProtocolError: no passive party has a part of such a model."""
+    raise ProtocolError("no passive party has a part of a model of several banks")
+
+
+def log_odds(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Any],
+    config: RunConfig,
+) -> Floats:
+    """The log odds of default (n,) of a table's rows, whoever else knows them."""
+    return model.read(Model).log_odds(table, config)
+
+
+def explain(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Any],
+    config: RunConfig,
+) -> Explanation:
+    """How the log odds of the rows of a table come about."""
+    trained = model.read(Model)
+    base = np.full(len(table), trained.base)
+    return Explanation(base, {Feature(BANK, ALL): trained.log_odds(table, config) - base})
+
+
+def answers(
+    model: Store,
+    table: Table,
+    coverage: Mapping[str, NDArray[np.bool_]],
+    contributions: Mapping[str, Any],
+    config: RunConfig,
+) -> dict[str, NDArray[np.str_]]:
+    """Columns of the bank's answers beside score and PD: none."""
+    return {}

@@ -1,0 +1,136 @@
+"""Three banks and two passive parties train one forest over encrypted and secure sums, against its pooled twin."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.aligned import read_applications, read_table
+from clients.banks import schema_of
+from clients.binned import assigned
+from clients.data.declaration import read_declaration
+from clients.forests import BankModel
+from clients.pads import Pads
+from clients.scores import Scores
+from clients.store import Store
+from experiments.backends.inline import InlineGrid
+from experiments.baselines import Fitted, hybrid_boosting
+from fl.banks.program import Rows
+from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
+from fl.messages import DIGITS
+from fl.metrics import auc
+from fl.records import encode
+from fl.splits import TEST, Split
+from fl.studies import sub_study
+from server.coordinator import Trained, coordinate
+from server.progress import Progress
+
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
+MODEL = "hybrid-boosting/1"
+BANKS = ("bank_a", "bank_b", "bank_c")
+PASSIVE = ("supply", "tax")
+QUICK = {
+    "trees": 4,
+    "depth": 3,
+    "min_leaf_count": 10,
+    "min_bin_count": 6,
+    "parallel": 2,
+    "bins": 8,
+    "l2": 1.0,
+}
+
+
+@pytest.fixture
+def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
+    config = TrainingConfig(
+        data=str(banks_tables),
+        parties=(*BANKS, *PASSIVE),
+        state=str(tmp_path / "state"),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        study="s",
+        contenders=("hybrid-boosting",),
+    )
+    return config.with_section(BoostingConfig(**QUICK, encryption="plain"))
+
+
+def with_options(config: TrainingConfig, **options: object) -> TrainingConfig:
+    return config.with_section(replace(config.section(BoostingConfig), **options))
+
+
+def part(config: TrainingConfig, bank: str, party: str = "", model: str = MODEL) -> Store:
+    return Store(Path(config.state, party or bank, sub_study(config.study, bank), *model.split("/")))
+
+
+def train(config: TrainingConfig) -> tuple[Trained, list[Progress]]:
+    events: list[Progress] = []
+    (trained,) = coordinate(InlineGrid(config), config, events.append)
+    return trained, [event for event in events if event.stage == "hybrid-boosting" and event.metrics]
+
+
+def rows_of(config: TrainingConfig, bank: str) -> Rows:
+    study, declared = part(config, bank, model=""), read_declaration(Path(config.data, bank))
+    applications = read_applications(study)
+    return Rows(
+        name=bank,
+        table=read_table(study),
+        labels=applications.labels,
+        roles=assigned(study, 1).read(Split).roles,
+        signs={column.name: column.sign for column in declared.columns},
+        segments=applications.segments,
+    )
+
+
+def twin(config: TrainingConfig) -> Fitted:
+    banks = [rows_of(config, bank) for bank in BANKS]
+    partners = [{name: read_table(part(config, bank, name, "")) for name in PASSIVE} for bank in BANKS]
+    schema = schema_of(read_declaration(Path(config.data, "bank_a")), banks[0].table)
+    signs = {name: {} for name in PASSIVE}
+    return hybrid_boosting.train(banks, partners, signs, schema, 1, config.section(BoostingConfig))
+
+
+OPTIONS = {
+    "as it comes": {},
+    "samples, under encryption": {"encryption": "lattice", "row_share": 0.7, "column_share": 0.6},
+    "paillier, sides not handed over": {"encryption": "paillier", "sealed_sides": False, "trees": 1},
+    "not ahead": {"ahead": "none"},
+    "a tree ahead": {"ahead": "tree", "parallel": 1},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_the_forest_of_all_banks_equals_its_pooled_twin(config: TrainingConfig, options: dict) -> None:
+    config = with_options(config, **options)
+    _, events = train(config)
+    pooled = twin(config)
+
+    unmixed = [part(config, bank).read(Scores).unmixed for bank in BANKS]
+    np.testing.assert_array_equal(np.concatenate(unmixed), pooled.log_odds)
+    told = [{name: round(figure, DIGITS) for name, figure in look.items()} for look in pooled.curve]
+    assert [dict(event.metrics) for event in events] == told
+    forests = [part(config, bank).read(BankModel).forest for bank in BANKS]
+    assert (forests[0].owners > 0).any()
+    assert len({encode(replace(forest, covers=forests[0].covers)) for forest in forests}) == 1
+
+
+def test_each_bank_is_evaluated_and_the_whole_by_counts(config: TrainingConfig) -> None:
+    trained, _ = train(config)
+    labels, pds = [], []
+    for bank in BANKS:
+        rows, scores = rows_of(config, bank), part(config, bank).read(Scores)
+        test = rows.roles == TEST
+        labels.append(rows.labels[test])
+        pds.append(scores.pd[test])
+        assert trained.of_banks[bank].metrics["auc"] == pytest.approx(auc(labels[-1], pds[-1]), abs=1e-4)
+    exact = auc(np.concatenate(labels), np.concatenate(pds))
+    assert trained.evaluation.metrics["auc"] == pytest.approx(exact, abs=0.01)  # as in test_banks.py
+
+
+def test_nothing_is_kept_of_keys_and_pads(config: TrainingConfig) -> None:
+    train(config)
+    for bank in BANKS:
+        whole = Store(Path(config.state, bank, "s", *MODEL.split("/")))
+        assert not whole.has(Pads)
+        assert whole.last().state == part(config, bank).last().state == b""

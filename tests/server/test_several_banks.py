@@ -1,0 +1,87 @@
+"""A federation of three banks: each in its sub-study with the passive parties, and all in the study of the whole."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from clients.aligned import read_applications
+from clients.scores import Scores
+from clients.store import Store
+from experiments.backends.inline import InlineGrid
+from fl.config.boosting import BoostingConfig
+from fl.config.run import TrainingConfig
+from fl.reserve import RESERVE
+from fl.studies import sub_study
+from server.coordinator import connect, coordinate
+from server.progress import Progress, ignore
+
+pytestmark = pytest.mark.usefixtures("quick_tracking")
+
+BANKS = ("bank_a", "bank_b", "bank_c")
+
+
+@pytest.fixture
+def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
+    config = TrainingConfig(
+        data=str(banks_tables),
+        parties=(*BANKS, "supply", "tax"),
+        state=str(tmp_path / "state"),
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        study="s",
+        contenders=("federated-boosting",),
+    )
+    return config.with_section(
+        BoostingConfig(trees=4, depth=2, min_leaf_count=10, parallel=1, encryption="plain")
+    )
+
+
+def scores_of(config: TrainingConfig, bank: str, study: str, model: str) -> np.ndarray:
+    return Store(Path(config.state, bank, study, *model.split("/"))).read(Scores).log_odds
+
+
+def test_each_bank_has_the_model_that_it_has_in_a_federation_of_its_own(config: TrainingConfig) -> None:
+    events: list[Progress] = []
+    trained = coordinate(InlineGrid(config), config, events.append)
+
+    assert [(one.contender, one.bank, one.of_banks) for one in trained] == [
+        ("federated-boosting", bank, {}) for bank in BANKS
+    ]
+    assert {event.bank for event in events if event.stage in (RESERVE, "federated-boosting")} == set(BANKS)
+    client = MlflowClient(config.tracking_uri)
+    tags = {one.bank: client.get_run(one.run_id).data.tags for one in trained}
+    assert {bank: (tag["bank"], tag["mlflow.runName"]) for bank, tag in tags.items()} == {
+        bank: (bank, f"federated-boosting · {bank} · seed 1") for bank in BANKS
+    }
+    alone = replace(
+        config, parties=("bank_c", "supply", "tax"), state=f"{config.state}-alone", experiment="alone"
+    )
+    (expected,) = coordinate(InlineGrid(alone), alone, ignore)
+    for model in ("federated-boosting/1", f"{RESERVE}/1"):
+        np.testing.assert_array_equal(
+            scores_of(config, "bank_c", sub_study("s", "bank_c"), model),
+            scores_of(alone, "bank_c", "s", model),
+        )
+    assert trained[-1].evaluation.metrics == expected.evaluation.metrics
+
+
+def test_a_bank_sees_its_own_rows_and_passive_parties_keep_the_banks_apart(config: TrainingConfig) -> None:
+    federation = connect(InlineGrid(config), config, ignore)
+
+    assert {bank: len(block) for bank, block in federation.alignment.blocks.items()} == dict(
+        zip(BANKS, (400, 240, 160), strict=True)
+    )
+    assert federation.alignment.positions == 800
+    for party in ("supply", "tax"):
+        known = sum(part.alignment.known[party] for part in federation.of_banks.values())
+        assert federation.alignment.known[party] == known > 0
+        assert {path.name for path in Path(config.state, party).glob("s*/")} == {
+            sub_study("s", bank) for bank in BANKS
+        }
+    for bank in BANKS:
+        assert {path.name for path in Path(config.state, bank).glob("s*/")} == {sub_study("s", bank)}
+        rows = read_applications(Store(Path(config.state, bank, sub_study("s", bank)))).ids
+        assert set(rows) == set(pd.read_csv(Path(config.data, bank, "table.csv"), dtype=str)["business_id"])
