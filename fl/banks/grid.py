@@ -20,7 +20,12 @@ from fl.tables import Table
 Integers = NDArray[np.int64]
 
 CELLS = 64
-"""Cells of the grid between a power of two and the next one."""
+"""Cells of the grid between a power of two and the next one.
+
+What they cost is below what chance decides: bank-only boosting on the demo's bank columns has a mean test AUC of 0.7609
+over four seeds (16 cells: 0.7610, 256: 0.7620), and with exact quantiles of 0.7630 over these four, 0.7611 over twelve,
+where that of one seed varies by 0.002.
+"""
 LEAST, GREATEST = -10, 40
 """Powers of two between which the grid is log-linear; below the first there is one cell on each side of zero."""
 
