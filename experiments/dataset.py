@@ -80,6 +80,8 @@ def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
     holders = label_holders(folder, ordered)
     opened = {name: open_party(folder / name) for name in ordered}
     ids = {name: party.ids() for name, party in opened.items()}
+    # A bank may also keep accounts of businesses that have not applied at it.
+    applicants = {name: opened[name].applications().index.to_numpy(np.str_) for name in holders}
     _compare_ids(ids)
     _compare_columns({name: opened[name] for name in holders})
     for party in opened.values():
@@ -96,12 +98,12 @@ def _checked(folder: Path, parties: tuple[str, ...]) -> Dataset:
             str(about.get("name", folder.name)),
             _digest(folder, ordered),
             str(folder),
-            sum(len(opened[name].applications()) for name in holders),
+            sum(map(len, applicants.values())),
             files,
             _changed_files(folder, files),
         ),
         {
-            name: sum(_common(ids[holder], ids[name]) for holder in holders)
+            name: sum(_common(applied, ids[name]) for applied in applicants.values())
             for name in ordered
             if name not in holders
         },
