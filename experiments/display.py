@@ -111,13 +111,15 @@ class _Bars:
 
 
 def comparison_tables(
-    comparison: pd.DataFrame, seeds: int, failed: Iterable[str] = ()
+    comparison: pd.DataFrame, seeds: int, failed: Iterable[str] = (), of_banks: bool = False
 ) -> tuple[Table, Table]:
     """The comparison for a terminal of 80 columns: how good the contenders are, and what they gain and cost.
 
-    Contenders that have failed stand in the first table.
+    Contenders that have failed stand in the first table. Those of several banks have longer names, so it is without the
+    Gini coefficient, which follows from the AUC.
     """
-    quality = written(comparison, _NAME | {key: QUALITY[key] for key in QUALITY if key != "approval_rate"})
+    absent = {"approval_rate", "gini"} if of_banks else {"approval_rate"}
+    quality = written(comparison, _NAME | {key: QUALITY[key] for key in QUALITY if key not in absent})
     low, high = (comparison[name].map("{:.3f}".format) for name in ("auc_low", "auc_high"))
     quality.insert(2, "95 %", low + "–" + high)
     quality = with_failed(quality, failed)

@@ -21,9 +21,10 @@ def tell_study(
 
     Raises typer.Exit with code 2 when a contender has failed.
     """
-    tables = comparison_tables(outcome.comparison, len(config.seeds), outcome.failures)
+    are_several = not outcome.of_banks.empty
+    tables = comparison_tables(outcome.comparison, len(config.seeds), outcome.failures, are_several)
     console.print(*tables, explanation(outcome.comparison), sep="\n")
-    if not outcome.of_banks.empty:
+    if are_several:
         console.print(*bank_tables(outcome.of_banks), bank_explanation(outcome.of_banks), sep="\n")
     for doubt in outcome.doubts:
         console.print(f"Check: {doubt}", style="yellow", markup=False, soft_wrap=True)
@@ -35,7 +36,7 @@ def tell_study(
     if best := best_federated(outcome.comparison):
         data = config.data_folder
         options = {"data": data, "backend": backend, "store": store}
-        if not outcome.of_banks.empty:
+        if are_several:
             options["bank"] = config.parties[0]
         line = scoring_command(
             f"{config.study}/{best}/{config.seeds[0]}", data / config.parties[0], **options

@@ -20,7 +20,7 @@ _SHARED = ("federated", "banks", "hybrid", "pooled-banks", "pooled-hybrid", "poo
 _WITH_PARTNERS = ("hybrid", "pooled-hybrid", "pooled")
 
 
-METRICS = ("auc", "auc_bank_mean", "auc_bank_worst", "uplift_auc", "brier", "seconds")
+METRICS = ("auc", "auc_mean", "auc_worst", "uplift_auc", "brier", "seconds")
 """What the leaderboard shows of each contender of several banks."""
 LOSERS = "Banks with a lower AUC than by their own model"
 NOBODY_LOSES = "No bank has a lower AUC than by its own model."

@@ -124,7 +124,7 @@ def _log_spread(children: list[ContenderRun], of_banks: pd.DataFrame) -> None:
     ends = banks.spread(of_banks)
     for child in children:
         mean, worst = ends.loc[child.contender, ["mean", "worst"]]
-        child.log_metrics({"auc_bank_mean": round(mean, 4), "auc_bank_worst": round(worst, 4)})
+        child.log_metrics({"auc_mean": round(mean, 4), "auc_worst": round(worst, 4)})
 
 
 def _log_uplifts(children: list[ContenderRun], baseline: str | None) -> None:

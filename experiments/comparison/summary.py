@@ -64,8 +64,8 @@ def winner(comparison: pd.DataFrame) -> pd.Series:
 
 
 def best_federated(comparison: pd.DataFrame) -> str | None:
-    """The federated contender of highest AUC, or None when there is none."""
-    rows = comparison[comparison["contender"].str.startswith("federated")]
+    """The contender of highest AUC that a federation has trained, or None when there is none."""
+    rows = comparison[comparison["contender"].str.startswith(("federated-", "banks-", "hybrid-"))]
     return None if rows.empty else str(rows.loc[rows["auc"].idxmax(), "contender"])
 
 

@@ -135,10 +135,10 @@ def test_mlflow_nests_the_runs_of_banks_below_that_of_all(
         assert set(below(of_all[name, ""])) == {(name, bank) for bank in BANKS}
     metrics = runs[of_all["federated-boosting", ""]].data.metrics
     of_banks = whole.of_banks.set_index("contender").loc["federated-boosting"]
-    assert metrics["auc_bank_mean"] == pytest.approx(of_banks["auc"].mean(), abs=1e-4)
-    assert metrics["auc_bank_worst"] == pytest.approx(of_banks["auc"].min(), abs=1e-4)
+    assert metrics["auc_mean"] == pytest.approx(of_banks["auc"].mean(), abs=1e-4)
+    assert metrics["auc_worst"] == pytest.approx(of_banks["auc"].min(), abs=1e-4)
     tags = client.get_experiment(whole.experiment_id).tags
-    assert "metrics.`auc_bank_worst`" in json.loads(tags[TAG])["selectedColumns"]
+    assert "metrics.`auc_worst`" in json.loads(tags[TAG])["selectedColumns"]
     assert "AUC on each bank's own test rows" in client.get_run(whole.run_id).data.tags[NOTE]
     assert {f"figures/{name}_of_banks.png" for name in ("auc", "expected_auc")} <= {
         file.path for file in client.list_artifacts(whole.run_id, "figures")

@@ -76,6 +76,15 @@ def test_tables_of_a_study_break_no_name() -> None:
     assert len(lines(comparison_tables(frame[:2].assign(contender=names[:2]), 1)[0])) == 5
 
 
+def test_tables_of_several_banks_fit_with_the_longest_name_of_a_contender() -> None:
+    names = all_contenders("hybrid")
+    frame = pd.DataFrame(dict.fromkeys(COLUMNS, 0.5), index=range(len(names))).assign(contender=names)
+    longest = max(names, key=len)
+    for table in comparison_tables(frame, 1, of_banks=True):
+        (line,) = (line for line in lines(table) if line.startswith(longest))
+        assert len(line.split()) > 5, line
+
+
 def test_tables_of_an_ablation_break_no_name() -> None:
     columns = ["auc_with", "auc_without", "gain", "gain_low", "gain_high", "p_value"]
     for party in ("tax", LONG):
