@@ -107,8 +107,8 @@ def refusal(text: str, name: str = "") -> RecordDict:
 
     name is what the party calls itself, for a coordinator that has not met it yet.
     """
-    told = {"text": text_line(text)[:_SENTENCE], "name": text_line(name)[:_CALLED]}
-    return RecordDict({_REFUSAL: ConfigRecord(told)})
+    texts = ConfigRecord({"text": text_line(text)[:_SENTENCE], "name": text_line(name)[:_CALLED]})
+    return RecordDict({_REFUSAL: texts})
 
 
 def refusal_in(record: RecordDict) -> str | None:

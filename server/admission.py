@@ -13,7 +13,7 @@ for.
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,17 +51,20 @@ class Admission:
 
     parties: Mapping[str, Keys]
 
+    def supernodes(self, names: Iterable[str]) -> dict[bytes, str]:
+        """The parties of these names, by the keys of their SuperNodes. ConfigError for one that is not in the file."""
+        if absent := [name for name in names if name not in self.parties]:
+            raise ConfigError(
+                f"The coordinator's file of parties does not have {absent[0]!r}; it has {', '.join(self.parties)}."
+            )
+        return {self.parties[name].supernode: name for name in names}
+
     def require(self, supernode: bytes, about: Description) -> None:
         """Raises ProtocolError unless the SuperNode with this key, in PEM, is that of the party that it says it is."""
-        holders = [name for name, keys in self.parties.items() if keys.supernode == supernode]
-        if not holders:
+        (holder,) = [name for name, keys in self.parties.items() if keys.supernode == supernode]
+        if about.name != holder:
             raise ProtocolError(
-                f"The SuperNode that calls itself {about.name!r} has a key that the coordinator's file of parties "
-                "does not have. Add it there, or remove the SuperNode with `flwr supernode unregister`."
-            )
-        if about.name not in holders:
-            raise ProtocolError(
-                f"The SuperNode with the key of party {holders[0]} calls itself {about.name!r}. Ask both whose folder "
+                f"The SuperNode with the key of party {holder} calls itself {about.name!r}. Ask both whose folder "
                 "it was given."
             )
         introduction = about.introduction

@@ -138,7 +138,7 @@ def connect(
     needed += dict.fromkeys(conversation_of(name) for name in config.contenders)
     exchange = Exchange(grid, config.study, config.party_timeout, journal)
     on_progress(Progress("connect"))
-    described = exchange.connect(len(config.require_parties()), config.connect_timeout)
+    described = exchange.connect(config.require_parties(), config.connect_timeout)
     exchange.roster = form_roster(described, needed)
     on_progress(Progress("align"))
     if exchange.roster.layout == VERTICAL:

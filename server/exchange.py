@@ -7,7 +7,7 @@ journal, if it has one, and taken from there when the run is resumed (`server/jo
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
@@ -83,9 +83,12 @@ class Connection:
         """Wall time so far, without that between the death of one coordinator and the start of the next."""
         return self._seconds + time.monotonic() - self._last
 
-    def connect(self, parties: int, timeout: float, least: int | None = None) -> dict[str, Description]:
-        """Wait until that many parties are there, and ask each who it is: descriptions, sorted by name.
+    def connect(
+        self, parties: Sequence[str], timeout: float, least: int | None = None
+    ) -> dict[str, Description]:
+        """Wait until so many parties are there, and ask each who it is: descriptions, sorted by name.
 
+        Where the coordinator has a file of their keys, it waits for the parties of these names, and asks nobody else.
         When a run is resumed, those that took part from its beginning take part again, and are waited for when the
         first of them is asked. Raises FederationError when fewer come in time, or fewer than `least` if that is given,
         or two have the same name; ProtocolError when one has not the keys that the coordinator's file has of it, and
@@ -101,7 +104,8 @@ class Connection:
     def _meet(self) -> dict[str, Description]:
         parties, timeout, least = self._meeting
         admission = read_admission()
-        nodes = self._wait_for_nodes(parties, timeout, parties if least is None else least)
+        by_key = None if admission is None else admission.supernodes(parties)
+        nodes = self._wait_for_nodes(parties, timeout, len(parties) if least is None else least, by_key)
         questions = {f"node {node}": DescribeRequest() for node in nodes}
         self._nodes, names = dict(zip(questions, nodes, strict=True)), dict[str, int]()
         # A node that has just gone may still be listed.
@@ -254,19 +258,32 @@ class Connection:
         """What to do after a failure, to follow its reason without a stop."""
         return f". `siloscore resume {self._study}` goes on from here" if self._journal.is_kept else ""
 
-    def _wait_for_nodes(self, parties: int, timeout: float, least: int) -> dict[int, bytes]:
-        """The public key of each node that is there, in PEM, by its id; empty where Flower asks for no key."""
+    def _wait_for_nodes(
+        self, parties: Sequence[str], timeout: float, least: int, by_key: Mapping[bytes, str] | None
+    ) -> dict[int, bytes]:
+        """The public key of each node that is there, in PEM, by its id; empty where Flower asks for no key.
+
+        by_key has the parties by the keys that count, if not all do.
+        """
         nodes: dict[int, bytes] = {}
 
         def look() -> bool:
             nodes.clear()
-            nodes.update((node.node_id, node.public_key) for node in self._grid.get_nodes())
-            return len(nodes) >= parties
+            nodes.update(
+                (node.node_id, node.public_key)
+                for node in self._grid.get_nodes()
+                if by_key is None or node.public_key in by_key
+            )
+            return len(nodes) >= len(parties)
 
         if not poll(look, timeout) and len(nodes) < least:
+            if by_key is None:
+                why = f"in simulation, start the run with --federation-config num-supernodes={len(parties)}"
+            else:
+                absent = [name for key, name in by_key.items() if key not in nodes.values()]
+                why = f"not so {', '.join(absent)}, by the key in the coordinator's file of parties"
             raise FederationError(
-                f"{len(nodes)} of {parties} parties connected within {timeout:g} seconds; in simulation, start "
-                f"the run with --federation-config num-supernodes={parties}."
+                f"{len(nodes)} of {len(parties)} parties connected within {timeout:g} seconds; {why}."
             )
         return dict(sorted(nodes.items()))
 
@@ -315,7 +332,9 @@ class Exchange:
         """Wall time so far, without that between the death of one coordinator and the start of the next."""
         return self._connection.seconds
 
-    def connect(self, parties: int, timeout: float, least: int | None = None) -> dict[str, Description]:
+    def connect(
+        self, parties: Sequence[str], timeout: float, least: int | None = None
+    ) -> dict[str, Description]:
         """Wait for the parties, and ask each who it is; see `Connection.connect`."""
         return self._connection.connect(parties, timeout, least)
 

@@ -154,7 +154,7 @@ def _converse(exchange: Exchange, config: ScoringConfig, report: Report) -> Scor
 
 def _connect(exchange: Exchange, config: ScoringConfig) -> None:
     """Wait for the parties that are there in time; only the label holder must be."""
-    described = exchange.connect(len(config.require_parties()), config.connect_timeout, least=1)
+    described = exchange.connect(config.require_parties(), config.connect_timeout, least=1)
     if not any(about.target for about in described.values()):
         raise FederationError(
             f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."

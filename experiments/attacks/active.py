@@ -19,7 +19,7 @@ from clients.data.declaration import read_declaration
 from clients.session import state_folder
 from clients.store import Store
 from experiments.attacks.keyring import Keyring
-from experiments.attacks.report import choose_passive
+from experiments.attacks.recording import chosen
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.alignment import MeetRequest
@@ -83,7 +83,7 @@ class Stage:
     def __init__(self, config: TrainingConfig, party: str, by: By, seed: int = 1) -> None:
         self.config, self.victim, self.seed = config, party, seed
         self.exchange = Exchange(InlineGrid(config), config.study, config.party_timeout)
-        described = self.exchange.connect(len(config.parties), config.connect_timeout)
+        described = self.exchange.connect(config.parties, config.connect_timeout)
         needed = [conversation for conversation in essential() if conversation.name != "scoring"]
         self.exchange.roster = form_roster(described, needed)
         self.holder = self.exchange.roster.holder
@@ -173,7 +173,7 @@ def play_active(
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
-    party, outcomes = choose_passive(config, party), []
+    party, outcomes = chosen(config, party, passive=True), []
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         config = replace(config, state=folder, study="attack")
         connect(InlineGrid(config), config, report)

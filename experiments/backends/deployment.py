@@ -7,6 +7,7 @@ that has only its own folder, and its policy binds with the defaults of a deploy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from experiments.backends.flower import BackendError, RunFederation
 from fl.config.run import RunConfig
@@ -26,6 +27,7 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
     `Flower.run` does, and when the run's coordinator, or the federation, dies.
     """
     # With cryptography and Flower's client, which the other backends do not need.
+    from clients.data.declaration import read_declaration
     from experiments.federation.layout import Layout
     from experiments.federation.lifecycle import flower_of, running_record
 
@@ -49,7 +51,9 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
                 raise BackendError(str(error)) from None
             pulse.require()
 
-        flower_of(layout).run(config, report, serverapp, check=check)
+        # The coordinator knows parties by the names that they declare, and not by those of their folders here.
+        names = tuple(read_declaration(config.data_folder / name).name for name in config.parties)
+        flower_of(layout).run(replace(config, parties=names), report, serverapp, check=check)
 
     yield run
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -114,7 +115,8 @@ class Flower:
             self._watch(number, ProgressReader(progress), report, check, config.party_timeout)
         except (KeyboardInterrupt, SystemExit):
             # The SuperLink may outlive the command, and the parties would train on for nobody.
-            self.call("stop", number, CONNECTION)
+            with suppress(BackendError):  # it has ended meanwhile
+                self.call("stop", number, CONNECTION)
             raise
 
     def _watch(

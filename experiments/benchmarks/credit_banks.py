@@ -1,4 +1,4 @@
-"""The credit-card data as three banks with the same columns: alike, of unequal size, or by the limits of their customers.
+"""The credit-card data as three banks with the same columns: alike, of unequal size, or by their customers' limits.
 
 The folder of the credit cards holds `bank.csv` and `partner.csv`, whose columns each bank gets side by side, and the
 assignment says which bank has which id; it is the horizontal cut that FATE ships. Each bank keeps a third of the rows

@@ -30,6 +30,7 @@ from clients.aligned import read_applications
 from clients.scores import Scores
 from clients.store import Store
 from clients.supervisor import RUNNING
+from experiments.backends.flower import PROGRESS
 from experiments.configuration import open_study
 from experiments.economies import write_economy
 from experiments.federation import lifecycle
@@ -79,9 +80,7 @@ def main(
     # Else the federation would outlive this process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with TemporaryDirectory(prefix="siloscore-kills-", ignore_cleanup_errors=True) as folder:
-        done, wrong = play(Path(folder), kills, each, seed, tuple(filter(None, targets.split(","))))
-    if out:
-        out.write_text(json.dumps([asdict(kill) for kill in done], indent=1), "utf-8")
+        done, wrong = play(Path(folder), kills, each, seed, tuple(filter(None, targets.split(","))), out)
     print(summary(done))
     for model in wrong:
         print(f"Not the model of an undisturbed study: {model}")
@@ -107,9 +106,12 @@ def summary(kills: list[Kill]) -> str:
 
 
 def play(
-    folder: Path, kills: int, each: int, seed: int, targets: tuple[str, ...] = ()
+    folder: Path, kills: int, each: int, seed: int, targets: tuple[str, ...] = (), out: Path | None = None
 ) -> tuple[list[Kill], list[str]]:
-    """Kill so many processes, in as many studies as it takes: the kills, and the models that came out otherwise."""
+    """Kill so many processes, in as many studies as it takes: the kills, and the models that came out otherwise.
+
+    The kills so far are written to `out` at the end of every study.
+    """
     chance, done, wrong = random.Random(seed), list[Kill](), list[str]()
     data = folder / "data"
     write_economy(data, 2_000, "base", 1, truth=False)
@@ -122,7 +124,14 @@ def play(
                 order += chance.sample(known, len(known))
             run = _Run(data, folder, 1 + max((kill.run for kill in done), default=0))
             run.disturb(done, order, min(each, kills - len(done)), chance)
-            wrong += [f"{run.study}/{name}" for name in CONTENDERS if not run.has(expected[name], name)]
+            differing = [f"{run.study}/{name}" for name in CONTENDERS if not run.has(expected[name], name)]
+            print(
+                f"run {run.number} is at its end: {len(differing)} of {len(CONTENDERS)} models differ",
+                flush=True,
+            )
+            wrong += differing
+            if out:
+                out.write_text(json.dumps([asdict(kill) for kill in done], indent=1), "utf-8")
     return done, wrong
 
 
@@ -167,8 +176,9 @@ class _Run:
             print(f"run {kill.run}, {kill.at:.0f} s: {kill.target}", end="", flush=True)
             self._see_on(kill)
             print(f": went on {kill.went_on} after {kill.seconds:.0f} s {kill.unexplained or ''}", flush=True)
-        if not wait_until(self._has_ended, _PATIENCE):
-            raise TimeoutError(self._log.read_text("utf-8"))
+        while not wait_until(self._has_ended, _PATIENCE):
+            if time.time() - self._progressed() > _PATIENCE:
+                raise TimeoutError(self._log.read_text("utf-8"))
 
     def has(self, expected: "pd.Series[float]", contender: str) -> bool:
         """Whether a contender's PDs by id are these, bit by bit."""
@@ -185,9 +195,7 @@ class _Run:
             if self._process.poll() not in (None, 0):
                 kill.went_on = "resumed"
                 self._process = self._siloscore("resume", self.study)
-            progress = self._layout.coordinator.flower / f"{self.study}.jsonl"
-            went_on = progress.exists() and progress.stat().st_mtime > killed + 0.5
-            return self._process.poll() == 0 or went_on
+            return self._process.poll() == 0 or self._progressed() > killed + 0.5
 
         if not wait_until(goes_on, _PATIENCE):
             raise TimeoutError(f"{kill}: {self._log.read_text('utf-8')[-3000:]}")
@@ -208,6 +216,11 @@ class _Run:
             if not is_supervised(layout, name):
                 lifecycle.start(layout.data, name)
         return all(row.state in (RUNNING, CONNECTED) for row in rows)
+
+    def _progressed(self) -> float:
+        """When the study has told a step for the last time (seconds since 1970)."""
+        progress = self._layout.coordinator.flower / f"{self.study}{PROGRESS}"
+        return progress.stat().st_mtime if progress.exists() else 0.0
 
     def _has_ended(self) -> bool:
         return self._process.poll() == 0

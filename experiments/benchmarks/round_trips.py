@@ -52,7 +52,7 @@ def main_of_deployed(grid: Grid, context: Context) -> None:
     """Measure within a deployment, and report through the progress file."""
     config = read_config(context.run_config)
     exchange = Exchange(bounded(grid), config.study, config.party_timeout)
-    names = exchange.connect(len(config.parties), config.connect_timeout)
+    names = exchange.connect(config.parties, config.connect_timeout)
     times = [
         _seconds(lambda: exchange.ask(dict.fromkeys(names, DescribeRequest())))
         for _ in range(DEPLOYED_REPEATS)
@@ -64,7 +64,7 @@ def main_of_deployed(grid: Grid, context: Context) -> None:
 def measure(grid: Grid, config: TrainingConfig) -> dict[str, float]:
     """Median milliseconds per round trip: `flower` by its own call, `exchange` by ours."""
     exchange = Exchange(grid, config.study, config.party_timeout)
-    names = exchange.connect(len(config.parties), config.connect_timeout)
+    names = exchange.connect(config.parties, config.connect_timeout)
     nodes, action = list(grid.get_node_ids()), message_type(DescribeRequest)
 
     def flower() -> None:

@@ -8,9 +8,11 @@ from experiments.backends.flower import PROGRESS, RUN, BackendError
 from experiments.federation.control import Connected, Run, SuperLink
 from experiments.federation.layout import Layout, Organisation, Record
 from experiments.federation.processes import is_supervised
+from server.journal import is_held
 from server.progress import Progress, ProgressReader
 
 CONNECTED, AWAY = "connected", "away"
+_FOREIGN = "not started by siloscore"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,10 @@ class Row:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run that goes on: its study, Flower's number of it, since when, and the last step that it told."""
+    """A run that goes on: its study, Flower's number of it, since when, and the last step that it told.
+
+    Flower counts a run as going on for a minute after its coordinator has died; then step says so.
+    """
 
     study: str
     number: int
@@ -45,16 +50,25 @@ def rows_of(layout: Layout, record: Record) -> list[Row]:
 
 
 def runs_of(layout: Layout, record: Record) -> list[RunRow]:
-    """The runs that go on, the newest first. Raises BackendError when the SuperLink does not answer."""
-    return [_run_row(layout, run) for run in SuperLink(layout, record).runs()]
+    """The runs that go on, the newest first. Raises BackendError when the SuperLink does not answer.
+
+    A study is one run: an earlier one, whose coordinator died before it was resumed, is left out.
+    """
+    rows = [_run_row(layout, run) for run in SuperLink(layout, record).runs()]
+    newest = {row.study: row.number for row in reversed(rows)}
+    return [row for row in rows if row.number == newest[row.study] or row.study == _FOREIGN]
 
 
 def _run_row(layout: Layout, run: Run) -> RunRow:
     home = layout.coordinator.flower
     of_run = home / f"{run.number}{RUN}"
     study = of_run.read_text("utf-8") if of_run.exists() else ""
-    events = ProgressReader(home / f"{study}{PROGRESS}").read()
-    return RunRow(study or "not started by siloscore", run.number, run.since, _step(events) or run.state)
+    events, journal = ProgressReader(home / f"{study}{PROGRESS}").read(), layout.coordinator.journal
+    step = _step(events) or run.state
+    is_over = not events or events[-1].stage in ("done", "failed")
+    if not is_over and (journal / study).exists() and not is_held(str(journal), study):
+        step = f"its coordinator died at {step}; `siloscore resume {study}` goes on from there"
+    return RunRow(study or _FOREIGN, run.number, run.since, step)
 
 
 def _step(events: Sequence[Progress]) -> str:

@@ -33,6 +33,7 @@ from fl.banks.program import Rows
 from fl.config.network import NetworkConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.network import Floats
+from fl.network.contributions import contributions
 from fl.network.inference import log_odds
 from fl.network.models import Bottom, Top, new_bottom, new_top, set_weights
 from fl.network.preprocessing import Encoder
@@ -102,7 +103,7 @@ class NetworkProgram:
 
     def __init__(self, config: NetworkConfig, seed: int, schema: Schema) -> None:
         self._config, self._seed, self._schema = config, seed, schema
-        self._grid = Grid(schema)
+        self.grid = Grid(schema)
 
     def begin(self, rows: Rows) -> NetworkState:
         """Nothing is known yet."""
@@ -120,7 +121,7 @@ class NetworkProgram:
                 np.bincount(rows.labels[rows.roles == role], minlength=2) for role in (TRAIN, VALIDATION)
             ]
             table = self._schema.table(rows.table).take(np.flatnonzero(rows.roles == TRAIN))
-            return np.concatenate([*labels, self._grid.addend(table)])
+            return np.concatenate([*labels, self.grid.addend(table)])
         network = Network.of(state.weights, state.encoder.width, self._config)
         training, validation = (self._inputs(rows, state.encoder, role) for role in (TRAIN, VALIDATION))
         losses = [_sum_of_losses(network, *of_role) for of_role in (training, validation)]
@@ -162,18 +163,32 @@ class NetworkProgram:
 
     def log_odds(self, rows: Rows, state: NetworkState) -> NDArray[np.float64]:
         """The log odds (n,) by the best weights, each from its row alone."""
+        encoder, network = self._trained(state)
+        inputs = encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
+        return log_odds(network.bottom, network.top, inputs, [], _nobody(len(rows)).numpy())
+
+    def contributions(self, rows: Rows, state: NetworkState) -> dict[int, NDArray[np.float64]]:
+        """What each column adds, by `fl/network/contributions.py`, compared with the banks' mean training row."""
+        encoder, network = self._trained(state)
+        inputs = encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
+        nobody = _nobody(len(rows)).numpy()
+        _, of_inputs = contributions(network.bottom, network.top, inputs, encoder.mean, [], nobody)
+        return {
+            int(number): of_inputs[:, encoder.columns == number].sum(axis=1)
+            for number in np.unique(encoder.columns)
+        }
+
+    def _trained(self, state: NetworkState) -> tuple[Encoder, Network]:
         if state.encoder is None:
             raise ProtocolError("the banks' network has no weights yet")
-        network = Network.of(state.best, state.encoder.width, self._config)
-        inputs = state.encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
-        return log_odds(network.bottom, network.top, inputs, [], _nobody(len(rows)).numpy())
+        return state.encoder, Network.of(state.best, state.encoder.width, self._config)
 
     def _begun(self, state: NetworkState, total: Integers) -> NetworkState:
         """The encoding of the columns, and weights that all banks draw alike."""
         labels, config = total[:4].reshape(2, 2), self._config
         if not labels.all():
             raise ProtocolError("the banks' training and validation rows must hold goods and bads")
-        encoder = Encoder.of(self._grid.counts(total[4:]), config.bins)
+        encoder = Encoder.of(self.grid.counts(total[4:]), config.bins)
         if not encoder.width:
             raise ProtocolError("none of the banks' columns tells the training rows apart")
         bad_rate = float(labels[0, 1] / labels[0].sum())

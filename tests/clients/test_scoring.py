@@ -41,7 +41,7 @@ class Asked:
         common = {item.name: getattr(run.config, item.name) for item in fields(RunConfig)} | {"study": "new"}
         config = ScoringConfig(**common, model="s/federated-boosting/1", applicants=str(applicants))
         self.exchange = Exchange(InlineGrid(config, OpenLetters(config)), "new", 60)
-        self.exchange.roster = form_roster(self.exchange.connect(2, 1), [])
+        self.exchange.roster = form_roster(self.exchange.connect(config.parties, 1), [])
 
     def one(self, party: str, request: object):
         return self.exchange.ask({party: request}, "answers")[party]

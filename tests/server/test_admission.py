@@ -16,7 +16,7 @@ from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.seals import Identity
 from server.admission import PARTIES
-from server.exchange import Exchange
+from server.exchange import Exchange, FederationError
 
 NAMES = ("bank", "tax")
 SUPERNODES = {name: ec.generate_private_key(ec.SECP384R1()).public_key() for name in (*NAMES, "stranger")}
@@ -58,13 +58,15 @@ def connect(
 ) -> Callable[..., list[str]]:
     """Connects to nodes with the keys of `holders`, under a file of parties, and gives the names of who is there."""
 
-    def connect(written: dict[str, object], holders: tuple[str, ...] = NAMES) -> list[str]:
+    def connect(
+        written: dict[str, object], holders: tuple[str, ...] = NAMES, names: tuple[str, ...] = NAMES
+    ) -> list[str]:
         file = tmp_path / "parties.toml"
         file.write_text(tomli_w.dumps(written))
         monkeypatch.setenv(PARTIES, str(file))
         grid = KeyedGrid(config)
         grid.holders = holders
-        return list(Exchange(grid, config.study, 60.0).connect(2, 60.0))
+        return list(Exchange(grid, config.study, 60.0).connect(names, 0.5))
 
     return connect
 
@@ -79,8 +81,16 @@ def test_parties_under_their_own_keys_take_part(connect: Callable, written: dict
     ]
 
 
-def test_a_key_that_the_file_does_not_have_is_refused(connect: Callable, written: dict) -> None:
-    with pytest.raises(ProtocolError, match="calls itself 'tax' has a key that the coordinator's file"):
+def test_only_the_parties_of_the_run_are_asked(connect: Callable, written: dict) -> None:
+    assert connect(written, ("bank", "tax"), ("bank",)) == ["bank"]
+    with pytest.raises(ConfigError, match="file of parties does not have 'utility'; it has bank, tax"):
+        connect(written, NAMES, ("bank", "utility"))
+
+
+def test_a_key_that_the_file_does_not_have_does_not_count(connect: Callable, written: dict) -> None:
+    with pytest.raises(
+        FederationError, match=r"1 of 2 parties connected within 0\.5 seconds; not so tax, by the key"
+    ):
         connect(written, ("bank", "stranger"))
 
 
@@ -145,4 +155,4 @@ def test_a_file_that_cannot_be_read_is_refused(
 def test_a_file_that_is_not_there_is_refused(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PARTIES, "/nowhere/parties.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
-        Exchange(KeyedGrid(config), config.study, 60.0).connect(2, 60.0)
+        Exchange(KeyedGrid(config), config.study, 60.0).connect(NAMES, 60.0)

@@ -143,32 +143,32 @@ def scripted(config: TrainingConfig, reply: Callable[..., Message]) -> Callable[
 
 def test_parties_that_may_be_absent_are_waited_for_and_then_done_without(config: TrainingConfig) -> None:
     exchange = Exchange(InlineGrid(config), "s", 5)
-    described = exchange.connect(5, 0.1, least=1)
+    described = exchange.connect("abcde", 0.1, least=1)
     assert list(described) == sorted(config.parties)
     with pytest.raises(FederationError, match=r"3 of 5 parties connected"):
-        exchange.connect(5, 0.1, least=4)
+        exchange.connect("abcde", 0.1, least=4)
 
 
 def test_parties_that_do_not_come_are_counted(scripted: Callable[..., Exchange]) -> None:
     with pytest.raises(FederationError, match=r"1 of 3 parties connected within 0.1 .*num-supernodes=3"):
-        scripted(None, nodes=1).connect(3, timeout=0.1)
+        scripted(None, nodes=1).connect("abc", timeout=0.1)
 
 
 def test_what_flower_does_not_accept_is_said(scripted: Callable[..., Exchange]) -> None:
     with pytest.raises(
         FederationError, match=r"query\.handshake_describe .* Flower does not accept, maybe as"
     ):
-        scripted(RecordDict(), accept=False).connect(1, timeout=1)
+        scripted(RecordDict(), accept=False).connect("a", timeout=1)
 
 
 def test_a_refusal_names_the_party_and_quotes_it(scripted: Callable[..., Exchange]) -> None:
     with pytest.raises(FederationError, match=r"refused query.handshake_describe: no data\.$"):
-        scripted(refusal("no data.")).connect(1, timeout=1)
+        scripted(refusal("no data.")).connect("a", timeout=1)
     with pytest.raises(
         FederationError,
         match=r"node 2, which calls itself 'tax\?', refused query.handshake_describe: no data\.$",
     ):
-        scripted(refusal("no data.", "tax\x1b")).connect(1, timeout=1)
+        scripted(refusal("no data.", "tax\x1b")).connect("a", timeout=1)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_reply_that_is_none_is_refused(scripted: Callable[..., Exchange], answ
     with pytest.raises(
         FederationError, match=r"reply of party node 2 to query\.handshake_describe is malformed"
     ):
-        scripted(answer).connect(1, timeout=1)
+        scripted(answer).connect("a", timeout=1)
 
 
 def test_two_parties_of_one_name_are_refused(config: TrainingConfig) -> None:

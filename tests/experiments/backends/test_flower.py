@@ -6,6 +6,7 @@ import pytest
 
 from experiments.backends import flower
 from experiments.backends.flower import BackendError, Flower
+from fl.config.run import TrainingConfig
 from server.progress import Progress, ProgressReader, append_to, ignore
 
 
@@ -38,6 +39,25 @@ def test_a_run_goes_on_while_its_superlink_is_away(away: Away, tmp_path: Path) -
     away._watch("1", ProgressReader(progress), ignore, check, patience=60.0)
 
     assert Away.looks >= 6
+
+
+def test_an_interrupted_command_ends_when_its_run_has_ended_before(
+    away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(flower: Flower, command: str, *arguments: str) -> dict[str, str]:
+        if command == "stop":
+            raise BackendError("`flwr stop` failed: Run is already finished.")
+        return {"run-id": "1"}
+
+    def interrupt(event: Progress) -> None:
+        raise SystemExit(143)
+
+    def check() -> None:
+        append_to(away.home / "s.jsonl")(Progress("align"))
+
+    monkeypatch.setattr(Flower, "call", call)
+    with pytest.raises(SystemExit):
+        away.run(TrainingConfig(study="s"), interrupt, "server.app:app", check=check)
 
 
 def test_a_superlink_that_stays_away_ends_the_run_with_its_reason(away: Away, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 from clients.supervisor import RESTARTING, RUNNING, STARTING, STOPPED, Health
 from experiments.backends.flower import BackendError
 from experiments.federation import status
-from experiments.federation.control import Connected
+from experiments.federation.control import Connected, Run
 from experiments.federation.layout import Layout, PartyNode, Record
-from experiments.federation.status import AWAY, CONNECTED, rows_of
-from server.progress import Progress
+from experiments.federation.status import AWAY, CONNECTED, rows_of, runs_of
+from server.journal import Journal
+from server.progress import Progress, append_to
 
 NOON, LATER = "2026-11-28T12:00:00+00:00", "2026-11-28T13:00:00+00:00"
 RECORD = Record(NOON, {"superlink": 1, "front-door": 2, "tax": 3}, ("tax",), plain=False)
@@ -68,6 +69,37 @@ def test_every_state_of_a_party_is_explained(
 
     assert (row.name, row.state, row.since) == ("tax", state, since)
     assert re.search(meaning, row.meaning)
+
+
+def test_of_a_study_whose_coordinator_died_the_status_says_so_until_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on = [Run(1, "running", NOON)]
+
+    class SuperLink:
+        def __init__(self, layout: Layout, record: Record) -> None: ...
+
+        def runs(self) -> list[Run]:
+            return going_on
+
+    monkeypatch.setattr(status, "SuperLink", SuperLink)
+    layout = Layout(tmp_path)
+    layout.coordinator.flower.mkdir(parents=True)
+    for number in (1, 2):
+        (layout.coordinator.flower / f"{number}.run").write_text("s")
+    append_to(layout.coordinator.flower / "s.jsonl")(Progress("align"))
+    coordinator = Journal(str(layout.coordinator.journal), "s", 0)
+    assert [row.step for row in runs_of(layout, RECORD)] == ["align"]
+
+    coordinator.close()
+    assert [row.step for row in runs_of(layout, RECORD)] == [
+        "its coordinator died at align; `siloscore resume s` goes on from there"
+    ]
+
+    going_on.insert(0, Run(2, "running", LATER))
+    coordinator = Journal(str(layout.coordinator.journal), "s", 0)
+    assert [(row.number, row.step) for row in runs_of(layout, RECORD)] == [(2, "align")]
+    coordinator.close()
 
 
 @pytest.mark.parametrize(
