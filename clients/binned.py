@@ -91,13 +91,13 @@ def set_up_common(
 ) -> Setup:
     """Bin a passive party's columns by all that it knows of the rows of several banks, each in its sub-study.
 
-    Raises ProtocolError unless the session's own study is among them.
+    Raises ProtocolError unless the party is aligned in all of them, and the session's own study is one.
     """
-    if session.envelope.study not in studies:
-        raise ProtocolError("the bins of several banks are those of this one, too")
+    stores = [session.earlier(study) for study in sorted(studies)]
+    if session.envelope.study not in studies or not all(store.has(Table) for store in stores):
+        raise ProtocolError("common bins need this bank's sub-study and others that are aligned")
     start_model(session, seed, split)
-    table = read_table(session.study)
-    joined = Table.stacked([read_table(session.earlier(study)) for study in sorted(studies)])
+    table, joined = read_table(session.study), Table.stacked([read_table(store) for store in stores])
     signs = {column.name: column.sign for column in session.declaration.columns}
     binning = Binning.fit(joined, np.arange(len(joined)), bins, minimum, signs)
     session.store.keep(binning.with_codes_of(table, joined))

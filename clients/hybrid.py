@@ -123,7 +123,10 @@ def count(session: Session, request: CountRequest) -> Shown:
     training = np.flatnonzero(roles == TRAIN)
     rows = np.array([len(training), (roles == VALIDATION).sum(), labels[training].sum()], np.int64)
     cells = Grid(schema).addend(schema.table(read_table(session.study)).take(training))
-    pads = _whole(session).read(Pads)
+    whole = session.earlier(whole_study(session.envelope.study), session.envelope.model)
+    if not whole.has(Pads):
+        raise ProtocolError("the banks have not agreed on keys for this model")
+    pads = whole.read(Pads)
     session.keep(Outside(pads=pads))
     return Shown(pads.shown(np.concatenate([rows, cells])))
 
@@ -239,11 +242,6 @@ def _tested(session: Session) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """The log odds and the labels of the bank's test rows."""
     test = read_setup(session).roles == TEST
     return session.store.read(Scores).log_odds[test], read_applications(session.study).labels[test]
-
-
-def _whole(session: Session) -> Store:
-    """What the bank keeps of the model in the study of all."""
-    return session.earlier(whole_study(session.envelope.study), session.envelope.model)
 
 
 def _schema(session: Session, study: Store) -> Schema:

@@ -17,17 +17,18 @@ from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines import Fitted, hybrid_boosting
 from fl.banks.program import Rows
+from fl.boosting import CommonStartRequest
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
-from fl.hybrid import growing
+from fl.hybrid import CountRequest, growing
 from fl.messages import DIGITS
 from fl.metrics import auc
 from fl.records import encode
 from fl.splits import TEST, Split
 from fl.studies import sub_study
-from server.coordinator import Trained, coordinate
+from server.coordinator import Trained, assign_roles, connect, coordinate
 from server.exchange import FederationError
-from server.progress import Progress
+from server.progress import Progress, ignore
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
 
@@ -157,3 +158,15 @@ def test_a_split_that_parts_merged_bins_is_refused(
 def test_settings_that_need_other_banks_rows_are_refused(config: TrainingConfig) -> None:
     with pytest.raises(FederationError, match=r"Setting 'boosting\.goss-top' is for one bank"):
         train(with_options(config, goss_top=0.2))
+
+
+def test_a_model_in_a_sub_study_needs_keys_and_common_rows(config: TrainingConfig) -> None:
+    federation = connect(InlineGrid(config), config, ignore)
+    part, bank = federation.of_banks["bank_c"], "bank_c"
+    split = assign_roles(part, 1).split
+    with pytest.raises(FederationError, match="have not agreed on keys for this model"):
+        part.exchange.ask({bank: CountRequest(seed=1, split=split)}, MODEL)
+    studies = (sub_study("s", bank), sub_study("s", "bank_x"))
+    start = CommonStartRequest(seed=1, split=split, studies=studies)
+    with pytest.raises(FederationError, match="common bins need this bank's sub-study"):
+        part.exchange.ask({"tax": start}, MODEL)
