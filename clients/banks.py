@@ -5,7 +5,9 @@ The rows are those that the bank has aligned in its own sub-study, with the spli
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib import import_module
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from clients.aligned import read_applications, read_table
 from clients.binned import assigned, check_seed
 from clients.data.declaration import Declaration
 from clients.evaluation import keep_scores
-from clients.pads import Pads, agreed, offered
+from clients.pads import Pads, agreed, banks_of, offered
 from clients.session import Session
 from clients.store import Store
 from fl.banks import (
@@ -34,7 +36,7 @@ from fl.banks.programs import program_of
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
 from fl.evaluation.measures import evaluate
-from fl.explanation import ALL, BANK, Explanation, Feature
+from fl.explanation import BANK, Explanation, Feature
 from fl.records import Array, decode, encode
 from fl.splits import TEST, Split
 from fl.tables import Table
@@ -62,16 +64,12 @@ class Summing:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its contender and seed, the columns, and the last state of its program, encoded.
-
-    base is the mean of the log odds of the bank's own rows.
-    """
+    """A trained model: its contender and seed, the columns, and the last state of its program, encoded."""
 
     contender: str
     seed: int
     schema: Schema
     state: bytes
-    base: float
 
     def log_odds(self, table: Table, config: RunConfig) -> Floats:
         """The log odds of default (n,) of a table's rows."""
@@ -109,18 +107,15 @@ def score(session: Session, request: ScoreRequest) -> Judged:
     summing, total = _unmasked(session, request.total)
     if summing.log_odds is None or summing.cuts is None:
         raise ProtocolError("the model is not trained yet")
-    contender, seed = session.envelope.model.split("/")[0], session.envelope.seed
-    labels, pd = rows_of(total)
-    session.store.keep(
-        Model(
-            contender=contender,
-            seed=seed,
-            schema=_schema(session),
-            state=summing.state,
-            base=float(summing.log_odds.mean()),
-        )
-    )
-    scored = keep_scores(session, summing.log_odds, _rows(session).roles, answers_all=True)
+    contender, seed, rows = session.envelope.model.split("/")[0], session.envelope.seed, _rows(session)
+    schema, labels, pd = _schema(session), *rows_of(total)
+    session.store.keep(Model(contender=contender, seed=seed, schema=schema, state=summing.state))
+    half = _half_of(contender)
+    if half is None:
+        scored = keep_scores(session, summing.log_odds, rows.roles, answers_all=True)
+    else:
+        program = _program(session)
+        scored = half.keep(session, program, schema, rows, decode(program.state, summing.state))
     session.keep(None)
     return Judged(evaluation=scored.evaluation, whole=evaluate(labels, pd, {}))
 
@@ -170,7 +165,8 @@ def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64
 
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
-    return program_of(contender, session.config, session.envelope.seed, _schema(session))
+    banks = len(banks_of(session))
+    return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
 
 
 def _rows(session: Session) -> Rows:
@@ -215,6 +211,14 @@ def schema_of(declaration: Declaration, table: Table) -> Schema:
     )
 
 
+_HALVES = {"banks-scorecard": "clients.scorecard.banks"}
+"""Modules that keep more of a model than its state, and answer more by it: they have `keep` and `answers`."""
+
+
+def _half_of(contender: str) -> ModuleType | None:
+    return import_module(_HALVES[contender]) if contender in _HALVES else None
+
+
 def is_trained(model: Store) -> bool:
     """Whether the store holds a trained model."""
     return model.has(Model)
@@ -245,8 +249,11 @@ def explain(
 ) -> Explanation:
     """How the log odds of the rows of a table come about."""
     trained = model.read(Model)
-    base = np.full(len(table), trained.base)
-    return Explanation(base, {Feature(BANK, ALL): trained.log_odds(table, config) - base})
+    program, rows = program_of(trained.contender, config, trained.seed, trained.schema), _applicants(table)
+    state = decode(program.state, trained.state)
+    added = program.contributions(rows, state)
+    base = program.log_odds(rows, state) - sum(added.values(), np.zeros(len(table)))
+    return Explanation(base, {Feature(BANK, number): values for number, values in added.items()})
 
 
 def answers(
@@ -255,6 +262,12 @@ def answers(
     coverage: Mapping[str, NDArray[np.bool_]],
     contributions: Mapping[str, Any],
     config: RunConfig,
-) -> dict[str, NDArray[np.str_]]:
-    """Columns of the bank's answers beside score and PD: none."""
-    return {}
+) -> dict[str, Array]:
+    """Columns of the bank's answers beside score and PD: those of the algorithm's own half."""
+    trained = model.read(Model)
+    half = _half_of(trained.contender)
+    return (
+        cast(dict[str, Array], half.answers(model, trained.schema.table(table), {}, {}, config))
+        if half
+        else {}
+    )

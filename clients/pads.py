@@ -52,7 +52,7 @@ class Pads:
 
 def offered(session: Session, schema: Schema) -> Started:
     """Make fresh keys for the model, keep them as the state, and tell the other banks what they need of them."""
-    banks, name = _banks(session), session.declaration.name
+    banks, name = banks_of(session), session.declaration.name
     if len(banks) == 2 and not session.config.section(BanksConfig).allow_two:
         raise ProtocolError(
             "of two banks each can take its own numbers off every sum, and has the other's; bring a third bank, or "
@@ -67,7 +67,7 @@ def offered(session: Session, schema: Schema) -> Started:
 
 def agreed(session: Session, keys: Mapping[str, Letter[PadKeys]], schema: Schema) -> Pads:
     """The pads of the first sum, by the keys that the bank has made and those that the others have told it."""
-    banks, name, made = _banks(session), session.declaration.name, session.state(Secrets)
+    banks, name, made = banks_of(session), session.declaration.name, session.state(Secrets)
     told = {other: letter.read(PadKeys) for other, letter in keys.items()}
     if told.keys() != set(banks) - {name}:
         raise ProtocolError(f"the keys of {', '.join(banks)} are needed, and those of {', '.join(told)} came")
@@ -91,7 +91,7 @@ def agreed(session: Session, keys: Mapping[str, Letter[PadKeys]], schema: Schema
     return Pads(Keys(bank=name, private=made.private, group=group), use)
 
 
-def _banks(session: Session) -> tuple[str, ...]:
+def banks_of(session: Session) -> tuple[str, ...]:
     """The banks of the study, sorted. Raises ProtocolError unless they have met, and are among themselves."""
     if not session.study.has(Partners):
         raise ProtocolError("the banks of the study have not met")

@@ -51,6 +51,7 @@ from fl.scoring import (
     Queued,
     QueueRequest,
 )
+from fl.studies import whole_study
 from fl.tables import Table
 
 ANSWERS = "scores.csv"
@@ -152,7 +153,7 @@ def prepare(session: Session, request: PrepareRequest) -> Prepared:
     if not session.holds_label:
         return Prepared(models=tuple(kept), parties=())
     keep_applicants(session, _name(request))
-    return Prepared(models=_kept_members(session, request), parties=tuple(read_coverage(study)))
+    return Prepared(models=_kept_members(session, request), parties=_partners(session, request))
 
 
 def contribute(session: Session, request: ContributeRequest) -> Contributed:
@@ -175,7 +176,7 @@ def answer(session: Session, request: AnswerRequest) -> Answered:
     """
     asked = session.state(PrepareRequest)
     table, study = _table(session, asked), session.earlier(asked.study)
-    aligned, trained = read_coverage(session.study), tuple(read_coverage(study))
+    aligned, trained = read_coverage(session.study), _partners(session, asked)
     for party in request.contributions:
         if party not in aligned:
             raise ProtocolError(f"party {party} took no part in the alignment")
@@ -301,8 +302,21 @@ def _table(session: Session, asked: PrepareRequest) -> Table:
     return read_table(session.study).in_levels_of(read_table(session.earlier(asked.study)))
 
 
+def _partners(session: Session, asked: PrepareRequest) -> tuple[str, ...]:
+    """At the bank: the passive parties that have a part of the model, none of one that banks alone have trained."""
+    (contender,) = asked.models
+    return () if _is_of_banks_alone(contender) else tuple(read_coverage(session.earlier(asked.study)))
+
+
 def _model(session: Session, asked: PrepareRequest, contender: str) -> Store:
-    return session.earlier(asked.study, f"{contender}/{asked.seed}")
+    """Where this party keeps its part: of what banks alone have trained, in the study of all of them."""
+    study = whole_study(asked.study) if _is_of_banks_alone(contender) else asked.study
+    return session.earlier(study, f"{contender}/{asked.seed}")
+
+
+def _is_of_banks_alone(contender: str) -> bool:
+    conversation = protocols.federated_contenders().get(contender)
+    return conversation is not None and protocols.HORIZONTAL in conversation.layouts
 
 
 def _name(asked: PrepareRequest) -> str:

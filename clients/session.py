@@ -217,12 +217,13 @@ def _refused(
     error: Exception, conversation: Conversation, kind: type[Any], envelope: Envelope, context: Context
 ) -> RecordDict:
     """What an error becomes: a refusal, which is a message like others, and so has a line in the audit trail."""
-    record = refusal(_sentence(error, kind, context))
+    sentence = _sentence(error, kind, context)
     try:
         data, state = _folder(context), _state(context)
     except ConfigError:
         # The settings of a simulated party say where its state is, and these cannot be read.
-        return record
+        return refusal(sentence)
+    record = refusal(sentence, data.name)
     told = {"bytes": size_of(record), "content": (Content.SETTING.value,)}
     try:
         Trail(state).append([_about(conversation, kind, envelope, **told)], own_identity(data, state))

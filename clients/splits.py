@@ -25,6 +25,7 @@ from fl.splits import (
     split_by_vintage,
     split_given_test,
 )
+from fl.studies import whole_study
 
 
 def assign(session: Session, request: SplitRequest) -> Assigned:
@@ -35,7 +36,10 @@ def assign(session: Session, request: SplitRequest) -> Assigned:
     # Not from the seed alone, which every party knows: with it the roles of a split by label would give labels away.
     rng = own_generator(f"split {request.seed}", "\0".join(applications.ids).encode(), labels.tobytes())
     if config.test_ids:
-        basis, test = "file", np.isin(applications.ids, read_test_ids(Path(config.test_ids), session.party))
+        # In a sub-study the file has the ids of other banks, too.
+        is_only_bank = whole_study(session.envelope.study) == session.envelope.study
+        ids = read_test_ids(Path(config.test_ids), session.party, is_only_bank)
+        basis, test = "file", np.isin(applications.ids, ids)
         roles = split_given_test(labels, test, config.validation_share, rng)
     elif np.isnat(months).any():
         basis, roles = "label", split_by_label(labels, config.test_share, config.validation_share, rng)
@@ -59,11 +63,11 @@ def check_classes(labels: NDArray[np.int8], roles: Roles) -> None:
             )
 
 
-def read_test_ids(path: Path, bank: Party) -> list[str]:
+def read_test_ids(path: Path, bank: Party, is_only_bank: bool = True) -> list[str]:
     """The ids of a file of test ids, one per line; the first line may name the column, as in a CSV file.
 
-    Raises DataError for a file that cannot be read, and for ids that the bank does not have: an id with a slip of the
-    pen would otherwise train the models that it should judge.
+    Raises DataError for a file that cannot be read or has no id of the bank's, and unless there are other banks for ids
+    that it does not have: an id with a slip of the pen would otherwise train the models that it should judge.
     """
     try:
         text = path.read_text(bank.declaration.format.encoding).removeprefix("\ufeff")
@@ -73,7 +77,7 @@ def read_test_ids(path: Path, bank: Party) -> list[str]:
     businesses = set(bank.applications().index)
     ids = [id_ for place, id_ in enumerate(ids) if id_ and (place or id_ in businesses)]
     unknown = [id_ for id_ in ids if id_ not in businesses]
-    if unknown or not ids:
+    if len(unknown) == len(ids) or (unknown and is_only_bank):
         first = f": {listing(unknown, 3)}" if unknown else ""
         raise DataError(
             f"{path}: {bank.declaration.name} has no application of {len(unknown):,} of the {len(ids):,} test "

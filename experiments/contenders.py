@@ -13,7 +13,7 @@ import numpy as np
 from clients.banks import schema_of
 from clients.data.declaration import read_declaration
 from experiments.baselines import twins
-from experiments.baselines.training import YARDSTICKS, Baselines, Floats, Reserve, Trained
+from experiments.baselines.training import YARDSTICKS, Banks, Baselines, Floats, Reserve, Trained
 from experiments.comparison.result import Result
 from experiments.dataset import Dataset
 from experiments.joined import (
@@ -26,7 +26,6 @@ from experiments.joined import (
     read_scores,
     read_true_pd,
 )
-from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.config.run import TrainingConfig
 from fl.evaluation.measures import evaluate
@@ -53,7 +52,11 @@ def all_contenders(layout: str = VERTICAL) -> tuple[str, ...]:
     alone, of_all = ([f"{owner}-{name}" for name in twins()] for owner in ("bank-only", "pooled"))
     if layout == VERTICAL:
         return (*alone, *trained_by_federation(layout), *of_all, *YARDSTICKS)
-    of_banks = [f"pooled-{name}" for name in trained_by_federation(layout) if name.startswith("banks-")]
+    of_banks = [
+        f"pooled-{name}"
+        for name, talk in trained_by_federation(layout).items()
+        if VERTICAL not in talk.layouts
+    ]
     if layout == HORIZONTAL:
         return (*alone, *trained_by_federation(layout), *of_banks, *YARDSTICKS)
     return (*alone, *trained_by_federation(layout), *of_banks, *of_all, "pooled-banks-trees", *YARDSTICKS)
@@ -131,10 +134,10 @@ class Trainer:
 
     def _of(self, part: Part, reserve: Reserve | None) -> Baselines:
         roles = part.roles[self.seed]
-        return Baselines(part.joined, roles, self.seed, self.config, reserve, self._rows_of_banks)
+        return Baselines(part.joined, roles, self.seed, self.config, reserve, self._banks)
 
-    def _rows_of_banks(self) -> tuple[list[Rows], Schema]:
-        """What the banks train on together, and the columns that they declare. Raises as `schema_of` does."""
+    def _banks(self) -> Banks:
+        """What the banks train on together. Raises as `schema_of` does."""
         parts = self.parts.of_banks
         rows = [
             Rows(
@@ -148,7 +151,10 @@ class Trainer:
             for bank, part in parts.items()
         ]
         declared = read_declaration(self.config.data_folder / next(iter(parts.values())).folder)
-        return rows, schema_of(declared, rows[0].table)
+        partners = [
+            {name: part.joined.tables[name] for name in part.joined.coverage} for part in parts.values()
+        ]
+        return Banks(rows=rows, partners=partners, schema=schema_of(declared, rows[0].table))
 
     @cached_property
     def _true_pd(self) -> Floats | None:

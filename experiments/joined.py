@@ -104,8 +104,8 @@ def pooled(banks: Mapping[str, Joined]) -> Joined:
     return Joined(
         holder=BANKS,
         tables={
-            BANKS: _stacked([one.tables[one.holder] for one in every]),
-            **{name: _stacked([one.tables[name] for one in every]) for name in passive},
+            BANKS: Table.stacked([one.tables[one.holder] for one in every]),
+            **{name: Table.stacked([one.tables[name] for one in every]) for name in passive},
         },
         applications=Applications(
             ids=np.concatenate([one.applications.ids for one in every]),
@@ -159,21 +159,6 @@ def read_true_pd(data: Path, ids: NDArray[np.str_]) -> NDArray[np.float64]:
     """The generator's PD of each business, of a dataset that `has_truth`."""
     truth = pd.read_parquet(data / TRUTH, columns=["business_id", "true_pd"])
     return truth.set_index("business_id")["true_pd"].reindex(ids).to_numpy(np.float64)
-
-
-def _stacked(tables: Sequence[Table]) -> Table:
-    """The rows of tables with the same columns, one table after the other, by the levels of all of them."""
-    by_levels = [tables[0]]
-    for table in tables[1:]:
-        # Levels that are new come after those before, whose codes stay as they are.
-        by_levels.append(table.in_levels_of(by_levels[-1]))
-    return replace(
-        by_levels[-1],
-        numeric=np.concatenate([table.numeric for table in by_levels]),
-        codes=np.concatenate([table.codes for table in by_levels]),
-        known=np.concatenate([table.known for table in by_levels]),
-        special=_of_all([table.special for table in by_levels]),
-    )
 
 
 def _of_all(columns: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

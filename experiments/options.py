@@ -41,6 +41,12 @@ Json = Annotated[Path | None, typer.Option("--json", help="Write the comparison 
 Encryption = Annotated[
     str, typer.Option(help="Engine of the encrypted sums: lattice, paillier or plain. Default: lattice.")
 ]
+AllowTwo = Annotated[
+    bool,
+    typer.Option(
+        "--allow-two", help="Let two banks train together, though each can tell the other's part of a sum."
+    ),
+]
 Setting = Annotated[
     list[str],
     typer.Option("--set", help="A setting of the run, such as network.defence=none. Can be repeated."),

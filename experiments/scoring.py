@@ -7,7 +7,7 @@ kept for itself are written to where they are wanted.
 import shlex
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,7 @@ def model_there(
         said = f"There is no bank {bank!r} in {folder}" if bank else f"{folder} has several banks"
         raise ConfigError(f"{said}. Name the one that asks by --bank: {' or '.join(holders)}.")
     passive = tuple(name for name in names if name not in holders)
-    return model.at(read_declaration(folder / bank).name), folder, (bank, *passive)
+    return replace(model, bank=read_declaration(folder / bank).name), folder, (bank, *passive)
 
 
 def is_near(pds: NDArray[np.float64], cut_off: float) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.options import (
+    AllowTwo,
     Backend,
     BackendOption,
     Data,
@@ -43,6 +44,7 @@ def compare(
         bool,
         typer.Option("--estimate", help="Say what it would take, in less than a minute, and train nothing."),
     ] = False,
+    allow_two: AllowTwo = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
     """Train federated and other models, and compare them.
@@ -59,7 +61,8 @@ def compare(
 
     if json:
         check_file(json, "The table")
-    dataset, config = configured(data, seeds, parties, test_ids, _encrypted(settings, encryption))
+    allowed = ["banks.allow-two=true"] if allow_two else []
+    dataset, config = configured(data, seeds, parties, test_ids, _encrypted(settings, encryption) + allowed)
     names = words(contenders) or all_contenders(dataset.layout)
     if estimate:
         _tell_estimates(dataset, config, names)
@@ -81,6 +84,7 @@ def run(
     experiment: Experiment = "siloscore",
     encryption: Encryption = "",
     json: Json = None,
+    allow_two: AllowTwo = False,
     settings: Setting = [],  # noqa: B006
 ) -> None:
     """Train one model, evaluate it, and log it.
@@ -104,6 +108,7 @@ def run(
         experiment=experiment,
         encryption=encryption,
         json=json,
+        allow_two=allow_two,
         settings=settings,
     )
 

@@ -20,7 +20,7 @@ from fl.records import Record, decode, encode
 
 _ENVELOPE, _BODY, _REFUSAL = "envelope", "body", "refusal"
 _PIECE = 4_999_000  # with its envelope, at most five megabytes
-_SENTENCE = 2_000
+_SENTENCE, _CALLED = 2_000, 100
 _NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 
 
@@ -102,18 +102,31 @@ def _head(record: RecordDict) -> dict[str, Any]:
     return head
 
 
-def refusal(text: str) -> RecordDict:
-    """The wire form of a party's refusal: one sentence that may be told to everybody, cut where it quotes too much."""
-    return RecordDict({_REFUSAL: ConfigRecord({"text": text_line(text)[:_SENTENCE]})})
+def refusal(text: str, name: str = "") -> RecordDict:
+    """The wire form of a party's refusal: one sentence that may be told to everybody, cut where it quotes too much.
+
+    name is what the party calls itself, for a coordinator that has not met it yet.
+    """
+    texts = ConfigRecord({"text": text_line(text)[:_SENTENCE], "name": text_line(name)[:_CALLED]})
+    return RecordDict({_REFUSAL: texts})
 
 
 def refusal_in(record: RecordDict) -> str | None:
     """The sentence of a refusal, in one line, or None when the record is an ordinary message."""
     if _REFUSAL not in record:
         return None
-    told = record.config_records.get(_REFUSAL)
-    said = told.get("text") if told else None
-    return text_line(said)[:_SENTENCE] if isinstance(said, str) else "it gave no reason"
+    return _told(record, "text")[:_SENTENCE] or "it gave no reason"
+
+
+def refused_by(record: RecordDict) -> str:
+    """What the party calls itself in a refusal, which need not be true; empty where it does not say."""
+    return _told(record, "name")[:_CALLED]
+
+
+def _told(record: RecordDict, part: str) -> str:
+    refused = record.config_records.get(_REFUSAL)
+    said = refused.get(part) if refused else None
+    return text_line(said) if isinstance(said, str) else ""
 
 
 def to_bytes(record: RecordDict) -> bytes:

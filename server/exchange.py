@@ -28,6 +28,7 @@ from fl.wire import (
     from_bytes,
     pack,
     refusal_in,
+    refused_by,
     size_of,
     to_bytes,
     unpack,
@@ -228,7 +229,10 @@ class Connection:
                 continue
             refused = refusal_in(message.content)
             if refused is not None:
-                raise FederationError(f"Party {party} refused {action}: {refused.rstrip('.')}{self._way_on}.")
+                name = refused_by(message.content)
+                called = f", which calls itself {name!r}," if name not in ("", party) else ""
+                why = refused.rstrip(".")
+                raise FederationError(f"Party {party}{called} refused {action}: {why}{self._way_on}.")
             records[party] = message.content
         _raise_unless(dispensable, failed, FederationError)
         silent |= dict.fromkeys(packed.keys() - there.keys(), "is not connected")

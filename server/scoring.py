@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from fl.config.run import ScoringConfig
-from fl.protocols import conversation_of, essential
+from fl.protocols import VERTICAL, conversation_of, essential
 from fl.scoring import (
     Answered,
     AnswerRequest,
@@ -160,4 +160,6 @@ def _connect(exchange: Exchange, config: ScoringConfig) -> None:
             f"The party that holds the label is not there, and only it can answer; there are {', '.join(described)}."
         )
     needed = [c for c in essential() if c.name in ("handshake", "alignment", "scoring")]
-    exchange.roster = form_roster(described, [*needed, conversation_of(config.model_parts[1])])
+    model = conversation_of(config.model_parts[1])
+    # Of a model of several banks each has all that it needs, and the one that asks is the only bank here.
+    exchange.roster = form_roster(described, [*needed, *([model] if VERTICAL in model.layouts else [])])

@@ -58,6 +58,8 @@ STRAY_IS_MISSING = (
     'With stray = "missing" in its part of party.toml, a table\'s column counts such cells as missing.'
 )
 """What to do where stray cells cannot be corrected."""
+_LIKE_NUMBERS = ("-nan", "-NaN", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN")
+"""Words of `MISSING` that begin as numbers do: if Arrow knew them, it would compare a tenth longer at every number."""
 _CHUNK, _BLOCK = 1 << 18, 1 << 20
 _ROWS_IN_BLOCK, _ROWS_IN_BATCH = 100, 1 << 19
 _IS_PLAIN: Mapping[Kind, Callable[[pa.DataType], bool]] = {
@@ -273,7 +275,7 @@ class CsvFile(TableFile):
     def _read_as(
         self, types: Mapping[str, pa.DataType], source: Path | io.FileIO, has_quotes: bool = False
     ) -> pa.Table:
-        return pacsv.read_csv(
+        table = pacsv.read_csv(
             source,
             read_options=pacsv.ReadOptions(
                 # With one thread of its own Arrow spends a fifth more than without any.
@@ -292,11 +294,17 @@ class CsvFile(TableFile):
             convert_options=pacsv.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types),
-                null_values=self.format.without_value,
+                null_values=[word for word in self.format.without_value if word not in _LIKE_NUMBERS],
                 strings_can_be_null=True,
                 decimal_point=self.format.decimal,
             ),
         )
+        for place, type in enumerate(table.schema.types):
+            if pat.is_large_string(type):
+                table = table.set_column(
+                    place, table.field(place), values.without(_LIKE_NUMBERS, table[place])
+                )
+        return table
 
     def _has_quotes(self, is_all: bool) -> bool:
         """Whether there are quotation marks.

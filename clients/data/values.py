@@ -7,7 +7,7 @@ bisection.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -178,13 +178,18 @@ def unique_ids(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
+def _distinct(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Each text once. Of a table that is sorted by id, as many are, neighbours tell quickly that none stands twice."""
+    return column if pc.all(pc.less(column[:-1], column[1:])).as_py() else pc.unique(column)
+
+
+def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray | pa.Array]:
     """The ids of all rows, and each id once."""
     column = _decoded(column)
     _require_values(column, "the id is missing.")
     if _is_whole(column.type):
         column = column.cast(_TEXT)
-        return column, pc.unique(column)
+        return column, _distinct(column)
     if not _is_text(column.type):
         raise BadValues(
             f"the column holds values of type {column.type}; store ids as texts (or whole numbers)."
@@ -197,7 +202,7 @@ def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
             pc.not_equal(trimmed, column),
             lambda row: f"the id {shown(column[row])} has spaces around it; remove them.",
         )
-    distinct = pc.unique(column)
+    distinct = _distinct(column)
     if pair := look_alikes(distinct):
         raise BadValues(
             f"the ids {shown(pair[0])} and {shown(pair[1])} differ only in letter case, width or spaces; "
@@ -207,7 +212,7 @@ def _ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array]:
     return column, distinct
 
 
-def look_alikes(distinct: pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
+def look_alikes(distinct: pa.ChunkedArray | pa.Array) -> tuple[pa.Scalar, pa.Scalar] | None:
     """Two of some different ids that differ only in letter case, in full or half width (NFKC) or in spaces, or None."""
     folded = pc.utf8_upper(distinct)
     if not _is_visible_ascii(distinct):
@@ -409,6 +414,12 @@ def _without(is_missing: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.Chunked
     return pc.if_else(is_missing, pa.scalar(None, column.type), column)
 
 
+def without(words: Sequence[str], texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts, null where they are one of the words."""
+    is_word = pc.is_in(texts, pa.array(words, texts.type))
+    return _without(is_word, texts) if pc.any(is_word).as_py() else texts
+
+
 def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     column = _without(pc.is_nan(column), column)
     whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), _EXACT_IN_FLOAT))
@@ -418,8 +429,7 @@ def _float_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _present(column: pa.ChunkedArray, format: Format) -> pa.ChunkedArray:
     """Texts without spaces around them, null where they are words for a missing value."""
-    cells = pc.utf8_trim_whitespace(column)
-    return _without(pc.is_in(cells, pa.array(format.without_value, cells.type)), cells)
+    return without(format.without_value, pc.utf8_trim_whitespace(column))
 
 
 def _numbers_of(cells: pa.ChunkedArray, format: Format) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:

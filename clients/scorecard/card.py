@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from clients.aligned import read_applications, read_table
+from clients.aligned import read_applications
 from clients.evaluation import keep_scores
 from clients.reasons import column_texts
 from clients.scorecard.columns import values_of
@@ -20,10 +20,12 @@ from fl.evaluation import Scored
 from fl.scorecard import Card
 from fl.scorecard.bank import BankPoints
 from fl.scorecard.card import Share, share_of_rows, tables_of_card, told, with_coverage
+from fl.scorecard.design import Floats
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import PointsTable, Scale
 from fl.scorecard.values import EXACT, ROUNDED
 from fl.splits import TRAIN, VALIDATION, Roles
+from fl.tables import Table
 
 POINTS_TABLE = "points.csv"
 """Name of the file in a party's store with the groups of its own columns and their points: column, values,
@@ -33,6 +35,7 @@ passive party knows. Cuts are exact here."""
 
 def tell_columns(
     session: Session,
+    table: Table,
     points: PointsTable,
     grouping: Grouping,
     groups: Codes,
@@ -42,13 +45,13 @@ def tell_columns(
 ) -> Card:
     """Write the points table of the party's own columns, and make of it what the party tells others.
 
-    grouping is that of its table; groups (n, k) and roles (n,) are of the rows that it knows. At the bank, covered are
+    grouping is that of the table; groups (n, k) and roles (n,) are of the rows that it knows. At the bank, covered are
     the passive parties that it has a column for (`BankColumns.covered`), and alone are the points of a business that no
     passive party knows.
     """
     covered = covered or {}
     declared = session.columns
-    table, binning = read_table(session.study), session.store.read(Binning)
+    binning = session.store.read(Binning)
     exact, rounded = (values_of(declared, table, binning, grouping, digits) for digits in (EXACT, ROUNDED))
     names = dict(enumerate(table.names))
     names |= {len(names) + number: f"known to {party}" for party, number in covered.items()}
@@ -76,16 +79,17 @@ def keep_card(
     points: BankPoints,
     weights: BankWeights,
     roles: Roles,
+    calibration: Calibration | None = None,
 ) -> Scored:
     """Keep the model, and scores, reasons and PDs of every position; evaluate those of the test rows.
 
-    shares are what is told of each party's columns, and points are the bank's.
+    shares are what is told of each party's columns, and points are the bank's. Without a calibration, one is fitted by
+    the bank's validation rows if the settings ask for that.
     """
     config = session.config.section(ScorecardConfig)
-    labels, validation = read_applications(session.study).labels, roles == VALIDATION
     scale = Scale.of(config)
     log_odds = scale.log_odds(rows.scores)
-    fitted = Calibration.fit(log_odds[validation], labels[validation]) if config.calibrate else Calibration()
+    fitted = calibration or _calibrated(session, log_odds, roles)
     tables = tables_of_card(shares, config, points, rows.scores, roles)
     texts = tables["reasons"]
     session.store.keep(
@@ -102,3 +106,11 @@ def keep_card(
     session.store.keep(rows)
     session.store.keep(scale)
     return keep_scores(session, fitted.log_odds(log_odds), roles, tables, answers_all=ANSWERS_ALL)
+
+
+def _calibrated(session: Session, log_odds: Floats, roles: Roles) -> Calibration:
+    """The map from the log odds of all positions (n,) to those of the PD, by the validation rows."""
+    if not session.config.section(ScorecardConfig).calibrate:
+        return Calibration()
+    validation = roles == VALIDATION
+    return Calibration.fit(log_odds[validation], read_applications(session.study).labels[validation])

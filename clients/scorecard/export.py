@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import Schema, read_table
+from clients.banks import Model
 from clients.data.declaration import Column, Declaration, read_declaration, schema_hash
 from clients.scorecard.model import BankModel, Groupings, PassiveModel
 from clients.store import Store
@@ -25,6 +26,7 @@ from fl.escaping import text_line
 from fl.scorecard.bank import BankPoints
 from fl.scorecard.grouping import Grouping
 from fl.scorecard.points import PointsTable, Scale
+from fl.studies import sub_study
 from fl.tables import Table
 
 FORMAT = "siloscore-scorecard/1"
@@ -136,7 +138,7 @@ def export_scorecard(folder: Path, state: Path, run: str) -> Scorecard:
     columns are no longer those of its training, and DataError if the party's declaration cannot be read.
     """
     declared = read_declaration(folder)
-    study, model = _stores(state, run)
+    study, model = _stores(state, run, declared.name)
     if study.read(Schema).digest != schema_hash(declared):
         raise ConfigError(
             f"The columns declared in {folder} have changed since {run} was trained; undo that in its party.toml, or "
@@ -144,6 +146,8 @@ def export_scorecard(folder: Path, state: Path, run: str) -> Scorecard:
         )
     name = "/".join(model.folder.relative_to(state).parts)
     table, binning = read_table(study), model.read(Binning)
+    if model.has(Model):
+        table = model.read(Model).schema.table(table)
     if model.has(PassiveModel):
         kept = model.read(PassiveModel)
         points = Points(
@@ -208,8 +212,8 @@ def to_sql(scorecard: Scorecard) -> str:
     return "\n".join([*lines, ""])
 
 
-def _stores(state: Path, run: str) -> tuple[Store, Store]:
-    """The study and the model that a run's words name. Raises ConfigError unless they name one scorecard."""
+def _stores(state: Path, run: str, party: str) -> tuple[Store, Store]:
+    """Where a party has its rows and the model that a run's words name; ConfigError unless they name one scorecard."""
     study, contender, seed = (*run.split("/"), "", "")[:3]
     folder = state / study / (contender or CONTENDER)
     seeds = sorted(path.name for path in folder.glob("*/") if not seed or path.name == seed)
@@ -220,7 +224,9 @@ def _stores(state: Path, run: str) -> tuple[Store, Store]:
         )
     if len(models) > 1:
         raise ConfigError(f"{run!r} was trained under the seeds {', '.join(seeds)}; name one: {run}/SEED.")
-    return Store(state / study), models[0]
+    # What several banks train together is in the study of all, and the bank's own rows are in its sub-study.
+    with_rows = sub_study(study, party) if models[0].has(Model) else study
+    return Store(state / with_rows), models[0]
 
 
 def _is_scorecard(model: Store) -> bool:

@@ -188,7 +188,9 @@ def score(session: Session, request: ScoreRequest) -> Scored:
     points = weights.points(groupings.columns, session.config)
     groups = groupings.of_rows(setup.binning.transform(table), coverage)
     columns, alone = groupings.columns, points.alone_table
-    card = tell_columns(session, points.table, columns.grouping, groups, setup.roles, columns.covered, alone)
+    card = tell_columns(
+        session, table, points.table, columns.grouping, groups, setup.roles, columns.covered, alone
+    )
     shares = [
         Share.of_bank(
             groupings.bank, card, columns, points, groups[training], labels[training], groupings.information

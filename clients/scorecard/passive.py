@@ -164,7 +164,7 @@ def points(session: Session, request: PointsRequest) -> Told:
     """What the columns tell, the points of every position, and where they are lost."""
     setup, table, model = read_setup(session), read_table(session.study), session.store.read(PassiveModel)
     groups = model.grouping.transform(setup.binning.transform(table)[table.known])
-    card = tell_columns(session, model.table, model.grouping, groups, setup.roles[table.known])
+    card = tell_columns(session, table, model.table, model.grouping, groups, setup.roles[table.known])
     return Told(card=Letter.of(card), points=Letter.of(contribution(session.store, table, session.config)))
 
 

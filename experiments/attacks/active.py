@@ -19,7 +19,7 @@ from clients.data.declaration import read_declaration
 from clients.session import state_folder
 from clients.store import Store
 from experiments.attacks.keyring import Keyring
-from experiments.attacks.report import choose_passive
+from experiments.attacks.recording import chosen
 from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.alignment import MeetRequest
@@ -173,7 +173,7 @@ def play_active(
 
     Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
     """
-    party, outcomes = choose_passive(config, party), []
+    party, outcomes = chosen(config, party, passive=True), []
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         config = replace(config, state=folder, study="attack")
         connect(InlineGrid(config), config, report)

@@ -25,6 +25,7 @@ from experiments.backends.inline import InlineGrid
 from experiments.joined import Joined, read_joined
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
+from fl.errors import ConfigError
 from fl.evaluation import Evaluation
 from fl.messages import declaration_of
 from fl.network.preprocessing import Encoder
@@ -106,31 +107,42 @@ class Recording:
         The first party of the configuration holds the label, as in `experiments.dataset.Dataset`. Raises what an
         ordinary run raises when the federation fails.
         """
-        trainer = cast(Trainer, conversation_of(cls.contender).half("server"))
         with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
             config = replace(config, state=folder, contenders=(cls.contender,))
             for number, (seed, (name, section)) in enumerate(product(config.seeds, variants.items())):
                 tap = cls.tap(replace(config.with_section(section), study=f"{config.study}-{number}"))
-                federation = connect(InlineGrid(tap.config, tap), tap.config, report)
-                assigned = assign_roles(federation, seed)
-                train_reserve(federation, assigned, seed, report)
-                training = Training(
-                    contender=cls.contender,
-                    seed=seed,
-                    assigned=assigned,
-                    config=tap.config,
-                    on_progress=lambda event, name=name: report(replace(event, stage=name)),
-                )
-                evaluation = trainer.train(federation.exchange, training)
-                yield cls(
-                    name=name,
-                    seed=seed,
-                    config=tap.config,
-                    messages=tap.messages,
-                    joined=read_joined(tap.config, config.parties[0]),
-                    roles=tap.keyring.read(assigned.split, Split).roles,
-                    evaluation=evaluation,
-                )
+                yield cls.of_run(name, seed, tap, lambda event, name=name: report(replace(event, stage=name)))
+
+    @classmethod
+    def of_run(cls, name: str, seed: int, tap: Tap, report: Report) -> Self:
+        """Train under one seed, behind the tap."""
+        trainer = cast(Trainer, conversation_of(cls.contender).half("server"))
+        federation = connect(InlineGrid(tap.config, tap), tap.config, report)
+        assigned = assign_roles(federation, seed)
+        train_reserve(federation, assigned, seed, report)
+        training = Training(
+            contender=cls.contender, seed=seed, assigned=assigned, config=tap.config, on_progress=report
+        )
+        evaluation = trainer.train(federation.exchange, training)
+        return cls(
+            name=name,
+            seed=seed,
+            config=tap.config,
+            messages=tap.messages,
+            joined=read_joined(tap.config, tap.config.parties[0]),
+            roles=tap.keyring.read(assigned.split, Split).roles,
+            evaluation=cast(Evaluation, evaluation),
+        )
+
+    @classmethod
+    def attacker(cls, config: TrainingConfig, party: str) -> str:
+        """The party of that name, or the first that could attack: a passive one. ConfigError if there is none."""
+        return chosen(config, party, passive=True)
+
+    @classmethod
+    def settings_of(cls, config: TrainingConfig) -> Any:
+        """The section of the settings that the model follows, of which there are variants."""
+        return config.sections[conversation_of(cls.contender).name]
 
     def received(self, kind: type[Body], party: str) -> list[Body]:
         """Those of a party's messages that are of this class, in their order."""
@@ -145,3 +157,14 @@ class Recording:
         return Encoder.fit(table, np.flatnonzero(self.roles == TRAIN), bins).transform(
             table, np.arange(len(table))
         )
+
+
+def chosen(config: TrainingConfig, party: str, passive: bool) -> str:
+    """The passive party or the bank of that name, or the first one. Raises ConfigError when there is none."""
+    declared = [read_declaration(config.data_folder / name) for name in config.parties]
+    able = [declaration.name for declaration in declared if (declaration.label is None) == passive]
+    wanted = party or next(iter(able), party)
+    if wanted not in able:
+        kind = "passive party" if passive else "bank"
+        raise ConfigError(f"There is no {kind} {party!r}; there are {', '.join(able) or 'none'}.")
+    return wanted

@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clients.data.declaration import read_declaration
 from experiments.attacks.evaluation import smallest_group
 from experiments.attacks.recording import Recording
-from experiments.dataset import only_holder
 from fl.config.run import TrainingConfig
-from fl.errors import ConfigError
-from fl.protocols import conversation_of
 from fl.splits import TEST
 from server.progress import Progress, Report
 
@@ -60,12 +56,12 @@ class Attacks:
 
 
 def play_all(attacks: Sequence[Attack], config: TrainingConfig, party: str, report: Report) -> Attacks:
-    """Train every variant under every seed and play attacks of one contender, on a passive party (default: the first).
+    """Train every variant under every seed and play attacks of one contender, by a party (default: the first that can).
 
-    Raises ConfigError when the federation has no such passive party, and what a run raises when it fails.
+    Raises ConfigError when the federation has no such party, and what a run raises when it fails.
     """
-    party, recorded = choose_passive(config, party), attacks[0].recording
-    as_set = config.sections[conversation_of(recorded.contender).name]
+    recorded = attacks[0].recording
+    party, as_set = recorded.attacker(config, party), recorded.settings_of(config)
     variants = recorded.variants(as_set)
     played: dict[Attack, dict[str, list[pd.DataFrame]]] = {attack: defaultdict(list) for attack in attacks}
     aucs, groups = defaultdict(list), []
@@ -87,17 +83,6 @@ def play_all(attacks: Sequence[Attack], config: TrainingConfig, party: str, repo
         {name: float(np.mean(values)) for name, values in aucs.items()},
         min(groups),
     )
-
-
-def choose_passive(config: TrainingConfig, party: str) -> str:
-    """The passive party of that name, or the first. Raises ConfigError when there is none, and for several banks."""
-    only_holder(config.data_folder, config.parties)
-    declared = [read_declaration(config.data_folder / name) for name in config.parties]
-    passive = [declaration.name for declaration in declared if declaration.label is None]
-    wanted = party or next(iter(passive), party)
-    if wanted not in passive:
-        raise ConfigError(f"There is no passive party {party!r}; there are {', '.join(passive) or 'none'}.")
-    return wanted
 
 
 def _side_by_side(played: dict[str, list[pd.DataFrame]]) -> pd.DataFrame:

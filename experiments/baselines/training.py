@@ -21,10 +21,13 @@ from fl.evaluation import Columns
 from fl.protocols import conversation_of
 from fl.reserve import RESERVE
 from fl.splits import Roles
+from fl.tables import Table
 
 Floats = NDArray[np.float64]
 Curve = list[dict[str, float]]
 
+OF_BANKS = ("pooled-banks", "pooled-hybrid")
+"""Who would need the rows of several banks for the model that they train together, without and with partners."""
 YARDSTICKS = ("bank-only-trees", "pooled-trees", "true-pd")
 
 
@@ -45,10 +48,19 @@ class Reserve(Trained):
     log_odds: Floats
 
 
+@dataclass(frozen=True, kw_only=True)
+class Banks:
+    """What several banks train on together: the rows of each, the passive parties' tables of them, and the columns."""
+
+    rows: Sequence[Rows]
+    partners: Sequence[Mapping[str, Table]]
+    schema: Schema
+
+
 class Baselines:
     """Trains contenders under one seed. The bank's own boosting is trained once, by the federation if there was one.
 
-    banks gives the rows of each of several banks, for what they train together.
+    banks gives what each of several banks has, for what they train together.
     """
 
     def __init__(
@@ -58,7 +70,7 @@ class Baselines:
         seed: int,
         config: TrainingConfig,
         reserve: Reserve | None = None,
-        banks: Callable[[], tuple[Sequence[Rows], Schema]] | None = None,
+        banks: Callable[[], Banks] | None = None,
     ) -> None:
         self._joined, self._roles, self._seed, self._config = joined, roles, seed, config
         self._reserve, self._banks = reserve, banks
@@ -101,9 +113,12 @@ class Baselines:
     def _fitted(self, contender: str, seen: Joined) -> Fitted:
         owner, _, algorithm = contender.rpartition("-")
         settings = self._config.sections[algorithm]
-        if owner == "pooled-banks" and self._banks is not None:
-            of_banks = import_module(f"{baselines.__name__}.banks_{algorithm}")
-            return cast(Fitted, of_banks.train(*self._banks(), self._seed, settings))
+        if owner in OF_BANKS and self._banks is not None:
+            of_banks = import_module(f"{baselines.__name__}.{owner.removeprefix('pooled-')}_{algorithm}")
+            banks = self._banks()
+            with_partners = [banks.partners, {party: seen.signs(party) for party in seen.coverage}]
+            told = [banks.rows, *(with_partners if seen.coverage else ()), banks.schema]
+            return cast(Fitted, of_banks.train(*told, self._seed, settings))
         twin = import_module(f"{baselines.__name__}.{algorithm}")
         if algorithm != BLEND:
             return cast(Fitted, twin.train(seen, self._roles, self._seed, settings))

@@ -15,9 +15,9 @@ from experiments.comparison.summary import Columns, is_usable, number, p_value_t
 from fl.metrics import delong_test
 
 MEASURES = ("auc", "auc_low", "auc_high", "gini", "ks", "brier", "calibration_error")
-_SHARED = ("federated", "banks", "hybrid", "pooled-banks", "pooled")
+_SHARED = ("federated", "banks", "hybrid", "pooled-banks", "pooled-hybrid", "pooled")
 """Who learns more than a bank alone does."""
-_WITH_PARTNERS = ("hybrid", "pooled")
+_WITH_PARTNERS = ("hybrid", "pooled-hybrid", "pooled")
 
 
 METRICS = ("auc", "auc_bank_mean", "auc_bank_worst", "uplift_auc", "brier", "seconds")

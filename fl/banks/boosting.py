@@ -27,6 +27,7 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
 from fl.banks.program import Rows
 from fl.binning import Binning, Codes, Shape
+from fl.boosting.contributions import contributions
 from fl.boosting.forest import Flags, Floats, Forest, Splits
 from fl.boosting.gradients import gradients, log_odds_of, sampled_columns, sampled_rows
 from fl.boosting.merging import unmerged
@@ -122,11 +123,7 @@ class BoostingProgram:
 
     def __init__(self, config: BoostingConfig, seed: int, schema: Schema) -> None:
         """Raises ConfigError for settings that need what no bank may know of another's rows."""
-        for name, is_set in (("goss-top", config.goss_top), ("reweigh", config.reweigh)):
-            if is_set:
-                raise ConfigError(
-                    f"Setting 'boosting.{name}' is for one bank; leave it out where several banks train together."
-                )
+        refuse_settings_of_one_bank(config)
         self.config, self.seed, self.schema = config, seed, schema
         self._grid = Grid(schema)
 
@@ -197,6 +194,13 @@ class BoostingProgram:
             model.scores(model.binning.transform(self.schema.table(rows.table)))
         )
 
+    def contributions(self, rows: Rows, state: BoostingState) -> dict[int, Floats]:
+        """See `Program.contributions`; by `fl/boosting/contributions.py`."""
+        model = _model(state)
+        sides = model.splits.outcomes(model.binning.transform(self.schema.table(rows.table)))
+        _, by_column = contributions(model.forest, model.base, [sides], len(rows))
+        return {column.number: model.calibration.slope * added for column, added in by_column.items()}
+
     def _bin(self, rows: Rows, state: BoostingState, total: Integers) -> BoostingState:
         """From the counts to bins, and to scores that are the same for all rows."""
         counts, of_grid = total[:3], total[3:]
@@ -225,7 +229,7 @@ class BoostingProgram:
         values = np.concatenate([values, np.ones((len(values), 1), np.int64)], axis=1)
         samples = sampled_rows(rows.roles == TRAIN, self.seed, trees, config.row_share)
         parts = [np.empty(0, np.int64)]
-        for tree, (sample, used) in enumerate(zip(samples, self._used(state), strict=True)):
+        for tree, (sample, used) in enumerate(zip(samples, self.used(state), strict=True)):
             nodes, places = np.zeros(1, np.int32), np.zeros(len(rows), np.int32)
             if level is not None:
                 nodes, places = level.nodes[::2][level.trees[::2] == tree], level.places[tree]
@@ -240,7 +244,7 @@ class BoostingProgram:
         """The trees of the round that grows; none after the last one."""
         return self.config.trees_of(state.round) if state.round < self.config.rounds else range(0)
 
-    def _used(self, state: BoostingState) -> Flags:
+    def used(self, state: BoostingState) -> Flags:
         """Which columns each tree of the round may use, (p, c)."""
         columns, trees = state.codes.shape[1], self._trees(state)
         if not trees:
@@ -250,14 +254,14 @@ class BoostingProgram:
     def _grow(self, rows: Rows, state: BoostingState, total: Integers) -> BoostingState:
         """From the sums of a level to its splits, and from the last level of a round to the next round."""
         if state.level is not None:
-            lefts = self._by_bin(state, state.level.trees[::2], total)
+            lefts = self.by_bin(state, state.level.trees[::2], total)
             pairs = np.stack([lefts, state.level.parents - lefts], axis=1)
             return self._split(state, state.level, pairs.reshape(-1, *lefts.shape[1:]))
         state = self._judge(state, total[:2] / LOSS_UNIT / state.counts[:2])
         if state.stage != TREES:
             return state
-        used, model = self._used(state), _model(state)
-        sums, forest, totals = self._by_bin(state, np.arange(len(used)), total[2:]), model.forest, []
+        used, model = self.used(state), _model(state)
+        sums, forest, totals = self.by_bin(state, np.arange(len(used)), total[2:]), model.forest, []
         for of_tree, of_columns in zip(sums, used, strict=True):
             # Every row is in one bin of each column.
             totals.append(of_tree[np.argmax(of_columns)].sum(axis=0))
@@ -277,9 +281,9 @@ class BoostingProgram:
         forest = forest.with_covers(roots, level.totals[:, 2])
         return self._split(replace(state, model=replace(model, forest=forest)), level, sums)
 
-    def _by_bin(self, state: BoostingState, trees: Integers, total: Integers) -> Integers:
+    def by_bin(self, state: BoostingState, trees: Integers, total: Integers) -> Integers:
         """Sums (k, c, width, 3) of nodes of these trees (k,), from a total; zero in columns that are not used."""
-        shape, used = _model(state).binning.shape, self._used(state)
+        shape, used = _model(state).binning.shape, self.used(state)
         sums = np.zeros((len(trees), len(shape), shape.width, 3), np.int64)
         if total.size != used[trees].sum() * shape.width * 3:
             raise ProtocolError("the banks' sums are not as many as the nodes, columns and bins")
@@ -306,7 +310,7 @@ class BoostingProgram:
         """Split the nodes of a level whose sums (k, c, width, 3) are there, and let the bank's rows go their ways."""
         model, places = _model(state), level.places.copy()
         shape, forest, splits = model.binning.shape, model.forest, model.splits
-        used, below, totals = self._used(state), list[int](), list[list[int]]()
+        used, below, totals = self.used(state), list[int](), list[list[int]]()
         bounds: list[tuple[float, float]] = []
         for node, of_bins in enumerate(sums):
             low, high = level.bounds[node].tolist()
@@ -352,6 +356,15 @@ class BoostingProgram:
         homes, least = unmerged(1, shape)[0], self.config.min_leaf_count
         candidates = allowed(sums[..., 2], int(total[2]), homes, shape, least, used)
         return search(sums[..., :2], total[:2], bounds, candidates, homes, shape, self.config)
+
+
+def refuse_settings_of_one_bank(config: BoostingConfig) -> None:
+    """Raises ConfigError for settings that need what no bank may know of another's rows."""
+    for name, is_set in (("goss-top", config.goss_top), ("reweigh", config.reweigh)):
+        if is_set:
+            raise ConfigError(
+                f"Setting 'boosting.{name}' is for one bank; leave it out where several banks train together."
+            )
 
 
 def _model(state: BoostingState) -> Model:

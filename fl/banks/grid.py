@@ -8,6 +8,7 @@ same bins by `fl/binning.py`: cuts lie on edges of the grid, at quantiles of all
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,12 @@ LEAST, GREATEST = -10, 40
 """Powers of two between which the grid is log-linear; below the first there is one cell on each side of zero."""
 
 
-def _edges() -> NDArray[np.float64]:
-    powers = np.exp2(np.arange(LEAST, GREATEST))[:, None] * (1 + np.arange(CELLS) / CELLS)
+@lru_cache
+def edges(cells: int) -> NDArray[np.float64]:
+    """The greatest value of each cell but the last, ascending, with so many cells between powers of two."""
+    powers = np.exp2(np.arange(LEAST, GREATEST))[:, None] * (1 + np.arange(cells) / cells)
     positive = np.append(powers.ravel(), np.exp2(GREATEST))
     return np.concatenate([-positive[::-1], [0.0], positive])
-
-
-EDGES = _edges()
-"""The greatest value of each cell but the last, ascending."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +65,38 @@ class Schema:
 
 @dataclass(frozen=True)
 class Grid:
-    """The counts that banks add for the bins of their columns; special values have counts of their own if asked for."""
+    """The counts that banks add for the bins of their columns; special values have counts of their own if asked for.
+
+    resolution is how many cells there are between powers of two.
+    """
 
     schema: Schema
     special: bool = False
+    resolution: int = CELLS
 
     def addend(self, table: Table) -> Integers:
         """A bank's counts (k,) of the rows of a table in the schema's levels: column by column the rows of each cell.
 
         Cells are followed by special values, of a categorical column they are its levels, and last comes what is
-        missing. The bank knows all the businesses. Raises ProtocolError unless all rows have a place.
+        missing. The bank knows all the businesses.
         """
-        counts = []
+        return np.bincount(self.cells(table).ravel(), minlength=sum(self._sizes))
+
+    def cells(self, table: Table) -> Integers:
+        """By which of the k counts each row counts in each column, (n, c)."""
+        places, first, ends = [np.empty((0, len(table)), np.int64)], 0, edges(self.resolution)
         for name, values, codes in zip(self.schema.numeric, table.numeric.T, self._codes, strict=True):
-            there = np.searchsorted(EDGES, values[~np.isnan(values)], side="left")
-            special = table.special[name] if len(codes) else np.empty(0)
-            of_codes = (special == codes[:, None]).sum(axis=1)
-            counts += [np.bincount(there, minlength=len(EDGES) + 1), of_codes]
-            counts.append(np.array([len(table) - len(there) - of_codes.sum()]))
+            apart = np.full(len(table), len(codes))
+            if len(codes):
+                special = table.special[name]
+                apart = np.where(np.isin(special, codes), np.searchsorted(codes, special), len(codes))
+            there = np.searchsorted(ends, values, side="left")
+            places.append(first + np.where(np.isnan(values), len(ends) + 1 + apart, there)[None])
+            first += len(ends) + 2 + len(codes)
         for levels, column in zip(self.schema.levels, table.codes.T, strict=True):
-            of_levels = np.bincount(column[column >= 0], minlength=len(levels) + 1)
-            counts += [of_levels, np.array([len(table) - of_levels.sum()])]
-        return np.concatenate([np.empty(0, np.int64), *counts])
+            places.append(first + np.where(column < 0, len(levels) + 1, column)[None])
+            first += len(levels) + 2
+        return np.concatenate(places).T
 
     def binning(self, total: Integers, bins: int, minimum: int, signs: NDArray[np.int8]) -> Binning:
         """The bins that all banks make of the total (k,) of their addends; see `Binning.fit`, signs int8 (c,).
@@ -101,10 +110,11 @@ class Grid:
 
         Raises ProtocolError for a total of another length.
         """
-        edges, values, special, levels, missing = np.append(EDGES, np.inf), [], [], [], []
+        values, special, levels, missing = [], [], [], []
+        ends = np.append(edges(self.resolution), np.inf)
         parts = self._parts(total)
         for codes in self._codes:
-            values.append((edges, next(parts)))
+            values.append((ends, next(parts)))
             special.append((codes, next(parts)))
             missing.append(next(parts)[0])
         for _ in self.schema.levels:
@@ -117,10 +127,16 @@ class Grid:
         """The special values of each numeric column that are counted."""
         return [np.array(codes if self.special else (), np.float64) for codes in self.schema.special]
 
+    @property
+    def _sizes(self) -> list[int]:
+        """How many counts there are of each part: of a numeric column values, special values, and what is missing."""
+        cells = len(edges(self.resolution)) + 1
+        sizes = [size for codes in self._codes for size in (cells, len(codes), 1)]
+        return sizes + [size for levels in self.schema.levels for size in (len(levels) + 1, 1)]
+
     def _parts(self, total: Integers) -> Iterator[Integers]:
         """The total in the parts of an addend."""
-        sizes = [size for codes in self._codes for size in (len(EDGES) + 1, len(codes), 1)]
-        sizes += [size for levels in self.schema.levels for size in (len(levels) + 1, 1)]
+        sizes = self._sizes
         if total.shape != (sum(sizes),):
             raise ProtocolError(f"the banks' counts must be {sum(sizes)} numbers, not {total.shape}")
         return iter(np.split(total, np.cumsum(sizes)[:-1]))

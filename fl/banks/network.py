@@ -33,6 +33,7 @@ from fl.banks.program import Rows
 from fl.config.network import NetworkConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.network import Floats
+from fl.network.contributions import contributions
 from fl.network.inference import log_odds
 from fl.network.models import Bottom, Top, new_bottom, new_top, set_weights
 from fl.network.preprocessing import Encoder
@@ -162,11 +163,25 @@ class NetworkProgram:
 
     def log_odds(self, rows: Rows, state: NetworkState) -> NDArray[np.float64]:
         """The log odds (n,) by the best weights, each from its row alone."""
+        encoder, network = self._trained(state)
+        inputs = encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
+        return log_odds(network.bottom, network.top, inputs, [], _nobody(len(rows)).numpy())
+
+    def contributions(self, rows: Rows, state: NetworkState) -> dict[int, NDArray[np.float64]]:
+        """What each column adds, by `fl/network/contributions.py`, compared with the banks' mean training row."""
+        encoder, network = self._trained(state)
+        inputs = encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
+        nobody = _nobody(len(rows)).numpy()
+        _, of_inputs = contributions(network.bottom, network.top, inputs, encoder.mean, [], nobody)
+        return {
+            int(number): of_inputs[:, encoder.columns == number].sum(axis=1)
+            for number in np.unique(encoder.columns)
+        }
+
+    def _trained(self, state: NetworkState) -> tuple[Encoder, Network]:
         if state.encoder is None:
             raise ProtocolError("the banks' network has no weights yet")
-        network = Network.of(state.best, state.encoder.width, self._config)
-        inputs = state.encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
-        return log_odds(network.bottom, network.top, inputs, [], _nobody(len(rows)).numpy())
+        return state.encoder, Network.of(state.best, state.encoder.width, self._config)
 
     def _begun(self, state: NetworkState, total: Integers) -> NetworkState:
         """The encoding of the columns, and weights that all banks draw alike."""

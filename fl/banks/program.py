@@ -63,3 +63,6 @@ class Program(Protocol[State]):
 
     def log_odds(self, rows: Rows, state: State) -> NDArray[np.float64]:
         """The log odds of default (n,) of all rows by the trained model; the rows may be those of applicants."""
+
+    def contributions(self, rows: Rows, state: State) -> Mapping[int, NDArray[np.float64]]:
+        """What each column that the model uses adds to these log odds, (n,) by its number; the rest is common."""

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 from fl.banks.grid import Schema
 from fl.banks.program import Program
+from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
+from fl.secure_sums.noise import Noise
 
 
 class Listed(NamedTuple):
@@ -44,13 +46,29 @@ PROGRAMS: dict[str, Listed] = {
 }
 
 
-def program_of(contender: str, config: RunConfig, seed: int, schema: Schema) -> Program[Any]:
-    """The program of a contender, by the settings of a run. Raises ConfigError if there is none of that name."""
-    listed = _listed(contender)
-    program: Program[Any] = vars(import_module(listed.module))[listed.name](
-        config.section(listed.settings), seed, schema
-    )
-    return program
+PRIVATE = {"banks-boosting": ("fl.banks.private_boosting", "PrivateBoostingProgram")}
+"""By contender the module and the class of its program under noise: `name(settings, seed, schema, noise)`."""
+
+
+def program_of(contender: str, config: RunConfig, seed: int, schema: Schema, banks: int = 0) -> Program[Any]:
+    """The program of a contender, by the settings of a run.
+
+    banks is how many train, which matters only for what they add. Raises ConfigError if there is no program of that
+    name, or none with noise where the run wants it.
+    """
+    listed, private = _listed(contender), config.section(BanksConfig)
+    settings = config.section(listed.settings)
+    if not private.epsilon:
+        program: Program[Any] = vars(import_module(listed.module))[listed.name](settings, seed, schema)
+        return program
+    if contender not in PRIVATE:
+        raise ConfigError(
+            f"Setting 'banks.epsilon' is for {', '.join(PRIVATE)}; {contender} has no noise on its sums."
+        )
+    module, name = PRIVATE[contender]
+    noise = Noise(private.epsilon, private.delta, banks)
+    with_noise: Program[Any] = vars(import_module(module))[name](settings, seed, schema, noise)
+    return with_noise
 
 
 def steps_of(contender: str, config: RunConfig) -> int:

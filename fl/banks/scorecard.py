@@ -32,7 +32,7 @@ from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.design import Design, Floats, gram, one_hot
+from fl.scorecard.design import Design, Floats, by_column, gram, one_hot
 from fl.scorecard.grouping import Evidence, check_columns, group
 from fl.scorecard.points import Scale
 from fl.scorecard.regression import cone_of
@@ -139,18 +139,35 @@ class ScorecardProgram:
 
     def log_odds(self, rows: Rows, state: ScorecardState) -> Floats:
         """The calibrated log odds (n,) for which the points of the rows stand."""
-        return (state.calibration or Calibration()).log_odds(self._odds(rows, state))
+        return self.calibration(state).log_odds(self._odds(rows, state))
+
+    def contributions(self, rows: Rows, state: ScorecardState) -> dict[int, Floats]:
+        """By how much each column's points are other than those of the banks' mean training row, as log odds."""
+        table, (binning, evidence) = self.points(state).table, self.trained(state)
+        groups = evidence.grouping.transform(binning.transform(self._schema.table(rows.table)))
+        sizes = by_column(evidence.goods + evidence.bads, table.counts)
+        means = [
+            of_groups @ shares / shares.sum()
+            for of_groups, shares in zip(table.by_column, sizes, strict=True)
+        ]
+        slope = self.calibration(state).slope / Scale.of(self._config).factor
+        of_columns = slope * (np.array(means) - table.of_columns(groups))
+        return dict(zip(table.columns.tolist(), of_columns.T, strict=True))
+
+    def calibration(self, state: ScorecardState) -> Calibration:
+        """The map from the log odds of the points to those of the PD."""
+        return state.calibration or Calibration()
 
     def scores(self, rows: Rows, state: ScorecardState) -> Integers:
         """The points (n,) of the rows."""
-        binning, evidence = self._trained(state)
+        binning, evidence = self.trained(state)
         groups = evidence.grouping.transform(binning.transform(self._schema.table(rows.table)))
         points = self.points(state)
         return points.base + points.table.totals(groups)
 
     def points(self, state: ScorecardState) -> BankPoints:
         """The points tables of the trained scorecard: those of one bank alone, with no passive party beside it."""
-        columns, weights = BankColumns(self._trained(state)[1].grouping, {}), self._newton(state).weights
+        columns, weights = BankColumns(self.trained(state)[1].grouping, {}), self.weights(state)
         return BankPoints.of(columns, weights, weights, Scale.of(self._config))
 
     def _odds(self, rows: Rows, state: ScorecardState) -> Floats:
@@ -179,9 +196,9 @@ class ScorecardProgram:
 
     def _derivatives(self, rows: Rows, state: ScorecardState) -> Integers:
         """Log loss of the validation rows and of the training rows, and its gradient and Hessian, in whole numbers."""
-        binning, evidence = self._trained(state)
+        binning, evidence = self.trained(state)
         groups = evidence.grouping.transform(binning.transform(self._schema.table(rows.table)))
-        weights, counts = self._newton(state).weights, evidence.grouping.counts
+        weights, counts = self.weights(state), evidence.grouping.counts
         scores = weights[0] + one_hot(groups, counts) @ weights[1:]
         of_rows = self._whole(np.logaddexp(0, scores) - rows.labels * scores)
         losses = [of_rows[rows.roles == role].sum() for role in (VALIDATION, TRAIN)]
@@ -192,7 +209,7 @@ class ScorecardProgram:
 
     def _step(self, state: ScorecardState, newton: Newton, total: Integers) -> Newton:
         """Where to go from the sums at the weights."""
-        grouping, width = self._trained(state)[1].grouping, len(newton.weights)
+        grouping, width = self.trained(state)[1].grouping, len(newton.weights)
         places = np.triu_indices(width)
         _check_length(total, 2 + width + len(places[0]))
         sums = total / 2.0**self._config.precision
@@ -220,10 +237,15 @@ class ScorecardProgram:
         """Values in whole numbers of 2^−precision; their sums are below 2^53, where floating point is exact."""
         return np.rint(values * 2.0**self._config.precision)
 
-    def _trained(self, state: ScorecardState) -> tuple[Binning, Evidence]:
+    def trained(self, state: ScorecardState) -> tuple[Binning, Evidence]:
+        """The bins, and what is known of their groups."""
         if state.binning is None or state.evidence is None:
             raise ProtocolError("the banks' scorecard has no groups yet")
         return state.binning, state.evidence
+
+    def weights(self, state: ScorecardState) -> Floats:
+        """The weights (1 + width,), the intercept first."""
+        return self._newton(state).weights
 
     def _newton(self, state: ScorecardState) -> Newton:
         if state.newton is None:

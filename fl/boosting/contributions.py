@@ -72,7 +72,8 @@ def _paths(forest: Forest) -> Iterator[tuple[int, list[Step]]]:
             continue
         column = Column(int(forest.owners[node]), int(forest.columns[node]))
         for child, left in zip(forest.children[node], (True, False), strict=True):
-            share = float(forest.covers[child] / forest.covers[node])
+            # In a forest of several banks a node may have rows of others only.
+            share = float(forest.covers[child] / max(forest.covers[node], 1))
             waiting.append((int(child), [*steps, Step(column, int(forest.numbers[node]), left, share)]))
 
 

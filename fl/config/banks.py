@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fl.config.checks import check
+from fl.config.checks import NotNegative, ProperShare, check
 
 
 @dataclass(frozen=True)
@@ -10,10 +10,15 @@ class BanksConfig:
     """Settings of models of several banks (`fl/banks`). All else is set by the section of the algorithm.
 
     allow_two  whether two banks may train together, though each can take its own part off every sum, and has the
-    other's
+               other's
+    epsilon    differential privacy of each training row towards the other banks: all sums of a model together are
+               (ε, δ)-private by noise that every bank adds (`fl/secure_sums/noise.py`); 0: no noise
+    delta      of the same
     """
 
     allow_two: bool = False
+    epsilon: NotNegative = 0.0
+    delta: ProperShare = 1e-5
 
     def __post_init__(self) -> None:
         check(self, "banks.")

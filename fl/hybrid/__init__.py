@@ -39,6 +39,8 @@ under its key; all banks are asked in the same round trips.
    `JudgeRequest` → `Judged`, banks: each evaluates the model on its own test rows, and all on those of all banks by
    added counts (`fl/banks/evaluation.py`). In the study of all, `CloseRequest` → `Closed`.
 
+Round trips: 11 + 3 · (depth + 1) · rounds, where sides are handed over in advance and `boosting.ahead` is not `none`.
+
 What each receiver sees more than in `boosting`:
 
 - a passive party: that the splits which it makes for the banks are the same, so chosen on more rows than one bank has;

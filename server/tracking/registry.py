@@ -5,7 +5,7 @@ and its tags say which study, contender and seed a scoring run has to name to th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import pandas as pd
@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from fl.config.run import ScoringConfig, TrainingConfig, from_texts
 from fl.errors import ConfigError
 from fl.escaping import markdown
-from fl.protocols import VERTICAL, conversation_of, federated_contenders
+from fl.protocols import federated_contenders
 from fl.scoring import Answered
 from fl.studies import sub_study
 from server.tracking.provenance import code_version
@@ -39,7 +39,7 @@ SCORING = "scoring"
 class TrainedModel:
     """A federated contender in MLflow, and the settings under which it was trained.
 
-    bank is the one of several whose own model it is.
+    bank is the one of several that scores by it, by its name in the federation, from its sub-study.
     """
 
     run_id: str
@@ -53,11 +53,6 @@ class TrainedModel:
         """What `ScoringConfig.model` calls it."""
         study = sub_study(self.config.study, self.bank) if self.bank else self.config.study
         return f"{study}/{self.contender}/{self.seed}"
-
-    def at(self, bank: str) -> Self:
-        """The model as one of several banks has it, by the bank's name: of this contender its own, or one of all."""
-        is_own = VERTICAL in conversation_of(self.contender).layouts
-        return replace(self, bank=bank) if is_own else self
 
 
 def register(run: ContenderRun, config: TrainingConfig) -> None:

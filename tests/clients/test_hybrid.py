@@ -19,12 +19,14 @@ from experiments.baselines import Fitted, hybrid_boosting
 from fl.banks.program import Rows
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
+from fl.hybrid import growing
 from fl.messages import DIGITS
 from fl.metrics import auc
 from fl.records import encode
 from fl.splits import TEST, Split
 from fl.studies import sub_study
 from server.coordinator import Trained, coordinate
+from server.exchange import FederationError
 from server.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
@@ -91,19 +93,42 @@ def twin(config: TrainingConfig) -> Fitted:
     return hybrid_boosting.train(banks, partners, signs, schema, 1, config.section(BoostingConfig))
 
 
-OPTIONS = {
-    "as it comes": {},
-    "samples, under encryption": {"encryption": "lattice", "row_share": 0.7, "column_share": 0.6},
-    "paillier, sides not handed over": {"encryption": "paillier", "sealed_sides": False, "trees": 1},
-    "not ahead": {"ahead": "none"},
+def assert_evaluated(config: TrainingConfig, trained: Trained) -> None:
+    """Each bank by its own test rows, and the whole by counts of the scores of all."""
+    labels, pds = [], []
+    for bank in BANKS:
+        rows, scores = rows_of(config, bank), part(config, bank).read(Scores)
+        test = rows.roles == TEST
+        labels.append(rows.labels[test])
+        pds.append(scores.pd[test])
+        assert trained.of_banks[bank].metrics["auc"] == pytest.approx(auc(labels[-1], pds[-1]), abs=1e-4)
+    exact = auc(np.concatenate(labels), np.concatenate(pds))
+    assert trained.evaluation.metrics["auc"] == pytest.approx(exact, abs=0.01)  # 200 rows; see test_banks.py
+
+
+def assert_keys_are_gone(config: TrainingConfig) -> None:
+    for bank in BANKS:
+        whole = Store(Path(config.state, bank, "s", *MODEL.split("/")))
+        assert not whole.has(Pads)
+        assert whole.last().state == part(config, bank).last().state == b""
+
+
+SLOW = {
+    "not ahead, sides not handed over": {"ahead": "none", "sealed_sides": False},
     "a tree ahead": {"ahead": "tree", "parallel": 1},
+    "paillier, samples": {"encryption": "paillier", "row_share": 0.7, "column_share": 0.6},
+    "lattice": {"encryption": "lattice", "trees": 4},
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW.values())],
+    ids=["plain", *SLOW],
+)
 def test_the_forest_of_all_banks_equals_its_pooled_twin(config: TrainingConfig, options: dict) -> None:
     config = with_options(config, **options)
-    _, events = train(config)
+    trained, events = train(config)
     pooled = twin(config)
 
     unmixed = [part(config, bank).read(Scores).unmixed for bank in BANKS]
@@ -113,24 +138,22 @@ def test_the_forest_of_all_banks_equals_its_pooled_twin(config: TrainingConfig, 
     forests = [part(config, bank).read(BankModel).forest for bank in BANKS]
     assert (forests[0].owners > 0).any()
     assert len({encode(replace(forest, covers=forests[0].covers)) for forest in forests}) == 1
+    boosting = config.section(BoostingConfig)
+    if not options:
+        assert trained.costs.round_trips == 11 + 3 * (boosting.depth + 1) * boosting.rounds
+    assert_evaluated(config, trained)
+    assert_keys_are_gone(config)
 
 
-def test_each_bank_is_evaluated_and_the_whole_by_counts(config: TrainingConfig) -> None:
-    trained, _ = train(config)
-    labels, pds = [], []
-    for bank in BANKS:
-        rows, scores = rows_of(config, bank), part(config, bank).read(Scores)
-        test = rows.roles == TEST
-        labels.append(rows.labels[test])
-        pds.append(scores.pd[test])
-        assert trained.of_banks[bank].metrics["auc"] == pytest.approx(auc(labels[-1], pds[-1]), abs=1e-4)
-    exact = auc(np.concatenate(labels), np.concatenate(pds))
-    assert trained.evaluation.metrics["auc"] == pytest.approx(exact, abs=0.01)  # as in test_banks.py
+@pytest.mark.slow
+def test_a_split_that_parts_merged_bins_is_refused(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growing, "_at_home", lambda split, homes: split)
+    with pytest.raises(FederationError, match="parts bins that have been merged"):
+        train(config)
 
 
-def test_nothing_is_kept_of_keys_and_pads(config: TrainingConfig) -> None:
-    train(config)
-    for bank in BANKS:
-        whole = Store(Path(config.state, bank, "s", *MODEL.split("/")))
-        assert not whole.has(Pads)
-        assert whole.last().state == part(config, bank).last().state == b""
+def test_settings_that_need_other_banks_rows_are_refused(config: TrainingConfig) -> None:
+    with pytest.raises(FederationError, match=r"Setting 'boosting\.goss-top' is for one bank"):
+        train(with_options(config, goss_top=0.2))

@@ -55,7 +55,15 @@ def study(config: TrainingConfig, *contenders: str) -> FinishedStudy:
 
 
 OWN = ("bank-only-boosting", "federated-boosting")
-TOGETHER = ("banks-boosting", "pooled-banks-boosting", "pooled-boosting", "pooled-banks-trees", "true-pd")
+TOGETHER = (
+    "banks-boosting",
+    "hybrid-boosting",
+    "pooled-banks-boosting",
+    "pooled-hybrid-boosting",
+    "pooled-boosting",
+    "pooled-banks-trees",
+    "true-pd",
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +82,9 @@ def test_every_contender_is_judged_at_every_bank_and_on_all_rows(whole: Finished
 
 
 def test_what_banks_train_over_secure_sums_is_what_their_pooled_rows_give(whole: FinishedStudy) -> None:
-    np.testing.assert_array_equal(whole.pds["banks-boosting", 1], whole.pds["pooled-banks-boosting", 1])
-    assert len(np.unique(whole.pds["banks-boosting", 1])) > 10
+    for name in ("banks-boosting", "hybrid-boosting"):
+        np.testing.assert_array_equal(whole.pds[name, 1], whole.pds[f"pooled-{name}", 1])
+        assert len(np.unique(whole.pds[name, 1])) > 10
 
 
 def test_a_banks_own_models_are_those_of_its_vertical_study(
@@ -122,7 +131,7 @@ def test_mlflow_nests_the_runs_of_banks_below_that_of_all(
 
     of_all = below(whole.run_id)
     assert set(of_all) == {(name, "") for name in (*OWN, *TOGETHER)}
-    for name in (*OWN, "banks-boosting"):
+    for name in (*OWN, "banks-boosting", "hybrid-boosting"):
         assert set(below(of_all[name, ""])) == {(name, bank) for bank in BANKS}
     metrics = runs[of_all["federated-boosting", ""]].data.metrics
     of_banks = whole.of_banks.set_index("contender").loc["federated-boosting"]
@@ -163,7 +172,7 @@ def test_what_a_study_offers_goes_by_the_layout(config: TrainingConfig) -> None:
         study(replace(config, study="x", parties=BANKS), "federated-boosting")
 
 
-@pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting"])
+@pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting", "hybrid-boosting"])
 def test_the_bank_that_asks_gets_the_scores_that_its_evaluation_computed(
     whole: FinishedStudy, config: TrainingConfig, tmp_path: Path, contender: str
 ) -> None:

@@ -142,6 +142,17 @@ def test_a_column_that_says_nothing_has_one_bin(values: list) -> None:
     assert fit(table(values)).shape.bins.tolist() == [1]
 
 
+def test_bins_of_stacked_tables_are_the_same_by_the_codes_of_each() -> None:
+    first = table(codes=[0, 1, 1, -1], levels=(("tea", "coal"),))
+    second = table(codes=[0, 0, 0, 0, 1], levels=(("food", "coal"),))
+    stacked = Table.stacked([first, second])
+    binning = Binning.fit(stacked, np.arange(9), bins=5, minimum=1, signs={})
+    parts = [binning.with_codes_of(one, stacked).transform(one) for one in (first, second)]
+    np.testing.assert_array_equal(np.concatenate(parts), binning.transform(stacked))
+    stranger = table(codes=[0], levels=(("silk",),))
+    assert binning.with_codes_of(stranger, stacked).transform(stranger).tolist() == [[binning.fullest[0]]]
+
+
 def test_a_binning_is_a_record() -> None:
     data = table([[1.0, np.nan], [2.0, 4.0], [3.0, 5.0]], [[0], [1], [-1]], [("x", "y")])
     binning = fit(data, signs={"n1": -1})

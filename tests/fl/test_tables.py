@@ -66,6 +66,16 @@ def test_codes_follow_the_levels_of_another_table() -> None:
     assert new.codes[:, 0].tolist() == [3, 2, -1, 1]
 
 
+def test_tables_are_stacked_with_all_levels_in_an_order_that_none_of_them_decides() -> None:
+    parts = [_of_levels(["tea", None]), _of_levels(["coal"])]
+    for order in (parts, parts[::-1]):
+        stacked = Table.stacked(order)
+        assert stacked.levels == (("coal", "tea"),)
+        assert len(stacked) == 3
+    assert stacked.codes[:, 0].tolist() == [0, 1, -1]
+    assert parts[0].codes[:, 0].tolist() == [0, -1]
+
+
 def test_codes_follow_no_table_of_other_columns() -> None:
     other = Table(np.empty((1, 1)), ("x",), np.empty((1, 0), np.int32), (), (), np.ones(1, bool))
     with pytest.raises(ProtocolError, match="not those with which the model was trained"):

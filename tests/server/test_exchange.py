@@ -164,6 +164,11 @@ def test_what_flower_does_not_accept_is_said(scripted: Callable[..., Exchange]) 
 def test_a_refusal_names_the_party_and_quotes_it(scripted: Callable[..., Exchange]) -> None:
     with pytest.raises(FederationError, match=r"refused query.handshake_describe: no data\.$"):
         scripted(refusal("no data.")).connect("a", timeout=1)
+    with pytest.raises(
+        FederationError,
+        match=r"node 2, which calls itself 'tax\?', refused query.handshake_describe: no data\.$",
+    ):
+        scripted(refusal("no data.", "tax\x1b")).connect("a", timeout=1)
 
 
 @pytest.mark.parametrize(

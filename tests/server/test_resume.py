@@ -58,7 +58,9 @@ class DyingGrid(InlineGrid):
         for key, message in zip(keys, messages, strict=False):
             about, reply = envelope_of(message.content), self._replies[key].content
             if about.step:
-                self._all[message.metadata.dst_node_id, about.model, about.step].add(digest_of(reply))
+                self._all[message.metadata.dst_node_id, about.study, about.model, about.step].add(
+                    digest_of(reply)
+                )
                 assert refusal_in(reply) is None
         if self._round_trips == 2:
             raise Died

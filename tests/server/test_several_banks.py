@@ -18,6 +18,7 @@ from fl.reserve import RESERVE
 from fl.studies import sub_study
 from server.coordinator import connect, coordinate
 from server.progress import Progress, ignore
+from tests.server.test_resume import often_dying, undisturbed
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
 
@@ -85,3 +86,27 @@ def test_a_bank_sees_its_own_rows_and_passive_parties_keep_the_banks_apart(confi
         assert {path.name for path in Path(config.state, bank).glob("s*/")} == {sub_study("s", bank)}
         rows = read_applications(Store(Path(config.state, bank, sub_study("s", bank)))).ids
         assert set(rows) == set(pd.read_csv(Path(config.data, bank, "table.csv"), dtype=str)["business_id"])
+
+
+@pytest.mark.slow
+def test_a_coordinator_of_several_banks_that_dies_at_every_step_makes_the_same_models(
+    config: TrainingConfig,
+) -> None:
+    contenders = ("federated-boosting", "banks-boosting")
+    config = replace(config, contenders=contenders, journal=f"{config.state}-journal")
+    trained, deaths, replies = often_dying(config, coordinate)
+    calm, expected = undisturbed(config)
+
+    assert deaths > 40
+    assert {len(of_step) for of_step in replies.values()} == {1}
+    assert not list(Path(config.journal).glob("*"))
+    for one, other in zip(trained, expected, strict=True):
+        assert (one.contender, one.bank) == (other.contender, other.bank)
+        assert one.evaluation.metrics == other.evaluation.metrics
+        assert one.costs.round_trips == other.costs.round_trips
+    for bank in BANKS:
+        for study, model in ((sub_study("{}", bank), "federated-boosting/1"), ("{}", "banks-boosting/1")):
+            np.testing.assert_array_equal(
+                scores_of(config, bank, study.format(config.study), model),
+                scores_of(calm, bank, study.format(calm.study), model),
+            )

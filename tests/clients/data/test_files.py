@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from clients.data.errors import DataError
 from clients.data.files import Kind, open_table
+from clients.data.format import MISSING
 
 KINDS: dict[str, Kind] = {
     "id": "id",
@@ -66,6 +67,26 @@ def test_the_columns_asked_for_are_read_in_that_order_and_in_their_dtypes(tmp_pa
     assert frame["age"].dtype == np.float64
     assert frame["age"].isna().tolist() == [False, True, True]
     assert frame["region"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_a_word_for_missing_means_that_in_a_column_of_any_kind(tmp_path: Path, word: str) -> None:
+    frame = open_table(table(tmp_path, f"id,age,region\n1,-2.5,north\n2,{word},{word}\n")).read(
+        {"id": "id", "age": "number", "region": "text"}
+    )
+    assert frame["age"].isna().tolist() == frame["region"].isna().tolist() == [False, True]
+    missing_id = table(tmp_path, f"id,age\n1,2\n{word},3\n")
+    assert read_error(missing_id, {"id": "id"}) == "x.csv, line 3, column 'id': the id is missing."
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 1, 2]])
+def test_ids_may_stand_in_any_order_but_only_once(tmp_path: Path, order: list[int]) -> None:
+    rows = [f"B{number}" for number in order]
+    frame = open_table(table(tmp_path, "\n".join(["id", *rows]))).read({"id": "id"}, unique_id=True)
+    assert frame["id"].tolist() == rows
+    for repeated in rows:
+        twice = table(tmp_path, "\n".join(["id", *sorted([*rows, repeated])]))
+        assert f"the id '{repeated}' stands twice" in read_error(twice, {"id": "id"}, unique_id=True)
 
 
 def test_csv_and_parquet_of_the_same_table_read_the_same(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.banks.grid import CELLS, EDGES, Grid, Schema
+from fl.banks.grid import CELLS, Grid, Schema, edges
 from fl.binning import Binning
 from fl.errors import ProtocolError
 from fl.records import decode, encode
@@ -27,7 +27,8 @@ def table_of(rows: int, seed: int, on_edges: bool = False) -> Table:
     amounts, shares = np.exp(rng.normal(8, 3, rows)), rng.normal(0, 0.2, rows)
     numeric = np.stack([amounts, shares], 1)
     if on_edges:
-        numeric = EDGES[np.searchsorted(EDGES, numeric)]
+        ends = edges(CELLS)
+        numeric = ends[np.searchsorted(ends, numeric)]
     codes_apart = rng.choice([-9.0, -8.0, np.nan], rows, p=[0.2, 0.01, 0.79])
     numeric[:, 0] = np.where(np.isnan(codes_apart), numeric[:, 0], np.nan)
     numeric[rng.random(rows) < 0.1, 1] = np.nan

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fl.binning import UNKNOWN, Shape
 from fl.boosting.merging import merge, merged, unmerged
-from fl.boosting.search import allowed, child_bounds, is_candidate, search, weight
+from fl.boosting.search import allowed, child_bounds, is_candidate, keeps_groups, search, weight
 from fl.config.boosting import BoostingConfig
 from fl.sums import counts_by_bin, sums_by_bin
 
@@ -137,6 +137,34 @@ def test_merged_bins_go_the_same_way_and_sums_are_those_of_the_sides(seed: int, 
         torn = found.left.copy()
         torn[bin_] = ~torn[bin_]
         assert not is_candidate(found.column, torn, fit, homes[0], SHAPE)
+
+
+@given(seed=st.integers(0, 10**6), minimum=st.integers(2, 12))
+def test_a_split_that_keeps_to_merged_bins_has_rows_enough_on_a_side_or_none(seed: int, minimum: int) -> None:
+    codes, values = rows(seed, 40, 0.2)
+    counts, _ = node_of(codes, values, SHAPE.width)
+    homes = merge(counts[None, None], unmerged(1, SHAPE), SHAPE, minimum)[0]
+    kept = 0
+    for column in range(4):
+        known = codes[:, column] != UNKNOWN
+        for flags in itertools.product((False, True), repeat=int(SHAPE.bins[column])):
+            left = np.zeros(256, bool)
+            left[: len(flags)] = flags
+            side = left[codes[known, column]]
+            if keeps_groups(left, homes[column], column, SHAPE):
+                assert (
+                    all(count == 0 or count >= minimum for count in (side.sum(), (~side).sum()))
+                    or known.sum() < minimum
+                )
+                kept += 1
+    assert kept >= 8  # none and all of each column, at least
+
+
+def test_a_split_keeps_to_merged_bins_and_to_the_order_of_values() -> None:
+    homes = np.array([1, 1, 2, 3, 4])
+    for bins, keeps in (([0, 1], True), ([0, 1, 2, 4], True), ([0], False), ([1], False), ([0, 1, 3], False)):
+        assert keeps_groups(np.isin(np.arange(256), bins), homes, 0, SHAPE) == keeps
+    assert not keeps_groups(np.arange(256) == 7, homes, 0, SHAPE)
 
 
 @given(seed=st.integers(0, 10**6), minimum=st.integers(1, 12))
