@@ -108,7 +108,7 @@ def score(session: Session, request: ScoreRequest) -> Judged:
     if summing.log_odds is None or summing.cuts is None:
         raise ProtocolError("the model is not trained yet")
     contender, seed, rows = session.envelope.model.split("/")[0], session.envelope.seed, _rows(session)
-    schema, labels, pd = _schema(session), *rows_of(total)
+    schema, (labels, pd) = _schema(session), rows_of(total)
     session.store.keep(Model(contender=contender, seed=seed, schema=schema, state=summing.state))
     half = _half_of(contender)
     if half is None:
@@ -266,8 +266,6 @@ def answers(
     """Columns of the bank's answers beside score and PD: those of the algorithm's own half."""
     trained = model.read(Model)
     half = _half_of(trained.contender)
-    return (
-        cast(dict[str, Array], half.answers(model, trained.schema.table(table), {}, {}, config))
-        if half
-        else {}
-    )
+    if half is None:
+        return {}
+    return cast(dict[str, Array], half.answers(model, trained.schema.table(table), {}, {}, config))

@@ -102,9 +102,7 @@ def attack(
     ] = Role.curious,
     party: Annotated[
         str,
-        typer.Option(
-            help="The party that attacks, and is attacked by the bank. Default: the first passive one."
-        ),
+        typer.Option(help="The party that attacks (of banks-…: a bank). Default: the first one that could."),
     ] = "",
     seeds: Seeds = "1",
     parties: Parties = "",

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from clients.data.cells import shown
 from clients.data.declaration import FILE_NAME, read_declaration, read_toml
 from clients.data.errors import DataError
 from clients.data.files import SUFFIXES
-from clients.data.values import look_alikes, shown
+from clients.data.values import look_alikes
 from clients.parties import Party, open_party
 from experiments.joined import TRUTH
 from fl.errors import ConfigError

@@ -6,6 +6,7 @@ from fl.banks import Added, AddRequest, BeginRequest, PadKeys, ScoreRequest, Sta
 from fl.banks.programs import PROGRAMS, steps_of, sums_of
 from fl.config.run import TrainingConfig
 from fl.errors import ProtocolError
+from fl.evaluation import Evaluation
 from fl.messages import Letter
 from fl.records import Array
 from fl.secure_sums import added
@@ -26,7 +27,18 @@ def train(exchange: Exchange, training: Training) -> OfBanks:
             steps = steps_of(training.contender, training.config)
             training.report(first.step, steps, ", ".join(banks), first.metrics)
     judged = exchange.ask_each(ScoreRequest(_total(replies)), model)
-    return OfBanks(judged[banks[0]].whole, {bank: judged[bank].evaluation for bank in banks})
+    evaluations = {bank: _with_names(exchange, bank, judged[bank].evaluation) for bank in banks}
+    return OfBanks(judged[banks[0]].whole, evaluations)
+
+
+def _with_names(exchange: Exchange, bank: str, evaluation: Evaluation) -> Evaluation:
+    """The same with the names of the bank's columns, if it is that of a scorecard."""
+    if "scorecard" not in evaluation.tables:
+        return evaluation
+    # Not above: it loads a solver, which no other contender of the banks needs.
+    from server.scorecard import with_names
+
+    return with_names(exchange, evaluation, [bank])
 
 
 def letters_for(bank: str, started: Mapping[str, Started]) -> dict[str, Letter[PadKeys]]:

@@ -1,6 +1,6 @@
 """The order of the conversation that trains and evaluates a scorecard; see `fl/scorecard`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from fl.config.run import TrainingConfig
@@ -47,7 +47,14 @@ def train(exchange: Exchange, training: Training) -> Evaluation:
         points={party: reply.points for party, reply in told.items()},
     )
     evaluation = exchange.ask_holder(score, model).evaluation
-    names = {party: _numeric_first(about) for party, about in exchange.roster.descriptions.items()}
+    roster = exchange.roster
+    passive = [party for party in roster.descriptions if party in roster.passive]
+    return with_names(exchange, evaluation, [roster.holder, *passive])
+
+
+def with_names(exchange: Exchange, evaluation: Evaluation, parties: Sequence[str]) -> Evaluation:
+    """The evaluation of a scorecard of some parties' columns, a bank's first, with the names of these columns."""
+    names = {party: _numeric_first(exchange.roster.descriptions[party]) for party in parties}
     return replace(evaluation, tables=named(evaluation.tables, names))
 
 

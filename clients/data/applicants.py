@@ -18,7 +18,8 @@ from clients.data import values
 from clients.data.dates import months_before
 from clients.data.declaration import Column, Declaration
 from clients.data.errors import DataError
-from clients.data.files import Kind, open_table
+from clients.data.files import open_table
+from clients.data.table_file import Kind
 from clients.parties import Party
 
 

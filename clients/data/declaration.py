@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 import pandas as pd
 import tomli_w
 
-from clients.data import files, values
+from clients.data import table_file, values
 from clients.data.errors import DataError, check, listing, not_decodable, suggestion
 from clients.data.format import USUAL, Format
 from clients.policy import Policy
@@ -141,7 +141,7 @@ class Column:
         ),
     ] = ()
     stray: Annotated[
-        files.Strays, Rule("'error' or 'missing'", lambda value: value in get_args(files.Strays))
+        table_file.Strays, Rule("'error' or 'missing'", lambda value: value in get_args(table_file.Strays))
     ] = "error"
     reference: Annotated[str, Rule('a month in quotation marks, such as "2023-03"', _is_reference)] = ""
     day_first: Annotated[
@@ -318,13 +318,13 @@ class Declaration:
         return Target(self.label) if self.label is not None else None
 
     @property
-    def roles(self) -> dict[str, files.Kind | files.Conversion]:
+    def roles(self) -> dict[str, table_file.Kind | table_file.Conversion]:
         """The columns of the data that are no features, by name, and what each is read as."""
-        roles: dict[str | None, files.Kind | files.Conversion] = {
+        roles: dict[str | None, table_file.Kind | table_file.Conversion] = {
             self.id: "id",
             self.label: Target.kind
             if self.bad is None
-            else files.without_strays(partial(values.labels, bad=self.bad)),
+            else table_file.without_strays(partial(values.labels, bad=self.bad)),
             self.month: "month",
         }
         return {name: kind for name, kind in roles.items() if name is not None}

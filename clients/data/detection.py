@@ -10,11 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as pat
 
-from clients.data import values
+from clients.data import amounts, values
+from clients.data.cells import BadValues, shown
 from clients.data.dates import day_comes_first, days_from_text
 from clients.data.declaration import Column
-from clients.data.files import Strays, TableFile
 from clients.data.format import Format
+from clients.data.table_file import Strays, TableFile
 
 FEW, MANY = 12, 50
 """Up to FEW distinct values whole numbers may be codes; more than MANY categories are many."""
@@ -66,26 +67,26 @@ def _detect(name: str, cells: pa.ChunkedArray, format: Format, has_months: bool)
         )
     try:
         return _number(name, cells, format) or _date(name, cells, format, has_months) or _text(name, cells)
-    except values.BadValues as error:
+    except BadValues as error:
         return Detected(name, None, pd.Series(dtype=object), problem=f"It is left out: {error.problem}")
 
 
 def _number(name: str, cells: pa.ChunkedArray, format: Format) -> Detected | None:
     try:
-        column, strays = values.numbers_and_strays(cells, format)
-    except values.BadValues:
+        column, strays = amounts.numbers_and_strays(cells, format)
+    except BadValues:
         return None
     numbers = pd.Series(column.to_numpy())
     distinct = numbers.dropna().unique()
     is_measured = len(distinct) > MANY or bool((distinct % 1 != 0).any())
     if not _are_few(strays.rows, cells, numbers.count(), is_measured):
         # Numbers of which only some have a per cent sign are no texts either.
-        if values.share_of_numbers(cells, format) >= values.NEARLY_ALL:
-            raise values.BadValues(strays.problem)
+        if amounts.share_of_numbers(cells, format) >= amounts.NEARLY_ALL:
+            raise BadValues(strays.problem)
         return None
     if _are_compact_dates(distinct):
         return None
-    has_per_cents = values.has_per_cents(cells, format)
+    has_per_cents = amounts.has_per_cents(cells, format)
     declared = Column(
         name,
         "numeric",
@@ -133,7 +134,7 @@ def _are_few(strays: Rows, cells: pa.ChunkedArray, others: int, is_measured: boo
 
 
 def _first(strays: Rows, cells: pa.ChunkedArray) -> str:
-    return values.shown(cells[int(strays[0])]) if len(strays) else ""
+    return shown(cells[int(strays[0])]) if len(strays) else ""
 
 
 def _stray(strays: Rows) -> Strays:

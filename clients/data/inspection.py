@@ -19,9 +19,10 @@ import pyarrow as pa
 from clients.data.declaration import Column, Declaration
 from clients.data.detection import FEW, MANY, Detected, detect
 from clients.data.errors import DataError, listing
-from clients.data.files import TableFile, open_table
 from clients.data.files import detect as detect_format
+from clients.data.files import open_table
 from clients.data.ids import doubts
+from clients.data.table_file import TableFile
 from clients.parties.table import TableParty
 from fl.metrics import auc
 

@@ -20,10 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clients.data import values
+from clients.data.cells import shown
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing, suggestion, warn_once
-from clients.data.files import SUFFIXES, Conversion, Kind, ParquetFile, detect, open_table, tables_in
+from clients.data.files import SUFFIXES, detect, open_table, tables_in
 from clients.data.ids import doubts
+from clients.data.parquet_file import ParquetFile
+from clients.data.table_file import Conversion, Kind
 
 APPLICATIONS = "applications"
 """The record table of the label holder, with a row per business."""
@@ -376,7 +379,7 @@ class Party(ABC):
         per_table += [pd.Index(table.ids.to_pandas(), dtype=str) for table in records.stored.values()]
         ids = pd.Index([], dtype=str).append(per_table).unique().sort_values()
         if pair := values.look_alikes(pc.unique(pa.array(ids, pa.large_string()))):
-            first, second = (values.shown(id_) for id_ in pair)
+            first, second = (shown(id_) for id_ in pair)
             raise DataError(
                 f"{self.folder}: the ids {first} and {second} of its tables differ only in letter case, width or "
                 "spaces; write each business's id in one way."

@@ -12,8 +12,9 @@ from clients.data import values
 from clients.data.dates import months_before
 from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
 from clients.data.errors import DataError, DataWarning, listing, warn_once
-from clients.data.files import SUFFIXES, Conversion, Kind, open_table, tables_in
+from clients.data.files import SUFFIXES, open_table, tables_in
 from clients.data.files import detect as detect_format
+from clients.data.table_file import Conversion, Kind
 from clients.parties.base import Party, Records
 
 TABLE = "table"

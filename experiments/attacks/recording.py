@@ -22,6 +22,7 @@ from clients.session import state_folder
 from clients.store import Store
 from experiments.attacks.keyring import Keyring
 from experiments.backends.inline import InlineGrid
+from experiments.dataset import only_holder
 from experiments.joined import Joined, read_joined
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
@@ -160,7 +161,12 @@ class Recording:
 
 
 def chosen(config: TrainingConfig, party: str, passive: bool) -> str:
-    """The passive party or the bank of that name, or the first one. Raises ConfigError when there is none."""
+    """The passive party or the bank of that name, or the first one.
+
+    Raises ConfigError when there is none, and when a passive party is to attack and there are several banks.
+    """
+    if passive:
+        only_holder(config.data_folder, config.parties)
     declared = [read_declaration(config.data_folder / name) for name in config.parties]
     able = [declaration.name for declaration in declared if (declaration.label is None) == passive]
     wanted = party or next(iter(able), party)

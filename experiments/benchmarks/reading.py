@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import typer
 
-from clients.data.files import Kind, open_table
+from clients.data.files import open_table
+from clients.data.table_file import Kind
 
 REPEATS = 7
 TEXTS = 3

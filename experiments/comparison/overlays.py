@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.comparison.summary import is_usable
 from fl.escaping import figure_text
 from fl.evaluation import Evaluation
 from server.tracking.drawing import (
@@ -128,7 +129,7 @@ def bank_dots(of_banks: pd.DataFrame, measure: str) -> Figure:
     """
     table = of_banks.pivot(index="contender", columns="bank", values=measure)
     table = table.loc[table.min(axis=1).sort_values().index]
-    best = table.index[-1]
+    best = ([name for name in table.index if is_usable(name)] or [*table.index])[-1]
     figure, axes = new_axes(
         f"Worst bank: {measure.replace('_', ' ').replace('auc', 'AUC')} {table.loc[best].min():.3f} by {best}",
         measure.replace("_", " ").replace("auc", "AUC"),

@@ -125,7 +125,7 @@ class BoostingProgram:
         """Raises ConfigError for settings that need what no bank may know of another's rows."""
         refuse_settings_of_one_bank(config)
         self.config, self.seed, self.schema = config, seed, schema
-        self._grid = Grid(schema)
+        self.grid = Grid(schema)
 
     def begin(self, rows: Rows) -> BoostingState:
         """Before the first sum."""
@@ -150,7 +150,7 @@ class BoostingProgram:
         match state.stage:
             case "bins":
                 counts = np.array([training.sum(), validation.sum(), rows.labels[training].sum()], np.int64)
-                of_grid = self._grid.addend(self.schema.table(rows.table).take(np.flatnonzero(training)))
+                of_grid = self.grid.addend(self.schema.table(rows.table).take(np.flatnonzero(training)))
                 return np.concatenate([counts, of_grid])
             case "trees" if state.level is None:
                 losses = [
@@ -205,7 +205,7 @@ class BoostingProgram:
         """From the counts to bins, and to scores that are the same for all rows."""
         counts, of_grid = total[:3], total[3:]
         signs = np.array([rows.signs.get(name, 0) for name in rows.table.names], np.int8)
-        binning = self._grid.binning(of_grid, self.config.bins, self.config.min_bin_count, signs)
+        binning = self.grid.binning(of_grid, self.config.bins, self.config.min_bin_count, signs)
         base = log_odds_of(int(counts[2]) / int(counts[0]))
         return replace(
             state,

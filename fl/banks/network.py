@@ -103,7 +103,7 @@ class NetworkProgram:
 
     def __init__(self, config: NetworkConfig, seed: int, schema: Schema) -> None:
         self._config, self._seed, self._schema = config, seed, schema
-        self._grid = Grid(schema)
+        self.grid = Grid(schema)
 
     def begin(self, rows: Rows) -> NetworkState:
         """Nothing is known yet."""
@@ -121,7 +121,7 @@ class NetworkProgram:
                 np.bincount(rows.labels[rows.roles == role], minlength=2) for role in (TRAIN, VALIDATION)
             ]
             table = self._schema.table(rows.table).take(np.flatnonzero(rows.roles == TRAIN))
-            return np.concatenate([*labels, self._grid.addend(table)])
+            return np.concatenate([*labels, self.grid.addend(table)])
         network = Network.of(state.weights, state.encoder.width, self._config)
         training, validation = (self._inputs(rows, state.encoder, role) for role in (TRAIN, VALIDATION))
         losses = [_sum_of_losses(network, *of_role) for of_role in (training, validation)]
@@ -188,7 +188,7 @@ class NetworkProgram:
         labels, config = total[:4].reshape(2, 2), self._config
         if not labels.all():
             raise ProtocolError("the banks' training and validation rows must hold goods and bads")
-        encoder = Encoder.of(self._grid.counts(total[4:]), config.bins)
+        encoder = Encoder.of(self.grid.counts(total[4:]), config.bins)
         if not encoder.width:
             raise ProtocolError("none of the banks' columns tells the training rows apart")
         bad_rate = float(labels[0, 1] / labels[0].sum())

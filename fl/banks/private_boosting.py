@@ -69,7 +69,7 @@ class PrivateBoostingProgram:
         """Raises ConfigError for settings that need what no bank may know of another's rows."""
         refuse_settings_of_one_bank(config)
         self.config, self.seed, self.schema, self.noise = config, seed, schema, noise
-        self._grid = Grid(schema, resolution=RESOLUTION)
+        self.grid = Grid(schema, resolution=RESOLUTION)
 
     def begin(self, rows: Rows) -> PrivateState:
         """Before the first sum."""
@@ -86,7 +86,7 @@ class PrivateBoostingProgram:
         training = np.flatnonzero(rows.roles == TRAIN)
         labels = rows.labels[training]
         if state.model is None:
-            of_grid = self._grid.addend(self.schema.table(rows.table).take(training))
+            of_grid = self.grid.addend(self.schema.table(rows.table).take(training))
             counts = np.concatenate([np.array([len(training), labels.sum()], np.int64), of_grid])
             return counts + self.noise.share(*self._of_bins(state), len(counts))
         if state.round >= self.config.rounds:
@@ -138,7 +138,7 @@ class PrivateBoostingProgram:
         counts, of_grid = np.maximum(total[:2], 1), np.where(total[2:] < least, 0, total[2:])
         signs = np.zeros(len(rows.table.names), np.int8)
         minimum = max(self.config.min_bin_count, int(np.ceil(least)))
-        binning = self._grid.binning(of_grid, self.config.bins, minimum, signs)
+        binning = self.grid.binning(of_grid, self.config.bins, minimum, signs)
         base = log_odds_of(min(float(counts[1] / counts[0]), 0.5))
         model = Model(
             binning=binning,

@@ -88,7 +88,7 @@ class ScorecardProgram:
 
     def __init__(self, config: ScorecardConfig, seed: int, schema: Schema) -> None:
         self._config, self._schema = config, schema
-        self._grid = Grid(schema, special=True)
+        self.grid = Grid(schema, special=True)
 
     def begin(self, rows: Rows) -> ScorecardState:
         """Nothing is known yet."""
@@ -98,7 +98,7 @@ class ScorecardProgram:
         """What the bank adds next; see the module."""
         if state.binning is None:
             training = self._schema.table(rows.table).take(np.flatnonzero(rows.roles == TRAIN))
-            return np.concatenate([_labels(rows).ravel(), self._grid.addend(training)])
+            return np.concatenate([_labels(rows).ravel(), self.grid.addend(training)])
         if state.evidence is None:
             return self._outcomes_by_bin(rows, state.binning)
         if state.newton is not None and not state.newton.settled:
@@ -119,7 +119,7 @@ class ScorecardProgram:
                 [rows.signs.get(name, 0) for name in (*self._schema.numeric, *self._schema.categorical)],
                 np.int8,
             )
-            binning = self._grid.binning(total[4:], config.bins, config.min_group, signs)
+            binning = self.grid.binning(total[4:], config.bins, config.min_group, signs)
             return replace(state, labels=labels, binning=binning)
         if state.evidence is None:
             return self._grouped(state, state.binning, total)

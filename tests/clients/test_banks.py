@@ -12,6 +12,7 @@ from flwr.app import Message
 from scipy.stats import chi2
 
 from clients.aligned import read_applications
+from clients.audit import Trail
 from clients.banks import Model
 from clients.binned import assigned
 from clients.data.declaration import read_declaration, write_declaration
@@ -22,14 +23,16 @@ from experiments.backends.inline import InlineGrid
 from fl import secure_sums
 from fl.banks import Added, AddRequest, programs
 from fl.banks.grid import Schema
+from fl.banks.private_boosting import PrivateState
 from fl.banks.program import Rows
 from fl.config.banks import BanksConfig
+from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ProtocolError
 from fl.metrics import auc
 from fl.protocols import request_of
-from fl.records import decode
-from fl.secure_sums import Keys
+from fl.records import decode, encode
+from fl.secure_sums import Keys, noise
 from fl.splits import TEST, TRAIN, Split
 from fl.studies import sub_study
 from fl.wire import refusal_in, unpack
@@ -150,10 +153,27 @@ def test_banks_agree_on_the_model_of_all_rows(config: TrainingConfig) -> None:
     for bank, table in zip(BANKS, tables, strict=True):
         assert len(of_bank(config, bank).read(Scores).log_odds) == len(table)
         assert of_bank(config, bank).last().state == b""  # and so no key of the pads
+        lines = [line for line in Trail(Path(config.state, bank)).lines() if line.conversation == "banks"]
+        assert {line.receiver for line in lines if line.letter} == set(BANKS) - {bank}  # keys, and no numbers
+        assert {line.content for line in lines if line.action == "add"} == {
+            ("setting", "count", "aggregate", "padded")
+        }
     assert trained.bank == ""
     assert set(trained.of_banks) == set(BANKS)
     assert min(one.metrics["auc"] for one in trained.of_banks.values()) < trained.evaluation.metrics["auc"]
     assert [event.step for event in events if event.stage == "banks-boosting" and event.step] == [1, 2, 3]
+
+
+def test_banks_train_under_noise(config: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "budget", lambda epsilon, delta: 1.0)
+    private = config.with_section(BanksConfig(epsilon=8.0)).with_section(BoostingConfig(trees=4, depth=2))
+    trained = train(private)
+
+    models = [decode(PrivateState, of_bank(config, bank).read(Model).state).model for bank in BANKS]
+    assert models[0] is not None
+    assert len(models[0].forest.roots) == 4
+    assert len({encode(model) for model in models}) == 1
+    assert set(trained.of_banks) == set(BANKS)
 
 
 def test_the_whole_is_evaluated_as_if_all_test_rows_were_together(config: TrainingConfig) -> None:

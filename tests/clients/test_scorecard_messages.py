@@ -22,7 +22,8 @@ from fl.binning import UNKNOWN, Binning
 from fl.config.scorecard import ScorecardConfig
 from fl.encrypted_sums import new_owner, new_responder, wire
 from fl.encrypted_sums.halves import Request as SumsRequest
-from fl.encrypted_sums.lattice import form, layout
+from fl.encrypted_sums.lattice import convolution, form, layout
+from fl.encrypted_sums.lattice.convolution import Total
 from fl.encrypted_sums.lattice.form import Planes
 from fl.encrypted_sums.lattice.products import Adder
 from fl.encrypted_sums.lattice.seal import DEGREE, Lattice
@@ -411,7 +412,9 @@ class Deviating:
         opened = self.begun.ask(opening(self.begun, sums), "bank").sums["tax"].read(OpenedSums)
         return opened.sums["opened"][0]
 
-    def _total(self, numbers: Mapping[str, np.ndarray], made_in: Lattice, first: int, used: int) -> object:
+    def _total(
+        self, numbers: Mapping[str, np.ndarray], made_in: Lattice, first: int, used: int
+    ) -> np.ndarray:
         width, total = int(numbers["width"][0]), None
         per_block = DEGREE // width
         for number, block in enumerate(form.cut(numbers, layout.blocks_of(len(self.labels), width))):
@@ -432,7 +435,11 @@ class Deviating:
                 total = product
             else:
                 self.lattice.evaluator.add_inplace(total, product)
-        return total
+        self.lattice.evaluator.transform_from_ntt_inplace(total)
+        words, primes = self.lattice.words(total, 4 * DEGREE), 2 * self.lattice.primes
+        made = Total(primes)
+        made.add(convolution.of_residues(words.reshape(4, DEGREE)), 1)
+        return made
 
 
 @pytest.mark.parametrize("defended", [True, False])

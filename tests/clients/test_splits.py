@@ -125,3 +125,16 @@ def test_a_part_with_one_outcome_only_is_refused(tables: Path, federate: Callabl
 
     with pytest.raises(FederationError, match="the test rows need two defaults and two non-defaults"):
         assign_roles(run.federation, 1)
+
+
+def test_a_file_of_test_ids_may_have_those_of_other_banks(tables: Path, tmp_path: Path) -> None:
+    bank = open_party(tables / "bank")
+    first = bank.applications().index[0]
+    file = tmp_path / "ids.txt"
+    file.write_text(f"{first}\nof another bank\n", "utf-8")
+    with pytest.raises(DataError, match="no application of 1 of the 2 test ids"):
+        read_test_ids(file, bank)
+    assert first in read_test_ids(file, bank, is_only_bank=False)
+    file.write_text("of another bank\nof a third\n", "utf-8")
+    with pytest.raises(DataError, match="no application of 1 of the 1 test ids"):
+        read_test_ids(file, bank, is_only_bank=False)

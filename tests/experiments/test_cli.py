@@ -287,10 +287,10 @@ def test_attack_names_what_it_can_attack(siloscore: Callable[..., Ended], tables
     ended = siloscore("attack", "--contender", "pooled-trees", "--data", tables)
 
     assert ended.code == 2
-    assert (
-        "attacks on federated-boosting, federated-network, federated-scorecard, not on 'pooled-trees'."
-        in ended.errors
-    )
+    attacked = [
+        f"{who}-{what}" for who in ("banks", "federated") for what in ("boosting", "network", "scorecard")
+    ]
+    assert f"attacks on {', '.join(attacked)}, not on 'pooled-trees'." in ended.errors
 
 
 def test_an_error_that_looks_like_markup_is_shown_whole(

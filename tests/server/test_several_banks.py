@@ -92,7 +92,7 @@ def test_a_bank_sees_its_own_rows_and_passive_parties_keep_the_banks_apart(confi
 def test_a_coordinator_of_several_banks_that_dies_at_every_step_makes_the_same_models(
     config: TrainingConfig,
 ) -> None:
-    contenders = ("federated-boosting", "banks-boosting")
+    contenders = ("federated-boosting", "banks-boosting", "hybrid-boosting")
     config = replace(config, contenders=contenders, journal=f"{config.state}-journal")
     trained, deaths, replies = often_dying(config, coordinate)
     calm, expected = undisturbed(config)
@@ -105,7 +105,9 @@ def test_a_coordinator_of_several_banks_that_dies_at_every_step_makes_the_same_m
         assert one.evaluation.metrics == other.evaluation.metrics
         assert one.costs.round_trips == other.costs.round_trips
     for bank in BANKS:
-        for study, model in ((sub_study("{}", bank), "federated-boosting/1"), ("{}", "banks-boosting/1")):
+        own = sub_study("{}", bank)
+        models = ((own, "federated-boosting/1"), ("{}", "banks-boosting/1"), (own, "hybrid-boosting/1"))
+        for study, model in models:
             np.testing.assert_array_equal(
                 scores_of(config, bank, study.format(config.study), model),
                 scores_of(calm, bank, study.format(calm.study), model),

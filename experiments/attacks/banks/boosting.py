@@ -25,21 +25,23 @@ from experiments.attacks.report import Attack
 from fl.banks.boosting import BoostingProgram
 from fl.banks.program import Rows
 from fl.boosting.gradients import sampled_rows
+from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN
 
-LARGER, FEWER = 5, 4
+LARGER, FEWER, EPSILON = 5, 4, 3.0
 
 Cells = NDArray[np.int64]
 
 
-def variants(config: BoostingConfig) -> dict[str, BoostingConfig]:
-    """What is compared: the settings as they are, `LARGER` times larger leaves, and a `FEWER`th of the trees."""
+def variants(config: BoostingConfig) -> dict[str, BoostingConfig | BanksConfig]:
+    """What is compared: the settings as they are, larger leaves, fewer trees, and noise on all sums (`EPSILON`)."""
     larger, fewer = LARGER * config.min_leaf_count, max(1, config.trees // FEWER)
     return {
         "as-set": config,
         f"min-leaf-count-{larger}": replace(config, min_leaf_count=larger),
         f"trees-{fewer}": replace(config, trees=fewer),
+        f"epsilon-{EPSILON:g}": BanksConfig(allow_two=True, epsilon=EPSILON),
     }
 
 
@@ -50,8 +52,9 @@ class Recording(recording.Recording):
     variants = staticmethod(variants)
 
     def nodes(self, bank: str, rows: Rows) -> list[Node]:
-        """Every node as a bank hears it, with the ways of some rows."""
-        return list(nodes_of(cast(BoostingProgram, self.program), self.heard(bank), rows))
+        """Every node as a bank hears it, with the ways of some rows; under noise there are no sums of nodes."""
+        program = self.program
+        return list(nodes_of(program, self.heard(bank), rows)) if isinstance(program, BoostingProgram) else []
 
 
 def put_together(node: Node, pd_of_all: float, unit: int, rng: np.random.Generator) -> Cells:
@@ -100,13 +103,11 @@ def play(recording: Recording, bank: str, rng: np.random.Generator) -> pd.DataFr
         )
         heard = put_together(node, pd_of_all, 1 << config.precision, rng)
         found.append((node.count, rightness(guess, true), rightness(heard, true)))
-    counts, guesses, heards = np.array(found).T
+    counts, guesses, heards = np.array(found).reshape(-1, 3).T
+    cells = [float(counts @ right / counts.sum()) if found else np.nan for right in (guesses, heards)]
     results = {
-        "cells of rows put together": (
-            np.average(guesses, weights=counts),
-            np.average(heards, weights=counts),
-        ),
-        "rows alone in a node": (0.0, alone.sum() / (others.roles == TRAIN).sum()),
+        "cells of rows put together": cells,
+        "rows alone in a node": [0.0, alone.sum() / (others.roles == TRAIN).sum()],
     }
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "received"])
 

@@ -10,17 +10,18 @@ did not. It does not know which is which. Success is the AUC of telling them apa
 - in boosting, at the others' histograms of every node that the row goes through, likewise.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from experiments.attacks.banks import boosting, network, recording, scorecard
+from experiments.attacks.banks.nodes import Node
 from experiments.attacks.banks.recording import Heard
 from experiments.attacks.report import Attack
-from fl.banks.grid import Grid
 from fl.banks.program import Rows
-from fl.config.scorecard import ScorecardConfig
 from fl.splits import TRAIN, VALIDATION
 from fl.tables import Table
 
@@ -49,19 +50,18 @@ def heard_alone(recording: recording.Recording, bank: str) -> list[Heard]:
 
 def full_cells(recording: recording.Recording, first: Heard, table: Table) -> NDArray[np.int64]:
     """In how many columns a row (n,) of a table is where others have training rows, by the counts on the grid."""
-    grid = Grid(recording.schema, isinstance(recording.settings_of(recording.config), ScorecardConfig))
-    cells = grid.cells(recording.schema.table(table))
-    counts = first.others[-len(grid.addend(recording.schema.table(table))) :]
-    return np.count_nonzero(counts[cells], axis=1)
+    grid, common = recording.program.grid, recording.schema.table(table)
+    counts = first.others[-len(grid.addend(common)) :]
+    return np.count_nonzero(counts[grid.cells(common)] > 0, axis=1)
 
 
-def full_bins(recording: boosting.Recording, bank: str, rows: Rows) -> NDArray[np.int64]:
-    """In how many trees a row (n,) is on its whole way in bins that hold training rows of the others."""
+def full_bins(nodes: Sequence[Node], rows: int) -> NDArray[np.int64]:
+    """In how many trees each row (rows,) is on its whole way in bins that hold training rows of the others."""
     empty: dict[tuple[int, int], NDArray[np.bool_]] = {}
-    for node in recording.nodes(bank, rows):
+    for node in nodes:
         columns = np.flatnonzero(node.used)
         there = node.sums[columns, node.codes[:, columns], 2].min(axis=1) > 0
-        met = empty.setdefault((node.round, node.tree), np.zeros(len(rows), bool))
+        met = empty.setdefault((node.round, node.tree), np.zeros(rows, bool))
         met |= node.inside & ~there
     return np.sum([~met for met in empty.values()], axis=0)
 
@@ -83,7 +83,8 @@ def play(recording: recording.Recording, bank: str, rng: np.random.Generator) ->
         "cells of the grid": (0.5, success(full_cells(recording, heard[0], rows.table))),
     }
     if isinstance(recording, boosting.Recording):
-        results["bins of the nodes"] = (0.5, success(full_bins(recording, bank, rows)))
+        nodes = recording.nodes(bank, rows)
+        results["bins of the nodes"] = (0.5, success(full_bins(nodes, len(rows))) if nodes else np.nan)
     return pd.DataFrame.from_dict(results, orient="index", columns=["own", "received"])
 
 

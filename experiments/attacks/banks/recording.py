@@ -124,7 +124,7 @@ class Recording(recording.Recording):
     @property
     def program(self) -> Program[Any]:
         """What all banks have run."""
-        return program_of(self.contender, self.config, self.seed, self.schema)
+        return program_of(self.contender, self.config, self.seed, self.schema, len(self.banks))
 
     def others(self, bank: str) -> list[Rows]:
         """The rows of all banks but one."""
@@ -144,13 +144,14 @@ class Recording(recording.Recording):
 
     def heard(self, bank: str) -> list[Heard]:
         """Every sum of the training, not those of the evaluation, as a bank hears it."""
-        requests, notes = self.received(AddRequest, bank), self.received(Summing, bank)
-        heard, program = list[Heard](), self.program
-        for before, request in zip(notes[:-1], requests, strict=True):
+        heard, notes = list[Heard](), self.received(Summing, bank)
+        replies, requests = self.received(Added, bank), self.received(AddRequest, bank)
+        for before, reply, request in zip(notes, replies, requests, strict=False):
             if before.log_odds is None:
-                total = before.keys.unmask(request.total, before.use)
-                own = cast(Integers, program.addend(self.banks[bank], decode(program.state, before.state)))
-                heard.append(Heard(total=total, others=total - own))
+                total, _ = before.pads.read(request.total)
+                # What the pads leave of nothing is the pads; the last number is a check.
+                pads = before.pads.shown(np.zeros(len(total), np.int64))
+                heard.append(Heard(total=total, others=total - (reply.shown - pads)[:-1].view(np.int64)))
         return heard
 
     def shown(self) -> list[dict[str, NDArray[np.uint64]]]:

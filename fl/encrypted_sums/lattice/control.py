@@ -9,10 +9,9 @@ bins: of an unguarded reply it recovers all of them. Three things together preve
    drowns the noise of the products;
 3. sending only the coefficients of c0 that carry sums, at the smallest modulus: the others cannot be decrypted.
 
-The encryption of zero is put together here, and u and e2 are distributed as SEAL draws them. The product of the public
-key with u is added to those with masks before they are transformed back, which halves the time that a guard takes with
-SEAL's own. There is no e1: all coefficients of c0 that leave are flooded, by far more. Of a modulus of 120 bits at N =
-8192 the Homomorphic Encryption Standard (Albrecht et al. 2018) expects more than 192 bits of classical security.
+The encryption of zero is put together here, as one more product of a sum; u and e2 are distributed as SEAL draws them.
+There is no e1: all coefficients of c0 that leave are flooded, by far more. Of a modulus of 120 bits at N = 8192 the
+Homomorphic Encryption Standard (Albrecht et al. 2018) expects more than 192 bits of classical security.
 
 The statistical distance that flooding leaves is, per coefficient, the noise over 2^(flood_bits + 1). Let n be the
 powers of X that a reply multiplied with, that is rows times columns in it. Their noise is about 3.2 √n and at most
@@ -36,6 +35,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 from tenseal import sealapi
 
+from fl.encrypted_sums.lattice import convolution
+from fl.encrypted_sums.lattice.convolution import Spectra, Total
 from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients, Lattice
 
 # An eighth of what may be added before a decryption errs: the switch to one prime then rounds within 10 deviations.
@@ -50,39 +51,40 @@ class ReplyControl:
 
     def __init__(self, lattice: Lattice, public_key: Any) -> None:
         """public_key is (b, a), a ciphertext in NTT form."""
-        self._lattice = lattice
-        self._public_key = public_key
+        self._lattice, opened = lattice, sealapi.Ciphertext()
+        lattice.evaluator.transform_from_ntt(public_key, opened)
+        words = lattice.words(opened, 2 * len(lattice.primes) * DEGREE)
+        self._public_key = convolution.of_residues(words.reshape(-1, DEGREE))
         self.flood_bits: Final = sum(PRIME_BITS[:-1]) - lattice.plain_modulus.bit_length() - _SPARE_BITS
 
-    def zero(self) -> Any:
-        """A fresh encryption of zero in NTT form, save its errors: (b u, a u)."""
-        made, modulus = sealapi.Ciphertext(), np.int64(self._lattice.plain_modulus)
-        u = self._lattice.mask(np.arange(DEGREE), _residues(_ternary(), modulus))
-        self._lattice.evaluator.multiply_plain(self._public_key, u, made)
-        return made
+    def zero(self) -> Spectra:
+        """A fresh encryption of zero, save its errors: (b u, a u)."""
+        u = _ternary()
+        exponents = np.flatnonzero(u)
+        exponents[u[exponents] < 0] -= DEGREE
+        return self._public_key * convolution.of_powers(exponents, np.zeros_like(exponents), 1)
 
-    def guard(self, total: Any | None, used: int) -> Any:
-        """The sum of products (None: of none), re-randomised, and flooded in its first `used` coefficients.
-
-        It comes in NTT form, and leaves as coefficients.
-        """
-        guarded = self.zero()
-        if total is not None:
-            self._lattice.evaluator.add_inplace(guarded, total)
-        self._lattice.evaluator.transform_from_ntt_inplace(guarded)
-        self._lattice.evaluator.add_inplace(guarded, self._noise(used))
-        return guarded
+    def guard(self, total: Total, used: int) -> Any:
+        """A sum of products, re-randomised, and flooded in its first `used` coefficients."""
+        total.add(self.zero(), 1)
+        noise, primes = self._noise(used), self._lattice.primes
+        return self._lattice.ciphertext(
+            *convolution.reduced(total.rounded().reshape(noise.shape) + noise, primes)
+        )
 
     def shorten(self, guarded: Any, used: int) -> Coefficients:
         """At the last modulus: the first `used` coefficients of c0, then c1; (used + N,)."""
         self._lattice.evaluator.mod_switch_to_inplace(guarded, self._lattice.last)
         return self._lattice.parts(guarded, used)
 
-    def _noise(self, used: int) -> Any:
-        """The flood of `used` coefficients of c0, and the error of c1."""
+    def _noise(self, used: int) -> Coefficients:
+        """The flood of `used` coefficients of c0, and the error of c1: (2, primes, N)."""
+        primes = np.array(self._lattice.primes)[:, None]
         flood = [secrets.randbits(self.flood_bits + 1) - (1 << self.flood_bits) for _ in range(used)]
-        c0 = np.array([[one % prime for one in flood] for prime in self._lattice.primes], np.uint64)
-        return self._lattice.ciphertext(c0, _residues(_error(), np.array(self._lattice.primes)[:, None]))
+        noise = np.zeros((2, len(primes), DEGREE), np.uint64)
+        noise[0, :, :used] = [[one % prime for one in flood] for prime in self._lattice.primes]
+        noise[1] = _residues(_error(), primes)
+        return noise
 
 
 def random_bytes(count: int) -> bytes:
@@ -94,7 +96,7 @@ def random_bytes(count: int) -> bytes:
     return stream.update(bytes(count))
 
 
-def _residues(numbers: NDArray[np.int64], modulus: np.int64 | NDArray[np.int64]) -> Coefficients:
+def _residues(numbers: NDArray[np.int64], modulus: NDArray[np.int64]) -> Coefficients:
     """Numbers of smaller size than the modulus, of either sign; faster than a division."""
     return np.where(numbers < 0, numbers + modulus, numbers).astype(np.uint64)
 

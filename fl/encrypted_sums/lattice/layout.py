@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fl.encrypted_sums.halves import Integers, Request
 from fl.encrypted_sums.lattice.seal import DEGREE
@@ -113,24 +112,19 @@ def _blocks(
     return first, np.where(stop_row > first_row, -(-stop_row // rows_per_block), first)
 
 
-def masks(
-    replies: Sequence[Reply], block: int, places: Integers, width: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
-    """For successive replies: the powers of X whose sum, multiplied with a block, gives its part of each.
+def powers(
+    replies: Sequence[Reply], blocks: range, places: Integers, width: int
+) -> tuple[Integers, Integers, Integers]:
+    """The powers of X whose sums, multiplied with successive blocks, give their parts of successive replies.
 
-    places (n, columns) are those of all rows. Exponents are 0 … N − 1; where the second array is true the coefficient
-    is −1, else 1, since X^(e − N) = −X^e.
+    places (n, columns) are those of all rows. Result: exponents, −N … N − 1, and which of the replies and of the blocks
+    each is for.
     """
     rows_per_block = DEGREE // width
-    of_rows = places[block * rows_per_block : (block + 1) * rows_per_block]
+    of_rows = places[blocks.start * rows_per_block : blocks.stop * rows_per_block]
     counts = (of_rows >= replies[0].start) & (of_rows < replies[-1].stop)
     from_first = of_rows[counts] - replies[0].start
-    # Replies begin at multiples of the width. A sort of small integers is by radix.
-    reply = (from_first // width).astype(np.uint16)
-    slots = np.repeat(width * np.arange(len(of_rows)), counts.sum(axis=1))
-    exponents = from_first - reply * np.int64(width) - slots
-    exponents = exponents[np.argsort(reply, kind="stable")]
-    negative = exponents < 0
-    exponents[negative] += DEGREE
-    ends = np.cumsum(np.bincount(reply, minlength=len(replies)))[:-1]
-    return list(zip(np.split(exponents, ends), np.split(negative, ends), strict=True))
+    block, slot = np.divmod(np.repeat(np.arange(len(of_rows)), counts.sum(axis=1)), rows_per_block)
+    # Replies begin at multiples of the width.
+    reply, coefficient = np.divmod(from_first, width)
+    return coefficient - width * slot, reply, block

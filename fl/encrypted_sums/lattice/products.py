@@ -1,35 +1,33 @@
 """Products of encrypted blocks with masks of bins, added up and guarded: a responder's work, in shares.
 
-Everything is added in NTT form, where a product is N multiplications, and transformed back once per reply. Making a
-mask costs more than using it: those of the largest request so far, normally the root of a tree with all rows, are
-kept for the next one with the same bins. A share is some of the replies of a request; each process that makes one
-keeps its own masks.
+Several blocks are multiplied with the masks of several replies at a time (`convolution`). A share is some of the
+replies of a request.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from tenseal import sealapi
 
-from fl.encrypted_sums import wire
-from fl.encrypted_sums.halves import AnyWire, Bins, Integers, Request
-from fl.encrypted_sums.lattice import form, layout, public_key
+from fl.encrypted_sums.halves import AnyWire, Bins, Request
+from fl.encrypted_sums.lattice import convolution, form, layout, public_key
 from fl.encrypted_sums.lattice.control import ReplyControl
+from fl.encrypted_sums.lattice.convolution import LIMBS, Total
 from fl.encrypted_sums.lattice.form import Planes
 from fl.encrypted_sums.lattice.layout import Reply
-from fl.encrypted_sums.lattice.seal import DEGREE, PRIME_BITS, Coefficients
+from fl.encrypted_sums.lattice.seal import DEGREE, Coefficients
 from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array
 from fl.errors import ProtocolError
 
-CACHE_BYTES: Final = 256 * 2**20
-"""Most memory that masks are kept in, by each process."""
-
-_MASKS_KEPT: Final = CACHE_BYTES // (8 * DEGREE * (len(PRIME_BITS) - 1))
+_BLOCKS: Final = 16
+_REPLIES: Final = 16
+"""How many blocks are multiplied with the masks of how many replies at a time: they take 40 MB."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,12 @@ def guarded_replies(
 
 
 class Adder:
-    """Adds up under one public key, with a control of its replies, and the masks of the largest request so far."""
+    """Adds up under one public key, with a control of its replies."""
 
     def __init__(self, packing: Packing, key: AnyWire) -> None:
         self.planes = Planes(packing)
         self._lattice = self.planes.lattice
         self.control = ReplyControl(self._lattice, public_key.load(self._lattice, key))
-        # By first and last of a share's replies that a block has rows for, and block: the masks of these replies.
-        self._kept: dict[tuple[Reply, Reply, int], list[Any]] = {}
-        self._kept_key, self._kept_rows = b"", 1
 
     def guarded(
         self, request: Request, bins: Bins, replies: Sequence[Reply], mask: Coefficients | None
@@ -83,73 +78,55 @@ class Adder:
 
     def _totals(
         self, request: Request, bins: Bins, replies: Sequence[Reply]
-    ) -> Iterator[tuple[Reply, list[Any]]]:
-        """Each reply with its sum of products in NTT form, one per plane (None when its groups have no rows).
+    ) -> Iterator[tuple[Reply, list[Total]]]:
+        """Each reply with its sums of products, one ciphertext per plane.
 
         Block by block, so that each is loaded once; only the replies that it has rows for are held.
         """
-        planes, width = len(self.planes), layout.width_of(request)
+        planes, width, primes = len(self.planes), layout.width_of(request), 2 * self._lattice.primes
         pieces = form.cut(request.held, layout.blocks_of(len(bins), width) * planes)
-        kept, places = self._masks_for(request, bins), request.places(bins)
-        spans, complete = [layout.blocks_with(reply, request) for reply in replies], 0
-        totals: list[list[Any]] = [[None] * planes for _ in replies]  # of those that are not complete
-        for block in sorted(set[int]().union(*spans)):
-            here = [number for number, span in enumerate(spans) if block in span]
-            while complete < here[0]:
-                yield replies[complete], totals.pop(0)
+        places, each, complete = request.places(bins), len(primes) * LIMBS, 0
+        totals = defaultdict[int, list[Total]](lambda: [Total(primes) for _ in range(planes)])
+        for blocks, touched in _runs([layout.blocks_with(reply, request) for reply in replies]):
+            while complete < touched.start:
+                yield replies[complete], totals[complete]
+                del totals[complete]
                 complete += 1
-            loaded = self._load(pieces[block * planes : (block + 1) * planes])
-            touched = replies[here[0] : here[-1] + 1]
-            masks: Iterable[Any] | None = kept.get((touched[0], touched[-1], block))
-            if masks is None:
-                masks = map(self._mask, layout.masks(touched, block, places, width))
-                if kept is self._kept and sum(map(len, kept.values())) + len(touched) <= _MASKS_KEPT:
-                    masks = kept[touched[0], touched[-1], block] = list(masks)
-            for total, mask in zip(totals, masks, strict=False):
-                if mask is not None:
-                    self._add_products(total, loaded, mask)
-        yield from zip(replies[complete:], totals, strict=True)
+            loaded = [self._load(piece) for piece in pieces[blocks.start * planes : blocks.stop * planes]]
+            spectra = convolution.of_residues(np.concatenate(loaded))
+            spectra = spectra.reshape(len(spectra), len(blocks), planes * each)
+            for first in touched[::_REPLIES]:
+                some = replies[first : min(first + _REPLIES, touched.stop)]
+                exponents, reply, block = layout.powers(some, blocks, places, width)
+                count = len(some) * len(blocks)
+                masks = convolution.of_powers(exponents, reply * len(blocks) + block, count)
+                products = masks.reshape(len(masks), len(some), -1) @ spectra
+                for number in range(len(some)):
+                    for plane, total in enumerate(totals[first + number]):
+                        total.add(products[:, number, plane * each : (plane + 1) * each], len(blocks))
+        for number in range(complete, len(replies)):
+            yield replies[number], totals[number]
 
-    def _load(self, pieces: list[memoryview]) -> list[Any]:
-        """Encrypted blocks in NTT form."""
-        loaded = [self._lattice.load(sealapi.Ciphertext(), piece) for piece in pieces]
-        for ciphertext in loaded:
-            if (
-                ciphertext.size() != 2
-                or ciphertext.is_ntt_form()
-                or ciphertext.parms_id() != self._lattice.first
-            ):
-                raise ProtocolError("An encrypted block is no fresh ciphertext.")
-            self._lattice.evaluator.transform_to_ntt_inplace(ciphertext)
-        return loaded
+    def _load(self, piece: memoryview) -> Coefficients:
+        """An encrypted block: the coefficients of both parts modulo each prime, (2 · primes, N)."""
+        ciphertext = self._lattice.load(sealapi.Ciphertext(), piece)
+        if ciphertext.size() != 2 or ciphertext.is_ntt_form() or ciphertext.parms_id() != self._lattice.first:
+            raise ProtocolError("An encrypted block is no fresh ciphertext.")
+        primes = len(self._lattice.primes)
+        return self._lattice.words(ciphertext, 2 * primes * DEGREE).reshape(2 * primes, DEGREE)
 
-    def _mask(self, powers: tuple[Integers, NDArray[np.bool_]]) -> Any | None:
-        """The sum of these powers in NTT form; None of no powers."""
-        exponents, negative = powers
-        if not len(exponents):
-            return None
-        minus_one = np.uint64(self._lattice.plain_modulus - 1)
-        return self._lattice.mask(exponents, np.where(negative, minus_one, np.uint64(1)))
 
-    def _add_products(self, totals: list[Any], ciphertexts: list[Any], mask: Any) -> None:
-        evaluator = self._lattice.evaluator
-        for plane, ciphertext in enumerate(ciphertexts):
-            product = sealapi.Ciphertext()
-            evaluator.multiply_plain(ciphertext, mask, product)
-            if totals[plane] is None:
-                totals[plane] = product
-            else:
-                evaluator.add_inplace(totals[plane], product)
-
-    def _masks_for(self, request: Request, bins: Bins) -> dict[tuple[Reply, Reply, int], list[Any]]:
-        """The masks kept of such a request, to be completed; none when a larger request's are kept.
-
-        They are kept from the second time on: many a request never comes again.
-        """
-        if len(bins) < self._kept_rows:
-            return {}
-        key = wire.digest(bins, request.offsets, request.bin_counts, request.flags, request.held["width"])
-        if key == self._kept_key:
-            return self._kept
-        self._kept_key, self._kept_rows, self._kept = key, len(bins), {}
-        return {}
+def _runs(spans: Sequence[range]) -> Iterator[tuple[range, range]]:
+    """Successive blocks, a few at a time, and the replies that have rows in them, by the blocks of each reply."""
+    touched = {
+        block: [number for number, span in enumerate(spans) if block in span]
+        for block in sorted(set[int]().union(*spans))
+    }
+    # Blocks that follow each other and have the same replies.
+    runs = itertools.groupby(
+        enumerate(touched.items()), lambda one: (one[1][0] - one[0], one[1][1][0], one[1][1][-1])
+    )
+    for (_, first, last), run in runs:
+        blocks = [block for _, (block, _) in run]
+        for start in range(blocks[0], blocks[-1] + 1, _BLOCKS):
+            yield range(start, min(start + _BLOCKS, blocks[-1] + 1)), range(first, last + 1)

@@ -16,8 +16,8 @@ from fl.processes import count, shared
 
 # Products below which no other process is asked: it would wait longer for the blocks than it would multiply, and for
 # the first request of all, longer to start.
-WORTH_A_SHARE: Final = 64
-WORTH_A_START: Final = 5_000
+WORTH_A_SHARE: Final = 256
+WORTH_A_START: Final = 20_000
 
 
 class LatticeResponder(halves.Responder):

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.data.errors import DataError
-from clients.data.files import Kind, open_table
+from clients.data.files import open_table
 from clients.data.format import MISSING
+from clients.data.table_file import Kind
 
 KINDS: dict[str, Kind] = {
     "id": "id",
@@ -312,7 +313,7 @@ def test_the_line_named_is_the_one_where_the_row_begins(
 @pytest.fixture
 def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nine rows in three row groups, of which batches hold two rows each."""
-    monkeypatch.setattr("clients.data.files._ROWS_IN_BATCH", 2)
+    monkeypatch.setattr("clients.data.parquet_file._ROWS_IN_BATCH", 2)
     ids, days = [f"b{row // 2}" for row in range(9)], pd.date_range("2024-01-01", periods=9, freq="31D")
     columns = {"id": ids, "month": days, "age": np.arange(9), "region": ["north", None, "south"] * 3}
     pd.DataFrame(columns).to_parquet(tmp_path / "x.parquet", row_group_size=3)

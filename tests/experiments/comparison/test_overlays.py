@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.comparison import overlays
@@ -47,3 +48,31 @@ def test_training_curves_are_drawn_in_order_of_rounds():
     (line,) = figure.axes[0].lines
     np.testing.assert_array_equal(line.get_xdata(), [1, 2])
     assert "0.700 (federated-network)" in figure.axes[0].get_title(loc="left")
+
+
+def test_the_figure_of_banks_has_a_dot_for_each_and_names_the_best_worst_that_can_exist():
+    of_banks = pd.DataFrame(
+        [
+            ("bank-only-boosting", "north", 0.70),
+            ("bank-only-boosting", "south", 0.80),
+            ("banks-boosting", "north", 0.75),
+            ("banks-boosting", "south", 0.78),
+            ("true-pd", "north", 0.90),
+            ("true-pd", "south", 0.91),
+        ],
+        columns=["contender", "bank", "auc"],
+    )
+
+    figure = overlays.bank_dots(of_banks, "auc")
+
+    axes = figure.axes[0]
+    assert axes.get_title(loc="left") == "Worst bank: AUC 0.750 by banks-boosting"
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "bank-only-boosting",
+        "banks-boosting",
+        "true-pd",
+    ]
+    assert {line.get_label(): list(line.get_xdata()) for line in axes.lines} == {
+        "north": [0.70, 0.75, 0.90],
+        "south": [0.80, 0.78, 0.91],
+    }

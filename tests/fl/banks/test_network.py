@@ -111,3 +111,12 @@ def test_a_total_of_another_length_is_refused() -> None:
     (state,) = after(1, [rows := all_rows(300)])
     with pytest.raises(ProtocolError, match="must be losses and weights"):
         NetworkProgram(QUICK, 1, SCHEMA).advance(rows, state, np.zeros(3, np.int64))
+
+
+def test_what_columns_add_explains_every_row_from_the_same_base() -> None:
+    program, rows = NetworkProgram(QUICK, 1, SCHEMA), all_rows(900)
+    (state,), _, _ = run(program, [rows])
+    added = program.contributions(rows, state)
+    base = program.log_odds(rows, state) - sum(added.values())
+    assert set(added) == {0, 1, 2, 3}
+    np.testing.assert_allclose(base, base[0], atol=1e-4)

@@ -184,3 +184,14 @@ def test_banks_without_bads_are_refused_and_so_is_a_total_of_another_length() ->
     state = program.advance(rows, state, program.addend(rows, state))
     with pytest.raises(ProtocolError, match="the banks' sums must be"):
         program.advance(rows, state, np.zeros(3, np.int64))
+
+
+def test_what_columns_add_explains_every_row_from_the_same_base() -> None:
+    program, rows = ScorecardProgram(ScorecardConfig(), 1, SCHEMA), all_rows(1500)
+    (state,), _, _ = run(program, [rows])
+    added = program.contributions(rows, state)
+    base = program.log_odds(rows, state) - sum(added.values())
+    np.testing.assert_allclose(base, base[0], atol=1e-9)
+    # Compared with the mean training row, of which the contributions are none.
+    means = [values[rows.roles == TRAIN].mean() for values in added.values()]
+    np.testing.assert_allclose(means, 0, atol=1e-9)

@@ -15,6 +15,7 @@ from tenseal import sealapi
 from fl.encrypted_sums import wire
 from fl.encrypted_sums.lattice import LatticeOwner, LatticeResponder, control, form, public_key
 from fl.encrypted_sums.lattice.control import ReplyControl
+from fl.encrypted_sums.lattice.convolution import LIMBS, Total
 from fl.encrypted_sums.lattice.products import adder
 from fl.encrypted_sums.lattice.seal import DEGREE, MAX_PLAIN_BITS
 from fl.encrypted_sums.packing import Packing
@@ -148,17 +149,11 @@ def attack(monkeypatch: pytest.MonkeyPatch) -> Attack:
 
 
 def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        ReplyControl,
-        "_noise",
-        lambda by, used: by._lattice.ciphertext(*[np.zeros((2, 0), np.uint64)] * 2),
-    )
+    monkeypatch.setattr(ReplyControl, "_noise", lambda by, used: np.zeros((2, 2, DEGREE), np.uint64))
 
 
 def without_rerandomisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        ReplyControl, "zero", lambda by: by._lattice.in_ntt_form(*[np.zeros((2, DEGREE), np.uint64)] * 2)
-    )
+    monkeypatch.setattr(ReplyControl, "zero", lambda by: np.zeros((DEGREE // 2, 4 * LIMBS)))
 
 
 def test_the_curious_bank_finds_bins_only_by_chance(attack: Attack) -> None:
@@ -239,7 +234,7 @@ def test_what_rerandomises_is_distributed_as_the_library_has_it(monkeypatch: pyt
     key = public_key.load(bank.lattice, bank.public_key())
     bank.lattice.evaluator.transform_from_ntt_inplace(key)
     monkeypatch.setattr(control, "_ternary", lambda: (np.arange(DEGREE) == 0).astype(np.int64))
-    guarded = bank.parts(adder(responder._key).control.guard(None, BINS))
+    guarded = bank.parts(adder(responder._key).control.guard(Total(2 * bank.lattice.primes), BINS))
     flood, error = (ours - theirs for ours, theirs in zip(guarded, bank.parts(key), strict=True))
     assert 3 < error.astype(float).std() < 3.5
     assert np.all(flood[BINS:] == 0)

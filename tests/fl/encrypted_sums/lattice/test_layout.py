@@ -20,12 +20,13 @@ def histograms(slots: Request, values: np.ndarray, bins: np.ndarray) -> np.ndarr
     coefficients = {reply: np.zeros(DEGREE, np.int64) for reply in replies}
     for block in range(layout.blocks_of(len(values), width)):
         together = [reply for reply in replies if block in layout.blocks_with(reply, slots)]
+        if not together:
+            continue
         rows = values[block * rows_per_block : (block + 1) * rows_per_block, 0]
-        made = layout.masks(together, block, places, width) if together else []
-        for reply, (exponents, negative) in zip(together, made, strict=True):
-            assert not len(exponents) or (exponents.min() >= 0 and exponents.max() < DEGREE)
-            place = exponents[:, None] + width * np.arange(len(rows))
-            sign = np.where(negative, -1, 1)[:, None] * np.where(place >= DEGREE, -1, 1)
+        exponents, of_replies, _ = layout.powers(together, range(block, block + 1), places, width)
+        for number, reply in enumerate(together):
+            place = exponents[of_replies == number, None] + width * np.arange(len(rows))
+            sign = np.where((place < 0) | (place >= DEGREE), -1, 1)
             np.add.at(coefficients[reply], place % DEGREE, sign * rows)
     told = [np.zeros(0, np.int64), *(coefficients[reply][: reply.used] for reply in replies)]
     return slots.arranged(np.concatenate(told)[:, None])
