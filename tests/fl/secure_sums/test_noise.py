@@ -54,7 +54,6 @@ def test_a_share_is_never_so_small_that_a_sum_is_no_gaussian() -> None:
 
 
 def test_the_accountant_says_what_is_published() -> None:
-    pytest.importorskip("dp_accounting")
     # From the tests of dp-accounting: noise of 4.530877117 times the change is exactly (1, 10^−6)-private.
     assert budget(1.0, 1e-6) == pytest.approx(1 / (2 * 4.530877117**2), rel=0.03)
     assert budget(1.0, 1e-6) <= 1 / (2 * 4.530877117**2)
