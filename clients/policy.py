@@ -54,6 +54,11 @@ def least(words: str, *settings: str) -> Bound:
     return Bound(words.format, lambda asked, allowed: asked >= allowed, settings)
 
 
+def noise(words: str, *settings: str) -> Bound:
+    """A privacy budget of at most so much; 0 asks for no noise at all, which is no budget."""
+    return Bound(words.format, lambda asked, allowed: 0 < asked <= allowed, settings)
+
+
 def among(words: str, *settings: str) -> Bound:
     """One of these."""
     return Bound(
@@ -126,6 +131,8 @@ class Policy:
     padded_grade        likewise, in bits of rows under a one-time pad
     aggregate_grade     likewise, in numbers about groups of businesses
     per_row_grade       likewise, in a number, bit or point for each business; sealed to a party, as all of them are
+    most_epsilon        of the noise on sums of several banks (`banks.epsilon`), 0 of a run being none
+    most_delta          likewise (`banks.delta`)
     two_banks           whether two banks may train together alone (`banks.allow-two`)
     alignments_per_day  studies that a training begins
     models_per_day      models whose training begins; each adds fresh noise to the same labels
@@ -184,6 +191,12 @@ class Policy:
             True,
             "boosting.first-tree-bank-only",
         ),
+    ] = None
+    most_epsilon: Annotated[
+        _Noise, noise("sums of several banks under noise of an epsilon of at most {}", "banks.epsilon")
+    ] = None
+    most_delta: Annotated[
+        _Noise, most("sums of several banks under noise of a delta of at most {}", "banks.delta")
     ] = None
     two_banks: Annotated[
         _Flag,

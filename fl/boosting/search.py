@@ -87,10 +87,10 @@ def keeps_groups(left: Flags, homes: Integers, column: int, shape: Shape) -> boo
 
     Of an ordered column these are its lowest values, with the missing ones or without.
     """
-    in_width, last = left[: shape.width], int(shape.bins[column])
-    if (in_width != in_width[homes]).any() or left[shape.width : UNKNOWN].any():
+    bins = left[: shape.bins[column]]
+    if (bins != left[homes[: len(bins)]]).any() or left[shape.width : UNKNOWN].any():
         return False
-    values = in_width[: last - bool(shape.missing[column])].astype(np.int8)
+    values = bins[: len(bins) - bool(shape.missing[column])].astype(np.int8)
     return not (shape.ordered[column] and (np.diff(values) > 0).any())
 
 

@@ -77,6 +77,9 @@ RULES = [
     ("padded_sides", False, BOOSTING, "boosting.sealed-sides", False, True),
     ("bank_grows_first", True, BOOSTING, "boosting.first-tree-bank-only", True, False),
     ("two_banks", False, BANKS, "banks.allow-two", False, True),
+    ("most_epsilon", 3.0, BANKS, "banks.epsilon", 3.0, 3.001),
+    ("most_epsilon", 3.0, BANKS, "banks.epsilon", 0.5, 0.0),
+    ("most_delta", 0.00001, BANKS, "banks.delta", 0.00001, 0.0001),
 ]
 HARMLESS = {
     "boosting": """parallel learning-rate min-leaf-weight min-gain l2 category-smoothing row-share column-share goss-top

@@ -42,6 +42,8 @@ def test_all_attacks_stand_side_by_side(configured: Callable[..., TrainingConfig
 
 
 def test_only_what_is_attacked_can_be_named(configured: Callable[..., TrainingConfig]) -> None:
-    attacked = "federated-boosting, federated-network, federated-scorecard"
+    attacked = ", ".join(
+        f"{who}-{what}" for who in ("banks", "federated") for what in ("boosting", "network", "scorecard")
+    )
     with pytest.raises(ConfigError, match=f"attacks on {attacked}, not on 'tree'"):
         play("tree", configured(), "", ignore)
