@@ -118,15 +118,15 @@ def record(data: Path, folder: Path, encryption: str) -> list[Moment]:
 
 
 def record_banks(data: Path, folder: Path) -> list[Moment]:
-    """The moments of a study that several banks have together."""
+    """The moments of a study that several banks have together, with a passive party."""
     moments: list[Moment] = []
     config = TrainingConfig(
         data=str(data),
-        parties=("bank_a", "bank_b", "bank_c"),
+        parties=("bank_a", "bank_b", "bank_c", "tax"),
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
         study="s",
-        contenders=("banks-boosting", "banks-scorecard"),
+        contenders=("banks-boosting", "banks-scorecard", "hybrid-boosting"),
     )
     for section in (BoostingConfig(trees=2, depth=2, min_leaf_count=10), ScorecardConfig(bins=5, max_p=1.0)):
         config = config.with_section(section)

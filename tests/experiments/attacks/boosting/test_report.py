@@ -42,8 +42,7 @@ def test_all_attacks_stand_side_by_side(configured: Callable[..., TrainingConfig
 
 
 def test_only_what_is_attacked_can_be_named(configured: Callable[..., TrainingConfig]) -> None:
-    attacked = ", ".join(
-        f"{who}-{what}" for who in ("banks", "federated") for what in ("boosting", "network", "scorecard")
-    )
+    algorithms = ("boosting", "network", "scorecard")
+    attacked = ", ".join(f"{who}-{what}" for who in ("banks", "federated") for what in algorithms)
     with pytest.raises(ConfigError, match=f"attacks on {attacked}, not on 'tree'"):
         play("tree", configured(), "", ignore)
