@@ -46,8 +46,8 @@ SETTINGS: Mapping[str, Any] = {
     "boosting.trees": 8,
     "boosting.patience": 0,
 }
-_PATIENCE = 400.0
-"""Seconds after which a study that does not go on counts as lost."""
+_PATIENCE = 900.0
+"""Seconds after which a study that does not go on counts as lost; a whole federation takes minutes to start anew."""
 _GONE = 10.0
 """Seconds for the kernel to end what was killed, at most."""
 _FIRST, _LAST = 0.5, 12.0
