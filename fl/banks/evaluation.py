@@ -22,6 +22,8 @@ BINS = 200
 """The most bins in which goods and bads are counted."""
 PD_UNIT = 1 << 30
 """PDs are added as whole numbers of this part of one."""
+MOST_ROWS = 1 << 24
+"""The most rows that all banks together are evaluated on; a total that says more was altered on its way."""
 EDGES = np.arange(-16 * 512, 16 * 512 + 1) / 512
 """Log odds that part the cells of the fine grid, ascending."""
 
@@ -65,7 +67,11 @@ def rows_of(total: Integers) -> tuple[NDArray[np.int8], Floats]:
     if total.ndim != 1 or len(total) % 3 or (total < 0).any():
         raise ProtocolError("the banks' outcomes must be counts of goods and bads, and PDs")
     goods, bads, pds = total.reshape(3, -1)
+    if max(goods.max(), bads.max()) > MOST_ROWS or (goods + bads).sum() > MOST_ROWS:
+        raise ProtocolError(f"the banks' outcomes must be those of at most {MOST_ROWS:,} rows")
     rows = goods + bads
+    if (pds > rows * PD_UNIT).any():
+        raise ProtocolError("the PDs of a bin must be at most one for each of its rows")
     pd = np.divide(pds, rows * PD_UNIT, out=np.zeros(len(rows)), where=rows > 0)
     counts = np.stack([goods, bads], 1).ravel()
     return np.repeat(np.tile(np.array([0, 1], np.int8), len(rows)), counts), np.repeat(pd, rows)

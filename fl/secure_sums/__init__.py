@@ -10,8 +10,11 @@ Numbers are whole and are added modulo 2^64, so that a sum is exact and a masked
 ChaCha20 (RFC 8439) under a key that HKDF-SHA256 (RFC 5869) derives from the pair's X25519 secret (RFC 7748) and from
 everything that the pad is for (`Use`). So a pad serves one step of one model among one set of banks.
 
-Every bank appends a zero to what it adds. If the last number of an unmasked total is not zero, then something is
-missing in it or does not belong there, and the total is random numbers.
+Every bank appends a check number to what it adds: the sum of its numbers, each times an odd factor that follows from
+the group key (after Carter and Wegman, "Universal classes of hash functions", 1979). Checks add up as numbers do, so
+the last number of an unmasked total says whether the others are the sums of what exactly these banks have shown. A
+change of one number is always noticed; a coordinator, which does not know the factors, has a chance of 1 in 2^(63 − k)
+to change a sum by a multiple of 2^k and the check with it.
 
 Flower's SecAgg+ does the same for parties that come and go. It is not used, since its workflow needs Flower's legacy
 ServerApp and ClientApp interfaces and state in Flower's process, rounds floating-point numbers at random to a fixed
@@ -64,7 +67,7 @@ class Use:
 
 @dataclass(frozen=True)
 class _Purpose:
-    """What HKDF is told: the use, and the two banks that share the pad, or all of them."""
+    """What HKDF is told: the use, and the two banks that share the pad, or all of them; none: it is for the check."""
 
     use: Use
     sharing: tuple[str, ...]
@@ -89,7 +92,8 @@ class Keys:
         Raises ProtocolError for a number that is so large that a sum over the banks could wrap, and for fewer than two
         banks, or other keys than this bank's.
         """
-        masked = np.append(_in_range(values, len(use.banks)), 0).astype(np.uint64)
+        numbers = _in_range(values, len(use.banks)).astype(np.uint64)
+        masked = np.append(numbers, self._check(numbers, use))
         for pad, adds in self._pads(use, len(masked)):
             np.add(masked, pad, out=masked) if adds else np.subtract(masked, pad, out=masked)
         return masked
@@ -99,13 +103,18 @@ class Keys:
 
         Raises ProtocolError unless it is the total of the numbers of exactly these banks in this step.
         """
-        sums = (total - _pad(self.group, use, tuple(sorted(use.banks)), len(total))).view(np.int64)
-        if not len(sums) or sums[-1]:
+        sums = total - _pad(self.group, use, tuple(sorted(use.banks)), len(total))
+        if not len(sums) or sums[-1] != self._check(sums[:-1], use):
             raise ProtocolError(
                 f"the total of step {use.step} is not that of what {', '.join(sorted(use.banks))} have added; "
                 "begin a new study"
             )
-        return sums[:-1]
+        return sums[:-1].view(np.int64)
+
+    def _check(self, numbers: Masked, use: Use) -> np.uint64:
+        """The check number of some numbers (k,), in this step."""
+        factors = _pad(self.group, use, (), len(numbers)) | np.uint64(1)
+        return np.sum(factors * numbers, dtype=np.uint64)
 
     def _pads(self, use: Use, count: int) -> Iterable[tuple[Masked, bool]]:
         """The pads of this bank in a step, each with whether the bank adds it."""

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from fl import metrics
-from fl.banks.evaluation import BINS, EDGES, cuts_of, outcomes, row_counts, rows_of
+from fl.banks.evaluation import BINS, EDGES, PD_UNIT, cuts_of, outcomes, row_counts, rows_of
 from fl.calibration import Calibration
 from fl.errors import ProtocolError
 from fl.evaluation.measures import evaluate
@@ -72,6 +72,6 @@ def test_few_rows_are_one_bin_and_extreme_scores_have_a_place() -> None:
 def test_totals_of_another_form_are_refused() -> None:
     with pytest.raises(ProtocolError):
         cuts_of(np.zeros(len(EDGES), np.int64))
-    for total in (np.zeros(4, np.int64), np.array([1, -1, 0])):
+    for counts in ([0, 0, 0, 0], [1, -1, 0], [1, 0, 2 * PD_UNIT], [1 << 40, 0, 0]):
         with pytest.raises(ProtocolError):
-            rows_of(total)
+            rows_of(np.array(counts))
