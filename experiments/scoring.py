@@ -143,7 +143,7 @@ def _recalibration(path: Path, model: TrainedModel) -> "Recalibration":
     return read_recalibration(path, model.name)
 
 
-def scoring_command(model: str, bank: Path, **options: object) -> str:
+def scoring_command(model: str, bank: Path, /, **options: object) -> str:
     """The command line, quoted for a shell, that scores the bank's own applicants by a model.
 
     bank is the bank's folder; options are further ones of `siloscore score` by name. Where the bank's type has no file

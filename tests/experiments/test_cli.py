@@ -181,6 +181,30 @@ def test_a_folder_with_a_table_and_no_declaration_is_named(
     )
 
 
+def test_a_study_of_several_banks_ends_with_the_table_of_each_and_how_one_of_them_scores(
+    siloscore: Callable[..., Ended], banks_tables: Path, tmp_path: Path
+) -> None:
+    settings = ("boosting.trees=2", "boosting.min-leaf-count=5", f"state={tmp_path / 'state'}")
+    ended = siloscore(
+        *("compare", "--data", banks_tables, "--contenders", "banks-boosting,bank-only-boosting"),
+        *(
+            "--backend",
+            "inline",
+            "--json",
+            "out.json",
+            *(word for each in settings for word in ("--set", each)),
+        ),
+    )
+
+    assert ended.code == 0, ended.errors
+    assert "AUC on each bank's own test rows" in ended.output
+    line = next(line for line in ended.output.splitlines() if line.startswith("siloscore score"))
+    assert "/banks-boosting/1" in line
+    assert line.endswith("--bank bank_a")
+    told = json.loads((tmp_path / "out.json").read_text("utf-8"))["contenders"]["banks-boosting"]["banks"]
+    assert {*told} == {"bank_a", "bank_b", "bank_c"}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
