@@ -82,9 +82,25 @@ def test_the_pads_are_those_of_the_standards() -> None:
     key = hmac.digest(extracted, encode(_Purpose(use, ("alice", "bob"))) + b"\x01", "sha256")
     pad = np.frombuffer(chacha20(key, 3)[: 8 * 21], "<u8")
 
-    np.testing.assert_array_equal(
-        bob.mask(np.arange(20), use), np.append(np.arange(20), 0).astype(np.uint64) - pad
+    # The factors of the check follow from the group key, which is all zeros here.
+    key = hmac.digest(
+        hmac.digest(bytes(32), bytes(KEY), "sha256"), encode(_Purpose(use, ())) + b"\x01", "sha256"
     )
+    factors = [int(factor) | 1 for factor in np.frombuffer(chacha20(key, 3)[: 8 * 20], "<u8")]
+    check = sum(factor * number for number, factor in enumerate(factors)) % 2**64
+
+    shown = np.array([*range(20), check], np.uint64) - pad
+    np.testing.assert_array_equal(bob.mask(np.arange(20), use), shown)
+
+
+def test_a_total_that_was_altered_on_its_way_is_refused() -> None:
+    keys, use = federation()
+    total = added([one.mask(np.arange(20), use) for one in keys.values()])
+    for place, change in itertools.product(range(21), (1, 2**8, 2**40, 2**63)):
+        altered = total.copy()
+        altered[place : place + 1] += np.uint64(change)
+        with pytest.raises(ProtocolError, match="total of step 2 is not that"):
+            keys["bank_a"].unmask(altered, use)
 
 
 @pytest.mark.parametrize("count", [1, 2])
