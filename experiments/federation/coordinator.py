@@ -1,7 +1,7 @@
 """The coordinator's supervisor: the SuperLink, its executor, and the front door, each restarted on its own.
 
-A run survives the death of each, since its ServerApp is a process by itself. A ServerApp is a child of the executor and
-stays when that is restarted.
+A run survives the death of the SuperLink and of the front door, since its ServerApp is a process by itself. After the
+death of the executor, whose child that is, the run may have to be resumed (docs/deploy.md).
 """
 
 import argparse
