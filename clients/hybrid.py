@@ -23,6 +23,7 @@ from fl.banks import Judged, Started
 from fl.banks.boosting import BANKS
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
+from fl.banks.programs import refuse_without_noise
 from fl.binning import Binning
 from fl.boosting import Columns, Keys
 from fl.boosting.gradients import log_odds_of
@@ -98,8 +99,9 @@ class Outside:
 
 
 def start(session: Session, request: StartRequest) -> Started:
-    """Make fresh keys for the model."""
+    """Make fresh keys for the model. Raises ConfigError if the run wants noise, since these sums have none."""
     check_seed(session, request.seed)
+    refuse_without_noise(session.envelope.model.split("/")[0], session.config)
     return offered(session, _schema(session, session.aligned))
 
 

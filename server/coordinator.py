@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from fl.blend import with_members
+from fl.config.banks import BanksConfig
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.errors import ConfigError, ProtocolError
@@ -262,7 +263,9 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
     report = training.on_progress
     trained_by = replace(training.config, contenders=(training.contender,), seeds=(training.seed,))
     params = dict(trained_by.to_mapping())
-    with study.contender(training.contender, training.seed, params, training.bank) as run:
+    # Only sums of several banks have noise on them; their contenders that have none are refused with this setting.
+    private = training.config.section(BanksConfig).privacy if training.of_banks else {}
+    with study.contender(training.contender, training.seed, params, training.bank, private) as run:
 
         def log_and_report(event: Progress) -> None:
             if any(name.startswith("valid.") for name in event.metrics):
@@ -276,6 +279,6 @@ def _train_tracked(study: Study, federation: Federation, training: Training) -> 
         if training.config.register:
             register(run, training.config)
     for bank, evaluation in trained.of_banks.items():
-        with study.contender(training.contender, training.seed, params, bank) as run_of_bank:
+        with study.contender(training.contender, training.seed, params, bank, private) as run_of_bank:
             run_of_bank.log_evaluation(evaluation)
     return replace(trained, run_id=run.run_id)

@@ -62,9 +62,16 @@ class Bank:
         self.true_pd = read_true_pd(data, ids) if has_truth(data) else None
 
 
-def together(banks: list[Bank], config: TrainingConfig, seed: int) -> list[Floats]:
-    """Every bank's log odds (n,) by boosting of all banks."""
-    program = program_of("banks-boosting", config, seed, banks[0].schema, len(banks))
+def banks_of(data: Path, config: TrainingConfig) -> list[Bank]:
+    """The banks of a dataset."""
+    return [Bank(data, name, config) for name in sorted(open_dataset(data).holders)]
+
+
+def together(
+    banks: list[Bank], config: TrainingConfig, seed: int, contender: str = "banks-boosting"
+) -> list[Floats]:
+    """Every bank's log odds (n,) by a model of all banks."""
+    program = program_of(contender, config, seed, banks[0].schema, len(banks))
     every = [bank.rows for bank in banks]
     states = [program.begin(rows) for rows in every]
     while (addends := [program.addend(*each) for each in zip(every, states, strict=True)])[0] is not None:
@@ -98,9 +105,8 @@ def judged(banks: list[Bank], scores: list[Floats]) -> dict[str, float]:
 @app.command(help=__doc__)
 def main(data: Path, variants: list[str], seeds: int = 3) -> None:
     """Print a table in Markdown, a row for each variant."""
-    default, dataset = TrainingConfig(), open_dataset(data)
-    names = sorted(name for name in dataset.parties if name.startswith("bank"))
-    banks = [Bank(data, name, default) for name in names]
+    default = TrainingConfig()
+    banks = banks_of(data, default)
     rows = []
     for variant in ("each bank alone", "all banks", *variants):
         settings = "" if " " in variant else variant

@@ -46,7 +46,10 @@ PROGRAMS: dict[str, Listed] = {
 }
 
 
-PRIVATE = {"banks-boosting": ("fl.banks.private_boosting", "PrivateBoostingProgram")}
+PRIVATE = {
+    "banks-boosting": ("fl.banks.private_boosting", "PrivateBoostingProgram"),
+    "banks-scorecard": ("fl.banks.private_scorecard", "PrivateScorecardProgram"),
+}
 """By contender the module and the class of its program under noise: `name(settings, seed, schema, noise)`."""
 
 
@@ -61,14 +64,19 @@ def program_of(contender: str, config: RunConfig, seed: int, schema: Schema, ban
     if not private.epsilon:
         program: Program[Any] = vars(import_module(listed.module))[listed.name](settings, seed, schema)
         return program
-    if contender not in PRIVATE:
-        raise ConfigError(
-            f"Setting 'banks.epsilon' is for {', '.join(PRIVATE)}; {contender} has no noise on its sums."
-        )
+    refuse_without_noise(contender, config)
     module, name = PRIVATE[contender]
     noise = Noise(private.epsilon, private.delta, banks)
     with_noise: Program[Any] = vars(import_module(module))[name](settings, seed, schema, noise)
     return with_noise
+
+
+def refuse_without_noise(contender: str, config: RunConfig) -> None:
+    """Raises ConfigError if a run wants noise on the sums of several banks, and the contender has none."""
+    if config.section(BanksConfig).epsilon and contender not in PRIVATE:
+        raise ConfigError(
+            f"Setting 'banks.epsilon' is for {' and '.join(PRIVATE)}; {contender} has no noise on its sums."
+        )
 
 
 def steps_of(contender: str, config: RunConfig) -> int:

@@ -100,7 +100,7 @@ class ScorecardProgram:
             training = self._schema.table(rows.table).take(np.flatnonzero(rows.roles == TRAIN))
             return np.concatenate([_labels(rows).ravel(), self.grid.addend(training)])
         if state.evidence is None:
-            return self._outcomes_by_bin(rows, state.binning)
+            return self._outcomes_by_bin(rows, state.binning, np.flatnonzero(rows.roles == TRAIN))
         if state.newton is not None and not state.newton.settled:
             return self._derivatives(rows, state)
         if not self._config.calibrate or state.calibration is not None:
@@ -115,11 +115,7 @@ class ScorecardProgram:
             labels, config = total[:4].reshape(2, 2), self._config
             if not labels.all():
                 raise ProtocolError("the banks' training and validation rows must hold goods and bads")
-            signs = np.array(
-                [rows.signs.get(name, 0) for name in (*self._schema.numeric, *self._schema.categorical)],
-                np.int8,
-            )
-            binning = self.grid.binning(total[4:], config.bins, config.min_group, signs)
+            binning = self.grid.binning(total[4:], config.bins, config.min_group, self._signs(rows))
             return replace(state, labels=labels, binning=binning)
         if state.evidence is None:
             return self._grouped(state, state.binning, total)
@@ -174,16 +170,18 @@ class ScorecardProgram:
         """The log odds (n,) for which the points of the rows stand."""
         return Scale.of(self._config).log_odds(self.scores(rows, state))
 
-    def _outcomes_by_bin(self, rows: Rows, binning: Binning) -> Integers:
-        training = rows.roles == TRAIN
-        codes = binning.transform(self._schema.table(rows.table), np.flatnonzero(training))
-        shape = binning.shape
-        return counts_by_bin(codes, rows.labels[training], 2, shape.width)[:, shape.cells].ravel()
+    def _signs(self, rows: Rows) -> NDArray[np.int8]:
+        columns = (*self._schema.numeric, *self._schema.categorical)
+        return np.array([rows.signs.get(name, 0) for name in columns], np.int8)
+
+    def _outcomes_by_bin(self, rows: Rows, binning: Binning, places: Integers) -> Integers:
+        codes, shape = binning.transform(self._schema.table(rows.table), places), binning.shape
+        return counts_by_bin(codes, rows.labels[places], 2, shape.width)[:, shape.cells].ravel()
 
     def _grouped(self, state: ScorecardState, binning: Binning, total: Integers) -> ScorecardState:
         """Groups by the goods and bads of every bin, and where Newton's method begins: all groups alike."""
         shape = binning.shape if self._config.monotone else binning.shape.without_signs()
-        _check_length(total, 2 * int(shape.bins.sum()))
+        check_length(total, 2 * int(shape.bins.sum()))
         goods, bads = total.reshape(2, -1)
         evidence = group(shape, goods, bads, self._config, protected=False)
         check_columns(evidence, (), self._config)
@@ -211,7 +209,7 @@ class ScorecardProgram:
         """Where to go from the sums at the weights."""
         grouping, width = self.trained(state)[1].grouping, len(newton.weights)
         places = np.triu_indices(width)
-        _check_length(total, 2 + width + len(places[0]))
+        check_length(total, 2 + width + len(places[0]))
         sums = total / 2.0**self._config.precision
         losses = np.vstack([newton.losses, sums[1::-1] / state.labels.sum(axis=1)])
         l1, l2 = (np.append(0.0, np.full(width - 1, penalty)) for penalty in self._config.penalty)
@@ -272,7 +270,7 @@ def _triangle(design: Design, values: Floats) -> Floats:
     return np.asarray(whole[np.triu_indices(len(whole))], np.float64)
 
 
-def _check_length(total: Integers, length: int) -> None:
+def check_length(total: Integers, length: int) -> None:
     """Raises ProtocolError unless the total has so many numbers."""
     if total.shape != (length,):
         raise ProtocolError(f"the banks' sums must be {length} numbers, not {total.shape}")

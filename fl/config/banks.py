@@ -22,3 +22,12 @@ class BanksConfig:
 
     def __post_init__(self) -> None:
         check(self, "banks.")
+
+    @property
+    def privacy(self) -> dict[str, str]:
+        """ε and δ by their names, for those who read of a model; nothing without noise.
+
+        >>> BanksConfig(epsilon=3.0).privacy
+        {'epsilon': '3.0', 'delta': '1e-05'}
+        """
+        return {"epsilon": str(self.epsilon), "delta": str(self.delta)} if self.epsilon else {}

@@ -89,14 +89,20 @@ class Study(TrackedRun):
         return study
 
     def contender(
-        self, name: str, seed: int, params: Mapping[str, Any] | None = None, bank: str = ""
+        self,
+        name: str,
+        seed: int,
+        params: Mapping[str, Any] | None = None,
+        bank: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> ContenderRun:
         """Start the child run of a contender under a seed, with the world, code version and dataset of the study.
 
-        bank is the one whose model or test rows it is about, in a study of several. In a resumed study, go on with the
-        run that there is.
+        bank is the one whose model or test rows it is about, in a study of several, and tags are more of them. In a
+        resumed study, go on with the run that there is.
         """
-        tags = {
+        every: dict[str, str | None] = {
+            **(tags or {}),
             **{tag: self.started.data.tags.get(tag) for tag in ("world", "git")},
             PARENT: self.run_id,
             "contender": name,
@@ -111,7 +117,7 @@ class Study(TrackedRun):
                     earlier.reopen()
                     return earlier
         title = " · ".join(filter(None, [name, bank, f"seed {seed}"]))
-        run = ContenderRun.create(self.client, self.experiment_id, title, tags, told)
+        run = ContenderRun.create(self.client, self.experiment_id, title, every, told)
         if (inputs := self.started.inputs) is not None and inputs.dataset_inputs:
             self.client.log_inputs(run.run_id, inputs.dataset_inputs)
         return run

@@ -18,6 +18,7 @@ from experiments.backends.inline import InlineGrid
 from experiments.baselines import Fitted, hybrid_boosting
 from fl.banks.program import Rows
 from fl.boosting import CommonStartRequest
+from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.hybrid import CountRequest, growing
@@ -158,6 +159,12 @@ def test_a_split_that_parts_merged_bins_is_refused(
 def test_settings_that_need_other_banks_rows_are_refused(config: TrainingConfig) -> None:
     with pytest.raises(FederationError, match=r"Setting 'boosting\.goss-top' is for one bank"):
         train(with_options(config, goss_top=0.2))
+
+
+def test_noise_on_sums_is_refused_rather_than_left_out(config: TrainingConfig) -> None:
+    private = config.with_section(BanksConfig(epsilon=3.0))
+    with pytest.raises(FederationError, match="hybrid-boosting has no noise on its sums"):
+        train(private)
 
 
 def test_a_model_in_a_sub_study_needs_keys_and_common_rows(config: TrainingConfig) -> None:

@@ -12,9 +12,11 @@ from clients.aligned import read_applications
 from clients.scores import Scores
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
+from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.reserve import RESERVE
+from fl.secure_sums import noise
 from fl.studies import sub_study
 from server.coordinator import connect, coordinate
 from server.progress import Progress, ignore
@@ -86,6 +88,27 @@ def test_a_bank_sees_its_own_rows_and_passive_parties_keep_the_banks_apart(confi
         assert {path.name for path in Path(config.state, bank).glob("s*/")} == {sub_study("s", bank)}
         rows = read_applications(Store(Path(config.state, bank, sub_study("s", bank)))).ids
         assert set(rows) == set(pd.read_csv(Path(config.data, bank, "table.csv"), dtype=str)["business_id"])
+
+
+def test_epsilon_and_delta_stand_in_mlflow_where_sums_had_noise(
+    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise, "budget", lambda epsilon, delta: 1.0)
+    contenders = ("federated-boosting", "banks-boosting", "banks-scorecard")
+    private = replace(config, contenders=contenders).with_section(BanksConfig(epsilon=2.0, delta=1e-6))
+    coordinate(InlineGrid(private), private, ignore)
+
+    client = MlflowClient(private.tracking_uri)
+    (experiment,) = client.search_experiments(filter_string=f"name = '{private.experiment}'")
+    runs = client.search_runs([experiment.experiment_id], "tags.contender != ''")
+    told = {(run.data.tags["contender"], run.data.tags.get("bank", "")): run.data.tags for run in runs}
+    assert set(told) == {
+        *(("federated-boosting", bank) for bank in BANKS),
+        *((contender, bank) for contender in contenders[1:] for bank in ("", *BANKS)),
+    }
+    for (contender, _), tags in told.items():
+        expected = (None, None) if contender == "federated-boosting" else ("2.0", "1e-06")
+        assert (tags.get("epsilon"), tags.get("delta")) == expected
 
 
 @pytest.mark.slow
