@@ -68,9 +68,9 @@ def cost_figure(means: pd.DataFrame, of_rows: str) -> Figure:
 
 def table_of(means: pd.DataFrame, of_rows: str) -> str:
     """The same figures in Markdown, a row for each contender and size."""
-    expected = means.get(f"{of_rows} (expected)")
-    cells = means[of_rows].map("{:.3f}".format)
-    shown = means.assign(cell=cells if expected is None else cells + expected.map(" ({:.3f})".format))
+    expected = means.reindex(columns=[f"{of_rows} (expected)"]).squeeze(axis=1)
+    told = expected.map(lambda value: "" if pd.isna(value) else f" ({value:.3f})")
+    shown = means.assign(cell=means[of_rows].map("{:.3f}".format) + told)
     wide = shown.pivot(index=["applicants", "contender"], columns="epsilon", values="cell").reset_index()
     alone_by_size = wide[wide["contender"] == ALONE].set_index("applicants")[""]
     wide = wide[wide["contender"] != ALONE]

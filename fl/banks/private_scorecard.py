@@ -122,7 +122,8 @@ class PrivateScorecardProgram(ScorecardProgram):
         weights = np.clip(np.log(odds) - logit(rate), -GREATEST, GREATEST)
         counts, rows = evidence.grouping.counts, evidence.goods + evidence.bads
         columns = zip(by_column(weights, counts), by_column(rows, counts), strict=True)
-        return weights - np.repeat([np.average(of, weights=by) for of, by in columns], counts)
+        means = np.array([np.average(of_column, weights=of_rows) for of_column, of_rows in columns])
+        return np.asarray(weights - np.repeat(means, counts), np.float64)
 
     def _squares(self, evidence: Evidence) -> Floats:
         """By column the sum of squared weights of evidence over all rows, (k,)."""
