@@ -3,15 +3,20 @@
 from dataclasses import replace
 
 from experiments.attacks.banks import recording
+from fl.config.banks import BanksConfig
 from fl.config.scorecard import ScorecardConfig
 
-LARGER = 5
+LARGER, EPSILON = 5, 3.0
 
 
-def variants(config: ScorecardConfig) -> dict[str, ScorecardConfig]:
-    """What is compared: the settings as they are, and groups with `LARGER` times more rows at least."""
+def variants(config: ScorecardConfig) -> dict[str, ScorecardConfig | BanksConfig]:
+    """What is compared: the settings as they are, groups of `LARGER` times more rows at least, and noise on all sums."""
     larger = LARGER * config.min_group
-    return {"as-set": config, f"min-group-{larger}": replace(config, min_group=larger)}
+    return {
+        "as-set": config,
+        f"min-group-{larger}": replace(config, min_group=larger),
+        f"epsilon-{EPSILON:g}": BanksConfig(allow_two=True, epsilon=EPSILON),
+    }
 
 
 class Recording(recording.Recording):
