@@ -10,7 +10,7 @@ LARGER, EPSILON = 5, 3.0
 
 
 def variants(config: ScorecardConfig) -> dict[str, ScorecardConfig | BanksConfig]:
-    """What is compared: the settings as they are, groups of `LARGER` times more rows at least, and noise on all sums."""
+    """What is compared: the settings as they are, groups of `LARGER` times more rows, and noise on all sums."""
     larger = LARGER * config.min_group
     return {
         "as-set": config,
