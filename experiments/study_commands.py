@@ -42,7 +42,7 @@ def compare(
     json: Json = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Say what it would take, in less than a minute, and train nothing."),
+        typer.Option("--estimate", help="Say what it would take, and train nothing."),
     ] = False,
     allow_two: AllowTwo = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
