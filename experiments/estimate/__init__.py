@@ -144,7 +144,13 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
     known is left out.
     """
     # Not above: what every study logs of its estimate needs none of it.
-    from experiments.estimate.calibration import engine_costs, message_seconds, records_seconds, rehearse
+    from experiments.estimate.calibration import (
+        blinded_ids,
+        engine_costs,
+        message_seconds,
+        records_seconds,
+        rehearse,
+    )
 
     sizes = sizes_of(dataset, config)
     contenders = with_members(contenders, config.section(BlendConfig).members)
@@ -156,8 +162,8 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
     alignment = Estimate(
         contender="start, alignment",
         round_trips=rehearsal.round_trips,
-        megabytes=rehearsal.alignment_bytes.at(sizes.rows) / 1e6,
-        alone=rehearsal.alignment.at(sizes.rows) + records_seconds(dataset),
+        megabytes=rehearsal.alignment_bytes.at(blinded_ids(sizes)) / 1e6,
+        alone=rehearsal.alignment.at(blinded_ids(sizes)) + records_seconds(dataset),
         starts=1,
     )
     found: list[tuple[Estimate, Estimate | None]] = []

@@ -24,6 +24,7 @@ from experiments.estimate.steps import Steps, steps_of
 from experiments.joined import read_joined, read_roles
 from experiments.made_tables import write_tables
 from fl.boosting import Gradients
+from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.encrypted_sums import new_owner, new_responder
@@ -40,6 +41,7 @@ from server.training import Training
 REHEARSED_ROWS = 1_500, 8_000
 """Rows of the made tables: what a model takes is read off both, and taken to grow as a line."""
 _ROUNDS = {"trees": 3, "batches": 8, "exchanges": 3}
+"""Rounds of a rehearsal, by the setting that says how many there are."""
 # Training must not stop before these rounds, nor for want of rows or of a column that tells something.
 _PATIENT = {
     "patience": 9,
@@ -50,6 +52,8 @@ _PATIENT = {
     "min_iv": 0.0,
     "min_group": 5,
 }
+_NOISE = 3.0
+"""Of the made tables: stock trees then stop about as early as they do on real ones."""
 _CALIBRATED_ROWS = {"lattice": (4_000, 16_000), "paillier": (20, 60)}
 _LETTER_BYTES = 4_000_000
 
@@ -77,7 +81,7 @@ class EngineCosts:
         for sums, steps in _steps(plan, part):
             for party in sums.bins:
                 seconds = steps.of_party(party) @ (self.arrival, self.product, self.reply)
-                spent[party] = spent.get(party, 0.0) + seconds
+                spent[party] = spent.get(party, 0.0) + float(seconds)
         return spent
 
 
@@ -93,7 +97,7 @@ class Line:
     def through(cls, rows: tuple[float, float], values: tuple[float, float]) -> Self:
         """The line through two points, rising and nowhere below zero."""
         per_row = max(0.0, (values[1] - values[0]) / (rows[1] - rows[0])) if rows[1] > rows[0] else 0.0
-        return cls(max(0.0, values[0] - per_row * rows[0]), per_row, rows[1])
+        return cls(max(0.0, values[0] - per_row * rows[0]), per_row, max(1.0, rows[1]))
 
     def at(self, rows: float, power: float = 1.0) -> float:
         """Its value at so many rows; beyond those that were measured it may grow by another power of the rows."""
@@ -104,7 +108,8 @@ class Line:
 class Rehearsal:
     """What contenders took on made tables without encryption: CPU seconds once, and of each round, by rows.
 
-    alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send.
+    alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send,
+    both by `blinded_ids`.
     """
 
     once: Mapping[str, Line]
@@ -128,10 +133,11 @@ def engine_costs(plan: Plan) -> EngineCosts:
     asked = [sums for part in (plan.once, plan.each) for sums in part.sums if sums.bins]
     if plan.packing is None or plan.engine == "plain" or not asked:
         return EngineCosts()
-    packing, counted, spent = plan.packing, [], []
+    packing = plan.packing
     owner = new_owner(plan.engine, packing.rows, packing.ranges)
     rng, (low, high) = np.random.default_rng(0), np.array(packing.ranges).T
     few, many = _CALIBRATED_ROWS[plan.engine]
+    counted, spent = [], []
     for rows, sums in [(few, asked[0]), *itertools.product((few, many), asked)]:
         party, bins = max(sums.bins.items(), key=lambda one: one[1].sum())
         request = replace(sums, rows=min(rows, sums.rows), bins={party: bins}, again=False)
@@ -216,15 +222,21 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
         ]
         return Line.through(tuple(rows), tuple(getattr(one, part)[name] for one in spent))
 
+    ids = tuple(blinded_ids(made) for made in at)
     return Rehearsal(
         once={name: line(name, "once") for name in contenders},
         each={name: line(name, "each") for name in contenders},
         round_trips=spent[0].alignment.round_trips,
-        alignment=Line.through(REHEARSED_ROWS, tuple(one.alignment.cpu_seconds for one in spent)),
+        alignment=Line.through(ids, tuple(one.alignment.cpu_seconds for one in spent)),
         alignment_bytes=Line.through(
-            REHEARSED_ROWS, tuple(one.alignment.bytes_up + one.alignment.bytes_down for one in spent)
+            ids, tuple(one.alignment.bytes_up + one.alignment.bytes_down for one in spent)
         ),
     )
+
+
+def blinded_ids(sizes: Sizes) -> float:
+    """How many ids are blinded in an alignment: the label holder's by all parties, the others' by two."""
+    return sizes.rows * (1 + len(sizes.columns) + 2 * sizes.known_share)
 
 
 def _made(sizes: Sizes, rows: int) -> Sizes:
@@ -251,6 +263,7 @@ def _with_few_bins(config: TrainingConfig, sizes: Sizes) -> TrainingConfig:
 def _short(config: TrainingConfig, most: int | None = None) -> TrainingConfig:
     """The run with `most` rounds of each algorithm, a few by default, and without encryption."""
     rounds = {name: most or few for name, few in _ROUNDS.items()}
+    rounds["trees"] *= config.section(BoostingConfig).parallel
     changes = rounds | _PATIENT | {"encryption": "plain"}
     for section in config.sections.values():
         there = {name: value for name, value in changes.items() if hasattr(section, name)}
@@ -262,7 +275,8 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
     federated = vertical_contenders()
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         columns = {party: len(values) for party, values in sizes.columns.items()}
-        write_tables(Path(folder, "data"), sizes.rows, {"bank": sizes.bank_columns, **columns})
+        made = {"bank": sizes.bank_columns, **columns}
+        write_tables(Path(folder, "data"), sizes.rows, made, noise=_NOISE)
         parties = ("bank", *sizes.columns)
         config = replace(config, data=f"{folder}/data", parties=parties, state=f"{folder}/state")
         federation = connect(InlineGrid(config), config, ignore)
@@ -280,9 +294,8 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
             training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=report)
             spent = train(federation, training).costs.cpu_seconds
             # What is trained in one step has no round.
-            rounds = max(1, max(first) - min(first))
-            each[name] = (first[max(first)] - first[min(first)]) / rounds
-            once[name] = spent - each[name] * _rounds(name, config)
+            each[name] = (first[max(first)] - first[min(first)]) / max(1, len(first) - 1)
+            once[name] = spent - each[name] * _rounds(name, config, sizes)
         joined = read_joined(config, "bank")
         roles = read_roles(config, "bank", 1)
         few, one = (Baselines(joined, roles, 1, _short(config, most)) for most in (None, 1))
@@ -292,13 +305,13 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
             spent = few.train(name).costs["cpu_seconds"]
             if name == RESERVE:  # which the federation trains
                 spent = reserve
-            rounds = _rounds(name, config)
+            rounds = _rounds(name, config, sizes)
             each[name] = max(0.0, spent - first) / (rounds - 1) if rounds else 0.0
             once[name] = spent - rounds * each[name]
         return _Spent(once=once, each=each, alignment=alignment)
 
 
-def _rounds(contender: str, config: TrainingConfig) -> int:
-    """How many rounds a rehearsal has; none where rounds are none of the settings."""
-    section = config.sections.get(contender.rpartition("-")[2])
-    return next((getattr(section, name) for name in _ROUNDS if hasattr(section, name)), 0)
+def _rounds(contender: str, config: TrainingConfig, sizes: Sizes) -> int:
+    """How many rounds a rehearsal has; none where training has none."""
+    plan = plan_of(contender, config, sizes)
+    return plan.rounds if plan else 0
