@@ -209,8 +209,8 @@ _ESTIMATED = {
     "megabytes": "MB",
     "cpu_seconds": "CPU s",
     "inline": "inline",
-    "simulation": "simulation",
-    "deployment": "deployment",
+    "simulation": "simulated",
+    "deployment": "deployed",
 }
 
 
