@@ -249,7 +249,7 @@ def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tu
         found = estimates(dataset, config, contenders)
     console.print(
         estimate_table(found, len(config.seeds)),
-        "Where training stops early, it takes less. Minutes are those of this machine when it is idle.",
+        "Rounds are as many as a training usually takes. Minutes are those of this machine when it is idle.",
         sep="\n",
     )
 
