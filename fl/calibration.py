@@ -22,20 +22,28 @@ class Calibration:
     intercept: float = 0.0
 
     @classmethod
-    def fit(cls, scores: Floats, labels: NDArray[np.int8]) -> Self:
-        """By Newton's method on rows that the model has not learned from; Platt's own targets keep it finite."""
+    def fit(cls, scores: Floats, labels: NDArray[np.int8], with_slope: bool = True) -> Self:
+        """By Newton's method on rows that the model has not learned from; Platt's own targets keep it finite.
+
+        Without a slope it is a mere offset: the slope stays 1.
+        """
         bads, goods = int(labels.sum()), int((1 - labels).sum())
         targets = np.where(labels == 1, (bads + 1) / (bads + 2), 1 / (goods + 2))
         inputs, found = np.stack([scores, np.ones(len(scores))], 1), np.array([1.0, 0.0])
+        free = slice(0 if with_slope else 1, 2)
         for _ in range(50):
-            pd = expit(inputs @ found)
-            hessian = (inputs * (pd * (1 - pd))[:, None]).T @ inputs + 1e-9 * np.eye(2)
-            step = np.linalg.solve(hessian, inputs.T @ (pd - targets))
-            found = found - step
+            pd, of_free = expit(inputs @ found), inputs[:, free]
+            hessian = (of_free * (pd * (1 - pd))[:, None]).T @ of_free
+            step = np.linalg.solve(hessian + 1e-9 * np.eye(len(hessian)), of_free.T @ (pd - targets))
+            found[free] -= step
             if np.abs(step).max() < 1e-10:
                 break
         # A slope below zero would turn the order round, and only chance can ask for it.
         return cls(float(max(found[0], 1e-3)), float(found[1]))
+
+    def after(self, first: "Calibration") -> "Calibration":
+        """The map of `first`, and then this one."""
+        return Calibration(self.slope * first.slope, self.slope * first.intercept + self.intercept)
 
     def log_odds(self, scores: Floats) -> Floats:
         """The logarithm of pd / (1 − pd), (n,)."""

@@ -25,6 +25,7 @@ from fl.banks import Added, AddRequest, programs
 from fl.banks.grid import Schema
 from fl.banks.private_boosting import PrivateState
 from fl.banks.program import Rows
+from fl.calibration import Calibration
 from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -33,7 +34,7 @@ from fl.metrics import auc
 from fl.protocols import request_of
 from fl.records import decode, encode
 from fl.secure_sums import Keys, noise
-from fl.splits import TEST, TRAIN, Split
+from fl.splits import TEST, TRAIN, VALIDATION, Split
 from fl.studies import sub_study
 from fl.wire import refusal_in, unpack
 from server.coordinator import Trained, coordinate
@@ -189,6 +190,32 @@ def test_the_whole_is_evaluated_as_if_all_test_rows_were_together(config: Traini
     assert trained.evaluation.metrics["auc"] == pytest.approx(
         exact, abs=0.01
     )  # 200 rows; see fl/banks/evaluation.py
+
+
+@pytest.mark.parametrize("kind", ["offset", "logistic"])
+def test_each_bank_recalibrates_by_its_own_validation_rows(config: TrainingConfig, kind: str) -> None:
+    plain = train(config)
+    recalibrating = replace(config, study="r").with_section(BanksConfig(recalibrate=kind))
+    trained = train(recalibrating)
+
+    fitted = {}
+    for bank in BANKS:
+        study = Store(Path(config.state, bank, sub_study("r", bank)))
+        validation = assigned(study, 1).read(Split).roles == VALIDATION
+        log_odds = of_bank(config, bank).read(Scores).log_odds
+        labels = read_applications(study).labels[validation]
+        fitted[bank] = Calibration.fit(log_odds[validation], labels, with_slope=kind == "logistic")
+        model, scores = (of_bank(recalibrating, bank).read(record) for record in (Model, Scores))
+        assert model.recalibration == fitted[bank]
+        np.testing.assert_array_equal(scores.log_odds, fitted[bank].log_odds(log_odds))
+        # Its own order stays, and so does its AUC; only a common order of all banks' rows can change.
+        before, after = plain.of_banks[bank].metrics, trained.of_banks[bank].metrics
+        assert after["auc"] == before["auc"]
+        assert after["brier"] != before["brier"]
+        told = trained.of_banks[bank].tables["recalibration"]
+        assert told["intercept"].tolist() == [round(fitted[bank].intercept, 4)]
+    assert len(set(fitted.values())) == 3
+    assert trained.evaluation.metrics["brier"] != plain.evaluation.metrics["brier"]
 
 
 def uniformity(numbers: list[np.ndarray]) -> float:

@@ -15,6 +15,24 @@ def test_calibration_recovers_a_logistic_map() -> None:
     assert found.intercept == pytest.approx(-2, abs=0.05)
 
 
+def test_an_offset_moves_the_level_and_nothing_else() -> None:
+    rng = np.random.default_rng(1)
+    scores = rng.normal(-2, 1, size=2_000)
+    labels = (rng.random(2_000) < 1 / (1 + np.exp(-scores - 0.7))).astype(np.int8)
+    found = Calibration.fit(scores, labels, with_slope=False)
+    bads = labels.sum()
+    # By Platt's targets, which are a little less than sure of each label.
+    assert found.apply(scores).sum() == pytest.approx(bads * (bads + 1) / (bads + 2) + 1 - 2 / (2_002 - bads))
+    assert found.slope == 1
+    assert found.intercept == pytest.approx(0.7, abs=0.2)
+
+
+def test_one_map_after_another() -> None:
+    scores = np.linspace(-3, 3, 7)
+    first, second = Calibration(0.5, -1.0), Calibration(2.0, 0.25)
+    np.testing.assert_allclose(second.after(first).log_odds(scores), second.log_odds(first.log_odds(scores)))
+
+
 @given(st.lists(st.tuples(st.floats(-30, 30), st.booleans()), min_size=2, max_size=30))
 def test_calibration_never_turns_the_order_round(rows: list[tuple[float, bool]]) -> None:
     scores = np.array([score for score, _ in rows])
