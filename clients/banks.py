@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Summing:
     """What the bank keeps between two sums.
 
     pads           of the sum that is under way
-    state          of the program, encoded
+    state          of the program, encoded; of the trained model what all banks have of it
     recalibration  of the trained model
     log_odds       float64 (n,) of all rows by the trained model, recalibrated; of none while it trains
     cuts           where the bins of the evaluation meet, once that is known
@@ -69,14 +69,24 @@ class Summing:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its contender and seed, the columns, the last state of its program, encoded, and the map from
-    its log odds to those of this bank."""
+    """A trained model.
+
+    schema         the columns that it is of
+    state          of its program, encoded: what all banks have alike
+    recalibration  from its log odds to those of this bank
+    """
 
     contender: str
     seed: int
     schema: Schema
     state: bytes
     recalibration: Calibration
+
+    @classmethod
+    def of(cls, session: Session, schema: Schema, state: bytes, recalibration: Calibration) -> Self:
+        """The model that is asked about."""
+        contender, seed = session.envelope.model.split("/")[0], session.envelope.seed
+        return cls(contender=contender, seed=seed, schema=schema, state=state, recalibration=recalibration)
 
     def program(self, config: RunConfig) -> tuple[Program[Any], Any]:
         """The program that has trained it, and the state."""
@@ -87,20 +97,20 @@ class Model:
 def start(session: Session, request: StartRequest) -> Started:
     """Make fresh keys for the model."""
     check_seed(session, request.seed)
-    return offered(session, _schema(session))
+    return offered(session, read_schema(session))
 
 
 def begin(session: Session, request: BeginRequest) -> Added:
     """Read the keys of the others, and add the first numbers."""
-    pads = agreed(session, request.keys, _schema(session))
-    program, rows = _program(session), _rows(session)
+    pads = agreed(session, request.keys, read_schema(session))
+    program, rows = _program(session), read_rows(session)
     return _added(session, program, rows, Summing(pads=pads, state=encode(program.begin(rows))))
 
 
 def add(session: Session, request: AddRequest) -> Added:
     """Go on with the total of a sum, and add the next numbers."""
     summing, total = _unmasked(session, request.total)
-    program, rows = _program(session), _rows(session)
+    program, rows = _program(session), read_rows(session)
     if summing.log_odds is not None:
         if summing.cuts is not None:
             raise ProtocolError("nothing is to be added any more")
@@ -115,26 +125,20 @@ def score(session: Session, request: ScoreRequest) -> Judged:
     if summing.log_odds is None or summing.cuts is None:
         raise ProtocolError("the model is not trained yet")
     labels, pd = rows_of(total)
-    model = Model(
-        contender=session.envelope.model.split("/")[0],
-        seed=session.envelope.seed,
-        schema=_schema(session),
-        state=summing.state,
-        recalibration=summing.recalibration,
-    )
-    evaluation = keep(session, model, _rows(session), summing.log_odds)
+    model = Model.of(session, read_schema(session), summing.state, summing.recalibration)
+    evaluation = keep(session, model, read_rows(session), summing.log_odds)
     session.keep(None)
     return Judged(evaluation=evaluation, whole=evaluate(labels, pd, {}))
 
 
 def keep(session: Session, model: Model, rows: Rows, log_odds: Floats) -> Evaluation:
     """Keep a trained model and the log odds (n,) of the bank's rows by it, and evaluate those of the test rows."""
-    session.store.keep(model)
     half = _scorecard_half(model.contender)
     if half is None:
         scored = keep_scores(session, log_odds, rows.roles, answers_all=True)
     else:
         scored = half.keep(session, model, rows)
+    session.store.keep(model)
     if session.config.section(BanksConfig).recalibrate == "none":
         return scored.evaluation
     fitted = {name: np.array([value]) for name, value in vars(model.recalibration).items()}
@@ -164,7 +168,12 @@ def _added(
         if addend is None:
             log_odds, validation = program.log_odds(rows, state), rows.roles == VALIDATION
             recalibration = recalibrated(session, log_odds[validation], rows.labels[validation])
-            summing = replace(summing, recalibration=recalibration, log_odds=recalibration.log_odds(log_odds))
+            summing = replace(
+                summing,
+                state=encode(program.shared(state)),
+                recalibration=recalibration,
+                log_odds=recalibration.log_odds(log_odds),
+            )
     if addend is None:
         addend = _of_test_rows(rows, summing)
     session.keep(summing)
@@ -197,10 +206,10 @@ def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
     banks = len(banks_of(session))
-    return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
+    return program_of(contender, session.config, session.envelope.seed, read_schema(session), banks)
 
 
-def _rows(session: Session) -> Rows:
+def read_rows(session: Session) -> Rows:
     """The bank's own rows, from its sub-study."""
     study, applications = session.aligned, read_applications(session.aligned)
     return Rows(
@@ -218,7 +227,7 @@ def _applicants(table: Table) -> Rows:
     return Rows(name="", table=table, labels=none, roles=none, signs={}, segments={})
 
 
-def _schema(session: Session) -> Schema:
+def read_schema(session: Session) -> Schema:
     """What the bank declares of its columns, in the order of its table."""
     return schema_of(session.declaration, read_table(session.aligned))
 
@@ -282,8 +291,8 @@ def explain(
     (program, state), rows = trained.program(config), _applicants(table)
     added = program.contributions(rows, state)
     base = program.log_odds(rows, state) - sum(added.values(), np.zeros(len(table)))
-    contributions = {Feature(BANK, number): values for number, values in added.items()}
-    return Explanation(base, contributions).calibrated(trained.recalibration)
+    features = {Feature(BANK, number): values for number, values in added.items()}
+    return Explanation(base, features).calibrated(trained.recalibration)
 
 
 def answers(

@@ -131,6 +131,15 @@ def record_banks(data: Path, folder: Path) -> list[Moment]:
     for section in (BoostingConfig(trees=2, depth=2, min_leaf_count=10), ScorecardConfig(bins=5, max_p=1.0)):
         config = config.with_section(section)
     coordinate(InlineGrid(config, Recorder(config, folder / "moments", moments)), config, ignore)
+    joining = replace(
+        config,
+        parties=("bank_a", "bank_c"),
+        study="j",
+        joins="s",
+        newcomer="bank_c",
+        contenders=config.contenders[:2],
+    )
+    coordinate(InlineGrid(joining, Recorder(joining, folder / "moments", moments)), joining, ignore)
     for moment in moments:
         _ = moment.letters.keyring.identities
     return moments

@@ -4,11 +4,14 @@ Points, reasons, the card's tables and the export follow from what `clients/scor
 applicants and the stability of the card's tables are those of the bank's own rows.
 """
 
+from typing import cast
+
 from clients.banks import Model
 from clients.scorecard.card import keep_card, tell_columns
 from clients.scorecard.model import BankWeights, Groupings, answers, score_rows
 from clients.session import Session
 from fl.banks.program import Rows
+from fl.banks.scorecard import ScorecardProgram, ScorecardState
 from fl.evaluation import Scored
 from fl.scorecard.bank import BankColumns
 from fl.scorecard.card import Share
@@ -19,7 +22,7 @@ __all__ = ["answers", "keep"]
 
 def keep(session: Session, model: Model, rows: Rows) -> Scored:
     """Keep the trained scorecard, and the scores of all rows; evaluate those of the test rows."""
-    program, state = model.program(session.config)
+    program, state = cast(tuple[ScorecardProgram, ScorecardState], model.program(session.config))
     binning, evidence = program.trained(state)
     weights = program.weights(state)
     of_bank = BankWeights(joint=weights, alone=weights)

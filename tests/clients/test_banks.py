@@ -83,6 +83,9 @@ class MeanProgram:
     def log_odds(self, rows: Rows, state: Means) -> np.ndarray:
         return np.nan_to_num(self._a(rows)) - state.total / state.rows / 2**20
 
+    def shared(self, state: Means) -> Means:
+        return state
+
     def _a(self, rows: Rows) -> np.ndarray:
         return rows.table.numeric[:, rows.table.numeric_names.index("a")]
 
@@ -257,6 +260,26 @@ def test_a_lost_bank_stops_the_step_by_name_and_the_run_resumes_with_it(config: 
     assert of_bank(config, "bank_b").read(Model).state == of_bank(calm, "bank_b").read(Model).state
     assert trained.evaluation.metrics == expected.evaluation.metrics
     assert trained.costs.round_trips == expected.costs.round_trips
+
+
+def test_when_a_bank_leaves_the_others_train_anew_under_fresh_pads(config: TrainingConfig) -> None:
+    train(config)
+    without = replace(config, parties=BANKS[:2]).with_section(BanksConfig(allow_two=True))
+    shown, models = set[int](), []
+    for study in ("t", "u"):
+        anew = replace(without, study=study)
+        watched = Watching(anew)
+        train(anew, watched)
+        numbers = {*np.concatenate(watched.shown).tolist()}
+        assert not shown & numbers
+        shown |= numbers
+        models += [of_bank(anew, bank).read(Model).state for bank in BANKS[:2]]
+    # Nothing of the bank that has left is in it: it depends on the rows of the others alone.
+    assert len({*models}) == 1
+    assert models[0] != of_bank(config, "bank_a").read(Model).state
+    # And the model of all three stays with those who have it.
+    for bank in BANKS:
+        assert of_bank(config, bank).has(Model)
 
 
 def test_two_banks_are_refused_unless_the_run_allows_them(config: TrainingConfig) -> None:

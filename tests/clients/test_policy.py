@@ -104,6 +104,7 @@ ELSEWHERE = {
     "least_applicants",
     "reason_texts",
     "keep_studies",
+    "hand_over",
     "test_ids",
     "applicants",
     "partners",
