@@ -146,11 +146,14 @@ def keep(session: Session, model: Model, rows: Rows, log_odds: Floats) -> Evalua
 
 
 def recalibrated(session: Session, log_odds: Floats, labels: NDArray[np.int8]) -> Calibration:
-    """The bank's own map of a model's log odds, by rows (n,) that the model has not learned from; see `BanksConfig`."""
+    """The bank's own map of a model's log odds, by rows (n,) that the model has not learned from; see `BanksConfig`.
+
+    A bank with few defaults would follow chance, hence the test.
+    """
     kind = session.config.section(BanksConfig).recalibrate
     if kind == "none":
         return Calibration()
-    return Calibration.fit(log_odds, labels, with_slope=kind == "logistic")
+    return Calibration.fit_if_needed(log_odds, labels, with_slope=kind == "logistic")
 
 
 def _added(

@@ -5,9 +5,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import chdtrc, expit
 
 Floats = NDArray[np.float64]
+
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ class Calibration:
         # A slope below zero would turn the order round, and only chance can ask for it.
         return cls(float(max(found[0], 1e-3)), float(found[1]))
 
+    @classmethod
+    def fit_if_needed(cls, scores: Floats, labels: NDArray[np.int8], with_slope: bool) -> Self:
+        """The same if these rows speak for it, by a likelihood-ratio test at 5 %; else the scores stay as they are."""
+        fitted = cls.fit(scores, labels, with_slope)
+        gain = _log_losses(scores, labels) - _log_losses(fitted.log_odds(scores), labels)
+        return fitted if chdtrc(1 + with_slope, 2 * max(gain, 0.0)) < _LEVEL else cls()
+
     def after(self, first: "Calibration") -> "Calibration":
         """The map of `first`, and then this one."""
         return Calibration(self.slope * first.slope, self.slope * first.intercept + self.intercept)
@@ -52,3 +61,7 @@ class Calibration:
     def apply(self, scores: Floats) -> Floats:
         """Probabilities (n,) of default."""
         return np.asarray(expit(self.log_odds(scores)), np.float64)
+
+
+def _log_losses(log_odds: Floats, labels: NDArray[np.int8]) -> float:
+    return float((np.logaddexp(0, log_odds) - labels * log_odds).sum())

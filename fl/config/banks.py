@@ -15,9 +15,9 @@ class BanksConfig:
     epsilon      differential privacy of each training row towards the other banks: all sums of a model together are
                  (ε, δ)-private by noise that every bank adds (`fl/secure_sums/noise.py`); 0: no noise
     delta        of the same
-    recalibrate  how each bank corrects the log odds of `banks-…` by its own validation rows: `offset` shifts them,
-                 `logistic` stretches them, too, and `none` leaves them. In `hybrid-boosting` each bank does both
-                 by `boosting.calibrate`
+    recalibrate  how each bank corrects the log odds of `banks-…` by its own validation rows, where these speak for it:
+                 `offset` shifts them, `logistic` stretches them, too, and `none` leaves them. In `hybrid-boosting`
+                 each bank does both, always, by `boosting.calibrate`
     """
 
     allow_two: bool = False

@@ -241,9 +241,12 @@ def members_line(members: Columns) -> str:
 
 def recalibration_line(recalibration: Columns) -> str:
     """How a bank has corrected the log odds of a model; recalibration is its table of an evaluation."""
+    slope, intercept = (float(recalibration[name][0]) for name in ("slope", "intercept"))
+    if (slope, intercept) == (1.0, 0.0):
+        return "The bank's own rows do not speak for a recalibration, so there is none."
     return (
-        f"The bank has recalibrated the log odds: {float(recalibration['slope'][0]):.3f} times those of the model of "
-        f"all banks, {float(recalibration['intercept'][0]):+.3f}."
+        f"The bank has recalibrated the log odds: {slope:.3f} times those of the model of all banks, "
+        f"{intercept:+.3f}."
     )
 
 

@@ -207,17 +207,17 @@ def test_each_bank_recalibrates_by_its_own_validation_rows(config: TrainingConfi
         validation = assigned(study, 1).read(Split).roles == VALIDATION
         log_odds = of_bank(config, bank).read(Scores).log_odds
         labels = read_applications(study).labels[validation]
-        fitted[bank] = Calibration.fit(log_odds[validation], labels, with_slope=kind == "logistic")
+        fitted[bank] = Calibration.fit_if_needed(log_odds[validation], labels, kind == "logistic")
         model, scores = (of_bank(recalibrating, bank).read(record) for record in (Model, Scores))
         assert model.recalibration == fitted[bank]
         np.testing.assert_array_equal(scores.log_odds, fitted[bank].log_odds(log_odds))
         # Its own order stays, and so does its AUC; only a common order of all banks' rows can change.
         before, after = plain.of_banks[bank].metrics, trained.of_banks[bank].metrics
         assert after["auc"] == before["auc"]
-        assert after["brier"] != before["brier"]
+        assert (after["brier"] == before["brier"]) is (fitted[bank] == Calibration())
         told = trained.of_banks[bank].tables["recalibration"]
         assert told["intercept"].tolist() == [round(fitted[bank].intercept, 4)]
-    assert len(set(fitted.values())) == 3
+    assert len(set(fitted.values())) > 1
     assert trained.evaluation.metrics["brier"] != plain.evaluation.metrics["brier"]
 
 

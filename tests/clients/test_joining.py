@@ -136,7 +136,7 @@ def test_the_newcomer_recalibrates_by_all_rows_that_do_not_test(
     unseen = roles != TEST
     for contender, before, after in zip(MODELS, plain, trained, strict=True):
         log_odds = model_of(as_it_is, NEWCOMER, contender).read(Scores).log_odds
-        fitted = Calibration.fit(log_odds[unseen], labels[unseen], with_slope=kind == "logistic")
+        fitted = Calibration.fit_if_needed(log_odds[unseen], labels[unseen], kind == "logistic")
         store = model_of(config, NEWCOMER, contender)
         assert store.read(Model).recalibration == fitted
         np.testing.assert_allclose(store.read(Scores).log_odds, fitted.log_odds(log_odds), rtol=1e-12)
