@@ -87,9 +87,9 @@ class PrivateScorecardProgram(ScorecardProgram):
         if state.evidence is None:
             shape = state.binning.shape if config.monotone else state.binning.shape.without_signs()
             check_length(total, 2 * int(shape.bins.sum()))
-            counts = np.maximum(total, 0).reshape(2, -1)
+            goods, bads = np.maximum(total, 0).reshape(2, -1)
             # The test of chance knows nothing of noise; what is weak has a small factor in any case.
-            evidence = group(shape, *counts, replace(config, max_p=1.0), protected=False)
+            evidence = group(shape, goods, bads, replace(config, max_p=1.0), protected=False)
             if not len(evidence.grouping.columns):
                 raise ConfigError("No column stands out from the noise of banks.epsilon; raise it.")
             return replace(state, evidence=evidence)
