@@ -1,6 +1,6 @@
 """Three banks and two passive parties train one scorecard over encrypted and secure sums, against its pooled twin."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from clients.pads import Pads
 from clients.scorecard.export import export_scorecard
 from clients.scorecard.label_holder import OwnerKey
 from clients.scorecard.model import BankModel, Groupings, PassiveModel
+from clients.scorecard.passive import Masking
 from clients.scores import Scores
 from clients.session import Session
 from clients.store import Store
@@ -25,11 +26,12 @@ from fl.banks.program import Rows
 from fl.config.banks import BanksConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
+from fl.encrypted_sums import Sums
 from fl.errors import ConfigError
 from fl.hybrid_scorecard import BinRequest, JoinRequest, PointsRequest
 from fl.messages import DIGITS, Letter
 from fl.metrics import auc
-from fl.scorecard import Points, Told
+from fl.scorecard import Points, Stepped, Told
 from fl.splits import TEST, Split
 from fl.studies import sub_study
 from server.coordinator import Trained, assign_roles, connect, coordinate
@@ -43,27 +45,28 @@ BANKS = ("bank_a", "bank_b", "bank_c")
 PASSIVE = ("supply", "tax")
 
 
-@pytest.fixture
-def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
+def config_in(banks_tables: Path, folder: Path) -> TrainingConfig:
     config = TrainingConfig(
         data=str(banks_tables),
         parties=(*BANKS, *PASSIVE),
-        state=str(tmp_path / "state"),
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        state=str(folder / "state"),
+        tracking_uri=f"sqlite:///{folder}/mlflow.db",
         study="s",
         contenders=("hybrid-scorecard",),
+        register=False,
     )
     return config.with_section(
         ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=6, encryption="plain")
     )
 
 
+@pytest.fixture
+def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
+    return config_in(banks_tables, tmp_path)
+
+
 def with_options(config: TrainingConfig, **options: object) -> TrainingConfig:
     return config.with_section(replace(config.section(ScorecardConfig), **options))
-
-
-def banks_of(config: TrainingConfig) -> tuple[str, ...]:
-    return tuple(party for party in config.parties if party in BANKS)
 
 
 def part(config: TrainingConfig, bank: str, party: str = "", model: str = MODEL) -> Store:
@@ -117,7 +120,7 @@ def assert_equals_twin(config: TrainingConfig, pooled: Scorecard, banks: tuple[s
 
 
 def assert_keys_are_gone(config: TrainingConfig) -> None:
-    for bank in banks_of(config):
+    for bank in BANKS:
         whole = Store(Path(config.state, bank, "s", *MODEL.split("/")))
         assert not whole.has(Pads)
         assert not part(config, bank).has(OwnerKey)
@@ -138,36 +141,82 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{}, *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW.values())],
-    ids=["plain", *SLOW],
-)
-def test_the_scorecard_of_all_banks_equals_its_pooled_twin(config: TrainingConfig, options: dict) -> None:
-    config = with_options(config, **options)
-    trained, events = train(config)
-    pooled = twin(config, BANKS)
+@dataclass(frozen=True)
+class Finished:
+    """A finished run; by passive party and sub-study the sums that it stepped by, and the masks of what was opened."""
 
-    assert_equals_twin(config, pooled, BANKS)
-    assert_equals_twin(config, twin(config, BANKS[::-1]), BANKS[::-1])
+    config: TrainingConfig
+    trained: Trained
+    events: list[Progress]
+    sums: dict[tuple[str, str], list[np.ndarray]]
+    masks: dict[tuple[str, str], list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def finished(banks_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    config, sums, masks = config_in(banks_tables, tmp_path_factory.mktemp("card")), {}, {}
+    honest = passive.take_step
+
+    def watched(session: Session, state: Masking, opened: Sums) -> Stepped:
+        key = session.declaration.name, session.envelope.study
+        sums.setdefault(key, []).append(np.concatenate([part.ravel() for part in opened]))
+        masks.setdefault(key, []).append(session.store.read(Mask).numbers)
+        return honest(session, state, opened)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passive, "take_step", watched)
+        trained, events = train(config)
+    return Finished(config, trained, events, sums, masks)
+
+
+def test_the_scorecard_of_all_banks_equals_its_pooled_twin(finished: Finished) -> None:
+    pooled = twin(finished.config, BANKS)
     assert set(pooled.points) == {"", *PASSIVE}
+    assert_equals_twin(finished.config, pooled, BANKS)
     told = [{name: round(figure, DIGITS) for name, figure in look.items()} for look in pooled.curve]
-    assert [dict(event.metrics) for event in events] == told
-    assert_keys_are_gone(config)
-    tests = {bank: (rows_of(config, bank), part(config, bank).read(Scores).pd) for bank in BANKS}
-    labels, pds = zip(
-        *((rows.labels[rows.roles == TEST], pd[rows.roles == TEST]) for rows, pd in tests.values()),
-        strict=True,
-    )
-    for bank, of_bank, pd_of_bank in zip(BANKS, labels, pds, strict=True):
-        evaluation = trained.of_banks[bank]
-        assert evaluation.metrics["auc"] == pytest.approx(auc(of_bank, pd_of_bank), abs=1e-4)
-        names = evaluation.tables["scorecard"]["name"].tolist()
-        assert {"a", "known to supply"} <= set(names)
+    assert [dict(event.metrics) for event in finished.events] == told
+    assert_keys_are_gone(finished.config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", SLOW.values(), ids=SLOW)
+def test_it_does_so_by_any_engine_and_settings_and_in_any_order_of_banks(
+    config: TrainingConfig, options: dict
+) -> None:
+    config = with_options(config, **options)
+    train(config)
+    assert_equals_twin(config, twin(config, BANKS), BANKS)
+    assert_equals_twin(config, twin(config, BANKS[::-1]), BANKS[::-1])
+
+
+def test_each_bank_evaluates_it_by_its_own_test_rows_and_all_by_counts(finished: Finished) -> None:
+    labels, pds = [], []
+    for bank in BANKS:
+        rows = rows_of(finished.config, bank)
+        test = rows.roles == TEST
+        labels.append(rows.labels[test])
+        pds.append(part(finished.config, bank).read(Scores).pd[test])
+        evaluation = finished.trained.of_banks[bank]
+        assert evaluation.metrics["auc"] == pytest.approx(auc(labels[-1], pds[-1]), abs=1e-4)
+        assert {"a", "known to supply"} <= set(evaluation.tables["scorecard"]["name"].tolist())
     exact = auc(np.concatenate(labels), np.concatenate(pds))
-    assert trained.evaluation.metrics["auc"] == pytest.approx(exact, abs=0.01)  # 200 rows; see test_banks.py
+    whole = finished.trained.evaluation.metrics["auc"]
+    assert whole == pytest.approx(exact, abs=0.01)  # 200 rows; see test_banks.py
 
 
+def test_a_passive_party_reads_sums_over_all_banks_only(finished: Finished) -> None:
+    """It steps by the same sums in each sub-study; what each bank opens is hidden by another mask."""
+    for name in PASSIVE:
+        first, *others = (sums for (party, _), sums in finished.sums.items() if party == name)
+        assert len(first) > 1
+        assert len(others) == len(BANKS) - 1
+        for other in others:
+            np.testing.assert_array_equal(np.stack(other), np.stack(first))
+    drawn = np.concatenate([mask for of_party in finished.masks.values() for mask in of_party])
+    assert len(np.unique(drawn)) == drawn.size
+
+
+@pytest.mark.slow
 def test_two_banks_have_to_be_allowed_and_then_equal_their_twin(config: TrainingConfig) -> None:
     two = replace(config, parties=(*BANKS[:2], *PASSIVE))
     with pytest.raises(FederationError, match=r"of two banks each can take its own numbers .* --allow-two"):
@@ -183,6 +232,7 @@ def test_an_engine_whose_masks_do_not_add_up_is_refused(config: TrainingConfig) 
         train(with_options(config, encryption="paillier"))
 
 
+@pytest.mark.slow
 def test_who_has_no_column_worth_its_place_is_asked_no_more(config: TrainingConfig) -> None:
     config = with_options(config, min_group=150)
     train(config)
@@ -205,30 +255,6 @@ def test_points_that_are_not_those_of_the_card_are_noticed_over_all_banks(
     monkeypatch.setattr("clients.hybrid_scorecard.points", lying)
     with pytest.raises(FederationError, match="the points of supply must be those of its card"):
         train(config)
-
-
-def test_a_passive_party_reads_sums_over_all_banks_only(
-    config: TrainingConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It steps by the same sums in each sub-study; what each bank opens is hidden by another mask."""
-    stepped: dict[str, list[np.ndarray]] = {}
-    masks: dict[str, list[np.ndarray]] = {}
-    honest = passive.take_step
-
-    def watched(session, state, opened):
-        key = session.envelope.study
-        stepped.setdefault(key, []).append(np.concatenate([part.ravel() for part in opened]))
-        masks.setdefault(key, []).append(session.store.read(Mask).numbers)
-        return honest(session, state, opened)
-
-    monkeypatch.setattr(passive, "take_step", watched)
-    train(replace(config, parties=(*BANKS, "tax")))
-    first, *others = stepped.values()
-    assert len(first) > 1
-    for other in others:
-        np.testing.assert_array_equal(np.stack(other), np.stack(first))
-    drawn = np.stack([mask for of_bank in masks.values() for mask in of_bank])
-    assert len(np.unique(drawn)) == drawn.size
 
 
 def test_a_party_waits_for_all_banks_that_the_others_name_too(config: TrainingConfig) -> None:
@@ -255,18 +281,13 @@ def test_a_party_waits_for_all_banks_that_the_others_name_too(config: TrainingCo
         ask("bank_c", BinRequest())
 
 
-def test_a_bank_exports_what_it_adds(config: TrainingConfig) -> None:
-    train(config)
+def test_a_bank_exports_its_part_and_a_passive_party_that_of_a_bank(finished: Finished) -> None:
+    data, state = Path(finished.config.data), Path(finished.config.state)
     for bank in BANKS:
-        exported = export_scorecard(
-            Path(config.data, bank), Path(config.state, bank), f"s/{MODEL.removesuffix('/1')}"
-        )
+        exported = export_scorecard(data / bank, state / bank, "s/hybrid-scorecard")
         assert exported.run == f"{sub_study('s', bank)}/{MODEL}"
         assert exported.score is not None
         assert exported.score.partners == PASSIVE
-    with pytest.raises(ConfigError, match=r"name the bank's part: s--bank_a/hybrid-scorecard"):
-        export_scorecard(Path(config.data, "tax"), Path(config.state, "tax"), "s/hybrid-scorecard")
-    of_party = export_scorecard(
-        Path(config.data, "tax"), Path(config.state, "tax"), "s--bank_b/hybrid-scorecard"
-    )
-    assert of_party.party == "tax"
+    with pytest.raises(ConfigError, match=r"name the bank's part: s--bank_a/hybrid-scorecard or s--bank_b/"):
+        export_scorecard(data / "tax", state / "tax", "s/hybrid-scorecard")
+    assert export_scorecard(data / "tax", state / "tax", "s--bank_b/hybrid-scorecard").party == "tax"
