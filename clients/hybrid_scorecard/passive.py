@@ -142,7 +142,8 @@ def step(session: Session, request: StepRequest) -> Stepped:
 
 
 def finish(session: Session, request: FinishRequest) -> Finished:
-    """Keep the weights of the last step, as points."""
+    """Keep the weights of the last step, as points, and forget the last mask."""
+    session.store.remove(Mask)
     return keep_points(session)
 
 

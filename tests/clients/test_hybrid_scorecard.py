@@ -125,6 +125,9 @@ def assert_keys_are_gone(config: TrainingConfig) -> None:
         assert not whole.has(Pads)
         assert not part(config, bank).has(OwnerKey)
         assert whole.last().state == part(config, bank).last().state == b""
+        for name in PASSIVE:
+            assert not part(config, bank, name).has(Mask)
+            assert part(config, bank, name).last().state == b""
 
 
 SLOW = {
