@@ -42,7 +42,7 @@ def compare(
     json: Json = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Say what it would take, in less than a minute, and train nothing."),
+        typer.Option("--estimate", help="Say what it would take, and train nothing."),
     ] = False,
     allow_two: AllowTwo = False,
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
@@ -249,7 +249,7 @@ def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tu
         found = estimates(dataset, config, contenders)
     console.print(
         estimate_table(found, len(config.seeds)),
-        "Where training stops early, it takes less. Minutes are those of this machine when it is idle.",
+        "Rounds are as many as a training usually takes. Minutes are those of this machine when it is idle.",
         sep="\n",
     )
 
