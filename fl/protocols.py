@@ -147,6 +147,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         contenders=("hybrid-scorecard",),
         follows=("scorecard", "banks"),
     ),
+    # It trains nothing, and keeps what `banks` has trained.
+    Conversation(
+        name="joining",
+        version=1,
+        layouts=(HORIZONTAL,),
+        states=("banks-boosting/*", "banks-network/*", "banks-scorecard/*"),
+    ),
 )
 
 
