@@ -104,7 +104,9 @@ def main(
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     plan = Plan(kills, each, (1, trips), seed, tuple(filter(None, targets.split(","))))
     with TemporaryDirectory(prefix="siloscore-kills-", ignore_cleanup_errors=True) as folder:
-        done, wrong = play(Path(folder), plan, out)
+        data = Path(folder) / "data"
+        write_economy(data, 2_000, "base", 1, truth=False)
+        done, wrong = play(data, Path(folder), plan, out)
     print(summary(done))
     for model in wrong:
         print(f"Not the model of an undisturbed study: {model}")
@@ -129,14 +131,12 @@ def summary(kills: list[Kill]) -> str:
     return markdown_table(pd.DataFrame(rows))
 
 
-def play(folder: Path, plan: Plan, out: Path | None = None) -> tuple[list[Kill], list[str]]:
-    """Kill in as many studies as it takes: the kills, and the models that came out otherwise than undisturbed.
+def play(data: Path, folder: Path, plan: Plan, out: Path | None = None) -> tuple[list[Kill], list[str]]:
+    """Kill in as many studies of a dataset as it takes: the kills, and the models that came out otherwise.
 
-    The kills so far are written to `out` at the end of every study.
+    folder is for all that is written beside the dataset. The kills so far are in `out` at the end of every study.
     """
     chance, done, wrong = random.Random(plan.seed), list[Kill](), list[str]()
-    data = folder / "data"
-    write_economy(data, 2_000, "base", 1, truth=False)
     expected = _undisturbed(data, folder, plan.contenders)
     with _federation(data) as parties:
         known = plan.targets or _targets(parties)

@@ -1,5 +1,6 @@
 """Kills of a deployment's processes in one study; `make bench-kills` plays thirty in several."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,18 +9,21 @@ from experiments.benchmarks.kills import Kill, Plan, play, summary
 
 
 @pytest.mark.slow
-def test_a_study_survives_kills_and_its_model_is_that_of_one_process_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings(
+    "ignore:subprocess .* is still running:ResourceWarning"
+)  # supervisors are to live on
+def test_a_study_survives_kills_and_its_model_is_that_of_one_process_bit_for_bit(
+    make_tables: Callable[..., Path], tmp_path: Path
+) -> None:
     went_on = {
         "tax:worker": "by itself",
         "coordinator:superlink": "by itself",
         "coordinator:executor": "by itself",
         "coordinator:serverapp": "resumed",
     }
-    contenders = ("federated-scorecard",)
+    plan = Plan(4, each=4, trips=(2, 2), targets=tuple(went_on), contenders=("federated-scorecard",))
 
-    kills, wrong = play(
-        tmp_path, Plan(4, each=4, trips=(4, 4), targets=tuple(went_on), contenders=contenders)
-    )
+    kills, wrong = play(make_tables(("tax",), rows=1200), tmp_path, plan)
 
     assert wrong == []
     assert {kill.target: kill.went_on for kill in kills} == went_on
