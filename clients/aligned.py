@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.store import Store
 from fl.tables import Table
 

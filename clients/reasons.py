@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.session import Session
 from fl.explanation import ALL, BANK, Explanation, Feature, Text, printable
 from fl.records import Array

@@ -21,7 +21,8 @@ from typing import Any
 from flwr.app import Context, Message, RecordDict
 
 from clients.audit import Line, Trail, decoded, encoded, highest_grade, lines_of
-from clients.data.declaration import Column, Declaration, read_declaration, with_reasons
+from clients.data.column import Column
+from clients.data.declaration import Declaration, read_declaration, with_reasons
 from clients.data.errors import DataError
 from clients.identity import own_identity
 from clients.parties import Party, open_party, party_type

@@ -22,7 +22,8 @@ from clients.aligned import (
     read_sensitive,
     read_table,
 )
-from clients.data.declaration import COVERAGE, Column, read_declaration, with_reasons
+from clients.data.column import Column
+from clients.data.declaration import COVERAGE, read_declaration, with_reasons
 from clients.evaluation import coverage_names
 from clients.parties import party_type
 from clients.scores import Scores

@@ -18,7 +18,7 @@ from scipy.special import logit
 
 from clients.data.declaration import FILE_NAME, read_declaration
 from clients.data.files import SUFFIXES
-from clients.parties.base import APPLICATIONS
+from clients.parties.records import APPLICATIONS
 from clients.scoring import read_answers
 from experiments.backends import open_backend, with_journal
 from experiments.dataset import label_holders, party_names

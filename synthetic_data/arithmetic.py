@@ -64,12 +64,10 @@ def weighted_sum(weights: sparse.csr_matrix, values: np.ndarray) -> np.ndarray:
     Returns:
         (n,) or (n, k) float32.
     """
-    ones = np.ones(weights.shape[1], f32)
-    sums = [
-        sparse.csr_matrix(
-            (weights.data * column[weights.indices], weights.indices, weights.indptr), weights.shape
-        )
-        @ ones
-        for column in values.reshape(len(values), -1).T
-    ]
-    return np.stack(sums, axis=-1).reshape(-1, *values.shape[1:])
+    terms = weights.nnz
+    of_row = sparse.csr_matrix(
+        (np.ones(terms, f32), np.arange(terms), weights.indptr), (weights.shape[0], terms)
+    )
+    return of_row @ (
+        weights.data.reshape(-1, *(1,) * (values.ndim - 1)) * values.take(weights.indices, axis=0)
+    )

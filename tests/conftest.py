@@ -161,7 +161,8 @@ def make_tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 
 def write_table_declaration(folder: Path, label: bool, months: bool) -> None:
-    from clients.data.declaration import Column, Declaration, write_declaration
+    from clients.data.column import Column
+    from clients.data.declaration import Declaration, write_declaration
 
     columns = (*(Column(name, "numeric") for name in "abc"), Column("kind", "categorical"))
     held = {"label": "default", "segments": ("kind",)} if label else {}

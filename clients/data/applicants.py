@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clients.data import values
+from clients.data.column import Column
 from clients.data.dates import months_before
-from clients.data.declaration import Column, Declaration
+from clients.data.declaration import Declaration
 from clients.data.errors import DataError
 from clients.data.files import open_table
 from clients.data.table_file import Kind

@@ -12,8 +12,8 @@ import pyarrow.types as pat
 
 from clients.data import amounts, values
 from clients.data.cells import BadValues, shown
+from clients.data.column import Column
 from clients.data.dates import day_comes_first, days_from_text
-from clients.data.declaration import Column
 from clients.data.format import Format
 from clients.data.table_file import Strays, TableFile
 

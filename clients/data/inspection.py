@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from clients.data.declaration import Column, Declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration
 from clients.data.detection import FEW, MANY, Detected, detect
 from clients.data.errors import DataError, listing
 from clients.data.files import detect as detect_format

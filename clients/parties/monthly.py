@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.data.errors import DataError
-from clients.parties.base import MONTH, Party
+from clients.parties.base import Party
+from clients.parties.records import MONTH
 
 Array = npt.NDArray[np.float64]
 MONTHS = 18

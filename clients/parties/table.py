@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 
 from clients.data import values
+from clients.data.column import Column
 from clients.data.dates import months_before
-from clients.data.declaration import DEFAULT_ID, FILE_NAME, Column, Declaration
+from clients.data.declaration import DEFAULT_ID, FILE_NAME, Declaration
 from clients.data.errors import DataError, DataWarning, listing, warn_once
 from clients.data.files import SUFFIXES, open_table, tables_in
 from clients.data.files import detect as detect_format
 from clients.data.table_file import Conversion, Kind
-from clients.parties.base import Party, Records
+from clients.parties.base import Party
+from clients.parties.records import Records
 
 TABLE = "table"
 """The name of the one record table, whatever its file is called."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.binned import Setup, set_up
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.session import Session
 from fl.binning import Binning, Shape
 from fl.config.scorecard import ScorecardConfig

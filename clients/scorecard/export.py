@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from clients.aligned import Schema, read_table
 from clients.banks import Model
-from clients.data.declaration import Column, Declaration, read_declaration, schema_hash
+from clients.data.column import Column
+from clients.data.declaration import Declaration, read_declaration, schema_hash
 from clients.scorecard.model import BankModel, Groupings, PassiveModel
 from clients.store import Store
 from fl.binning import Binning

@@ -18,7 +18,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 
-from clients.data.declaration import Column, Declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration
 from clients.data.errors import DataError
 from clients.serving.guard import Guard
 from clients.serving.keys import Keys

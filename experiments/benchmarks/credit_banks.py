@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import typer
 
-from clients.data.declaration import Column, Declaration, write_declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration, write_declaration
 from experiments.settings import words
 
 BANKS = ("bank_a", "bank_b", "bank_c")

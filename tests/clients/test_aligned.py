@@ -14,7 +14,7 @@ from clients.aligned import (
     read_table,
     table_of,
 )
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.store import Store
 
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clients.audit import FILE_NAME, HEAD_NAME, LABEL_GRADE, Line, Trail, heads_of, highest_grade, lines_of
-from clients.data.declaration import Column, Declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration
 from clients.data.errors import DataError
 from clients.identity import read_identity
 from clients.store import DiskFull

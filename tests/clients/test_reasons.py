@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clients.data.declaration import Column, Declaration, with_reasons
+from clients.data.column import Column
+from clients.data.declaration import Declaration, with_reasons
 from clients.policy import Policy
 from clients.reasons import column_texts, compared
 from fl.tables import Table

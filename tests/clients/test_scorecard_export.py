@@ -11,7 +11,8 @@ import pytest
 
 from clients.aligned import read_applications, table_of
 from clients.data.applicants import features_of
-from clients.data.declaration import Column, Declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration
 from clients.parties import open_party
 from clients.scorecard.export import Points, Scorecard, columns_of, export_scorecard, to_json, to_sql
 from clients.scorecard.model import ScoredRows

@@ -7,7 +7,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from clients.audit import FILE_NAME, HEAD_NAME, Line, Trail
-from clients.data.declaration import Column, Declaration, write_declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration, write_declaration
 from clients.identity import make_identity, read_identity
 from experiments.cli import app
 from fl.errors import ConfigError

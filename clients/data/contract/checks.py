@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from clients.data.column import Column
 from clients.data.contract.specimen import STRANGER, Specimen
-from clients.data.declaration import Column
 from clients.data.errors import listing
-from clients.parties.base import APPLICATIONS, MONTH, Party
+from clients.parties.base import Party
+from clients.parties.records import APPLICATIONS, MONTH
 
 
 class Breach(AssertionError):
@@ -62,7 +63,7 @@ def grades(specimen: Specimen) -> str:
     """Each column has a data grade, and a declaration made by default does not lower it."""
     for column in specimen.kind.columns:
         if not isinstance(column, Column):
-            return f"{column!r} is no clients.data.declaration.Column, so it has no grade"
+            return f"{column!r} is no clients.data.column.Column, so it has no grade"
     grade_of = {column.name: column.grade for column in specimen.kind.columns}
     for column in specimen.party().declaration.columns:
         if column.grade < (grade := grade_of.get(column.name, column.grade)):

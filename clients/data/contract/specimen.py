@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clients.parties.base import MONTH, Party
+from clients.parties.base import Party
+from clients.parties.records import MONTH
 
 BUSINESSES = 8
 STRANGER = "stranger-to-all"

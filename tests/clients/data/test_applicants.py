@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from clients.data.applicants import frame_of_rows, read_applicants_file
-from clients.data.declaration import Column, Declaration, write_declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration, write_declaration
 from clients.data.errors import DataError
 from clients.parties import Party, open_party
 

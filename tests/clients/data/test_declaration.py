@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clients.data.column import Column
 from clients.data.declaration import (
     COVERAGE,
     FILE_NAME,
     Cluster,
-    Column,
     Declaration,
     Target,
     read_declaration,

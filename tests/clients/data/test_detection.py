@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clients.data.declaration import Column
+from clients.data.column import Column
 from clients.data.detection import Detected, detect, special_values
 from clients.data.files import open_table
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.data.declaration import FILE_NAME, Column, Declaration
+from clients.data.column import Column
+from clients.data.declaration import FILE_NAME, Declaration
 from clients.data.errors import DataError
 from clients.parties.base import Party
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clients.data.declaration import FILE_NAME, Column, read_declaration
+from clients.data.column import Column
+from clients.data.declaration import FILE_NAME, read_declaration
 from clients.data.errors import DataError, DataWarning
 from clients.parties import open_party, write_default
 from clients.parties.table import TableParty

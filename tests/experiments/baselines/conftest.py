@@ -29,7 +29,7 @@ def default_credit() -> tuple[dict[str, pd.DataFrame], np.ndarray, np.ndarray]:
 def join() -> Callable:
     """Makes the joined table of some parties' frames, all of them knowing every row."""
     from clients.aligned import Applications
-    from clients.data.declaration import Column
+    from clients.data.column import Column
     from experiments.joined import Joined
     from fl.tables import Table
 

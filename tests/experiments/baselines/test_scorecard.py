@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from clients.aligned import table_of
-from clients.data.declaration import Column, Declaration, read_declaration, with_reasons, write_declaration
+from clients.data.column import Column
+from clients.data.declaration import Declaration, read_declaration, with_reasons, write_declaration
 from clients.scorecard.model import BankModel, PassiveModel, ScoredRows
 from clients.store import Store
 from experiments.baselines.scorecard import Scorecard, fit_scorecard, group_columns

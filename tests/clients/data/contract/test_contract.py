@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clients.data.column import Column
 from clients.data.contract import Breach, check_party, find_party, verdicts
 from clients.data.contract.checks import CHECKS
 from clients.data.contract.specimen import Specimen
-from clients.data.declaration import Column, Declaration
+from clients.data.declaration import Declaration
 from clients.data.errors import DataError
 from clients.parties import origins, party_type
 from clients.parties.bank import BankParty
