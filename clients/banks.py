@@ -4,10 +4,10 @@ The rows are those that the bank has aligned in its own sub-study, with the spli
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,15 @@ from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Schema
 from fl.banks.program import Program, Rows
 from fl.banks.programs import program_of
+from fl.calibration import Calibration
+from fl.config.banks import BanksConfig
 from fl.config.run import RunConfig
 from fl.errors import ProtocolError
+from fl.evaluation import Evaluation
 from fl.evaluation.measures import evaluate
 from fl.explanation import BANK, Explanation, Feature
 from fl.records import Array, decode, encode
-from fl.splits import TEST, Split
+from fl.splits import TEST, VALIDATION, Split
 from fl.tables import Table
 
 ANSWERS_ALL = True
@@ -50,50 +53,64 @@ Floats = NDArray[np.float64]
 class Summing:
     """What the bank keeps between two sums.
 
-    pads      of the sum that is under way
-    state     of the program, encoded
-    log_odds  float64 (n,) of all rows by the trained model; of none while it trains
-    cuts      where the bins of the evaluation meet, once that is known
+    pads           of the sum that is under way
+    state          of the program, encoded; of the trained model what all banks have of it
+    recalibration  of the trained model
+    log_odds       float64 (n,) of all rows by the trained model, recalibrated; of none while it trains
+    cuts           where the bins of the evaluation meet, once that is known
     """
 
     pads: Pads
     state: bytes
+    recalibration: Calibration = field(default_factory=Calibration)
     log_odds: Floats | None = None
     cuts: Floats | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A trained model: its contender and seed, the columns, and the last state of its program, encoded."""
+    """A trained model.
+
+    schema         the columns that it is of
+    state          of its program, encoded: what all banks have alike
+    recalibration  from its log odds to those of this bank
+    """
 
     contender: str
     seed: int
     schema: Schema
     state: bytes
+    recalibration: Calibration
 
-    def log_odds(self, table: Table, config: RunConfig) -> Floats:
-        """The log odds of default (n,) of a table's rows."""
+    @classmethod
+    def of(cls, session: Session, schema: Schema, state: bytes, recalibration: Calibration) -> Self:
+        """The model that is asked about."""
+        contender, seed = session.envelope.model.split("/")[0], session.envelope.seed
+        return cls(contender=contender, seed=seed, schema=schema, state=state, recalibration=recalibration)
+
+    def program(self, config: RunConfig) -> tuple[Program[Any], Any]:
+        """The program that has trained it, and the state."""
         program = program_of(self.contender, config, self.seed, self.schema)
-        return program.log_odds(_applicants(table), decode(program.state, self.state))
+        return program, decode(program.state, self.state)
 
 
 def start(session: Session, request: StartRequest) -> Started:
     """Make fresh keys for the model."""
     check_seed(session, request.seed)
-    return offered(session, _schema(session))
+    return offered(session, read_schema(session))
 
 
 def begin(session: Session, request: BeginRequest) -> Added:
     """Read the keys of the others, and add the first numbers."""
-    pads = agreed(session, request.keys, _schema(session))
-    program, rows = _program(session), _rows(session)
+    pads = agreed(session, request.keys, read_schema(session))
+    program, rows = _program(session), read_rows(session)
     return _added(session, program, rows, Summing(pads=pads, state=encode(program.begin(rows))))
 
 
 def add(session: Session, request: AddRequest) -> Added:
     """Go on with the total of a sum, and add the next numbers."""
     summing, total = _unmasked(session, request.total)
-    program, rows = _program(session), _rows(session)
+    program, rows = _program(session), read_rows(session)
     if summing.log_odds is not None:
         if summing.cuts is not None:
             raise ProtocolError("nothing is to be added any more")
@@ -107,17 +124,36 @@ def score(session: Session, request: ScoreRequest) -> Judged:
     summing, total = _unmasked(session, request.total)
     if summing.log_odds is None or summing.cuts is None:
         raise ProtocolError("the model is not trained yet")
-    contender, seed, rows = session.envelope.model.split("/")[0], session.envelope.seed, _rows(session)
-    schema, (labels, pd) = _schema(session), rows_of(total)
-    session.store.keep(Model(contender=contender, seed=seed, schema=schema, state=summing.state))
-    half = _half_of(contender)
-    if half is None:
-        scored = keep_scores(session, summing.log_odds, rows.roles, answers_all=True)
-    else:
-        program = _program(session)
-        scored = half.keep(session, program, schema, rows, decode(program.state, summing.state))
+    labels, pd = rows_of(total)
+    model = Model.of(session, read_schema(session), summing.state, summing.recalibration)
+    evaluation = keep(session, model, read_rows(session), summing.log_odds)
     session.keep(None)
-    return Judged(evaluation=scored.evaluation, whole=evaluate(labels, pd, {}))
+    return Judged(evaluation=evaluation, whole=evaluate(labels, pd, {}))
+
+
+def keep(session: Session, model: Model, rows: Rows, log_odds: Floats) -> Evaluation:
+    """Keep a trained model and the log odds (n,) of the bank's rows by it, and evaluate those of the test rows."""
+    half = _scorecard_half(model.contender)
+    if half is None:
+        scored = keep_scores(session, log_odds, rows.roles, answers_all=True)
+    else:
+        scored = half.keep(session, model, rows)
+    session.store.keep(model)
+    if session.config.section(BanksConfig).recalibrate == "none":
+        return scored.evaluation
+    fitted = {name: np.array([value]) for name, value in vars(model.recalibration).items()}
+    return replace(scored.evaluation, tables={**scored.evaluation.tables, "recalibration": fitted})
+
+
+def recalibrated(session: Session, log_odds: Floats, labels: NDArray[np.int8]) -> Calibration:
+    """The bank's own map of a model's log odds, by rows (n,) that the model has not learned from; see `BanksConfig`.
+
+    A bank with few defaults would follow chance, hence the test.
+    """
+    kind = session.config.section(BanksConfig).recalibrate
+    if kind == "none":
+        return Calibration()
+    return Calibration.fit_if_needed(log_odds, labels, with_slope=kind == "logistic")
 
 
 def _added(
@@ -133,7 +169,14 @@ def _added(
         state = decode(program.state, summing.state)
         addend = program.addend(rows, state)
         if addend is None:
-            summing = replace(summing, log_odds=program.log_odds(rows, state))
+            log_odds, validation = program.log_odds(rows, state), rows.roles == VALIDATION
+            recalibration = recalibrated(session, log_odds[validation], rows.labels[validation])
+            summing = replace(
+                summing,
+                state=encode(program.shared(state)),
+                recalibration=recalibration,
+                log_odds=recalibration.log_odds(log_odds),
+            )
     if addend is None:
         addend = _of_test_rows(rows, summing)
     session.keep(summing)
@@ -166,10 +209,10 @@ def _unmasked(session: Session, total: Array) -> tuple[Summing, NDArray[np.int64
 def _program(session: Session) -> Program[Any]:
     contender = session.envelope.model.split("/")[0]
     banks = len(banks_of(session))
-    return program_of(contender, session.config, session.envelope.seed, _schema(session), banks)
+    return program_of(contender, session.config, session.envelope.seed, read_schema(session), banks)
 
 
-def _rows(session: Session) -> Rows:
+def read_rows(session: Session) -> Rows:
     """The bank's own rows, from its sub-study."""
     study, applications = session.aligned, read_applications(session.aligned)
     return Rows(
@@ -187,7 +230,7 @@ def _applicants(table: Table) -> Rows:
     return Rows(name="", table=table, labels=none, roles=none, signs={}, segments={})
 
 
-def _schema(session: Session) -> Schema:
+def read_schema(session: Session) -> Schema:
     """What the bank declares of its columns, in the order of its table."""
     return schema_of(session.declaration, read_table(session.aligned))
 
@@ -211,12 +254,9 @@ def schema_of(declaration: Declaration, table: Table) -> Schema:
     )
 
 
-_HALVES = {"banks-scorecard": "clients.scorecard.banks"}
-"""Modules that keep more of a model than its state, and answer more by it: they have `keep` and `answers`."""
-
-
-def _half_of(contender: str) -> ModuleType | None:
-    return import_module(_HALVES[contender]) if contender in _HALVES else None
+def _scorecard_half(contender: str) -> ModuleType | None:
+    """What keeps a scorecard as that of a bank alone, and answers in points."""
+    return import_module("clients.scorecard.banks") if contender == "banks-scorecard" else None
 
 
 def is_trained(model: Store) -> bool:
@@ -237,7 +277,9 @@ def log_odds(
     config: RunConfig,
 ) -> Floats:
     """The log odds of default (n,) of a table's rows, whoever else knows them."""
-    return model.read(Model).log_odds(table, config)
+    trained = model.read(Model)
+    program, state = trained.program(config)
+    return trained.recalibration.log_odds(program.log_odds(_applicants(table), state))
 
 
 def explain(
@@ -249,11 +291,11 @@ def explain(
 ) -> Explanation:
     """How the log odds of the rows of a table come about."""
     trained = model.read(Model)
-    program, rows = program_of(trained.contender, config, trained.seed, trained.schema), _applicants(table)
-    state = decode(program.state, trained.state)
+    (program, state), rows = trained.program(config), _applicants(table)
     added = program.contributions(rows, state)
     base = program.log_odds(rows, state) - sum(added.values(), np.zeros(len(table)))
-    return Explanation(base, {Feature(BANK, number): values for number, values in added.items()})
+    features = {Feature(BANK, number): values for number, values in added.items()}
+    return Explanation(base, features).calibrated(trained.recalibration)
 
 
 def answers(
@@ -265,7 +307,7 @@ def answers(
 ) -> dict[str, Array]:
     """Columns of the bank's answers beside score and PD: those of the algorithm's own half."""
     trained = model.read(Model)
-    half = _half_of(trained.contender)
+    half = _scorecard_half(trained.contender)
     if half is None:
         return {}
     return cast(dict[str, Array], half.answers(model, trained.schema.table(table), {}, {}, config))

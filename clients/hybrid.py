@@ -144,7 +144,7 @@ def begin(session: Session, request: BeginRequest) -> Next:
     session.store.keep(PassiveColumns(columns))
     keys = make_keys(session, columns)
     grower, demand = HybridGrower.begin_with(_data(session), config, rows)
-    return _next(session, Bank(session, grower), pads, demand, None, keys)
+    return _next(session, Bank(session, grower), pads, demand, keys=keys)
 
 
 def split(session: Session, request: SplitRequest) -> Next | Shown:
@@ -155,7 +155,7 @@ def split(session: Session, request: SplitRequest) -> Next | Shown:
     resolved = grower.resolve(bank.members(request.members))
     addend = grower.gather(bank.answers(resolved, request.sums))
     if not len(addend):
-        return _next(session, bank, state.pads, *grower.advance_by(addend))
+        return _next(session, bank, state.pads, grower.go_on())
     session.keep(HybridState(bank=bank.state, gathered=grower.gathered, pads=state.pads))
     return Shown(state.pads.shown(addend))
 
@@ -205,12 +205,11 @@ def _next(
     session: Session,
     bank: Bank,
     pads: Pads,
-    demand: Demand | None,
-    losses: NDArray[np.float64] | None,
+    demand: Demand,
+    losses: NDArray[np.float64] | None = None,
     keys: Keys | None = None,
 ) -> Next:
     """Put a demand in a message, and keep the state."""
-    assert demand is not None
     demanded = bank.demanded(demand, None, keys)
     session.keep(HybridState(bank=bank.state, gathered=None, pads=pads))
     return Next(**vars(demanded), metrics=_metrics(losses))

@@ -134,6 +134,7 @@ class Policy:
     most_epsilon        of the noise on sums of several banks (`banks.epsilon`), 0 of a run being none
     most_delta          likewise (`banks.delta`)
     two_banks           whether two banks may train together alone (`banks.allow-two`)
+    hand_over           whether a model of several banks may be handed to a bank that joins them (`fl/joining.py`)
     alignments_per_day  studies that a training begins
     models_per_day      models whose training begins; each adds fresh noise to the same labels
     applicants_per_day  businesses that scoring asks about
@@ -207,6 +208,16 @@ class Policy:
             },
             False,
             "banks.allow-two",
+        ),
+    ] = None
+    hand_over: Annotated[
+        _Flag,
+        exactly(
+            {
+                True: "models of several banks to be handed to a bank that joins",
+                False: "no model of several banks to be handed to another bank",
+            },
+            False,
         ),
     ] = None
     ciphertext_grade: Annotated[
@@ -336,6 +347,7 @@ DEFAULTS = Policy(
     most_batches=1_000,
     most_embedding=64,
     two_banks=False,
+    hand_over=False,
     ciphertext_grade=4,
     padded_grade=4,
     aggregate_grade=4,

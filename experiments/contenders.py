@@ -89,7 +89,16 @@ class Parts:
 
 
 def read_parts(config: TrainingConfig, dataset: Dataset) -> Parts:
-    """The parts of a study that has aligned."""
+    """The parts of a study that has aligned; where a bank joins others, its own alone."""
+    if config.joins:
+        folder = next(
+            name
+            for name in dataset.holders
+            if read_declaration(dataset.folder / name).name == config.newcomer
+        )
+        # The models are in the study of all.
+        only = replace(_read_part(bank_study(config, folder, ()), folder), config=config)
+        return Parts({"": only}, only)
     if len(dataset.holders) == 1:
         only = _read_part(config, dataset.holder)
         return Parts({"": only}, only)

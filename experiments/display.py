@@ -199,15 +199,18 @@ def estimate_table(estimates: pd.DataFrame, seeds: int) -> Table:
     forms = {"round_trips": "{:,.0f}", "megabytes": "{:,.0f}", "cpu_seconds": "{:,.1f}"}
     numbers = {_ESTIMATED[name]: estimates[name].map(forms.get(name, "{:.1f}").format) for name in _ESTIMATED}
     rounds = estimates["rounds"].map(lambda count: str(count) if count else "")
-    return _table(pd.DataFrame({"": names, "Rounds": rounds, **numbers}), "Estimate: all rounds, one seed")
+    return _table(
+        pd.DataFrame({"": names, "Rounds": rounds, **numbers}), "Estimate of one seed; minutes by backend"
+    )
 
 
 _ESTIMATED = {
     "round_trips": "Trips",
     "megabytes": "MB",
     "cpu_seconds": "CPU s",
-    "inline": "min inline",
-    "simulation": "min simulation",
+    "inline": "inline",
+    "simulation": "simulated",
+    "deployment": "deployed",
 }
 
 

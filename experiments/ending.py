@@ -36,7 +36,7 @@ def tell_study(
     if best := best_federated(outcome.comparison):
         data = config.data_folder
         options = {"data": data, "backend": backend, "store": store}
-        if are_several:
+        if are_several or config.joins:
             options["bank"] = config.parties[0]
         line = scoring_command(
             f"{config.study}/{best}/{config.seeds[0]}", data / config.parties[0], **options

@@ -10,18 +10,24 @@ from clients.parties import write_default
 
 
 def write_tables(
-    folder: Path, rows: int, columns: Mapping[str, int], bads: float = 0.2, seed: int = 1
+    folder: Path,
+    rows: int,
+    columns: Mapping[str, int],
+    bads: float = 0.2,
+    seed: int = 1,
+    noise: float = 1.0,
 ) -> None:
     """A dataset of parties with so many columns each, all of which know all rows; the first one has the labels.
 
-    Default depends on all columns of all parties, by as much on each party's, and `bads` is the bad rate.
+    Default depends on all columns of all parties, by as much on each party's, and on chance by so much `noise`; `bads`
+    is the bad rate.
     """
     rng = np.random.default_rng(seed)
     ids = np.array([f"{number:09d}" for number in range(rows)])
     tables = {party: rng.normal(size=(rows, count)) for party, count in columns.items()}
     # Effects that bend and interact are what trees are for.
     signals = [x.sum(axis=1) + np.abs(x[:, 0]) * x[:, -1] for x in tables.values()]
-    risk = sum(signal / signal.std() for signal in signals) + rng.logistic(size=rows)
+    risk = sum(signal / signal.std() for signal in signals) + noise * rng.logistic(size=rows)
     labels = (risk > np.quantile(risk, 1 - bads)).astype(int)
     holder = next(iter(columns))
     for party, numbers in tables.items():

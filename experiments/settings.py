@@ -9,6 +9,8 @@ _MADE_ELSEWHERE = {
     **{name: f"use the option --{name}" for name in ("data", "parties", "contenders", "seeds", "experiment")},
     "tracking-uri": "use the option --store",
     "world": "it is the dataset's",
+    "joins": "use the option --join",
+    "newcomer": "use the option --bank",
     **dict.fromkeys(("task", "study", "parent-run", "progress"), "the command sees to it"),
     **dict.fromkeys(("model", "model-run", "model-data", "applicants"), "use the command `siloscore score`"),
 }

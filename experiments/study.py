@@ -144,7 +144,7 @@ def run_study(
         )
         # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
         tables = {}
-        if not parts.are_several and not (estimated := compared(dataset, run, results)).empty:
+        if dataset.layout == VERTICAL and not (estimated := compared(dataset, run, results)).empty:
             tables = {"estimate": estimated}
         publish_comparison(
             study, finished.comparison, finished.evaluations, failures, doubts, tables, finished.of_banks

@@ -42,28 +42,43 @@ def compare(
     json: Json = None,
     estimate: Annotated[
         bool,
-        typer.Option("--estimate", help="Say what it would take, in less than a minute, and train nothing."),
+        typer.Option("--estimate", help="Say what it would take, and train nothing."),
     ] = False,
     allow_two: AllowTwo = False,
+    join: Annotated[
+        str,
+        typer.Option(help="Study of several banks: a bank that joins takes its models, and none is trained."),
+    ] = "",
+    bank: Annotated[str, typer.Option(help="With --join: the folder of the bank that joins.")] = "",
     settings: Setting = [],  # noqa: B006  (typer reads the default and never changes it)
 ) -> None:
     """Train federated and other models, and compare them.
 
     All learn from the same rows; the table shows which is best and by how much.
 
+    With --join, a bank that joins others gets the models that they have trained, from another bank; the table compares
+    them on its test rows with what it reaches alone.
+
     Example: siloscore compare --data data/demo --seeds 1,2
     """
     from experiments.contenders import all_contenders
     from experiments.display import progress_bars
     from experiments.ending import tell_study
+    from experiments.joining import open_join
+    from experiments.mlflow_page import store_uri
     from experiments.outputs import check_file
     from experiments.study import run_study
 
     if json:
         check_file(json, "The table")
-    allowed = ["banks.allow-two=true"] if allow_two else []
-    dataset, config = configured(data, seeds, parties, test_ids, _encrypted(settings, encryption) + allowed)
-    names = words(contenders) or all_contenders(dataset.layout)
+    settings = _encrypted(settings, encryption) + (["banks.allow-two=true"] if allow_two else [])
+    if join or bank:
+        typed = parse_settings(settings), words(contenders), words(parties)
+        dataset, config = open_join(store_uri(store), join, data, bank, seeds, test_ids, *typed)
+        names = config.contenders
+    else:
+        dataset, config = configured(data, seeds, parties, test_ids, settings)
+        names = words(contenders) or all_contenders(dataset.layout)
     if estimate:
         _tell_estimates(dataset, config, names)
         return
@@ -249,7 +264,7 @@ def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tu
         found = estimates(dataset, config, contenders)
     console.print(
         estimate_table(found, len(config.seeds)),
-        "Where training stops early, it takes less. Minutes are those of this machine when it is idle.",
+        "Rounds are as many as a training usually takes. Minutes are those of this machine when it is idle.",
         sep="\n",
     )
 

@@ -140,6 +140,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         contenders=("hybrid-boosting",),
         follows=("boosting", "banks"),
     ),
+    # It trains nothing, and keeps what `banks` has trained.
+    Conversation(
+        name="joining",
+        version=1,
+        layouts=(HORIZONTAL,),
+        states=("banks-boosting/*", "banks-network/*", "banks-scorecard/*"),
+    ),
 )
 
 

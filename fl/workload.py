@@ -94,7 +94,7 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The training of one model: what comes once, and what comes in each of at most `rounds` rounds.
+    """The training of one model: what comes once, and what comes in each of as many rounds as there usually are.
 
     engine   of the encrypted sums, and packing: what it may be asked for; none without encryption
     keys     how many public keys of the engine the label holder sends to each passive party
@@ -110,3 +110,9 @@ class Plan:
     def rounds_of(self, round_trips: int) -> float:
         """After how many rounds a training ended that took so many round trips."""
         return (round_trips - self.once.round_trips) / max(1, self.each.round_trips)
+
+
+def sampled(bins: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """The bins (c,) of so many of a party's columns, at least one, that stand for all of them: many bins and few."""
+    count = max(1, round(share * len(bins)))
+    return np.sort(bins)[::-1][np.arange(count) * len(bins) // count]

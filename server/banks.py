@@ -27,11 +27,11 @@ def train(exchange: Exchange, training: Training) -> OfBanks:
             steps = steps_of(training.contender, training.config)
             training.report(first.step, steps, ", ".join(banks), first.metrics)
     judged = exchange.ask_each(ScoreRequest(_total(replies)), model)
-    evaluations = {bank: _with_names(exchange, bank, judged[bank].evaluation) for bank in banks}
+    evaluations = {bank: with_column_names(exchange, bank, judged[bank].evaluation) for bank in banks}
     return OfBanks(judged[banks[0]].whole, evaluations)
 
 
-def _with_names(exchange: Exchange, bank: str, evaluation: Evaluation) -> Evaluation:
+def with_column_names(exchange: Exchange, bank: str, evaluation: Evaluation) -> Evaluation:
     """The same with the names of the bank's columns, if it is that of a scorecard."""
     if "scorecard" not in evaluation.tables:
         return evaluation

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fl.boosting import (
     BeginRequest,
@@ -26,7 +25,7 @@ from fl.config.run import TrainingConfig
 from fl.encrypted_sums.packing import Packing
 from fl.evaluation import Evaluation
 from fl.records import Array
-from fl.workload import EncryptedSums, Plan, Sizes, Workload
+from fl.workload import EncryptedSums, Plan, Sizes, Workload, sampled
 from server.exchange import Exchange
 from server.training import Training
 
@@ -131,7 +130,7 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
     all_bins = sum(int(of_party.sum()) for of_party in sizes.bins(boosting.bins).values())
     # A column's last bin is not told, and a tree may use some of the columns only.
     bins = {
-        party: _used(of_party, boosting.column_share) - 1
+        party: sampled(of_party, boosting.column_share) - 1
         for party, of_party in sizes.bins(boosting.bins).items()
     }
     root = EncryptedSums(
@@ -176,9 +175,3 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
         packing=Packing(sizes.training * (2 if ahead == "tree" else 1), ranges(boosting)),
         keys=1,
     )
-
-
-def _used(bins: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """The bins of a sample of columns that stands for all of them."""
-    count = max(1, round(share * len(bins)))
-    return np.sort(bins)[::-1][np.arange(count) * len(bins) // count]

@@ -24,6 +24,7 @@ from fl.evaluation import Evaluation
 from fl.protocols import VERTICAL, conversation_of, essential
 from fl.reserve import RESERVE, TrainRequest
 from fl.splits import Assigned, SplitRequest, in_all
+from server import joining
 from server.alignment import Alignment, align, doubts
 from server.costs import Costs
 from server.delivery import Messenger
@@ -134,20 +135,23 @@ def connect(
     grid: Messenger, config: TrainingConfig, on_progress: Report, journal: Journal | None = None
 ) -> Federation:
     """Handshake and alignment. Raises FederationError, ProtocolError or ConfigError."""
-    needed = [c for c in essential() if c.name != "scoring"]
+    unneeded = {"scoring"} if config.joins else {"scoring", "joining"}
+    needed = [c for c in essential() if c.name not in unneeded]
     needed += dict.fromkeys(conversation_of(name) for name in config.contenders)
     exchange = Exchange(grid, config.study, config.party_timeout, journal)
     on_progress(Progress("connect"))
     described = exchange.connect(config.require_parties(), config.connect_timeout)
     exchange.roster = form_roster(described, needed)
+    if config.joins:
+        joining.giver_of(exchange.roster, config.newcomer)
     on_progress(Progress("align"))
     if exchange.roster.layout == VERTICAL:
         return _aligned(exchange, config, on_progress)
     if any(VERTICAL not in conversation_of(name).layouts for name in config.contenders):
         introduce_banks(exchange)
-    of_banks = {
-        bank: _aligned(exchange.of_bank(bank), config, on_progress) for bank in exchange.roster.holders
-    }
+    # Who hands a model over needs no rows for that.
+    banks = (config.newcomer,) if config.joins else exchange.roster.holders
+    of_banks = {bank: _aligned(exchange.of_bank(bank), config, on_progress) for bank in banks}
     return Federation(exchange, Alignment.together(part.alignment for part in of_banks.values()), of_banks)
 
 
@@ -211,8 +215,8 @@ def train_reserve(federation: Federation, assigned: Assigned, seed: int, report:
 def train(federation: Federation, training: Training) -> Trained:
     """Train one contender and evaluate it."""
     exchange, costs, began = federation.exchange, federation.exchange.costs, federation.exchange.seconds
-    trainer = cast(Trainer, conversation_of(training.contender).half("server"))
-    evaluated = trainer.train(exchange, training)
+    trainer = joining if training.config.joins else conversation_of(training.contender).half("server")
+    evaluated = cast(Trainer, trainer).train(exchange, training)
     judged = evaluated if isinstance(evaluated, OfBanks) else OfBanks(evaluated, {})
     return Trained(
         contender=training.contender,

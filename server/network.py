@@ -52,13 +52,18 @@ def _train_batches(exchange: Exchange, training: Training) -> Ended:
         lessons, batch = learned.lessons, learned.batch + 1
 
 
+TRAINED = 0.875
+"""What `plan` assumes: the share of the batches after which training ends by its patience."""
+
+
 def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
-    """What training takes at most, in rounds of a batch."""
+    """What training usually takes, in rounds of a batch."""
     network, parties = config.section(NetworkConfig), len(sizes.columns)
     embedding = 4 * network.embedding * sizes.known_share  # bytes of a row at all passive parties
     rows, looked_at = min(network.batch_size, sizes.training), sizes.validation / network.evaluate_every
+    is_patient = network.patience * network.evaluate_every >= network.batches
     return Plan(
-        rounds=network.batches,
+        rounds=network.batches if is_patient else round(TRAINED * network.batches),
         once=Workload(
             round_trips=4,
             rows=sizes.rows,

@@ -23,11 +23,13 @@ from clients.session import party_log
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import open_dataset
+from fl.banks.programs import program_of
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
+from fl.joining import HandedModel
 from fl.messages import Letter, LetterField, declaration_of, with_letters
 from fl.protocols import conversation_of, message_type, request_of, vertical_contenders
 from fl.records import decode, encode
@@ -131,6 +133,15 @@ def record_banks(data: Path, folder: Path) -> list[Moment]:
     for section in (BoostingConfig(trees=2, depth=2, min_leaf_count=10), ScorecardConfig(bins=5, max_p=1.0)):
         config = config.with_section(section)
     coordinate(InlineGrid(config, Recorder(config, folder / "moments", moments)), config, ignore)
+    joining = replace(
+        config,
+        parties=("bank_a", "bank_c"),
+        study="j",
+        joins="s",
+        newcomer="bank_c",
+        contenders=config.contenders[:2],
+    )
+    coordinate(InlineGrid(joining, Recorder(joining, folder / "moments", moments)), joining, ignore)
     for moment in moments:
         _ = moment.letters.keyring.identities
     return moments
@@ -229,9 +240,19 @@ def corrupted_request(moment: Moment, choose: random.Random) -> Any:
         kind = declared.record if declared.record is not Any else _contribution(moment)
         if choose.random() < 0.2:
             return replace(letter, content=corrupted_bytes(letter.content, choose))
-        return replace(letter, content=encode(corrupted_record(decode(kind, letter.content), choose)))
+        told = decode(kind, letter.content)
+        if isinstance(told, HandedModel) and choose.random() < 0.9:
+            return replace(letter, content=encode(_corrupted_model(moment, told, choose)))
+        return replace(letter, content=encode(corrupted_record(told, choose)))
 
     return with_letters(moment.request, change)
+
+
+def _corrupted_model(moment: Moment, told: HandedModel, choose: random.Random) -> HandedModel:
+    """The same with one thing changed in the state, which is a record within the letter."""
+    contender = moment.envelope.model.split("/")[0]
+    kind = program_of(contender, moment.config, 1, told.schema).state
+    return replace(told, state=encode(corrupted_record(decode(kind, told.state), choose)))
 
 
 def _contribution(moment: Moment) -> Any:

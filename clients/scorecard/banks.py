@@ -4,10 +4,12 @@ Points, reasons, the card's tables and the export follow from what `clients/scor
 applicants and the stability of the card's tables are those of the bank's own rows.
 """
 
+from typing import cast
+
+from clients.banks import Model
 from clients.scorecard.card import keep_card, tell_columns
 from clients.scorecard.model import BankWeights, Groupings, answers, score_rows
 from clients.session import Session
-from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.banks.scorecard import ScorecardProgram, ScorecardState
 from fl.evaluation import Scored
@@ -18,14 +20,13 @@ from fl.splits import TRAIN
 __all__ = ["answers", "keep"]
 
 
-def keep(
-    session: Session, program: ScorecardProgram, schema: Schema, rows: Rows, state: ScorecardState
-) -> Scored:
+def keep(session: Session, model: Model, rows: Rows) -> Scored:
     """Keep the trained scorecard, and the scores of all rows; evaluate those of the test rows."""
+    program, state = cast(tuple[ScorecardProgram, ScorecardState], model.program(session.config))
     binning, evidence = program.trained(state)
     weights = program.weights(state)
     of_bank = BankWeights(joint=weights, alone=weights)
-    columns, table = BankColumns.of(evidence.grouping, {}), schema.table(rows.table)
+    columns, table = BankColumns.of(evidence.grouping, {}), model.schema.table(rows.table)
     groupings = Groupings(bank=rows.name, columns=columns, information=evidence.information, passive={})
     session.store.keep(binning)
     session.store.keep(groupings)
@@ -38,4 +39,5 @@ def keep(
         rows.name, card, columns, points, groups[training], rows.labels[training], evidence.information
     )
     scored = score_rows(session.store, of_bank, table, {}, {}, session.config)
-    return keep_card(session, [share], scored, points, of_bank, rows.roles, program.calibration(state))
+    calibration = model.recalibration.after(program.calibration(state))
+    return keep_card(session, [share], scored, points, of_bank, rows.roles, calibration)

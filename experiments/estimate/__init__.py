@@ -19,22 +19,39 @@ from fl.blend import with_members
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
 from fl.protocols import vertical_contenders
+from fl.reserve import RESERVE
 from fl.workload import Plan, Sizes, Workload
 from server.training import Trainer
 
-ROUND_TRIP = {"inline": 0.002, "simulation": 0.1}
-"""Seconds of a round trip beside the parties' work (docs/results.md, "Cost of a round trip")."""
-START = {"inline": 0.0, "simulation": 20.0}
-"""Seconds until all parties have answered for the first time."""
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Wall seconds that a backend takes beside the parties' work (docs/results.md, "Cost of a round trip").
+
+    start is before the parties first answer, round_trip that of each, and megabyte that of each that travels.
+    """
+
+    start: float = 0.0
+    round_trip: float
+    megabyte: float = 0.0
+
+
+BACKENDS = {
+    "inline": Backend(round_trip=0.002),
+    "simulation": Backend(start=8.0, round_trip=0.1),
+    "deployment": Backend(start=7.0, round_trip=0.6, megabyte=0.067),
+}
+GROWTH = 1.2
+"""The power of the rows with which work grows beyond the rows of a rehearsal, whose arrays still fit into caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a contender takes under one seed if all its rounds are trained, or a part of that.
+    """What a contender takes under one seed, or a part of that.
 
     alone    CPU seconds of all work that is not shared among cores
     parties  CPU seconds of encrypted sums, by passive party
-    start    wall seconds by backend that come on top
+    starts   how often the backend is started
     """
 
     contender: str
@@ -43,7 +60,7 @@ class Estimate:
     megabytes: float = 0.0
     alone: float = 0.0
     parties: Mapping[str, float] = field(default_factory=dict)
-    start: Mapping[str, float] = field(default_factory=dict)
+    starts: int = 0
 
     def plus(self, other: "Estimate", times: int) -> "Estimate":
         """This, and another so many times."""
@@ -66,11 +83,12 @@ class Estimate:
         A passive party shares its sums out among the cores. In simulation passive parties work at the same time, each
         on its part of the cores.
         """
-        spent = [*self.parties.values()]
+        spent, takes = [*self.parties.values()], BACKENDS[backend]
         shared = sum(spent) / cores
         if backend == "simulation" and spent:
             shared = max(shared, max(spent) / max(1, cores // len(spent)))
-        return self.start.get(backend, 0.0) + self.alone + shared + ROUND_TRIP[backend] * self.round_trips
+        messages = takes.round_trip * self.round_trips + takes.megabyte * self.megabytes
+        return self.starts * takes.start + self.alone + shared + messages
 
     def row(self) -> dict[str, str | float]:
         """Its row of the table."""
@@ -81,7 +99,7 @@ class Estimate:
             "round_trips": self.round_trips,
             "megabytes": self.megabytes,
             "cpu_seconds": self.alone + sum(self.parties.values()),
-            **{backend: self.seconds(backend, cores) / 60 for backend in ROUND_TRIP},
+            **{backend: self.seconds(backend, cores) / 60 for backend in BACKENDS},
         }
 
 
@@ -123,30 +141,38 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
 
     The columns are contender, rounds, round_trips, megabytes, cpu_seconds, and minutes by the name of a backend. Below
     a contender that is trained in rounds of messages stands what one round takes. A contender of which nothing is
-    known is left out. It takes less than a minute.
+    known is left out.
     """
     # Not above: what every study logs of its estimate needs none of it.
-    from experiments.estimate.calibration import engine_costs, message_seconds, rehearse
+    from experiments.estimate.calibration import (
+        blinded_ids,
+        engine_costs,
+        message_seconds,
+        records_seconds,
+        rehearse,
+    )
 
     sizes = sizes_of(dataset, config)
     contenders = with_members(contenders, config.section(BlendConfig).members)
+    if not vertical_contenders().keys().isdisjoint(contenders):
+        contenders = dict.fromkeys((RESERVE, *contenders))  # which every federation trains
     plans = {name: plan_of(name, config, sizes) for name in contenders}
     names = [name for name, plan in plans.items() if plan or name.endswith("-trees")]
     rehearsal, per_byte = rehearse(config, sizes, names), message_seconds()
     alignment = Estimate(
         contender="start, alignment",
         round_trips=rehearsal.round_trips,
-        megabytes=rehearsal.alignment_bytes.at(sizes.rows) / 1e6,
-        alone=rehearsal.alignment.at(sizes.rows),
-        start=START,
+        megabytes=rehearsal.alignment_bytes.at(blinded_ids(sizes)) / 1e6,
+        alone=rehearsal.alignment.at(blinded_ids(sizes)) + records_seconds(dataset),
+        starts=1,
     )
     found: list[tuple[Estimate, Estimate | None]] = []
     for name in names:
         plan, once, each = plans[name], rehearsal.once[name], rehearsal.each[name]
         if plan is None:
-            found.append((Estimate(contender=name, alone=once.at(sizes.rows)), None))
+            found.append((Estimate(contender=name, alone=once.at(sizes.rows, GROWTH)), None))
             continue
-        start, of_round = once.at(plan.once.rows), each.at(plan.each.rows)
+        start, of_round = once.at(plan.once.rows, GROWTH), each.at(plan.each.rows, GROWTH)
         if name not in vertical_contenders():
             alone = start + plan.rounds * of_round
             found.append((Estimate(contender=name, rounds=plan.rounds, alone=alone), None))
@@ -198,7 +224,7 @@ def compared(dataset: Dataset, config: TrainingConfig, results: Iterable[Result]
             {
                 "contender": result.contender,
                 "seed": result.seed,
-                "rounds at most": plan.rounds,
+                "rounds estimated": plan.rounds,
                 "rounds": rounds,
                 "megabytes": measured,
                 "estimated": estimated,

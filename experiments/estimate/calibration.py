@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +14,19 @@ from typing import Self
 import numpy as np
 from scipy.optimize import nnls
 
+from clients.parties import open_party
+from clients.parties.base import PIECE
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.training import Baselines
+from experiments.dataset import Dataset
 from experiments.estimate import plan_of
 from experiments.estimate.steps import Steps, steps_of
 from experiments.joined import read_joined, read_roles
 from experiments.made_tables import write_tables
 from fl.boosting import Gradients
+from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.encrypted_sums import new_owner, new_responder
 from fl.protocols import vertical_contenders
 from fl.records import encode
@@ -32,9 +38,10 @@ from server.costs import Costs
 from server.progress import Progress, ignore
 from server.training import Training
 
-REHEARSED_ROWS = 1_000, 4_000
+REHEARSED_ROWS = 1_500, 8_000
 """Rows of the made tables: what a model takes is read off both, and taken to grow as a line."""
 _ROUNDS = {"trees": 3, "batches": 8, "exchanges": 3}
+"""Rounds of a rehearsal, by the setting that says how many there are."""
 # Training must not stop before these rounds, nor for want of rows or of a column that tells something.
 _PATIENT = {
     "patience": 9,
@@ -45,16 +52,18 @@ _PATIENT = {
     "min_iv": 0.0,
     "min_group": 5,
 }
-_CALIBRATED_COLUMNS = 32
-_CALIBRATED_ROWS = {"lattice": 2_000, "paillier": 100}
+_NOISE = 3.0
+"""Of the made tables: stock trees then stop about as early as they do on real ones."""
+_CALIBRATED_ROWS = {"lattice": (4_000, 16_000), "paillier": (20, 60)}
 _LETTER_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineCosts:
-    """CPU seconds of an engine's steps."""
+    """CPU seconds of an engine's steps; arrival is what an encryption takes at each passive party."""
 
     encryption: float = 0.0
+    arrival: float = 0.0
     product: float = 0.0
     reply: float = 0.0
     decryption: float = 0.0
@@ -71,34 +80,36 @@ class EngineCosts:
         spent: dict[str, float] = {}
         for sums, steps in _steps(plan, part):
             for party in sums.bins:
-                seconds = steps.products[party] * self.product + steps.replies[party] * self.reply
-                spent[party] = spent.get(party, 0.0) + seconds
+                seconds = steps.of_party(party) @ (self.arrival, self.product, self.reply)
+                spent[party] = spent.get(party, 0.0) + float(seconds)
         return spent
 
 
 @dataclass(frozen=True)
 class Line:
-    """CPU seconds, or bytes, by rows: those at no row, and those of each."""
+    """CPU seconds, or bytes, by rows: those at no row, and those of each; measured at so many rows at most."""
 
     start: float
     per_row: float
+    most: float = np.inf
 
     @classmethod
     def through(cls, rows: tuple[float, float], values: tuple[float, float]) -> Self:
         """The line through two points, rising and nowhere below zero."""
         per_row = max(0.0, (values[1] - values[0]) / (rows[1] - rows[0])) if rows[1] > rows[0] else 0.0
-        return cls(max(0.0, values[0] - per_row * rows[0]), per_row)
+        return cls(max(0.0, values[0] - per_row * rows[0]), per_row, max(1.0, rows[1]))
 
-    def at(self, rows: float) -> float:
-        """Its value at so many rows."""
-        return self.start + self.per_row * rows
+    def at(self, rows: float, power: float = 1.0) -> float:
+        """Its value at so many rows; beyond those that were measured it may grow by another power of the rows."""
+        return self.start + self.per_row * rows * max(1.0, rows / self.most) ** (power - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
     """What contenders took on made tables without encryption: CPU seconds once, and of each round, by rows.
 
-    alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send.
+    alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send,
+    both by `blinded_ids`.
     """
 
     once: Mapping[str, Line]
@@ -118,40 +129,42 @@ class _Spent:
 
 
 def engine_costs(plan: Plan) -> EngineCosts:
-    """Time small requests of the sums of a plan; a rehearsal has what sums without encryption cost."""
-    all_bins = [bins for sums in (*plan.once.sums, *plan.each.sums) for bins in sums.bins.values()]
-    if plan.packing is None or plan.engine == "plain" or not all_bins:
+    """Time the requests of a plan, of fewer rows and at one party; what they cost without encryption is rehearsed."""
+    asked = [sums for part in (plan.once, plan.each) for sums in part.sums if sums.bins]
+    if plan.packing is None or plan.engine == "plain" or not asked:
         return EngineCosts()
-    packing, bins = plan.packing, max(all_bins, key=len)[:_CALIBRATED_COLUMNS]
-    rng, rows = np.random.default_rng(0), min(_CALIBRATED_ROWS[plan.engine], packing.rows)
-    low, high = np.array(packing.ranges).T
-    values = rng.integers(low, high + 1, (rows, len(low)))
-    places = rng.integers(0, bins + 1, (rows, len(bins))).astype(np.uint8)
+    packing = plan.packing
     owner = new_owner(plan.engine, packing.rows, packing.ranges)
+    rng, (low, high) = np.random.default_rng(0), np.array(packing.ranges).T
+    few, many = _CALIBRATED_ROWS[plan.engine]
     counted, spent = [], []
-    for groups in (8, 1, 32, 1, 32):
-        asked = EncryptedSums(rows=rows, groups=groups, bins={"party": bins})
-        steps = steps_of(plan.engine, packing, asked)
+    for rows, sums in [(few, asked[0]), *itertools.product((few, many), asked)]:
+        party, bins = max(sums.bins.items(), key=lambda one: one[1].sum())
+        request = replace(sums, rows=min(rows, sums.rows), bins={party: bins}, again=False)
+        values = rng.integers(low, high + 1, (request.rows, len(low)))
+        places = rng.integers(0, bins + 1, (request.rows, len(bins))).astype(np.uint8)
+        steps = steps_of(plan.engine, packing, request)
         # A fresh responder works alone, in this process.
         responder = new_responder(plan.engine, packing.rows, packing.ranges, owner.public_key())
         times = [time.process_time()]
-        encrypted, ticket = owner.encrypt(values, asked.offsets, [bins])
+        encrypted, ticket = owner.encrypt(values, request.offsets, [bins])
         times.append(time.process_time())
-        reply = responder.sums(encrypted, asked.offsets, places, bins)
+        reply = responder.sums(encrypted, request.offsets, places, bins)
         times.append(time.process_time())
         owner.decrypt(reply, ticket, bins)
         times.append(time.process_time())
-        counted.append((steps.encryptions, steps.products["party"], steps.replies["party"]))
+        counted.append(steps.of_party(party))
         spent.append(np.diff(times))
     # The first request warms the engine up.
-    encryptions, products, replies = np.array(counted[1:], np.float64).T
-    encrypting, adding, decrypting = np.array(spent[1:]).T
-    (product, of_reply), _ = nnls(np.column_stack([products, replies]), adding)
+    at_party, (encrypting, adding, decrypting) = np.array(counted[1:]), np.array(spent[1:]).T
+    (arrival, product, of_reply), _ = nnls(at_party, adding)
+    encryptions, _, replies = at_party.sum(axis=0)
     return EngineCosts(
-        encryption=float(encrypting.sum() / encryptions.sum()),
+        encryption=float(encrypting.sum() / encryptions),
+        arrival=float(arrival),
         product=float(product),
         reply=float(of_reply),
-        decryption=float(decrypting.sum() / replies.sum()),
+        decryption=float(decrypting.sum() / replies),
     )
 
 
@@ -173,6 +186,23 @@ def message_seconds() -> float:
     return (time.process_time() - began) / _LETTER_BYTES
 
 
+def records_seconds(dataset: Dataset) -> float:
+    """CPU seconds in which all parties read their records, and compute the features of the label holder's applicants.
+
+    Of the pieces in which a party does that (`clients.parties`) one is timed.
+    """
+    rows, total = {dataset.holder: dataset.facts.rows, **dataset.known}, 0.0
+    for name in dataset.parties:
+        began = time.process_time()
+        party = open_party(dataset.folder / name)
+        opened = time.process_time()
+        piece = party.ids()[: math.ceil(len(party) * PIECE / max(PIECE, party.records.most_rows))]
+        party.matrix(piece)
+        computed = time.process_time() - opened
+        total += opened - began + computed * rows[name] / len(piece)
+    return total
+
+
 def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> Rehearsal:
     """Train the contenders for a few rounds on made tables of two sizes, without encryption, in this process."""
     federated = vertical_contenders()
@@ -181,7 +211,8 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
         if name in federated:
             federated[name].half("clients")
     at = tuple(_made(sizes, rows) for rows in REHEARSED_ROWS)
-    spent = tuple(_rehearsed(_short(config), made, contenders) for made in at)
+    short = _with_few_bins(_short(config), sizes)
+    spent = tuple(_rehearsed(short, made, contenders) for made in at)
 
     def line(name: str, part: str) -> Line:
         plans = [plan_of(name, config, made) for made in at]
@@ -191,15 +222,21 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
         ]
         return Line.through(tuple(rows), tuple(getattr(one, part)[name] for one in spent))
 
+    ids = tuple(blinded_ids(made) for made in at)
     return Rehearsal(
         once={name: line(name, "once") for name in contenders},
         each={name: line(name, "each") for name in contenders},
         round_trips=spent[0].alignment.round_trips,
-        alignment=Line.through(REHEARSED_ROWS, tuple(one.alignment.cpu_seconds for one in spent)),
+        alignment=Line.through(ids, tuple(one.alignment.cpu_seconds for one in spent)),
         alignment_bytes=Line.through(
-            REHEARSED_ROWS, tuple(one.alignment.bytes_up + one.alignment.bytes_down for one in spent)
+            ids, tuple(one.alignment.bytes_up + one.alignment.bytes_down for one in spent)
         ),
     )
+
+
+def blinded_ids(sizes: Sizes) -> float:
+    """How many ids are blinded in an alignment: the label holder's by all parties, the others' by two."""
+    return sizes.rows * (1 + len(sizes.columns) + 2 * sizes.known_share)
 
 
 def _made(sizes: Sizes, rows: int) -> Sizes:
@@ -215,9 +252,18 @@ def _made(sizes: Sizes, rows: int) -> Sizes:
     )
 
 
+def _with_few_bins(config: TrainingConfig, sizes: Sizes) -> TrainingConfig:
+    """A scorecard of which all columns stay, as they do on made tables, with as many groups in all as on a study's."""
+    plan = plan_of("federated-scorecard", config, sizes)
+    groups = sum(int((of_party - 1).sum()) for of_party in plan.each.sums[0].bins.values()) if plan else 0
+    bins = max(2, round(groups / max(1, sizes.passive_columns)))
+    return config.with_section(replace(config.section(ScorecardConfig), bins=bins))
+
+
 def _short(config: TrainingConfig, most: int | None = None) -> TrainingConfig:
     """The run with `most` rounds of each algorithm, a few by default, and without encryption."""
     rounds = {name: most or few for name, few in _ROUNDS.items()}
+    rounds["trees"] *= config.section(BoostingConfig).parallel
     changes = rounds | _PATIENT | {"encryption": "plain"}
     for section in config.sections.values():
         there = {name: value for name, value in changes.items() if hasattr(section, name)}
@@ -229,7 +275,8 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
     federated = vertical_contenders()
     with tempfile.TemporaryDirectory(prefix="siloscore-") as folder:
         columns = {party: len(values) for party, values in sizes.columns.items()}
-        write_tables(Path(folder, "data"), sizes.rows, {"bank": sizes.bank_columns, **columns})
+        made = {"bank": sizes.bank_columns, **columns}
+        write_tables(Path(folder, "data"), sizes.rows, made, noise=_NOISE)
         parties = ("bank", *sizes.columns)
         config = replace(config, data=f"{folder}/data", parties=parties, state=f"{folder}/state")
         federation = connect(InlineGrid(config), config, ignore)
@@ -247,9 +294,8 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
             training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=report)
             spent = train(federation, training).costs.cpu_seconds
             # What is trained in one step has no round.
-            rounds = max(1, max(first) - min(first))
-            each[name] = (first[max(first)] - first[min(first)]) / rounds
-            once[name] = spent - each[name] * _rounds(name, config)
+            each[name] = (first[max(first)] - first[min(first)]) / max(1, len(first) - 1)
+            once[name] = spent - each[name] * _rounds(name, config, sizes)
         joined = read_joined(config, "bank")
         roles = read_roles(config, "bank", 1)
         few, one = (Baselines(joined, roles, 1, _short(config, most)) for most in (None, 1))
@@ -259,13 +305,13 @@ def _rehearsed(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) 
             spent = few.train(name).costs["cpu_seconds"]
             if name == RESERVE:  # which the federation trains
                 spent = reserve
-            rounds = _rounds(name, config)
+            rounds = _rounds(name, config, sizes)
             each[name] = max(0.0, spent - first) / (rounds - 1) if rounds else 0.0
             once[name] = spent - rounds * each[name]
         return _Spent(once=once, each=each, alignment=alignment)
 
 
-def _rounds(contender: str, config: TrainingConfig) -> int:
-    """How many rounds a rehearsal has; none where rounds are none of the settings."""
-    section = config.sections.get(contender.rpartition("-")[2])
-    return next((getattr(section, name) for name in _ROUNDS if hasattr(section, name)), 0)
+def _rounds(contender: str, config: TrainingConfig, sizes: Sizes) -> int:
+    """How many rounds a rehearsal has; none where training has none."""
+    plan = plan_of(contender, config, sizes)
+    return plan.rounds if plan else 0

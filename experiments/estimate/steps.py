@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fl.encrypted_sums.halves import Request
 from fl.encrypted_sums.packing import Packing
@@ -26,6 +27,10 @@ class Steps:
     replies: Mapping[str, int]
     encrypted_bytes: int
     reply_bytes: int
+
+    def of_party(self, name: str) -> NDArray[np.float64]:
+        """What a responder does: encryptions that arrive, products and replies, (3,)."""
+        return np.array([self.encryptions, self.products[name], self.replies[name]], np.float64)
 
 
 def steps_of(engine: str, packing: Packing, sums: EncryptedSums) -> Steps:

@@ -19,10 +19,12 @@ bin of a node. With three banks or more nobody can tell whose it is; noise hides
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.arrays import check_bytes, check_integers
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
 from fl.banks.program import Rows
@@ -37,6 +39,7 @@ from fl.config.boosting import BoostingConfig
 from fl.errors import ConfigError, ProtocolError
 from fl.splits import TRAIN, VALIDATION
 from fl.sums import sums_by_bin
+from fl.tables import Table
 
 Integers = NDArray[np.int64]
 
@@ -85,6 +88,20 @@ class Model:
         """The log odds of default (n,) before calibration, of rows in bins (n, c)."""
         return self.forest.score(self.base, [self.splits.outcomes(codes)], len(codes))
 
+    def contributions(self, table: Table) -> dict[int, Floats]:
+        """What each column adds to the calibrated log odds of rows in the schema's levels, (n,) by its number."""
+        sides = self.splits.outcomes(self.binning.transform(table))
+        _, by_column = contributions(self.forest, self.base, [sides], len(table))
+        return {column.number: self.calibration.slope * added for column, added in by_column.items()}
+
+    def trimmed(self) -> Self:
+        """The same without what was grown and is not used. Raises ProtocolError unless its parts fit together."""
+        columns = len(self.binning.shape)
+        check_integers("columns of splits", self.splits.columns, None, 0, columns)
+        check_bytes("sides of splits", self.splits.left, (len(self.splits), 32))
+        forest = self.forest.check(len(self.splits), columns).trimmed()
+        return replace(self, forest=forest, splits=self.splits.first(forest.split_counts(1)[0]))
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoostingState:
@@ -129,20 +146,7 @@ class BoostingProgram:
 
     def begin(self, rows: Rows) -> BoostingState:
         """Before the first sum."""
-        return BoostingState(
-            stage=BINS,
-            model=None,
-            codes=np.empty((0, 0), np.uint8),
-            scores=np.empty(0),
-            round=0,
-            level=None,
-            judged=0,
-            losses=np.empty(0),
-            counts=np.empty(0, np.int64),
-            best=0,
-            best_loss=np.inf,
-            cuts=np.empty(0),
-        )
+        return _without_rows(BINS, None)
 
     def addend(self, rows: Rows, state: BoostingState) -> Integers | None:
         """See `Program.addend`."""
@@ -189,17 +193,16 @@ class BoostingProgram:
 
     def log_odds(self, rows: Rows, state: BoostingState) -> Floats:
         """See `Program.log_odds`."""
-        model = _model(state)
-        return model.calibration.log_odds(
-            model.scores(model.binning.transform(self.schema.table(rows.table)))
-        )
+        model, table = _model(state), self.schema.table(rows.table)
+        return model.calibration.log_odds(model.scores(model.binning.transform(table)))
+
+    def shared(self, state: BoostingState) -> BoostingState:
+        """See `Program.shared`."""
+        return _without_rows(ENDED, _model(state).trimmed())
 
     def contributions(self, rows: Rows, state: BoostingState) -> dict[int, Floats]:
-        """See `Program.contributions`; by `fl/boosting/contributions.py`."""
-        model = _model(state)
-        sides = model.splits.outcomes(model.binning.transform(self.schema.table(rows.table)))
-        _, by_column = contributions(model.forest, model.base, [sides], len(rows))
-        return {column.number: model.calibration.slope * added for column, added in by_column.items()}
+        """See `Program.contributions`."""
+        return _model(state).contributions(self.schema.table(rows.table))
 
     def _bin(self, rows: Rows, state: BoostingState, total: Integers) -> BoostingState:
         """From the counts to bins, and to scores that are the same for all rows."""
@@ -356,6 +359,24 @@ class BoostingProgram:
         homes, least = unmerged(1, shape)[0], self.config.min_leaf_count
         candidates = allowed(sums[..., 2], int(total[2]), homes, shape, least, used)
         return search(sums[..., :2], total[:2], bounds, candidates, homes, shape, self.config)
+
+
+def _without_rows(stage: str, model: Model | None) -> BoostingState:
+    """What a bank has that has no rows yet, or with a model that it has not learned."""
+    return BoostingState(
+        stage=stage,
+        model=model,
+        codes=np.empty((0, 0), np.uint8),
+        scores=np.empty(0),
+        round=0,
+        level=None,
+        judged=0,
+        losses=np.empty(0),
+        counts=np.empty(0, np.int64),
+        best=0,
+        best_loss=np.inf,
+        cuts=np.empty(0),
+    )
 
 
 def refuse_settings_of_one_bank(config: BoostingConfig) -> None:

@@ -167,6 +167,17 @@ class NetworkProgram:
         inputs = encoder.transform(self._schema.table(rows.table), np.arange(len(rows)))
         return log_odds(network.bottom, network.top, inputs, [], _nobody(len(rows)).numpy())
 
+    def shared(self, state: NetworkState) -> NetworkState:
+        """See `Program.shared`."""
+        return NetworkState(
+            labels=np.zeros((2, 2), np.int64),
+            encoder=self._trained(state)[0],
+            weights=state.best,
+            best=state.best,
+            losses=np.empty(0),
+            ended=True,
+        )
+
     def contributions(self, rows: Rows, state: NetworkState) -> dict[int, NDArray[np.float64]]:
         """What each column adds, by `fl/network/contributions.py`, compared with the banks' mean training row."""
         encoder, network = self._trained(state)

@@ -120,9 +120,17 @@ class PrivateBoostingProgram:
 
     def log_odds(self, rows: Rows, state: PrivateState) -> Floats:
         """See `Program.log_odds`."""
-        if state.model is None:
-            raise ProtocolError("the banks have no bins yet")
-        return state.model.scores(state.model.binning.transform(self.schema.table(rows.table)))
+        model = _model(state)
+        return model.scores(model.binning.transform(self.schema.table(rows.table)))
+
+    def contributions(self, rows: Rows, state: PrivateState) -> dict[int, Floats]:
+        """See `Program.contributions`."""
+        return _model(state).contributions(self.schema.table(rows.table))
+
+    def shared(self, state: PrivateState) -> PrivateState:
+        """See `Program.shared`."""
+        none = np.empty((0, 0), np.uint8)
+        return replace(state, model=_model(state).trimmed(), codes=none, scores=np.empty(0))
 
     def _of_bins(self, state: PrivateState) -> tuple[float, float]:
         """By how much an applicant changes the counts, squared, and what they cost: a row, a bad, a cell per column."""
@@ -175,6 +183,12 @@ class PrivateBoostingProgram:
         gradient, hessian = sums.T / (1 << self.config.precision)
         noise = self.noise.deviation(*self._of_leaves(state)) / (1 << self.config.precision)
         return np.asarray(-gradient / (np.maximum(hessian, 0) + self.config.l2 + noise))
+
+
+def _model(state: PrivateState) -> Model:
+    if state.model is None:
+        raise ProtocolError("the banks have no bins yet")
+    return state.model
 
 
 def _random_sides(shape: Shape, column: int, rng: np.random.Generator) -> Flags:

@@ -44,7 +44,7 @@ class Rows:
 class Program(Protocol[State]):
     """One algorithm. `state` is the class of the record (`fl/records.py`) that a bank keeps between two sums.
 
-    A state never leaves its bank, so it may hold what is known of single rows.
+    A state may hold what is known of single rows, since it never leaves its bank; only what is `shared` of it may.
     """
 
     state: type[State]
@@ -63,6 +63,12 @@ class Program(Protocol[State]):
 
     def log_odds(self, rows: Rows, state: State) -> NDArray[np.float64]:
         """The log odds of default (n,) of all rows by the trained model; the rows may be those of applicants."""
+
+    def shared(self, state: State) -> State:
+        """What of the last state is the model: enough to score and to explain, and nothing of the bank's own.
+
+        It is the same at every bank, bit for bit. Raises ProtocolError for a state of another's making that holds none.
+        """
 
     def contributions(self, rows: Rows, state: State) -> Mapping[int, NDArray[np.float64]]:
         """What each column that the model uses adds to these log odds, (n,) by its number; the rest is common."""

@@ -141,6 +141,20 @@ class ScorecardProgram:
         """The calibrated log odds (n,) for which the points of the rows stand."""
         return self.calibration(state).log_odds(self._odds(rows, state))
 
+    def shared(self, state: ScorecardState) -> ScorecardState:
+        """See `Program.shared`; the goods and bads of each group are part of a scorecard."""
+        binning, evidence = self.trained(state)
+        evidence.grouping.check()
+        weights, no_losses = self.weights(state), np.empty((0, 2))
+        newton = Newton(origin=weights, objective=0.0, weights=weights, losses=no_losses, settled=True)
+        return ScorecardState(
+            labels=np.zeros((2, 2), np.int64),
+            binning=binning,
+            evidence=evidence,
+            newton=newton,
+            calibration=state.calibration,
+        )
+
     def contributions(self, rows: Rows, state: ScorecardState) -> dict[int, Floats]:
         """By how much each column's points are other than those of the banks' mean training row, as log odds."""
         table, (binning, evidence) = self.points(state).table, self.trained(state)

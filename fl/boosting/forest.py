@@ -5,13 +5,15 @@ A node that a passive party splits is to the bank a number among that party's sp
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fl.arrays import check_integers
 from fl.binning import Codes
+from fl.errors import ProtocolError
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -130,6 +132,36 @@ class Forest:
     def first(self, trees: int) -> "Forest":
         """The first trees; nodes of later ones stay, and nothing leads to them."""
         return replace(self, roots=self.roots[:trees])
+
+    def trimmed(self) -> "Forest":
+        """The same without the nodes of later trees."""
+        end = self._end()
+        nodes = {one.name: getattr(self, one.name)[:end] for one in fields(self) if one.name != "roots"}
+        return replace(self, **nodes)
+
+    def check(self, splits: int, columns: int) -> Self:
+        """This forest of the bank's own splits alone, made by somebody else.
+
+        Raises ProtocolError unless every way leads down to a leaf, by so many splits of so many columns.
+        """
+        nodes, inner = len(self.owners), np.flatnonzero(self.owners == 0)
+        for one in fields(self):
+            array, kind = getattr(self, one.name), getattr(Forest.none(), one.name)
+            size = len(array) if one.name == "roots" else nodes
+            if array.dtype != kind.dtype or array.shape != (size, *kind.shape[1:]):
+                raise ProtocolError(f"{one.name} of a forest must be {kind.dtype}, one for each of its nodes")
+        ranges = (
+            ("roots", self.roots, 0, nodes),
+            ("owners", self.owners, LEAF, 1),
+            ("numbers", self.numbers[inner], 0, splits),
+            ("columns", self.columns[inner], 0, columns),
+            ("children", self.children[inner].ravel(), 0, nodes),
+        )
+        for name, values, low, high in ranges:
+            check_integers(f"{name} of a forest", values, None, low, high)
+        if (self.children[inner] <= inner[:, None]).any():
+            raise ProtocolError("children of a forest must come after the nodes that are split")
+        return self
 
     def split_counts(self, parties: int) -> list[int]:
         """How many of the splits of the bank and each passive party the trees in `roots` use; they are its first."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, get_origin, get_type_hints
 
 import msgspec
 
@@ -39,6 +39,15 @@ from fl.rules import Rule
 
 Section = TypeVar("Section")
 Kind = TypeVar("Kind", bound="RunConfig")
+
+# The parties make a folder of it; see `fl/wire.py`.
+StudyName: TypeAlias = Annotated[
+    str,
+    Rule(
+        "of up to 100 letters, digits, '_' and '-'",
+        lambda name: re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_-]{0,99})?", name) is not None,
+    ),
+]
 
 _KINDS_IN_WORDS: Mapping[Any, str] = {
     bool: "true or false",
@@ -84,14 +93,7 @@ class RunConfig:
 
     data: str = ""
     parties: Names = ()
-    # The parties make a folder of it; see `fl/wire.py`.
-    study: Annotated[
-        str,
-        Rule(
-            "of up to 100 letters, digits, '_' and '-'",
-            lambda name: re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9_-]{0,99})?", name) is not None,
-        ),
-    ] = ""
+    study: StudyName = ""
     state: AbsolutePath = ""
     keep_studies: Count = 5
     tracking_uri: str = ""
@@ -179,6 +181,9 @@ class TrainingConfig(RunConfig):
     parent_run        MLflow run under which to log; empty: the coordinator opens one
     world             name of the synthetic world, for the MLflow tag
     register          register trained contenders as MLflow model versions
+    joins             study of several banks whose models another bank hands to the newcomer, instead of training
+                      (`fl/joining.py`); empty: train
+    newcomer          the bank that joins them, by its name
     """
 
     task: ClassVar[str] = "training"
@@ -198,9 +203,12 @@ class TrainingConfig(RunConfig):
     parent_run: str = ""
     world: str = ""
     register: bool = True
+    joins: StudyName = ""
+    newcomer: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require(bool(self.newcomer) == bool(self.joins), "newcomer", "a bank, with a study that it joins", "")
         allowed = f"below 1 together with the validation-share of {self.validation_share:g}"
         require(self.test_share + self.validation_share < 1, "test-share", allowed, self.test_share)
 

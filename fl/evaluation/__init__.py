@@ -52,6 +52,7 @@ class Evaluation:
     - `segments`: segment, level, size, withheld (all str; the last says why or is empty), bad_rate, mean_pd,
       auc, auc_low, auc_high, gini, ks (NaN where withheld); no rows when no segments were given;
     - `members`, of a blend only: member (str), weight, validation_auc (its own);
+    - `recalibration`, of a model of several banks that this bank has recalibrated: slope, intercept, with one row;
     - `importance`, of boosting only: party (str), column (its number), splits (both int64), gain, best first;
     - of the scorecard only, with a row per column that has points: `scorecard`: party, code (both str), column (its
       number), groups, least, most, sign (int64), obeys (bool), information, stability; `groups`, with a row per

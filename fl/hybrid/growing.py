@@ -120,7 +120,11 @@ class HybridGrower(Grower):
             return self._split(self._common_splits(total, gathered.homes)), losses
         if len(total):
             raise ProtocolError("the banks' sums are not as many as the nodes, columns and bins")
-        return (self._plant() if self.growth.ahead else self._decide()), losses
+        return self.go_on(), losses
+
+    def go_on(self) -> Demand:
+        """The next demand, where nothing has to be added before it."""
+        return self._plant() if self.growth.ahead else self._decide()
 
     def _judge(self) -> None:
         """No bank knows how the forest fits before it has the losses of all rows."""

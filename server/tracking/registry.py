@@ -102,12 +102,36 @@ def find_model(uri: str, words: str) -> TrainedModel:
     )
 
 
+def find_training(uri: str, words: str) -> TrainingConfig:
+    """The configuration of a study; `words` are its name, or the id of its MLflow run.
+
+    Raises ConfigError when there is no such study.
+    """
+    _, config = _study(uri, words)
+    if not isinstance(config, TrainingConfig):
+        raise ConfigError(f"The run {words!r} scores applicants, and has trained no model.")
+    return config
+
+
 def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
     """The configuration of a run that can go on; `words` are the id of its MLflow run, or the name of its study.
 
     Raises ConfigError when there is no such run, when it has ended well, and when it has no journal. A study of which a
     contender has failed has its journal still, and goes on with that.
     """
+    run, config = _study(uri, words)
+    if run.info.status == "FINISHED" and not (Path(config.journal) / config.study).exists():
+        raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
+    if not config.journal:
+        raise ConfigError(
+            f"The study {config.study} cannot be resumed, since it has no journal: the setting `journal` names a "
+            "folder for it. Studies with --backend deployment have one."
+        )
+    return config
+
+
+def _study(uri: str, words: str) -> tuple[Run, TrainingConfig | ScoringConfig]:
+    """The run of a study, or of a scoring run, by its name or the id of its MLflow run, and its configuration."""
     client, named = MlflowClient(uri), words.replace("'", "")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = [
@@ -118,17 +142,8 @@ def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
     ]
     if not runs:
         raise ConfigError(f"There is no study {words!r} in this store; name it, or the id of its MLflow run.")
-    tags, status = runs[0].data.tags, runs[0].info.status
-    params, is_scoring = runs[0].data.params, tags.get("kind") == SCORING
-    config = from_texts(params, ScoringConfig) if is_scoring else from_texts(params, TrainingConfig)
-    if status == "FINISHED" and not (Path(config.journal) / config.study).exists():
-        raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
-    if not config.journal:
-        raise ConfigError(
-            f"The study {config.study} cannot be resumed, since it has no journal: the setting `journal` names a "
-            "folder for it. Studies with --backend deployment have one."
-        )
-    return config
+    params, is_scoring = runs[0].data.params, runs[0].data.tags.get("kind") == SCORING
+    return runs[0], from_texts(params, ScoringConfig) if is_scoring else from_texts(params, TrainingConfig)
 
 
 def _runs(client: MlflowClient, words: str) -> list[Run]:

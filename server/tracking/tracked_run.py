@@ -206,6 +206,8 @@ class ContenderRun(TrackedRun):
         self._add_line(quality_line(self.contender, evaluation.metrics))
         if "members" in evaluation.tables:
             self._add_line(members_line(evaluation.tables["members"]))
+        if "recalibration" in evaluation.tables:
+            self._add_line(recalibration_line(evaluation.tables["recalibration"]))
 
     def log_costs(self, costs: Mapping[str, float]) -> None:
         """Log what training took.
@@ -235,6 +237,17 @@ def members_line(members: Columns) -> str:
     """What a blend is made of; members is its table of an evaluation."""
     pairs = zip(members["member"], members["weight"], strict=True)
     return f"A blend of {', '.join(f'{member} (weight {weight:.2f})' for member, weight in pairs if weight)}."
+
+
+def recalibration_line(recalibration: Columns) -> str:
+    """How a bank has corrected the log odds of a model; recalibration is its table of an evaluation."""
+    slope, intercept = (float(recalibration[name][0]) for name in ("slope", "intercept"))
+    if (slope, intercept) == (1.0, 0.0):
+        return "The bank's own rows do not speak for a recalibration, so there is none."
+    return (
+        f"The bank has recalibrated the log odds: {slope:.3f} times those of the model of all banks, "
+        f"{intercept:+.3f}."
+    )
 
 
 def cost_line(costs: Mapping[str, float]) -> str:

@@ -25,6 +25,7 @@ from fl.banks import Added, AddRequest, programs
 from fl.banks.grid import Schema
 from fl.banks.private_boosting import PrivateState
 from fl.banks.program import Rows
+from fl.calibration import Calibration
 from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
@@ -33,7 +34,7 @@ from fl.metrics import auc
 from fl.protocols import request_of
 from fl.records import decode, encode
 from fl.secure_sums import Keys, noise
-from fl.splits import TEST, TRAIN, Split
+from fl.splits import TEST, TRAIN, VALIDATION, Split
 from fl.studies import sub_study
 from fl.wire import refusal_in, unpack
 from server.coordinator import Trained, coordinate
@@ -81,6 +82,9 @@ class MeanProgram:
 
     def log_odds(self, rows: Rows, state: Means) -> np.ndarray:
         return np.nan_to_num(self._a(rows)) - state.total / state.rows / 2**20
+
+    def shared(self, state: Means) -> Means:
+        return state
 
     def _a(self, rows: Rows) -> np.ndarray:
         return rows.table.numeric[:, rows.table.numeric_names.index("a")]
@@ -191,6 +195,32 @@ def test_the_whole_is_evaluated_as_if_all_test_rows_were_together(config: Traini
     )  # 200 rows; see fl/banks/evaluation.py
 
 
+@pytest.mark.parametrize("kind", ["offset", "logistic"])
+def test_each_bank_recalibrates_by_its_own_validation_rows(config: TrainingConfig, kind: str) -> None:
+    plain = train(config)
+    recalibrating = replace(config, study="r").with_section(BanksConfig(recalibrate=kind))
+    trained = train(recalibrating)
+
+    fitted = {}
+    for bank in BANKS:
+        study = Store(Path(config.state, bank, sub_study("r", bank)))
+        validation = assigned(study, 1).read(Split).roles == VALIDATION
+        log_odds = of_bank(config, bank).read(Scores).log_odds
+        labels = read_applications(study).labels[validation]
+        fitted[bank] = Calibration.fit_if_needed(log_odds[validation], labels, kind == "logistic")
+        model, scores = (of_bank(recalibrating, bank).read(record) for record in (Model, Scores))
+        assert model.recalibration == fitted[bank]
+        np.testing.assert_array_equal(scores.log_odds, fitted[bank].log_odds(log_odds))
+        # Its own order stays, and so does its AUC; only a common order of all banks' rows can change.
+        before, after = plain.of_banks[bank].metrics, trained.of_banks[bank].metrics
+        assert after["auc"] == before["auc"]
+        assert (after["brier"] == before["brier"]) is (fitted[bank] == Calibration())
+        told = trained.of_banks[bank].tables["recalibration"]
+        assert told["intercept"].tolist() == [round(fitted[bank].intercept, 4)]
+    assert len(set(fitted.values())) > 1
+    assert trained.evaluation.metrics["brier"] != plain.evaluation.metrics["brier"]
+
+
 def uniformity(numbers: list[np.ndarray]) -> float:
     """The p-value of a chi-square test that the bytes of all numbers are equally frequent."""
     counts = np.bincount(np.frombuffer(np.concatenate(numbers).tobytes(), np.uint8), minlength=256)
@@ -230,6 +260,26 @@ def test_a_lost_bank_stops_the_step_by_name_and_the_run_resumes_with_it(config: 
     assert of_bank(config, "bank_b").read(Model).state == of_bank(calm, "bank_b").read(Model).state
     assert trained.evaluation.metrics == expected.evaluation.metrics
     assert trained.costs.round_trips == expected.costs.round_trips
+
+
+def test_when_a_bank_leaves_the_others_train_anew_under_fresh_pads(config: TrainingConfig) -> None:
+    train(config)
+    without = replace(config, parties=BANKS[:2]).with_section(BanksConfig(allow_two=True))
+    shown, models = set[int](), []
+    for study in ("t", "u"):
+        anew = replace(without, study=study)
+        watched = Watching(anew)
+        train(anew, watched)
+        numbers = {*np.concatenate(watched.shown).tolist()}
+        assert not shown & numbers
+        shown |= numbers
+        models += [of_bank(anew, bank).read(Model).state for bank in BANKS[:2]]
+    # Nothing of the bank that has left is in it: it depends on the rows of the others alone.
+    assert len({*models}) == 1
+    assert models[0] != of_bank(config, "bank_a").read(Model).state
+    # And the model of all three stays with those who have it.
+    for bank in BANKS:
+        assert of_bank(config, bank).has(Model)
 
 
 def test_two_banks_are_refused_unless_the_run_allows_them(config: TrainingConfig) -> None:

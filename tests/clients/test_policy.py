@@ -87,6 +87,7 @@ HARMLESS = {
     "network": """bins top learning-rate weight-decay party-dropout evaluate-every patience rounds local-epochs
         local-batch local-rate local-decay proximal""",
     "blend": "members",
+    "banks": "recalibrate",
     "scorecard": """max-p min-iv monotone c l1-ratio depth tolerance settled pdo base-score base-odds calibrate
         precision""",
 }
@@ -103,6 +104,7 @@ ELSEWHERE = {
     "least_applicants",
     "reason_texts",
     "keep_studies",
+    "hand_over",
     "test_ids",
     "applicants",
     "partners",

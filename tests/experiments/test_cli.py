@@ -134,11 +134,11 @@ def test_compare_estimates_what_it_would_take_and_trains_nothing(
 
     ended = siloscore(
         *("compare", "--estimate", "--data", tables, "--contenders", "federated-scorecard"),
-        *("--encryption", "plain", "--set", "scorecard.exchanges=10"),
+        *("--encryption", "plain", "--set", "scorecard.exchanges=5"),
     )
 
     assert ended.code == 0, ended.errors
-    assert re.search(r"federated-scorecard +10 +47 ", ended.output)
+    assert re.search(r"federated-scorecard +5 +27 ", ended.output)
     assert not any(tmp_path.iterdir())
     unknown = siloscore("compare", "--estimate", "--data", tables, "--contenders", "x")
     assert (unknown.code, "There is no contender 'x'" in unknown.errors) == (2, True)

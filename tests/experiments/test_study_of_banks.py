@@ -13,6 +13,7 @@ from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
 from experiments.scoring import score_applicants
 from experiments.study import FinishedStudy, run_study
+from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.network import NetworkConfig
 from fl.config.run import TrainingConfig
@@ -170,6 +171,35 @@ def test_what_a_study_offers_goes_by_the_layout(config: TrainingConfig) -> None:
     assert {*all_contenders()} < {*hybrid}
     with pytest.raises(ConfigError, match="no contender 'federated-boosting'"):
         study(replace(config, study="x", parties=BANKS), "federated-boosting")
+
+
+@pytest.fixture(scope="module")
+def recalibrated(config: TrainingConfig) -> FinishedStudy:
+    config = replace(config, study="recalibrated", experiment="recalibrated", parties=BANKS)
+    return study(
+        config.with_section(BanksConfig(recalibrate="logistic")), "banks-boosting", "banks-scorecard"
+    )
+
+
+@pytest.mark.parametrize("contender", ["banks-boosting", "banks-scorecard"])
+def test_a_bank_scores_and_explains_by_its_own_recalibration(
+    recalibrated: FinishedStudy, config: TrainingConfig, tmp_path: Path, contender: str
+) -> None:
+    rows = recalibrated.joined.blocks["bank_b"]
+    ids, pds = recalibrated.joined.applications.ids[rows], recalibrated.pds[contender, 1][rows]
+    pd.DataFrame({"business_id": ids}).to_csv(tmp_path / "new.csv", index=False)
+    run, out = f"recalibrated/{contender}", tmp_path / "scores.csv"
+    answers = score_applicants(config.tracking_uri, run, tmp_path / "new.csv", out, bank="bank_b").answers
+
+    np.testing.assert_allclose(answers["pd"], pds, rtol=1e-12)
+    adds = answers["base"] + answers.filter(like="adds ").sum(axis=1)
+    np.testing.assert_allclose(adds, np.log(pds / (1 - pds)), atol=1e-9)
+    client = MlflowClient(config.tracking_uri)
+    notes = {
+        run.data.tags.get("bank", ""): run.data.tags[NOTE]
+        for run in client.search_runs([recalibrated.experiment_id], f"tags.contender = '{contender}'")
+    }
+    assert {bank for bank, note in notes.items() if "recalibrat" in note} == {*BANKS}
 
 
 @pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting", "hybrid-boosting"])

@@ -1,17 +1,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import Dataset, open_dataset
-from experiments.estimate import ROUND_TRIP, Estimate, calibration, estimates, megabytes, plan_of, sizes_of
-from experiments.estimate.calibration import Line
+from experiments.estimate import BACKENDS, Estimate, calibration, estimates, megabytes, plan_of, sizes_of
+from experiments.estimate.calibration import EngineCosts, Line
 from experiments.made_tables import write_tables
 from experiments.settings import parse_settings
 from fl.config.blend import BlendConfig
 from fl.config.run import TrainingConfig
-from fl.workload import Sizes
+from fl.encrypted_sums.packing import Packing
+from fl.workload import EncryptedSums, Plan, Sizes, Workload
 from server.coordinator import assign_roles, connect, train, train_reserve
 from server.progress import ignore
 from server.training import Training
@@ -79,9 +81,9 @@ def test_round_trips_and_bytes_are_nearly_those_of_the_training(
     train_reserve(federation, assigned, 1, ignore)
     # What is sent depends on splits and on how many columns stay, which only the data tell; in the network on nothing.
     for name, off in {
-        "federated-network": 0.05,
-        "federated-boosting": 0.25,
-        "federated-scorecard": 0.5,
+        "federated-network": 0.02,
+        "federated-boosting": 0.15,
+        "federated-scorecard": 0.25,
     }.items():
         training = Training(contender=name, seed=1, assigned=assigned, config=config, on_progress=ignore)
 
@@ -130,18 +132,62 @@ def test_a_column_has_no_more_bins_than_values() -> None:
     }
 
 
+@pytest.mark.parametrize("engine", ["lattice", "paillier"])
+@pytest.mark.parametrize("grows", ["rows", "groups", "columns"])
+def test_more_work_is_never_estimated_to_cost_less(engine: str, grows: str) -> None:
+    costs = EngineCosts(encryption=2.0, arrival=3.0, product=0.1, reply=4.0, decryption=0.7)
+    spent = []
+    for times in (1, 2, 4, 8, 16):
+        size = {"rows": 1_000, "groups": 2, "columns": 10}
+        size[grows] *= times
+        bins = np.full(size["columns"], 11)
+        sums = EncryptedSums(rows=size["rows"], groups=size["groups"], bins={"tax": bins})
+        part = Workload(round_trips=1, rows=0, letters=0, sums=(sums,))
+        plan = Plan(rounds=1, once=part, each=part, engine=engine, packing=Packing(16_000, ((-9, 9),)))
+        spent.append((costs.of_owner(plan, part), costs.of_parties(plan, part)["tax"], megabytes(plan, 0)))
+
+    assert (np.diff(spent, axis=0) >= 0).all()
+
+
+def test_an_engine_is_timed_by_the_requests_of_a_plan() -> None:
+    plan = plan_of("federated-boosting", TrainingConfig.from_mapping(parse_settings(SETTINGS)), SIZES)
+    assert plan is not None
+
+    costs = calibration.engine_costs(plan)
+
+    assert min(costs.encryption, costs.decryption) > 0
+    assert all(seconds > 0 for seconds in costs.of_parties(plan, plan.each).values())
+    assert calibration.engine_costs(replace(plan, engine="plain")) == EngineCosts()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds"),
+    [((), (17, 122, 7)), (("scorecard.settled=0", "network.patience=28"), (17, 140, 30))],
+)
+def test_training_is_estimated_for_the_rounds_that_it_usually_takes(
+    settings: tuple[str, ...], rounds: tuple[int, ...]
+) -> None:
+    config = TrainingConfig.from_mapping(parse_settings([*settings]))
+
+    plans = [plan_of(f"federated-{name}", config, SIZES) for name in ("boosting", "network", "scorecard")]
+
+    assert tuple(plan.rounds for plan in plans if plan) == rounds
+
+
 def test_a_line_goes_through_two_points_and_never_falls() -> None:
-    assert Line.through((100, 300), (2.0, 3.0)) == Line(1.5, 0.005)
+    assert Line.through((100, 300), (2.0, 3.0)) == Line(1.5, 0.005, 300)
     assert Line.through((100, 300), (2.0, 3.0)).at(1_000) == 6.5
-    assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0)
+    assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0, 300)
     assert Line.through((100, 300), (0.0, 5.0)).at(0) == 0
+    assert Line.through((100, 300), (2.0, 3.0)).at(1_200, power=1.5) == 1.5 + 0.005 * 1_200 * 2
+    assert Line.through((100, 300), (2.0, 3.0)).at(200, power=1.5) == 2.5
 
 
 def test_parties_share_the_cores_in_simulation_and_have_them_in_turn_in_one_process() -> None:
     one = Estimate(contender="x", round_trips=100, alone=5.0, parties={"tax": 30.0, "utility": 10.0})
 
-    assert one.seconds("inline", cores=4) == 5 + 10 + 100 * ROUND_TRIP["inline"]
-    assert one.seconds("simulation", cores=4) == 5 + 15 + 100 * ROUND_TRIP["simulation"]
+    assert one.seconds("inline", cores=4) == 5 + 10 + 100 * BACKENDS["inline"].round_trip
+    assert one.seconds("simulation", cores=4) == 5 + 15 + 100 * BACKENDS["simulation"].round_trip
     assert one.plus(one, 2).parties == {"tax": 90.0, "utility": 30.0}
 
 
@@ -153,12 +199,20 @@ def test_an_estimate_has_a_line_for_everything_that_takes_time(
 
     table = estimates(dataset, config, ("federated-scorecard", "pooled-scorecard", "true-pd"))
 
+    # Every federation trains the bank's reserve model, too.
     assert table["contender"].tolist() == [
-        *("start, alignment", "federated-scorecard", "  each round", "pooled-scorecard", "in all")
+        *(
+            "start, alignment",
+            "bank-only-boosting",
+            "federated-scorecard",
+            "  each round",
+            "pooled-scorecard",
+        ),
+        "in all",
     ]
-    assert table["round_trips"].tolist() == [6, 7 + 3 * 4, 4, 0, 6 + 2 * 19]
+    assert table["round_trips"].tolist() == [6, 0, 7 + 3 * 4, 4, 0, 6 + 2 * 19]
     assert (table["cpu_seconds"] > 0).all()
-    assert (table["simulation"] > table["inline"]).iloc[:3].all()
+    assert (table["deployment"] > table["simulation"])[table["round_trips"] > 0].all()
 
 
 @pytest.mark.slow

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fl.binning import UNKNOWN
 from fl.boosting.forest import LEAF, Forest, Splits
+from fl.errors import ProtocolError
 from fl.records import decode, encode
 
 
@@ -53,3 +56,32 @@ def test_outcomes_follow_the_bins_and_the_unknown_its_own_direction() -> None:
     assert found.outcomes(codes).tolist() == [[True, False, True, False], [False, False, False, True]]
     assert found.plus(splits({1})).first(1).outcomes(codes).tolist() == [[True, False, True, False]]
     assert Splits.none().outcomes(codes).shape == (0, 4)
+
+
+def test_a_trimmed_forest_has_no_node_of_later_trees(forest: Forest) -> None:
+    assert len(forest.first(2).trimmed().owners) == 6
+    assert encode(forest.trimmed()) == encode(forest)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("roots", 0, 5),
+        ("owners", 0, 1),
+        ("numbers", 0, 2),
+        ("columns", 0, 8),
+        ("children", (0, 0), 5),
+        ("children", (2, 1), 0),
+    ],
+)
+def test_a_forest_of_another_has_to_lead_from_its_roots_down_to_leaves(
+    name: str, place: object, value: int
+) -> None:
+    grown = Forest.none().with_root(0.0).with_split(0, 0, 7, 5.0, np.array([-1.0, 2.0]))
+    grown = grown.with_split(2, 0, 3, 1.5, np.array([10.0, 20.0]))
+    assert grown.check(splits=2, columns=8) is grown
+    array = getattr(grown, name).copy()
+    array[place] = value
+    for wrong in (array, array.astype(np.float32), array[:-1] if name != "roots" else array[:, None]):
+        with pytest.raises(ProtocolError, match="of a forest"):
+            replace(grown, **{name: wrong}).check(splits=2, columns=8)
