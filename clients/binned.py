@@ -93,9 +93,7 @@ def set_up_common(
 
     Raises ProtocolError unless the party is aligned in all of them, and the session's own study is one.
     """
-    stores = [session.earlier(study) for study in sorted(studies)]
-    if session.envelope.study not in studies or not all(store.has(Table) for store in stores):
-        raise ProtocolError("common bins need this bank's sub-study and others that are aligned")
+    stores = aligned_studies(session, studies)
     start_model(session, seed, split)
     table, joined = read_table(session.study), Table.stacked([read_table(store) for store in stores])
     signs = {column.name: column.sign for column in session.declaration.columns}
@@ -104,14 +102,26 @@ def set_up_common(
     return read_setup(session)
 
 
+def aligned_studies(session: Session, studies: Sequence[str]) -> list[Store]:
+    """Where a passive party has its rows of several banks, sorted by their sub-studies.
+
+    Raises ProtocolError unless it is aligned in all of them, and the session's own study is one.
+    """
+    stores = [session.earlier(study) for study in sorted(studies)]
+    if session.envelope.study not in studies or not all(store.has(Table) for store in stores):
+        raise ProtocolError("common bins need this bank's sub-study and others that are aligned")
+    return stores
+
+
 def read_setup(session: Session) -> Setup:
     """What `set_up` has kept."""
-    return _setup(session.store.folder, session.study.folder)
+    return setup_of(session.store.folder, session.study.folder)
 
 
 # The same at every message of a model, so a worker process reads it once.
-@lru_cache(maxsize=4)
-def _setup(model: Path, study: Path) -> Setup:
+@lru_cache(maxsize=8)
+def setup_of(model: Path, study: Path) -> Setup:
+    """What is kept of a model, and of the rows of its study."""
     start, binning = Store(model).read(Start), Store(model).read(Binning)
     positions = np.flatnonzero(start.roles != TEST)
     return Setup(

@@ -1,7 +1,7 @@
 """A bank's half of boosting with other banks and passive parties; see `fl/hybrid` for the conversation.
 
-In the study of all, the bank makes keys for the secure sums. All else happens in its sub-study, where it tells passive
-parties what `clients/boosting` tells them, and shows what it has opened under the pads of these keys.
+What it has in common with the scorecard's is in `clients/hybrids.py`. In its sub-study, the bank tells passive parties
+what `clients/boosting` tells them, and shows to the other banks what it has opened.
 """
 
 from dataclasses import dataclass, replace
@@ -10,28 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
-from clients.banks import schema_of
-from clients.binned import check_seed, read_setup, start_model
+from clients.binned import start_model
 from clients.boosting.label_holder import Bank, BankState, PassiveColumns, make_keys, read_data, score_all
 from clients.forests import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
-from clients.pads import Pads, agreed, offered
-from clients.scores import Scores
+from clients.hybrids import (
+    Outside,
+    agreed_pads,
+    forget_keys,
+    judged,
+    keep_binning,
+    keep_keys,
+    offer_keys,
+    schema,
+    show_outcomes,
+    tested,
+)
+from clients.pads import Pads
 from clients.session import Session
-from clients.store import Store
 from fl.arrays import check_names
 from fl.banks import Judged, Started
 from fl.banks.boosting import BANKS
-from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
-from fl.banks.grid import Grid, Schema
-from fl.banks.programs import refuse_without_noise
-from fl.binning import Binning
+from fl.banks.evaluation import row_counts
+from fl.banks.grid import Grid
 from fl.boosting import Columns, Keys
 from fl.boosting.gradients import log_odds_of
 from fl.boosting.growth import Data, Demand
 from fl.config.boosting import BoostingConfig
-from fl.errors import ProtocolError
-from fl.evaluation import Evaluation
-from fl.evaluation.measures import evaluate
 from fl.hybrid import (
     AddRequest,
     Agreed,
@@ -50,8 +54,7 @@ from fl.hybrid import (
     StartRequest,
 )
 from fl.hybrid.growing import Gathered, HybridGrower, Rows
-from fl.splits import TEST, TRAIN, VALIDATION
-from fl.studies import whole_study
+from fl.splits import TRAIN, VALIDATION
 
 __all__ = [
     "ANSWERS_ALL",
@@ -90,45 +93,30 @@ class HybridState:
     pads: Pads
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outside:
-    """What the bank keeps before and after the training: the pads, and its own evaluation once it is there."""
-
-    pads: Pads
-    evaluation: Evaluation | None = None
-
-
 def start(session: Session, request: StartRequest) -> Started:
-    """Make fresh keys for the model. Raises ConfigError if the run wants noise, since these sums have none."""
-    check_seed(session, request.seed)
-    refuse_without_noise(session.envelope.model.split("/")[0], session.config)
-    return offered(session, _schema(session, session.aligned))
+    """Make fresh keys for the model."""
+    return offer_keys(session, request.seed)
 
 
 def agree(session: Session, request: AgreeRequest) -> Agreed:
     """Keep the pads of the first sum."""
-    session.store.keep(agreed(session, request.keys, _schema(session, session.aligned)))
-    return Agreed()
+    return keep_keys(session, request.keys)
 
 
 def close(session: Session, request: CloseRequest) -> Closed:
     """Forget the keys."""
-    session.store.remove(Pads)
-    session.keep(None)
-    return Closed()
+    return forget_keys(session)
 
 
 def count(session: Session, request: CountRequest) -> Shown:
     """Show how many rows train, validate and are bad, and how many are in each cell of the common grid."""
     roles = start_model(session, request.seed, request.split).roles
-    labels, schema = read_applications(session.study).labels, _schema(session, session.study)
+    labels = read_applications(session.study).labels
     training = np.flatnonzero(roles == TRAIN)
     rows = np.array([len(training), (roles == VALIDATION).sum(), labels[training].sum()], np.int64)
-    cells = Grid(schema).addend(schema.table(read_table(session.study)).take(training))
-    whole = session.earlier(whole_study(session.envelope.study), session.envelope.model)
-    if not whole.has(Pads):
-        raise ProtocolError("the banks have not agreed on keys for this model")
-    pads = whole.read(Pads)
+    common = schema(session, session.study)
+    cells = Grid(common).addend(common.table(read_table(session.study)).take(training))
+    pads = agreed_pads(session)
     session.keep(Outside(pads=pads))
     return Shown(pads.shown(np.concatenate([rows, cells])))
 
@@ -142,7 +130,8 @@ def begin(session: Session, request: BeginRequest) -> Next:
     training, validation, bads = counts[:3].tolist()
     rows = Rows(training=training, validation=validation)
     session.store.keep(Common(base=log_odds_of(bads / training), rows=rows))
-    session.store.keep(_binning(session, counts[3:], config))
+    grid = Grid(schema(session, session.study))
+    keep_binning(session, grid, counts[3:], config.bins, config.min_bin_count)
     session.store.keep(PassiveColumns(columns))
     keys = make_keys(session, columns)
     grower, demand = HybridGrower.begin_with(_data(session), config, rows)
@@ -181,26 +170,18 @@ def score(session: Session, request: ScoreRequest) -> Shown:
     scored = score_all(session, request.outcomes, request.reasons)
     state = replace(session.state(Outside), evaluation=scored.evaluation)
     session.keep(state)
-    return Shown(state.pads.shown(row_counts(_tested(session)[0])))
+    return Shown(state.pads.shown(row_counts(tested(session)[0])))
 
 
 def cut(session: Session, request: CutRequest) -> Shown:
     """Show the goods and bads of the test rows by common bins of the score."""
     state = session.state(Outside)
-    total, pads = state.pads.read(request.total)
-    cuts = cuts_of(total)
-    session.keep(replace(state, pads=pads))
-    return Shown(pads.shown(outcomes(*_tested(session), cuts)))
+    return show_outcomes(session, state, *state.pads.read(request.total))
 
 
 def judge(session: Session, request: JudgeRequest) -> Judged:
     """How the model does on the bank's own test rows, and on those of all banks."""
-    state = session.state(Outside)
-    if state.evaluation is None:
-        raise ProtocolError("the model is not evaluated yet")
-    labels, pd = rows_of(state.pads.read(request.total)[0])
-    session.keep(None)
-    return Judged(evaluation=state.evaluation, whole=evaluate(labels, pd, {}))
+    return judged(session, request.total)
 
 
 def _next(
@@ -229,22 +210,3 @@ def _grower(session: Session, state: HybridState) -> HybridGrower:
 def _data(session: Session) -> Data:
     """What the forest is grown on at this bank: the columns of its trees are drawn for all banks."""
     return replace(read_data(session), name=BANKS, base=session.store.read(Common).base)
-
-
-def _binning(session: Session, counts: NDArray[np.int64], config: BoostingConfig) -> Binning:
-    """The banks' bins by their counts, for the codes of the bank's own table."""
-    table, schema = read_table(session.study), _schema(session, session.study)
-    signs = np.array([session.columns[name].sign for name in table.names], np.int8)
-    binning = Grid(schema).binning(counts, config.bins, config.min_bin_count, signs)
-    return binning.with_codes_of(table, schema.table(table))
-
-
-def _tested(session: Session) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """The log odds and the labels of the bank's test rows."""
-    test = read_setup(session).roles == TEST
-    return session.store.read(Scores).log_odds[test], read_applications(session.study).labels[test]
-
-
-def _schema(session: Session, study: Store) -> Schema:
-    """What the bank declares of its columns, in the order of its table."""
-    return schema_of(session.declaration, read_table(study))

@@ -332,7 +332,16 @@ class Policy:
 
 DEFAULTS = Policy(
     # Of another protocol's settings no rule knows which weaken a defence, so its people have to allow it themselves.
-    conversations=("boosting", "network", "scorecard", "blend", "banks", "hybrid", "scoring"),
+    conversations=(
+        "boosting",
+        "network",
+        "scorecard",
+        "blend",
+        "banks",
+        "hybrid",
+        "hybrid_scorecard",
+        "scoring",
+    ),
     encryption=("lattice", "paillier"),
     defences=("gaussian",),
     least_noise=4.0,

@@ -140,6 +140,13 @@ CONVERSATIONS: tuple[Conversation, ...] = (
         contenders=("hybrid-boosting",),
         follows=("boosting", "banks"),
     ),
+    Conversation(
+        name="hybrid_scorecard",
+        version=1,
+        layouts=(HYBRID,),
+        contenders=("hybrid-scorecard",),
+        follows=("scorecard", "banks"),
+    ),
     # It trains nothing, and keeps what `banks` has trained.
     Conversation(
         name="joining",

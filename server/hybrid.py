@@ -53,8 +53,8 @@ def train(exchange: Exchange, training: Training) -> OfBanks:
     replies: Mapping[str, Next | Ended] = _begin(exchange, training)
     padded: dict[str, dict[str, Array]] = {bank: {} for bank in banks}
     while any(isinstance(reply, Next) for reply in replies.values()):
-        replies = _advance(exchange, training, _all(replies, Next), padded)
-    judged = _judge(exchange, training, _all(replies, Ended))
+        replies = _advance(exchange, training, all_of(replies, Next), padded)
+    judged = _judge(exchange, training, all_of(replies, Ended))
     exchange.ask_each(CloseRequest(), model)
     return OfBanks(judged[banks[0]].whole, {bank: judged[bank].evaluation for bank in banks})
 
@@ -62,7 +62,7 @@ def train(exchange: Exchange, training: Training) -> OfBanks:
 def _begin(exchange: Exchange, training: Training) -> Mapping[str, Next]:
     """Bins at every party, and the banks' first demands."""
     seed, splits = training.seed, {bank: of.split for bank, of in training.of_banks.items()}
-    shown = _ask_banks(
+    shown = ask_banks(
         exchange, training, {bank: CountRequest(seed=seed, split=split) for bank, split in splits.items()}
     )
     studies = tuple(exchange.sub_studies.values())
@@ -75,12 +75,12 @@ def _begin(exchange: Exchange, training: Training) -> Mapping[str, Next]:
         },
         training.model,
     )
-    total = _total(shown)
+    total = total_of(shown)
     begin = {
         bank: BeginRequest(total=total, columns={party: reply.columns for party, reply in of_bank.items()})
         for bank, of_bank in started.items()
     }
-    return _ask_banks(exchange, training, begin)
+    return ask_banks(exchange, training, begin)
 
 
 def _advance(
@@ -117,11 +117,11 @@ def _advance(
         )
         for bank, of_bank in grown.items()
     }
-    replied = _ask_banks(exchange, training, split)
+    replied = ask_banks(exchange, training, split)
     if all(isinstance(reply, Next) for reply in replied.values()):
-        return _all(replied, Next)
-    total = AddRequest(_total(_all(replied, Shown)))
-    going = _ask_banks(exchange, training, dict.fromkeys(replied, total))
+        return all_of(replied, Next)
+    total = AddRequest(total_of(all_of(replied, Shown)))
+    going = ask_banks(exchange, training, dict.fromkeys(replied, total))
     first = next(iter(going.values()))
     training.report(first.trees, trees, ", ".join(going), first.metrics)
     return going
@@ -144,12 +144,12 @@ def _judge(exchange: Exchange, training: Training, ended: Mapping[str, Ended]) -
         )
         for bank, of_bank in told.items()
     }
-    counts = CutRequest(_total(_ask_banks(exchange, training, score)))
-    goods_and_bads = JudgeRequest(_total(_ask_banks(exchange, training, dict.fromkeys(score, counts))))
-    return _ask_banks(exchange, training, dict.fromkeys(score, goods_and_bads))
+    counts = CutRequest(total_of(ask_banks(exchange, training, score)))
+    goods_and_bads = JudgeRequest(total_of(ask_banks(exchange, training, dict.fromkeys(score, counts))))
+    return ask_banks(exchange, training, dict.fromkeys(score, goods_and_bads))
 
 
-def _ask_banks(
+def ask_banks(
     exchange: Exchange, training: Training, requests: Mapping[str, Request[Reply]]
 ) -> dict[str, Reply]:
     """One round trip with all banks, each in its sub-study."""
@@ -157,7 +157,7 @@ def _ask_banks(
     return {bank: replies[bank] for bank, replies in exchange.ask_in_all(asked, training.model).items()}
 
 
-def _all(replies: Mapping[str, Any], kind: type[Reply]) -> dict[str, Reply]:
+def all_of(replies: Mapping[str, Any], kind: type[Reply]) -> dict[str, Reply]:
     """The replies, which are all of one kind. Raises ProtocolError if they are not."""
     for bank, reply in replies.items():
         if not isinstance(reply, kind):
@@ -165,7 +165,8 @@ def _all(replies: Mapping[str, Any], kind: type[Reply]) -> dict[str, Reply]:
     return dict(replies)
 
 
-def _total(shown: Mapping[str, Shown]) -> Array:
+def total_of(shown: Mapping[str, Shown]) -> Array:
+    """The total of what all banks show. Raises ProtocolError unless these are numbers that can be added."""
     for bank, reply in shown.items():
         if reply.numbers.dtype != "uint64" or reply.numbers.ndim != 1:
             raise ProtocolError(f"{bank} has not shown whole numbers (k,) of 64 bits")

@@ -9,23 +9,20 @@ SHA-256, and a record. An entry that was not written whole is dropped. When a mo
 place of all of its own. There is nothing in it but what the coordinator saw: sealed letters and what is meant for it.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import struct
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fl.errors import ConfigError
 from fl.records import Record, decode, encode
+from server.locks import hold, is_held
 
 _HEAD = struct.Struct(">Q32s")
 _SUFFIX, _LOCK = ".journal", "journal.lock"
-_PATIENCE, _PAUSE = 1.0, 0.05
-"""Seconds in which a look at a lock is over (`is_held`), and between two attempts to get it."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,13 @@ class Journal:
         others = [path.parent for path in Path(folder).glob(f"*/{_LOCK}") if path.parent != self._folder]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for old in others[keep:]:
-            if not is_held(folder, old.name):
+            if not is_held(old / _LOCK):
                 shutil.rmtree(old)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _PATIENCE
-        while not _locked(self._lock):
-            if time.monotonic() > deadline:
-                raise ConfigError(f"The study {study} is still going on; wait for its end, or end it.")
-            time.sleep(_PAUSE)
+        try:
+            self._lock = hold(self._folder / _LOCK)
+        except BlockingIOError:
+            raise ConfigError(f"The study {study} is still going on; wait for its end, or end it.") from None
 
     @property
     def is_resumed(self) -> bool:
@@ -115,27 +110,6 @@ class Journal:
 def journal_name(bank: str, model: str) -> str:
     """The file for a model: of one in a bank's sub-study such as `bank_a/federated-boosting/1`; bank may be empty."""
     return f"{bank}/{model}" if bank else model
-
-
-def is_held(folder: str, study: str) -> bool:
-    """Whether the coordinator of a study lives: the kernel takes a journal's lock from a process that has died."""
-    try:
-        lock = os.open(Path(folder) / study / _LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _locked(lock)
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    """Whether this process has got a lock, which stays until the descriptor is closed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _File:

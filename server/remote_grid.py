@@ -4,7 +4,7 @@ parts of a reply, without one.
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ class RemoteGrid(Lossy):
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        self._pulling: tuple[frozenset[str], Future[Iterable[Message]]] | None = None
+        self._pulls: dict[frozenset[str], Future[Iterable[Message]]] = {}
         self._looked = 0.0
 
     def get_nodes(self) -> Iterable[NodeInfo]:
@@ -49,16 +49,16 @@ class RemoteGrid(Lossy):
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """The replies that are there; none while one is coming in, so that the caller can see who is still there."""
         wanted = frozenset(message_ids)
-        # A call that waits for a message which the caller has given up may wait for ever.
-        if self._pulling is None or not self._pulling[0] <= wanted:
+        # A call may wait for ever, for the rest of a reply that was cut. One is left alone when the caller has given up
+        # a message of it, and meanwhile there is another one for the messages that were sent since.
+        self._pulls = {keys: pull for keys, pull in self._pulls.items() if keys <= wanted}
+        if further := wanted.difference(*self._pulls):
             time.sleep(max(0.0, self._looked + _LOOK_SECONDS - time.monotonic()))
             self._looked = time.monotonic()
-            self._pulling = wanted, _started(self._grid.pull_messages, list(wanted))
-        _, pulled = self._pulling
-        if not wait([pulled], _SLICE).done:
-            return []
-        self._pulling = None
-        return _outcome(pulled)
+            self._pulls[further] = _started(self._grid.pull_messages, list(further))
+        done = wait(self._pulls.values(), _SLICE, FIRST_COMPLETED).done
+        ended = [keys for keys, pull in self._pulls.items() if pull in done]
+        return [reply for keys in ended for reply in _outcome(self._pulls.pop(keys))]
 
 
 def bounded(grid: Grid) -> Messenger:

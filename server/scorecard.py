@@ -52,9 +52,14 @@ def train(exchange: Exchange, training: Training) -> Evaluation:
         points={party: reply.points for party, reply in told.items()},
     )
     evaluation = exchange.ask_holder(score, model).evaluation
+    return with_all_names(exchange, evaluation, exchange.roster.holder)
+
+
+def with_all_names(exchange: Exchange, evaluation: Evaluation, bank: str) -> Evaluation:
+    """The evaluation of a scorecard of a bank and the passive parties, with the names of all columns."""
     roster = exchange.roster
     passive = [party for party in roster.descriptions if party in roster.passive]
-    return with_names(exchange, evaluation, [roster.holder, *passive])
+    return with_names(exchange, evaluation, [bank, *passive])
 
 
 def with_names(exchange: Exchange, evaluation: Evaluation, parties: Sequence[str]) -> Evaluation:

@@ -128,7 +128,7 @@ def record_banks(data: Path, folder: Path) -> list[Moment]:
         state=str(folder / "state"),
         tracking_uri=f"sqlite:///{folder}/mlflow.db",
         study="s",
-        contenders=("banks-boosting", "banks-scorecard", "hybrid-boosting"),
+        contenders=("banks-boosting", "banks-scorecard", "hybrid-boosting", "hybrid-scorecard"),
     )
     for section in (BoostingConfig(trees=2, depth=2, min_leaf_count=10), ScorecardConfig(bins=5, max_p=1.0)):
         config = config.with_section(section)

@@ -33,7 +33,7 @@ RECORDS: tuple[type[Any], ...] = tuple(
 
 def section_of(record: type[Any]) -> str:
     """What the document says of a record's conversation: the section named like its module in `fl`."""
-    name = record.__module__.removeprefix("fl.")
+    name = record.__module__.removeprefix("fl.").replace("_", " ")
     (section,) = re.findall(rf"(?ms)^## {name.capitalize()}$(.*?)(?=^## |\Z)", ANALYSIS)
     return str(section)
 

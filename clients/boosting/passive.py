@@ -72,7 +72,7 @@ from fl.boosting.search import allowed
 from fl.config.boosting import BoostingConfig
 from fl.encrypted_sums import Responder, new_responder
 from fl.errors import ProtocolError
-from fl.messages import Letter
+from fl.messages import Letter, declaration_of
 from fl.records import Array
 from fl.splits import TEST
 from fl.sums import counts_by_node
@@ -235,8 +235,12 @@ def outcomes(session: Session, request: OutcomesRequest) -> Told:
 
 
 def _take_keys(session: Session, keys: Keys | None) -> None:
-    """Keep the bank's keys, which come with the first task."""
-    if (keys is None) != session.store.has(Keys):
+    """Keep the bank's keys, which come with the first task.
+
+    Which that is, the last step says: the keys may be here already, if this process died before the end of this one.
+    """
+    starts = {declaration_of(kind).action for kind in (StartRequest, CommonStartRequest)}
+    if (keys is not None) != (session.store.last().action in starts):
         raise ProtocolError("the bank's keys come with its first task and with no other")
     if keys is None:
         return

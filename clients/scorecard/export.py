@@ -216,18 +216,38 @@ def to_sql(scorecard: Scorecard) -> str:
 def _stores(state: Path, run: str, party: str) -> tuple[Store, Store]:
     """Where a party has its rows and the model that a run's words name; ConfigError unless they name one scorecard."""
     study, contender, seed = (*run.split("/"), "", "")[:3]
-    folder = state / study / (contender or CONTENDER)
-    seeds = sorted(path.name for path in folder.glob("*/") if not seed or path.name == seed)
-    models = [model for name in seeds if _is_scorecard(model := Store(folder / name))]
+    contender = contender or CONTENDER
+    models = _models(state / study / contender, seed)
+    if not models and (state / sub_study(study, party)).is_dir():
+        # As one of several banks, the party has what it trains with passive parties in its sub-study.
+        study = sub_study(study, party)
+        models = _models(state / study / contender, seed)
     if not models:
+        parts = [
+            f"{folder.parent.name}/{contender}"
+            for folder in sorted(state.glob(f"{sub_study(study, '*')}/{contender}"))
+            if _models(folder, seed)
+        ]
+        if parts:
+            raise ConfigError(
+                f"{run!r} is a scorecard of several banks, and each has its own levels; name the bank's part: "
+                f"{' or '.join(parts)}."
+            )
         raise ConfigError(
             f"There is no trained scorecard {run!r} in {state}; name it as STUDY/{CONTENDER} or STUDY/{CONTENDER}/SEED."
         )
     if len(models) > 1:
+        seeds = [model.folder.name for model in models]
         raise ConfigError(f"{run!r} was trained under the seeds {', '.join(seeds)}; name one: {run}/SEED.")
     # What several banks train together is in the study of all, and the bank's own rows are in its sub-study.
     with_rows = sub_study(study, party) if models[0].has(Model) else study
     return Store(state / with_rows), models[0]
+
+
+def _models(folder: Path, seed: str) -> list[Store]:
+    """The trained scorecards of a contender, under all its seeds or one."""
+    seeds = sorted(path for path in folder.glob("*/") if not seed or path.name == seed)
+    return [model for model in map(Store, seeds) if _is_scorecard(model)]
 
 
 def _is_scorecard(model: Store) -> bool:

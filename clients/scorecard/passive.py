@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_table
-from clients.binned import Setup, read_setup
+from clients.binned import read_setup
 from clients.scorecard.card import tell_columns
 from clients.scorecard.columns import LABEL_RANGES, bin_columns, demanded, one_group, residual_ranges
 from clients.scorecard.model import PassiveModel, contribution
 from clients.session import Session
 from clients.store import Store
 from fl.arrays import check_numbers
-from fl.binning import UNKNOWN, Codes
+from fl.binning import UNKNOWN, Codes, Shape
 from fl.config.scorecard import ScorecardConfig
-from fl.encrypted_sums import Responder, new_responder
+from fl.encrypted_sums import Responder, Sums, new_responder
 from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.records import Array
@@ -91,55 +91,113 @@ class Masking:
 def start(session: Session, request: StartRequest) -> Started:
     """Bin the party's columns, and count the training rows in each bin."""
     setup = bin_columns(session, request.seed, request.split)
-    shape, codes = setup.binning.shape, setup.codes[_known_training(session, setup)]
-    counts = counts_by_bin(codes, np.zeros(len(codes), np.int8), 1, shape.width)[0, shape.cells]
-    # A party without a column worth its place hears nothing after it has counted: its part of the model is no points.
-    _keep_model(session, Grouping(shape, np.full(len(counts), DROPPED, np.int16)), np.empty(0))
-    return Started(Letter.of(BinnedColumns(shape=shape, counts=counts)))
+    columns = counted(session, setup.binning.shape, setup.codes[_known_training(session)])
+    return Started(Letter.of(columns))
 
 
 def count(session: Session, request: CountRequest) -> Counted:
     """Add up the encrypted labels by bin."""
     setup, labels = read_setup(session), request.labels.read(Labels)
     session.store.keep(ResponderKey(labels.residual_key))
-    bins, counts = _with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
-    config, rows = session.config.section(ScorecardConfig), int(setup.training.sum())
-    responder = new_responder(config.encryption, rows, LABEL_RANGES, labels.label_key)
+    bins, counts = with_unknown(setup.codes[setup.training], setup.binning.shape.bins)
+    encryption = session.config.section(ScorecardConfig).encryption
+    responder = new_responder(encryption, _rows(session), LABEL_RANGES, labels.label_key)
     sums = responder.sums(labels.encrypted, one_group(bins), bins, counts)
     return Counted(Letter.of(EncryptedSums(sums)))
 
 
 def fit(session: Session, request: FitRequest) -> Masked:
     """Take the groups, work out the bound on the curvature, and begin with weights of zero."""
-    setup, config = read_setup(session), session.config.section(ScorecardConfig)
-    shape = demanded(setup.binning.shape, config)
-    grouping = Grouping(shape, request.groups.read(Groups).groups).check()
-    if not len(grouping.columns):
-        raise ProtocolError("groups leave no column, so there is nothing to fit")
-    rows = _known_training(session, setup)
-    design = one_hot(grouping.transform(setup.codes[rows]), grouping.counts)
-    block = PassiveBlock.of(
-        design, cone_of(grouping), config.penalty, all_known=bool(rows[setup.training].all())
-    )
-    begun = Fit(grouping, block.curvature)
-    session.store.keep(begun)
-    none = np.empty((0, design.shape[1]))
-    return _masked(session, setup, begun, Steps(none, none), request.residual)
+    setup, rows = read_setup(session), _known_training(session)
+    grouping = grouping_of(session, request.groups)
+    begun = begin_fit(session, grouping, setup.codes[rows], bool(rows[setup.training].all()))
+    masked, masking = masked_sums(session, begun, no_steps(grouping), request.residual, _rows(session))
+    session.keep(masking)
+    return masked
 
 
 def gradient(session: Session, request: GradientRequest) -> Masked:
     """Go to where the residual is, and add it up by group, under a mask."""
-    return _masked(
-        session, read_setup(session), session.store.read(Fit), session.state(Steps), request.residual
-    )
+    begun, taken = session.store.read(Fit), session.state(Steps)
+    masked, masking = masked_sums(session, begun, taken, request.residual, _rows(session))
+    session.keep(masking)
+    return masked
 
 
 def step(session: Session, request: StepRequest) -> Stepped:
     """Take a step by the gradient, and tell where it leads."""
-    setup, state, begun = read_setup(session), session.state(Masking), session.store.read(Fit)
+    state = session.state(Masking)
+    opened = request.sums.read(OpenedSums).sums
+    return take_step(session, state, responder_of(session, _rows(session)).unmask(opened, state.mask))
+
+
+def finish(session: Session, request: FinishRequest) -> Finished:
+    """Keep the weights of the last step, as points."""
+    return keep_points(session)
+
+
+def points(session: Session, request: PointsRequest) -> Told:
+    """What the columns tell, the points of every position, and where they are lost."""
+    return tell_points(session)
+
+
+def counted(session: Session, shape: Shape, codes: Codes) -> BinnedColumns:
+    """What is told of the bins (n, c) of the training rows that the party knows; the model has no points as yet."""
+    # A party without a column worth its place hears nothing after it has counted.
+    dropped = np.full(int(shape.bins.sum()), DROPPED, np.int16)
+    _keep_model(session, Grouping(shape, dropped), np.empty(0))
+    counts = counts_by_bin(codes, np.zeros(len(codes), np.int8), 1, shape.width)[0, shape.cells]
+    return BinnedColumns(shape=shape, counts=counts)
+
+
+def grouping_of(session: Session, letter: Letter[Groups]) -> Grouping:
+    """The groups of the party's bins, as the bank has made them. Raises ProtocolError for none, or impossible ones."""
+    shape = demanded(read_setup(session).binning.shape, session.config.section(ScorecardConfig))
+    grouping = Grouping(shape, letter.read(Groups).groups).check()
+    if not len(grouping.columns):
+        raise ProtocolError("groups leave no column, so there is nothing to fit")
+    return grouping
+
+
+def begin_fit(session: Session, grouping: Grouping, codes: Codes, all_known: bool) -> Fit:
+    """Keep the groups, and the bound on the curvature by the bins (n, c) of the training rows that the party knows.
+
+    all_known says whether these are all training rows.
+    """
+    config = session.config.section(ScorecardConfig)
+    design = one_hot(grouping.transform(codes), grouping.counts)
+    block = PassiveBlock.of(design, cone_of(grouping), config.penalty, all_known)
+    begun = Fit(grouping, block.curvature)
+    session.store.keep(begun)
+    return begun
+
+
+def no_steps(grouping: Grouping) -> Steps:
+    """Before the first step."""
+    none = np.empty((0, int(grouping.counts.sum())))
+    return Steps(none, none)
+
+
+def masked_sums(
+    session: Session, begun: Fit, taken: Steps, letter: Letter[Residual], rows: int
+) -> tuple[Masked, Masking]:
+    """The sums of the residual by group under a mask, and what is to be remembered until they are decrypted.
+
+    rows is what the bank's key was made for.
+    """
+    residual, grouping, setup = letter.read(Residual), begun.grouping, read_setup(session)
+    check_numbers("mix", residual.mix, (len(taken.weights),), np.float64)
+    groups, counts = with_unknown(grouping.transform(setup.codes[setup.training]), grouping.counts)
+    responder = responder_of(session, rows)
+    sums, mask = responder.masked_sums(residual.encrypted, one_group(groups), groups, counts)
+    masking = Masking(taken=taken, weights=residual.mix @ taken.weights, mask=mask)
+    return Masked(Letter.of(EncryptedSums(sums))), masking
+
+
+def take_step(session: Session, state: Masking, opened: Sums) -> Stepped:
+    """A step by the sums of the residual, of each column those of its groups and of the rows that are unknown."""
+    setup, begun = read_setup(session), session.store.read(Fit)
     config, grouping = session.config.section(ScorecardConfig), begun.grouping
-    opened = _responder(session).unmask(request.sums.read(OpenedSums).sums, state.mask)
-    # The last number of each column is of the rows that the party does not know.
     sums = np.concatenate([part[0, :-1, 0] for part in opened])
     known = read_table(session.study).known[setup.positions]
     design = one_hot(grouping.transform(setup.codes[known]), grouping.counts)
@@ -153,15 +211,15 @@ def step(session: Session, request: StepRequest) -> Stepped:
     return Stepped(Letter.of(Step(scores=design @ after, products=block.products(taken.steps))))
 
 
-def finish(session: Session, request: FinishRequest) -> Finished:
-    """Keep the weights of the last step, as points."""
+def keep_points(session: Session) -> Finished:
+    """Keep the weights of the last step, as points; nothing more is to be remembered."""
     _keep_model(session, session.store.read(Fit).grouping, session.state(Steps).weights[-1])
     session.keep(None)
     return Finished()
 
 
-def points(session: Session, request: PointsRequest) -> Told:
-    """What the columns tell, the points of every position, and where they are lost."""
+def tell_points(session: Session) -> Told:
+    """What the party tells of its columns, and the points of every position."""
     setup, table, model = read_setup(session), read_table(session.study), session.store.read(PassiveModel)
     groups = model.grouping.transform(setup.binning.transform(table)[table.known])
     card = tell_columns(session, table, model.table, model.grouping, groups, setup.roles[table.known])
@@ -175,33 +233,28 @@ def _keep_model(session: Session, grouping: Grouping, weights: NDArray[np.float6
     session.store.keep(PassiveModel(grouping=grouping, table=points, weights=weights))
 
 
-def _masked(session: Session, setup: Setup, begun: Fit, taken: Steps, letter: Letter[Residual]) -> Masked:
-    """The sums of the residual by group under a mask, which is remembered with the weights that the residual is for."""
-    residual, grouping = letter.read(Residual), begun.grouping
-    check_numbers("mix", residual.mix, (len(taken.weights),), np.float64)
-    groups, counts = _with_unknown(grouping.transform(setup.codes[setup.training]), grouping.counts)
-    sums, mask = _responder(session).masked_sums(residual.encrypted, one_group(groups), groups, counts)
-    session.keep(Masking(taken=taken, weights=residual.mix @ taken.weights, mask=mask))
-    return Masked(Letter.of(EncryptedSums(sums)))
-
-
-def _known_training(session: Session, setup: Setup) -> NDArray[np.bool_]:
+def _known_training(session: Session) -> NDArray[np.bool_]:
     """Which of the rows that train or validate train and are known to the party, (n,)."""
+    setup = read_setup(session)
     return setup.training & read_table(session.study).known[setup.positions]
 
 
-def _with_unknown(codes: Codes, counts: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
+def with_unknown(codes: Codes, counts: NDArray[np.int64]) -> tuple[Codes, NDArray[np.int64]]:
     """Bins (n, k) in which rows that the party does not know have one more, the last of each column."""
     return np.where(codes == UNKNOWN, counts, codes).astype(np.uint8), counts + 1
 
 
-def _responder(session: Session) -> Responder:
-    config, rows = session.config.section(ScorecardConfig), int(read_setup(session).training.sum())
-    return _cached_responder(session.store.folder, config, rows)
+def _rows(session: Session) -> int:
+    return int(read_setup(session).training.sum())
+
+
+def responder_of(session: Session, rows: int) -> Responder:
+    """What adds up residuals, under a key that was made for so many rows."""
+    return _cached_responder(session.store.folder, session.config.section(ScorecardConfig), rows)
 
 
 # An engine's responder may keep what serves many exchanges.
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _cached_responder(model: Path, config: ScorecardConfig, rows: int) -> Responder:
     key = Store(model).read(ResponderKey).public_key
     return new_responder(config.encryption, rows, residual_ranges(config), key)

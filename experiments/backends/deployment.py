@@ -4,19 +4,16 @@ The run is the same as in simulation, and so are its messages and its results. B
 that has only its own folder, and its policy binds with the defaults of a deployed party.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from experiments.backends.flower import BackendError, RunFederation
 from fl.config.run import RunConfig
 from fl.errors import ConfigError
-from server.journal import is_held
+from server.locks import is_held, serverapp_lock
 from server.progress import Report
-
-_LAST_WORDS_SECONDS = 5.0
-"""A coordinator that has left its journal tells within these how the run has ended."""
 
 
 @contextmanager
@@ -28,6 +25,7 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
     """
     # With cryptography and Flower's client, which the other backends do not need.
     from clients.data.declaration import read_declaration
+    from experiments.federation.control import SuperLink
     from experiments.federation.layout import Layout
     from experiments.federation.lifecycle import flower_of, running_record
 
@@ -42,14 +40,18 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
                 "Deployed parties keep their state in their own folders; leave out the setting `state`."
             )
 
-        pulse = Pulse(config)
+        pulse = Pulse()
 
-        def check() -> None:
+        def check(number: str) -> None:
             try:
-                running_record(config.data_folder)
+                record = running_record(config.data_folder)
             except ConfigError as error:
                 raise BackendError(str(error)) from None
-            pulse.require()
+            if pulse.is_lost(serverapp_lock(layout.coordinator.flower, number)):
+                failure = ""
+                with suppress(BackendError):  # the SuperLink may be away, too
+                    failure = SuperLink(layout, record).end(int(number))
+                raise BackendError(broken_off(config, failure))
 
         # The coordinator knows parties by the names that they declare, and not by those of their folders here.
         names = tuple(read_declaration(config.data_folder / name).name for name in config.parties)
@@ -59,18 +61,21 @@ def opened(parties: int, serverapp: str = "server.app:app") -> Iterator[RunFeder
 
 
 class Pulse:
-    """Tells whether the coordinator of a run lives, by its journal; Flower itself says so a minute later."""
+    """Tells whether a ServerApp lives, by the lock that it holds; Flower itself says so a minute later."""
 
-    def __init__(self, config: RunConfig) -> None:
-        self._journal, self._study = config.journal, config.study
-        self._felt: float | None = None
+    def __init__(self) -> None:
+        self._was_missed = False
 
-    def require(self) -> None:
-        """Raises BackendError when the coordinator has begun, and died since."""
-        now = time.monotonic()
-        if is_held(self._journal, self._study):
-            self._felt = now
-        elif self._felt is not None and now - self._felt > _LAST_WORDS_SECONDS:
-            raise BackendError(
-                f"The run's coordinator has died. `siloscore resume {self._study}` goes on from its last step."
-            )
+    def is_lost(self, lock: Path) -> bool:
+        """Whether it has ended, at the second look: before that, what it said last can be read."""
+        was_missed, self._was_missed = self._was_missed, lock.exists() and not is_held(lock)
+        return was_missed and self._was_missed
+
+
+def broken_off(config: RunConfig, failure: str) -> str:
+    """What to say when the coordinator of a run has died; failure is what Flower knows of that, if anything."""
+    reason = f": {failure.rstrip('.')}" if failure else ""
+    has_begun = (Path(config.journal) / config.study).exists()
+    resume = f"`siloscore resume {config.study}` goes on from its last step."
+    further = resume if has_begun else "It had done nothing yet; type the command again."
+    return f"The run's coordinator has died{reason}. {further}"

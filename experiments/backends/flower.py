@@ -97,13 +97,13 @@ class Flower:
         report: Report,
         serverapp: str,
         options: tuple[str, ...] = (),
-        check: Callable[[], object] = lambda: None,
+        check: Callable[[str], object] = lambda number: None,
     ) -> None:
         """Submit a configuration, and pass on its progress until it is done.
 
-        check is called meanwhile, and raises BackendError where nothing is to be expected any more. Raises BackendError
-        when the run fails, when the SuperLink is away for longer than the run waits for a party, and when Flower says
-        that it did not complete, whatever the exit code of its command line.
+        check gets the run's number now and then, and raises BackendError where nothing is to be expected any more.
+        Raises BackendError when the run fails, when the SuperLink is away for longer than the run waits for a party,
+        and when Flower says that it did not complete, whatever the exit code of its command line.
         """
         progress = self.home / f"{config.study}{PROGRESS}"
         progress.unlink(missing_ok=True)  # of an earlier run of this study, which ended otherwise
@@ -124,7 +124,7 @@ class Flower:
         number: str,
         reader: ProgressReader,
         report: Report,
-        check: Callable[[], object],
+        check: Callable[[str], object],
         patience: float,
     ) -> None:
         """Pass on progress until the coordinator says that it is done, or Flower that the run has ended.
@@ -151,7 +151,7 @@ class Flower:
                     return
             if status.startswith("finished") and status != "finished:completed":
                 raise BackendError(details or tail(self.log))
-            check()
+            check(number)
             time.sleep(0.2)
 
     def _status(self, number: str) -> tuple[str, str]:

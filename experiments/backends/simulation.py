@@ -33,7 +33,7 @@ class _Link:
     port: int
     flower: Flower
 
-    def check(self) -> None:
+    def check(self, number: str) -> None:
         """Raises BackendError when it has ended."""
         if self.process.poll() is not None:
             raise BackendError(f"Flower's SuperLink ended by itself.\n{tail(self.flower.log)}")

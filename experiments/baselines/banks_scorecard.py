@@ -17,10 +17,12 @@ from experiments.baselines import Fitted
 from experiments.baselines.banks_boosting import concatenated
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
+from fl.banks.newton import GRAIN, WORSE
 from fl.banks.program import Rows
-from fl.banks.scorecard import GRAIN, SETTLED, WORSE
+from fl.banks.scorecard import SETTLED
 from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
+from fl.scorecard.cone import Cone
 from fl.scorecard.grouping import Grouping, group_by_labels
 from fl.scorecard.points import Scale
 from fl.scorecard.regression import cone_of
@@ -67,8 +69,10 @@ def fit_scorecard(banks: Sequence[Rows], schema: Schema, config: ScorecardConfig
     groups = grouping.transform(codes) + np.cumsum(grouping.counts) - grouping.counts
     bads = int(labels[training].sum())
     start = np.zeros(1 + int(grouping.counts.sum()))
-    start[0] = _rounded(np.log(bads / (len(training) - bads)))
-    weights, curve = _fit(groups, labels, (training, validation), start, grouping, config)
+    start[0] = rounded(np.log(bads / (len(training) - bads)))
+    penalty = tuple(np.append(0.0, np.full(len(start) - 1, each)) for each in config.penalty)
+    cone = cone_of(grouping).with_intercept()
+    weights, curve = fit_weights(groups, labels, (training, validation), 0.0, start, cone, penalty, config)
     scale = Scale.of(config)
     base, points = scale.base(float(weights[0])), scale.points(weights[1:])
     odds = scale.log_odds(base + points[groups].sum(axis=1))
@@ -82,18 +86,24 @@ def fit_scorecard(banks: Sequence[Rows], schema: Schema, config: ScorecardConfig
     )
 
 
-def _fit(
+def fit_weights(
     groups: Integers,
     labels: NDArray[np.int8],
     roles: tuple[Integers, Integers],
+    offset: Floats | float,
     start: Floats,
-    grouping: Grouping,
+    cone: Cone,
+    penalty: tuple[Floats, Floats],
     config: ScorecardConfig,
+    near: float = SETTLED,
+    most: int | None = None,
 ) -> tuple[Floats, list[dict[str, float]]]:
-    """The weights (1 + width,), the intercept first, of rows in groups (n, k), numbered over all columns."""
-    unit, cone = 2.0**config.precision, cone_of(grouping).with_intercept()
-    l1, l2 = (np.append(0.0, np.full(len(start) - 1, penalty)) for penalty in config.penalty)
-    training, validation = roles
+    """The weights (1 + width,), the intercept first, of rows in groups (n, k), numbered over all columns.
+
+    roles are the rows that train and those that validate, offset (n,) is added to their scores, penalty has the L1 and
+    the L2 penalty of each weight; near and most say where the fit ends (`fl/banks/newton.py`).
+    """
+    unit, (l1, l2), (training, validation) = 2.0**config.precision, penalty, roles
     matrix = np.zeros((len(training), len(start)))
     matrix[:, 0] = 1
     np.put_along_axis(matrix, 1 + groups[training], 1, axis=1)
@@ -103,24 +113,24 @@ def _fit(
         scores = np.zeros(len(labels))
         for of_column in groups.T:
             scores += weights[1:][of_column]
-        scores += weights[0]
+        scores += offset + weights[0]
         losses = np.rint((np.logaddexp(0, scores) - labels * scores) * unit)
         loss = losses[training].sum() / unit
         means = loss / len(training), losses[validation].sum() / unit / len(validation)
         curve.append(dict(zip(("train.loss", "valid.loss"), means, strict=True)))
         objective = float(loss + (l2 * weights) @ weights / 2 + l1 @ np.abs(weights))
         if objective > least + WORSE * abs(least):
-            weights = _rounded((origin + weights) / 2)
+            weights = rounded((origin + weights) / 2)
         else:
             pd = expit(scores[training])
             gradient = matrix.T @ np.rint((pd - labels[training]) * unit) / unit
             hessian = matrix.T @ (matrix * np.rint(pd * (1 - pd) * unit)[:, None]) / unit
             origin, least = weights, objective
-            weights = _rounded(cone.least(hessian + np.diag(l2), gradient + l2 * weights, weights, l1))
-        if np.abs(weights - origin).max() < SETTLED or len(curve) == config.exchanges:
+            weights = rounded(cone.least(hessian + np.diag(l2), gradient + l2 * weights, weights, l1))
+        if np.abs(weights - origin).max() < near or len(curve) == (most or config.exchanges):
             return weights, curve
 
 
-def _rounded(weights: Floats) -> Floats:
+def rounded(weights: Floats) -> Floats:
     """The nearest multiples of the grain."""
     return np.rint(weights / GRAIN) * GRAIN

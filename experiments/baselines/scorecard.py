@@ -70,7 +70,7 @@ def fit_scorecard(joined: Joined, roles: Roles, config: ScorecardConfig) -> Scor
     bank_groups = bank.transform(grouped[holder].codes, coverage)
     solver = bank.solver(bank_groups[used], labels[used], training[used], len(parties), config)
     passive = {
-        name: _Passive(
+        name: Passive(
             groupings[name], grouped[name].codes[used], coverage[name][used], training[used], config
         )
         for name in parties
@@ -150,7 +150,7 @@ def _shares(
     return shares
 
 
-class _Passive:
+class Passive:
     """A passive party's way through the exchanges, of rows (n,) that train or validate."""
 
     def __init__(

@@ -6,14 +6,14 @@
     coordinator/
       ca.crt, ca.key            the certificate authority of this federation; parties get ca.crt
       server.crt, server.key    certificate (localhost, 127.0.0.1) of the SuperLink and of the front door
-      superexec.secret          shared by the SuperLink and its executor (`flower-superexec`)
+      superexec.secret          shared by the SuperLink and its executor
       superlink.db              the SuperLink's database
       parties.toml              who may connect: per party a table with `supernode`, its registered public key (one line
                                 of OpenSSH), and `identity`, the public keys that `siloscore keys` prints; the
                                 environment of the executor, and so of every ServerApp, names this file in
                                 SILOSCORE_PARTIES
-      flower/                   FLWR_HOME: `config.toml` has the connection `siloscore` to the SuperLink
-      runs/                     the Flower apps that were submitted, and their progress (`STUDY.jsonl`)
+      flower/                   FLWR_HOME: `config.toml` has the connection `siloscore` to the SuperLink, `STUDY.jsonl`
+                                a study's progress; the ServerApp of a run holds `RUN.lock` while it lives
       journal/                  what `siloscore resume` goes on from, by study
       status.json, *.log        what its supervisor says, and what the processes have written
     PARTY/                      one for each party, named like its folder
@@ -27,7 +27,7 @@ Ports are free ones of 127.0.0.1, drawn at `up` and kept until `down`: the Super
 only the coordinator may reach it), the front door (the only one that parties need), and one for each SuperNode (only
 its worker may reach it).
 
-The programs are the same on separate hosts: the coordinator runs `flower-superlink`, `flower-superexec` and
+The programs are the same on separate hosts: the coordinator runs `flower-superlink`, `python -m server.executor` and
 `python -m server.front_door`; a party runs `python -m clients.node`, which keeps a SuperNode and its worker
 (`python -m clients.worker`) running as one unit.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
-from flwr.proto.control_pb2 import ListNodesRequest, ListRunsRequest, RegisterNodeRequest
+from flwr.proto.control_pb2 import ListNodesRequest, ListRunsRequest, RegisterNodeRequest, StopRunRequest
 from flwr.supercore.control import ControlHttpClient
 from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
 
@@ -67,6 +67,17 @@ class SuperLink:
             for number, run in sorted(runs.items(), key=lambda item: item[1].pending_at, reverse=True)
             if run.status.status != "finished"
         ]
+
+    def end(self, number: int) -> str:
+        """End a run whose ServerApp has died, so that parties do not wait for the rest of its messages.
+
+        Returns why it had failed, in Flower's words, if it had ended before.
+        """
+        with self._client() as client:
+            status = client.ListRuns(ListRunsRequest(run_id=number)).run_dict[number].status
+            if status.status != "finished":
+                client.StopRun(StopRunRequest(run_id=number))
+        return str(status.details)
 
     @contextmanager
     def _client(self) -> Iterator[ControlHttpClient]:

@@ -1,10 +1,10 @@
 """The coordinator's supervisor: the SuperLink, its executor, and the front door, each restarted on its own.
 
-A run survives the death of the SuperLink and of the front door, since its ServerApp is a process by itself. After the
-death of the executor, whose child that is, the run may have to be resumed (docs/deploy.md).
+A run survives the death of each, since its ServerApp is a process by itself, which ends with the supervisor alone.
 """
 
 import argparse
+import os
 import ssl
 import sys
 import time
@@ -43,8 +43,9 @@ def units(coordinator: Coordinator, superlink_port: int, front_door_port: int) -
             *("--superexec-auth-secret-file", secret, "--disable-runtime-dependency-installation"),
         ),
         EXECUTOR: (
-            *("flower-superexec", "--runtime-api-address", superlink, "--root-certificates", authority),
-            *("--superexec-auth-secret-file", secret),
+            *(sys.executable, "-P", "-m", "server.executor", "--superlink", superlink),
+            *("--root-certificates", authority, "--secret", secret, "--locks", str(coordinator.flower)),
+            *("--parent-pid", str(os.getpid())),
         ),
         FRONT_DOOR: (
             *(sys.executable, "-P", "-m", "server.front_door", "--port", str(front_door_port)),

@@ -8,7 +8,7 @@ from experiments.backends.flower import PROGRESS, RUN, BackendError
 from experiments.federation.control import Connected, Run, SuperLink
 from experiments.federation.layout import Layout, Organisation, Record
 from experiments.federation.processes import is_supervised
-from server.journal import is_held
+from server.locks import is_held, serverapp_lock
 from server.progress import Progress, ProgressReader
 
 CONNECTED, AWAY = "connected", "away"
@@ -63,10 +63,10 @@ def _run_row(layout: Layout, run: Run) -> RunRow:
     home = layout.coordinator.flower
     of_run = home / f"{run.number}{RUN}"
     study = of_run.read_text("utf-8") if of_run.exists() else ""
-    events, journal = ProgressReader(home / f"{study}{PROGRESS}").read(), layout.coordinator.journal
+    events, lock = ProgressReader(home / f"{study}{PROGRESS}").read(), serverapp_lock(home, run.number)
     step = _step(events) or run.state
-    is_over = not events or events[-1].stage in ("done", "failed")
-    if not is_over and (journal / study).exists() and not is_held(str(journal), study):
+    is_over = bool(events) and events[-1].stage in ("done", "failed")
+    if not is_over and lock.exists() and not is_held(lock):
         step = f"its coordinator died at {step}; `siloscore resume {study}` goes on from there"
     return RunRow(study or _FOREIGN, run.number, run.since, step)
 

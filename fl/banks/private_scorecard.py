@@ -29,8 +29,9 @@ from scipy.special import expit, logit
 
 from fl.banks import noisy_bins
 from fl.banks.grid import Grid, Schema
+from fl.banks.newton import Newton, check_length, grained
 from fl.banks.program import Rows
-from fl.banks.scorecard import GRAIN, Newton, ScorecardProgram, ScorecardState, check_length
+from fl.banks.scorecard import ScorecardProgram, ScorecardState
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ConfigError
 from fl.scorecard.cone import Cone
@@ -167,8 +168,7 @@ class PrivateScorecardProgram(ScorecardProgram):
         factors = cone.least(hessian, gradient, np.zeros(len(counts)))
         rows = (evidence.goods + evidence.bads).sum() / len(counts)
         level = _level(rate, max(0.0, float(factors @ products @ factors)) / rows)
-        weights = np.append(level, np.repeat(factors, counts) * self._evidence(evidence))
-        weights = np.rint(weights / GRAIN) * GRAIN
+        weights = grained(np.append(level, np.repeat(factors, counts) * self._evidence(evidence)))
         return Newton(
             origin=weights, objective=np.inf, weights=weights, losses=np.empty((0, 2)), settled=True
         )

@@ -5,16 +5,13 @@ The banks add, in this order:
 1. their training rows by the cells of the common grid (`grid`), from which bins follow, and how many goods and bads
    train and validate;
 2. the goods and bads of every bin, from which groups follow as for a bank alone (`fl/scorecard/grouping.py`);
-3. in each of a few steps, at weights that all of them have: the log loss of the training rows, its gradient and its
-   Hessian, and the log loss of the validation rows. From the totals each bank takes the same step of Newton's method,
-   under the same signs and penalties as for a bank alone (`fl/scorecard/cone.py`). A step that makes the objective
-   worse is halved. The fit ends when the gradient asks for a step that no point would notice;
+3. in each of a few steps of Newton's method: log losses, gradient and Hessian at weights that all of them have
+   (`newton`). The fit ends when the gradient asks for a step that no point would notice;
 4. the validation rows by their log odds on a fine grid, and then the goods, the bads and the PDs of each bin that
    follows (`evaluation`), by which the map from points to PDs is fitted.
 
-Of every row a bank rounds its part of the sums to a whole number of 2^−precision before it adds. So a total does not
-depend on who holds a row, nor on any order, and the scorecard of several banks is the scorecard of one that has all
-rows, bit for bit (`experiments/baselines/banks_scorecard.py`). The loss of the rounding is at most half a unit a row.
+Whole numbers are added, so the scorecard of several banks is the scorecard of one that has all rows, bit for bit
+(`experiments/baselines/banks_scorecard.py`).
 """
 
 from collections.abc import Mapping
@@ -22,47 +19,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Grid, Schema
+from fl.banks.newton import Newton, Regression, check_length, grained
 from fl.banks.program import Rows
 from fl.binning import Binning
 from fl.calibration import Calibration
 from fl.config.scorecard import ScorecardConfig
 from fl.errors import ProtocolError
 from fl.scorecard.bank import BankColumns, BankPoints
-from fl.scorecard.design import Design, Floats, by_column, gram, one_hot
+from fl.scorecard.design import Floats, by_column, one_hot
 from fl.scorecard.grouping import Evidence, check_columns, group
 from fl.scorecard.points import Scale
 from fl.scorecard.regression import cone_of
-from fl.splits import TRAIN, VALIDATION
+from fl.splits import TEST, TRAIN, VALIDATION
 from fl.sums import counts_by_bin
 
 Integers = NDArray[np.int64]
 
-GRAIN = 2.0**-32
-"""Weights are multiples of this, so that the banks' machines agree on them though they may round differently."""
 SETTLED = 1e-6
 """A step in which no weight moves further ends the fit; a point is a thousand times as much and more."""
-WORSE = 1e-9
-"""Share of the objective by which it may rise in a step, since what is added is rounded."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Newton:
-    """How far the fit of the weights is, float64 (1 + width,), the intercept first.
-
-    origin     where the last accepted step began, and `objective` there
-    weights    where the next sums are taken, or the final ones when the fit has `settled`
-    losses     float64 (t, 2): the mean log loss of training and of validation rows at each of the sums so far
-    """
-
-    origin: Floats
-    objective: float
-    weights: Floats
-    losses: Floats
-    settled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +97,7 @@ class ScorecardProgram:
         if state.evidence is None:
             return self._grouped(state, state.binning, total)
         if state.newton is not None and not state.newton.settled:
-            return replace(state, newton=self._step(state, state.newton, total))
+            return replace(state, newton=self._regression(state).step(state.newton, total))
         if state.cuts is None:
             return replace(state, cuts=cuts_of(total))
         of_bins, pd = rows_of(total)
@@ -199,55 +176,31 @@ class ScorecardProgram:
         goods, bads = total.reshape(2, -1)
         evidence = group(shape, goods, bads, self._config, protected=False)
         check_columns(evidence, (), self._config)
-        weights = np.zeros(1 + int(evidence.grouping.counts.sum()))
-        weights[0] = np.rint(np.log(state.labels[0, 1] / state.labels[0, 0]) / GRAIN) * GRAIN
-        newton = Newton(
-            origin=weights, objective=np.inf, weights=weights, losses=np.empty((0, 2)), settled=False
+        return replace(
+            state, evidence=evidence, newton=Newton.at(start_of(state.labels, evidence.grouping.counts))
         )
-        return replace(state, evidence=evidence, newton=newton)
 
     def _derivatives(self, rows: Rows, state: ScorecardState) -> Integers:
-        """Log loss of the validation rows and of the training rows, and its gradient and Hessian, in whole numbers."""
+        """What is added for the next step of Newton's method."""
         binning, evidence = self.trained(state)
-        groups = evidence.grouping.transform(binning.transform(self._schema.table(rows.table)))
-        weights, counts = self.weights(state), evidence.grouping.counts
-        scores = weights[0] + one_hot(groups, counts) @ weights[1:]
-        of_rows = self._whole(np.logaddexp(0, scores) - rows.labels * scores)
-        losses = [of_rows[rows.roles == role].sum() for role in (VALIDATION, TRAIN)]
-        training = rows.roles == TRAIN
-        design, pd = one_hot(groups[training], counts), expit(scores[training])
-        residual, variance = self._whole(pd - rows.labels[training]), self._whole(pd * (1 - pd))
-        return np.concatenate([losses, _sums(design, residual), _triangle(design, variance)]).astype(np.int64)
+        used = np.flatnonzero(rows.roles != TEST)
+        groups = evidence.grouping.transform(binning.transform(self._schema.table(rows.table), used))
+        design, training = one_hot(groups, evidence.grouping.counts), rows.roles[used] == TRAIN
+        return self._regression(state).addend(design, rows.labels[used], training, 0.0, self.weights(state))
 
-    def _step(self, state: ScorecardState, newton: Newton, total: Integers) -> Newton:
-        """Where to go from the sums at the weights."""
-        grouping, width = self.trained(state)[1].grouping, len(newton.weights)
-        places = np.triu_indices(width)
-        check_length(total, 2 + width + len(places[0]))
-        sums = total / 2.0**self._config.precision
-        losses = np.vstack([newton.losses, sums[1::-1] / state.labels.sum(axis=1)])
-        l1, l2 = (np.append(0.0, np.full(width - 1, penalty)) for penalty in self._config.penalty)
-        weights = newton.weights
-        objective = float(sums[1] + (l2 * weights) @ weights / 2 + l1 @ np.abs(weights))
-        if objective > newton.objective + WORSE * abs(newton.objective):
-            return self._moved(newton, (newton.origin + weights) / 2, losses)
-        hessian = np.diag(l2)
-        hessian[places] += sums[2 + width :]
-        hessian = np.triu(hessian) + np.triu(hessian, 1).T
-        cone = cone_of(grouping).with_intercept()
-        wanted = cone.least(hessian, sums[2 : 2 + width] + l2 * weights, weights, l1)
-        return self._moved(replace(newton, origin=weights, objective=objective), wanted, losses)
-
-    def _moved(self, newton: Newton, wanted: Floats, losses: Floats) -> Newton:
-        """The same at other weights, which are the final ones if they are as good as those before."""
-        weights = np.rint(wanted / GRAIN) * GRAIN
-        near = bool(np.abs(weights - newton.origin).max() < SETTLED)
-        settled = near or len(losses) == self._config.exchanges
-        return replace(newton, weights=weights, losses=losses, settled=settled)
-
-    def _whole(self, values: Floats) -> Floats:
-        """Values in whole numbers of 2^−precision; their sums are below 2^53, where floating point is exact."""
-        return np.rint(values * 2.0**self._config.precision)
+    def _regression(self, state: ScorecardState) -> Regression:
+        config, grouping = self._config, self.trained(state)[1].grouping
+        width = int(grouping.counts.sum())
+        l1, l2 = (np.append(0.0, np.full(width, penalty)) for penalty in config.penalty)
+        return Regression(
+            cone=cone_of(grouping).with_intercept(),
+            l1=l1,
+            l2=l2,
+            rows=state.labels.sum(axis=1),
+            precision=config.precision,
+            near=SETTLED,
+            most=config.exchanges,
+        )
 
     def trained(self, state: ScorecardState) -> tuple[Binning, Evidence]:
         """The bins, and what is known of their groups."""
@@ -272,19 +225,11 @@ def _labels(rows: Rows) -> Integers:
     )
 
 
-def _sums(design: Design, values: Floats) -> Floats:
-    """The sum of values (n,) over all rows, and over those of each group, (1 + width,)."""
-    return np.append(values.sum(), design.T @ values)
+def start_of(labels: Integers, counts: Integers) -> Floats:
+    """The weights (1 + all groups,) before the first step: all groups are alike.
 
-
-def _triangle(design: Design, values: Floats) -> Floats:
-    """The sum of values (n,) over the rows of each pair of groups, all rows being the first group; upper triangle."""
-    across = _sums(design, values)
-    whole = np.block([[across[:1, None], across[None, 1:]], [across[1:, None], gram(design, values)]])
-    return np.asarray(whole[np.triu_indices(len(whole))], np.float64)
-
-
-def check_length(total: Integers, length: int) -> None:
-    """Raises ProtocolError unless the total has so many numbers."""
-    if total.shape != (length,):
-        raise ProtocolError(f"the banks' sums must be {length} numbers, not {total.shape}")
+    labels (2, 2) as in `ScorecardState`, counts (k,) are the groups of each column.
+    """
+    weights = np.zeros(1 + int(counts.sum()))
+    weights[0] = grained(np.log(labels[0, 1] / labels[0, 0]))
+    return weights

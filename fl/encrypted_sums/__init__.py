@@ -30,6 +30,14 @@ and into several beyond.
 The argument `wanted` of `sums` and `decrypt` says which sums are made: fewer cost less, and whoever carries the reply
 does not see how many they are.
 
+Where several owners each have a key for the same rows and ranges, one number a row, the responder can have the total of
+its sums over all of them, and each owner can, while none learns those of one owner:
+
+    share = owner.share(reply, ticket, bin_counts)              # at each owner
+    numbers = responder.mask_of(mask)                           # of each owner
+    total, masks = (added(each, rows, ranges) for each in (shares, numbers_of_masks))
+    sums = sums_of_shares(total, masks, rows, ranges, bin_counts)
+
 One encryption serves any number of responders; `encrypt` is told the bin counts of each. With several requests over
 the same rows (the levels of a tree), an engine that is `row_wise` need not send them again: the owner keeps
 `owner.regroup(ticket, rows, offsets)` as ticket, the responder answers on `responder.regroup(encrypted, old_offsets,
@@ -44,12 +52,26 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, cast
 
-from fl.encrypted_sums.halves import AnyWire, Owner, Responder, Sums
-from fl.encrypted_sums.packing import Packing
-from fl.encrypted_sums.wire import Wire
-from fl.errors import ConfigError
+import numpy as np
 
-__all__ = ["ENGINES", "Owner", "Responder", "Sums", "Wire", "new_owner", "new_responder", "restore_owner"]
+from fl.encrypted_sums.halves import AnyWire, Integers, Owner, Responder, Sums
+from fl.encrypted_sums.packing import Packing, split_columns
+from fl.encrypted_sums.wire import Wire
+from fl.errors import ConfigError, ProtocolError
+
+__all__ = [
+    "ENGINES",
+    "Owner",
+    "Responder",
+    "Sums",
+    "Wire",
+    "added",
+    "adds_up",
+    "new_owner",
+    "new_responder",
+    "restore_owner",
+    "sums_of_shares",
+]
 
 ENGINES = ("lattice", "paillier", "plain")
 
@@ -86,6 +108,36 @@ def new_responder(
     engine's strength, or degenerate.
     """
     return cast(Responder, _half(engine, "Responder")(_packing(rows, ranges), public_key))
+
+
+def adds_up(engine: str) -> bool:
+    """Whether shares of several owners can be added with the engine. Raises ConfigError for an unknown one."""
+    return cast(bool, _half(engine, "Owner").adds_up)
+
+
+def added(numbers: Sequence[Integers], rows: int, ranges: Sequence[tuple[int, int]]) -> Integers:
+    """The total (sums,) of shares, or of masks; rows is the most of all owners together.
+
+    Raises ProtocolError unless all are as many whole numbers.
+    """
+    if len({each.shape for each in numbers}) != 1 or any(each.dtype != np.int64 for each in numbers):
+        raise ProtocolError("shares and masks to be added must be as many whole numbers each")
+    modulus = _packing(rows, ranges).modulus
+    return np.asarray(sum(each % modulus for each in numbers) % modulus, np.int64)
+
+
+def sums_of_shares(
+    total: Integers, masks: Integers, rows: int, ranges: Sequence[tuple[int, int]], bin_counts: Integers
+) -> Sums:
+    """The sums of one group over several owners, by the total of their shares (sums,) and that of the masks.
+
+    rows is the most of all owners together. Raises ProtocolError for numbers that are no such totals.
+    """
+    packing, count = _packing(rows, ranges), int(bin_counts.sum())
+    if not total.shape == masks.shape == (count,) or not total.dtype == masks.dtype == np.int64:
+        raise ProtocolError(f"totals of shares and masks must be {count} whole numbers each")
+    sums = packing.unpack(total - masks, packing.modulus)
+    return split_columns(sums[None], bin_counts)
 
 
 def _packing(rows: int, ranges: Sequence[tuple[int, int]]) -> Packing:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fl.encrypted_sums import wire
 from fl.encrypted_sums.packing import Packing, check_bins, check_offsets, check_wanted, split_columns
 from fl.encrypted_sums.wire import Array, Wire
-from fl.errors import ProtocolError
+from fl.errors import ConfigError, ProtocolError
 
 Integers: TypeAlias = NDArray[np.int64]
 Bins: TypeAlias = NDArray[np.uint8]
@@ -97,6 +97,8 @@ class _Half:
 
     row_wise: ClassVar[bool] = True
     """Whether rows are encrypted one by one, so that other groups of them need not be sent again: see `regroup`."""
+    adds_up: ClassVar[bool] = True
+    """Whether masked sums of several owners can be added: see `Owner.share`."""
 
     def __init__(
         self, packing: Packing, public_key: AnyWire, sums: Callable[[Array, Request], Integers]
@@ -108,6 +110,14 @@ class _Half:
 
     def _split(self, opened: Array, request: Request) -> Sums:
         return split_columns(request.arranged(self._sums(opened, request)), request.bin_counts)
+
+    def _share(self, numbers: Array) -> Integers:
+        """Masked sums or masks as whole numbers below the modulus of their packing, (sums,)."""
+        if not self.adds_up:
+            raise ConfigError(
+                "Masked sums of several owners cannot be added with the engine paillier; choose lattice or plain."
+            )
+        return np.asarray(numbers.ravel() % numbers.dtype.type(self._packing.modulus), np.int64)
 
     def _regrouped(self, held: AnyWire, rows: Integers, offsets: Integers) -> Wire:
         """The name of the request for other groups of these rows."""
@@ -189,6 +199,14 @@ class Owner(_Half, ABC):
         opened, _ = self._open(_MASKED, reply, ticket, bin_counts)
         return wire.with_digest(_OPENED, {"opened": opened}, self._fingerprint, wire.take_ticket(ticket))
 
+    def share(self, reply: AnyWire, ticket: AnyWire, bin_counts: Integers) -> Integers:
+        """Opens such a reply as whole numbers (sums,), for several owners to add; `sums_of_shares` has the rest.
+
+        Their keys must be for the same rows and ranges, one number a row. Raises ProtocolError as `decrypt` does, and
+        ConfigError if the engine's masks are not for that (`adds_up`).
+        """
+        return self._share(self._open(_MASKED, reply, ticket, bin_counts)[0])
+
     def _open(
         self,
         kind: str,
@@ -260,6 +278,10 @@ class Responder(_Half, ABC):
         masked = wire.take(opened, "opened", mask["mask"].dtype, mask["mask"].shape)
         request = Request(mask, mask["offsets"], mask["bin_counts"])
         return self._split(self._subtract(masked, mask["mask"]), request)
+
+    def mask_of(self, mask: AnyWire) -> Integers:
+        """What hides the sums in the share of its owner, (sums,). Raises ConfigError as `Owner.share` does."""
+        return self._share(mask["mask"])
 
     def _checked(
         self,

@@ -55,6 +55,11 @@ class Packing:
         return prod(self.spans)
 
     @property
+    def modulus(self) -> int:
+        """The least power of two that tells all packed sums apart; at least 4, as the lattice wants it."""
+        return 1 << max(2, (self.size - 1).bit_length())
+
+    @property
     def lowest(self) -> int:
         """The least packed sum there can be; the greatest is `lowest + size - 1`."""
         return int(self.pack(self.rows * np.array(self.ranges, np.int64)[None, :, 0])[0])

@@ -180,20 +180,27 @@ def check_card(party: str, card: Card, grouping: Grouping) -> None:
         check_texts(f"{name} of {party}", getattr(card, name), length)
 
 
-def check_applied(
-    party: str, card: Card, evidence: Evidence, points: NDArray[np.int32], labels: NDArray[np.int8]
-) -> None:
-    """Raises ProtocolError unless a party gave rows the points of its card; points and labels (n,) of training rows.
+def given(points: NDArray[np.int32], labels: NDArray[np.int8]) -> NDArray[np.int64]:
+    """What a party gave all goods, and all bads, (2,); points and labels (n,) of training rows."""
+    return np.array([points[labels == label].sum(dtype=np.int64) for label in (0, 1)], np.int64)
+
+
+def by_card(card: Card, evidence: Evidence) -> NDArray[np.int64]:
+    """What the goods and the bads of its groups should have got by the party's card, (2,)."""
+    return np.array([sizes @ card.points for sizes in (evidence.goods, evidence.bads)], np.int64)
+
+
+def check_applied(party: str, given: NDArray[np.int64], expected: NDArray[np.int64]) -> None:
+    """Raises ProtocolError unless a party gave rows the points of its card.
 
     The bank knows the goods and bads of each group, not who is in it. So it compares what all goods got, and all bads,
     with what their groups would have got by the card.
     """
-    for name, label, sizes in (("goods", 0, evidence.goods), ("bads", 1, evidence.bads)):
-        given, by_card = int(points[labels == label].sum(dtype=np.int64)), int(sizes @ card.points)
-        if given != by_card:
+    for name, got, wanted in zip(("goods", "bads"), given.tolist(), expected.tolist(), strict=True):
+        if got != wanted:
             raise ProtocolError(
-                f"the points of {party} must be those of its card: its {name} got {given} in all, "
-                f"by its card {by_card}"
+                f"the points of {party} must be those of its card: its {name} got {got} in all, "
+                f"by its card {wanted}"
             )
 
 

@@ -6,6 +6,7 @@ and its tags say which study, contender and seed a scoring run has to name to th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
@@ -115,10 +116,11 @@ def find_training(uri: str, words: str) -> TrainingConfig:
 def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
     """The configuration of a run that can go on; `words` are the id of its MLflow run, or the name of its study.
 
-    Raises ConfigError when there is no such run, when it has ended well, and when it has no journal.
+    Raises ConfigError when there is no such run, when it has ended well, and when it has no journal. A study of which a
+    contender has failed has its journal still, and goes on with that.
     """
     run, config = _study(uri, words)
-    if run.info.status == "FINISHED":
+    if run.info.status == "FINISHED" and not (Path(config.journal) / config.study).exists():
         raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
     if not config.journal:
         raise ConfigError(

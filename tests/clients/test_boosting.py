@@ -265,6 +265,16 @@ def test_sums_of_nothing_are_refused(begun: Begun, gradients: Letter | None) -> 
         begun.ask(replace(begun.root, gradients=gradients))
 
 
+def test_the_first_task_is_done_again_by_a_party_that_died_after_it_had_kept_its_keys(
+    make_tables: Callable[..., Path], federate: Callable
+) -> None:
+    run = federate(make_tables(("tax",)))
+    begun = Begun(run)
+    model(run, "tax").keep(begun.task.keys)
+
+    assert begun.ask(begun.root).sums is not None
+
+
 def test_a_split_of_a_column_that_is_not_there_is_refused(begun: Begun) -> None:
     splits = Splits(np.array([99]), np.zeros((1, 32), np.uint8))
     with pytest.raises(FederationError, match="columns must lie between 0 and 3"):

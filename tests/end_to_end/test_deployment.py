@@ -11,7 +11,9 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -175,6 +177,24 @@ def test_a_worker_that_is_killed_comes_back_with_its_supernode(here: Here) -> No
 
     assert wait_until(is_back, 120)
     assert "worker has ended with exit code -9" in here.siloscore("federation", "status").output
+
+
+def test_a_coordinator_that_is_killed_before_it_has_done_anything_is_seen_within_seconds(here: Here) -> None:
+    flower = here.layout.coordinator.flower
+    before = set(flower.glob("*.lock"))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(here.siloscore, "compare", "--backend", "deployment", *SMALL)
+        assert wait_until(lambda: set(flower.glob("*.lock")) != before, 120)
+        for one in here.of("coordinator", "executor"):
+            if b"flwr-serverapp" in Path(f"/proc/{one.number}/cmdline").read_bytes():
+                os.kill(one.number, signal.SIGKILL)
+        killed = time.monotonic()
+        ended = running.result()
+
+    assert time.monotonic() - killed < 30  # Flower itself takes a minute
+    assert ended.code == 2
+    assert "coordinator has died. It had done nothing yet; type the command again." in ended.output
+    assert "No run goes on." in here.siloscore("federation", "status").output
 
 
 def test_down_leaves_nothing_but_keys_logs_and_states(here: Here) -> None:

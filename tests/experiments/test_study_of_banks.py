@@ -59,8 +59,10 @@ OWN = ("bank-only-boosting", "federated-boosting")
 TOGETHER = (
     "banks-boosting",
     "hybrid-boosting",
+    "hybrid-scorecard",
     "pooled-banks-boosting",
     "pooled-hybrid-boosting",
+    "pooled-hybrid-scorecard",
     "pooled-boosting",
     "pooled-banks-trees",
     "true-pd",
@@ -83,7 +85,7 @@ def test_every_contender_is_judged_at_every_bank_and_on_all_rows(whole: Finished
 
 
 def test_what_banks_train_over_secure_sums_is_what_their_pooled_rows_give(whole: FinishedStudy) -> None:
-    for name in ("banks-boosting", "hybrid-boosting"):
+    for name in ("banks-boosting", "hybrid-boosting", "hybrid-scorecard"):
         np.testing.assert_array_equal(whole.pds[name, 1], whole.pds[f"pooled-{name}", 1])
         assert len(np.unique(whole.pds[name, 1])) > 10
 
@@ -132,7 +134,7 @@ def test_mlflow_nests_the_runs_of_banks_below_that_of_all(
 
     of_all = below(whole.run_id)
     assert set(of_all) == {(name, "") for name in (*OWN, *TOGETHER)}
-    for name in (*OWN, "banks-boosting", "hybrid-boosting"):
+    for name in (*OWN, "banks-boosting", "hybrid-boosting", "hybrid-scorecard"):
         assert set(below(of_all[name, ""])) == {(name, bank) for bank in BANKS}
     metrics = runs[of_all["federated-boosting", ""]].data.metrics
     of_banks = whole.of_banks.set_index("contender").loc["federated-boosting"]
@@ -202,7 +204,9 @@ def test_a_bank_scores_and_explains_by_its_own_recalibration(
     assert {bank for bank, note in notes.items() if "recalibrat" in note} == {*BANKS}
 
 
-@pytest.mark.parametrize("contender", ["federated-boosting", "banks-boosting", "hybrid-boosting"])
+@pytest.mark.parametrize(
+    "contender", ["federated-boosting", "banks-boosting", "hybrid-boosting", "hybrid-scorecard"]
+)
 def test_the_bank_that_asks_gets_the_scores_that_its_evaluation_computed(
     whole: FinishedStudy, config: TrainingConfig, tmp_path: Path, contender: str
 ) -> None:

@@ -116,7 +116,7 @@ def test_conversations_are_found_by_contender_and_by_version() -> None:
         for contender in conversation.contenders:
             assert protocols.conversation_of(contender) is conversation
     together = {c.name for c in CONVERSATIONS if c.contenders and protocols.VERTICAL not in c.layouts}
-    assert together == {"banks", "hybrid"}
+    assert together == {"banks", "hybrid", "hybrid_scorecard"}
     assert {c.name for c in protocols.essential()} | set(protocols.algorithms()) | together == {
         c.name for c in CONVERSATIONS
     }

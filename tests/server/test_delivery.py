@@ -129,13 +129,14 @@ def test_no_call_of_a_deployments_grid_waits_without_end(monkeypatch: pytest.Mon
 
     for _ in range(2):
         assert list(grid.pull_messages(["stuck", "other"])) == []
+    assert list(grid.pull_messages(["stuck", "other", "again"])) == []
     assert list(grid.pull_messages(["other"])) == []
     with pytest.raises(GridError, match="SuperLink does not answer"):
         grid.get_nodes()
     with pytest.raises(GridError, match="nobody is there"):
         grid.push_messages([])
-    # The call that waits goes on while what it waits for is still wanted, and not any longer.
-    assert hanging.asked == [{"stuck", "other"}, {"other"}]
+    # The call that waits goes on while what it waits for is still wanted, and not any longer; it keeps up no other.
+    assert hanging.asked == [{"stuck", "other"}, {"again"}, {"other"}]
     hanging.end.set()
 
 

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server.journal import Journal, is_held
+from server.journal import Journal
+from server.locks import is_held
 
 HOLDER = """
 import sys
@@ -28,12 +29,13 @@ def test_the_journal_of_a_study_that_goes_on_is_never_removed(tmp_path: Path) ->
 
 
 def test_a_coordinator_that_is_killed_holds_no_journal_any_more(tmp_path: Path) -> None:
-    assert not is_held(str(tmp_path), "s")
+    lock = tmp_path / "s" / "journal.lock"
+    assert not is_held(lock)
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as coordinator:
         assert coordinator.stdout is not None
         coordinator.stdout.readline()
-        assert is_held(str(tmp_path), "s")
+        assert is_held(lock)
         coordinator.send_signal(signal.SIGKILL)
-    assert not is_held(str(tmp_path), "s")
+    assert not is_held(lock)
     Journal(str(tmp_path), "s", 0).close()  # and the next one has not to wait

@@ -15,6 +15,7 @@ from experiments.backends.inline import InlineGrid
 from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
 from fl.config.run import TrainingConfig
+from fl.config.scorecard import ScorecardConfig
 from fl.reserve import RESERVE
 from fl.secure_sums import noise
 from fl.studies import sub_study
@@ -37,9 +38,12 @@ def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
         study="s",
         contenders=("federated-boosting",),
     )
-    return config.with_section(
-        BoostingConfig(trees=4, depth=2, min_leaf_count=10, parallel=1, encryption="plain")
-    )
+    for section in (
+        BoostingConfig(trees=4, depth=2, min_leaf_count=10, parallel=1, encryption="plain"),
+        ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=2, encryption="plain"),
+    ):
+        config = config.with_section(section)
+    return config
 
 
 def scores_of(config: TrainingConfig, bank: str, study: str, model: str) -> np.ndarray:
@@ -115,7 +119,7 @@ def test_epsilon_and_delta_stand_in_mlflow_where_sums_had_noise(
 def test_a_coordinator_of_several_banks_that_dies_at_every_step_makes_the_same_models(
     config: TrainingConfig,
 ) -> None:
-    contenders = ("federated-boosting", "banks-boosting", "hybrid-boosting")
+    contenders = ("federated-boosting", "banks-boosting", "hybrid-boosting", "hybrid-scorecard")
     config = replace(config, contenders=contenders, journal=f"{config.state}-journal")
     trained, deaths, replies = often_dying(config, coordinate)
     calm, expected = undisturbed(config)
@@ -129,7 +133,8 @@ def test_a_coordinator_of_several_banks_that_dies_at_every_step_makes_the_same_m
         assert one.costs.round_trips == other.costs.round_trips
     for bank in BANKS:
         own = sub_study("{}", bank)
-        models = ((own, "federated-boosting/1"), ("{}", "banks-boosting/1"), (own, "hybrid-boosting/1"))
+        models = [("{}", "banks-boosting/1")]
+        models += [(own, f"{name}/1") for name in contenders if name != "banks-boosting"]
         for study, model in models:
             np.testing.assert_array_equal(
                 scores_of(config, bank, study.format(config.study), model),

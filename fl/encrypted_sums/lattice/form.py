@@ -26,7 +26,7 @@ class Planes:
     def __init__(self, packing: Packing) -> None:
         self.packing = packing
         self.packings = packing.planes(1 << MAX_PLAIN_BITS)
-        self.lattice = Lattice(max(2, *((plane.size - 1).bit_length() for plane in self.packings)))
+        self.lattice = Lattice(max(plane.modulus.bit_length() - 1 for plane in self.packings))
 
     def __len__(self) -> int:
         return len(self.packings)

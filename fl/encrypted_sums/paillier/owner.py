@@ -17,6 +17,8 @@ from fl.errors import ConfigError, ProtocolError
 class PaillierOwner(halves.Owner):
     """Holds the primes. A row's encryption does not depend on its group, so `regroup` costs nothing."""
 
+    adds_up = False
+
     def __init__(self, packing: Packing, key: PrivateKey | int = LEAST_BITS) -> None:
         self._key = key if isinstance(key, PrivateKey) else new_key(key)
         self._squeezing = Squeezing(packing, self._key.public)

@@ -19,7 +19,9 @@ from fl.errors import ConfigError, ProtocolError
 
 
 class PaillierResponder(halves.Responder):
-    """Holds the owner's modulus."""
+    """Holds the owner's modulus, and masks numbers by that."""
+
+    adds_up = False
 
     def __init__(self, packing: Packing, public_key: AnyWire) -> None:
         n = wire.take(public_key, "n", np.uint8, (None,)).tobytes()

@@ -32,7 +32,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Away:
 def test_a_run_goes_on_while_its_superlink_is_away(away: Away, tmp_path: Path) -> None:
     progress = tmp_path / "s.jsonl"
 
-    def check() -> None:
+    def check(number: str) -> None:
         if Away.looks == 6:
             append_to(progress)(Progress("done"))
 
@@ -52,7 +52,7 @@ def test_an_interrupted_command_ends_when_its_run_has_ended_before(
     def interrupt(event: Progress) -> None:
         raise SystemExit(143)
 
-    def check() -> None:
+    def check(number: str) -> None:
         append_to(away.home / "s.jsonl")(Progress("align"))
 
     monkeypatch.setattr(Flower, "call", call)
@@ -62,4 +62,4 @@ def test_an_interrupted_command_ends_when_its_run_has_ended_before(
 
 def test_a_superlink_that_stays_away_ends_the_run_with_its_reason(away: Away, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="Connection refused"):
-        away._watch("1", ProgressReader(tmp_path / "s.jsonl"), ignore, lambda: None, patience=0.1)
+        away._watch("1", ProgressReader(tmp_path / "s.jsonl"), ignore, lambda number: None, patience=0.1)

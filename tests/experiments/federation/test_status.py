@@ -1,6 +1,7 @@
 """What `siloscore federation status` says of each party, whatever has happened to it."""
 
 import json
+import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from experiments.federation import status
 from experiments.federation.control import Connected, Run
 from experiments.federation.layout import Layout, PartyNode, Record
 from experiments.federation.status import AWAY, CONNECTED, rows_of, runs_of
-from server.journal import Journal
+from server.locks import hold, serverapp_lock
 from server.progress import Progress, append_to
 
 NOON, LATER = "2026-11-28T12:00:00+00:00", "2026-11-28T13:00:00+00:00"
@@ -84,22 +85,26 @@ def test_of_a_study_whose_coordinator_died_the_status_says_so_until_it_is_resume
 
     monkeypatch.setattr(status, "SuperLink", SuperLink)
     layout = Layout(tmp_path)
-    layout.coordinator.flower.mkdir(parents=True)
+    home = layout.coordinator.flower
+    home.mkdir(parents=True)
     for number in (1, 2):
-        (layout.coordinator.flower / f"{number}.run").write_text("s")
-    append_to(layout.coordinator.flower / "s.jsonl")(Progress("align"))
-    coordinator = Journal(str(layout.coordinator.journal), "s", 0)
+        (home / f"{number}.run").write_text("s")
+    assert [row.step for row in runs_of(layout, RECORD)] == [
+        "running"
+    ]  # its coordinator has not been started yet
+    serverapp = hold(serverapp_lock(home, 1))
+    append_to(home / "s.jsonl")(Progress("align"))
     assert [row.step for row in runs_of(layout, RECORD)] == ["align"]
 
-    coordinator.close()
+    os.close(serverapp)  # as the kernel does for a process that has died
     assert [row.step for row in runs_of(layout, RECORD)] == [
         "its coordinator died at align; `siloscore resume s` goes on from there"
     ]
 
     going_on.insert(0, Run(2, "running", LATER))
-    coordinator = Journal(str(layout.coordinator.journal), "s", 0)
+    serverapp = hold(serverapp_lock(home, 2))
     assert [(row.number, row.step) for row in runs_of(layout, RECORD)] == [(2, "align")]
-    coordinator.close()
+    os.close(serverapp)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fl.encrypted_sums import ENGINES, Wire, new_owner, new_responder, restore_owner
+from fl.encrypted_sums import (
+    ENGINES,
+    Wire,
+    added,
+    adds_up,
+    new_owner,
+    new_responder,
+    restore_owner,
+    sums_of_shares,
+)
 from fl.errors import ConfigError, ProtocolError
 
 from .conftest import Request, assert_equal_sums, make_request, owner_for, requests, responder_for
@@ -200,6 +209,42 @@ def test_masked_sums_tell_the_owner_nothing(engine: str, meet: Callable) -> None
     # The same sums twice: what the owner sees has nothing in common.
     repeated = {"plain": 0.05, "lattice": 0.05, "paillier": 0.1}[engine]
     assert (opened[0] == opened[1]).mean() < repeated
+
+
+@pytest.mark.parametrize("engine", ["lattice", "plain"])
+@pytest.mark.parametrize("fill", ["any", "least", "greatest"])
+def test_shares_of_several_owners_add_up_to_the_sums_of_all(engine: str, fill: str) -> None:
+    ranges, counts = ((-2048, 2048),), np.array([4, 1, 7])
+    parts = [make_request([rows], [4, 1, 7], ranges, rows, fill) for rows in (40, 1, 90)]
+    shares, masks = [], []
+    for part in parts:
+        owner = new_owner(engine, 131, ranges)
+        responder = new_responder(engine, 131, ranges, owner.public_key())
+        encrypted, ticket = owner.encrypt(part.values, part.offsets, [counts])
+        reply, mask = responder.masked_sums(encrypted, part.offsets, part.bins, counts)
+        shares.append(owner.share(reply, ticket, counts))
+        masks.append(responder.mask_of(mask))
+    masks_of_all = added(masks, 131, ranges)
+    expected = [np.sum(of_column, axis=0) for of_column in zip(*map(Request.by_numpy, parts), strict=True)]
+    for total in (added(shares, 131, ranges), added([sum(shares)], 131, ranges)):
+        assert_equal_sums(sums_of_shares(total, masks_of_all, 131, ranges, counts), expected)
+    with pytest.raises(ProtocolError, match="as many whole numbers"):
+        added([shares[0], masks[1][:-1]], 131, ranges)
+    with pytest.raises(ProtocolError, match="must be 12 whole numbers"):
+        sums_of_shares(total[:-1], masks_of_all, 131, ranges, counts)
+    # Without the mask of a single owner there is hardly a chance that all numbers could be sums.
+    with pytest.raises(ProtocolError, match="larger than the rows allow"):
+        sums_of_shares(total, added(masks[:2], 131, ranges), 131, ranges, np.array([12]))
+
+
+def test_masks_of_an_engine_whose_moduli_differ_do_not_add_up(engine: str, meet: Callable) -> None:
+    assert adds_up(engine) == (engine != "paillier")
+    owner, responder = meet(SMALL)
+    encrypted, ticket = owner.encrypt(SMALL.values, SMALL.offsets, [SMALL.bin_counts])
+    reply, _ = responder.masked_sums(encrypted, SMALL.offsets, SMALL.bins, SMALL.bin_counts)
+    if engine == "paillier":
+        with pytest.raises(ConfigError, match="choose lattice or plain"):
+            owner.share(reply, ticket, SMALL.bin_counts)
 
 
 # What crosses in a request for sums, in either direction, with a way to hand it on.

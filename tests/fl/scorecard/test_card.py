@@ -6,7 +6,7 @@ import pytest
 from fl.binning import Shape
 from fl.errors import ProtocolError
 from fl.scorecard import Card
-from fl.scorecard.card import Share, check_applied, check_card
+from fl.scorecard.card import Share, by_card, check_applied, check_card, given
 from fl.scorecard.grouping import Evidence, Grouping
 
 
@@ -73,8 +73,9 @@ def test_points_of_rows_must_be_those_of_the_card(grouping: Grouping, card: Card
     goods, bads = np.array([2, 0, 1, 1, 0]), np.array([0, 1, 0, 0, 1])
     evidence = Evidence(grouping, goods, bads, np.zeros(2))
     points, labels = np.array([5, 4, -1, 0], np.int32), np.array([0, 0, 1, 1], np.int8)
-    check_applied("tax", card, evidence, points, labels)
+    expected = by_card(card, evidence)
+    check_applied("tax", given(points, labels), expected)
     with pytest.raises(ProtocolError, match="its goods got 10 in all, by its card 9"):
-        check_applied("tax", card, evidence, points + (points > 4), labels)
+        check_applied("tax", given(points + (points > 4), labels), expected)
     with pytest.raises(ProtocolError, match="its bads got 0 in all, by its card -1"):
-        check_applied("tax", card, evidence, np.maximum(points, 0), labels)
+        check_applied("tax", given(np.maximum(points, 0), labels), expected)
