@@ -195,6 +195,7 @@ def test_the_whole_is_evaluated_as_if_all_test_rows_were_together(config: Traini
     )  # 200 rows; see fl/banks/evaluation.py
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["offset", "logistic"])
 def test_each_bank_recalibrates_by_its_own_validation_rows(config: TrainingConfig, kind: str) -> None:
     plain = train(config)
@@ -262,6 +263,7 @@ def test_a_lost_bank_stops_the_step_by_name_and_the_run_resumes_with_it(config: 
     assert trained.costs.round_trips == expected.costs.round_trips
 
 
+@pytest.mark.slow
 def test_when_a_bank_leaves_the_others_train_anew_under_fresh_pads(config: TrainingConfig) -> None:
     train(config)
     without = replace(config, parties=BANKS[:2]).with_section(BanksConfig(allow_two=True))

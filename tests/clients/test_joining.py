@@ -187,6 +187,7 @@ def test_what_is_no_joining_is_refused(three: TrainingConfig) -> None:
         replace(three, joins="s")
 
 
+@pytest.mark.slow
 def test_a_joining_whose_coordinator_dies_goes_on(three: TrainingConfig, tmp_path: Path) -> None:
     config = replace(joining(three, "d"), contenders=MODELS[:2], journal=str(tmp_path / "journal"))
     trained, deaths, replies = often_dying(config, coordinate)

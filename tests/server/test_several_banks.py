@@ -50,6 +50,7 @@ def scores_of(config: TrainingConfig, bank: str, study: str, model: str) -> np.n
     return Store(Path(config.state, bank, study, *model.split("/"))).read(Scores).log_odds
 
 
+@pytest.mark.slow
 def test_each_bank_has_the_model_that_it_has_in_a_federation_of_its_own(config: TrainingConfig) -> None:
     events: list[Progress] = []
     trained = coordinate(InlineGrid(config), config, events.append)

@@ -11,6 +11,7 @@ from experiments.attacks.boosting.opened import Knowledge, knowledge, true_bins
 from experiments.attacks.boosting.recording import Recording
 
 
+@pytest.mark.slow
 def test_a_run_without_merging_gives_bins_away(recorded: Callable[..., Recording]) -> None:
     recording = recorded(trees=16, patience=0, min_bin_count=1)
 
@@ -27,6 +28,7 @@ def test_a_run_without_merging_gives_bins_away(recorded: Callable[..., Recording
     assert means["scored"] > means["splits"] + 0.1, "of test rows every split tells, whatever their node"
 
 
+@pytest.mark.slow
 def test_merging_hides_bins_in_part(recorded: Callable[..., Recording]) -> None:
     right: dict[int, dict[str, float]] = {}
     for minimum in (1, 10):
