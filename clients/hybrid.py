@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
+from clients.banks import read_schema
 from clients.binned import start_model
 from clients.boosting.label_holder import Bank, BankState, PassiveColumns, make_keys, read_data, score_all
 from clients.forests import ANSWERS_ALL, answers, contribution, explain, is_trained, log_odds
@@ -21,7 +22,6 @@ from clients.hybrids import (
     keep_binning,
     keep_keys,
     offer_keys,
-    schema,
     show_outcomes,
     tested,
 )
@@ -114,7 +114,7 @@ def count(session: Session, request: CountRequest) -> Shown:
     labels = read_applications(session.study).labels
     training = np.flatnonzero(roles == TRAIN)
     rows = np.array([len(training), (roles == VALIDATION).sum(), labels[training].sum()], np.int64)
-    common = schema(session, session.study)
+    common = read_schema(session)
     cells = Grid(common).addend(common.table(read_table(session.study)).take(training))
     pads = agreed_pads(session)
     session.keep(Outside(pads=pads))
@@ -130,7 +130,7 @@ def begin(session: Session, request: BeginRequest) -> Next:
     training, validation, bads = counts[:3].tolist()
     rows = Rows(training=training, validation=validation)
     session.store.keep(Common(base=log_odds_of(bads / training), rows=rows))
-    grid = Grid(schema(session, session.study))
+    grid = Grid(read_schema(session))
     keep_binning(session, grid, counts[3:], config.bins, config.min_bin_count)
     session.store.keep(PassiveColumns(columns))
     keys = make_keys(session, columns)

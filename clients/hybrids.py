@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_table
-from clients.banks import schema_of
+from clients.banks import read_schema
 from clients.binned import check_seed, read_setup
 from clients.pads import Pads, agreed, offered
 from clients.scores import Scores
 from clients.session import Session
-from clients.store import Store
 from fl.banks import Judged, PadKeys, Started
 from fl.banks.evaluation import cuts_of, outcomes, rows_of
-from fl.banks.grid import Grid, Schema
+from fl.banks.grid import Grid
 from fl.banks.programs import refuse_without_noise
 from fl.binning import Binning
 from fl.errors import ProtocolError
@@ -47,12 +46,12 @@ def offer_keys(session: Session, seed: int) -> Started:
     """
     check_seed(session, seed)
     refuse_without_noise(session.envelope.model.split("/")[0], session.config)
-    return offered(session, schema(session, session.aligned))
+    return offered(session, read_schema(session))
 
 
 def keep_keys(session: Session, keys: Mapping[str, Letter[PadKeys]]) -> Agreed:
     """In the study of all: keep the pads of the first sum, by the keys of the others."""
-    session.store.keep(agreed(session, keys, schema(session, session.aligned)))
+    session.store.keep(agreed(session, keys, read_schema(session)))
     return Agreed()
 
 
@@ -100,8 +99,3 @@ def tested(session: Session) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """The log odds and the labels of the bank's test rows."""
     test = read_setup(session).roles == TEST
     return session.store.read(Scores).log_odds[test], read_applications(session.study).labels[test]
-
-
-def schema(session: Session, study: Store) -> Schema:
-    """What the bank declares of its columns, in the order of its table."""
-    return schema_of(session.declaration, read_table(study))

@@ -10,6 +10,7 @@ from scipy.special import chdtrc, expit
 Floats = NDArray[np.float64]
 
 _LEVEL = 0.05
+"""Of the likelihood-ratio test below which a map is taken."""
 
 
 @dataclass(frozen=True)

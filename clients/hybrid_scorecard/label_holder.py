@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.aligned import read_applications, read_coverage, read_table
+from clients.banks import read_schema
 from clients.binned import read_setup, start_model
 from clients.hybrid_scorecard.passive import TOTAL
 from clients.hybrids import (
@@ -17,7 +18,6 @@ from clients.hybrids import (
     keep_binning,
     keep_keys,
     offer_keys,
-    schema,
     show_outcomes,
     tested,
 )
@@ -355,7 +355,7 @@ def _solver(session: Session) -> Solver:
 
 
 def _grid(session: Session) -> Grid:
-    return Grid(schema(session, session.study), special=True)
+    return Grid(read_schema(session), special=True)
 
 
 def _by_label(labels: NDArray[np.int8]) -> Integers:

@@ -7,33 +7,28 @@ whose, since each bank draws the samples of its own rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from experiments.baselines import Fitted
+from experiments.baselines.banks_bins import banks_bins
 from experiments.baselines.boosting import Block, Floats, grow_tree
 from fl.banks.boosting import BANKS, LOSS_UNIT
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
-from fl.banks.grid import Grid, Schema
+from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.boosting.gradients import base_score, gradients, sampled_columns, sampled_rows
 from fl.calibration import Calibration
 from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN, VALIDATION
-from fl.tables import Table
 
 
 def train(banks: Sequence[Rows], schema: Schema, seed: int, config: BoostingConfig) -> Fitted:
     """Train with early stopping on the validation loss; log odds (n,) are of the rows of one bank after the other."""
-    table = concatenated([schema.table(rows.table) for rows in banks])
     labels = np.concatenate([rows.labels for rows in banks])
     roles = np.concatenate([rows.roles for rows in banks])
     training, validation = roles == TRAIN, roles == VALIDATION
-    signs = np.array([banks[0].signs.get(name, 0) for name in table.names], np.int8)
-    grid = Grid(schema)
-    total = grid.addend(table.take(np.flatnonzero(training)))
-    binning = grid.binning(total, config.bins, config.min_bin_count, signs)
+    binning, table = banks_bins(banks, schema, config.bins, config.min_bin_count)
     codes, shape = binning.transform(table), binning.shape
 
     def mean_loss(scores: Floats, of_role: np.ndarray) -> float:
@@ -66,15 +61,3 @@ def train(banks: Sequence[Rows], schema: Schema, seed: int, config: BoostingConf
         of_bins, pd = rows_of(bins)
         calibration = Calibration.fit(np.log(pd / (1 - pd)), of_bins)
     return Fitted(calibration.log_odds(best), curve)
-
-
-def concatenated(tables: Sequence[Table]) -> Table:
-    """The rows of tables of the same columns and levels, one table after the other."""
-    first = tables[0]
-    return replace(
-        first,
-        numeric=np.concatenate([table.numeric for table in tables]),
-        codes=np.concatenate([table.codes for table in tables]),
-        known=np.concatenate([table.known for table in tables]),
-        special={name: np.concatenate([table.special[name] for table in tables]) for name in first.special},
-    )

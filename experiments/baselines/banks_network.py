@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from experiments.baselines import Fitted
-from experiments.baselines.banks_boosting import concatenated
 from fl.banks.grid import Grid, Schema
 from fl.banks.network import BANKS, batches
 from fl.banks.program import Rows
@@ -26,6 +25,7 @@ from fl.network.models import new_bottom, new_top
 from fl.network.preprocessing import Encoder
 from fl.seeds import generator
 from fl.splits import TRAIN, VALIDATION
+from fl.tables import Table
 
 
 class Network(nn.Module):
@@ -50,7 +50,7 @@ class Network(nn.Module):
 def train(banks: Sequence[Rows], schema: Schema, seed: int, config: NetworkConfig) -> Fitted:
     """Train with early stopping on the validation loss; log odds (n,) are of the rows of one bank after the other."""
     torch.set_num_threads(1)
-    table = concatenated([schema.table(rows.table) for rows in banks])
+    table = schema.table(Table.stacked([rows.table for rows in banks]))
     labels, roles = (np.concatenate([getattr(rows, name) for rows in banks]) for name in ("labels", "roles"))
     training, validation = (np.flatnonzero(roles == role) for role in (TRAIN, VALIDATION))
     grid = Grid(schema)

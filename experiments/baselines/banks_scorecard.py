@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from experiments.baselines import Fitted
-from experiments.baselines.banks_boosting import concatenated
+from experiments.baselines.banks_bins import banks_bins
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
-from fl.banks.grid import Grid, Schema
+from fl.banks.grid import Schema
 from fl.banks.newton import GRAIN, WORSE
 from fl.banks.program import Rows
 from fl.banks.scorecard import SETTLED
@@ -56,13 +56,9 @@ def train(banks: Sequence[Rows], schema: Schema, seed: int, config: ScorecardCon
 
 def fit_scorecard(banks: Sequence[Rows], schema: Schema, config: ScorecardConfig) -> Scorecard:
     """Bin, group and fit the scorecard, round it to points, and calibrate these."""
-    table = concatenated([schema.table(rows.table) for rows in banks])
     labels, roles = (np.concatenate([getattr(rows, name) for rows in banks]) for name in ("labels", "roles"))
     training, validation = (np.flatnonzero(roles == role) for role in (TRAIN, VALIDATION))
-    grid, signs = Grid(schema, special=True), [banks[0].signs.get(name, 0) for name in table.names]
-    binning = grid.binning(
-        grid.addend(table.take(training)), config.bins, config.min_group, np.array(signs, np.int8)
-    )
+    binning, table = banks_bins(banks, schema, config.bins, config.min_group, special=True)
     codes = binning.transform(table)
     shape = binning.shape if config.monotone else binning.shape.without_signs()
     grouping = group_by_labels(shape, codes[training], labels[training], config, protected=False).grouping

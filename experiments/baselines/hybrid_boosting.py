@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.baselines import Fitted
+from experiments.baselines.banks_bins import banks_bins
 from experiments.baselines.boosting import Block, Integers
 from experiments.baselines.boosting import Rows as RowNumbers
 from fl.banks.boosting import BANKS, LOSS_UNIT
-from fl.banks.grid import Grid, Schema
+from fl.banks.grid import Schema
 from fl.banks.program import Rows
-from fl.binning import UNKNOWN, Binning, Codes, Shape
+from fl.binning import UNKNOWN, Binning
 from fl.boosting.gradients import base_score, gradients, sampled_columns, sampled_rows
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
@@ -48,7 +49,8 @@ def train(
     of_banks = np.repeat(np.arange(len(banks)), [len(rows) for rows in banks])
     members = [np.flatnonzero(of_banks == bank) for bank in range(len(banks))]
     training, validation = roles == TRAIN, roles == VALIDATION
-    binned = {BANKS: _banks_bins(banks, training, schema, config)}
+    binning, table = banks_bins(banks, schema, config.bins, config.min_bin_count)
+    binned = {BANKS: (binning.transform(table), binning.shape)}
     for name in partners[0]:
         table = Table.stacked([of_bank[name] for of_bank in partners])
         binning = Binning.fit(table, np.arange(len(table)), config.bins, config.min_bin_count, signs[name])
@@ -84,17 +86,6 @@ def train(
         if config.calibrate:
             log_odds[rows] = Calibration.fit(best[judged], labels[judged]).log_odds(best[rows])
     return Fitted(log_odds, curve)
-
-
-def _banks_bins(
-    banks: Sequence[Rows], training: NDArray[np.bool_], schema: Schema, config: BoostingConfig
-) -> tuple[Codes, Shape]:
-    """The banks' own columns in bins (n, c)."""
-    table, grid = schema.table(Table.stacked([rows.table for rows in banks])), Grid(schema)
-    signs = np.array([banks[0].signs.get(name, 0) for name in table.names], np.int8)
-    counts = grid.addend(table.take(np.flatnonzero(training)))
-    binning = grid.binning(counts, config.bins, config.min_bin_count, signs)
-    return binning.transform(table), binning.shape
 
 
 @dataclass(frozen=True)

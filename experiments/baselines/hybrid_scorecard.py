@@ -14,9 +14,10 @@ from scipy.special import expit
 
 from clients.scorecard.columns import demanded
 from experiments.baselines import Fitted
+from experiments.baselines.banks_bins import banks_bins
 from experiments.baselines.banks_scorecard import fit_weights, rounded
 from experiments.baselines.scorecard import Passive
-from fl.banks.grid import Grid, Schema
+from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.binning import UNKNOWN, Binning
 from fl.calibration import Calibration
@@ -90,7 +91,7 @@ def fit_scorecard(
         shape = demanded(binning.shape, config)
         evidences[name] = group_by_labels(shape, codes[name][learned], labels[learned], config, True)
     groupings = {name: each.grouping for name, each in evidences.items() if len(each.grouping.columns)}
-    binning, table = _banks_bins(banks, training, schema, config)
+    binning, table = banks_bins(banks, schema, config.bins, config.min_group, special=True)
     of_banks = binning.transform(table)
     shape = demanded(binning.shape, config)
     evidence = group_by_labels(shape, of_banks[training], labels[training], config, False)
@@ -129,16 +130,6 @@ def fit_scorecard(
     return Scorecard(
         base=base, points=points, alone=(alone_base, alone_points), log_odds=log_odds, curve=curve
     )
-
-
-def _banks_bins(
-    banks: Sequence[Rows], training: NDArray[np.bool_], schema: Schema, config: ScorecardConfig
-) -> tuple[Binning, Table]:
-    """The bins of the banks' columns, and these columns."""
-    table = schema.table(Table.stacked([rows.table for rows in banks]))
-    grid, signs = Grid(schema, special=True), [banks[0].signs.get(name, 0) for name in table.names]
-    counts = grid.addend(table.take(np.flatnonzero(training)))
-    return grid.binning(counts, config.bins, config.min_group, np.array(signs, np.int8)), table
 
 
 @dataclass(frozen=True)

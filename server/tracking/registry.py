@@ -120,7 +120,8 @@ def find_broken_off(uri: str, words: str) -> TrainingConfig | ScoringConfig:
     contender has failed has its journal still, and goes on with that.
     """
     run, config = _study(uri, words)
-    if run.info.status == "FINISHED" and not (Path(config.journal) / config.study).exists():
+    has_journal = bool(config.journal) and (Path(config.journal) / config.study).exists()
+    if run.info.status == "FINISHED" and not has_journal:
         raise ConfigError(f"The study {config.study} has come to its end; there is nothing to resume.")
     if not config.journal:
         raise ConfigError(

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.aligned import read_applications, read_table
+from clients.aligned import read_table
 from clients.banks import schema_of
-from clients.binned import assigned
 from clients.data.declaration import read_declaration
 from clients.forests import BankModel
 from clients.pads import Pads
@@ -16,7 +15,6 @@ from clients.scores import Scores
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines import Fitted, hybrid_boosting
-from fl.banks.program import Rows
 from fl.boosting import CommonStartRequest
 from fl.config.banks import BanksConfig
 from fl.config.boosting import BoostingConfig
@@ -25,17 +23,16 @@ from fl.hybrid import CountRequest, growing
 from fl.messages import DIGITS
 from fl.metrics import auc
 from fl.records import encode
-from fl.splits import TEST, Split
+from fl.splits import TEST
 from fl.studies import sub_study
-from server.coordinator import Trained, assign_roles, connect, coordinate
+from server.coordinator import Trained, assign_roles, connect
 from server.exchange import FederationError
-from server.progress import Progress, ignore
+from server.progress import ignore
+from tests.clients.hybrids import BANKS, PASSIVE, config_in, part, rows_of, train
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
 
 MODEL = "hybrid-boosting/1"
-BANKS = ("bank_a", "bank_b", "bank_c")
-PASSIVE = ("supply", "tax")
 QUICK = {
     "trees": 4,
     "depth": 3,
@@ -49,42 +46,12 @@ QUICK = {
 
 @pytest.fixture
 def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
-    config = TrainingConfig(
-        data=str(banks_tables),
-        parties=(*BANKS, *PASSIVE),
-        state=str(tmp_path / "state"),
-        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        study="s",
-        contenders=("hybrid-boosting",),
-    )
+    config = config_in(banks_tables, tmp_path, "hybrid-boosting")
     return config.with_section(BoostingConfig(**QUICK, encryption="plain"))
 
 
 def with_options(config: TrainingConfig, **options: object) -> TrainingConfig:
     return config.with_section(replace(config.section(BoostingConfig), **options))
-
-
-def part(config: TrainingConfig, bank: str, party: str = "", model: str = MODEL) -> Store:
-    return Store(Path(config.state, party or bank, sub_study(config.study, bank), *model.split("/")))
-
-
-def train(config: TrainingConfig) -> tuple[Trained, list[Progress]]:
-    events: list[Progress] = []
-    (trained,) = coordinate(InlineGrid(config), config, events.append)
-    return trained, [event for event in events if event.stage == "hybrid-boosting" and event.metrics]
-
-
-def rows_of(config: TrainingConfig, bank: str) -> Rows:
-    study, declared = part(config, bank, model=""), read_declaration(Path(config.data, bank))
-    applications = read_applications(study)
-    return Rows(
-        name=bank,
-        table=read_table(study),
-        labels=applications.labels,
-        roles=assigned(study, 1).read(Split).roles,
-        signs={column.name: column.sign for column in declared.columns},
-        segments=applications.segments,
-    )
 
 
 def twin(config: TrainingConfig) -> Fitted:

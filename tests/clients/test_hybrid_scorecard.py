@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.aligned import read_applications, read_table
+from clients.aligned import read_table
 from clients.banks import schema_of
-from clients.binned import assigned
 from clients.data.declaration import read_declaration
 from clients.hybrid_scorecard import passive
 from clients.hybrid_scorecard.passive import Mask
@@ -22,7 +21,6 @@ from clients.session import Session
 from clients.store import Store
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.hybrid_scorecard import Scorecard, fit_scorecard
-from fl.banks.program import Rows
 from fl.config.banks import BanksConfig
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
@@ -32,29 +30,20 @@ from fl.hybrid_scorecard import BinRequest, JoinRequest, PointsRequest
 from fl.messages import DIGITS, Letter
 from fl.metrics import auc
 from fl.scorecard import Points, Stepped, Told
-from fl.splits import TEST, Split
+from fl.splits import TEST
 from fl.studies import sub_study
-from server.coordinator import Trained, assign_roles, connect, coordinate
+from server.coordinator import Trained, assign_roles, connect
 from server.exchange import FederationError
 from server.progress import Progress, ignore
+from tests.clients.hybrids import BANKS, PASSIVE, config_in, part, rows_of, train
 
 pytestmark = pytest.mark.usefixtures("quick_tracking")
 
 MODEL = "hybrid-scorecard/1"
-BANKS = ("bank_a", "bank_b", "bank_c")
-PASSIVE = ("supply", "tax")
 
 
-def config_in(banks_tables: Path, folder: Path) -> TrainingConfig:
-    config = TrainingConfig(
-        data=str(banks_tables),
-        parties=(*BANKS, *PASSIVE),
-        state=str(folder / "state"),
-        tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        study="s",
-        contenders=("hybrid-scorecard",),
-        register=False,
-    )
+def quick(banks_tables: Path, folder: Path) -> TrainingConfig:
+    config = config_in(banks_tables, folder, "hybrid-scorecard")
     return config.with_section(
         ScorecardConfig(bins=5, min_group=5, max_p=1.0, exchanges=6, encryption="plain")
     )
@@ -62,34 +51,11 @@ def config_in(banks_tables: Path, folder: Path) -> TrainingConfig:
 
 @pytest.fixture
 def config(banks_tables: Path, tmp_path: Path) -> TrainingConfig:
-    return config_in(banks_tables, tmp_path)
+    return quick(banks_tables, tmp_path)
 
 
 def with_options(config: TrainingConfig, **options: object) -> TrainingConfig:
     return config.with_section(replace(config.section(ScorecardConfig), **options))
-
-
-def part(config: TrainingConfig, bank: str, party: str = "", model: str = MODEL) -> Store:
-    return Store(Path(config.state, party or bank, sub_study(config.study, bank), *model.split("/")))
-
-
-def train(config: TrainingConfig) -> tuple[Trained, list[Progress]]:
-    events: list[Progress] = []
-    (trained,) = coordinate(InlineGrid(config), config, events.append)
-    return trained, [event for event in events if event.stage == "hybrid-scorecard" and event.metrics]
-
-
-def rows_of(config: TrainingConfig, bank: str) -> Rows:
-    study, declared = part(config, bank, model=""), read_declaration(Path(config.data, bank))
-    applications = read_applications(study)
-    return Rows(
-        name=bank,
-        table=read_table(study),
-        labels=applications.labels,
-        roles=assigned(study, 1).read(Split).roles,
-        signs={column.name: column.sign for column in declared.columns},
-        segments=applications.segments,
-    )
 
 
 def twin(config: TrainingConfig, banks: tuple[str, ...]) -> Scorecard:
@@ -157,7 +123,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(banks_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    config, sums, masks = config_in(banks_tables, tmp_path_factory.mktemp("card")), {}, {}
+    config, sums, masks = quick(banks_tables, tmp_path_factory.mktemp("card")), {}, {}
     honest = passive.take_step
 
     def watched(session: Session, state: Masking, opened: Sums) -> Stepped:
