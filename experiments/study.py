@@ -22,7 +22,7 @@ from experiments.comparison.results import compare
 from experiments.comparison.summary import failures_in_words
 from experiments.contenders import Trainer, all_contenders, read_parts
 from experiments.dataset import Dataset, open_dataset
-from experiments.estimate import compared
+from experiments.estimate.kept import compared
 from experiments.failures import EXPECTED, StudyError, sentence
 from experiments.joined import Joined, has_truth
 from fl.blend import with_members
@@ -142,9 +142,8 @@ def run_study(
             roles=dict(parts.whole.roles),
             pds=pds,
         )
-        # How far off the formulas were costs some hundredths of a second to say; `compare --estimate` says the rest.
         tables = {}
-        if dataset.layout == VERTICAL and not (estimated := compared(dataset, run, results)).empty:
+        if dataset.layout == VERTICAL and not (estimated := compared(dataset, run, results, backend)).empty:
             tables = {"estimate": estimated}
         publish_comparison(
             study, finished.comparison, finished.evaluations, failures, doubts, tables, finished.of_banks

@@ -79,10 +79,10 @@ def compare(
     else:
         dataset, config = configured(data, seeds, parties, test_ids, settings)
         names = words(contenders) or all_contenders(dataset.layout)
+    config = _logged(config, dataset, experiment, store)
     if estimate:
         _tell_estimates(dataset, config, names)
         return
-    config = _logged(config, dataset, experiment, store)
     with progress_bars() as report:
         outcome = run_study(dataset, config, names, backend.value, report)
     tell_study(outcome, config, backend.value, store, json)
@@ -254,14 +254,16 @@ def benchmark(
 
 
 def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tuple[str, ...]) -> None:
-    """Print what the contenders would take, in a study of one bank."""
+    """Print what the contenders would take, in a study of one bank, and keep it for the log of a run."""
     from experiments.display import console, estimate_table
     from experiments.estimate import estimates
+    from experiments.estimate.kept import keep
     from experiments.study import check_contenders
 
     check_contenders(contenders, dataset.layout)
     with console.status("Measuring what the steps take on this machine"):
         found = estimates(dataset, config, contenders)
+    keep(found, dataset, config)
     console.print(
         estimate_table(found, len(config.seeds)),
         "Rounds are as many as a training usually takes. Minutes are those of this machine when it is idle.",

@@ -107,9 +107,10 @@ class Plan:
     packing: Packing | None = None
     keys: int = 0
 
-    def rounds_of(self, round_trips: int) -> float:
-        """After how many rounds a training ended that took so many round trips."""
-        return (round_trips - self.once.round_trips) / max(1, self.each.round_trips)
+    @property
+    def round_trips(self) -> int:
+        """All of them, in as many rounds as there usually are."""
+        return self.once.round_trips + self.rounds * self.each.round_trips
 
 
 def sampled(bins: NDArray[np.int64], share: float) -> NDArray[np.int64]:

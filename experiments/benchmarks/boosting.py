@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from loky import get_reusable_executor
 from matplotlib.figure import Figure
 
 from experiments.backends import BACKENDS, open_backend
@@ -102,7 +103,10 @@ class Case:
     def measure(self) -> dict[str, float | str]:
         """The row of `measure`, in a process of its own, so that its memory is its own."""
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(measure, self).result()
+            row = pool.submit(measure, self).result()
+            # Else that process would wait a minute for those that took shares of its work (`fl/processes.py`).
+            pool.submit(_end_workers).result()
+            return row
 
 
 def measure(case: Case) -> dict[str, float | str]:
@@ -156,6 +160,10 @@ def measure(case: Case) -> dict[str, float | str]:
             "auc": auc(joined.labels[test], scored[test]),
             **by_xgboost(joined, roles, boosting),
         }
+
+
+def _end_workers() -> None:
+    get_reusable_executor().shutdown()
 
 
 def phase_seconds(costs: dict[str, float], phase: str) -> float:

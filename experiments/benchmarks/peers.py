@@ -173,14 +173,27 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def engines_figure(table: pd.DataFrame) -> Figure:
-    """What a tree takes by the cells of the partner's table, both logarithmic: a line for each engine."""
+    """What a tree takes by the cells of the partner's table, both logarithmic: a line for equal columns."""
     figure, axes = new_axes("Boosting: a tree by engine", "partner's rows × columns", "seconds per tree")
-    for engine, part in table.groupby("engine"):
-        part = part.assign(cells=part["rows"] * part["columns"]).sort_values("cells")
-        style = {"color": ENGINES[str(engine)][0], "marker": "o"}
-        axes.plot(part["cells"], part.apply(tree_seconds, axis=1), label=f"{engine}, CPU", **style)
-        linked = part.apply(link_seconds, axis=1) / part["trees"]
-        axes.plot(part["cells"], linked, "--", label=f"{engine}, wall at 100 Mb/s, 20 ms", **style)
+    labelled = set[str]()
+    for (engine, _), part in table.sort_values("rows").groupby(["engine", "columns"]):
+        cells, colour = part["rows"] * part["columns"], ENGINES[engine][0]
+        measures = {
+            "CPU": ("-", part.apply(tree_seconds, axis=1)),
+            "wall at 100 Mb/s, 20 ms": ("--", part.apply(link_seconds, axis=1) / part["trees"]),
+        }
+        for measure, (style, seconds) in measures.items():
+            label = f"{engine}, {measure}"
+            axes.plot(
+                cells,
+                seconds,
+                style,
+                color=colour,
+                marker="o",
+                markersize=4,
+                label=None if label in labelled else label,
+            )
+            labelled.add(label)
     axes.set(xscale="log", yscale="log")
     return with_legend(figure)
 

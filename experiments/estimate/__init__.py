@@ -12,7 +12,6 @@ from typing import cast
 
 import pandas as pd
 
-from experiments.comparison.result import Result
 from experiments.dataset import Dataset
 from experiments.estimate.steps import KEY_BYTES, steps_of
 from fl.blend import with_members
@@ -205,33 +204,6 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
             replace(whole, contender="in all", rounds=0).row(),
         ]
     )
-
-
-def compared(dataset: Dataset, config: TrainingConfig, results: Iterable[Result]) -> pd.DataFrame:
-    """How far off the formulas were: a row for each federated contender and seed, for the rounds that it trained.
-
-    CPU seconds and minutes are not among it: to know what a step takes here costs seconds, which a run should not.
-    """
-    sizes, rows = sizes_of(dataset, config), []
-    for result in results:
-        plan = plan_of(result.contender, config, sizes)
-        if plan is None or result.contender not in vertical_contenders():
-            continue
-        rounds = plan.rounds_of(int(result.costs["round_trips"]))
-        measured = (result.costs["bytes_up"] + result.costs["bytes_down"]) / 1e6
-        estimated = megabytes(plan, rounds)
-        rows.append(
-            {
-                "contender": result.contender,
-                "seed": result.seed,
-                "rounds estimated": plan.rounds,
-                "rounds": rounds,
-                "megabytes": measured,
-                "estimated": estimated,
-                "off by": estimated / measured - 1,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def _bytes(plan: Plan, part: Workload) -> float:

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from experiments.contenders import all_contenders
 from experiments.dataset import open_dataset
 from experiments.display import explanation
+from experiments.estimate.kept import compared, keep
 from experiments.failures import StudyError
 from experiments.study import FinishedStudy, run_study
 from fl.config.blend import BlendConfig
@@ -60,6 +61,12 @@ def study(config: TrainingConfig, contenders: tuple[str, ...]) -> tuple[Finished
 @pytest.fixture(scope="module")
 def whole(base: TrainingConfig) -> tuple[FinishedStudy, list[Progress]]:
     return study(replace(base, study="whole"), ALL)
+
+
+def estimate_of(finished: FinishedStudy, config: TrainingConfig) -> pd.DataFrame:
+    """The table in which a study says how far off its estimate was."""
+    path = MlflowClient(config.tracking_uri).download_artifacts(finished.run_id, "tables/estimate.json")
+    return pd.read_json(path, orient="split")
 
 
 def test_all_contenders_are_judged_on_the_same_rows(whole: tuple) -> None:
@@ -126,13 +133,30 @@ def test_a_run_in_mlflow_says_what_it_did(whole: tuple, base: TrainingConfig) ->
 
 
 def test_a_study_logs_how_far_off_the_formulas_were(whole: tuple, base: TrainingConfig) -> None:
-    path = MlflowClient(base.tracking_uri).download_artifacts(whole[0].run_id, "tables/estimate.json")
-    logged = pd.read_json(path, orient="split").set_index("contender")
+    logged = estimate_of(whole[0], base)
 
     federated = [name for name in ALL if name.startswith("federated-")]
-    assert logged.index.tolist() == federated
-    assert logged.loc["federated-network", "rounds"] == 6
-    np.testing.assert_allclose(logged["off by"], logged["estimated"] / logged["megabytes"] - 1, rtol=1e-6)
+    assert [*dict.fromkeys(logged["contender"])] == federated
+    assert {*logged["quantity"]} == {"round trips", "megabytes"}
+    np.testing.assert_allclose(logged["off_by"], logged["estimated"] / logged["measured"] - 1, rtol=1e-6)
+    network = logged.set_index(["contender", "quantity"]).loc[("federated-network", "round trips")]
+    assert (network["estimated"], network["measured"]) == (4 + 2 * 6, 4 + 2 * 6)
+
+
+def test_a_study_logs_how_far_off_an_estimate_of_the_same_settings_was(base: TrainingConfig) -> None:
+    config, contenders = replace(base, study="estimated"), ("pooled-network",)
+    dataset = open_dataset(config.data_folder)
+    said = {"contender": "pooled-network", "cpu_seconds": 2.0, "inline": 0.5}
+
+    keep(pd.DataFrame([said]), dataset, replace(config, study="another", seeds=(7, 8)))
+    finished = run_study(dataset, config, contenders)
+
+    logged = estimate_of(finished, config).set_index("quantity")
+    assert logged["estimated"].to_dict() == {"CPU seconds": 2.0, "seconds": 30.0}
+    spent = finished.results[0].costs["cpu_seconds"]
+    assert logged.loc["CPU seconds", "measured"] == pytest.approx(spent)
+    changed = config.with_section(replace(config.section(NetworkConfig), batches=7))
+    assert compared(dataset, changed, finished.results, "inline").empty
 
 
 def test_the_banks_own_forest_grows_once(base: TrainingConfig, monkeypatch: pytest.MonkeyPatch) -> None:

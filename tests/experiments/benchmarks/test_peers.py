@@ -60,12 +60,13 @@ def test_a_case_has_as_many_rows_that_train_as_was_published() -> None:
     assert (fate.bank_columns, fate.columns) == (30, 300)
 
 
-def test_the_figure_has_two_lines_for_every_engine() -> None:
+def test_the_figure_has_two_lines_for_every_engine_and_number_of_columns() -> None:
     assert set(ENGINES) == set(OFFERED)
+    one = MEASURED.to_dict()
 
-    axes = engines_figure(pd.DataFrame([MEASURED])).axes[0]
+    axes = engines_figure(pd.DataFrame([one, one | {"columns": 40}, one | {"rows": 5_000}])).axes[0]
 
-    assert [line.get_label() for line in axes.get_lines()] == [
-        "lattice, CPU",
-        "lattice, wall at 100 Mb/s, 20 ms",
-    ]
+    cells = [line.get_xdata().tolist() for line in axes.get_lines()]
+    assert cells == [[10_000, 50_000], [10_000, 50_000], [40_000], [40_000]]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["lattice, CPU", "lattice, wall at 100 Mb/s, 20 ms"]
