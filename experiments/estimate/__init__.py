@@ -40,17 +40,16 @@ BACKENDS = {
     "simulation": Backend(start=8.0, round_trip=0.1),
     "deployment": Backend(start=7.0, round_trip=0.6, megabyte=0.067),
 }
-GROWTH = 1.2
-"""The power of the rows with which work grows beyond the rows of a rehearsal, whose arrays still fit into caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What a contender takes under one seed, or a part of that.
 
-    alone    CPU seconds of all work that is not shared among cores
-    parties  CPU seconds of encrypted sums, by passive party
-    starts   how often the backend is started
+    alone     CPU seconds of work during which nobody else works
+    together  those of work that a passive party does alone, and others at the same time, by passive party
+    parties   those of encrypted sums, which a passive party shares out among its cores, by passive party
+    starts    how often the backend is started
     """
 
     contender: str
@@ -58,36 +57,47 @@ class Estimate:
     round_trips: int = 0
     megabytes: float = 0.0
     alone: float = 0.0
+    together: Mapping[str, float] = field(default_factory=dict)
     parties: Mapping[str, float] = field(default_factory=dict)
     starts: int = 0
 
     def plus(self, other: "Estimate", times: int) -> "Estimate":
         """This, and another so many times."""
-        parties = {
-            party: self.parties.get(party, 0.0) + times * other.parties.get(party, 0.0)
-            for party in {**self.parties, **other.parties}
-        }
+
+        def added(own: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
+            return {
+                party: own.get(party, 0.0) + times * others.get(party, 0.0) for party in {**own, **others}
+            }
+
         return replace(
             self,
             rounds=self.rounds + times,
             round_trips=self.round_trips + times * other.round_trips,
             megabytes=self.megabytes + times * other.megabytes,
             alone=self.alone + times * other.alone,
-            parties=parties,
+            together=added(self.together, other.together),
+            parties=added(self.parties, other.parties),
         )
+
+    @property
+    def cpu_seconds(self) -> float:
+        """All of them."""
+        return self.alone + sum(self.together.values()) + sum(self.parties.values())
 
     def seconds(self, backend: str, cores: int) -> float:
         """Wall seconds on a backend of this machine, when it is idle.
 
-        A passive party shares its sums out among the cores. In simulation passive parties work at the same time, each
-        on its part of the cores.
+        In one process a party works after the other, and shares its sums out among all cores. Elsewhere they work at
+        the same time; in simulation each shares its sums out among its part of the cores.
         """
-        spent, takes = [*self.parties.values()], BACKENDS[backend]
-        shared = sum(spent) / cores
-        if backend == "simulation" and spent:
-            shared = max(shared, max(spent) / max(1, cores // len(spent)))
+        takes, together, parties = BACKENDS[backend], [*self.together.values()], [*self.parties.values()]
+        waited, shared = sum(together), sum(parties) / cores
+        if backend != "inline":
+            waited = max(waited / cores, *together, 0.0)
+        if backend == "simulation":
+            shared = max(shared, max(parties, default=0.0) / max(1, cores // max(1, len(parties))))
         messages = takes.round_trip * self.round_trips + takes.megabyte * self.megabytes
-        return self.starts * takes.start + self.alone + shared + messages
+        return self.starts * takes.start + self.alone + waited + shared + messages
 
     def row(self) -> dict[str, str | float]:
         """Its row of the table."""
@@ -97,7 +107,7 @@ class Estimate:
             "rounds": self.rounds,
             "round_trips": self.round_trips,
             "megabytes": self.megabytes,
-            "cpu_seconds": self.alone + sum(self.parties.values()),
+            "cpu_seconds": self.cpu_seconds,
             **{backend: self.seconds(backend, cores) / 60 for backend in BACKENDS},
         }
 
@@ -158,20 +168,24 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
     plans = {name: plan_of(name, config, sizes) for name in contenders}
     names = [name for name, plan in plans.items() if plan or name.endswith("-trees")]
     rehearsal, per_byte = rehearse(config, sizes, names), message_seconds()
+    ids, records = blinded_ids(sizes), records_seconds(dataset)
+    of_all = sum(ids.values())
+    blinding = {party: rehearsal.alignment.at(of_all) * count / of_all for party, count in ids.items()}
     alignment = Estimate(
         contender="start, alignment",
         round_trips=rehearsal.round_trips,
-        megabytes=rehearsal.alignment_bytes.at(blinded_ids(sizes)) / 1e6,
-        alone=rehearsal.alignment.at(blinded_ids(sizes)) + records_seconds(dataset),
+        megabytes=rehearsal.alignment_bytes.at(of_all) / 1e6,
+        alone=blinding.pop("") + records[dataset.holder],
+        together={party: spent + records[party] for party, spent in blinding.items()},
         starts=1,
     )
     found: list[tuple[Estimate, Estimate | None]] = []
     for name in names:
         plan, once, each = plans[name], rehearsal.once[name], rehearsal.each[name]
         if plan is None:
-            found.append((Estimate(contender=name, alone=once.at(sizes.rows, GROWTH)), None))
+            found.append((Estimate(contender=name, alone=once.at(sizes.rows)), None))
             continue
-        start, of_round = once.at(plan.once.rows, GROWTH), each.at(plan.each.rows, GROWTH)
+        start, of_round = once.at(plan.once.rows), each.at(plan.each.rows)
         if name not in vertical_contenders():
             alone = start + plan.rounds * of_round
             found.append((Estimate(contender=name, rounds=plan.rounds, alone=alone), None))

@@ -38,9 +38,9 @@ from server.costs import Costs
 from server.progress import Progress, ignore
 from server.training import Training
 
-REHEARSED_ROWS = 1_500, 8_000
-"""Rows of the made tables: what a model takes is read off both, and taken to grow as a line."""
-_ROUNDS = {"trees": 3, "batches": 8, "exchanges": 3}
+REHEARSED_ROWS = 1_600, 8_000, 32_000
+"""Rows of the smaller made table, and of the larger one at least and at most; see `rehearsed_rows`."""
+_ROUNDS = {"trees": 3, "batches": 16, "exchanges": 3}
 """Rounds of a rehearsal, by the setting that says how many there are."""
 # Training must not stop before these rounds, nor for want of rows or of a column that tells something.
 _PATIENT = {
@@ -55,6 +55,8 @@ _PATIENT = {
 _NOISE = 3.0
 """Of the made tables: stock trees then stop about as early as they do on real ones."""
 _CALIBRATED_ROWS = {"lattice": (4_000, 16_000), "paillier": (20, 60)}
+_REPEATS = 3
+"""How often each request is timed; the median counts."""
 _LETTER_BYTES = 4_000_000
 
 
@@ -87,21 +89,20 @@ class EngineCosts:
 
 @dataclass(frozen=True)
 class Line:
-    """CPU seconds, or bytes, by rows: those at no row, and those of each; measured at so many rows at most."""
+    """CPU seconds, or bytes, by rows: those at no row, and those of each."""
 
     start: float
     per_row: float
-    most: float = np.inf
 
     @classmethod
     def through(cls, rows: tuple[float, float], values: tuple[float, float]) -> Self:
         """The line through two points, rising and nowhere below zero."""
         per_row = max(0.0, (values[1] - values[0]) / (rows[1] - rows[0])) if rows[1] > rows[0] else 0.0
-        return cls(max(0.0, values[0] - per_row * rows[0]), per_row, max(1.0, rows[1]))
+        return cls(max(0.0, values[0] - per_row * rows[0]), per_row)
 
-    def at(self, rows: float, power: float = 1.0) -> float:
-        """Its value at so many rows; beyond those that were measured it may grow by another power of the rows."""
-        return self.start + self.per_row * rows * max(1.0, rows / self.most) ** (power - 1)
+    def at(self, rows: float) -> float:
+        """Its value at so many rows."""
+        return self.start + self.per_row * rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class Rehearsal:
     """What contenders took on made tables without encryption: CPU seconds once, and of each round, by rows.
 
     alignment is what the handshake and the alignment take in so many round trips, and alignment_bytes what they send,
-    both by `blinded_ids`.
+    both by how many ids are blinded.
     """
 
     once: Mapping[str, Line]
@@ -138,7 +139,7 @@ def engine_costs(plan: Plan) -> EngineCosts:
     rng, (low, high) = np.random.default_rng(0), np.array(packing.ranges).T
     few, many = _CALIBRATED_ROWS[plan.engine]
     counted, spent = [], []
-    for rows, sums in [(few, asked[0]), *itertools.product((few, many), asked)]:
+    for rows, sums in [(few, asked[0]), *_REPEATS * [*itertools.product((few, many), asked)]]:
         party, bins = max(sums.bins.items(), key=lambda one: one[1].sum())
         request = replace(sums, rows=min(rows, sums.rows), bins={party: bins}, again=False)
         values = rng.integers(low, high + 1, (request.rows, len(low)))
@@ -156,7 +157,9 @@ def engine_costs(plan: Plan) -> EngineCosts:
         counted.append(steps.of_party(party))
         spent.append(np.diff(times))
     # The first request warms the engine up.
-    at_party, (encrypting, adding, decrypting) = np.array(counted[1:]), np.array(spent[1:]).T
+    requests = 2 * len(asked)
+    at_party = np.array(counted[1 : 1 + requests])
+    encrypting, adding, decrypting = np.median(np.array(spent[1:]).reshape(_REPEATS, requests, 3), axis=0).T
     (arrival, product, of_reply), _ = nnls(at_party, adding)
     encryptions, _, replies = at_party.sum(axis=0)
     return EngineCosts(
@@ -186,12 +189,12 @@ def message_seconds() -> float:
     return (time.process_time() - began) / _LETTER_BYTES
 
 
-def records_seconds(dataset: Dataset) -> float:
-    """CPU seconds in which all parties read their records, and compute the features of the label holder's applicants.
+def records_seconds(dataset: Dataset) -> dict[str, float]:
+    """CPU seconds in which each party reads its records, and computes the features of the label holder's applicants.
 
     Of the pieces in which a party does that (`clients.parties`) one is timed.
     """
-    rows, total = {dataset.holder: dataset.facts.rows, **dataset.known}, 0.0
+    rows, spent = {dataset.holder: dataset.facts.rows, **dataset.known}, dict[str, float]()
     for name in dataset.parties:
         began = time.process_time()
         party = open_party(dataset.folder / name)
@@ -199,8 +202,17 @@ def records_seconds(dataset: Dataset) -> float:
         piece = party.ids()[: math.ceil(len(party) * PIECE / max(PIECE, party.records.most_rows))]
         party.matrix(piece)
         computed = time.process_time() - opened
-        total += opened - began + computed * rows[name] / len(piece)
-    return total
+        spent[name] = opened - began + computed * rows[name] / len(piece)
+    return spent
+
+
+def rehearsed_rows(rows: int) -> tuple[int, int]:
+    """Rows of the two made tables for a study of so many: what a model takes is read off both, and grows as a line.
+
+    The larger one has two fifths of the rows: of few rows, which fit into caches, each takes less than of many.
+    """
+    smaller, least, most = REHEARSED_ROWS
+    return smaller, min(max(2 * rows // 5, least), most)
 
 
 def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> Rehearsal:
@@ -210,7 +222,7 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
         import_module(f"experiments.baselines.{name.rpartition('-')[2]}")
         if name in federated:
             federated[name].half("clients")
-    at = tuple(_made(sizes, rows) for rows in REHEARSED_ROWS)
+    at = tuple(_made(sizes, rows) for rows in rehearsed_rows(sizes.rows))
     short = _with_few_bins(_short(config), sizes)
     spent = tuple(_rehearsed(short, made, contenders) for made in at)
 
@@ -222,7 +234,7 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
         ]
         return Line.through(tuple(rows), tuple(getattr(one, part)[name] for one in spent))
 
-    ids = tuple(blinded_ids(made) for made in at)
+    ids = tuple(sum(blinded_ids(made).values()) for made in at)
     return Rehearsal(
         once={name: line(name, "once") for name in contenders},
         each={name: line(name, "each") for name in contenders},
@@ -234,9 +246,15 @@ def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) ->
     )
 
 
-def blinded_ids(sizes: Sizes) -> float:
-    """How many ids are blinded in an alignment: the label holder's by all parties, the others' by two."""
-    return sizes.rows * (1 + len(sizes.columns) + 2 * sizes.known_share)
+def blinded_ids(sizes: Sizes) -> dict[str, float]:
+    """How many ids each passive party blinds in an alignment, and under an empty name the label holder.
+
+    The label holder's are blinded by itself and by all others, those of another party by that and the label holder.
+    """
+    rows = sizes.rows
+    return {"": rows * (1 + sizes.known_share)} | {
+        party: rows * (1 + known) for party, known in sizes.known.items()
+    }
 
 
 def _made(sizes: Sizes, rows: int) -> Sizes:

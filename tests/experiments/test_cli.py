@@ -130,7 +130,7 @@ def test_run_trains_one_model_and_tells_where_it_is(
 def test_compare_estimates_what_it_would_take_and_trains_nothing(
     siloscore: Callable[..., Ended], tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600, 600))
 
     ended = siloscore(
         *("compare", "--estimate", "--data", tables, "--contenders", "federated-scorecard"),

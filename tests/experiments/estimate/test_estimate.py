@@ -175,26 +175,50 @@ def test_training_is_estimated_for_the_rounds_that_it_usually_takes(
 
 
 def test_a_line_goes_through_two_points_and_never_falls() -> None:
-    assert Line.through((100, 300), (2.0, 3.0)) == Line(1.5, 0.005, 300)
+    assert Line.through((100, 300), (2.0, 3.0)) == Line(1.5, 0.005)
     assert Line.through((100, 300), (2.0, 3.0)).at(1_000) == 6.5
-    assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0, 300)
+    assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0)
     assert Line.through((100, 300), (0.0, 5.0)).at(0) == 0
-    assert Line.through((100, 300), (2.0, 3.0)).at(1_200, power=1.5) == 1.5 + 0.005 * 1_200 * 2
-    assert Line.through((100, 300), (2.0, 3.0)).at(200, power=1.5) == 2.5
 
 
-def test_parties_share_the_cores_in_simulation_and_have_them_in_turn_in_one_process() -> None:
-    one = Estimate(contender="x", round_trips=100, alone=5.0, parties={"tax": 30.0, "utility": 10.0})
+@pytest.mark.parametrize(
+    ("study", "rehearsed"),
+    [(2_000, 8_000), (50_000, 20_000), (1_000_000, 32_000)],
+)
+def test_a_larger_study_is_rehearsed_on_larger_tables_up_to_a_size(study: int, rehearsed: int) -> None:
+    assert calibration.rehearsed_rows(study) == (1_600, rehearsed)
 
-    assert one.seconds("inline", cores=4) == 5 + 10 + 100 * BACKENDS["inline"].round_trip
-    assert one.seconds("simulation", cores=4) == 5 + 15 + 100 * BACKENDS["simulation"].round_trip
-    assert one.plus(one, 2).parties == {"tax": 90.0, "utility": 30.0}
+
+def test_every_id_is_blinded_by_all_who_take_part() -> None:
+    ids = calibration.blinded_ids(SIZES)
+
+    # The tax office has all 1,000 applicants among its own, the utility 500; the bank blinds theirs and its own.
+    assert ids == {"": 2_500.0, "tax": 2_000.0, "utility": 1_500.0}
+
+
+def test_parties_work_at_the_same_time_but_for_a_backend_of_one_process() -> None:
+    one = Estimate(
+        contender="x",
+        round_trips=100,
+        alone=5.0,
+        together={"tax": 8.0, "utility": 2.0},
+        parties={"tax": 30.0, "utility": 10.0},
+    )
+
+    assert one.cpu_seconds == 55
+    assert one.seconds("inline", cores=4) == 5 + 10 + 10 + 100 * BACKENDS["inline"].round_trip
+    assert one.seconds("simulation", cores=4) == 5 + 8 + 15 + 100 * BACKENDS["simulation"].round_trip
+    assert one.seconds("deployment", cores=4) == 5 + 8 + 10 + 100 * BACKENDS["deployment"].round_trip
+    assert one.seconds("simulation", cores=1) == 5 + 10 + 40 + 100 * BACKENDS["simulation"].round_trip
+    twice_more = one.plus(one, 2)
+    assert twice_more.parties == {"tax": 90.0, "utility": 30.0}
+    assert twice_more.together == {"tax": 24.0, "utility": 6.0}
 
 
 def test_an_estimate_has_a_line_for_everything_that_takes_time(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600, 600))
     config = replace(config_of(dataset), seeds=(1, 2))
 
     table = estimates(dataset, config, ("federated-scorecard", "pooled-scorecard", "true-pd"))
@@ -217,7 +241,7 @@ def test_an_estimate_has_a_line_for_everything_that_takes_time(
 
 @pytest.mark.slow
 def test_a_blend_is_one_step_after_its_members(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600))
+    monkeypatch.setattr(calibration, "REHEARSED_ROWS", (300, 600, 600))
     config = config_of(dataset).with_section(BlendConfig(members=("boosting", "scorecard")))
 
     table = estimates(dataset, config, ("bank-only-blend", "federated-blend"))
