@@ -12,12 +12,12 @@ import numpy as np
 
 from experiments.baselines import Fitted
 from experiments.baselines.banks_bins import banks_bins
-from experiments.baselines.boosting import Block, Floats, grow_tree
+from experiments.baselines.boosting import Block, Floats, grow_tree, learned_gradients
 from fl.banks.boosting import BANKS, LOSS_UNIT
 from fl.banks.evaluation import cuts_of, outcomes, row_counts, rows_of
 from fl.banks.grid import Schema
 from fl.banks.program import Rows
-from fl.boosting.gradients import base_score, gradients, sampled_columns, sampled_rows
+from fl.boosting.gradients import base_score, sampled_columns, sampled_rows
 from fl.calibration import Calibration
 from fl.config.boosting import BoostingConfig
 from fl.splits import TRAIN, VALIDATION
@@ -28,6 +28,8 @@ def train(banks: Sequence[Rows], schema: Schema, seed: int, config: BoostingConf
     labels = np.concatenate([rows.labels for rows in banks])
     roles = np.concatenate([rows.roles for rows in banks])
     training, validation = roles == TRAIN, roles == VALIDATION
+    of_banks = np.repeat(np.arange(len(banks)), [len(rows) for rows in banks])
+    of_each = [(of_banks == bank) & training for bank in range(len(banks))]
     binning, table = banks_bins(banks, schema, config.bins, config.min_bin_count)
     codes, shape = binning.transform(table), binning.shape
 
@@ -43,7 +45,7 @@ def train(banks: Sequence[Rows], schema: Schema, seed: int, config: BoostingConf
         samples = np.concatenate(
             [sampled_rows(rows.roles == TRAIN, seed, trees, config.row_share) for rows in banks], axis=1
         )
-        numbers = gradients(scores, labels, config.precision)
+        numbers = learned_gradients(scores, labels, of_each, config)
         for tree, sample in zip(trees, samples, strict=True):
             used = sampled_columns(len(shape), BANKS, seed, [tree], config.column_share)[0]
             block = Block(codes, shape, used, is_bank=True)

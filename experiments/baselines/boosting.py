@@ -57,6 +57,7 @@ class Block:
 def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fitted:
     """Train with early stopping on the validation AUC; a step of the curve is a round."""
     labels, training, validation = joined.labels, roles == TRAIN, roles == VALIDATION
+    learning = training | validation
     binned: dict[str, tuple[Codes, Shape]] = {}
     for name, table in joined.tables.items():
         binning = Binning.fit(
@@ -70,9 +71,9 @@ def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fi
     for number in range(config.rounds):
         trees = config.trees_of(number)
         samples = sampled_rows(training, seed, trees, config.row_share)
-        numbers = gradients(scores, labels, config.precision, row_weights)
+        numbers = learned_gradients(scores, labels, [learning], config, row_weights)
         if config.goss_top and number:
-            magnitudes = np.abs(gradients(before, labels, config.precision, row_weights)[:, 0])
+            magnitudes = np.abs(learned_gradients(before, labels, [learning], config, row_weights)[:, 0])
             rng = goss_generator(labels[training], seed, number)
             weights = goss_weights(magnitudes, samples.any(axis=0), config, rng)
             numbers = np.rint(numbers * weights[:, None]).astype(np.int64)
@@ -103,6 +104,21 @@ def train(joined: Joined, roles: Roles, seed: int, config: BoostingConfig) -> Fi
             break
     calibration = Calibration.fit(best[validation], labels[validation]) if config.calibrate else Calibration()
     return Fitted(calibration.log_odds(best), curve)
+
+
+def learned_gradients(
+    scores: Floats,
+    labels: NDArray[np.int8],
+    banks: Sequence[NDArray[np.bool_]],
+    config: BoostingConfig,
+    weights: Floats | None = None,
+) -> Integers:
+    """Gradients and hessians (n, 2) of the rows that each bank learns from, bool (n,), and zeros for all others."""
+    numbers = np.zeros((len(labels), 2), np.int64)
+    for rows in banks:
+        of_rows = None if weights is None else weights[rows]
+        numbers[rows] = gradients(scores[rows], labels[rows], config.precision, of_rows)
+    return numbers
 
 
 def grow_tree(

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from experiments.baselines import Fitted
 from experiments.baselines.banks_bins import banks_bins
-from experiments.baselines.boosting import Block, Integers
+from experiments.baselines.boosting import Block, Integers, learned_gradients
 from experiments.baselines.boosting import Rows as RowNumbers
 from fl.banks.boosting import BANKS, LOSS_UNIT
 from fl.banks.grid import Schema
 from fl.banks.program import Rows
 from fl.binning import UNKNOWN, Binning
-from fl.boosting.gradients import base_score, gradients, sampled_columns, sampled_rows
+from fl.boosting.gradients import base_score, sampled_columns, sampled_rows
 from fl.boosting.merging import merge, merged, unmerged
 from fl.boosting.search import BestSplit, allowed, child_bounds, search, weight
 from fl.calibration import Calibration
@@ -49,6 +49,7 @@ def train(
     of_banks = np.repeat(np.arange(len(banks)), [len(rows) for rows in banks])
     members = [np.flatnonzero(of_banks == bank) for bank in range(len(banks))]
     training, validation = roles == TRAIN, roles == VALIDATION
+    learning = [(of_banks == bank) & (training | validation) for bank in range(len(banks))]
     binning, table = banks_bins(banks, schema, config.bins, config.min_bin_count)
     binned = {BANKS: (binning.transform(table), binning.shape)}
     for name in partners[0]:
@@ -62,7 +63,7 @@ def train(
         samples = np.zeros((len(trees), len(labels)), bool)
         for rows in members:
             samples[:, rows] = sampled_rows(training[rows], seed, trees, config.row_share)
-        numbers = gradients(scores, labels, config.precision)
+        numbers = learned_gradients(scores, labels, learning, config)
         for tree, sample in zip(trees, samples, strict=True):
             blocks = []
             for name, (codes, shape) in binned.items():

@@ -228,9 +228,10 @@ class BoostingProgram:
     def _sums(self, rows: Rows, state: BoostingState) -> Integers:
         """What this bank adds for the roots or the left children: (nodes · used columns · width · 3,)."""
         model, level, config = _model(state), state.level, self.config
-        trees, values = self._trees(state), gradients(state.scores, rows.labels, config.precision)
-        values = np.concatenate([values, np.ones((len(values), 1), np.int64)], axis=1)
-        samples = sampled_rows(rows.roles == TRAIN, self.seed, trees, config.row_share)
+        trees, training = self._trees(state), rows.roles == TRAIN
+        values = np.ones((len(rows), 3), np.int64)
+        values[training, :2] = gradients(state.scores[training], rows.labels[training], config.precision)
+        samples = sampled_rows(training, self.seed, trees, config.row_share)
         parts = [np.empty(0, np.int64)]
         for tree, (sample, used) in enumerate(zip(samples, self.used(state), strict=True)):
             nodes, places = np.zeros(1, np.int32), np.zeros(len(rows), np.int32)

@@ -84,7 +84,7 @@ def assert_keys_are_gone(config: TrainingConfig) -> None:
 
 SLOW = {
     "not ahead, sides not handed over": {"ahead": "none", "sealed_sides": False},
-    "a tree ahead": {"ahead": "tree", "parallel": 1},
+    "a tree ahead, gradients of a few units": {"ahead": "tree", "parallel": 1, "precision": 4},
     "paillier, samples": {"encryption": "paillier", "row_share": 0.7, "column_share": 0.6},
     "lattice": {"encryption": "lattice", "trees": 4},
 }

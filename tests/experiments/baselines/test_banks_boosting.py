@@ -102,6 +102,7 @@ OPTIONS = {
     "to the end": {"patience": 0},
     "early stop": {"trees": 60, "patience": 2, "learning_rate": 1.0},
     "no calibration": {"calibrate": False},
+    "gradients of a few units": {"precision": 4},
 }
 
 

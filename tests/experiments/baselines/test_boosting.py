@@ -67,6 +67,8 @@ OPTIONS = {
         "min_leaf_weight": 0.0,
     },
     "few bins, fine gradients": {"bins": 2, "precision": 20},
+    "gradients of a few units": {"precision": 4},
+    "gradients of a few units, samples": {"precision": 4, "parallel": 2, "row_share": 0.7, "goss_top": 0.2},
     "no split gains": {"min_gain": 1e6},
     "most splits do not gain": {"min_gain": 3.0},
     "row sampling, sides not handed over": {"row_share": 0.5, "sealed_sides": False},

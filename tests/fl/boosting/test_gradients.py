@@ -33,6 +33,31 @@ def test_gradients_are_those_of_the_log_loss() -> None:
     assert log_loss(scores, labels) == pytest.approx(loss(scores).mean())
 
 
+@pytest.mark.parametrize("bads", [0.001, 0.01])
+def test_sums_of_rare_bads_are_right_though_each_row_is_a_fraction_of_a_unit(bads: float) -> None:
+    rng = np.random.default_rng(1)
+    labels = (rng.random(100_000) < bads).astype(np.int8)
+    scores = rng.normal(base_score(labels), 0.5, len(labels))
+    exact = gradients(scores, labels, 24) / 2**24
+
+    coarse = gradients(scores, labels, 8)
+
+    assert np.abs(coarse / 2**8 - exact).max() < 1 / 2**8
+    for rows in (rng.random(len(labels)) < share for share in (1, 0.1, 0.01)):
+        off = coarse[rows].sum(axis=0) / 2**8 - exact[rows].sum(axis=0)
+        # As if each row were rounded up or down by chance, at most by its deviation of half a unit.
+        assert np.abs(off).max() < 4 * 0.5 / 2**8 * np.sqrt(rows.sum())
+
+
+def test_no_rounded_gradient_leaves_the_range_that_is_encrypted() -> None:
+    config = BoostingConfig(precision=4)
+    scores, labels = np.repeat([-40.0, 0.0, 40.0], 2_000), np.tile([0, 1], 3_000).astype(np.int8)
+    for share in (labels, np.zeros_like(labels)):
+        low, high = np.array(ranges(config)).T
+        found = gradients(scores, share, 4)
+        assert ((low <= found) & (found <= high)).all()
+
+
 def test_scores_start_at_the_bad_rate() -> None:
     labels = np.array([0, 0, 0, 1], np.int8)
     start = np.full(4, base_score(labels))
