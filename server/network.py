@@ -71,8 +71,8 @@ def plan(config: TrainingConfig, sizes: Sizes) -> Plan:
         ),
         each=Workload(
             round_trips=2,
-            # To learn takes three times as long as to embed.
-            rows=rows + looked_at / 3,
+            # To learn from a row takes ten times as long as to look at it.
+            rows=rows + looked_at / 10,
             # Embeddings and their gradients of the batch, and embeddings of the rows that a look is at.
             letters=2 * embedding * (2 * rows + looked_at),
         ),

@@ -34,7 +34,6 @@ from fl.network import (
 from fl.network.defence import defend
 from fl.network.models import Bottom, Part, Top
 from fl.seeds import generator
-from fl.splits import VALIDATION
 
 
 def backward(session: Session, request: BackwardRequest) -> Learned | Ended:
@@ -86,9 +85,9 @@ class _Bank:
 
     def look(self, embeddings: Mapping[str, Floats]) -> Look:
         """Judge the models on the validation rows, of which these are the passive parties' embeddings."""
-        positions = self.rows.with_role(VALIDATION)
+        positions = self.rows.judged
         passive, present = placed(embeddings, self.coverage, positions, self.config)
-        scores = models.predict(self.bottom, self.top, self.rows.inputs(positions), passive, present)
+        scores = models.predict(self.bottom, self.top, self.rows.judged_inputs, passive, present)
         labels = self.labels[positions]
         return Look(auc=auc(labels, scores), loss=log_loss(scores, labels))
 

@@ -5,7 +5,7 @@ The bank's part of a batch is in `label_holder`, a passive party's in `passive`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fl.errors import ProtocolError
 from fl.network import Finished, FinishRequest, Floats, Started, StartRequest, Verdict, training_batches
 from fl.network.models import PartState, new_bottom, new_top
 from fl.network.preprocessing import Encoder
-from fl.splits import TRAIN
+from fl.splits import TRAIN, VALIDATION
 from fl.tables import Table
 
 # Batches are small: more threads wait for each other longer than they work, and their number would change sums.
@@ -77,9 +77,15 @@ class Rows:
     encoder: Encoder
     batches: list[NDArray[np.int32]]
 
-    def with_role(self, role: int) -> NDArray[np.int_]:
-        """The positions of a role that this party knows."""
-        return np.flatnonzero((self.roles == role) & self.table.known)
+    @cached_property
+    def judged(self) -> NDArray[np.int_]:
+        """The positions of the validation rows that this party knows."""
+        return np.flatnonzero((self.roles == VALIDATION) & self.table.known)
+
+    @cached_property
+    def judged_inputs(self) -> Floats:
+        """The bottom model's inputs there, which every look needs."""
+        return self.inputs(self.judged)
 
     def in_batch(self, batch: int) -> NDArray[np.int32]:
         """The positions in the batch of that number, from 1, that this party knows."""

@@ -10,7 +10,6 @@ from fl.errors import ProtocolError
 from fl.messages import Letter
 from fl.network import BatchEmbeddings, Embedded, EmbedRequest, ForwardRequest, Lesson, Told, is_look, models
 from fl.network.models import Bottom, Part
-from fl.splits import VALIDATION
 
 
 def forward(session: Session, request: ForwardRequest) -> Embedded:
@@ -32,8 +31,7 @@ def forward(session: Session, request: ForwardRequest) -> Embedded:
         bottom.update()
     session.keep(Learning(batch=request.batch, parts={BOTTOM: bottom.state()}, best=best))
     batch = models.embed(bottom, rows.inputs(rows.in_batch(request.batch)))
-    judged = rows.with_role(VALIDATION)
-    validation = models.embed(bottom, rows.inputs(judged)) if is_look(request.batch, config) else None
+    validation = models.embed(bottom, rows.judged_inputs) if is_look(request.batch, config) else None
     return Embedded(Letter.of(BatchEmbeddings(batch=batch, validation=validation)))
 
 

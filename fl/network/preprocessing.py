@@ -20,6 +20,7 @@ from fl.tables import Table
 
 _KNOTS = 256  # of the rank function of a column: exact up to as many distinct values
 _PIECEWISE_WEIGHT = 0.5  # length of the standardised piecewise encoding, against 1 for the normal score
+_BLOCK = 8_192  # rows whose inputs, before they are rounded, fit into a core's cache
 _MIN_SCALE = 0.05  # keeps a component that is almost constant in training from exploding elsewhere
 
 
@@ -143,6 +144,12 @@ class Encoder:
 
     def transform(self, table: Table, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """The inputs of some rows, (len(rows), width) float32."""
+        inputs = np.empty((len(rows), self.width), np.float32)
+        for first in range(0, len(rows), _BLOCK):
+            inputs[first : first + _BLOCK] = self._exact(table, rows[first : first + _BLOCK])
+        return inputs
+
+    def _exact(self, table: Table, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         columns = zip(self.numeric, table.numeric[rows].T, strict=True)
         one_hot = zip(table.codes[rows].T, self.levels, strict=True)
         parts = [
@@ -150,7 +157,7 @@ class Encoder:
             *(encoder.transform(column) for encoder, column in columns),
             *(codes[:, None] == levels for codes, levels in one_hot),
         ]
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        return np.concatenate(parts, axis=1)
 
 
 def _normal_scores(
