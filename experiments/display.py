@@ -194,7 +194,7 @@ def gains_table(gains: pd.DataFrame, contender: str, seeds: int) -> Table:
 
 
 def estimate_table(estimates: pd.DataFrame, seeds: int) -> Table:
-    """What a study would take (`experiments.estimate`), for a terminal of 80 columns."""
+    """What a study would take (`experiments.estimate.forecast`), for a terminal of 80 columns."""
     names = estimates["contender"].replace({"in all": f"in all, {seeds} {'seed' if seeds == 1 else 'seeds'}"})
     forms = {"round_trips": "{:,.0f}", "megabytes": "{:,.0f}", "cpu_seconds": "{:,.1f}"}
     numbers = {_ESTIMATED[name]: estimates[name].map(forms.get(name, "{:.1f}").format) for name in _ESTIMATED}

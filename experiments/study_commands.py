@@ -256,7 +256,7 @@ def benchmark(
 def _tell_estimates(dataset: "Dataset", config: "TrainingConfig", contenders: tuple[str, ...]) -> None:
     """Print what the contenders would take, in a study of one bank, and keep it for the log of a run."""
     from experiments.display import console, estimate_table
-    from experiments.estimate import estimates
+    from experiments.estimate.forecast import estimates
     from experiments.estimate.kept import keep
     from experiments.study import check_contenders
 

@@ -52,7 +52,7 @@ def _train_batches(exchange: Exchange, training: Training) -> Ended:
         lessons, batch = learned.lessons, learned.batch + 1
 
 
-TRAINED = 0.875
+TRAINED = 0.95
 """What `plan` assumes: the share of the batches after which training ends by its patience."""
 
 

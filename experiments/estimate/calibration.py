@@ -19,7 +19,7 @@ from clients.parties.base import PIECE
 from experiments.backends.inline import InlineGrid
 from experiments.baselines.training import Baselines
 from experiments.dataset import Dataset
-from experiments.estimate import plan_of
+from experiments.estimate.formulas import plan_of
 from experiments.estimate.steps import Steps, steps_of
 from experiments.joined import read_joined, read_roles
 from experiments.made_tables import write_tables

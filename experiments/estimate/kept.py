@@ -10,14 +10,14 @@ import pandas as pd
 
 from experiments.comparison.result import Result
 from experiments.dataset import Dataset
-from experiments.estimate import megabytes, plan_of, sizes_of
+from experiments.estimate.formulas import megabytes, plan_of, sizes_of
 from fl.config.run import TrainingConfig
 from fl.protocols import vertical_contenders
 from server.tracking.study import local_store, store_uri
 
 
 def keep(estimates: pd.DataFrame, dataset: Dataset, config: TrainingConfig) -> None:
-    """Keep a table of `experiments.estimate.estimates`, in place of an earlier one of the same data and settings.
+    """Keep a table of `forecast.estimates`, in place of an earlier one of the same data and settings.
 
     A store behind an address has no folder of its own here, and nothing is kept beside it.
     """

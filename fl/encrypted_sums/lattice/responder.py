@@ -14,8 +14,9 @@ from fl.encrypted_sums.packing import Packing
 from fl.encrypted_sums.wire import Array, fingerprint
 from fl.processes import count, shared
 
-# Products below which no other process is asked: it would wait longer for the blocks than it would multiply, and for
-# the first request of all, longer to start.
+# Products below which no other process is asked: it would wait for the blocks about as long as it would multiply (two
+# processes take 30 instead of 36 ms for 28 products, and 121 instead of 160 ms for 330), and for the first request of
+# all, longer to start.
 WORTH_A_SHARE: Final = 256
 WORTH_A_START: Final = 20_000
 

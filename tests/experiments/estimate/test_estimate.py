@@ -6,8 +6,10 @@ import pytest
 
 from experiments.backends.inline import InlineGrid
 from experiments.dataset import Dataset, open_dataset
-from experiments.estimate import BACKENDS, Estimate, calibration, estimates, megabytes, plan_of, sizes_of
+from experiments.estimate import calibration
 from experiments.estimate.calibration import EngineCosts, Line
+from experiments.estimate.forecast import BACKENDS, Estimate, estimates
+from experiments.estimate.formulas import megabytes, plan_of, sizes_of
 from experiments.made_tables import write_tables
 from experiments.settings import parse_settings
 from fl.config.blend import BlendConfig
@@ -162,7 +164,7 @@ def test_an_engine_is_timed_by_the_requests_of_a_plan() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "rounds"),
-    [((), (17, 122, 7)), (("scorecard.settled=0", "network.patience=28"), (17, 140, 30))],
+    [((), (17, 133, 7)), (("scorecard.settled=0", "network.patience=28"), (17, 140, 30))],
 )
 def test_training_is_estimated_for_the_rounds_that_it_usually_takes(
     settings: tuple[str, ...], rounds: tuple[int, ...]

@@ -135,6 +135,17 @@ def test_bytes_hold_the_whole_encoder(rows: int, numeric: int, categorical: int,
     np.testing.assert_array_equal(again.transform(data, everything), fitted.transform(data, everything))
 
 
+@pytest.mark.parametrize("rows", [0, 1, 7, 20])
+def test_inputs_made_in_blocks_are_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    whole = table(rng.normal(size=(20, 3)), rng.integers(0, 3, (20, 1)))
+    encoder = Encoder.fit(whole, np.arange(20), bins=4)
+    chosen = rng.permutation(20)[:rows]
+    expected = encoder.transform(whole, chosen)
+    monkeypatch.setattr("fl.network.preprocessing._BLOCK", 7)
+    np.testing.assert_array_equal(encoder.transform(whole, chosen), expected)
+
+
 def test_rows_come_in_the_order_asked() -> None:
     data = table(np.random.default_rng(0).normal(size=(6, 2)))
     fitted = Encoder.fit(data, np.arange(6), bins=2)

@@ -20,6 +20,16 @@ def test_it_is_a_one_hot_matrix(codes: Codes) -> None:
     np.testing.assert_allclose(gram(design, values), matrix.T @ np.diag(values) @ matrix, atol=1e-12)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 13, 39, 40])
+def test_pairs_of_groups_are_counted_in_blocks_of_rows(
+    codes: Codes, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design, values = one_hot(codes[:rows], COUNTS), np.arange(rows, dtype=float)  # of which sums are exact
+    whole = gram(design, values)
+    monkeypatch.setattr("fl.scorecard.design._BLOCK", 13)
+    np.testing.assert_array_equal(gram(design, values), whole)
+
+
 def test_scores_are_added_up_column_by_column_and_sums_row_by_row(codes: Codes) -> None:
     design, rng = one_hot(codes, COUNTS), np.random.default_rng(1)
     weights, values, scores = rng.normal(size=10), rng.normal(size=40), np.zeros(40)

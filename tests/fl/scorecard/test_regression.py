@@ -177,6 +177,14 @@ def test_the_bank_alone_solves_in_one_go() -> None:
     np.testing.assert_allclose(found[1:], reference.coef_[0], atol=1e-5)
 
 
+def test_wherever_the_bank_starts_it_comes_to_the_same_weights() -> None:
+    block, rng = Toy(c=0.5).solver.block, np.random.default_rng(0)
+    offset = rng.normal(size=600)
+    found = [block.solve(offset, scale * rng.normal(size=10)) for scale in (0, 1, 5)]
+    np.testing.assert_allclose(found[1], found[0], atol=1e-9)
+    np.testing.assert_allclose(found[2], found[0], atol=1e-9)
+
+
 def test_the_residual_is_in_whole_units_and_within_range() -> None:
     toy = Toy()
     weights = np.zeros(10)
