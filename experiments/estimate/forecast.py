@@ -48,7 +48,7 @@ class Estimate:
     """What a contender takes under one seed, or a part of that.
 
     alone     CPU seconds of work during which nobody else works
-    together  those of work that a passive party does alone, and others at the same time, by passive party
+    together  those of work that a party does alone, and others at the same time, by party
     parties   those of encrypted sums, which a passive party shares out among its cores, by passive party
     starts    how often the backend is started
     """
@@ -150,8 +150,8 @@ def _alignment(dataset: Dataset, sizes: Sizes, rehearsal: Rehearsal) -> Estimate
         contender="start, alignment",
         round_trips=rehearsal.round_trips,
         megabytes=rehearsal.alignment_bytes.at(of_all) / 1e6,
-        alone=blinding.pop("") + records[dataset.holder],
-        together={party: spent + records[party] for party, spent in blinding.items()},
+        alone=blinding.pop(""),
+        together={party: spent + blinding.get(party, 0.0) for party, spent in records.items()},
         starts=1,
     )
 
