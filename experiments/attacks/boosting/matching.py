@@ -60,7 +60,7 @@ def _telling(
     keys (r,) and bins (r, bins) of the rows, sums (bins,) and homes (bins,).
     """
     standing = np.unique(homes)
-    here = may.astype(np.float32) @ (homes[:, None] == standing).astype(np.float32) > 0
+    here = np.stack([may[:, homes == home].any(axis=1) for home in standing], axis=1)
     sure = here.sum(axis=1) == 1
     rest = sums[standing] - keys[sure] @ here[sure]
     there = keys[~sure] @ here[~sure]
