@@ -21,7 +21,8 @@ def test_a_study_survives_kills_and_its_model_is_that_of_one_process_bit_for_bit
         "coordinator:executor": "by itself",
         "coordinator:serverapp": "resumed",
     }
-    plan = Plan(4, each=4, trips=(2, 2), targets=tuple(went_on), contenders=("federated-scorecard",))
+    # Under this seed the ServerApp is the first to die: where a study is nearly at its end, none needs to be resumed.
+    plan = Plan(4, 4, trips=(2, 2), seed=9, targets=tuple(went_on), contenders=("federated-scorecard",))
 
     kills, wrong = play(make_tables(("tax",), rows=1200), tmp_path, plan)
 
