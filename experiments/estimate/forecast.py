@@ -28,17 +28,19 @@ from fl.workload import Plan, Sizes
 class Backend:
     """Wall seconds that a backend takes beside the parties' work (docs/results.md, "Cost of a round trip").
 
-    start is before the parties first answer, round_trip that of each, and megabyte that of each that travels.
+    start is before the parties first answer, round_trip and megabyte that of each. A round trip with all its work takes
+    `least`: Flower's Simulation Engine looks for replies ten times a second, so half of that is waited for on average.
     """
 
     start: float = 0.0
     round_trip: float
+    least: float = 0.0
     megabyte: float = 0.0
 
 
 BACKENDS = {
     "inline": Backend(round_trip=0.002),
-    "simulation": Backend(start=8.0, round_trip=0.1),
+    "simulation": Backend(start=8.0, round_trip=0.05, least=0.1),
     "deployment": Backend(start=7.0, round_trip=0.6, megabyte=0.067),
 }
 
@@ -97,8 +99,9 @@ class Estimate:
             waited = max(waited / cores, *together, 0.0)
         if backend == "simulation":
             shared = max(shared, max(parties, default=0.0) / max(1, cores // max(1, len(parties))))
-        messages = takes.round_trip * self.round_trips + takes.megabyte * self.megabytes
-        return self.starts * takes.start + self.alone + waited + shared + messages
+        work = self.alone + waited + shared + takes.megabyte * self.megabytes
+        trips = max(takes.least * self.round_trips, work + takes.round_trip * self.round_trips)
+        return self.starts * takes.start + trips
 
     def row(self) -> dict[str, str | float]:
         """Its row of the table."""

@@ -212,6 +212,8 @@ def test_parties_work_at_the_same_time_but_for_a_backend_of_one_process() -> Non
     assert one.seconds("simulation", cores=4) == 5 + 8 + 15 + 100 * BACKENDS["simulation"].round_trip
     assert one.seconds("deployment", cores=4) == 5 + 8 + 10 + 100 * BACKENDS["deployment"].round_trip
     assert one.seconds("simulation", cores=1) == 5 + 10 + 40 + 100 * BACKENDS["simulation"].round_trip
+    idle = Estimate(contender="x", round_trips=100, alone=1.0)
+    assert idle.seconds("simulation", cores=1) == 100 * BACKENDS["simulation"].least
     twice_more = one.plus(one, 2)
     assert twice_more.parties == {"tax": 90.0, "utility": 30.0}
     assert twice_more.together == {"tax": 24.0, "utility": 6.0}
