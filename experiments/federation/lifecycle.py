@@ -191,7 +191,7 @@ def _start_node(layout: Layout, record: Record, party: str) -> None:
 
 def _spawn(layout: Layout, one: Organisation, command: Sequence[str], environment: Mapping[str, str]) -> None:
     with (one.folder / "supervisor.log").open("ab") as log:
-        subprocess.Popen(
+        supervisor = subprocess.Popen(
             [sys.executable, "-P", "-m", *command],
             env={**environment, **mark(layout, one.name), "TMPDIR": str(one.temporary)},
             cwd=one.folder,
@@ -200,6 +200,8 @@ def _spawn(layout: Layout, one: Organisation, command: Sequence[str], environmen
             stderr=log,
             start_new_session=True,
         )
+    # A process has no environment to be known by for a moment after its start, and would be taken for one that died.
+    wait_until(lambda: is_supervised(layout, one.name) or supervisor.poll() is not None, _START_SECONDS)
 
 
 def _write_parties(layout: Layout, parties: Sequence[str]) -> None:
