@@ -13,7 +13,7 @@ which one is added or taken away: the counts for the bins, the outcomes in them,
 leaves. It does not cover the test rows, whose evaluation is counted exactly (`fl/banks/evaluation.py`).
 
 Sums: two for the bins, and one for each round. A fixed-point gradient is at most one unit and a hessian at most a
-quarter, whatever the row says.
+quarter, whatever the row says, and is rounded without a look at other rows.
 """
 
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ class PrivateBoostingProgram:
             return outcomes + self.noise.share(*self._of_counts(state, OUTCOMES_SHARE), len(outcomes))
         if state.round >= self.config.rounds:
             return None
-        numbers = gradients(state.scores[learning], labels, self.config.precision)
+        numbers = gradients(state.scores[learning], labels, self.config.precision, by_row=True)
         trees = [self._tree(state, tree) for tree in self.config.trees_of(state.round)]
         sums = np.zeros((len(trees), 1 << self.config.depth, 2), np.int64)
         for of_tree, tree in zip(sums, trees, strict=True):

@@ -1,9 +1,9 @@
 """What a tree learns from: fixed-point gradients and hessians of the log loss, and samples of rows and columns.
 
-Gradients are whole numbers of units of 2^−precision, so that sums are exact in any order and under any encryption. Of
-rare bads they are a few units, and rounding to the nearest would take the same from nearly every row; then rows are
-rounded up and down in turn, so that a sum over rows is right (stochastic rounding: Shi et al., "Quantized Training of
-Gradient Boosting Decision Trees", NeurIPS 2022; here by an even sequence instead of chance).
+Gradients are whole numbers of units of 2^−precision, so that sums are exact in any order and under any encryption.
+Where bads are rare they are a few units, and rounding to the nearest would take the same from nearly every row. Then
+they are rounded up in some rows and down in others, so that errors cancel out in sums (stochastic rounding: Shi et al.,
+"Quantized Training of Gradient Boosting Decision Trees", NeurIPS 2022; here by an even sequence instead of chance).
 
 Samples of rows and columns are drawn from the run's seed, which everybody knows, since labels have no part in them.
 GOSS (Ke et al., "LightGBM", NeurIPS 2017; for SecureBoost+: Chen et al. 2021) keeps the rows with the largest
@@ -43,12 +43,18 @@ def log_odds_of(share: float) -> float:
 
 
 def gradients(
-    scores: Floats, labels: NDArray[np.int8], precision: int, weights: Floats | None = None
+    scores: Floats,
+    labels: NDArray[np.int8],
+    precision: int,
+    weights: Floats | None = None,
+    *,
+    by_row: bool = False,
 ) -> Integers:
     """Gradient and hessian of the log loss at scores (n,), in units of 2^−precision: int64 (n, 2).
 
     weights (n,) are how much each row counts; without them each counts once. The product is rounded, not the weight.
-    Where bads are rare a row is rounded by its place among these rows, which must be the same in every call.
+    Where bads are rare a row is rounded by its place among these rows, which must be the same in every call. With
+    `by_row` the numbers of a row depend on nothing but the row, as differential privacy needs it.
 
     >>> labels = np.array([0, 1], np.int8)
     >>> gradients(np.zeros(2), labels, precision=10).tolist()  # at a PD of one half
@@ -61,7 +67,7 @@ def gradients(
     if weights is not None:
         of_rows *= weights[:, None]
     units, share = of_rows * (1 << precision), float(labels.mean())
-    if share * (1 - share) * (1 << precision) >= _FINE:
+    if by_row or share * (1 - share) * (1 << precision) >= _FINE:
         return np.asarray(np.rint(units), np.int64)
     spread = np.arange(1, len(units) + 1) * _GOLDEN % 1
     return np.asarray(np.floor(units + spread[:, None]), np.int64)

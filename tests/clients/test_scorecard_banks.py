@@ -9,11 +9,9 @@ import pandas as pd
 import pytest
 
 from clients import banks
-from clients.aligned import read_applications, read_table
+from clients.aligned import read_applications
 from clients.banks import Model
-from clients.binned import assigned
 from clients.data.applicants import features_of
-from clients.data.declaration import read_declaration
 from clients.parties import open_party
 from clients.scorecard.card import POINTS_TABLE
 from clients.scorecard.export import export_scorecard, to_sql
@@ -26,12 +24,11 @@ from fl.banks.program import Rows
 from fl.config.run import TrainingConfig
 from fl.config.scorecard import ScorecardConfig
 from fl.explanation import BANK
-from fl.splits import Split
 from fl.studies import sub_study
 from server.coordinator import Trained, coordinate
 from server.progress import ignore
+from tests.clients.hybrids import BANKS, rows_of
 
-BANKS = ("bank_a", "bank_b", "bank_c")
 RUN = "s/banks-scorecard/1"
 
 
@@ -46,16 +43,7 @@ class Finished:
         return Store(Path(self.config.state, bank, RUN))
 
     def rows(self, bank: str) -> Rows:
-        study = Store(Path(self.config.state, bank, sub_study("s", bank)))
-        applications = read_applications(study)
-        return Rows(
-            name=bank,
-            table=read_table(study),
-            labels=applications.labels,
-            roles=assigned(study, 1).read(Split).roles,
-            signs={one.name: one.sign for one in read_declaration(Path(self.config.data, bank)).columns},
-            segments={},
-        )
+        return rows_of(self.config, bank)
 
 
 @pytest.fixture(scope="module")
