@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fl.encrypted_sums.halves import Request
@@ -19,9 +19,12 @@ def histograms(slots: Request, values: np.ndarray, bins: np.ndarray) -> np.ndarr
     rows_per_block, replies = DEGREE // width, layout.replies_of(slots)
     coefficients = {reply: np.zeros(DEGREE, np.int64) for reply in replies}
     for block in range(layout.blocks_of(len(values), width)):
-        together = [reply for reply in replies if block in layout.blocks_with(reply, slots)]
-        if not together:
+        touched = [k for k, reply in enumerate(replies) if block in layout.blocks_with(reply, slots)]
+        if not touched:
             continue
+        together = replies[
+            touched[0] : touched[-1] + 1
+        ]  # successive ones; that of an empty group may be between
         rows = values[block * rows_per_block : (block + 1) * rows_per_block, 0]
         exponents, of_replies, _ = layout.powers(together, range(block, block + 1), places, width)
         for number, reply in enumerate(together):
@@ -33,6 +36,7 @@ def histograms(slots: Request, values: np.ndarray, bins: np.ndarray) -> np.ndarr
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=4), columns, st.integers(0, 2**32), st.floats(0, 1))
+@example(sizes=[1, 0, 1], bin_counts=[1], seed=0, wide=0.0)
 @settings(max_examples=40)
 def test_products_of_rows_and_masks_are_the_histograms_that_are_wanted(
     sizes: list[int], bin_counts: list[int], seed: int, wide: float
