@@ -14,7 +14,7 @@ letter's annotation names its readers. The threat model's table of messages is m
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from typing import (
     Annotated,
     Any,
@@ -210,7 +210,7 @@ def _fields(hint: Any, path: str, record: type[Any], reader: Reader | None) -> I
             raise TypeError(f"the letter {path} does not say for whom it is")
         yield from _fields(arguments[0], path, arguments[0], reader)
     elif is_dataclass(hint):
-        hints = get_type_hints(hint, include_extras=True)
+        hints = _hints(hint)  # type: ignore[arg-type]
         for item in fields(hint):
             yield from _fields(hints[item.name], f"{path}.{item.name}".lstrip("."), record, reader)
     else:
@@ -247,11 +247,11 @@ class LetterField(NamedTuple):
         return {one.content for one in fields_of(self.record)} == {Content.CIPHERTEXT}
 
 
-@lru_cache(maxsize=256)
+@cache
 def letter_fields(message: type[Any]) -> tuple[LetterField, ...]:
     """The fields of a message that hold letters. Raises TypeError where one lies deeper than in a field or mapping."""
     found = []
-    for name, hint in get_type_hints(message, include_extras=True).items():
+    for name, hint in _hints(message).items():  # type: ignore[arg-type]
         inner = next((one for one in (hint, *get_args(hint)[::-1]) if get_origin(one) is Annotated), None)
         arguments = get_args(inner)
         if inner is not None and get_origin(arguments[0]) is Letter:
@@ -291,7 +291,7 @@ def _rounded(hint: Any, value: Any) -> Any:
     if origin is Letter or value is None:
         return value
     if is_dataclass(hint):
-        hints = get_type_hints(hint, include_extras=True)
+        hints = _hints(hint)  # type: ignore[arg-type]
         return replace(value, **{name: _rounded(one, getattr(value, name)) for name, one in hints.items()})
     if isinstance(value, Mapping):
         return {name: _rounded(arguments[1], one) for name, one in value.items()}
@@ -308,6 +308,12 @@ def _to_digits(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return np.round(value, DIGITS) if value.dtype.kind == "f" else value
     return round(value, DIGITS) if isinstance(value, float) else value
+
+
+# Annotations do not change, and reading them takes longer than what is done with them.
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _is_told(hint: Any) -> bool:

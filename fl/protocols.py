@@ -11,6 +11,7 @@ are imported at first use: in deployment Flower starts a fresh process for every
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -70,11 +71,7 @@ class Conversation:
     @property
     def requests(self) -> tuple[type[Any], ...]:
         """Its request classes, in the order of their definition."""
-        return tuple(
-            kind
-            for kind in vars(import_module(self.messages)).values()
-            if isinstance(kind, type) and kind.__module__ == self.messages and "__declaration__" in vars(kind)
-        )
+        return _requests_in(self.messages)
 
     def message_type(self, request: type[Any]) -> str:
         """Flower's message type of one of its request classes, such as `train.boosting_grow`."""
@@ -89,6 +86,16 @@ class Conversation:
     def half(self, room: str) -> ModuleType:
         """Its half in `clients` or in `server`."""
         return import_module(f"{self.package}.{room}" if self.package else f"{room}.{self.name}")
+
+
+# They do not change, and every message is looked up among those of all modules.
+@cache
+def _requests_in(module: str) -> tuple[type[Any], ...]:
+    return tuple(
+        kind
+        for kind in vars(import_module(module)).values()
+        if isinstance(kind, type) and kind.__module__ == module and "__declaration__" in vars(kind)
+    )
 
 
 CONVERSATIONS: tuple[Conversation, ...] = (

@@ -100,11 +100,14 @@ def _record_form(kind: Any) -> _Form:
     schema = msgspec.defstruct(
         kind.__name__, [(name, form.schema) for name, form in forms.items()], forbid_unknown_fields=True
     )
+
+    def pack(record: Any) -> dict[str, Any]:
+        _checked(kind, record)
+        return {name: form.pack(getattr(record, name)) for name, form in forms.items()}
+
     return _Form(
         schema,
-        lambda record: {
-            name: form.pack(getattr(_checked(kind, record), name)) for name, form in forms.items()
-        },
+        pack,
         lambda read: kind(**{name: form.unpack(getattr(read, name)) for name, form in forms.items()}),
     )
 

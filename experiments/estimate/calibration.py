@@ -38,7 +38,7 @@ from server.costs import Costs
 from server.progress import Progress, ignore
 from server.training import Training
 
-REHEARSED_ROWS = 1_600, 8_000, 32_000
+REHEARSED_ROWS = 1_600, 8_000, 64_000
 """Rows of the smaller made table, and of the larger one at least and at most; see `rehearsed_rows`."""
 _ROUNDS = {"trees": 3, "batches": 16, "exchanges": 3}
 """Rounds of a rehearsal, by the setting that says how many there are."""

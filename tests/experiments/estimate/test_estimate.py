@@ -185,7 +185,7 @@ def test_a_line_goes_through_two_points_and_never_falls() -> None:
 
 @pytest.mark.parametrize(
     ("study", "rehearsed"),
-    [(2_000, 8_000), (50_000, 20_000), (1_000_000, 32_000)],
+    [(2_000, 8_000), (50_000, 20_000), (1_000_000, 64_000)],
 )
 def test_a_larger_study_is_rehearsed_on_larger_tables_up_to_a_size(study: int, rehearsed: int) -> None:
     assert calibration.rehearsed_rows(study) == (1_600, rehearsed)
