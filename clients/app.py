@@ -20,7 +20,7 @@ class PartyApp(ClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         """The reply to a message, which is a refusal where the party cannot or may not answer."""
-        from clients.session import answer
+        from clients.answering import answer
         from clients.store import DiskFull, explained
         from fl.wire import refusal
 

@@ -1,6 +1,6 @@
 """What a party allows a run to ask of it: the table `[policy]` of its `party.toml`.
 
-A party checks its policy before it answers anything (`clients/session.py`). Each rule bounds settings of the run, the
+A party checks its policy before it answers anything (`clients/answering.py`). Each rule bounds settings of the run, the
 data grade of columns that leave in some form, or what is asked in a day; the annotation of its field says how, and in
 which words a refused run hears of it. To add a rule, add a field here, and to `DEFAULTS` what binds a deployed party
 that has not written it.

@@ -93,7 +93,7 @@ def main() -> None:
     except ConfigError as error:
         sys.exit(str(error))
 
-    from clients import session  # noqa: F401  (so that the first message need not wait for what answers it)
+    from clients import answering  # noqa: F401  (so that the first message need not wait for what answers it)
     from clients.app import app
     from clients.tasks import Tasks
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "experiments": {"fl", "synthetic_data", "clients", "server"},
 }
 HEAVY = {"torch", "sklearn", "mlflow", "matplotlib"}
-STARTED_PER_MESSAGE = ("clients.app", "fl.messages", "fl.protocols", "fl.wire", "clients.session")
+STARTED_PER_MESSAGE = ("clients.app", "fl.messages", "fl.protocols", "fl.wire", "clients.answering")
 
 
 def modules(package: str) -> list[Path]:

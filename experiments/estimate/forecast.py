@@ -44,6 +44,9 @@ BACKENDS = {
     "deployment": Backend(start=7.0, round_trip=0.6, megabyte=0.067),
 }
 
+STARTED, EVALUATED = 7.0, 0.65
+"""CPU seconds of a command until it starts a backend, and of a model's evaluation with its figures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -117,7 +120,7 @@ class Estimate:
 
 
 def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str]) -> pd.DataFrame:
-    """What the alignment and every contender take under one seed, and all of them under all seeds.
+    """What the alignment, every contender and the evaluation take under one seed, and the command under all seeds.
 
     The columns are contender, rounds, round_trips, megabytes, cpu_seconds, and minutes by the name of a backend. Below
     a contender that is trained in rounds of messages stands what one round takes. A contender of which nothing is
@@ -141,11 +144,14 @@ def estimates(dataset: Dataset, config: TrainingConfig, contenders: Iterable[str
             one = _pooled(name, plan, sizes, rehearsal)
             lines.append(one)
         whole = whole.plus(one, len(config.seeds))
+    evaluation = Estimate(contender="evaluation, figures", alone=EVALUATED * len(plans))
+    lines.append(evaluation)
+    whole = whole.plus(evaluation, len(config.seeds))
     return pd.DataFrame([line.row() for line in (*lines, replace(whole, contender="in all", rounds=0))])
 
 
 def _alignment(dataset: Dataset, sizes: Sizes, rehearsal: Rehearsal) -> Estimate:
-    """What passes before any training: each party reads its records, and they find the ids in common."""
+    """What passes before any training: all starts, each party reads its records, they find the ids in common."""
     ids, records = blinded_ids(sizes), records_seconds(dataset)
     of_all = sum(ids.values())
     blinding = {party: rehearsal.alignment.at(of_all) * count / of_all for party, count in ids.items()}
@@ -153,7 +159,7 @@ def _alignment(dataset: Dataset, sizes: Sizes, rehearsal: Rehearsal) -> Estimate
         contender="start, alignment",
         round_trips=rehearsal.round_trips,
         megabytes=rehearsal.alignment_bytes.at(of_all) / 1e6,
-        alone=blinding.pop(""),
+        alone=STARTED + blinding.pop(""),
         together={party: spent + blinding.get(party, 0.0) for party, spent in records.items()},
         starts=1,
     )

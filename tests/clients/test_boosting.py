@@ -667,7 +667,7 @@ def test_finding_6_the_scorecard_s_requests_get_no_answer_from_a_forest_s_keys(
     monkeypatch.setattr("clients.scorecard.count", lambda *_: reached.append("tax"))
     monkeypatch.setattr("clients.scorecard.open_sums", lambda *_: reached.append("bank"))
     if not defended:
-        monkeypatch.setattr("clients.session._check_order", lambda *_: None)
+        monkeypatch.setattr("clients.answering._check_order", lambda *_: None)
     with pytest.raises(
         FederationError, match="belongs to the conversation boosting" if defended else "unexpected"
     ):

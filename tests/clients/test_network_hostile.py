@@ -327,7 +327,7 @@ def test_finding_7_losses_and_aucs_leave_the_bank_to_four_digits(
     tables: Path, federate: Callable, monkeypatch: pytest.MonkeyPatch, defended: bool
 ) -> None:
     if not defended:
-        monkeypatch.setattr("clients.session.rounded", lambda reply: reply)
+        monkeypatch.setattr("clients.answering.rounded", lambda reply: reply)
     started = StartedModel(federate(tables, {"evaluate_every": 1}))
     learned = started.backward(1, started.forward())
     told = np.array([learned.loss, learned.look.auc, learned.look.loss])

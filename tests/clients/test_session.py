@@ -314,7 +314,7 @@ def test_only_a_deployed_party_works_on_its_cluster(
     send: Send, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, int]] = []
-    monkeypatch.setattr("clients.session.use_cluster", lambda *cluster: asked.append(cluster))
+    monkeypatch.setattr("clients.answering.use_cluster", lambda *cluster: asked.append(cluster))
     shutil.copytree(tables / "bank", tmp_path / "bank", ignore=shutil.ignore_patterns("state"))
     write_declaration(
         tmp_path / "bank", replace(read_declaration(tables / "bank"), cluster=Cluster("10.0.0.5:6379", 8))

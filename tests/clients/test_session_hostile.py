@@ -73,7 +73,7 @@ def test_what_nobody_foresaw_stays_in_the_partys_own_log(
     assert SECRET in Path(config.state, "bank", "party.log").read_text("utf-8")
 
 
-@pytest.mark.parametrize("fails", ["clients.session._write_log", "clients.session.refusal"])
+@pytest.mark.parametrize("fails", ["clients.answering._write_log", "clients.answering.refusal"])
 def test_finding_9_what_fails_in_telling_of_a_failure_stays_there_too(
     send: Send, config: TrainingConfig, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:

@@ -235,10 +235,11 @@ def test_an_estimate_has_a_line_for_everything_that_takes_time(
             "federated-scorecard",
             "  each round",
             "pooled-scorecard",
+            "evaluation, figures",
         ),
         "in all",
     ]
-    assert table["round_trips"].tolist() == [6, 0, 7 + 3 * 4, 4, 0, 6 + 2 * 19]
+    assert table["round_trips"].tolist() == [6, 0, 7 + 3 * 4, 4, 0, 0, 6 + 2 * 19]
     assert (table["cpu_seconds"] > 0).all()
     assert (table["deployment"] > table["simulation"])[table["round_trips"] > 0].all()
 
@@ -258,6 +259,7 @@ def test_a_blend_is_one_step_after_its_members(dataset: Dataset, monkeypatch: py
             "federated-scorecard",
             "  each round",
             "federated-blend",
+            "evaluation, figures",
             "in all",
         ),
     ]
