@@ -181,6 +181,7 @@ def test_a_line_goes_through_two_points_and_never_falls() -> None:
     assert Line.through((100, 300), (2.0, 3.0)).at(1_000) == 6.5
     assert Line.through((100, 300), (3.0, 2.0)) == Line(3.0, 0.0)
     assert Line.through((100, 300), (0.0, 5.0)).at(0) == 0
+    assert Line(1.5, 0.005).raised(2.0).at(100) == 4.0
 
 
 @pytest.mark.parametrize(
