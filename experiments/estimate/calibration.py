@@ -225,7 +225,7 @@ def rehearsed_rows(rows: int) -> tuple[int, int]:
 def rehearse(config: TrainingConfig, sizes: Sizes, contenders: Sequence[str]) -> Rehearsal:
     """Train the contenders for a few rounds on made tables of two sizes, without encryption, in this process."""
     federated = vertical_contenders()
-    imported = dict[str, float]()  # by the first contender that needs a library, and by nobody again
+    imported = dict[str, float]()  # the first contender that needs a library pays for its import
     for name in contenders:
         began = time.process_time()
         import_module(f"experiments.baselines.{name.rpartition('-')[2]}")

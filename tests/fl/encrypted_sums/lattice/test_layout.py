@@ -22,9 +22,8 @@ def histograms(slots: Request, values: np.ndarray, bins: np.ndarray) -> np.ndarr
         touched = [k for k, reply in enumerate(replies) if block in layout.blocks_with(reply, slots)]
         if not touched:
             continue
-        together = replies[
-            touched[0] : touched[-1] + 1
-        ]  # successive ones; that of an empty group may be between
+        # Successive ones; that of an empty group may be between.
+        together = replies[touched[0] : touched[-1] + 1]
         rows = values[block * rows_per_block : (block + 1) * rows_per_block, 0]
         exponents, of_replies, _ = layout.powers(together, range(block, block + 1), places, width)
         for number, reply in enumerate(together):
