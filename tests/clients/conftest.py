@@ -9,10 +9,17 @@ import pytest
 from flwr.app import Context, Message, RecordDict
 
 from fl.alignment import MeetRequest
-from fl.config.run import RunConfig
+from fl.config.run import RunConfig, TrainingConfig
 from fl.handshake import DescribeRequest, Description
 from fl.protocols import message_type
 from fl.wire import Envelope, pack, refusal_in, unpack
+
+
+@pytest.fixture
+def config(tables: Path, tmp_path: Path) -> TrainingConfig:
+    """A run of the bank and its two passive parties."""
+    parties = ("bank", "tax", "supply")
+    return TrainingConfig(data=str(tables), parties=parties, state=str(tmp_path / "state"), study="s")
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ SECRET = "业00017 owes 4,200,000"
 Send = Callable[..., RecordDict]
 
 
-@pytest.fixture
-def config(tables: Path, tmp_path: Path) -> TrainingConfig:
-    parties = ("bank", "tax", "supply")
-    return TrainingConfig(data=str(tables), parties=parties, state=str(tmp_path / "state"), study="s")
-
-
 def test_data_that_are_not_in_order_stay_in_the_party_log(
     send: Send, config: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
