@@ -2,8 +2,8 @@
 
 A party checks its policy before it answers anything (`clients/answering.py`). Each rule bounds settings of the run, the
 data grade of columns that leave in some form, or what is asked in a day; the annotation of its field says how, and in
-which words a refused run hears of it. To add a rule, add a field here, and to `DEFAULTS` what binds a deployed party
-that has not written it.
+which words a refused run hears of it (`clients/bounds.py`). To add a rule, add a field here, and to `DEFAULTS` what
+binds a deployed party that has not written it.
 """
 
 import glob
@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeAlias, get_type_hints
+from typing import Annotated, Any, TypeAlias, get_type_hints
 
+from clients.bounds import Bound, among, exactly, files, least, most, noise
 from clients.data.errors import check
 from fl import protocols
 from fl.config.run import RunConfig, ScoringConfig, TrainingConfig
@@ -27,60 +28,6 @@ PINNED, FIRST_USE = "pinned", "first-use"
 
 class PolicyError(ProtocolError):
     """A run asks for what a party's policy does not allow; the text is what follows "the policy of tax"."""
-
-
-class Bound(NamedTuple):
-    """How a rule bounds what is asked.
-
-    words     what is allowed, in words that follow "it allows"
-    keeps     whether what is asked keeps to what is allowed
-    settings  those of a run that it bounds, such as `boosting.trees`; a section's only where its conversation is held
-    form      the form in which columns leave, if it bounds their grades
-    """
-
-    words: Callable[[Any], str]
-    keeps: Callable[[Any, Any], bool]
-    settings: tuple[str, ...] = ()
-    form: Content | None = None
-
-
-def most(words: str, *settings: str, form: Content | None = None) -> Bound:
-    """At most so much; `{}` in the words stands for the number."""
-    return Bound(words.format, lambda asked, allowed: asked <= allowed, settings, form)
-
-
-def least(words: str, *settings: str) -> Bound:
-    """At least so much."""
-    return Bound(words.format, lambda asked, allowed: asked >= allowed, settings)
-
-
-def noise(words: str, *settings: str) -> Bound:
-    """A privacy budget of at most so much; 0 asks for no noise at all, which is no budget."""
-    return Bound(words.format, lambda asked, allowed: 0 < asked <= allowed, settings)
-
-
-def among(words: str, *settings: str) -> Bound:
-    """One of these."""
-    return Bound(
-        lambda allowed: words.format(", ".join(allowed) or "none"),
-        lambda asked, allowed: asked in allowed,
-        settings,
-    )
-
-
-def files(words: str) -> Bound:
-    """Files in these folders, or of these patterns; `Policy.require_file` says whether one is."""
-    return Bound(
-        lambda allowed: words.format(
-            " and ".join("its own folder" if one == "." else one for one in allowed)
-        ),
-        lambda asked, allowed: False,
-    )
-
-
-def exactly(words: Mapping[Any, str], always: object, *settings: str) -> Bound:
-    """This, or what is `always` allowed."""
-    return Bound(words.__getitem__, lambda asked, allowed: asked in (allowed, always), settings)
 
 
 def _written(allowed: str, test: Callable[[Any], bool]) -> Rule:
